@@ -1,0 +1,3 @@
+"""FetalStudio: draw fetal head ellipses, synthesise matching ultrasound, fine-tune SAM."""
+
+__version__ = "0.1.0"

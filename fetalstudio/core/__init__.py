@@ -1,0 +1,1 @@
+"""Pure functions and frozen dataclasses: no Qt, no torch, no disk layout."""

@@ -1,0 +1,11 @@
+"""Errors whose message is written for the person at the screen."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something failed and the message says what, where, and what to do about it."""
+
+
+class BadInput(UserError):
+    """The input itself is at fault (file, table, parameter); the command line exits with 2."""

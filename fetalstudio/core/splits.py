@@ -1,0 +1,42 @@
+"""Dividing frames by subject, the same way on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+Part = Literal["train", "validation", "test"]
+
+
+def split_subjects(
+    subjects: Iterable[str], *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+) -> Mapping[str, Part]:
+    """Assign each distinct subject to one part.
+
+    ``validation`` and ``test`` are shares of the subjects in [0, 1), rounded, each at least one
+    subject where its share is above zero and there are enough (two for one held-out part, three
+    for both). Subjects are ordered by a seeded hash of their key, so the result does not depend
+    on the order of the input, and adding a subject moves few of the others.
+    """
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise ValueError(f"shares must lie in [0, 1) and sum below 1, not {validation} + {test}")
+    ordered = sorted(set(subjects), key=lambda key: _rank(key, seed))
+    n_test = _count(len(ordered), test, spare=1)
+    n_validation = _count(len(ordered) - n_test, validation * len(ordered), spare=1, absolute=True)
+    parts: dict[str, Part] = {}
+    for i, subject in enumerate(ordered):
+        held_out: Part = "test" if i < n_test else "validation"
+        parts[subject] = held_out if i < n_test + n_validation else "train"
+    return parts
+
+
+def _count(available: int, share: float, *, spare: int, absolute: bool = False) -> int:
+    wanted = share if absolute else share * available
+    if wanted <= 0:
+        return 0
+    return max(min(round(wanted), available - spare), 1 if available > spare else 0)
+
+
+def _rank(subject: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}:{subject}".encode()).digest()

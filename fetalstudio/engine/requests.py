@@ -1,0 +1,235 @@
+"""What can be asked of the engine, and what it answers: one request and one result class a job.
+
+Requests carry paths, plain values and numpy arrays, so that they cross a process boundary and the
+window can build them without importing torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+
+Prompt = Literal["auto", "box"]
+Protocol = Literal["native", "paper"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """Job ``import``: bring frames into a project."""
+
+    project: Path
+    source: Path
+    format: Literal["auto", "hc18", "folder"] = "auto"
+    cohort: str | None = None
+    """Default: the source folder's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    cohort: str
+    frames: int
+    annotated: int
+    duplicates: int
+    """Pictures that the project already held."""
+    problems: tuple[str, ...]
+    """One message a file that was left out, naming the file and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRequest:
+    """Job ``propose``: the segmenter proposes ellipses for frames without an annotation."""
+
+    project: Path
+    segmenter: str | None = None
+    """Default: the adopted one, else ``compact``."""
+    cohort: str | None = None
+    frame_ids: tuple[str, ...] | None = None
+    """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    frame_id: str
+    ellipse: Ellipse
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeResult:
+    proposals: tuple[Proposal, ...]
+    without: tuple[str, ...]
+    """Names of the frames where no head was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """Job ``sample``: one synthetic frame for the canvas; nothing is stored."""
+
+    ellipse: Ellipse
+    size: tuple[int, int]
+    """(width, height) of the picture in px."""
+    calibration: Calibration | None = None
+    style: str = "auto"
+    """``auto`` (from the HC where calibrated), ``first``, ``second``, ``third`` (trimester) or ``any``."""
+    reference: NDArray[np.uint8] | None = None
+    """A real frame (H, W) whose sector the picture takes over."""
+    project: Path | None = None
+    """Where a synthesizer that is not built in is looked up."""
+    synthesizer: str | None = None
+    steps: int | None = None
+    """Default: the model's own."""
+    guidance: float | None = None
+    seed: int = 0
+    previews: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    image: NDArray[np.uint8]
+    ellipse: Ellipse
+    seconds: float
+    provenance: Mapping[str, Any]
+    quality: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEllipse:
+    """A row of ``--ellipses FILE.csv``: an ellipse on a picture of this size in px."""
+
+    name: str
+    ellipse: Ellipse
+    size: tuple[int, int]
+    source_frame: str | None = None
+    """Id of the project's frame whose sector and calibration the picture takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizeRequest:
+    """Job ``synthesize``: a batch of pairs, stored in the project and, with ``out``, as files too."""
+
+    project: Path
+    count: int | None = None
+    """That many ellipses like the project's own; or give ``ellipses``."""
+    ellipses: tuple[NamedEllipse, ...] | None = None
+    cohort: str | None = None
+    synthesizer: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    style: str = "auto"
+    seed: int = 0
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizeResult:
+    pair_ids: tuple[int, ...]
+    mean_dice: float
+    """Between requested ellipse and the segmenter's, over the batch."""
+    seconds_per_pair: float
+    out: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """Job ``train``: fine-tune the segmenter on real plus accepted synthetic pairs."""
+
+    project: Path
+    segmenter: str | None = None
+    """Start from this one; default as for ``propose``."""
+    cohort: str | None = None
+    real: int | None = None
+    """Use at most that many real frames; default all with a final or draft annotation."""
+    synthetic: int | None = None
+    """Use at most that many accepted pairs; default all. 0 for none."""
+    epochs: int = 20
+    batch: int = 8
+    learning_rate: float = 1e-4
+    patience: int = 5
+    """Stop after that many epochs without a better validation Dice."""
+    seed: int = 0
+    name: str | None = None
+    """Of the new model; default ``<cohort>-<run>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    run_id: int
+    model: str | None
+    """None where no epoch was better than the model that it started from."""
+    dice_before: float
+    dice_after: float
+    difference: float
+    difference_ci95: tuple[float, float]
+    test_frames: int
+    test_subjects: int
+    real: int
+    synthetic: int
+    epochs_run: int
+    best_epoch: int
+    verdict: str
+    """One sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateRequest:
+    """Job ``evaluate``: a segmenter against the project's annotations."""
+
+    project: Path
+    segmenter: str | None = None
+    cohort: str | None = None
+    prompt: Prompt = "auto"
+    protocol: Protocol = "native"
+    frame_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    frame_id: str
+    name: str
+    subject: str
+    dice: float
+    iou: float
+    hd95_px: float
+    hc_error_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateResult:
+    segmenter: str
+    n: int
+    dice: Mapping[str, Any]
+    """``mean``, ``ci95`` (pair), ``median``, ``min``."""
+    iou: float
+    hd95_px: float
+    hc_mae_mm: float | None
+    hc_bias_mm: float | None
+    failures: int
+    """Frames with a Dice below 0.9, those without any mask included."""
+    frames: tuple[FrameScore, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Job ``export``: frames and masks in a layout that others read."""
+
+    project: Path
+    out: Path
+    format: Literal["hc18"] = "hc18"
+    cohort: str | None = None
+    synthetic: bool = True
+    """With the accepted pairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    out: Path
+    frames: int
+    pairs: int

@@ -1,0 +1,106 @@
+"""What a project holds, as frozen dataclasses. The words are those of the README's glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+
+AnnotationState = Literal["proposed", "draft", "final"]
+ReviewState = Literal["pending", "accepted", "rejected"]
+RunState = Literal["running", "finished", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of a project."""
+
+    id: str
+    """SHA-256 (hex) over the size and the 8-bit grey pixels: the same picture is one frame."""
+    name: str
+    """The file's name without folder and ending, unique in its cohort (``392_2HC``)."""
+    width: int
+    height: int
+    kind: Literal["real", "synthetic"]
+    cohort: str
+    subject: str
+    """The patient key by which splits are made; for a synthetic frame ``synthetic:<pair id>``."""
+    calibration: Calibration | None
+    added_at: datetime
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px."""
+        return self.width, self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One revision of the ellipse on a frame; the newest revision counts."""
+
+    frame_id: str
+    revision: int
+    """1, 2, ... on this frame."""
+    ellipse: Ellipse | None
+    """``None`` records that the ellipse was removed."""
+    author: str
+    state: AnnotationState
+    confidence: float | None
+    """Of a proposal, 0 to 1."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A synthetic frame with the ellipse that it was asked to show."""
+
+    id: int
+    frame: Frame
+    ellipse: Ellipse
+    """As requested, or as the reviewer corrected it: the training label."""
+    requested: Ellipse
+    state: ReviewState
+    quality: Mapping[str, float]
+    """``dice``, ``hc_difference`` (relative), ``hd95_px`` of the segmenter's ellipse against the
+    requested one; ``edge`` 0 to 1."""
+    provenance: Mapping[str, Any]
+    """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version."""
+    reviewer: str | None
+    reviewed_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training."""
+
+    id: int
+    name: str
+    state: RunState
+    settings: Mapping[str, Any]
+    data: Mapping[str, Any]
+    """Frame ids by part (train, validation, test) and pair ids."""
+    history: tuple[Mapping[str, float], ...]
+    """One entry an epoch: epoch, train_loss, validation_loss, validation_dice, seconds."""
+    verdict: Mapping[str, Any] | None
+    """Dice before and after on the test part, with intervals, and the sentence that says so."""
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model folder that the project can load by name."""
+
+    name: str
+    kind: Literal["synthesizer", "segmenter"]
+    path: str
+    """Relative to the project's folder."""
+    run_id: int | None
+    active: bool
+    """The adopted model of its kind; where none is, the built-in ``compact`` is used."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
