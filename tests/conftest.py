@@ -1,0 +1,93 @@
+"""What every test stands on: Qt without a screen, a home of its own, the sample frames."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before anything imports Qt or reads a setting: no screen, no network, no file of the real user.
+_HOME = tempfile.mkdtemp(prefix="fetalstudio-tests-")
+os.environ.update(
+    QT_QPA_PLATFORM="offscreen",
+    FETALSTUDIO_HOME=_HOME,
+    HOME=_HOME,
+    XDG_CONFIG_HOME=f"{_HOME}/xdg-config",
+    XDG_DATA_HOME=f"{_HOME}/xdg-data",
+    XDG_CACHE_HOME=f"{_HOME}/xdg-cache",
+    HF_HUB_OFFLINE="1",
+)
+
+import pytest
+
+try:
+    from PySide6.QtCore import QSettings, QThread
+    from PySide6.QtWidgets import QApplication  # noqa: F401  (proves that the Qt libraries load)
+except ImportError as error:  # Tests of the window that are skipped would look like passed ones.
+    raise pytest.UsageError(
+        f"Qt does not load ({error}). `python3 run.py test` sets it up."
+    ) from error
+
+from fetalstudio.resources import samples_dir
+
+if TYPE_CHECKING:
+    from fetalstudio.project.store import Project
+
+QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, f"{_HOME}/qt")
+QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.SystemScope, f"{_HOME}/qt-system")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def samples() -> Path:
+    """The folder of the 24 sample frames (read only)."""
+    return samples_dir()
+
+
+@pytest.fixture(scope="session")
+def _imported_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from fetalstudio.project.importers import import_frames
+    from fetalstudio.project.store import Project
+
+    path = tmp_path_factory.mktemp("samples") / "project"
+    with Project.create(path) as project:
+        import_frames(project, samples_dir())
+    return path
+
+
+@pytest.fixture
+def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]:
+    """An open project of its own for each test, holding the sample frames."""
+    from fetalstudio.project.store import Project
+
+    path = tmp_path / "project"
+    shutil.copytree(_imported_samples, path)
+    with Project.open(path) as project:
+        yield project
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test with Qt fails if it leaves a QThread running: Qt aborts when such an object dies."""
+    if not {"qtbot", "qapp"} & set(request.fixturenames):
+        yield
+        return
+    before = {id(thread) for thread in _running_threads()}
+    yield
+    left = [thread for thread in _running_threads() if id(thread) not in before]
+    assert not left, f"QThread left running: {[t.objectName() or type(t).__name__ for t in left]}"
+
+
+def _running_threads() -> list[QThread]:
+    from shiboken6 import isValid
+
+    threads = [o for o in gc.get_objects() if isinstance(o, QThread)]
+    return [t for t in threads if isValid(t) and t != QThread.currentThread() and t.isRunning()]
