@@ -1,0 +1,126 @@
+"""What can be undone.
+
+Each command appends to the project's history and takes nothing from it: undo appends the former
+ellipse (or review) anew, so that it works after a save and a crash loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QUndoCommand
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.records import Annotation, AnnotationState, Pair, ReviewState
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.session import Session
+
+
+class ProjectCommand(QUndoCommand):
+    """Does its work in :meth:`apply` and :meth:`revert`, whose errors reach the person.
+
+    Exceptions must not cross from an override into Qt, and a command whose first run failed must
+    not stay on the stack.
+    """
+
+    def __init__(self, session: Session, text: str) -> None:
+        super().__init__(text)
+        self.session = session
+        self.done = False
+        """Whether it ran once; later runs are the person's redo and show what they change."""
+
+    def apply(self) -> None:
+        raise NotImplementedError
+
+    def revert(self) -> None:
+        raise NotImplementedError
+
+    def redo(self) -> None:
+        if self._run(self.apply):
+            self.done = True
+        elif not self.done:
+            self.setObsolete(True)
+
+    def undo(self) -> None:
+        self._run(self.revert)
+
+    def _run(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:
+            self.session.report(error)
+            return False
+        return True
+
+
+class SetEllipse(ProjectCommand):
+    """Draw, change, confirm or remove the ellipse on a frame."""
+
+    def __init__(
+        self, session: Session, frame_id: str, ellipse: Ellipse | None, state: AnnotationState
+    ) -> None:
+        before = session.open.annotation(frame_id)
+        super().__init__(session, _ellipse_text(before, ellipse, state))
+        self.frame_id, self.ellipse, self.state, self.before = frame_id, ellipse, state, before
+
+    def apply(self) -> None:
+        self.session.open.annotate(
+            self.frame_id, self.ellipse, author=self.session.author, state=self.state
+        )
+        self._announce()
+
+    def revert(self) -> None:
+        was = self.before
+        self.session.open.annotate(
+            self.frame_id,
+            was.ellipse if was else None,
+            author=was.author if was else self.session.author,
+            state=was.state if was else "draft",
+            confidence=was.confidence if was else None,
+        )
+        self._announce()
+
+    def _announce(self) -> None:
+        self.session.annotation_changed.emit(self.frame_id)
+        if self.done:
+            self.session.select_frame(self.frame_id)
+
+
+class ReviewPair(ProjectCommand):
+    """Accept or reject a pair, or correct its ellipse."""
+
+    def __init__(
+        self, session: Session, before: Pair, state: ReviewState, ellipse: Ellipse | None
+    ) -> None:
+        verbs = {"accepted": "accept pair", "rejected": "reject pair", "pending": "reopen pair"}
+        corrected = ellipse is not None and state == before.state
+        super().__init__(session, "correct pair" if corrected else verbs[state])
+        self.before, self.state, self.ellipse = before, state, ellipse
+
+    def apply(self) -> None:
+        self._review(self.state, self.ellipse)
+
+    def revert(self) -> None:
+        self._review(self.before.state, None if self.ellipse is None else self.before.ellipse)
+
+    def _review(self, state: ReviewState, ellipse: Ellipse | None) -> None:
+        self.session.open.review_pair(
+            self.before.id, state, reviewer=self.session.author, ellipse=ellipse
+        )
+        self.session.pairs_changed.emit()
+
+
+def _ellipse_text(
+    before: Annotation | None, ellipse: Ellipse | None, state: AnnotationState
+) -> str:
+    """What the Edit menu says: "Undo draw ellipse"."""
+    old = before.ellipse if before else None
+    if ellipse is None:
+        return "remove ellipse"
+    if old is None:
+        return "draw ellipse"
+    if old == ellipse:
+        return {"final": "confirm ellipse", "draft": "reopen ellipse"}.get(state, "propose ellipse")
+    return "change ellipse"

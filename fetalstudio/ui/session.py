@@ -1,0 +1,238 @@
+"""The one object that the pages share: the open project, the engine, and what is selected."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QUndoStack
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.events import Failed
+from fetalstudio.engine.requests import ImportRequest
+from fetalstudio.project.records import AnnotationState, ReviewState
+from fetalstudio.project.store import Project
+from fetalstudio.resources import samples_dir, user_data_dir
+from fetalstudio.ui.commands import ReviewPair, SetEllipse
+from fetalstudio.ui.settings import Settings
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.engine import Engine, JobHandle
+
+log = logging.getLogger(__name__)
+
+PLACES = ("library", "annotate", "synthesise", "review", "train")
+"""The five places, in the order of the work."""
+
+SAMPLE_COHORT = "HC18"
+
+
+class Session(QObject):
+    """State and actions that concern more than one page.
+
+    Pages read ``project``, ``frame_id`` and ``author``, call the methods, and follow the signals.
+    All methods are called in the GUI thread.
+    """
+
+    project_changed = Signal()
+    """Another project is open (or none); everything shown is out of date."""
+    frames_changed = Signal()
+    """Frames were added, or annotated many at once."""
+    annotation_changed = Signal(str)
+    """The ellipse on this frame (id) changed."""
+    pairs_changed = Signal()
+    models_changed = Signal()
+    frame_selected = Signal(str)
+    message = Signal(str, str)
+    """A transient notice: text, and the level ``info``, ``warning`` or ``error``."""
+    failure = Signal(str, str)
+    """An error with details: text, traceback."""
+    place_requested = Signal(str)
+
+    def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.engine = engine
+        self.settings = settings if settings is not None else Settings()
+        self.project: Project | None = None
+        self.frame_id: str | None = None
+        self.place: str = PLACES[0]
+        self.undo_stack = QUndoStack(self)
+        self._held = contextlib.ExitStack()
+
+    @property
+    def author(self) -> str:
+        """Who annotates and reviews."""
+        return self.settings.author
+
+    @property
+    def open(self) -> Project:
+        """The open project. Raises :class:`UserError` where there is none."""
+        if self.project is None:
+            raise UserError("No project is open. Open or make one from the File menu.")
+        return self.project
+
+    # -- projects ---------------------------------------------------------------------------
+
+    def open_project(self, path: Path) -> None:
+        """Open the project at ``path`` in place of the one that is open, and hold its lock.
+
+        Raises :class:`UserError` (no project, a newer version, open in another window); what was
+        open then stays open.
+        """
+        if self.project is not None and self.project.path == path.resolve():
+            return
+        self._take(Project.open(path))
+
+    def new_project(self, path: Path) -> None:
+        """Make an empty project at ``path`` and open it. Raises :class:`UserError`."""
+        self._take(Project.create(path))
+
+    def open_sample_project(self) -> JobHandle | None:
+        """Open the sample project in the user's data folder; make it on the first call.
+
+        Returns the running import where the frames still have to be brought in.
+        Raises :class:`UserError` as :meth:`open_project`.
+        """
+        path = user_data_dir() / "sample-project"
+        if (path / "project.db").is_file():
+            self.open_project(path)
+        else:
+            self.new_project(path)
+        if self.open.frames():
+            return None
+        request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
+        return self.import_frames(request)
+
+    def close_project(self) -> None:
+        """Close the open project, if any, and give up its lock."""
+        self.undo_stack.clear()
+        self._held.close()
+        self.project, self.frame_id = None, None
+
+    def _take(self, project: Project) -> None:
+        with contextlib.ExitStack() as held:
+            held.callback(project.close)
+            held.enter_context(project.lock())
+            notes = project.recover()
+            self.close_project()
+            self._held = held.pop_all()
+        self.project = project
+        self.settings.remember_project(project.path)
+        self.frame_id = self._first_frame()
+        self.project_changed.emit()
+        if self.frame_id is not None:
+            self.frame_selected.emit(self.frame_id)
+        for note in notes:
+            self.message.emit(note, "warning")
+
+    # -- frames -----------------------------------------------------------------------------
+
+    def select_frame(self, frame_id: str) -> None:
+        """Make ``frame_id`` the frame that every page is about."""
+        if frame_id != self.frame_id:
+            self.frame_id = frame_id
+            self.settings.set(self._frame_key(), frame_id)
+            self.frame_selected.emit(frame_id)
+
+    def set_ellipse(
+        self, frame_id: str, ellipse: Ellipse | None, state: AnnotationState = "draft"
+    ) -> None:
+        """Append an annotation revision to the frame, as one step of undo.
+
+        An error (a full disk) is shown, and leaves no step.
+        """
+        try:
+            command = SetEllipse(self, frame_id, ellipse, state)
+        except UserError as error:
+            self.report(error)
+            return
+        self.undo_stack.push(command)
+
+    def import_frames(self, request: ImportRequest) -> JobHandle:
+        """Job ``import``; the pages are told when its frames are there."""
+        handle = self.submit("import", request)
+        handle.finished.connect(self._frames_came)
+        return handle
+
+    def _frames_came(self, _result: object) -> None:
+        self.frames_changed.emit()
+        first = self._first_frame()
+        if self.frame_id is None and first is not None:
+            self.select_frame(first)
+
+    def _first_frame(self) -> str | None:
+        """The frame that was selected last in this project, else the first without an ellipse."""
+        frames = self.open.frames()
+        held = {frame.id for frame in frames}
+        last = self.settings.get(self._frame_key(), "")
+        if last in held:
+            return last
+        done = self.open.annotations()
+        waiting = (frame.id for frame in frames if frame.id not in done)
+        return next(waiting, frames[0].id if frames else None)
+
+    def _frame_key(self) -> str:
+        # QSettings reads a slash as a group, and a path may hold any character.
+        return f"frame/{self.open.path.as_posix().encode().hex()}"
+
+    # -- pairs and models -------------------------------------------------------------------
+
+    def review(self, pair_id: int, state: ReviewState, ellipse: Ellipse | None = None) -> None:
+        """Record a person's verdict on a pair (with ``ellipse``: corrected), as a step of undo."""
+        try:
+            command = ReviewPair(self, self.open.pair(pair_id), state, ellipse)
+        except UserError as error:
+            self.report(error)
+            return
+        self.undo_stack.push(command)
+
+    def adopt(
+        self, name: str | None, kind: Literal["segmenter", "synthesizer"] = "segmenter"
+    ) -> None:
+        """Use the project's model ``name`` from now on; None goes back to the built-in one."""
+        try:
+            self.open.adopt(kind, name)
+        except UserError as error:
+            self.report(error)
+            return
+        self.models_changed.emit()
+
+    # -- jobs -------------------------------------------------------------------------------
+
+    def submit(self, job: str, request: Any, *, replace: bool = False) -> JobHandle:
+        """Ask the engine for a job; its warnings and its failure are shown without more ado."""
+        handle = self.engine.submit(job, request, replace=replace)
+        handle.warned.connect(self._job_warned)
+        handle.failed.connect(self._job_failed)
+        return handle
+
+    def _job_warned(self, text: str) -> None:
+        self.message.emit(text, "warning")
+
+    def _job_failed(self, event: Failed) -> None:
+        # Bad input is the person's to mend, and a traceback would only hide what to do.
+        self.failure.emit(event.message, "" if event.bad_input else event.traceback)
+
+    # -- the window -------------------------------------------------------------------------
+
+    def go(self, place: str) -> None:
+        """Show one of :data:`PLACES`."""
+        if place not in PLACES:
+            raise ValueError(f"there is no place {place!r}, only {', '.join(PLACES)}")
+        self.place_requested.emit(place)
+
+    def report(self, error: Exception) -> None:
+        """Show an error: a :class:`UserError` by its message, any other with its traceback."""
+        if isinstance(error, UserError):
+            self.failure.emit(str(error), "")
+            return
+        details = "".join(traceback.format_exception(error))
+        log.error("unexpected error\n%s", details)
+        self.failure.emit(
+            f"Something went wrong: {error}. What you did until now is saved.", details
+        )

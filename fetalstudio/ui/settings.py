@@ -1,0 +1,102 @@
+"""What the window remembers from one start to the next."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QByteArray, QSettings
+
+RECENT = 8
+"""So many recent projects are offered."""
+
+T = TypeVar("T", bool, int, float, str)
+
+
+class Settings:
+    """A typed view of ``QSettings``: properties for what the shell needs, :meth:`get` and
+    :meth:`set` for the plain values that a page wants to keep (``"synthesise/steps"``).
+
+    ``store`` is the user's own by default; tests give one in a temporary file.
+    """
+
+    def __init__(self, store: QSettings | None = None) -> None:
+        self._store = store if store is not None else QSettings()
+
+    def get(self, key: str, default: T) -> T:
+        """The value kept under ``key``, or ``default`` where there is none of its type."""
+        value = self._store.value(key)
+        if value is None:
+            return default
+        # A settings file gives every value back as text, so the default's type decides.
+        if isinstance(default, bool):
+            return str(value).lower() in {"1", "true"}
+        try:
+            return type(default)(value)
+        except (TypeError, ValueError):
+            return default
+
+    def set(self, key: str, value: bool | int | float | str) -> None:
+        """Keep a plain value."""
+        self._store.setValue(key, value)
+
+    @property
+    def author(self) -> str:
+        """Who annotates and reviews; the system's user name until another is set."""
+        return self.get("author", "") or _user_name()
+
+    @author.setter
+    def author(self, name: str) -> None:
+        self.set("author", name.strip())
+
+    @property
+    def last_project(self) -> Path | None:
+        """The project that was open last."""
+        path = self.get("last_project", "")
+        return Path(path) if path else None
+
+    @property
+    def recent_projects(self) -> list[Path]:
+        """Newest first, at most :data:`RECENT`."""
+        return [Path(line) for line in self.get("recent_projects", "").splitlines() if line]
+
+    def remember_project(self, path: Path) -> None:
+        """Make ``path`` the last project and the first of the recent ones."""
+        self.set("last_project", str(path))
+        paths = [path, *(p for p in self.recent_projects if p != path)]
+        self.set("recent_projects", "\n".join(str(p) for p in paths[:RECENT]))
+
+    def forget_project(self, path: Path) -> None:
+        """Offer ``path`` no more (it is gone, or was moved)."""
+        kept = [p for p in self.recent_projects if p != path]
+        self.set("recent_projects", "\n".join(str(p) for p in kept))
+        if self.last_project == path:
+            self.set("last_project", "")
+
+    @property
+    def geometry(self) -> QByteArray | None:
+        """Size and place of the window."""
+        value = self._store.value("window/geometry")
+        return value if isinstance(value, QByteArray) else None
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("window/geometry", value)
+
+    @property
+    def window_level(self) -> tuple[float, float]:
+        """Grey window and level of the canvas, in grey levels (255, 127.5 shows all)."""
+        return self.get("canvas/window", 255.0), self.get("canvas/level", 127.5)
+
+    @window_level.setter
+    def window_level(self, value: tuple[float, float]) -> None:
+        self.set("canvas/window", value[0])
+        self.set("canvas/level", value[1])
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "annotator"
