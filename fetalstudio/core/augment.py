@@ -1,0 +1,107 @@
+"""Random but plausible variations of a frame; the ellipse moves with the pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.geometry import Affine, Size, letterbox, warp
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far a frame is varied. Never mirrored top to bottom: the beam comes from above."""
+
+    rotation_deg: float = 0.0
+    """Largest turn to either side."""
+    log_scale: float = 0.0
+    """Largest change of size, as |ln factor|."""
+    log_aspect: float = 0.0
+    """Largest change of the aspect ratio, as |ln factor|."""
+    shift: float = 0.0
+    """Largest shift, as a share of the target's width and height."""
+    flip: bool = False
+    """Mirror left to right half of the time."""
+    gamma: float = 0.0
+    """Largest |ln gamma|."""
+    gain: float = 0.0
+    """Largest change of contrast (ln factor); brightness moves by up to 40 % of it."""
+    blur_px: float = 0.0
+    """Largest Gaussian sigma, applied to a third of the frames."""
+    speckle: float = 0.0
+    """Largest standard deviation of the multiplicative noise, applied to half of the frames."""
+
+
+NONE = Augmentation()
+
+
+def place(
+    rng: np.random.Generator,
+    kind: Augmentation,
+    source: Size,
+    target: Size,
+    *,
+    keep: Ellipse | None = None,
+) -> Affine:
+    """A random map from a source frame onto a target grid, about the plain letterbox.
+
+    With ``keep``, maps that push the ellipse's centre off the target are drawn again (ten times
+    at most, then the plain letterbox is used).
+    """
+    base = letterbox(source, target)
+    centre = ((target[0] - 1) / 2, (target[1] - 1) / 2)
+    for _ in range(10):
+        size = np.exp(rng.uniform(-1, 1) * kind.log_scale)
+        aspect = np.exp(rng.uniform(-0.5, 0.5) * kind.log_aspect)
+        mirror = -1.0 if kind.flip and rng.random() < 0.5 else 1.0
+        dx, dy = rng.uniform(-1, 1, 2) * kind.shift * np.array(target)
+        about = (
+            Affine.translation(centre[0] + float(dx), centre[1] + float(dy))
+            @ Affine.rotation(float(rng.uniform(-1, 1)) * kind.rotation_deg)
+            @ Affine.scaling(mirror * float(size * aspect), float(size / aspect))
+            @ Affine.translation(-centre[0], -centre[1])
+        )
+        placed = about @ base
+        if keep is None:
+            return placed
+        x, y = placed.apply(np.array([keep.cx, keep.cy]))
+        if 0 <= x < target[0] and 0 <= y < target[1]:
+            return placed
+    return base
+
+
+def vary(
+    rng: np.random.Generator, kind: Augmentation, image: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Random gain, gamma, blur and speckle on an (H, W) uint8 image; black stays black."""
+    x = image.astype(np.float32) / 255
+    if kind.blur_px and rng.random() < 1 / 3:
+        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.2, max(kind.blur_px, 0.21))))
+    if kind.speckle and rng.random() < 0.5:
+        h, w = x.shape
+        grain = rng.standard_normal((h // 2 + 1, w // 2 + 1), dtype=np.float32)
+        grain = cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR)
+        x = x * (1 + grain * float(rng.uniform(0, kind.speckle)))
+    lit = x > 0
+    x = np.clip(x, 0, 1) ** float(np.exp(rng.uniform(-1, 1) * kind.gamma))
+    x = x * float(np.exp(rng.uniform(-1, 1) * kind.gain))
+    x = x + lit * float(rng.uniform(-0.4, 0.4) * kind.gain)
+    return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def augment(
+    rng: np.random.Generator,
+    kind: Augmentation,
+    image: NDArray[np.uint8],
+    ellipse: Ellipse,
+    target: Size,
+) -> tuple[NDArray[np.uint8], Ellipse]:
+    """One varied copy of a frame on a ``target`` grid, with its ellipse in that grid."""
+    h, w = image.shape
+    affine = place(rng, kind, (w, h), target, keep=ellipse)
+    moved = warp(image, affine, target).astype(np.uint8)
+    return vary(rng, kind, moved), ellipse.transformed(affine)

@@ -1,0 +1,118 @@
+"""What every training here shares: schedule, moving average, resumable checkpoints. Torch only."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from fetalstudio.core.files import atomic_path
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Linear warm-up, a plateau, then a cosine to zero.
+
+    The decay starts at a share of ``steps``, so a training resumed with another ``steps`` decays
+    at the right time without having known it from the start.
+    """
+
+    peak: float
+    steps: int
+    warmup: int = 100
+    plateau: float = 0.5
+    """The decay starts at this share of ``steps``."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate at ``step`` (0-based)."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        start = self.plateau * self.steps
+        if step < start:
+            return self.peak
+        done = min((step - start) / max(self.steps - start, 1), 1.0)
+        return self.peak * 0.5 * float(1 + torch.cos(torch.tensor(done * torch.pi)))
+
+
+class MovingAverage:
+    """An exponential moving average of a module's parameters, in float32."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {k: v.detach().clone().float() for k, v in module.state_dict().items()}
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Move towards the module; the first updates average over what there is so far."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for key, value in module.state_dict().items():
+            self.shadow[key].lerp_(value.float(), 1 - decay)
+
+    def averaged(self, module: Module) -> Module:
+        """A copy of ``module`` that holds the average."""
+        result = copy.deepcopy(module)
+        result.load_state_dict(
+            {k: v.to(result.state_dict()[k].dtype) for k, v in self.shadow.items()}
+        )
+        return result.eval()
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"shadow": self.shadow, "updates": self.updates}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """From :meth:`state`."""
+        self.shadow, self.updates = state["shadow"], state["updates"]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write plain values and tensors atomically; the previous checkpoint survives a crash."""
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What :func:`save_checkpoint` wrote, on the CPU, or None where there is nothing."""
+    if not path.exists():
+        return None
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+@contextmanager
+def until_stopped() -> Iterator[list[bool]]:
+    """Within the block, SIGINT and SIGTERM set the yielded list's first entry instead of killing.
+
+    For trainings started from a shell: they write a last checkpoint and leave.
+    """
+    stopped = [False]
+
+    def stop(_signal: int, _frame: types.FrameType | None) -> None:
+        stopped[0] = True
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)

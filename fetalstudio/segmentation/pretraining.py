@@ -1,0 +1,189 @@
+"""Training the compact segmenter from scratch: encoder, prompt encoder and decoder together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fetalstudio.core.augment import Augmentation, augment
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.learning import MovingAverage, Schedule, load_checkpoint, save_checkpoint
+from fetalstudio.segmentation.compact import CompactConfig, build_compact
+from fetalstudio.segmentation.sam import Sam, decode, dice_ce
+
+Example = tuple[NDArray[np.uint8], Ellipse]
+"""A frame, (H, W) uint8, and its ellipse."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainSettings:
+    """Everything that a rerun needs besides the data."""
+
+    steps: int = 3000
+    batch: int = 8
+    learning_rate: float = 8e-4
+    weight_decay: float = 0.05
+    ema: float = 0.998
+    seed: int = 0
+    augmentation: Augmentation = Augmentation(
+        rotation_deg=30,
+        log_scale=0.3,
+        log_aspect=0.1,
+        shift=0.12,
+        flip=True,
+        gamma=0.4,
+        gain=0.25,
+        blur_px=1.2,
+        speckle=0.25,
+    )
+    box_jitter: float = 0.1
+    """Each box side moves by up to this share of the box, in or out."""
+    without_prompt: float = 0.5
+    """Share of steps without a prompt; of the rest, four in five show a box, one in five points."""
+
+
+def pretrain(
+    examples: Sequence[Example],
+    settings: PretrainSettings,
+    checkpoint: Path,
+    *,
+    config: CompactConfig | None = None,
+    device: torch.device | None = None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    stopped: Callable[[], bool] = lambda: False,
+    save_every_s: float = 120.0,
+) -> Sam:
+    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode.
+
+    ``on_step`` hears (steps done, loss). When ``stopped`` says so, the state is saved and the
+    average so far returned.
+    """
+    device = device or torch.device("cpu")
+    torch.manual_seed(settings.seed)
+    sam = build_compact(config or CompactConfig()).to(device)
+    optimizer = torch.optim.AdamW(
+        sam.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    average = MovingAverage(sam, settings.ema)
+    schedule = Schedule(settings.learning_rate, settings.steps)
+    step = 0
+    if state := load_checkpoint(checkpoint):
+        sam.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.restore(state["average"])
+        step = state["step"]
+    saved_at = time.monotonic()
+    while step < settings.steps and not stopped():
+        # Seeded by the step, so that a resumed training sees what an unbroken one would have.
+        rng = np.random.default_rng((settings.seed, step))
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        images, targets, ellipses = _batch(rng, examples, settings, sam.image_encoder.img_size)
+        loss = training_loss(
+            sam, images.to(device), targets.to(device), _prompt(rng, ellipses, settings, device)
+        )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(sam.parameters(), 1.0)
+        optimizer.step()
+        average.update(sam)
+        step += 1
+        on_step(step, loss.item())
+        if time.monotonic() - saved_at > save_every_s:
+            _save(checkpoint, sam, optimizer, average, step, settings)
+            saved_at = time.monotonic()
+    _save(checkpoint, sam, optimizer, average, step, settings)
+    return average.averaged(sam)
+
+
+def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
+    """DiceCE on logits at half the input's resolution, plus the IoU head's squared error.
+
+    ``images`` (B, 1, S, S) grey values 0 to 255, ``targets`` (B, 1, S/2, S/2) coverage 0 to 1.
+    """
+    x = (images - sam.pixel_mean[0]) / sam.pixel_std[0]
+    embeddings = sam.image_encoder(x.expand(-1, 3, -1, -1))
+    logits, iou = decode(sam, embeddings, **prompt)
+    logits = functional.interpolate(
+        logits, size=targets.shape[-2:], mode="bilinear", align_corners=False
+    )
+    with torch.no_grad():
+        found, true = logits > 0, targets > 0.5
+        union = (found | true).sum((1, 2, 3)).clamp(min=1)
+        actual = (found & true).sum((1, 2, 3)) / union
+    return dice_ce(logits, targets) + 0.1 * functional.mse_loss(iou[:, 0], actual)
+
+
+def _batch(
+    rng: np.random.Generator, examples: Sequence[Example], settings: PretrainSettings, side: int
+) -> tuple[Tensor, Tensor, list[Ellipse]]:
+    images, targets, ellipses = [], [], []
+    for index in rng.integers(0, len(examples), settings.batch):
+        image, ellipse = augment(rng, settings.augmentation, *examples[index], (side, side))
+        coverage = cv2.resize(
+            ellipse.mask((side, side)).astype(np.float32),
+            (side // 2, side // 2),
+            interpolation=cv2.INTER_AREA,
+        )
+        images.append(torch.from_numpy(image).float()[None])
+        targets.append(torch.from_numpy(coverage)[None])
+        ellipses.append(ellipse)
+    return torch.stack(images), torch.stack(targets), ellipses
+
+
+def _prompt(
+    rng: np.random.Generator,
+    ellipses: Sequence[Ellipse],
+    settings: PretrainSettings,
+    device: torch.device,
+) -> dict[str, Any]:
+    """One kind of prompt for the whole batch, as keyword arguments of ``decode``."""
+    if rng.random() < settings.without_prompt:
+        return {}
+    if rng.random() < 0.8:
+        boxes = np.array([e.box() for e in ellipses], dtype=np.float32)
+        extent = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+        boxes += extent * rng.uniform(-1, 1, boxes.shape) * settings.box_jitter
+        return {"boxes": torch.from_numpy(boxes).float().to(device)}
+    count = int(rng.integers(1, 4))
+    points = np.stack([_points_inside(rng, e, count) for e in ellipses])
+    labels = torch.ones(points.shape[:2], device=device)
+    return {"points": (torch.from_numpy(points).float().to(device), labels)}
+
+
+def _points_inside(rng: np.random.Generator, ellipse: Ellipse, n: int) -> NDArray[np.float64]:
+    radius, angle = 0.8 * np.sqrt(rng.random(n)), rng.uniform(0, 2 * np.pi, n)
+    local = np.column_stack(
+        [ellipse.a * radius * np.cos(angle), ellipse.b * radius * np.sin(angle)]
+    )
+    return local @ ellipse.axes + np.array([ellipse.cx, ellipse.cy])
+
+
+def _save(
+    path: Path,
+    sam: Sam,
+    optimizer: torch.optim.Optimizer,
+    average: MovingAverage,
+    step: int,
+    settings: PretrainSettings,
+) -> None:
+    save_checkpoint(
+        path,
+        {
+            "model": sam.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average.state(),
+            "step": step,
+            "settings": asdict(settings),
+        },
+    )

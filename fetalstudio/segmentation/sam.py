@@ -1,0 +1,110 @@
+"""segment_anything's own classes, importable without torchvision, and decoding in batches."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+import types
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def _open_package() -> None:
+    """Make ``segment_anything.modeling`` importable where torchvision is absent.
+
+    The package's ``__init__`` imports its predictor, which needs torchvision; the model classes
+    need torch only. A bare package object with the same path skips the ``__init__``.
+    """
+    if "segment_anything" in sys.modules or importlib.util.find_spec("torchvision"):
+        return
+    spec = importlib.util.find_spec("segment_anything")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ImportError("segment-anything is not installed")
+    package = types.ModuleType("segment_anything")
+    package.__path__ = list(spec.submodule_search_locations)
+    package.__spec__ = spec
+    sys.modules["segment_anything"] = package
+
+
+_open_package()
+
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
+
+__all__ = ["BatchedMaskDecoder", "MaskDecoder", "PromptEncoder", "Sam", "TwoWayTransformer"]
+
+
+class BatchedMaskDecoder(MaskDecoder):  # type: ignore[misc]  # segment_anything is untyped
+    """SAM's mask decoder for B images with B prompts; same parameters, same state dict.
+
+    The original repeats the image embeddings once a prompt, which is right for one image only.
+    """
+
+    def predict_masks(
+        self,
+        image_embeddings: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Masks (B, 4, 4h, 4w) and IoU estimates (B, 4) for embeddings (B or 1, C, h, w)."""
+        prompts = sparse_prompt_embeddings.shape[0]
+        tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight], dim=0)
+        tokens = torch.cat(
+            [tokens.unsqueeze(0).expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1
+        )
+        source = image_embeddings.repeat_interleave(prompts // image_embeddings.shape[0], dim=0)
+        source = source + dense_prompt_embeddings
+        b, c, h, w = source.shape
+        hidden, source = self.transformer(source, image_pe.expand(b, -1, -1, -1), tokens)
+        upscaled = self.output_upscaling(source.transpose(1, 2).reshape(b, c, h, w))
+        weights = torch.stack(
+            [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)],
+            dim=1,
+        )
+        masks = torch.einsum("bkc,bchw->bkhw", weights, upscaled)
+        return masks, self.iou_prediction_head(hidden[:, 0])
+
+
+def decode(
+    sam: Sam,
+    embeddings: Tensor,
+    *,
+    boxes: Tensor | None = None,
+    points: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Low-resolution logits (B, 1, 4h, 4w) and IoU estimates (B, 1), one prompt an image.
+
+    ``boxes`` is (B, 4) and ``points`` (B, n, 2) with labels (B, n), in pixels of the model's
+    square input. Without either, the model's learned tokens stand for the prompt (compact only).
+    """
+    sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=None)
+    if sparse.shape[0] != embeddings.shape[0]:
+        sparse = sparse.expand(embeddings.shape[0], -1, -1)
+        dense = dense.expand(embeddings.shape[0], -1, -1, -1)
+    return cast(
+        tuple[Tensor, Tensor],
+        sam.mask_decoder(
+            image_embeddings=embeddings,
+            image_pe=sam.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        ),
+    )
+
+
+def dice_ce(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice (squared denominators) plus binary cross-entropy, mean over a batch.
+
+    ``logits`` and ``target`` (0 to 1, soft edges allowed) are (B, 1, h, w); the loss of the paper.
+    """
+    probability = logits.sigmoid()
+    dims = (1, 2, 3)
+    overlap = (probability * target).sum(dims)
+    total = probability.square().sum(dims) + target.square().sum(dims)
+    dice = 1 - (2 * overlap + 1e-5) / (total + 1e-5)
+    return dice.mean() + functional.binary_cross_entropy_with_logits(logits, target)

@@ -1,0 +1,179 @@
+"""Training the compact synthesizer by flow matching."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fetalstudio.core.augment import NONE, Augmentation, augment
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.sector import sector_mask
+from fetalstudio.learning import MovingAverage, Schedule, load_checkpoint, save_checkpoint
+from fetalstudio.synthesis.bands import to_bands
+from fetalstudio.synthesis.conditions import CANVAS, Condition, stack_maps, style_labels
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A real frame to learn from."""
+
+    image: NDArray[np.uint8]
+    """(H, W) uint8."""
+    ellipse: Ellipse
+    style: str
+    """One of ``conditions.STYLES``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Everything that a rerun needs besides the data."""
+
+    steps: int = 2500
+    batch: int = 8
+    learning_rate: float = 4e-4
+    weight_decay: float = 0.01
+    ema: float = 0.998
+    seed: int = 0
+    widths: tuple[int, ...] = (48, 96, 144, 192)
+    augmentation: Augmentation = Augmentation(
+        rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
+    )
+    drop_ellipse: float = 0.1
+    """Share of frames whose ellipse and style are withheld, for guidance."""
+    drop_style: float = 0.15
+    drop_sector: float = 0.25
+
+
+def train(
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    checkpoint: Path,
+    *,
+    device: torch.device | None = None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    stopped: Callable[[], bool] = lambda: False,
+    save_every_s: float = 120.0,
+) -> CompactPipeline:
+    """Train, or go on from ``checkpoint``; returns a pipeline around the averaged denoiser.
+
+    ``on_step`` hears (steps done, loss). When ``stopped`` says so, the state is saved and the
+    average so far returned.
+    """
+    device = device or torch.device("cpu")
+    torch.manual_seed(settings.seed)
+    unet = build_unet(settings.widths).to(device)
+    optimizer = torch.optim.AdamW(
+        unet.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    average = MovingAverage(unet, settings.ema)
+    schedule = Schedule(settings.learning_rate, settings.steps)
+    step = 0
+    mean, std = band_statistics(examples)
+    if state := load_checkpoint(checkpoint):
+        unet.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.restore(state["average"])
+        step, mean, std = state["step"], state["band_mean"], state["band_std"]
+
+    def pipeline(denoiser: torch.nn.Module) -> CompactPipeline:
+        return CompactPipeline(denoiser, FlowMatchEulerDiscreteScheduler(), mean, std)
+
+    def save() -> None:
+        save_checkpoint(
+            checkpoint,
+            {
+                "model": unet.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "average": average.state(),
+                "step": step,
+                "band_mean": mean,
+                "band_std": std,
+                "settings": asdict(settings),
+            },
+        )
+
+    trained = pipeline(unet)
+    saved_at = time.monotonic()
+    while step < settings.steps and not stopped():
+        # Seeded by the step, so that a resumed training sees what an unbroken one would have.
+        rng = np.random.default_rng((settings.seed, step))
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        loss = _step_loss(trained, rng, examples, settings, device)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        average.update(unet)
+        step += 1
+        on_step(step, loss.item())
+        if time.monotonic() - saved_at > save_every_s:
+            save()
+            saved_at = time.monotonic()
+    save()
+    return pipeline(average.averaged(unet))
+
+
+def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each band over (at most 200 of) the frames."""
+    rng = np.random.default_rng(0)
+    images = [
+        augment(rng, NONE, e.image, e.ellipse, CANVAS)[0]
+        for e in examples[:: max(len(examples) // 200, 1)]
+    ]
+    bands = to_bands(_to_unit(np.stack(images)))
+    mean, std = bands.mean((0, 2, 3)), bands.std((0, 2, 3))
+    return mean.tolist(), std.clamp(min=1e-3).tolist()
+
+
+def _step_loss(
+    pipeline: CompactPipeline,
+    rng: np.random.Generator,
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    device: torch.device,
+) -> Tensor:
+    images, conditions = [], []
+    for index in rng.integers(0, len(examples), settings.batch):
+        image, condition = _draw(rng, examples[index], settings)
+        images.append(image)
+        conditions.append(condition)
+    clean = pipeline.encode(_to_unit(np.stack(images)).to(device))
+    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
+    # Logit-normal noise levels spend the training where the picture is decided.
+    level = torch.from_numpy(rng.standard_normal(len(images), dtype=np.float32)).sigmoid()
+    level = level.to(device).view(-1, 1, 1, 1)
+    noisy = (1 - level) * clean + level * noise
+    maps = torch.from_numpy(stack_maps(conditions)).to(device)
+    labels = torch.from_numpy(style_labels(conditions)).to(device)
+    x = torch.cat([noisy, maps], dim=1).contiguous(memory_format=torch.channels_last)
+    velocity = pipeline.unet(x, 1000 * level.flatten(), class_labels=labels).sample
+    return torch.nn.functional.mse_loss(velocity.float(), noise - clean)
+
+
+def _draw(
+    rng: np.random.Generator, example: Example, settings: TrainSettings
+) -> tuple[NDArray[np.uint8], Condition]:
+    image, ellipse = augment(rng, settings.augmentation, example.image, example.ellipse, CANVAS)
+    condition = Condition(ellipse, sector_mask(image), example.style)
+    if rng.random() < settings.drop_sector:
+        condition = replace(condition, sector=None)
+    if rng.random() < settings.drop_ellipse:
+        condition = replace(condition, ellipse=None, style="any")
+    elif rng.random() < settings.drop_style:
+        condition = replace(condition, style="any")
+    return image, condition
+
+
+def _to_unit(images: NDArray[np.uint8]) -> Tensor:
+    """(B, H, W) uint8 to (B, 1, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(images).float()[:, None] / 127.5 - 1
