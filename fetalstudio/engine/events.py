@@ -19,7 +19,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``done`` of ``total`` steps; ``eta_s`` is the estimated time left, None before it is known."""
+    """``done`` of ``total`` steps; ``eta_s`` is the estimated time left, None while unknown."""
 
     done: int
     total: int
@@ -80,7 +80,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The job stopped because it was asked to; what it had saved stays. ``result`` if it has one."""
+    """The job stopped because it was asked to; what it had saved stays, in ``result`` if any."""
 
     result: Any = None
 

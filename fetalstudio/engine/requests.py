@@ -78,7 +78,7 @@ class SampleRequest:
     """(width, height) of the picture in px."""
     calibration: Calibration | None = None
     style: str = "auto"
-    """``auto`` (from the HC where calibrated), ``first``, ``second``, ``third`` (trimester) or ``any``."""
+    """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated."""
     reference: NDArray[np.uint8] | None = None
     """A real frame (H, W) whose sector the picture takes over."""
     project: Path | None = None
@@ -113,7 +113,7 @@ class NamedEllipse:
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeRequest:
-    """Job ``synthesize``: a batch of pairs, stored in the project and, with ``out``, as files too."""
+    """Job ``synthesize``: a batch of pairs, stored in the project and with ``out`` as files too."""
 
     project: Path
     count: int | None = None

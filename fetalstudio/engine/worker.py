@@ -1,0 +1,255 @@
+"""The engine process: runs one job after another and speaks with its client over a pipe.
+
+Jobs run in the main thread; a second thread reads the pipe, so that a cancel is heard while a job
+computes. When the pipe closes, the client is gone and this process ends by itself.
+
+Flow control: a `Progress` or `Preview` is sent only when the client has seen the one before; of
+those that come meanwhile the newest is kept. So a slow window costs neither memory nor speed here.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from fetalstudio.engine.events import Cancelled, Event, Failed, Finished, Preview, Progress
+from fetalstudio.engine.job import JobCancelled, failure
+from fetalstudio.engine.registry import resolve
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """To the child: run this job. The request is pickled on its own, so that one that cannot be
+    read here fails its job and not the conversation."""
+
+    job_id: int
+    job: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """To the child: stop that job, if it is still the one."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """To the child: import what these jobs need."""
+
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """To the child: the last progress and preview were taken, the next may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the child, first: it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """From the child: an event of a job, pickled on its own for the reason given at `Run`."""
+
+    job_id: int
+    event: bytes
+    final: bool
+
+
+def main(pipe: Connection, grace_s: float) -> None:
+    """Serve the client at the other end of ``pipe`` until it closes.
+
+    A job that still runs then is cancelled and gets ``grace_s`` seconds to save and stop.
+    """
+    _settle()
+    _Worker(pipe, grace_s).serve()
+
+
+def _settle() -> None:
+    """Make this process a good neighbour of the window. Torch is not imported here; when a job
+    does so, it finds its number of threads in the environment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the client decides
+    os.environ.setdefault("OMP_NUM_THREADS", str(_cores()))
+    if sys.platform == "win32":
+        import ctypes
+
+        below_normal = 0x4000
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), below_normal)
+    else:
+        os.nice(5)
+    if sys.stderr is not None:  # None in a windowed program on Windows
+        faulthandler.enable()
+
+
+def _cores() -> int:
+    """Physical cores that this process may use. Two threads on one core only get in each other's
+    way in the kernels of torch. Where the system does not say, the logical ones."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(topology.format(cpu)).read_text() for cpu in usable})
+    except OSError:
+        return len(usable)
+
+
+class _Reporter:
+    """Sends the events of one job, under the flow control described above. Thread-safe.
+
+    Events are pickled when they are reported: the job may use its arrays again, and one that
+    cannot be pickled is an error at the line that reported it.
+    """
+
+    def __init__(self, pipe: Connection, job_id: int, job: str) -> None:
+        self._pipe = pipe
+        self._job_id = job_id
+        self._job = job
+        self._lock = threading.Lock()
+        self._unseen: set[type[Event]] = set()
+        self._held: dict[type[Event], bytes] = {}
+        self._over = False
+
+    def __call__(self, event: Event) -> None:
+        pickled = pickle.dumps(event)
+        with self._lock:
+            if self._over:
+                return  # a helper thread of a job that has ended
+            if isinstance(event, Progress | Preview):
+                if type(event) in self._unseen:
+                    self._held[type(event)] = pickled
+                    return
+                self._unseen.add(type(event))
+            self._send(pickled)
+
+    def seen(self) -> None:
+        """The client took what was sent: send what was held meanwhile."""
+        with self._lock:
+            if not self._over:
+                self._unseen = set(self._held)
+                self._send_held()
+
+    def finish(self, event: Finished | Failed | Cancelled) -> None:
+        """Send the job's last event; after it nothing is sent any more."""
+        try:
+            pickled = pickle.dumps(event)
+        except Exception as error:  # pickling runs code of the result's class
+            pickled = pickle.dumps(failure(self._job, error))
+        with self._lock:
+            self._send_held()
+            self._over = True
+            self._send(pickled, final=True)
+
+    def _send_held(self) -> None:
+        for pickled in self._held.values():
+            self._send(pickled)
+        self._held.clear()
+
+    def _send(self, pickled: bytes, *, final: bool = False) -> None:
+        try:
+            self._pipe.send(Said(self._job_id, pickled, final))
+        except OSError:  # the client is gone; the reading thread sees it too and acts
+            _log.debug("nobody listens any more to job %d", self._job_id)
+
+
+@dataclass(slots=True)
+class _Task:
+    order: Run
+    report: _Reporter
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+    claim: threading.Lock = field(default_factory=threading.Lock)
+    """Who acquires it answers for the task: the main thread by running it, or the reading thread
+    by cancelling it while the main thread is still busy importing."""
+
+
+class _Worker:
+    def __init__(self, pipe: Connection, grace_s: float) -> None:
+        self._pipe = pipe
+        self._grace_s = grace_s
+        self._inbox: queue.SimpleQueue[WarmUp | _Task] = queue.SimpleQueue()
+        self._task: _Task | None = None  # the newest; written by the reading thread alone
+
+    def serve(self) -> None:
+        threading.Thread(target=self._listen, name="engine-pipe", daemon=True).start()
+        self._pipe.send(Ready())
+        while True:
+            match self._inbox.get():
+                case WarmUp(jobs):
+                    _warm_up(jobs)
+                case task:
+                    if task.claim.acquire(blocking=False):
+                        _perform(task)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message: Any = self._pipe.recv()
+            except (EOFError, OSError):
+                self._leave()
+            match message:
+                case Run(job_id, job, _):
+                    task = _Task(message, _Reporter(self._pipe, job_id, job))
+                    self._task = task
+                    self._inbox.put(task)
+                case Cancel(job_id):
+                    self._cancel(job_id)
+                case WarmUp():
+                    self._inbox.put(message)
+                case Seen() if self._task is not None:
+                    self._task.report.seen()
+
+    def _cancel(self, job_id: int) -> None:
+        task = self._task
+        if task is None or task.order.job_id != job_id:
+            return  # it ended while the request to stop it was on its way
+        task.cancelled.set()
+        if task.claim.acquire(blocking=False):
+            task.report.finish(Cancelled())
+            task.done.set()
+
+    def _leave(self) -> None:
+        """The client is gone. `os._exit`, since the main thread may be deep in native code."""
+        if self._task is not None:
+            self._task.cancelled.set()
+            self._task.done.wait(self._grace_s)
+        os._exit(0)
+
+
+def _warm_up(jobs: tuple[str, ...]) -> None:
+    for job in jobs:
+        try:
+            resolve(job)
+        except Exception:  # the job itself will fail with it, in front of the person
+            _log.exception("the job '%s' cannot be loaded", job)
+
+
+def _perform(task: _Task) -> None:
+    final: Finished | Failed | Cancelled
+    try:
+        request = pickle.loads(task.order.request)
+        run = resolve(task.order.job)
+        final = Finished(run(request, task.report, task.cancelled.is_set))
+    except JobCancelled as stopped:
+        final = Cancelled(stopped.result)
+    except (Exception, SystemExit) as error:
+        final = failure(task.order.job, error)
+    task.report.finish(final)
+    task.done.set()
