@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,7 @@ class Affine:
     @classmethod
     def from_matrix(cls, matrix: NDArray[np.floating]) -> Affine:
         """From a 2x3 or 3x3 matrix."""
-        m = np.asarray(matrix, dtype=float)
-        return cls(*(float(v) for v in m[:2].ravel()))
+        return cls(*np.asarray(matrix, dtype=float)[:2].ravel().tolist())
 
     @classmethod
     def scaling(cls, sx: float, sy: float | None = None) -> Affine:
@@ -63,27 +64,29 @@ class Affine:
         return np.array([[self.xx, self.xy, self.x0], [self.yx, self.yy, self.y0]])
 
     @property
+    def _square(self) -> NDArray[np.float64]:
+        """The 3x3 matrix on homogeneous coordinates."""
+        return np.vstack([self.matrix, [0.0, 0.0, 1.0]])
+
+    @property
     def scale(self) -> float:
         """Square root of the area factor: the length factor of a uniform map."""
         return math.sqrt(abs(self.xx * self.yy - self.xy * self.yx))
 
     def __matmul__(self, first: Affine) -> Affine:
         """``(g @ f)(p) == g(f(p))``."""
-        linear = self.linear @ first.linear
-        x0, y0 = self.linear @ np.array([first.x0, first.y0]) + np.array([self.x0, self.y0])
-        return Affine(linear[0, 0], linear[0, 1], float(x0), linear[1, 0], linear[1, 1], float(y0))
+        return Affine.from_matrix(self._square @ first._square)
 
     def inverse(self) -> Affine:
         """The map back. Raises ``ValueError`` where there is none."""
         if abs(self.xx * self.yy - self.xy * self.yx) < 1e-12:
             raise ValueError("this affine map flattens the plane and has no inverse")
-        linear = np.linalg.inv(self.linear)
-        x0, y0 = -linear @ np.array([self.x0, self.y0])
-        return Affine(linear[0, 0], linear[0, 1], float(x0), linear[1, 0], linear[1, 1], float(y0))
+        return Affine.from_matrix(np.linalg.inv(self._square))
 
     def apply(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map points of shape (..., 2)."""
-        return np.asarray(points, dtype=float) @ self.linear.T + np.array([self.x0, self.y0])
+        mapped = np.asarray(points, dtype=float) @ self.linear.T + np.array([self.x0, self.y0])
+        return np.asarray(mapped)
 
 
 def letterbox(
@@ -108,18 +111,20 @@ def letterbox(
 
 
 def warp(
-    image: NDArray[np.generic], affine: Affine, size: Size, *, border: float = 0.0
-) -> NDArray[np.generic]:
+    image: NDArray[Scalar], affine: Affine, size: Size, *, border: float = 0.0
+) -> NDArray[Scalar]:
     """Resample ``image`` (H x W, uint8 or float32) along ``affine`` onto a grid of ``size``.
 
     Shrinking is low-pass filtered first, enlarging is cubic, so neither aliases nor blurs more
     than it must. Outside the source the result is ``border``.
     """
+    source: Any = image
     s = affine.scale
     if s < 1.0:
         sigma = 0.5 * math.sqrt(1.0 / (s * s) - 1.0)
-        image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        source = cv2.GaussianBlur(source, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     flags = cv2.INTER_CUBIC if s > 1.0 else cv2.INTER_LINEAR
-    return cv2.warpAffine(
-        image, affine.matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border
+    warped: Any = cv2.warpAffine(
+        source, affine.matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border
     )
+    return np.asarray(warped, dtype=image.dtype)

@@ -16,14 +16,17 @@ def split_subjects(
 
     ``validation`` and ``test`` are shares of the subjects in [0, 1), rounded, each at least one
     subject where its share is above zero and there are enough (two for one held-out part, three
-    for both). Subjects are ordered by a seeded hash of their key, so the result does not depend
-    on the order of the input, and adding a subject moves few of the others.
+    for both); one subject is always left to train on. Subjects are ordered by a seeded hash of
+    their key, so the result does not depend on the order of the input, adding a subject moves few
+    of the others, and the test part does not depend on ``validation``.
+
+    Raises ``ValueError`` for shares outside these bounds.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise ValueError(f"shares must lie in [0, 1) and sum below 1, not {validation} + {test}")
     ordered = sorted(set(subjects), key=lambda key: _rank(key, seed))
-    n_test = _count(len(ordered), test, spare=1)
-    n_validation = _count(len(ordered) - n_test, validation * len(ordered), spare=1, absolute=True)
+    n_test = _held_out(test * len(ordered), len(ordered))
+    n_validation = _held_out(validation * len(ordered), len(ordered) - n_test)
     parts: dict[str, Part] = {}
     for i, subject in enumerate(ordered):
         held_out: Part = "test" if i < n_test else "validation"
@@ -31,11 +34,11 @@ def split_subjects(
     return parts
 
 
-def _count(available: int, share: float, *, spare: int, absolute: bool = False) -> int:
-    wanted = share if absolute else share * available
-    if wanted <= 0:
+def _held_out(wanted: float, available: int) -> int:
+    """How many of the ``available`` subjects a part takes: one stays behind, to train on."""
+    if wanted <= 0 or available <= 1:
         return 0
-    return max(min(round(wanted), available - spare), 1 if available > spare else 0)
+    return min(max(round(wanted), 1), available - 1)
 
 
 def _rank(subject: str, seed: int) -> bytes:

@@ -1,0 +1,117 @@
+"""From an ellipse in pixels to the figures that a sonographer reads.
+
+For research: the figures describe a picture and diagnose nothing. A gestational age is given only
+inside the range that its source covers; outside it there is a reason, never a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+
+Trimester = Literal["first", "second", "third"]
+
+CEPHALIC_INDEX_USUAL = (74.0, 83.0)
+"""One SD about the mean, in per cent: Hadlock et al., AJR 1981;137:83-85. Outside it, the BPD
+misleads about the age."""
+
+SECOND_TRIMESTER_FROM_MM = 98.0
+THIRD_TRIMESTER_FROM_MM = 260.0
+"""Mean HC at 14+0 and 28+0 weeks in whole mm: INTERGROWTH-21st (Papageorghiou et al., Lancet
+2014;384:869-879) has -28.2849 + 1.69267 w^2 - 0.397485 w^2 ln w."""
+
+_HADLOCK_RANGE_MM = (68.0, 360.0)
+_HADLOCK_SD2 = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360.0, 3.2))
+"""(last HC in mm of the band, 2 SD in weeks). Between two bands the wider one is taken."""
+
+_INTERGROWTH_RANGE_DAYS = (14 * 7, 25 * 7 + 6)
+"""The ages for which the equation is documented: 14+0 to 25+6 weeks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Biometry:
+    """The head in mm, diameters outer to outer: the ellipse follows the skull's outer edge."""
+
+    hc_mm: float
+    """Head circumference: the perimeter of the ellipse."""
+    bpd_mm: float
+    """Biparietal diameter, the minor axis."""
+    ofd_mm: float
+    """Occipitofrontal diameter, the major axis."""
+    cephalic_index: float
+    """100 BPD / OFD, in per cent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GestationalAge:
+    """An age by one formula, or the reason why there is none."""
+
+    weeks: float | None
+    """Exact weeks; ``None`` out of the formula's range."""
+    formula: str
+    citation: str
+    reason: str | None
+    """``out of range: ...`` where ``weeks`` is ``None``, else ``None``."""
+    sd2_weeks: float | None
+    """Two standard deviations in weeks, where the source gives them."""
+
+
+def measure(ellipse: Ellipse, calibration: Calibration) -> Biometry:
+    """Measure an ellipse (px); the axes are those of the ellipse in mm, also for oblong pixels."""
+    mm = calibration.to_mm(ellipse)
+    return Biometry(mm.perimeter, 2 * mm.b, 2 * mm.a, 100 * mm.b / mm.a)
+
+
+def hadlock_1984(hc_mm: float) -> GestationalAge:
+    """GA in weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC in cm, for an HC of 68 to 360 mm."""
+    formula = "Hadlock 1984"
+    citation = "Hadlock FP et al. Radiology 1984;152:497-501"
+    low, high = _HADLOCK_RANGE_MM
+    if not low <= hc_mm <= high:
+        reason = f"out of range: {formula} covers an HC of {low:.0f} to {high:.0f} mm"
+        return GestationalAge(None, formula, citation, reason, None)
+    hc_cm = hc_mm / 10
+    weeks = 8.96 + 0.540 * hc_cm + 0.0003 * hc_cm**3
+    sd2 = next(sd2 for last_mm, sd2 in _HADLOCK_SD2 if hc_mm <= last_mm)
+    return GestationalAge(weeks, formula, citation, None, sd2)
+
+
+def intergrowth_21st(hc_mm: float) -> GestationalAge:
+    """INTERGROWTH-21st dating by HC alone, for ages of 14+0 to 25+6 weeks.
+
+    ln(GA in days) = 0.05970 (ln HC)^2 + 6.409e-9 HC^3 + 3.3258 with HC in mm.
+    """
+    formula = "INTERGROWTH-21st"
+    citation = "Papageorghiou AT et al. Ultrasound Obstet Gynecol 2016;48:719-726"
+    days = _intergrowth_days(hc_mm)
+    low, high = _INTERGROWTH_RANGE_DAYS
+    # Whole days at the end, as they are shown: what would read 26w+0d is outside.
+    if days is None or days < low or round(days) > high:
+        covered = f"{format_weeks(low / 7)} to {format_weeks(high / 7)}"
+        reason = f"out of range: {formula} dating by HC covers {covered}"
+        return GestationalAge(None, formula, citation, reason, None)
+    return GestationalAge(days / 7, formula, citation, None, None)
+
+
+def format_weeks(weeks: float) -> str:
+    """Exact weeks as completed weeks and days, rounded to the day: 20.143 is ``20w+1d``."""
+    whole, days = divmod(round(weeks * 7), 7)
+    return f"{whole}w+{days}d"
+
+
+def trimester(hc_mm: float) -> Trimester:
+    """The trimester in which the mean head has this circumference; no dating of a single head."""
+    if hc_mm < SECOND_TRIMESTER_FROM_MM:
+        return "first"
+    return "second" if hc_mm < THIRD_TRIMESTER_FROM_MM else "third"
+
+
+def _intergrowth_days(hc_mm: float) -> float | None:
+    """The regression itself, in days; ``None`` where it cannot even be evaluated."""
+    if not 1 <= hc_mm <= 1000:
+        return None
+    return math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)

@@ -1,0 +1,81 @@
+"""Fitting an ellipse to points: a direct solution, then the smallest distances."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+"""(n, 2) x and y."""
+
+
+def fit_ellipse(points: Points) -> tuple[float, float, float, float, float]:
+    """(cx, cy, semi-axis, other semi-axis, degrees of the first) that lies closest to the points.
+
+    Fitzgibbon's direct fit always finds an ellipse but draws it too small where only part of the
+    outline is seen; minimising the distances to the points from there removes most of that.
+    Raises ``ValueError`` for fewer than five points, or points that lie on a line.
+    """
+    if len(np.unique(points, axis=0)) < 5:
+        raise ValueError("an ellipse needs at least five different points")
+    # Centring and scaling first keeps both solvers well conditioned.
+    mean = points.mean(axis=0)
+    spread = float(np.abs(points - mean).max())
+    unit = (points - mean) / spread
+    if np.linalg.svd(unit, compute_uv=False)[1] < 1e-3:
+        raise ValueError("the points lie on a line and describe no ellipse")
+    (x, y), (d1, d2), degrees = cv2.fitEllipseDirect(unit.astype(np.float32))
+    start = np.array([x, y, d1 / 2, d2 / 2, math.radians(degrees)])
+    if not (np.isfinite(start).all() and _is_ellipse(start)):
+        raise ValueError("the points do not describe an ellipse")
+    x, y, a, b, angle = _minimise_distances(start, unit).tolist()
+    return x * spread + mean[0], y * spread + mean[1], a * spread, b * spread, math.degrees(angle)
+
+
+def _is_ellipse(params: NDArray[np.float64]) -> bool:
+    return bool(params[2:4].min() > 5e-5 and params[2:4].max() < 500)
+
+
+def _minimise_distances(start: NDArray[np.float64], points: Points) -> NDArray[np.float64]:
+    """Levenberg-Marquardt from ``start`` (cx, cy, a, b, angle in rad); never worse than it."""
+    params, damping = start, 1e-3
+    distances, jacobian = _distances(params, points)
+    cost = distances @ distances
+    for _ in range(30):
+        hessian = jacobian.T @ jacobian + damping * len(points) * np.eye(5)
+        trial = params - np.linalg.solve(hessian, jacobian.T @ distances)
+        if _is_ellipse(trial):
+            trial_distances, trial_jacobian = _distances(trial, points)
+            trial_cost = trial_distances @ trial_distances
+            if trial_cost < cost:
+                settled = cost - trial_cost <= 1e-6 * cost
+                params, distances, jacobian = trial, trial_distances, trial_jacobian
+                cost, damping = trial_cost, damping / 10
+                if settled:
+                    break
+                continue
+        damping *= 10
+        if damping > 1e3:
+            break
+    return params
+
+
+def _distances(
+    params: NDArray[np.float64], points: Points
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Signed distances to the outline to first order (Sampson), (n,), and their slopes, (n, 5)."""
+    cx, cy, a, b, angle = params
+    cos, sin = math.cos(angle), math.sin(angle)
+    dx, dy = points[:, 0] - cx, points[:, 1] - cy
+    u, v = dx * cos + dy * sin, dy * cos - dx * sin
+    slope_u, slope_v = 2 * u / a**2, 2 * v / b**2
+    slope = np.maximum(np.hypot(slope_u, slope_v), 1e-9)
+    # Each parameter moves the outline; only its motion along the normal changes a distance.
+    nu, nv = slope_u / slope, slope_v / slope
+    jacobian = -np.column_stack(
+        [nu * cos - nv * sin, nu * sin + nv * cos, nu * u / a, nv * v / b, nv * u - nu * v]
+    )
+    return ((u / a) ** 2 + (v / b) ** 2 - 1) / slope, jacobian
