@@ -1,0 +1,9 @@
+"""The frame and its ellipse: shown, drawn, changed."""
+
+from fetalstudio.ui.canvas.canvas import FrameCanvas
+from fetalstudio.ui.canvas.drafts import Tool
+from fetalstudio.ui.canvas.frame_view import FrameView
+from fetalstudio.ui.canvas.overlay import EllipseStyle
+from fetalstudio.ui.canvas.picture import GreyWindow
+
+__all__ = ["EllipseStyle", "FrameCanvas", "FrameView", "GreyWindow", "Tool"]

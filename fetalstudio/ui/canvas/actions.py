@@ -1,0 +1,79 @@
+"""The canvas' commands as actions, with their keys: for tool buttons, menus and key sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence
+
+from fetalstudio.ui import theme
+from fetalstudio.ui.canvas.drafts import Tool
+from fetalstudio.ui.canvas.picture import GreyWindow
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.canvas.canvas import FrameCanvas
+
+
+class CanvasActions(QObject):
+    """One action a command. They work while the keyboard is with the canvas or its buttons."""
+
+    def __init__(self, canvas: FrameCanvas) -> None:
+        super().__init__(canvas)
+        self._canvas = canvas
+        self.draw = self._tool(
+            "Draw", "D", "Draw an ellipse: long axis, then its side", Tool.CALLIPER
+        )
+        self.box = self._tool("Box", "B", "Draw an upright ellipse in a box", Tool.BOX)
+        self.ruler = self._tool(
+            "Ruler", "M", "Draw a line of known length to calibrate", Tool.RULER
+        )
+        self.remove = self._action("Remove", "Del", "Remove the ellipse", canvas.remove)
+        self.fit = self._action("Fit", "F", "Show the whole frame", canvas.fit)
+        self.actual = self._action(
+            "1:1", "Ctrl+0", "One screen pixel for each pixel of the frame", self._actual_size
+        )
+        self.zoom_in = self._action("Zoom in", "Ctrl++", "Zoom in", lambda: canvas.zoom(1.25))
+        self.zoom_in.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
+        self.zoom_out = self._action("Zoom out", "Ctrl+-", "Zoom out", lambda: canvas.zoom(0.8))
+        self.reset_window = self._action(
+            "Reset",
+            "W",
+            "Show all grey values again (right drag changes contrast)",
+            lambda: canvas.set_window_level(GreyWindow()),
+        )
+        canvas.tool_changed.connect(self._show_tool)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Enable what can be done now."""
+        for action in (self.draw, self.box, self.remove):
+            action.setEnabled(self._canvas.editable)
+
+    def _action(self, text: str, key: str, tip: str, run: Callable[[], object]) -> QAction:
+        action = QAction(text, self._canvas)
+        action.setShortcut(key)
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        action.setToolTip(theme.tip(tip, keys))
+        action.triggered.connect(lambda _checked=False: run())
+        self._canvas.addAction(action)
+        return action
+
+    def _tool(self, text: str, key: str, tip: str, tool: Tool) -> QAction:
+        action = self._action(text, key, tip, lambda: self._toggle(tool))
+        action.setCheckable(True)
+        action.setData(tool)
+        return action
+
+    def _toggle(self, tool: Tool) -> None:
+        self._canvas.set_tool(Tool.EDIT if self._canvas.tool is tool else tool)
+
+    def _show_tool(self, tool: Tool) -> None:
+        for action in (self.draw, self.box, self.ruler):
+            action.setChecked(action.data() is tool)
+
+    def _actual_size(self) -> None:
+        canvas = self._canvas
+        canvas.zoom(1.0 / canvas.devicePixelRatioF() / canvas.view.scale)

@@ -1,0 +1,411 @@
+"""The canvas: a frame with its ellipse, edited with the mouse and the keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
+from PySide6.QtGui import QCursor, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtWidgets import QWidget
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.ui import theme
+from fetalstudio.ui.canvas import overlay
+from fetalstudio.ui.canvas.actions import CanvasActions
+from fetalstudio.ui.canvas.drafts import BoxDraft, Draft, Tool, begin_draft
+from fetalstudio.ui.canvas.frame_view import FrameView, point
+from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points, hit, with_knob_in_sight
+from fetalstudio.ui.canvas.keys import edited_by_key
+from fetalstudio.ui.canvas.overlay import EllipseStyle
+from fetalstudio.ui.canvas.view import Point
+
+CLICK_PX = 6.0
+"""Screen px that the pointer must travel for a stroke to be more than a click."""
+MERGE_MS = 400
+"""Key strokes that follow one another faster than this are one edit."""
+
+_ANCHORED = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier
+_GHOST = EllipseStyle(theme.STATE_COLOURS["proposed"], dashed=True)
+_REPLACED = EllipseStyle(theme.TEXT_OFF, dashed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _HandleDrag:
+    handle: Handle
+    start: Point
+    shape: Shape
+
+
+class FrameCanvas(FrameView):
+    """A frame with an ellipse on it; knows neither project nor session.
+
+    The left button takes hold of the handles, draws where there is no ellipse yet, and pans
+    elsewhere. Three things can be half done: a handle drag and a draft, which Esc drops, and key
+    strokes that are being collected into one edit, which :meth:`flush` makes of them.
+    """
+
+    ellipse_changing = Signal(object)
+    """The ellipse (or None) as it looks during a gesture; nothing is decided yet."""
+    ellipse_edited = Signal(object)
+    """The ellipse (or None) after a gesture: one undoable edit."""
+    ruler_drawn = Signal(object)
+    """The two ends ((x, y), (x, y)), in image px, of a line drawn with the ruler."""
+    tool_changed = Signal(object)
+    """The new :class:`Tool`."""
+    hint_changed = Signal(str)
+    """What to do next while something is being drawn, else empty."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._ellipse: Ellipse | None = None
+        self._shape: Shape | None = None
+        self._ghost: Shape | None = None
+        self._style = EllipseStyle()
+        self._editable, self._overlay_visible, self._peeking = True, True, False
+        self._tool, self._drawing_tool = Tool.EDIT, Tool.CALLIPER
+        self._drag: _HandleDrag | None = None
+        self._draft: Draft | None = None
+        self._hover: Handle | None = None
+        self._turn_cursor = overlay.turn_cursor()
+        self._key_edits = QTimer(self)
+        self._key_edits.setSingleShot(True)
+        self._key_edits.setInterval(MERGE_MS)
+        self._key_edits.timeout.connect(self.flush)
+        self.commands = CanvasActions(self)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Frame and ellipse")
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    def set_image(self, pixels: NDArray[np.uint8] | None) -> None:
+        """Show a frame, (H, W) uint8, or nothing. A frame of another size is fitted anew."""
+        self.flush()
+        super().set_image(pixels)
+
+    def set_ellipse(self, ellipse: Ellipse | None) -> None:
+        """Show this ellipse. While one is being dragged, it is what Esc comes back to."""
+        self.flush()
+        self._ellipse = ellipse
+        if self._drag is None:
+            self._show(ellipse)
+
+    def ellipse(self) -> Ellipse | None:
+        """The ellipse as it is on screen, also in the middle of a gesture."""
+        shape = self._live_shape()
+        return None if shape is None else shape.ellipse()
+
+    def set_ghost(self, ellipse: Ellipse | None) -> None:
+        """Show a second ellipse, for comparison: dashed, without handles."""
+        self._ghost = None if ellipse is None else Shape.of(ellipse)
+        self.update()
+
+    def set_style(self, style: EllipseStyle) -> None:
+        """Colour, dashes and label of the ellipse."""
+        self._style = style
+        self.update()
+
+    @property
+    def editable(self) -> bool:
+        """Whether the ellipse can be drawn and changed."""
+        return self._editable
+
+    def set_editable(self, editable: bool) -> None:
+        """Let the ellipse be drawn and changed (as it is from the start), or not."""
+        self.leave_gesture()
+        self._editable = editable
+        self.commands.refresh()
+        self.view_moved()
+        self.update()
+
+    def set_overlay_visible(self, visible: bool) -> None:
+        """Show or hide all that is not the frame."""
+        self._overlay_visible = visible
+        self.view_moved()
+        self.update()
+
+    def peek(self, peeking: bool) -> None:
+        """Hide the overlay for a moment (while H is held), whatever it is otherwise."""
+        self._peeking = peeking
+        self.view_moved()
+        self.update()
+
+    def view_moved(self) -> None:
+        if self._shape is not None and self._drag is None:
+            self._shape = with_knob_in_sight(self._shape, self._view, self._viewport())
+        self._look_for_handle(point(QPointF(self.mapFromGlobal(QCursor.pos()))))
+
+    def _show(self, ellipse: Ellipse | None) -> None:
+        self._shape = None if ellipse is None else Shape.of(ellipse, like=self._shape)
+        self.view_moved()
+        self.update()
+
+    def _live_shape(self) -> Shape | None:
+        drawing = self._draft is not None and self._tool is not Tool.RULER
+        return self._draft.shape if self._draft is not None and drawing else self._shape
+
+    # -- tools and edits --------------------------------------------------------------------
+
+    @property
+    def tool(self) -> Tool:
+        """What the left button does."""
+        return self._tool
+
+    def set_tool(self, tool: Tool) -> None:
+        """Choose what the left button does; what was half drawn is dropped."""
+        self.leave_gesture()
+        self._tool = tool
+        if tool in (Tool.CALLIPER, Tool.BOX):
+            self._drawing_tool = tool
+        self.view_moved()
+        self.tool_changed.emit(tool)
+        self.update()
+
+    def flush(self) -> None:
+        """Make an edit of the key strokes that are still being collected."""
+        if self._key_edits.isActive():
+            self._key_edits.stop()
+            self._commit()
+
+    def cancel(self) -> bool:
+        """Drop a half done stroke and show the ellipse as it was. False if there was none."""
+        busy = self._drag is not None or self._draft is not None
+        self._drag = None
+        self._end_draft()
+        if busy:
+            self._show(self._ellipse)
+            self.ellipse_changing.emit(self._ellipse)
+        return busy
+
+    def leave_gesture(self) -> None:
+        """Before something else begins: key strokes become an edit, a half drawn line does not."""
+        self.flush()
+        self.cancel()
+
+    def remove(self) -> None:
+        """Remove the ellipse: one edit."""
+        self.leave_gesture()
+        if self._editable:
+            self._shape = None
+            self._commit()
+
+    def _commit(self) -> None:
+        """The live shape is the person's decision."""
+        ellipse = None if self._shape is None else self._shape.ellipse()
+        self._drag = None
+        self._show(ellipse)
+        if ellipse != self._ellipse:
+            self._ellipse = ellipse
+            self.ellipse_edited.emit(ellipse)
+
+    def _change(self, shape: Shape) -> None:
+        self._shape = shape
+        self.update()
+        self.ellipse_changing.emit(shape.ellipse())
+
+    # -- the mouse --------------------------------------------------------------------------
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        left = event.button() == Qt.MouseButton.LeftButton
+        if self._picture is None or self._view_drag or self._space or not left:
+            super().mousePressEvent(event)
+            return
+        at = point(event.position())
+        self.flush()
+        tool = self._tool_here()
+        if self._draft is not None:
+            return  # A point is taken where the button is let go.
+        if tool is not Tool.EDIT:
+            self._begin_draft(tool, at)
+            return
+        handle = self._handle_at(at)
+        if handle is None or self._shape is None:
+            super().mousePressEvent(event)
+        else:
+            self._drag = _HandleDrag(handle, self._view.to_image(at), self._shape)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        at = point(event.position())
+        if self._view_drag is not None:
+            super().mouseMoveEvent(event)
+        elif self._drag is not None:
+            self._change(self._dragged(self._drag, at, event.modifiers()))
+        elif self._draft is not None:
+            self._draft.move(self._view.to_image(at), modified=_shift(event))
+            self._draft_changed()
+        else:
+            self._look_for_handle(at)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        at = point(event.position())
+        if self._view_drag is not None or event.button() != Qt.MouseButton.LeftButton:
+            super().mouseReleaseEvent(event)
+        elif self._drag is not None:
+            self._shape = self._dragged(self._drag, at, event.modifiers())
+            self._commit()
+        elif self._draft is not None:
+            self._release_draft(self._draft, self._view.to_image(at), modified=_shift(event))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        clicked_once = self._draft is not None and self._draft.shape is None
+        on_handle = self._handle_at(point(event.position())) is not None
+        if on_handle or (self._draft is not None and not clicked_once):
+            self.mousePressEvent(event)
+            return
+        self.cancel()  # The first click began a draft, where there is no ellipse.
+        super().mouseDoubleClickEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hover = None
+        self.update()
+        super().leaveEvent(event)
+
+    def _tool_here(self) -> Tool:
+        """The tool that a press uses: where there is no ellipse, the last drawing tool."""
+        empty = self._tool is Tool.EDIT and self._editable and self._shape is None
+        return self._drawing_tool if empty else self._tool
+
+    def _dragged(self, drag: _HandleDrag, at: Point, held: Qt.KeyboardModifier) -> Shape:
+        to = self._view.to_image(at)
+        if drag.handle is Handle.CENTRE and self._picture is not None:
+            dx, dy = to[0] - drag.start[0], to[1] - drag.start[1]
+            return drag.shape.moved(dx, dy, self._picture.size)
+        return drag.shape.dragged(drag.handle, drag.start, to, anchored=bool(held & _ANCHORED))
+
+    def _begin_draft(self, tool: Tool, at: Point) -> None:
+        if tool is not self._tool:
+            self.set_tool(tool)
+        self._draft = begin_draft(tool, self._view.to_image(at), CLICK_PX / self._view.scale)
+        self._draft_changed()
+
+    def _draft_changed(self) -> None:
+        if self._draft is not None:
+            self.hint_changed.emit(self._draft.hint)
+            if self._draft.shape is not None:
+                self.ellipse_changing.emit(self._draft.shape.ellipse())
+        self.update()
+
+    def _release_draft(self, draft: Draft, at: Point, *, modified: bool) -> None:
+        complete = draft.release(at, modified=modified)
+        if not complete and isinstance(draft, BoxDraft):
+            self.cancel()
+        elif not complete:
+            self._draft_changed()
+        else:
+            tool, shape, line = self._tool, draft.shape, draft.line
+            self._end_draft()
+            self.set_tool(Tool.EDIT)
+            if tool is Tool.RULER:
+                self.ruler_drawn.emit(line)
+            else:
+                self._shape = shape
+                self._commit()
+
+    def _end_draft(self) -> None:
+        if self._draft is not None:
+            self._draft = None
+            self.hint_changed.emit("")
+
+    # -- the keys ---------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            if self._edited_by(event) is not None:
+                event.accept()  # Ours, whatever shortcut of the window has the same key.
+                return True
+            self.flush()  # Undo, or another frame, must find the strokes made an edit.
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        edited = self._edited_by(event)
+        if edited is not None:
+            self._change(edited)
+            self._key_edits.start()
+        elif event.key() == Qt.Key.Key_Escape:
+            if not self.cancel() and self._tool is Tool.EDIT:
+                event.ignore()
+            self.set_tool(Tool.EDIT)
+        elif event.key() == Qt.Key.Key_H and not event.modifiers():
+            self.peek(True)
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() != Qt.Key.Key_H:
+            super().keyReleaseEvent(event)
+        elif not event.isAutoRepeat():
+            self.peek(False)
+
+    def _edited_by(self, event: QKeyEvent) -> Shape | None:
+        free = self._editable and self._drag is None and self._draft is None
+        if self._shape is None or self._picture is None or not free:
+            return None
+        return edited_by_key(self._shape, event, self._picture.size)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.flush()
+        self.peek(False)
+        super().focusOutEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.leave_gesture()
+        super().hideEvent(event)
+
+    # -- appearance -------------------------------------------------------------------------
+
+    def _handle_at(self, at: Point) -> Handle | None:
+        usable = self._editable and self._tool is Tool.EDIT and self._overlay_shown()
+        if self._shape is None or not usable:
+            return None
+        return hit(handle_points(self._shape, self._view), at)
+
+    def _overlay_shown(self) -> bool:
+        return self._overlay_visible and not self._peeking
+
+    def _look_for_handle(self, at: Point) -> None:
+        """Find what is under the pointer now, after it or something under it moved."""
+        if self._drag is not None:
+            return
+        hover = self._handle_at(at) if self.underMouse() else None
+        if hover is not self._hover:
+            self._hover = hover
+            self.update()
+        self.show_cursor()
+
+    def show_cursor(self) -> None:
+        if self._hover is Handle.TURN and self._view_drag is None and not self._space:
+            self.setCursor(self._turn_cursor)
+        else:
+            super().show_cursor()
+
+    def idle_cursor(self) -> Qt.CursorShape:
+        if self._hover is Handle.CENTRE:
+            return Qt.CursorShape.SizeAllCursor
+        if self._hover is not None and self._shape is not None:
+            return overlay.axis_cursor(self._shape.outward(self._hover))
+        if self._tool_here() is not Tool.EDIT:
+            return Qt.CursorShape.CrossCursor
+        return Qt.CursorShape.ArrowCursor
+
+    def paint_overlay(self, painter: QPainter) -> None:
+        super().paint_overlay(painter)
+        if not self._overlay_shown():
+            return
+        if self._ghost is not None:
+            overlay.paint_ellipse(painter, self._ghost, self._view, _GHOST)
+        shape, colour = self._live_shape(), self._style.colour
+        if self._draft is not None and shape is not self._shape and self._shape is not None:
+            overlay.paint_ellipse(painter, self._shape, self._view, _REPLACED)
+        if shape is not None:
+            overlay.paint_ellipse(painter, shape, self._view, self._style)
+        if self._drag is not None and shape is not None:
+            overlay.paint_axes(painter, shape, self._view, colour)
+        elif shape is not None and self._draft is None and self._editable:
+            overlay.paint_handles(painter, shape, self._view, colour, self._hover)
+        if self._draft is not None and self._draft.line is not None:
+            overlay.paint_line(painter, self._draft.line, self._view, theme.ELLIPSE)
+
+
+def _shift(event: QMouseEvent) -> bool:
+    return bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)

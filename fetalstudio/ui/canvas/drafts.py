@@ -1,0 +1,210 @@
+"""Drawing an ellipse, or a ruler, point by point. Without Qt; all points are image px.
+
+A draft starts where the pointer is pressed. It follows the pointer, with or without a pressed
+button, and takes the points where the button is let go, until it is complete. Dragging a line and
+clicking its two ends are therefore the same thing. ``modified`` says whether Shift is held.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Protocol
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.ui.canvas.handles import MIN_SEMI_AXIS, Shape
+from fetalstudio.ui.canvas.view import Point
+
+TYPICAL_CEPHALIC_INDEX = 0.78
+"""Width by length of a head (Hadlock 1981), shown until the pointer says otherwise."""
+_MAX_ALONG = 0.95
+"""A side point this near to the axis' end, or past it, would tell nothing about the width."""
+
+
+class Tool(Enum):
+    """What the left button does: change what is there, or draw."""
+
+    EDIT = "edit"
+    CALLIPER = "calliper"
+    BOX = "box"
+    RULER = "ruler"
+
+
+class Draft(Protocol):
+    """Something half drawn."""
+
+    @property
+    def shape(self) -> Shape | None:
+        """The ellipse so far."""
+
+    @property
+    def line(self) -> tuple[Point, Point] | None:
+        """The line so far."""
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+
+    def move(self, at: Point, *, modified: bool) -> None:
+        """The pointer is there."""
+
+    def release(self, at: Point, *, modified: bool) -> bool:
+        """The button was let go there. True when the draft is complete."""
+
+
+class LineDraft:
+    """A straight line between two points: the ruler."""
+
+    def __init__(self, start: Point, min_length: float) -> None:
+        """``min_length`` in px: a shorter stroke is a click."""
+        self._pointer = start
+        self.points = [start]
+        self._min_length = min_length
+
+    @property
+    def shape(self) -> Shape | None:
+        return None
+
+    @property
+    def line(self) -> tuple[Point, Point] | None:
+        return self.points[0], self.points[1] if len(self.points) > 1 else self._pointer
+
+    @property
+    def hint(self) -> str:
+        return "Put the second end of the line on another mark of the ruler"
+
+    def move(self, at: Point, *, modified: bool) -> None:
+        self._pointer = at
+
+    def release(self, at: Point, *, modified: bool) -> bool:
+        self._pointer = at
+        if math.dist(self.points[0], at) < self._min_length:
+            return False
+        self.points.append(at)
+        return True
+
+
+class CalliperDraft:
+    """The sonographer's way: both ends of the long axis, then one side point, or two with Shift."""
+
+    def __init__(self, start: Point, min_length: float) -> None:
+        """``min_length`` in px: a shorter stroke is a click."""
+        self._pointer = start
+        self._axis = LineDraft(start, max(min_length, 2 * MIN_SEMI_AXIS))
+        self._sides: list[Point] = []
+        self._complete = False
+
+    @property
+    def shape(self) -> Shape | None:
+        if len(self._axis.points) < 2:
+            return None
+        end1, end2 = self._axis.points
+        sides = self._sides if self._complete else [*self._sides, self._pointer]
+        if not self._sides and math.dist(self._pointer, end2) < MIN_SEMI_AXIS:
+            return _on_axis(end1, end2, TYPICAL_CEPHALIC_INDEX * math.dist(end1, end2) / 2)
+        widths = [_width_through(end1, end2, side) for side in sides]
+        return _on_axis(end1, end2, sum(widths) / len(widths))
+
+    @property
+    def line(self) -> tuple[Point, Point] | None:
+        if len(self._axis.points) < 2:
+            return self._axis.points[0], self._pointer
+        return self._axis.points[0], self._axis.points[1]
+
+    @property
+    def hint(self) -> str:
+        if len(self._axis.points) < 2:
+            return "Put the other end of the long axis on the outer edge of the skull"
+        if self._sides:
+            return "Click on the outer edge of the other side"
+        return "Click on the outer edge at the side (Shift+click: then on the other side too)"
+
+    def move(self, at: Point, *, modified: bool) -> None:
+        self._pointer = at
+
+    def release(self, at: Point, *, modified: bool) -> bool:
+        self._pointer = at
+        if len(self._axis.points) < 2:
+            self._axis.release(at, modified=modified)
+            return False
+        # The first click without a move takes the typical width, as previewed.
+        if self._sides or math.dist(at, self._axis.points[1]) >= MIN_SEMI_AXIS:
+            self._sides.append(at)
+        self._complete = not (modified and len(self._sides) == 1)
+        return self._complete
+
+
+class BoxDraft:
+    """An upright ellipse dragged out from corner to corner; with Shift from centre to corner."""
+
+    def __init__(self, start: Point, min_length: float) -> None:
+        """``min_length`` in px: a shorter stroke is a click."""
+        self._pointer = start
+        self._centred = False
+        self._start = start
+        self._min_length = min_length
+
+    @property
+    def shape(self) -> Shape | None:
+        (x1, y1), (x2, y2) = self._start, self._pointer
+        if math.dist(self._start, self._pointer) < self._min_length:
+            return None
+        share = 1.0 if self._centred else 0.5
+        cx, cy = (x1, y1) if self._centred else ((x1 + x2) / 2, (y1 + y2) / 2)
+        first, second = (max(MIN_SEMI_AXIS, share * abs(d)) for d in (x2 - x1, y2 - y1))
+        return Shape(cx, cy, first, second, 0.0)
+
+    @property
+    def line(self) -> tuple[Point, Point] | None:
+        return None
+
+    @property
+    def hint(self) -> str:
+        return "Drag to the opposite corner (Shift: from the centre)"
+
+    def move(self, at: Point, *, modified: bool) -> None:
+        self._pointer, self._centred = at, modified
+
+    def release(self, at: Point, *, modified: bool) -> bool:
+        self.move(at, modified=modified)
+        return self.shape is not None
+
+
+_DRAFTS: dict[Tool, type[CalliperDraft | BoxDraft | LineDraft]] = {
+    Tool.CALLIPER: CalliperDraft,
+    Tool.BOX: BoxDraft,
+    Tool.RULER: LineDraft,
+}
+
+
+def begin_draft(tool: Tool, start: Point, min_length: float) -> Draft:
+    """What the drawing tool starts at ``start``. A stroke below ``min_length`` px is a click."""
+    return _DRAFTS[tool](start, min_length)
+
+
+def _on_axis(end1: Point, end2: Point, half_width: float) -> Shape:
+    """The shape whose first axis runs from ``end1`` to ``end2``."""
+    angle = math.degrees(math.atan2(end2[1] - end1[1], end2[0] - end1[0]))
+    return Shape(
+        (end1[0] + end2[0]) / 2,
+        (end1[1] + end2[1]) / 2,
+        math.dist(end1, end2) / 2,
+        max(MIN_SEMI_AXIS, half_width),
+        angle,
+    )
+
+
+def _width_through(end1: Point, end2: Point, side: Point) -> float:
+    """Half the width of the ellipse on that axis through ``side``, which may stand anywhere."""
+    length = math.dist(end1, end2)
+    ux, uy = (end2[0] - end1[0]) / length, (end2[1] - end1[1]) / length
+    rx, ry = side[0] - (end1[0] + end2[0]) / 2, side[1] - (end1[1] + end2[1]) / 2
+    along = min(max(rx * ux + ry * uy, -_MAX_ALONG * length / 2), _MAX_ALONG * length / 2)
+    across = max(abs(rx * uy - ry * ux), 1e-6)
+    beside = (
+        (end1[0] + end2[0]) / 2 + along * ux - across * uy,
+        (end1[1] + end2[1]) / 2 + along * uy + across * ux,
+    )
+    # from_axis orders the semi-axes by size; their product tells the one that was not given.
+    ellipse = Ellipse.from_axis(end1, end2, beside)
+    return ellipse.a * ellipse.b / (length / 2)
