@@ -26,9 +26,6 @@ class CanvasActions(QObject):
             "Draw", "D", "Draw an ellipse: long axis, then its side", Tool.CALLIPER
         )
         self.box = self._tool("Box", "B", "Draw an upright ellipse in a box", Tool.BOX)
-        self.ruler = self._tool(
-            "Ruler", "M", "Draw a line of known length to calibrate", Tool.RULER
-        )
         self.remove = self._action("Remove", "Del", "Remove the ellipse", canvas.remove)
         self.fit = self._action("Fit", "F", "Show the whole frame", canvas.fit)
         self.actual = self._action(
@@ -71,7 +68,7 @@ class CanvasActions(QObject):
         self._canvas.set_tool(Tool.EDIT if self._canvas.tool is tool else tool)
 
     def _show_tool(self, tool: Tool) -> None:
-        for action in (self.draw, self.box, self.ruler):
+        for action in (self.draw, self.box):
             action.setChecked(action.data() is tool)
 
     def _actual_size(self) -> None:

@@ -17,7 +17,7 @@ from fetalstudio.ui.canvas.actions import CanvasActions
 from fetalstudio.ui.canvas.drafts import BoxDraft, Draft, Tool, begin_draft
 from fetalstudio.ui.canvas.frame_view import FrameView, point
 from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points, hit, with_knob_in_sight
-from fetalstudio.ui.canvas.keys import edited_by_key
+from fetalstudio.ui.canvas.keys import KEYS, edited_by_key
 from fetalstudio.ui.canvas.overlay import EllipseStyle
 from fetalstudio.ui.canvas.view import Point
 
@@ -45,6 +45,8 @@ class FrameCanvas(FrameView):
     elsewhere. Three things can be half done: a handle drag and a draft, which Esc drops, and key
     strokes that are being collected into one edit, which :meth:`flush` makes of them.
     """
+
+    KEYS = KEYS
 
     ellipse_changing = Signal(object)
     """The ellipse (or None) as it looks during a gesture; nothing is decided yet."""

@@ -48,14 +48,19 @@ _EDITS: dict[Qt.Key, _Edit] = {
     Qt.Key.Key_E: _turn(1),
 }
 
-HELP = (
+KEYS = (
     ("Arrows", "Move the ellipse by 1 px"),
     ("- / +", "Shorten or lengthen the long axis by 1 px"),
     ("[ / ]", "Shorten or lengthen the short axis by 1 px"),
     ("Q / E", "Turn the ellipse by 0.5°"),
     ("Shift", "With any of these: ten times as far"),
+    ("Shift + drag", "Keep the opposite end of the axis where it is"),
+    ("Esc", "Drop what is half drawn"),
+    ("H", "Hide the ellipse while held"),
+    ("Space + drag", "Move the frame"),
+    ("Right drag", "Contrast and brightness"),
 )
-"""For a sheet of keys: (keys, what they do)."""
+"""For the sheet of keys: (keys, what they do)."""
 
 
 def edited_by_key(shape: Shape, event: QKeyEvent, frame: Size | None) -> Shape | None:
