@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,7 +85,7 @@ class Session(QObject):
         Raises :class:`UserError` (no project, a newer version, open in another window); what was
         open then stays open.
         """
-        if self.project is not None and self.project.path == path.resolve():
+        if self.project is not None and path.exists() and path.samefile(self.project.path):
             return
         self._take(Project.open(path))
 
@@ -195,8 +196,15 @@ class Session(QObject):
         self, name: str | None, kind: Literal["segmenter", "synthesizer"] = "segmenter"
     ) -> None:
         """Use the project's model ``name`` from now on; None goes back to the built-in one."""
+        self._change_model(lambda: self.open.adopt(kind, name))
+
+    def roll_back(self, kind: Literal["segmenter", "synthesizer"] = "segmenter") -> None:
+        """Go back to the model that was in use before the present one was adopted."""
+        self._change_model(lambda: self.open.roll_back(kind))
+
+    def _change_model(self, work: Callable[[], object]) -> None:
         try:
-            self.open.adopt(kind, name)
+            work()
         except UserError as error:
             self.report(error)
             return

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from fetalstudio.resources import user_config_dir
+
 RECENT = 8
 """So many recent projects are offered."""
 
@@ -22,7 +24,8 @@ class Settings:
     """
 
     def __init__(self, store: QSettings | None = None) -> None:
-        self._store = store if store is not None else QSettings()
+        file = str(user_config_dir() / "settings.ini")
+        self._store = store or QSettings(file, QSettings.Format.IniFormat)
 
     def get(self, key: str, default: T) -> T:
         """The value kept under ``key``, or ``default`` where there is none of its type."""

@@ -17,6 +17,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QFont, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
+from fetalstudio.resources import icons_dir
+
 # Surfaces, from the darkest: where an image lies, the page, panels, what can be pressed.
 CANVAS = "#0a0b0d"
 BACKGROUND = "#131518"
@@ -119,7 +121,12 @@ def _palette() -> QPalette:
     return palette
 
 
+_ICONS = icons_dir().as_posix()
+
 _SHEET = f"""
+QToolButton#rail {{ font-size: 12px; padding: 6px 0 4px 0; color: {TEXT_DIM}; }}
+QToolButton#rail:checked, QToolButton#rail:hover {{ color: {TEXT_BRIGHT}; }}
+
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {BORDER}; padding: 5px 7px; }}
 
 QLabel {{ background: transparent; }}
@@ -165,6 +172,30 @@ QLineEdit, QPlainTextEdit, QTextEdit {{
     padding: 5px 8px; selection-background-color: {ACCENT}; selection-color: #0c1414;
 }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus {{ border-color: {ACCENT}; }}
+
+QComboBox, QAbstractSpinBox {{ background: {RAISED}; color: {TEXT}; border: 1px solid {BORDER};
+    border-radius: {RADIUS}px; padding: 5px 8px; min-height: 18px;
+    selection-background-color: {ACCENT}; selection-color: #0c1414; }}
+QComboBox:hover, QAbstractSpinBox:hover {{ background: {HOVER}; }}
+QComboBox:focus, QAbstractSpinBox:focus {{ border-color: {ACCENT}; }}
+QComboBox:disabled, QAbstractSpinBox:disabled {{ color: {TEXT_OFF}; background: {PANEL}; }}
+QComboBox::drop-down {{ border: 0; width: 24px; }}
+QComboBox::down-arrow {{ image: url({_ICONS}/chevron-down.svg); width: 12px; height: 12px; }}
+QComboBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
+QComboBox QAbstractItemView {{ background: {PANEL}; border: 1px solid {BORDER}; padding: 4px;
+    selection-background-color: {HOVER}; selection-color: {TEXT_BRIGHT}; }}
+QAbstractSpinBox {{ padding-right: 2px; }}
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: 0; width: 20px;
+    background: transparent; }}
+QAbstractSpinBox::up-arrow {{ image: url({_ICONS}/chevron-up.svg); width: 10px; height: 10px; }}
+QAbstractSpinBox::down-arrow {{ image: url({_ICONS}/chevron-down.svg); width: 10px; height: 10px; }}
+QCheckBox {{ spacing: {SPACE}px; }}
+QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {TEXT_OFF};
+    border-radius: 3px; background: {CANVAS}; }}
+QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {ACCENT}; }}
+QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT};
+    image: url({_ICONS}/check.svg); }}
+QCheckBox::indicator:disabled {{ background: {PANEL}; border-color: {BORDER}; }}
 
 QListView, QTableView, QTreeView {{ background: {BACKGROUND}; border: 0; outline: 0;
     selection-background-color: {ACCENT_DIM}; selection-color: {TEXT_BRIGHT}; }}

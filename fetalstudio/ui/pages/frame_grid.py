@@ -1,0 +1,294 @@
+"""The frames of a project as a grid of thumbnails: the model, its filter and how a cell looks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPointF,
+    QRect,
+    QRectF,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+)
+from PySide6.QtGui import QColor, QFont, QImage, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import (
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from fetalstudio.core.biometry import measure
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.store import Project
+from fetalstudio.ui import theme
+from fetalstudio.ui.thumbnails import Thumbnails
+
+State = Literal["none", "proposed", "draft", "final"]
+STATES: tuple[State, ...] = ("none", "proposed", "draft", "final")
+STATE_TITLES = {"none": "To draw", "proposed": "Proposed", "draft": "Draft", "final": "Final"}
+TO_DO = frozenset({"none", "proposed", "draft"})
+"""States that wait for a person."""
+
+FRAME = Qt.ItemDataRole.UserRole
+ANNOTATION = Qt.ItemDataRole.UserRole + 1
+THUMBNAIL = Qt.ItemDataRole.UserRole + 2
+
+PICTURE = QSize(204, 138)
+"""Of a thumbnail, in logical px: the 3:2 of most frames."""
+_MARGIN, _CAPTION = 6, 46
+CELL = QSize(PICTURE.width() + 2 * _MARGIN + 8, PICTURE.height() + _CAPTION + 2 * _MARGIN + 4)
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+class FrameModel(QAbstractListModel):
+    """The real frames of a project with their newest annotation."""
+
+    def __init__(self, ratio: float, parent: QObject | None = None) -> None:
+        """``ratio``: device px per logical px of the screen that shows the thumbnails."""
+        super().__init__(parent)
+        self._project: Project | None = None
+        self._frames: list[Frame] = []
+        self._rows: dict[str, int] = {}
+        self._annotations: dict[str, Annotation] = {}
+        self._thumbnails = Thumbnails(PICTURE * ratio, self)
+        self._thumbnails.ready.connect(lambda frame_id: self._changed(frame_id, THUMBNAIL))
+
+    def load(self, project: Project | None) -> None:
+        """Show the frames of ``project``, read anew."""
+        self.beginResetModel()
+        if project is not self._project:
+            self._thumbnails.clear()
+        self._project = project
+        self._frames = project.frames() if project is not None else []
+        self._annotations = dict(project.annotations()) if project is not None else {}
+        self._rows = {frame.id: row for row, frame in enumerate(self._frames)}
+        self.endResetModel()
+
+    def refresh(self, frame_id: str) -> None:
+        """Read the annotation of one frame anew."""
+        if self._project is None or frame_id not in self._rows:
+            return
+        annotation = self._project.annotation(frame_id)
+        if annotation is None or annotation.ellipse is None:
+            self._annotations.pop(frame_id, None)
+        else:
+            self._annotations[frame_id] = annotation
+        self._changed(frame_id, ANNOTATION)
+
+    def state(self, frame: Frame) -> State:
+        """The frame's annotation state; ``none`` without an ellipse."""
+        annotation = self._annotations.get(frame.id)
+        return annotation.state if annotation is not None else "none"
+
+    @property
+    def frames(self) -> list[Frame]:
+        """All frames, in the order of the rows."""
+        return self._frames
+
+    def index_of(self, frame_id: str) -> QModelIndex:
+        """The row of a frame; invalid where there is none."""
+        row = self._rows.get(frame_id)
+        return self.index(row) if row is not None else QModelIndex()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
+        return 0 if parent.isValid() else len(self._frames)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        frame = self._frames[index.row()]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return frame.name
+        if role == FRAME:
+            return frame
+        if role == ANNOTATION:
+            return self._annotations.get(frame.id)
+        if role == THUMBNAIL and self._project is not None:
+            return self._thumbnails.get(frame.id, self._project.frame_path(frame.id))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._describe(frame)
+        return None
+
+    def _describe(self, frame: Frame) -> str:
+        annotation = self._annotations.get(frame.id)
+        lines = [
+            frame.name,
+            f"Cohort {frame.cohort}, subject {frame.subject}",
+            f"{frame.width} x {frame.height} px, "
+            + ("calibrated" if frame.calibration else "no calibration: no mm"),
+        ]
+        if annotation is not None:
+            sure = (
+                "" if annotation.confidence is None else f", confidence {annotation.confidence:.2f}"
+            )
+            lines.append(f"Ellipse {annotation.state} by {annotation.author}{sure}")
+        return "\n".join(lines)
+
+    def _changed(self, frame_id: str, role: int) -> None:
+        index = self.index_of(frame_id)
+        if index.isValid():
+            self.dataChanged.emit(index, index, [role])
+
+
+class FrameFilter(QSortFilterProxyModel):
+    """Keeps the frames of a cohort, in a state, whose name holds a text."""
+
+    def __init__(self, model: FrameModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.frames = model
+        self.cohort: str | None = None
+        self.state: State | None = None
+        self.text = ""
+        self.setSourceModel(model)
+
+    def choose(self, cohort: str | None, state: State | None, text: str) -> None:
+        """Set all three at once."""
+        self.beginFilterChange()
+        self.cohort, self.state, self.text = cohort, state, text.strip().lower()
+        self.endFilterChange()
+
+    def counts(self) -> dict[State, int]:
+        """How many frames of each state the cohort and the text leave."""
+        result = dict.fromkeys(STATES, 0)
+        for frame in self.frames.frames:
+            if self._in_scope(frame):
+                result[self.frames.state(frame)] += 1
+        return result
+
+    def filterAcceptsRow(self, row: int, parent: Index) -> bool:
+        frame = self.frames.frames[row]
+        return self._in_scope(frame) and self.state in (None, self.frames.state(frame))
+
+    def _in_scope(self, frame: Frame) -> bool:
+        return self.cohort in (None, frame.cohort) and self.text in frame.name.lower()
+
+
+class FrameDelegate(QStyledItemDelegate):
+    """A cell: the picture with its ellipse; under it the name, the state and the HC."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return CELL
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        rect: QRect = option.rect
+        flags: QStyle.StateFlag = option.state
+        selected = bool(flags & QStyle.StateFlag.State_Selected)
+        frame: Frame = index.data(FRAME)
+        annotation: Annotation | None = index.data(ANNOTATION)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        card = QRectF(rect).adjusted(4, 2, -4, -2)
+        painter.setPen(QPen(QColor(theme.ACCENT), 2) if selected else Qt.PenStyle.NoPen)
+        hovered = bool(flags & QStyle.StateFlag.State_MouseOver)
+        fill = theme.ACCENT_DIM if selected else theme.RAISED if hovered else theme.PANEL
+        painter.setBrush(QColor(fill))
+        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), theme.RADIUS, theme.RADIUS)
+        place = QRectF(card.x() + _MARGIN, card.y() + _MARGIN, PICTURE.width(), PICTURE.height())
+        _draw_picture(painter, place, frame, annotation, index.data(THUMBNAIL))
+        _draw_caption(
+            painter, QRectF(place.x(), place.bottom() + 4, place.width(), 40), frame, annotation
+        )
+        painter.restore()
+
+
+def _draw_picture(
+    painter: QPainter,
+    place: QRectF,
+    frame: Frame,
+    annotation: Annotation | None,
+    image: QImage | None,
+) -> None:
+    painter.save()
+    clip = QPainterPath()
+    clip.addRoundedRect(place, 3, 3)
+    painter.setClipPath(clip)
+    painter.fillRect(place, QColor(theme.CANVAS))
+    scale = min(place.width() / frame.width, place.height() / frame.height)
+    width, height = frame.width * scale, frame.height * scale
+    x = place.center().x() - width / 2
+    y = place.center().y() - height / 2
+    if image is not None:
+        painter.drawImage(QRectF(x, y, width, height), image)
+    if annotation is not None and annotation.ellipse is not None:
+        painter.translate(x, y)
+        painter.scale(scale, scale)
+        _draw_ellipse(painter, annotation.ellipse, theme.STATE_COLOURS[annotation.state])
+    painter.restore()
+
+
+def _draw_ellipse(painter: QPainter, ellipse: Ellipse, colour: str) -> None:
+    """In image px; pixel centres are at whole numbers, hence the half."""
+    pen = QPen(QColor(colour), 1.4)
+    pen.setCosmetic(True)
+    painter.setPen(pen)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.translate(ellipse.cx + 0.5, ellipse.cy + 0.5)
+    painter.rotate(ellipse.angle_deg)
+    painter.drawEllipse(QPointF(0, 0), ellipse.a, ellipse.b)
+
+
+def _draw_caption(
+    painter: QPainter, place: QRectF, frame: Frame, annotation: Annotation | None
+) -> None:
+    state = annotation.state if annotation is not None else "none"
+    top = QRectF(place.x() + 2, place.y(), place.width() - 4, 20)
+    bottom = top.translated(0, 19)
+    painter.setPen(QColor(theme.TEXT))
+    metrics = painter.fontMetrics()
+    name = metrics.elidedText(frame.name, Qt.TextElideMode.ElideMiddle, int(top.width()))
+    painter.drawText(top, Qt.AlignmentFlag.AlignVCenter, name)
+    small = QFont(painter.font())
+    small.setPixelSize(11)
+    painter.setFont(small)
+    colour = QColor(theme.STATE_COLOURS[state])
+    painter.setBrush(colour if state != "none" else Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(colour, 1.4))
+    painter.drawEllipse(QPointF(bottom.x() + 5, bottom.center().y()), 3.4, 3.4)
+    painter.setPen(QColor(theme.TEXT_DIM))
+    painter.drawText(
+        bottom.adjusted(15, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, STATE_TITLES[state]
+    )
+    if annotation is not None and annotation.ellipse is not None and frame.calibration is not None:
+        hc = measure(annotation.ellipse, frame.calibration).hc_mm
+        right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+        painter.drawText(bottom, right, f"HC {hc:.1f} mm")
+
+
+class FrameGrid(QListView):
+    """The grid itself."""
+
+    def __init__(self, model: FrameFilter, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setModel(model)
+        self.setItemDelegate(FrameDelegate(self))
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setMovement(QListView.Movement.Static)
+        self.setUniformItemSizes(True)
+        self.setGridSize(CELL)
+        self.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
+        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
+        self.verticalScrollBar().setSingleStep(CELL.height() // 3)
+        self.setDragDropMode(QListView.DragDropMode.NoDragDrop)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Frames")
+
+    def keyboardSearch(self, search: str) -> None:
+        """Letters are keys of the page here, and the search field finds names."""
+
+    def event(self, event: QEvent) -> bool:
+        # A list would swallow Ctrl+A, letters and Enter for itself before the page's actions.
+        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            event.ignore()
+            return False
+        return super().event(event)

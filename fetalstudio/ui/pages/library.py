@@ -1,0 +1,411 @@
+"""Library: the frames of the project, how far each is, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.engine.requests import ProposeRequest, ProposeResult
+from fetalstudio.project.records import Frame
+from fetalstudio.ui import icons, theme
+from fetalstudio.ui.pages.frame_grid import (
+    FRAME,
+    STATE_TITLES,
+    STATES,
+    TO_DO,
+    FrameFilter,
+    FrameGrid,
+    FrameModel,
+    State,
+)
+from fetalstudio.ui.pages.importing import ImportFlow, count
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.dialogs import ALL_COHORTS
+from fetalstudio.ui.widgets.empty import EmptyState
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.engine import JobHandle
+
+
+class LibraryPage(QWidget):
+    """Thumbnails by state and cohort; import, proposals, and the way to the next frame to do."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.model = FrameModel(self.devicePixelRatioF(), self)
+        self.filter = FrameFilter(self.model, self)
+        self.grid = FrameGrid(self.filter)
+        self.importing = ImportFlow(session, self)
+        self._propose_job: JobHandle | None = None
+        self._build()
+        self._build_actions()
+        self._connect()
+        self.reload()
+
+    def activated(self) -> None:
+        """The grid takes the keyboard, so that arrows and Enter work at once."""
+        self.grid.setFocus()
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._build_head())
+        layout.addWidget(self._build_filters())
+        self.empty = EmptyState()
+        self.empty.clicked.connect(self._empty_clicked)
+        self.body = QStackedWidget()
+        self.body.addWidget(self.grid)
+        self.body.addWidget(self.empty)
+        layout.addWidget(self.body, 1)
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        self.grid.setViewportMargins(2 * theme.SPACE, 0, 0, 0)
+        self.drop_hint = QLabel("Drop to import into this project", self)
+        self.drop_hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.drop_hint.setStyleSheet(
+            f"background: {theme.ACCENT_DIM}; color: {theme.TEXT_BRIGHT}; font-size: 19px;"
+            f" border: 2px dashed {theme.ACCENT}; border-radius: {2 * theme.RADIUS}px;"
+        )
+        self.drop_hint.hide()
+
+    def _build_head(self) -> QWidget:
+        head = QWidget()
+        row = QHBoxLayout(head)
+        row.setContentsMargins(3 * theme.SPACE, 2 * theme.SPACE + 4, 3 * theme.SPACE, theme.SPACE)
+        row.setSpacing(theme.SPACE)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(theme.style(QLabel("Library"), "title"))
+        self.todo = theme.style(QLabel(), "dim")
+        words.addWidget(self.todo)
+        row.addLayout(words, 1)
+        self.import_button = QPushButton(icons.icon("import", theme.TEXT), "Import")
+        self.import_button.setToolTip(
+            theme.tip("Bring a folder of frames in, or drop it", "Ctrl+I")
+        )
+        self.propose_button = QPushButton(icons.icon("propose", theme.TEXT), "Propose for all")
+        self.propose_button.setToolTip(
+            theme.tip("Let the segmenter propose an ellipse wherever there is none", "Ctrl+P")
+        )
+        self.next_button = theme.style(
+            QPushButton(icons.icon("next", "#0c1414"), "Annotate next"), "primary"
+        )
+        self.next_button.setToolTip(theme.tip("Open the next frame that waits for you", "N"))
+        for button in (self.import_button, self.propose_button, self.next_button):
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+        return head
+
+    def _build_filters(self) -> QWidget:
+        bar = QWidget()
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(3 * theme.SPACE, theme.SPACE, 3 * theme.SPACE, 2 * theme.SPACE)
+        row.setSpacing(theme.SPACE // 2)
+        self.state_group = QButtonGroup(self)
+        self.state_buttons: dict[State | None, QPushButton] = {}
+        keys: tuple[State | None, ...] = (None, *STATES)
+        for number, state in enumerate(keys):
+            button = theme.style(QPushButton(), "quiet")
+            button.setCheckable(True)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            if state is not None:
+                button.setIcon(icons.dot(theme.STATE_COLOURS[state], filled=state != "none"))
+            what = STATE_TITLES[state].lower() if state else "all"
+            button.setShortcut(QKeySequence(f"Alt+{number}"))
+            button.setToolTip(theme.tip(f"Show frames: {what}", f"Alt+{number}"))
+            self.state_group.addButton(button)
+            self.state_buttons[state] = button
+            row.addWidget(button)
+        self.state_buttons[None].setChecked(True)
+        row.addStretch()
+        self.cohort_box = QComboBox()
+        self.cohort_box.setMinimumWidth(150)
+        self.cohort_box.setToolTip("Show the frames of one cohort")
+        self.cohort_box.setAccessibleName("Cohort")
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search by name")
+        self.search.setClearButtonEnabled(True)
+        self.search.setFixedWidth(220)
+        self.search.setToolTip(theme.tip("Show frames whose name holds this", "Ctrl+F"))
+        self.search.addAction(
+            icons.icon("search", theme.TEXT_DIM), QLineEdit.ActionPosition.LeadingPosition
+        )
+        row.addWidget(self.cohort_box)
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.search)
+        return bar
+
+    def _build_actions(self) -> None:
+        self.menu = QMenu(self)
+        self._action("Annotate", self.open_current, "Return", "Enter")
+        self._action("Propose an ellipse", self.propose_selected, "P")
+        self._action("Confirm as final", self.confirm_selected, "F")
+        self._action("Remove the ellipse", self.remove_selected, "Del")
+        self.menu.addSeparator()
+        self._action("Copy names", self.copy_names, "Ctrl+C")
+        for text, slot, key in (
+            ("Propose for all", self.propose_all, "Ctrl+P"),
+            ("Annotate the next frame to do", self.open_next, "N"),
+            ("Search by name", self._focus_search, "Ctrl+F"),
+        ):
+            self._action(text, slot, key, listed=False)
+
+    def _action(
+        self, text: str, slot: Callable[[], object], *keys: str, listed: bool = True
+    ) -> None:
+        action = QAction(text, self)
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.triggered.connect(lambda _checked: slot())
+        # Single letters must reach the search field, so they are keys of the grid only.
+        (self.grid if listed else self).addAction(action)
+        if listed:
+            self.menu.addAction(action)
+
+    def _connect(self) -> None:
+        self.import_button.clicked.connect(self.importing.ask_folder)
+        self.propose_button.clicked.connect(self.propose_all)
+        self.next_button.clicked.connect(self.open_next)
+        self.state_group.buttonClicked.connect(lambda _button: self._apply_filter())
+        self.cohort_box.currentIndexChanged.connect(lambda _row: self._apply_filter())
+        self.search.textChanged.connect(lambda _text: self._apply_filter())
+        self.search.returnPressed.connect(self.grid.setFocus)
+        self.grid.doubleClicked.connect(lambda _index: self.open_current())
+        self.grid.selectionModel().currentChanged.connect(self._current_changed)
+        self.grid.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.grid.customContextMenuRequested.connect(self._show_menu)
+        self.importing.imported.connect(self.clear_filters)
+        session = self.session
+        session.project_changed.connect(self._project_changed)
+        session.frames_changed.connect(self.reload)
+        session.annotation_changed.connect(self._annotation_changed)
+        session.frame_selected.connect(self._frame_selected)
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the frames of the project anew; filters and the current frame stay."""
+        project = self.session.project
+        self.model.load(project)
+        cohort = self.cohort_box.currentData()
+        self.cohort_box.blockSignals(True)
+        self.cohort_box.clear()
+        self.cohort_box.addItem(ALL_COHORTS, None)
+        for name in project.cohorts() if project is not None else []:
+            self.cohort_box.addItem(name, name)
+        self.cohort_box.setCurrentIndex(max(self.cohort_box.findData(cohort), 0))
+        self.cohort_box.blockSignals(False)
+        self._apply_filter()
+        self._frame_selected(self.session.frame_id or "")
+
+    def clear_filters(self) -> None:
+        """Show all frames."""
+        self.cohort_box.setCurrentIndex(0)
+        self.state_buttons[None].setChecked(True)
+        self.search.clear()
+        self._apply_filter()
+
+    def _project_changed(self) -> None:
+        self.clear_filters()
+        self.reload()
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        self.model.refresh(frame_id)
+        self._show_counts()
+
+    def _apply_filter(self) -> None:
+        checked = next(s for s, button in self.state_buttons.items() if button.isChecked())
+        self.filter.choose(self.cohort_box.currentData(), checked, self.search.text())
+        self._show_counts()
+
+    def _show_counts(self) -> None:
+        counts = self.filter.counts()
+        total = sum(counts.values())
+        for state, button in self.state_buttons.items():
+            number = total if state is None else counts[state]
+            button.setText(f"{'All' if state is None else STATE_TITLES[state]}  {number}")
+        self.todo.setText(what_is_left(counts))
+        self.propose_button.setEnabled(bool(counts["none"]) and self._propose_job is None)
+        self.next_button.setEnabled(total > counts["final"])
+        self._show_body()
+
+    def _show_body(self) -> None:
+        if self.filter.rowCount():
+            self.body.setCurrentWidget(self.grid)
+            return
+        if self.session.project is None:
+            self.empty.say("No project is open", "Open or make one from the File menu.")
+        elif self.model.rowCount():
+            self.empty.say(
+                "No frame matches", "Other frames are hidden by the filters.", "Show all"
+            )
+        else:
+            self.empty.say(
+                "No frames yet",
+                "Drop a folder of ultrasound frames here. PNG, JPEG, TIFF and BMP are read, with "
+                "masks or HC18 annotations beside them.",
+                "Import a folder",
+            )
+        self.body.setCurrentWidget(self.empty)
+
+    def _empty_clicked(self) -> None:
+        if self.model.rowCount():
+            self.clear_filters()
+        else:
+            self.importing.ask_folder()
+
+    # -- the current frame ------------------------------------------------------------------
+
+    def selected(self) -> list[Frame]:
+        """The selected frames, in the order of the grid."""
+        indexes = sorted(self.grid.selectionModel().selectedIndexes(), key=QModelIndex.row)
+        return [index.data(FRAME) for index in indexes]
+
+    def _current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        # A filter moves the current row by itself; only the person's own choice counts.
+        if current.isValid() and self.grid.hasFocus():
+            self.session.select_frame(current.data(FRAME).id)
+
+    def _frame_selected(self, frame_id: str) -> None:
+        index = self.filter.mapFromSource(self.model.index_of(frame_id))
+        if index.isValid() and index != self.grid.currentIndex():
+            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.grid.selectionModel().setCurrentIndex(index, flag)
+            self.grid.scrollTo(index)
+
+    def open_current(self) -> None:
+        """Open the current frame in Annotate."""
+        index = self.grid.currentIndex()
+        if index.isValid():
+            self.session.select_frame(index.data(FRAME).id)
+            self.session.go("annotate")
+
+    def open_next(self) -> None:
+        """Open the next frame (after the current one, then from the start) that waits."""
+        rows = self.filter.rowCount()
+        start = self.grid.currentIndex().row() + 1
+        order = [*range(start, rows), *range(start)]
+        frames = [self.filter.index(row, 0).data(FRAME) for row in order if row < rows]
+        # What the filters hide may be all that is left.
+        for frame in (*frames, *self.model.frames):
+            if self.model.state(frame) in TO_DO:
+                self.session.select_frame(frame.id)
+                self.session.go("annotate")
+                return
+
+    def _show_menu(self, at: QPoint) -> None:
+        if self.grid.indexAt(at).isValid():
+            self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def _focus_search(self) -> None:
+        self.search.setFocus()
+        self.search.selectAll()
+
+    def copy_names(self) -> None:
+        """Put the names of the selected frames on the clipboard, one a line."""
+        QGuiApplication.clipboard().setText("\n".join(frame.name for frame in self.selected()))
+
+    # -- annotations ------------------------------------------------------------------------
+
+    def confirm_selected(self) -> None:
+        """Make the selected proposals and drafts final, as one step of undo."""
+        project = self.session.open
+        todo = []
+        for frame in self.selected():
+            annotation = project.annotation(frame.id)
+            if annotation is not None and annotation.ellipse and annotation.state != "final":
+                todo.append((frame, annotation.ellipse))
+        if not todo:
+            self.session.message.emit(
+                "None of the selected frames has an ellipse to confirm.", "info"
+            )
+            return
+        self.session.undo_stack.beginMacro(_many("confirm", len(todo)))
+        for frame, ellipse in todo:
+            self.session.set_ellipse(frame.id, ellipse, "final")
+        self.session.undo_stack.endMacro()
+
+    def remove_selected(self) -> None:
+        """Remove the ellipses of the selected frames, as one step of undo."""
+        todo = [frame for frame in self.selected() if self.model.state(frame) != "none"]
+        if not todo:
+            return
+        self.session.undo_stack.beginMacro(_many("remove", len(todo)))
+        for frame in todo:
+            self.session.set_ellipse(frame.id, None)
+        self.session.undo_stack.endMacro()
+
+    def propose_selected(self) -> None:
+        """Let the segmenter propose ellipses for the selected frames."""
+        self._propose(frame_ids=tuple(frame.id for frame in self.selected()))
+
+    def propose_all(self) -> None:
+        """Let it propose wherever there is no ellipse, in the cohort that is shown."""
+        if self.filter.counts()["none"]:
+            self._propose(cohort=self.filter.cohort)
+
+    def _propose(self, cohort: str | None = None, frame_ids: tuple[str, ...] | None = None) -> None:
+        if self._propose_job is not None or frame_ids == ():
+            return
+        request = ProposeRequest(self.session.open.path, cohort=cohort, frame_ids=frame_ids)
+        handle = self._propose_job = self.session.submit("propose", request)
+        handle.finished.connect(self._proposed)
+        handle.ended.connect(self._propose_ended)
+        self._show_counts()
+
+    def _proposed(self, result: ProposeResult) -> None:
+        text = f"{count(len(result.proposals), 'ellipse')} proposed; you decide on each."
+        if result.without:
+            text += f" No head was found in {_names(result.without)}: draw it yourself."
+        self.session.message.emit(text, "warning" if result.without else "info")
+
+    def _propose_ended(self) -> None:
+        # Also after a cancel or a failure: what was proposed until then is in the project.
+        self._propose_job = None
+        self.session.frames_changed.emit()
+
+    def show_drop_hint(self, shown: bool) -> None:
+        """Show what a drop will do, over the whole page."""
+        self.drop_hint.setGeometry(self.rect().adjusted(24, 24, -24, -24))
+        self.drop_hint.setVisible(shown)
+        self.drop_hint.raise_()
+
+
+def what_is_left(counts: dict[State, int]) -> str:
+    """One sentence: ``8 frames to draw, 3 proposals to check``."""
+    parts = []
+    if counts["none"]:
+        parts.append(f"{count(counts['none'], 'frame')} to draw")
+    if counts["proposed"]:
+        parts.append(f"{count(counts['proposed'], 'proposal')} to check")
+    if counts["draft"]:
+        parts.append(f"{count(counts['draft'], 'draft')} to confirm")
+    if parts:
+        return ", ".join(parts)
+    return "All ellipses are final" if counts["final"] else "Nothing here yet"
+
+
+def _many(verb: str, number: int) -> str:
+    return f"{verb} ellipse" if number == 1 else f"{verb} {number} ellipses"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

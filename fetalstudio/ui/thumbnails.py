@@ -1,0 +1,105 @@
+"""Small pictures of frames, made off the GUI thread and kept for as long as memory allows."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+import cv2
+from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal, Slot
+from PySide6.QtGui import QImage
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.images import read_image
+
+log = logging.getLogger(__name__)
+
+_BUDGET = 48 * 2**20
+_THREADS = 2
+
+
+class Thumbnails(QObject):
+    """A cache by frame id. :meth:`get` answers at once; ``ready`` says when a picture came."""
+
+    ready = Signal(str)
+
+    def __init__(self, size: QSize, parent: QObject | None = None) -> None:
+        """``size``: the largest width and height of a picture, in device px."""
+        super().__init__(parent)
+        self._size = size
+        self._images: OrderedDict[str, QImage | None] = OrderedDict()
+        self._bytes = 0
+        self._asked: set[str] = set()
+        self._order = 0
+        self._generation = 0
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(_THREADS)
+
+    def get(self, frame_id: str, path: Path) -> QImage | None:
+        """The picture, or None while it is being made (or where the file cannot be read)."""
+        if frame_id in self._images:
+            self._images.move_to_end(frame_id)
+            return self._images[frame_id]
+        if frame_id not in self._asked:
+            self._asked.add(frame_id)
+            task = _Task(frame_id, path, self._size, self._generation)
+            task.signals.done.connect(self._came)
+            # What was asked for last is what is on screen now.
+            self._order += 1
+            self._pool.start(task, self._order)
+        return None
+
+    def clear(self) -> None:
+        """Forget everything: another project is open."""
+        self._pool.clear()
+        self._generation += 1
+        self._images.clear()
+        self._asked.clear()
+        self._bytes = 0
+
+    @Slot(str, int, object)
+    def _came(self, frame_id: str, generation: int, image: QImage | None) -> None:
+        if generation != self._generation:
+            return
+        self._asked.discard(frame_id)
+        self._images[frame_id] = image
+        self._bytes += image.sizeInBytes() if image is not None else 0
+        while self._bytes > _BUDGET:
+            _, oldest = self._images.popitem(last=False)
+            self._bytes -= oldest.sizeInBytes() if oldest is not None else 0
+        self.ready.emit(frame_id)
+
+
+class _Signals(QObject):
+    done = Signal(str, int, object)
+
+
+class _Task(QRunnable):
+    def __init__(self, frame_id: str, path: Path, size: QSize, generation: int) -> None:
+        super().__init__()
+        self.signals = _Signals()
+        self._frame_id, self._path, self._size = frame_id, path, size
+        self._generation = generation
+
+    def run(self) -> None:
+        image: QImage | None = None
+        try:
+            image = _thumbnail(self._path, self._size)
+        except UserError:
+            log.warning("no thumbnail of %s", self._frame_id, exc_info=True)
+        self.signals.done.emit(self._frame_id, self._generation, image)
+
+
+def _thumbnail(path: Path, size: QSize) -> QImage:
+    pixels = read_image(path)
+    height, width = pixels.shape
+    scale = min(size.width() / width, size.height() / height, 1.0)
+    small = cv2.resize(
+        pixels,
+        (max(round(width * scale), 1), max(round(height * scale), 1)),
+        interpolation=cv2.INTER_AREA,
+    )
+    h, w = small.shape
+    # copy: the QImage must own its pixels, the array is gone with this call.
+    return QImage(small.tobytes(), w, h, w, QImage.Format.Format_Grayscale8).copy()

@@ -1,0 +1,186 @@
+"""Transient notices: what happened, what to do about it, and the details for those who ask."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QEnterEvent, QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.ui import icons, theme
+
+_LEVELS = {
+    "info": ("info", theme.ACCENT_HOVER, 6_000),
+    "warning": ("warning", theme.WARNING, 15_000),
+    "error": ("error", theme.ERROR, 0),
+}
+"""Icon, colour and time on screen in ms; an error stays until it is closed."""
+
+_AT_ONCE = 3
+
+
+class Notice(QFrame):
+    """One notice. It closes itself after its time, but not under the mouse."""
+
+    closed = Signal()
+
+    def __init__(self, text: str, level: str, details: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.text, self.level, self.details = text, level, details
+        icon_name, colour, self._time = _LEVELS[level]
+        self.setObjectName("notice")
+        self.setStyleSheet(
+            f"#notice {{ background: {theme.RAISED}; border: 1px solid {theme.BORDER};"
+            f" border-left: 3px solid {colour}; border-radius: {theme.RADIUS}px; }}"
+        )
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 8, 8, 8)
+        layout.setSpacing(10)
+        sign = QLabel()
+        sign.setPixmap(icons.pixmap(icon_name, colour, 20, self.devicePixelRatioF()))
+        layout.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        self.label = QLabel(text)
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label.setWordWrap(True)
+        self.label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        layout.addWidget(self.label, 1)
+        if details:
+            more = QPushButton("Details")
+            more.setToolTip("The full report, to copy into a bug report")
+            more.clicked.connect(self.show_details)
+            layout.addWidget(more, 0, Qt.AlignmentFlag.AlignTop)
+        shut = QToolButton()
+        shut.setIcon(icons.icon("close", theme.TEXT_DIM, theme.TEXT_BRIGHT, 16))
+        shut.setToolTip(theme.tip("Close", "Ctrl+W"))
+        shut.clicked.connect(self.close)
+        layout.addWidget(shut, 0, Qt.AlignmentFlag.AlignTop)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._timer = QTimer(self, singleShot=True)
+        self._timer.timeout.connect(self.close)
+        self.restart()
+
+    def restart(self) -> None:
+        """Stay for the whole time again."""
+        if self._time:
+            self._timer.start(self._time)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._timer.stop()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.restart()
+        super().leaveEvent(event)
+
+    def show_details(self) -> None:
+        """Open the window with the full report."""
+        TextDialog("What happened", self.text, self.details, self.window()).open()
+
+
+class NoticeBoard(QWidget):
+    """The notices over the bottom of ``parent``, newest last, at most three."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._over = parent
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(theme.SPACE)
+        self.notices: list[Notice] = []
+        parent.installEventFilter(self)
+        self.hide()
+
+    def add(self, text: str, level: str = "info", details: str = "") -> None:
+        """Show a notice; one that is on screen already only stays longer."""
+        for notice in self.notices:
+            if (notice.text, notice.level) == (text, level):
+                notice.restart()
+                return
+        while len(self.notices) >= _AT_ONCE:
+            self._drop(self.notices[0])
+        notice = Notice(text, level, details, self)
+        notice.closed.connect(lambda: self._forget(notice))
+        self.notices.append(notice)
+        self._layout.addWidget(notice)
+        self.show()
+        self.raise_()
+        self._place()
+
+    def close_newest(self) -> None:
+        """Close the notice that came last."""
+        if self.notices:
+            self._drop(self.notices[-1])
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and self.notices:
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def _drop(self, notice: Notice) -> None:
+        self._forget(notice)
+        notice.close()
+
+    def _forget(self, notice: Notice) -> None:
+        if notice in self.notices:
+            self.notices.remove(notice)
+            self._place()
+
+    def _place(self) -> None:
+        if not self.notices:
+            self.hide()
+            return
+        parent = self._over
+        width = min(680, parent.width() - 4 * theme.SPACE)
+        height = sum(self._height(n, width) for n in self.notices)
+        height += theme.SPACE * (len(self.notices) - 1)
+        self.setGeometry(
+            (parent.width() - width) // 2, parent.height() - height - 2 * theme.SPACE, width, height
+        )
+
+    @staticmethod
+    def _height(notice: Notice, width: int) -> int:
+        layout = notice.layout()
+        wanted = layout.heightForWidth(width - 4) if layout and layout.hasHeightForWidth() else 0
+        return max(wanted + 2, notice.sizeHint().height() if not wanted else 0, 44)
+
+
+class TextDialog(QDialog):
+    """A heading, a text that can be copied, and the buttons Copy and Close."""
+
+    def __init__(self, title: str, heading: str, text: str, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(720, 420)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * theme.SPACE] * 4)
+        layout.setSpacing(theme.SPACE + theme.SPACE // 2)
+        label = theme.style(QLabel(heading), "heading")
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        layout.addWidget(label)
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        layout.addWidget(self.text)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(f"{heading}\n\n{text}"))
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)

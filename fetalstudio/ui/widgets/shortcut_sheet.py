@@ -1,0 +1,119 @@
+"""The sheet of all keys, read off the actions, buttons and shortcuts that have one."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.ui import theme
+
+
+def keys_of(root: QObject, without: tuple[QObject, ...] = ()) -> list[tuple[str, str]]:
+    """(keys, what they do) of everything under ``root`` that has a key, in order of creation.
+
+    A shortcut says what it does by its ``whatsThis``, a button by its tooltip, an action by its
+    text; one that says nothing is left out. ``without``: parts of the tree to leave out.
+    """
+    found: dict[str, str] = {}
+    for child in _tree(root, without):
+        keys, text = "", ""
+        if isinstance(child, QAction):
+            sequences = [
+                s.toString(QKeySequence.SequenceFormat.NativeText) for s in child.shortcuts()
+            ]
+            keys, text = " or ".join(sequences), child.toolTip() or child.text()
+        elif isinstance(child, QShortcut):
+            keys, text = (
+                child.key().toString(QKeySequence.SequenceFormat.NativeText),
+                child.whatsThis(),
+            )
+        elif isinstance(child, QAbstractButton):
+            keys = child.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+            text = child.toolTip() or child.text()
+        if keys and text:
+            found.setdefault(keys, _plain(text))
+    # The canvas and other widgets that read keys themselves list them.
+    for child in (root, *_tree(root, without)):
+        for keys, text in getattr(child, "KEYS", ()):
+            found.setdefault(keys, text)
+    return list(found.items())
+
+
+def _tree(root: QObject, without: tuple[QObject, ...]) -> Iterator[QObject]:
+    for child in root.children():
+        if child not in without:
+            yield child
+            yield from _tree(child, without)
+
+
+def _plain(text: str) -> str:
+    """A tooltip or menu text without markup, mnemonic and the keys at its end."""
+    text = re.sub(r"<[^>]+>", "", html.unescape(text))
+    text = re.sub(r"\s*\([^()]*\)\s*$", "", text).replace("...", "")
+    return text.replace("&", "").split("\n")[0].strip()
+
+
+class ShortcutSheet(QDialog):
+    """The keys by place, in columns."""
+
+    def __init__(self, groups: dict[str, list[tuple[str, str]]], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keys")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        columns = QHBoxLayout()
+        columns.setSpacing(5 * theme.SPACE)
+        heights = [0, 0, 0]
+        stacks = [QVBoxLayout() for _ in heights]
+        for title, keys in groups.items():
+            shortest = heights.index(min(heights))
+            stacks[shortest].addWidget(_group(title, keys))
+            heights[shortest] += len(keys) + 2
+        for stack in stacks:
+            stack.setSpacing(3 * theme.SPACE)
+            stack.addStretch()
+            columns.addLayout(stack)
+        inner = QWidget()
+        inner.setLayout(columns)
+        columns.setContentsMargins(*[3 * theme.SPACE] * 4)
+        scroll = QScrollArea()
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        wanted = inner.sizeHint()
+        self.resize(min(wanted.width() + 24, 1200), min(wanted.height() + 8, 760))
+
+
+def _group(title: str, keys: list[tuple[str, str]]) -> QWidget:
+    group = QWidget()
+    grid = QGridLayout(group)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(2 * theme.SPACE)
+    grid.setVerticalSpacing(theme.SPACE - 2)
+    grid.addWidget(theme.style(QLabel(title), "heading"), 0, 0, 1, 2)
+    for row, (key, text) in enumerate(keys, 1):
+        cap = QLabel(key)
+        cap.setStyleSheet(
+            f"background: {theme.RAISED}; color: {theme.TEXT_BRIGHT}; border-radius: 3px;"
+            " padding: 2px 7px;"
+        )
+        grid.addWidget(cap, row, 0, Qt.AlignmentFlag.AlignLeft)
+        grid.addWidget(QLabel(text), row, 1)
+    grid.setColumnStretch(1, 1)
+    return group
