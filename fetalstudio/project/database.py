@@ -1,0 +1,208 @@
+"""The connection to ``project.db``: transactions, and every SQLite error turned into advice."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.files import atomic_path
+from fetalstudio.project import schema
+
+BUSY_SECONDS = 5.0
+"""How long a write waits for that of another process."""
+
+_MAGIC = b"SQLite format 3\0"
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Database:
+    """One connection to an existing file, used from the thread that opened it.
+
+    It writes ahead (WAL), so that reading never waits for another process that writes. Where the
+    file system has no shared memory (some network drives) SQLite's default journal is used: the
+    same guarantees, but a reader may wait for a writer.
+
+    Raises :class:`UserError` where the file is damaged, not ours, newer or not writable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._check_header()
+        with self._advice():
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+            )
+        try:
+            self._connection.row_factory = sqlite3.Row
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; a transaction in progress is rolled back. May be called twice."""
+        self._connection.close()
+
+    # -- statements --------------------------------------------------------------------------
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a SELECT."""
+        with self._advice():
+            return self._connection.execute(sql, values).fetchall()
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
+        """The first row of a SELECT, or None."""
+        with self._advice():
+            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            return row
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Append a row; returns its row id (0 for tables without)."""
+        marks = ", ".join("?" * len(values))
+        sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
+        with self._advice():
+            return self._connection.execute(sql, tuple(values.values())).lastrowid or 0
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Any other statement."""
+        with self._advice():
+            self._connection.execute(sql, values)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of ours is open."""
+        return self._connection.in_transaction
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what the block writes, or nothing. May be nested; an inner one fails alone.
+
+        The outermost takes the write lock at once, waiting up to :data:`BUSY_SECONDS`.
+        """
+        nested = self.in_transaction
+        self.execute("SAVEPOINT inner_step" if nested else "BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("RELEASE inner_step" if nested else "COMMIT")
+        except BaseException:
+            # A full disk may have made SQLite roll back by itself already.
+            if self.in_transaction:
+                if nested:
+                    self.execute("ROLLBACK TO inner_step")
+                self.execute("RELEASE inner_step" if nested else "ROLLBACK")
+            raise
+
+    def backup(self, target: Path) -> None:
+        """A consistent copy at ``target``, atomically."""
+        with (
+            self._advice(),
+            atomic_path(target) as temporary,
+            contextlib.closing(sqlite3.connect(temporary)) as copy,
+        ):
+            self._connection.backup(copy)
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def _check_header(self) -> None:
+        """Look at the bytes first: a newer or foreign file is refused without touching it."""
+        try:
+            with self.path.open("rb") as stream:
+                header = stream.read(100)
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be read: {error.strerror}. Check the folder's permissions."
+            ) from error
+        if not header:
+            return  # just made; what was never written into has version 0
+        if len(header) < 100 or not header.startswith(_MAGIC):
+            raise self._damaged()
+        self._check_version(int.from_bytes(header[60:64], "big"))
+
+    def _check_version(self, version: int) -> None:
+        latest = len(schema.MIGRATIONS)
+        if version > latest:
+            raise UserError(
+                f"{self.path.parent} was made by a newer FetalStudio (project version {version}; "
+                f"this one reads up to {latest}). Nothing was changed. Update FetalStudio."
+            )
+
+    def _prepare(self) -> None:
+        self.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        self.execute("PRAGMA foreign_keys = ON")
+        # Without it "INSERT OR REPLACE" would delete rows behind the triggers that forbid it.
+        self.execute("PRAGMA recursive_triggers = ON")
+        version = self._pragma("user_version")
+        self._check_version(version)
+        if version and self._pragma("application_id") != schema.APPLICATION_ID:
+            raise UserError(f"{self.path} belongs to another program. Choose a project's folder.")
+        check = self.one("PRAGMA quick_check(1)")
+        if check is None or check[0] != "ok":
+            raise self._damaged()
+        # Some network drives cannot write ahead; the default journal is as safe.
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if version < len(schema.MIGRATIONS):
+            self._migrate(version)
+
+    def _migrate(self, version: int) -> None:
+        if version:
+            self.backup(self.path.with_name(f"{self.path.name}.version-{version}"))
+        with self.transaction():
+            # Another process may have done it while we waited for the lock.
+            for i in range(self._pragma("user_version"), len(schema.MIGRATIONS)):
+                for statement in schema.MIGRATIONS[i]:
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {i + 1}")
+            self.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            broken = self.one("PRAGMA foreign_key_check")
+            if broken is not None:
+                raise self._damaged()
+
+    def _pragma(self, name: str) -> int:
+        row = self.one(f"PRAGMA {name}")
+        return int(row[0]) if row else 0
+
+    # -- errors ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _advice(self) -> Iterator[None]:
+        """Raise what a person can act on in place of ``sqlite3.Error``."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            # The low byte is the kind of error; what is above it only refines it.
+            kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if kind in _FULL:
+                raise UserError(
+                    f"{self.path} could not be written ({error}). Nothing of this step was saved. "
+                    "Make room on the disk, check that it is connected, and try again."
+                ) from error
+            if kind in _UNWRITABLE:
+                raise UserError(
+                    f"{self.path} cannot be written ({error}). "
+                    "Copy the project to a folder where you may write and open it there."
+                ) from error
+            if kind in _BUSY:
+                raise UserError(
+                    f"{self.path} is being written by another FetalStudio. Nothing was saved. "
+                    "Try again when its work has ended."
+                ) from error
+            if kind in _DAMAGED:
+                raise self._damaged() from error
+            raise RuntimeError(f"{self.path}: {error}") from error
+
+    def _damaged(self) -> UserError:
+        return UserError(
+            f"{self.path} is damaged. The frames beside it are untouched. Put back a copy of this "
+            f"file, for instance {self.path.name}.backup (made when the project was last opened)."
+        )

@@ -1,0 +1,197 @@
+"""Bringing frames into a project: all that can be read, or, after an error or a cancel, nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.images import read_image
+from fetalstudio.project.layouts import Candidate, Format, find_layout
+from fetalstudio.project.pixels import Staging
+from fetalstudio.project.progress import (
+    IsCancelled,
+    OnProgress,
+    OperationCancelledError,
+    never,
+    silent,
+)
+from fetalstudio.project.records import Frame
+from fetalstudio.project.store import Project
+
+AUTHOR = "import"
+"""Who made the annotations that came with the frames."""
+
+_HC_TOLERANCE = 0.01
+"""Relative difference between annotation and table beyond which the person is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did."""
+
+    cohort: str
+    frames: int
+    """New ones."""
+    annotated: int
+    """Ellipses that were taken over, also onto frames that the project already held."""
+    duplicates: int
+    """Pictures that the project already held."""
+    problems: tuple[str, ...]
+    """A message for each file that was left out or looks wrong, naming it and the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    candidate: Candidate
+    frame_id: str
+    size: tuple[int, int]
+    ellipse: Ellipse | None
+
+
+def import_frames(
+    project: Project,
+    source: Path,
+    *,
+    format: Format = "auto",
+    cohort: str | None = None,
+    on_progress: OnProgress = silent,
+    cancelled: IsCancelled = never,
+) -> ImportReport:
+    """Import a folder (or one image) in a layout of :mod:`fetalstudio.project.layouts`.
+
+    ``cohort`` defaults to the folder's name. Annotations count as final. A picture that the
+    project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
+    A file that cannot be used is named in ``problems`` and left out.
+
+    Raises :class:`BadInput` for a source without a usable image or with a bad table,
+    :class:`UserError` where the project cannot be written, :class:`OperationCancelledError`; the
+    project is then as it was.
+    """
+    layout = find_layout(source, format)
+    problems = list(layout.problems)
+    total = len(layout.candidates)
+    with project.staging() as staging:
+        read: list[_Read] = []
+        for done, candidate in enumerate(layout.candidates):
+            _check(cancelled)
+            on_progress(done, total)
+            try:
+                read.append(_read(candidate, staging, problems))
+            except BadInput as error:
+                problems.append(str(error))
+        if not read:
+            more = f" ({total} files like it)" if total > 1 else ""
+            raise BadInput(f"Nothing could be imported{more}. {problems[-1]}")
+        _check(cancelled)
+        new, annotated = _store(project, staging, read, cohort or layout.cohort)
+    on_progress(total, total)
+    return ImportReport(
+        cohort=cohort or layout.cohort,
+        frames=new,
+        annotated=annotated,
+        duplicates=len(read) - new,
+        problems=tuple(problems),
+    )
+
+
+def ellipse_in(mask: NDArray[np.generic]) -> Ellipse:
+    """The ellipse that an annotation picture (H x W) shows, as a filled head or as a thin ring.
+
+    What is brighter than half of the maximum counts, so that smoothed edges and JPEG's noise do
+    not. Raises ``ValueError`` if there is none.
+    """
+    shown = (mask > mask.max() / 2).astype(np.uint8)
+    # The largest disc that fits is about as large as a filled head, and far smaller than a ring's
+    # area, whether the ring is closed, cut by the border or in pieces.
+    thickness = float(cv2.distanceTransform(shown, cv2.DIST_L2, 3).max())
+    filled = thickness > 0.4 * np.sqrt(shown.sum() / np.pi)
+    return Ellipse.from_mask(shown) if filled else Ellipse.from_ring(shown)
+
+
+def _check(cancelled: IsCancelled) -> None:
+    if cancelled():
+        raise OperationCancelledError("The import was cancelled; the project is as it was.")
+
+
+def _read(candidate: Candidate, staging: Staging, problems: list[str]) -> _Read:
+    pixels = read_image(candidate.path)
+    height, width = pixels.shape
+    ellipse = None
+    if candidate.annotation is not None:
+        try:
+            ellipse = _annotation(candidate.annotation, (width, height))
+        except BadInput as error:
+            problems.append(f"{error} Its frame was imported without an ellipse.")
+    note = ellipse and _disagreement(candidate, ellipse)
+    if note:
+        problems.append(note)
+    return _Read(candidate, staging.put(pixels), (width, height), ellipse)
+
+
+def _annotation(path: Path, size: tuple[int, int]) -> Ellipse:
+    mask = read_image(path)
+    if mask.shape[::-1] != size:
+        raise BadInput(
+            f"{path} is {mask.shape[1]}x{mask.shape[0]} px but its frame {size[0]}x{size[1]}. "
+            "Export it at the frame's size."
+        )
+    try:
+        return ellipse_in(mask)
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}. Draw it again or remove it.") from error
+
+
+def _disagreement(candidate: Candidate, ellipse: Ellipse) -> str | None:
+    calibration, stated = candidate.row.calibration, candidate.row.hc_mm
+    if calibration is None or stated is None:
+        return None
+    measured = calibration.to_mm(ellipse).perimeter
+    if abs(measured - stated) <= _HC_TOLERANCE * stated:
+        return None
+    return (
+        f"{candidate.path}: the annotation's HC is {measured:.1f} mm, the table says {stated:.1f}. "
+        "It was imported as annotated; check its pixel size."
+    )
+
+
+def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -> tuple[int, int]:
+    """One short transaction for everything; returns the numbers of new frames and ellipses."""
+    frames = annotated = 0
+    with project.transaction():
+        for item in read:
+            frame, new = project.add_staged(
+                staging,
+                item.frame_id,
+                item.size,
+                name=item.candidate.name,
+                cohort=cohort,
+                subject=item.candidate.subject,
+                calibration=item.candidate.row.calibration,
+            )
+            frames += new
+            if not new:
+                _calibrate(project, frame, item.candidate)
+            if item.ellipse is not None and _wants_ellipse(project, frame):
+                project.annotate(frame.id, item.ellipse, author=AUTHOR, state="final")
+                annotated += 1
+    return frames, annotated
+
+
+def _calibrate(project: Project, frame: Frame, candidate: Candidate) -> None:
+    calibration = candidate.row.calibration
+    if calibration is not None and frame.calibration is None and frame.kind == "real":
+        project.set_calibration(frame.id, calibration)
+
+
+def _wants_ellipse(project: Project, frame: Frame) -> bool:
+    """Whatever a person drew, or removed, stays."""
+    if frame.kind != "real":
+        return False
+    newest = project.annotation(frame.id)
+    return newest is None or newest.state == "proposed"

@@ -1,0 +1,266 @@
+"""What lies in a source: which files are frames, which annotate them, and their subjects.
+
+Two layouts are known. ``hc18`` is that of the HC18 challenge:
+``training_set_pixel_size_and_HC.csv`` and, beside it or in ``training_set/``, ``NNN_HC.png`` with
+``NNN_HC_Annotation.png``. ``folder`` is any other: images at the top and one folder down,
+annotations beside them (``NAME_mask.png``) or in a folder of their own (``masks/NAME.png``), and
+perhaps a table of pixel sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.images import SUFFIXES
+from fetalstudio.project.tables import (
+    FILENAME,
+    HC18_HEADER,
+    PIXEL_SIZE,
+    Row,
+    columns,
+    read_table,
+)
+
+Format = Literal["auto", "hc18", "folder"]
+
+HC18_TABLE = "training_set_pixel_size_and_HC.csv"
+HC18_FOLDER = "training_set"
+_HC18_TEST_TABLE = "test_set_pixel_size.csv"
+
+_IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", HC18_FOLDER, "test_set"})
+_MASK_FOLDERS = frozenset(
+    {"mask", "masks", "label", "labels", "annotation", "annotations", "seg", "segs", "gt"}
+    | {"segmentation", "segmentations"}
+)
+_ANNOTATION = re.compile(r"(.+)[-_ .](?:annotation|mask|seg|segmentation|gt|label)", re.IGNORECASE)
+_HC18_NAME = re.compile(r"(\d+)_\d*HC")
+_PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_[A-Z]{3}(?![A-Za-z]))?")
+
+
+_NO_ROW = Row(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that should become a frame."""
+
+    path: Path
+    name: str
+    subject: str
+    annotation: Path | None = None
+    row: Row = _NO_ROW
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What was found in a source."""
+
+    cohort: str
+    candidates: tuple[Candidate, ...]
+    problems: tuple[str, ...]
+
+
+def subject_of(name: str) -> str:
+    """The patient key in a frame's name.
+
+    ``392_2HC`` is of subject 392, ``Patient00690_Plane3_1_of_4`` of Patient00690 and
+    ``patient002_EGY_plane1`` of patient002_EGY; any other name is its own subject.
+    """
+    hc18, patient = _HC18_NAME.fullmatch(name), _PATIENT.match(name)
+    if hc18:
+        return hc18[1]
+    return patient[0] if patient else name
+
+
+def find_layout(source: Path, format: Format = "auto") -> Layout:
+    """Look at a folder, or a single image with what lies beside it; no image is opened.
+
+    Raises :class:`BadInput` if there is no image, or the table is missing, unreadable or lacks
+    columns.
+    """
+    source = Path(source).absolute()
+    if source.is_file():
+        return _single(source, format)
+    if not source.is_dir():
+        raise BadInput(f"{source} does not exist. Check the path.")
+    table = _hc18_table(source)
+    if format == "hc18" and table is None:
+        raise BadInput(
+            f"{source} is not in the HC18 layout: {HC18_TABLE} is missing. "
+            "Put it there, or import as a folder of images."
+        )
+    try:
+        layout = _folder(source) if table is None or format == "folder" else _hc18(source, table)
+    except OSError as error:
+        raise BadInput(f"{source} cannot be read: {error.strerror}. Check the path.") from error
+    if not layout.candidates:
+        raise BadInput(
+            f"{source} holds no images (PNG, JPEG, TIFF or BMP), nor does a folder in it. "
+            "Choose the folder with the frames."
+        )
+    return layout
+
+
+def _single(path: Path, format: Format) -> Layout:
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"{path} is not a PNG, JPEG, TIFF or BMP image. Choose an image.")
+    layout = find_layout(path.parent, format)
+    only = tuple(c for c in layout.candidates if c.path == path)
+    if not only:
+        raise BadInput(f"{path} annotates a frame and is not one itself. Import the frame.")
+    return replace(layout, candidates=only, problems=())
+
+
+# -- HC18 ------------------------------------------------------------------------------------
+
+
+def _hc18_table(source: Path) -> Path | None:
+    """The table in the source, or beside it where the source is ``training_set`` itself."""
+    folders = [source, source.parent] if source.name.lower() in _IMAGE_FOLDERS else [source]
+    for folder in folders:
+        for name in (HC18_TABLE, _HC18_TEST_TABLE):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def _hc18(source: Path, table: Path) -> Layout:
+    official = table.name == HC18_TABLE
+    rows = read_table(table, required=HC18_HEADER if official else (FILENAME, PIXEL_SIZE))
+    inner = source / (HC18_FOLDER if official else "test_set")
+    folder = inner if inner.is_dir() else source
+    images = _images(folder)
+    annotations, frames = _split(images)
+    candidates = _candidates(frames, {folder: annotations}, rows)
+    listed = {c.path.name.lower() for c in candidates}
+    absent = sorted(rows.keys() - listed)
+    unlisted = sorted(listed - rows.keys())
+    problems = _orphans(frames, annotations)
+    if absent:
+        problems += (f"{table} names {_some(absent)}, which {_are(absent)} not in {folder}.",)
+    if unlisted:
+        problems += (f"{table} lacks {_some(unlisted)}: imported without a pixel size.",)
+    return Layout(_cohort(source), candidates, problems)
+
+
+# -- any folder ------------------------------------------------------------------------------
+
+
+def _folder(source: Path) -> Layout:
+    inner = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+    beside = [p for p in source.parent.iterdir() if p != source and _is_mask_folder(p)]
+    mask_folders = [p for p in inner if _is_mask_folder(p)]
+    image_folders = [source, *(p for p in inner if p not in mask_folders)]
+    elsewhere: dict[str, Path] = {}
+    # Masks inside the source win over those in a folder beside it.
+    for folder in (*beside, *mask_folders):
+        elsewhere |= {_base(p) or p.stem.lower(): p for p in _images(folder)}
+    frames: list[Path] = []
+    annotations: dict[Path, Mapping[str, Path]] = {}
+    problems: tuple[str, ...] = ()
+    for folder in image_folders:
+        own, found = _split(_images(folder))
+        frames += found
+        problems += _orphans(found, own)
+        annotations[folder] = elsewhere | own
+    inside = {key: p for key, p in elsewhere.items() if p.parent in mask_folders}
+    problems += _orphans(frames, inside)
+    rows, notes = _folder_tables(image_folders)
+    candidates = _candidates(frames, annotations, rows)
+    return Layout(_cohort(source), candidates, problems + notes)
+
+
+def _folder_tables(folders: Iterable[Path]) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """The rows of all tables of pixel sizes, and a note for each other table."""
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    for path in sorted(p for folder in folders for p in folder.glob("*.[cC][sS][vV]")):
+        if PIXEL_SIZE in columns(path) or path.name == HC18_TABLE:
+            rows |= read_table(path)
+        else:
+            notes += (f"{path} has no column {PIXEL_SIZE!r} and was not used.",)
+    return rows, notes
+
+
+# -- shared ----------------------------------------------------------------------------------
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
+
+
+def _is_mask_folder(path: Path) -> bool:
+    return path.name.lower() in _MASK_FOLDERS and path.is_dir()
+
+
+def _base(path: Path) -> str | None:
+    """The lower-case name of the frame that this file says it annotates."""
+    match = _ANNOTATION.fullmatch(path.stem)
+    return match[1].lower() if match else None
+
+
+def _split(images: Iterable[Path]) -> tuple[dict[str, Path], list[Path]]:
+    """Annotations by the frame's lower-case name, and frames."""
+    annotations: dict[str, Path] = {}
+    frames = []
+    for path in images:
+        base = _base(path)
+        if base is None:
+            frames.append(path)
+        else:
+            annotations[base] = path
+    return annotations, frames
+
+
+def _candidates(
+    frames: list[Path], annotations: Mapping[Path, Mapping[str, Path]], rows: Mapping[str, Row]
+) -> tuple[Candidate, ...]:
+    repeated = Counter(path.stem.lower() for path in frames)
+    candidates = []
+    for path in frames:
+        stem = path.stem
+        name = stem if repeated[stem.lower()] == 1 else f"{path.parent.name}_{stem}"
+        subject = subject_of(stem)
+        candidates.append(
+            Candidate(
+                path=path,
+                name=name,
+                subject=name if subject == stem else subject,
+                annotation=annotations[path.parent].get(stem.lower()),
+                row=rows.get(path.name.lower()) or rows.get(stem.lower()) or _NO_ROW,
+            )
+        )
+    return tuple(candidates)
+
+
+def _orphans(frames: Iterable[Path], annotations: Mapping[str, Path]) -> tuple[str, ...]:
+    names = {path.stem.lower() for path in frames}
+    return tuple(
+        f"{path} annotates a frame that is not there. It was left out."
+        for base, path in sorted(annotations.items())
+        if base not in names
+    )
+
+
+def _cohort(source: Path) -> str:
+    """The folder's name, or its parent's where the name says nothing."""
+    generic = source.name.lower() in _IMAGE_FOLDERS
+    return (source.parent.name if generic else source.name) or "frames"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"

@@ -1,0 +1,42 @@
+"""Locks that the operating system drops when their process dies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fetalstudio.core.errors import UserError
+
+
+class Lock:
+    """A lock file held by at most one owner, in any process, until it is released or dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path, thread_local=False)
+
+    def acquire(self, wait_s: float = 0.0) -> bool:
+        """Take the lock if it is, or becomes, free.
+
+        Raises :class:`UserError` in an unwritable folder.
+        """
+        try:
+            self._lock.acquire(timeout=wait_s)
+        except Timeout:
+            return False
+        except OSError as error:
+            raise UserError(
+                f"{self.path.parent} cannot be written: {error.strerror}. "
+                "Copy the project to a folder where you may write and open it there."
+            ) from error
+        return True
+
+    def release(self) -> None:
+        """Let go. May be called twice."""
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Let go, and remove the file of a lock that will not be taken again."""
+        self.release()
+        self.path.unlink(missing_ok=True)

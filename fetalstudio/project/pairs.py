@@ -1,0 +1,130 @@
+"""Synthetic pairs and the log of their reviews."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.base import ellipse_columns, ellipse_of, now, to_json
+from fetalstudio.project.frames import FrameStore
+from fetalstudio.project.pixels import Pixels, picture_id
+from fetalstudio.project.records import Pair, ReviewState
+
+_PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
+        r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
+        r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
+    FROM pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
+
+
+class PairStore(FrameStore):
+    """The pairs of a project."""
+
+    def add_pair(
+        self,
+        pixels: Pixels,
+        *,
+        name: str,
+        ellipse: Ellipse,
+        cohort: str,
+        calibration: Calibration | None,
+        quality: Mapping[str, float],
+        provenance: Mapping[str, Any],
+    ) -> Pair:
+        """Keep a synthetic picture with the ellipse that it was asked to show, to be reviewed.
+
+        The same picture again (same seed, same ellipse) is the pair that is already there, with
+        its review. Raises :class:`UserError` if it is, pixel by pixel, a real frame.
+        """
+        frame_id = picture_id(pixels)
+        with self.transaction():
+            held = self._find(frame_id)
+            if held is not None and held.kind == "real":
+                raise UserError(f"The synthetic picture {name} is the real frame {held.name}.")
+            if held is not None:
+                sql = "SELECT id FROM pairs WHERE frame_id = ?"
+                return self.pair(self._database.query(sql, (frame_id,))[0]["id"])
+            last = self._database.query("SELECT max(id) FROM pairs")[0][0] or 0
+            self.add_frame(
+                pixels,
+                name=name,
+                cohort=cohort,
+                subject=f"synthetic:{last + 1}",
+                calibration=calibration,
+                kind="synthetic",
+            )
+            self._database.insert(
+                "pairs",
+                id=last + 1,
+                frame_id=frame_id,
+                **ellipse_columns(ellipse),
+                dice=quality.get("dice"),
+                quality=to_json(quality),
+                provenance=to_json(provenance),
+                created_at=now(),
+            )
+            return self.pair(last + 1)
+
+    def pair(self, pair_id: int) -> Pair:
+        """Raises :class:`UserError` if the project does not hold it."""
+        row = self._database.one(f"{_PAIRS} WHERE pairs.id = ?", (pair_id,))
+        if row is None:
+            raise UserError(f"{self.path} holds no pair {pair_id}. Synthesise it first.")
+        return self._pair(row)
+
+    def pairs(self, *, state: ReviewState | None = None) -> list[Pair]:
+        """The worst first: by Dice, those without one before all others."""
+        rows = self._database.query(
+            f"{_PAIRS} WHERE ?1 IS NULL OR coalesce(r.state, 'pending') = ?1"
+            " ORDER BY dice IS NOT NULL, dice, pairs.id",
+            (state,),
+        )
+        frames = {frame.id: frame for frame in self.frames(kind="synthetic")}
+        return [self._pair(row, frames) for row in rows]
+
+    def review_pair(
+        self,
+        pair_id: int,
+        state: ReviewState,
+        *,
+        reviewer: str,
+        ellipse: Ellipse | None = None,
+    ) -> Pair:
+        """Append a review. ``ellipse`` corrects the label; without it the label stays as it is.
+
+        To undo a review, give the state and the ellipse of before.
+        """
+        with self.transaction():
+            label = ellipse or self.pair(pair_id).ellipse
+            self._database.insert(
+                "reviews",
+                pair_id=pair_id,
+                revision=self._next_revision("reviews", "pair_id", pair_id),
+                state=state,
+                **ellipse_columns(label),
+                reviewer=reviewer,
+                created_at=now(),
+            )
+            return self.pair(pair_id)
+
+    def _pair(self, row: sqlite3.Row, frames: Mapping[str, Any] | None = None) -> Pair:
+        requested = ellipse_of(row)
+        assert requested is not None  # NOT NULL in the schema
+        reviewed_at = row["reviewed_at"]
+        return Pair(
+            id=row["id"],
+            frame=frames[row["frame_id"]] if frames else self.frame(row["frame_id"]),
+            ellipse=ellipse_of(row, "label_") or requested,
+            requested=requested,
+            state=row["state"],
+            quality=json.loads(row["quality"]),
+            provenance=json.loads(row["provenance"]),
+            reviewer=row["reviewer"],
+            reviewed_at=None if reviewed_at is None else datetime.fromisoformat(reviewed_at),
+            created_at=datetime.fromisoformat(row["created_at"]),
+        )

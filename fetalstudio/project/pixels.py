@@ -1,0 +1,146 @@
+"""The frames' pictures: ``frames/<2 hex>/<id>.png``, written once and never changed.
+
+A picture reaches its place only inside a write transaction of the store, so whoever holds the
+write lock knows that a picture without a row is an orphan. An import, which may take minutes and
+must not block the window for so long, first stages its pictures in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, read_image, write_png
+from fetalstudio.project.locks import Lock
+
+Pixels = NDArray[np.uint8]
+"""(H, W) grey, 0 to 255."""
+
+_STAGING = ".staging-"
+
+
+def picture_id(pixels: Pixels) -> str:
+    """SHA-256 (hex) over the size and the pixels.
+
+    Raises ``ValueError`` for anything but (H, W) uint8 and :class:`BadInput` for a size that no
+    frame may have.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise ValueError(f"a frame is (H, W) uint8, not {pixels.shape} {pixels.dtype}")
+    height, width = pixels.shape
+    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
+        raise BadInput(f"A frame has {MIN_SIDE} to {MAX_SIDE} px a side, not {width}x{height}.")
+    digest = hashlib.sha256(f"{width}x{height}:".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+class Pictures:
+    """The ``frames`` folder of a project."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, frame_id: str) -> Path:
+        """Where the picture is, or would be."""
+        return self.folder / frame_id[:2] / f"{frame_id}.png"
+
+    def read(self, frame_id: str) -> Pixels:
+        """Raises :class:`UserError` if the file is gone or no longer holds these pixels."""
+        path = self.path(frame_id)
+        try:
+            pixels = read_image(path)
+        except BadInput as error:
+            raise UserError(f"{error} Or put it back from a copy of the project.") from error
+        if picture_id(pixels) != frame_id:
+            raise UserError(f"{path} was changed. Put it back from a copy of the project.")
+        return pixels
+
+    def write(self, frame_id: str, pixels: Pixels) -> None:
+        """Call inside a write transaction only."""
+        write_png(self.path(frame_id), pixels)
+
+    def remove(self, frame_id: str) -> None:
+        """Call inside a write transaction only, for a picture without a row."""
+        self.path(frame_id).unlink(missing_ok=True)
+
+    def ids(self) -> Iterator[str]:
+        """The id of every picture in its place."""
+        for path in self.folder.glob("??/*.png"):
+            if not path.name.startswith("."):
+                yield path.stem
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Staging]:
+        """A folder for pictures that may become frames; what is left in it at the end goes."""
+        folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
+        lock = Lock(folder.with_suffix(".lock"))
+        # The lock comes first: a folder whose lock is free was left behind by a crash.
+        if not lock.acquire(wait_s=5.0):
+            raise UserError(f"{lock.path} is held by another program. Try again.")
+        try:
+            yield Staging(folder, self)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.remove()
+
+    def remove_abandoned(self) -> int:
+        """Delete what a crash left half-done; returns the number of files.
+
+        Call inside a write transaction only: no picture is then on its way to its place.
+        """
+        files = 0
+        for path in self.folder.glob("??/.part-*"):
+            path.unlink(missing_ok=True)
+            files += 1
+        for path in self.folder.glob(f"{_STAGING}*.lock"):
+            lock = Lock(path)
+            if lock.acquire():
+                folder = path.with_suffix("")
+                files += len(list(folder.iterdir())) if folder.is_dir() else 0
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.remove()
+        return files
+
+
+class Staging:
+    """Pictures on their way into a project."""
+
+    def __init__(self, folder: Path, pictures: Pictures) -> None:
+        self._folder = folder
+        self._pictures = pictures
+
+    def put(self, pixels: Pixels) -> str:
+        """Write the picture here unless the project or this folder holds it; returns its id."""
+        frame_id = picture_id(pixels)
+        if not self._pictures.path(frame_id).exists() and not self._path(frame_id).exists():
+            write_png(self._path(frame_id), pixels)
+        return frame_id
+
+    def place(self, frame_id: str) -> None:
+        """Move the picture to its place. Call inside a write transaction only.
+
+        Raises :class:`UserError` if it is neither here nor there.
+        """
+        target = self._pictures.path(frame_id)
+        if target.exists():
+            return
+        try:
+            target.parent.mkdir(exist_ok=True)
+            self._path(frame_id).replace(target)
+        except OSError as error:
+            raise UserError(
+                f"{target} could not be written: {error.strerror}. Nothing was imported. "
+                "Check that the folder is writable and the disk has room, then try again."
+            ) from error
+
+    def _path(self, frame_id: str) -> Path:
+        return self._folder / f"{frame_id}.png"

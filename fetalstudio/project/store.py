@@ -1,0 +1,167 @@
+"""A project: the folder in which a person's frames, ellipses, pairs, runs and models live.
+
+    project.db            SQLite: everything but pixels and weights
+    project.db.backup     a copy of it, made each time that a window opens the project
+    frames/<2 hex>/*.png  the pictures, each named by its content
+    models/<run>/         model folders
+    exports/              where exports go unless told otherwise
+
+All paths inside are relative: the folder can be moved, zipped and opened elsewhere. Any number of
+processes may open it; each instance is used from one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.project.database import Database
+from fetalstudio.project.locks import Lock
+from fetalstudio.project.pairs import PairStore
+from fetalstudio.project.runs import RunStore
+
+DATABASE = "project.db"
+
+_FOLDERS = ("frames", "models", "exports")
+_ABANDONED_AFTER_S = 3600.0
+
+
+class Project(PairStore, RunStore):
+    """An open project. Every error that it raises for a person is a :class:`UserError`."""
+
+    @classmethod
+    def create(cls, path: Path) -> Project:
+        """Make an empty project in a folder that is new or empty.
+
+        Raises :class:`BadInput` for any other folder, :class:`UserError` where it cannot be
+        written.
+        """
+        path = Path(path).absolute()
+        if (path / DATABASE).exists():
+            raise BadInput(f"{path} already is a project. Open it, or choose another folder.")
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise BadInput(f"{path} is not empty. Choose a new or an empty folder.")
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_made(path, error.strerror) from error
+        try:
+            for folder in _FOLDERS:
+                (path / folder).mkdir()
+            (path / DATABASE).touch()
+            return cls(path, Database(path / DATABASE))
+        except (OSError, UserError) as error:
+            # The folder was empty: whatever is in it now is ours.
+            for made in path.iterdir():
+                made.rmdir() if made.is_dir() else made.unlink()
+            raise _not_made(path, getattr(error, "strerror", None) or str(error)) from error
+
+    @classmethod
+    def open(cls, path: Path) -> Project:
+        """Open a project, bringing an older one up to date after a backup of its database.
+
+        Raises :class:`BadInput` for a folder that is no project, :class:`UserError` for one that
+        is damaged, newer than this program or not writable.
+        """
+        path = Path(path).absolute()
+        database = path / DATABASE
+        if not database.is_file():
+            raise BadInput(f"{path} is not a project: it has no {DATABASE}. Choose another folder.")
+        if database.stat().st_size == 0 and any((path / "frames").glob("??/*.png")):
+            raise UserError(
+                f"{database} is empty although there are frames. Put back a copy of it, "
+                f"for instance {DATABASE}.backup (made when the project was last opened)."
+            )
+        return cls(path, Database(database))
+
+    def close(self) -> None:
+        """Let go of the files; a run that has not ended counts as crashed. May be called twice."""
+        for lock in self._run_locks.values():
+            lock.release()
+        self._run_locks.clear()
+        self._database.close()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by the one window that shows the project; jobs and commands do not take it.
+
+        Raises :class:`UserError` if another window holds it.
+        """
+        lock = Lock(self.path / ".lock")
+        if not lock.acquire():
+            raise UserError(
+                f"{self.path} is open in another window. Use that one, or close it first."
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def counts(self) -> Mapping[str, int]:
+        """Real frames by annotation state (``none``, ``proposed``, ``draft``, ``final``) and pairs
+        by review state (``pending``, ``accepted``, ``rejected``)."""
+        counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
+        counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
+        rows = self._database.query(
+            """SELECT CASE WHEN n.cx IS NULL THEN 'none' ELSE n.state END AS state,
+                count(*) AS total
+            FROM frames LEFT JOIN newest_annotations AS n ON n.frame_id = frames.id
+            WHERE kind = 'real' GROUP BY 1
+            UNION ALL
+            SELECT coalesce(r.state, 'pending'), count(*)
+            FROM pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
+        )
+        return counts | {row["state"]: row["total"] for row in rows}
+
+    def recover(self) -> list[str]:
+        """Tidy up after a crash and back the database up; called by the window when it opens.
+
+        Safe while other processes work on the project: what they are busy with is left alone.
+        Returns a sentence for each thing that was done about a crash.
+        """
+        notes = [
+            f"The run {run.name} was interrupted and is marked as failed."
+            for run in self.fail_crashed()
+        ]
+        removed = self._remove_orphans()
+        if removed:
+            notes.append(f"Removed {removed} unfinished files of an interrupted job.")
+        self._database.backup(self.path / f"{DATABASE}.backup")
+        return notes
+
+    def _remove_orphans(self) -> int:
+        with self.transaction():
+            removed = self._pictures.remove_abandoned()
+            held = {row["id"] for row in self._database.query("SELECT id FROM frames")}
+            for frame_id in set(self._pictures.ids()) - held:
+                self._pictures.remove(frame_id)
+                removed += 1
+        for folder in ("models", "exports"):
+            for path in (self.path / folder).rglob(".part-*"):
+                # A job of another process may be writing this very moment; an hour tells.
+                if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+
+def _not_made(path: Path, reason: str | None) -> UserError:
+    return UserError(
+        f"{path} cannot be made a project: {reason}. "
+        "Choose a folder where you may write, on a disk with room."
+    )
