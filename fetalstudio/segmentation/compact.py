@@ -98,7 +98,7 @@ class AutoPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment_anythin
         boxes: Tensor | None,
         masks: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """As SAM's; sparse embeddings are the learned tokens if neither points nor boxes are given."""
+        """As SAM's; the learned tokens are the sparse embedding of no points and no boxes."""
         sparse, dense = super().forward(points, boxes, masks)
         if points is None and boxes is None:
             sparse = self.auto_tokens.expand(dense.shape[0], -1, -1)

@@ -24,6 +24,19 @@ from fetalstudio.segmentation.sam import Sam, decode, dice_ce
 Example = tuple[NDArray[np.uint8], Ellipse]
 """A frame, (H, W) uint8, and its ellipse."""
 
+VARIED = Augmentation(
+    rotation_deg=30,
+    log_scale=0.3,
+    log_aspect=0.1,
+    shift=0.12,
+    flip=True,
+    gamma=0.4,
+    gain=0.25,
+    blur_px=1.2,
+    speckle=0.25,
+)
+"""Strong: the encoder learns from a few hundred frames."""
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainSettings:
@@ -35,17 +48,7 @@ class PretrainSettings:
     weight_decay: float = 0.05
     ema: float = 0.998
     seed: int = 0
-    augmentation: Augmentation = Augmentation(
-        rotation_deg=30,
-        log_scale=0.3,
-        log_aspect=0.1,
-        shift=0.12,
-        flip=True,
-        gamma=0.4,
-        gain=0.25,
-        blur_px=1.2,
-        speckle=0.25,
-    )
+    augmentation: Augmentation = VARIED
     box_jitter: float = 0.1
     """Each box side moves by up to this share of the box, in or out."""
     without_prompt: float = 0.5

@@ -21,6 +21,11 @@ from fetalstudio.synthesis.bands import to_bands
 from fetalstudio.synthesis.conditions import CANVAS, Condition, stack_maps, style_labels
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
 
+VARIED = Augmentation(
+    rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
+)
+"""Mild: what is varied here will be seen in the samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -44,9 +49,7 @@ class TrainSettings:
     ema: float = 0.998
     seed: int = 0
     widths: tuple[int, ...] = (48, 96, 144, 192)
-    augmentation: Augmentation = Augmentation(
-        rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
-    )
+    augmentation: Augmentation = VARIED
     drop_ellipse: float = 0.1
     """Share of frames whose ellipse and style are withheld, for guidance."""
     drop_style: float = 0.15

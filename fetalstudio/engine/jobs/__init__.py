@@ -1,0 +1,1 @@
+"""The jobs: plain functions ``run(request, report, cancelled) -> result``, one module each."""

@@ -1,0 +1,30 @@
+"""Job ``export``: frames and masks in a layout that others read."""
+
+from __future__ import annotations
+
+from fetalstudio.engine.job import CancelCheck, Report
+from fetalstudio.engine.progress import Steps
+from fetalstudio.engine.requests import ExportRequest, ExportResult
+from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.store import Project
+
+
+def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> ExportResult:
+    """Write a new folder, whole or not at all."""
+    steps: Steps | None = None
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal steps
+        steps = steps or Steps(total, report, cancelled, "exporting")
+        steps.advance(done)
+
+    with Project.open(request.project) as project:
+        exported = export_hc18(
+            project,
+            request.out,
+            cohort=request.cohort,
+            synthetic=request.synthetic,
+            on_progress=on_progress,
+            cancelled=cancelled,
+        )
+    return ExportResult(exported.out, exported.frames, exported.pairs)

@@ -1,0 +1,38 @@
+"""Job ``import``: bring frames into a project."""
+
+from __future__ import annotations
+
+from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.progress import Steps
+from fetalstudio.engine.requests import ImportRequest, ImportResult
+from fetalstudio.project.importers import import_frames
+from fetalstudio.project.store import Project
+
+
+def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportResult:
+    """Import all or nothing; files that cannot be used are left out and named in the result."""
+    steps: Steps | None = None
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal steps
+        steps = steps or Steps(total, report, cancelled, "importing")
+        steps.advance(done)
+
+    with Project.open(request.project) as project:
+        imported = import_frames(
+            project,
+            request.source,
+            format=request.format,
+            cohort=request.cohort,
+            on_progress=on_progress,
+            cancelled=cancelled,
+        )
+    if cancelled():
+        raise JobCancelled
+    return ImportResult(
+        imported.cohort,
+        imported.frames,
+        imported.annotated,
+        imported.duplicates,
+        imported.problems,
+    )

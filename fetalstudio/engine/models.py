@@ -1,0 +1,92 @@
+"""Finding a model by name, and keeping the last ones loaded. Importing this imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import Kind, ModelCard
+from fetalstudio.project.store import Project
+from fetalstudio.resources import models_dir, user_data_dir
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.segmenter import Segmenter
+    from fetalstudio.synthesis.synthesizer import Synthesizer
+
+BUILT_IN = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model folder and where it comes from."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    origin: str
+    """``built-in``, ``user`` or ``project``."""
+
+
+def list_models(project: Project | None = None) -> list[FoundModel]:
+    """All models that can be loaded by name: built-in, the user's, the project's."""
+    found = list(_in_folder(models_dir(), "built-in"))
+    found += _in_folder(user_data_dir() / "models", "user")
+    if project is not None:
+        for record in project.models():
+            folder = project.path / record.path
+            found.append(FoundModel(record.name, record.kind, folder, "project"))
+    return found
+
+
+def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
+    """The model of that name (the project's own first); by default the adopted one, or ``compact``.
+
+    Raises :class:`BadInput` that lists what there is.
+    """
+    if name is None and project is not None and (active := project.active_model(kind)) is not None:
+        name = active.name
+    name = name or BUILT_IN
+    candidates = [m for m in reversed(list_models(project)) if m.kind == kind]
+    for model in candidates:
+        if model.name == name:
+            return model
+    there = ", ".join(sorted({m.name for m in candidates})) or "none"
+    raise BadInput(f"There is no {kind} called {name!r}; there are: {there}.")
+
+
+def load_segmenter(model: FoundModel) -> Segmenter:
+    """Loaded, and kept for the next job unless its files change."""
+    return _segmenter(model.folder, _changed_at(model.folder))
+
+
+def load_synthesizer(model: FoundModel) -> Synthesizer:
+    """Loaded, and kept for the next job unless its files change."""
+    return _synthesizer(model.folder, _changed_at(model.folder))
+
+
+@lru_cache(maxsize=2)
+def _segmenter(folder: Path, _changed: float) -> Segmenter:
+    from fetalstudio.segmentation.segmenter import Segmenter
+
+    return Segmenter.load(folder)
+
+
+@lru_cache(maxsize=1)
+def _synthesizer(folder: Path, _changed: float) -> Synthesizer:
+    from fetalstudio.synthesis.synthesizer import Synthesizer
+
+    return Synthesizer.load(folder)
+
+
+def _changed_at(folder: Path) -> float:
+    return max((p.stat().st_mtime for p in folder.rglob("*") if p.is_file()), default=0.0)
+
+
+def _in_folder(folder: Path, origin: str) -> Iterator[FoundModel]:
+    for path in sorted(folder.glob("*/model.json")):
+        card = ModelCard.read(path.parent)
+        yield FoundModel(card.name, card.kind, path.parent, origin)

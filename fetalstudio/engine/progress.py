@@ -1,0 +1,32 @@
+"""Progress with the time left."""
+
+from __future__ import annotations
+
+import time
+
+from fetalstudio.engine.events import Progress
+from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
+
+
+class Steps:
+    """Counts the steps of a job: reports each with the time left, and stops when asked to."""
+
+    def __init__(self, total: int, report: Report, cancelled: CancelCheck, note: str = "") -> None:
+        self.total, self.done, self.note = total, 0, note
+        self._report, self._cancelled = report, cancelled
+        self._started = time.monotonic()
+        report(Progress(0, total, None, note))
+
+    def check(self) -> None:
+        """Raise :class:`JobCancelled` when the job was asked to stop."""
+        if self._cancelled():
+            raise JobCancelled
+
+    def advance(self, done: int | None = None, note: str | None = None) -> None:
+        """One step further, or to ``done``; then :meth:`check`."""
+        self.done = self.done + 1 if done is None else done
+        self.note = self.note if note is None else note
+        left = self.total - self.done
+        eta = (time.monotonic() - self._started) / max(self.done, 1) * left
+        self._report(Progress(self.done, self.total, eta if self.done else None, self.note))
+        self.check()

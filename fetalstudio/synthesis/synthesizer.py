@@ -1,0 +1,163 @@
+"""A synthesizer: loaded by folder, told the ellipses, answers with ultrasounds at native size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.geometry import Size, letterbox, warp
+from fetalstudio.core.model_card import ModelCard, fingerprint
+from fetalstudio.core.sector import sector_mask
+from fetalstudio.learning import pick_device
+from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
+from fetalstudio.synthesis.pipeline import CompactPipeline
+
+DEFAULT_STEPS = 10
+DEFAULT_GUIDANCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What one picture shall show."""
+
+    ellipse: Ellipse
+    """In px of the picture."""
+    size: Size
+    """(width, height) of the picture in px."""
+    style: str = "any"
+    """One of ``conditions.STYLES``."""
+    reference: NDArray[np.uint8] | None = None
+    """A real frame of the same size, (H, W) uint8, whose sector the picture takes over."""
+
+
+class Synthesizer:
+    """A :class:`CompactPipeline` with its card, at the size of the frames."""
+
+    def __init__(self, pipeline: CompactPipeline, card: ModelCard, hash_: str) -> None:
+        self.pipeline = pipeline
+        self.card = card
+        self.hash = hash_
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
+        """From a model's folder. Raises :class:`BadInput` where it holds no usable synthesizer."""
+        card = ModelCard.read(folder)
+        if card.kind != "synthesizer":
+            raise BadInput(f"{folder} holds a {card.kind}. Choose a synthesizer.")
+        try:
+            pipeline = CompactPipeline.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32
+            )
+        except Exception as error:
+            # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
+            raise BadInput(f"{folder} is not a complete synthesizer: {error}") from error
+        pipeline.set_progress_bar_config(disable=True)
+        return cls(pipeline.to(device or pick_device()), card, fingerprint(folder))
+
+    def save(self, folder: Path) -> None:
+        """Into a folder: the pipeline as diffusers writes it (fp16), then the card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pipeline.unet.half()
+        self.pipeline.save_pretrained(folder)
+        self.pipeline.unet.float()
+        self.card.write(folder)
+
+    def generate(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: Callable[[int, int, Callable[[], NDArray[np.uint8]]], None] | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """The pictures, each (H, W) uint8 at its scene's size.
+
+        ``on_step`` hears (steps done, steps, a function that renders the first picture so far); it
+        may raise to stop. Raises :class:`BadInput` for steps outside 1 to 100, guidance outside 1
+        to 10, an unknown style, or an ellipse that lies off the picture.
+        """
+        steps = DEFAULT_STEPS if steps is None else steps
+        guidance = DEFAULT_GUIDANCE if guidance is None else guidance
+        _check(scenes, steps, guidance)
+        conditions = [_condition(scene) for scene in scenes]
+
+        def step_end(
+            pipeline: DiffusionPipeline, i: int, _t: Tensor, tensors: dict[str, Tensor]
+        ) -> dict[str, Any]:
+            def preview() -> NDArray[np.uint8]:
+                canvas = self.pipeline.decode(tensors["clean"][:1])[0]
+                return _lift(canvas, conditions[0], scenes[0].size)
+
+            if on_step is not None:
+                on_step(i + 1, steps, preview)
+            return {}
+
+        canvases = self.pipeline(
+            conditions,
+            seeds,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            callback_on_step_end=step_end,
+        )
+        return [
+            _lift(canvas, condition, scene.size)
+            for canvas, condition, scene in zip(canvases, conditions, scenes, strict=True)
+        ]
+
+    def provenance(
+        self, *, seed: int, steps: int | None, guidance: float | None, style: str
+    ) -> Mapping[str, Any]:
+        """What makes the same picture again, as plain values."""
+        return {
+            "synthesizer": self.card.name,
+            "synthesizer_sha256": self.hash,
+            "seed": seed,
+            "steps": DEFAULT_STEPS if steps is None else steps,
+            "guidance": DEFAULT_GUIDANCE if guidance is None else guidance,
+            "style": style,
+            "generated_at_px": list(CANVAS),
+        }
+
+
+def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
+    if not 1 <= steps <= 100:
+        raise BadInput(f"{steps} steps are outside 1 to 100. Ten are a good choice.")
+    if not 1 <= guidance <= 10:
+        raise BadInput(f"A guidance of {guidance} is outside 1 to 10. Two is a good choice.")
+    for scene in scenes:
+        if scene.style not in STYLES:
+            raise BadInput(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
+        (x0, y0, x1, y1), (w, h) = scene.ellipse.box(), scene.size
+        if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
+            raise BadInput(
+                f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture."
+            )
+
+
+def _condition(scene: Scene) -> Condition:
+    to_canvas = letterbox(scene.size, CANVAS)
+    sector = None
+    if scene.reference is not None:
+        sector = sector_mask(warp(scene.reference, to_canvas, CANVAS).astype(np.uint8))
+    return Condition(scene.ellipse.transformed(to_canvas), sector, scene.style)
+
+
+def _lift(canvas: NDArray[np.uint8], condition: Condition, size: Size) -> NDArray[np.uint8]:
+    """From the canvas to the frame's own size; black outside the sector, as a scanner leaves it."""
+    to_frame = letterbox(size, CANVAS).inverse()
+    picture = warp(canvas, to_frame, size).astype(np.uint8)
+    if condition.sector is not None:
+        inside = warp(condition.sector.astype(np.float32), to_frame, size)
+        picture[inside < 0.5] = 0
+    return picture
