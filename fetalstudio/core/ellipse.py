@@ -196,7 +196,8 @@ class Ellipse:
         iteration), good to well under 0.1 px for heads.
         """
         u, v = self.local(size)
-        px, py = np.abs(u), np.abs(v)
+        # The centre of a circle is as near to every point of it: a nudge picks one.
+        px, py = np.maximum(np.abs(u), 1e-4), np.maximum(np.abs(v), 1e-4)
         a, b = np.float32(self.a), np.float32(self.b)
         bend = a * a - b * b
         tx = ty = np.full_like(px, math.sqrt(0.5))

@@ -1,0 +1,264 @@
+"""Reading images: every format and depth comes out 8-bit grey, and what is broken is named."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, encode_png, read_image, write_png
+
+GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
+GREY[0, :2] = 0, 255
+
+
+def encoded(suffix: str, image: NDArray[Any], *options: int) -> bytes:
+    done, data = cv2.imencode(suffix, image, options)
+    assert done
+    return bytes(data.tobytes())
+
+
+def png(width: int, height: int, colour_type: int, bits: int, rows: bytes) -> bytes:
+    """A PNG by hand, also one whose header says something else than its rows."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def png_rows(channels: NDArray[np.generic]) -> bytes:
+    return b"".join(b"\0" + row.tobytes() for row in channels)
+
+
+def saved(folder: Path, data: bytes, name: str = "frame.png") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+# -- what can be read -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_lossless_formats_keep_every_pixel(tmp_path: Path, suffix: str) -> None:
+    frame = read_image(saved(tmp_path, encoded(suffix, GREY), f"frame{suffix}"))
+    np.testing.assert_array_equal(frame, GREY)
+    assert frame.dtype == np.uint8
+    assert frame.flags.c_contiguous
+
+
+def test_a_jpeg_is_close(tmp_path: Path) -> None:
+    smooth = cv2.GaussianBlur(GREY, (0, 0), 3)
+    data = encoded(".jpg", smooth, cv2.IMWRITE_JPEG_QUALITY, 95)
+    frame = read_image(saved(tmp_path, data, "frame.jpg"))
+    assert float(np.abs(frame.astype(float) - smooth).max()) < 12
+
+
+def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_image(saved(tmp_path, encoded(".bmp", GREY))), GREY)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_by_their_maximum(tmp_path: Path, bits: int, suffix: str) -> None:
+    deep = (GREY.astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint16)
+    frame = read_image(saved(tmp_path, encoded(suffix, deep), f"frame{suffix}"))
+    assert int(np.abs(frame.astype(int) - GREY).max()) <= 1
+
+
+def test_a_float_tiff_is_read(tmp_path: Path) -> None:
+    data = encoded(".tif", GREY.astype(np.float32) / 255)
+    frame = read_image(saved(tmp_path, data, "frame.tif"))
+    np.testing.assert_array_equal(frame, GREY)
+
+
+def test_a_frame_of_zeros_stays_black(tmp_path: Path) -> None:
+    black = np.zeros((40, 40), np.uint16)
+    assert not read_image(saved(tmp_path, encoded(".png", black))).any()
+
+
+def test_grey_in_colour_channels_stays_the_same(tmp_path: Path) -> None:
+    colour = np.repeat(GREY[..., None], 3, axis=2)
+    np.testing.assert_array_equal(read_image(saved(tmp_path, encoded(".png", colour))), GREY)
+
+
+def test_colour_becomes_luminance(tmp_path: Path) -> None:
+    rgb = np.zeros((40, 40, 3), np.uint8)
+    rgb[..., 0] = 200
+    frame = read_image(saved(tmp_path, encode_png(rgb)))
+    assert (frame == round(0.299 * 200)).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_transparency_neither_shows_nor_dims(tmp_path: Path, bits: int, colours: int) -> None:
+    """12-bit values under a full 16-bit alpha must be scaled by their own maximum."""
+    kind = ">u1" if bits == 8 else ">u2"
+    values = GREY.astype(kind) * (1 if bits == 8 else 16)
+    alpha = np.full_like(values, 9 if bits == 8 else 65535)
+    channels = np.stack([values] * colours + [alpha], axis=2).astype(kind)
+    data = png(64, 48, 4 if colours == 1 else 6, bits, png_rows(channels))
+    frame = read_image(saved(tmp_path, data))
+    assert int(np.abs(frame.astype(int) - GREY).max()) <= 1
+
+
+def test_one_bit_images_are_black_and_white(tmp_path: Path) -> None:
+    bits = (GREY > 127).astype(np.uint8)
+    data = png(64, 48, 0, 1, png_rows(np.packbits(bits, axis=1)))
+    np.testing.assert_array_equal(read_image(saved(tmp_path, data)), bits * 255)
+
+
+def test_text_after_the_end_of_a_png_does_no_harm(tmp_path: Path) -> None:
+    data = encoded(".png", GREY) + b"exported by a scanner" * 10
+    np.testing.assert_array_equal(read_image(saved(tmp_path, data)), GREY)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_written_png_reads_back(tmp_path: Path, colour: bool) -> None:
+    image = np.repeat(GREY[..., None], 3, axis=2) if colour else GREY
+    write_png(tmp_path / "new folder" / "frame.png", image)
+    np.testing.assert_array_equal(read_image(tmp_path / "new folder" / "frame.png"), GREY)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [GREY.astype(np.float32), GREY > 9, np.zeros((40, 40, 4), np.uint8), np.zeros(40, np.uint8)],
+    ids=["float", "bool", "four channels", "one dimension"],
+)
+def test_only_grey_and_rgb_bytes_are_written(image: NDArray[np.generic]) -> None:
+    with pytest.raises(ValueError, match="PNG"):
+        encode_png(image)  # type: ignore[arg-type]  # that is the point
+
+
+# -- what cannot ------------------------------------------------------------------------------
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(BadInput) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in refused(tmp_path / "nowhere.png")
+    assert "cannot be read" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no image at all\n", b"GIF89a" + bytes(200)])
+def test_what_is_no_image_is_refused_whatever_its_name(tmp_path: Path, data: bytes) -> None:
+    assert "is not a PNG, JPEG, TIFF or BMP" in refused(saved(tmp_path, data))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+    data = encoded(suffix, GREY)
+    message = refused(saved(tmp_path, data[: int(share * len(data))], f"frame{suffix}"))
+    assert "truncated" in message or "damaged" in message
+    assert "Copy" in message
+
+
+def test_a_png_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
+    data = bytearray(encoded(".png", GREY))
+    data[len(data) // 2] ^= 0xFF
+    assert "damaged" in refused(saved(tmp_path, bytes(data)))
+
+
+def jpeg_bomb() -> bytes:
+    data = bytearray(encoded(".jpg", GREY))
+    start = data.index(b"\xff\xc0")
+    data[start + 5 : start + 9] = struct.pack(">HH", 60000, 60000)
+    return bytes(data)
+
+
+def tiff_bomb(order: str) -> bytes:
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    entries = struct.pack(f"{order}HHII", 256, 4, 1, 60000)
+    short = struct.pack(f"{order}HHIHH", 257, 3, 1, 60000, 0)
+    return header + struct.pack(f"{order}H", 2) + entries + short + bytes(64)
+
+
+def bmp_bomb() -> bytes:
+    data = bytearray(encoded(".bmp", GREY))
+    data[18:26] = struct.pack("<ii", 60000, -60000)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [png(60000, 60000, 0, 8, b"\0"), jpeg_bomb(), tiff_bomb("<"), tiff_bomb(">"), bmp_bomb()],
+    ids=["png", "jpeg", "tiff little-endian", "tiff big-endian", "bmp top-down"],
+)
+def test_a_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("the decoder was called"))
+    assert "60000x60000" in refused(saved(tmp_path, data))
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, encoded(".png", GREY))
+    with path.open("rb+") as stream:
+        stream.truncate(300 * 2**20)  # sparse
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("the file was read"))
+    assert "larger than 256 MiB" in refused(path)
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (MIN_SIDE - 1, 80), (80, MIN_SIDE - 1), (MAX_SIDE + 1, 40)]
+)
+def test_a_size_that_is_no_frame_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    data = encoded(".png", np.zeros(size[::-1], np.uint8))
+    assert f"{size[0]}x{size[1]}" in refused(saved(tmp_path, data))
+
+
+def test_the_smallest_frame_is_taken(tmp_path: Path) -> None:
+    data = encoded(".png", np.zeros((MIN_SIDE, MIN_SIDE), np.uint8))
+    assert read_image(saved(tmp_path, data)).shape == (MIN_SIDE, MIN_SIDE)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([".png", ".jpg", ".tif", ".bmp"]),
+    st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=6),
+    st.floats(0, 1),
+)
+def test_damage_is_read_or_refused_but_never_crashes(
+    tmp_path_factory: pytest.TempPathFactory,
+    suffix: str,
+    changes: list[tuple[float, int]],
+    share: float,
+) -> None:
+    data = bytearray(encoded(suffix, GREY))
+    for position, value in changes:
+        # Mostly in the header, where a byte does the most.
+        data[int(position**3 * len(data))] = value
+    path = saved(tmp_path_factory.getbasetemp(), bytes(data[: int(share * 3 * len(data))]), "x")
+    try:
+        frame = read_image(path)
+    except BadInput as error:
+        assert str(path) in str(error)
+    else:
+        assert frame.dtype == np.uint8
+        assert frame.ndim == 2
+
+
+def test_a_frame_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=r"frame\.png could not be written"):
+        write_png(tmp_path / "file" / "frame.png", GREY)

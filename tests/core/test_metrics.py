@@ -1,0 +1,193 @@
+"""Metrics against closed forms and against the definition written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import bootstrap_ci, dice, iou, surface_distances
+
+properties = settings(max_examples=60, deadline=None, derandomize=True)
+EMPTY = np.zeros((20, 30), np.uint8)
+
+Mask = NDArray[np.uint8]
+
+
+def masks(height: int = 12, width: int = 15) -> st.SearchStrategy[Mask]:
+    """Any set of pixels: regions with holes, specks, at the border, empty, full."""
+    bits = st.integers(0, 2 ** (height * width) - 1)
+    density = st.sampled_from([0.05, 0.5, 0.95])
+
+    def build(seed: int, share: float) -> Mask:
+        return (np.random.default_rng(seed).random((height, width)) < share).astype(np.uint8)
+
+    return st.builds(build, bits, density)
+
+
+def square(x: int, y: int, side: int) -> Mask:
+    mask = np.zeros((60, 80), np.uint8)
+    mask[y : y + side, x : x + side] = 1
+    return mask
+
+
+# -- overlap ----------------------------------------------------------------------------------
+
+
+@properties
+@given(masks(), masks())
+def test_dice_and_iou_follow_their_definitions(one: Mask, other: Mask) -> None:
+    a = {tuple(p) for p in np.argwhere(one).tolist()}
+    b = {tuple(p) for p in np.argwhere(other).tolist()}
+    assume(a or b)
+    assert dice(one, other) == pytest.approx(2 * len(a & b) / (len(a) + len(b)))
+    assert iou(one, other) == pytest.approx(len(a & b) / len(a | b))
+    assert dice(one, other) == dice(other, one)
+    assert iou(one, other) == pytest.approx(dice(one, other) / (2 - dice(one, other)))
+
+
+def test_overlap_of_empty_masks() -> None:
+    full = np.ones_like(EMPTY)
+    assert dice(EMPTY, EMPTY) == iou(EMPTY, EMPTY) == 1
+    assert dice(EMPTY, full) == iou(EMPTY, full) == 0
+    assert dice(full, full) == iou(full, full) == 1
+
+
+def test_any_positive_value_is_head() -> None:
+    head = square(10, 10, 20)
+    assert dice(head * 255, head.astype(bool)) == 1
+    assert dice(head.astype(np.float32) - 0.5, head) == 1
+
+
+def test_dice_counts_beyond_a_byte() -> None:
+    """255s summed as bytes would wrap."""
+    big = np.full((700, 900), 255, np.uint8)
+    half = big.copy()
+    half[:, 450:] = 0
+    assert dice(big, half) == pytest.approx(2 / 3)
+
+
+def test_masks_of_different_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="differ in size"):
+        dice(EMPTY, np.zeros((30, 20), np.uint8))
+
+
+# -- surfaces ---------------------------------------------------------------------------------
+
+
+def outline(mask: Mask) -> NDArray[np.float64]:
+    """Pixels of the region with a side neighbour outside it, or outside the frame."""
+    h, w = mask.shape
+    return np.array(
+        [
+            (x, y)
+            for y, x in np.argwhere(mask).tolist()
+            if any(
+                not (0 <= y + dy < h and 0 <= x + dx < w) or not mask[y + dy, x + dx]
+                for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))
+            )
+        ],
+        dtype=float,
+    )
+
+
+@properties
+@given(masks(), masks(), st.sampled_from([(1.0, 1.0), (0.5, 0.5), (0.2, 0.7)]))
+def test_surface_distances_follow_their_definition(
+    one: Mask, other: Mask, spacing: tuple[float, float]
+) -> None:
+    assume(one.any() and other.any())
+    p, r = (outline(m) * spacing for m in (one, other))
+    distances = np.linalg.norm(p[:, None] - r[None], axis=2)
+    there, back = distances.min(axis=1), distances.min(axis=0)
+    found = surface_distances(one, other, spacing)
+    assert found.hd95 == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)))
+    assert found.assd == pytest.approx((there.sum() + back.sum()) / (len(there) + len(back)))
+
+
+@properties
+@given(masks(), masks())
+def test_surface_distances_are_symmetric(one: Mask, other: Mask) -> None:
+    there, back = surface_distances(one, other), surface_distances(other, one)
+    assert there.hd95 == pytest.approx(back.hd95, nan_ok=False)
+    assert there.assd == pytest.approx(back.assd, nan_ok=False)
+
+
+def test_two_circles_about_one_centre_are_their_radii_apart() -> None:
+    small, large = (Ellipse(60, 50, r, r, 0).mask((120, 100)) for r in (20, 32))
+    found = surface_distances(small, large)
+    assert found.hd95 == pytest.approx(12, abs=0.8)
+    assert found.assd == pytest.approx(12, abs=0.3)
+
+
+def test_large_outlines_are_compared_in_blocks() -> None:
+    """More points than a block holds, so that no block may be lost."""
+    small, large = (Ellipse(400, 270, r, r, 0).mask((800, 540)) for r in (240, 250))
+    found = surface_distances(small, large, (0.1, 0.1))
+    assert found.hd95 == pytest.approx(1, abs=0.08)
+    assert found.assd == pytest.approx(1, abs=0.03)
+
+
+def test_a_shifted_square_is_its_shift_apart_in_either_direction() -> None:
+    across = surface_distances(square(10, 10, 30), square(14, 10, 30), (0.5, 2.0))
+    down = surface_distances(square(10, 10, 30), square(10, 14, 30), (0.5, 2.0))
+    assert across.hd95 == pytest.approx(4 * 0.5)
+    assert down.hd95 == pytest.approx(4 * 2.0)
+
+
+def test_surfaces_of_empty_masks() -> None:
+    same, none = surface_distances(EMPTY, EMPTY), surface_distances(EMPTY, EMPTY + 1)
+    assert (same.hd95, same.assd) == (0, 0)
+    assert (none.hd95, none.assd) == (math.inf, math.inf)
+    head = square(5, 5, 20)
+    assert surface_distances(head, head).hd95 == 0
+
+
+# -- confidence -------------------------------------------------------------------------------
+
+
+def test_the_interval_of_independent_values_is_the_textbooks() -> None:
+    values = np.random.default_rng(1).normal(0.9, 0.05, 400)
+    found = bootstrap_ci(list(values), [str(i) for i in range(400)])
+    half = 1.96 * values.std(ddof=1) / math.sqrt(400)
+    assert found.mean == pytest.approx(values.mean())
+    assert found.n == 400
+    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_frames_of_one_subject_do_not_narrow_the_interval() -> None:
+    values = np.random.default_rng(2).normal(0, 1, 50)
+    once = bootstrap_ci(list(values), [str(i) for i in range(50)])
+    subjects = [str(i) for i in range(50) for _ in range(10)]
+    tenfold = bootstrap_ci(list(np.repeat(values, 10)), subjects)
+    alone = bootstrap_ci(list(np.repeat(values, 10)), [str(i) for i in range(500)])
+    width = once.high - once.low
+    assert tenfold.high - tenfold.low == pytest.approx(width, rel=0.1)
+    assert alone.high - alone.low < 0.5 * width
+
+
+def test_the_interval_is_the_same_each_time_and_holds_the_mean() -> None:
+    values, subjects = [0.8, 0.9, 0.95, 0.99], ["a", "a", "b", "c"]
+    found = bootstrap_ci(values, subjects)
+    assert found == bootstrap_ci(values, subjects)
+    assert found.low < found.mean < found.high
+    wider = bootstrap_ci(values, subjects, level=0.99)
+    assert wider.low <= found.low
+    assert wider.high >= found.high
+
+
+def test_one_subject_has_no_width() -> None:
+    found = bootstrap_ci([0.5, 0.7], ["a", "a"])
+    assert found.low == found.high == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("values", "subjects"), [([], []), ([0.5], []), ([0.5], ["a", "b"])])
+def test_values_without_subjects_are_refused(values: list[float], subjects: list[str]) -> None:
+    with pytest.raises(ValueError, match="subject"):
+        bootstrap_ci(values, subjects)
