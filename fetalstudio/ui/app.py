@@ -31,22 +31,17 @@ def run(project: Path | None = None) -> int:
     app = make_application()
     engine = Engine()
     session = Session(engine, Settings())
-    window = MainWindow(session)
     restore_hook = show_unexpected_errors(session)
     # Python handles a signal only between its own instructions, which an idle Qt never reaches.
     signal.signal(signal.SIGINT, lambda *_: app.quit())
     heartbeat = QTimer(interval=250)
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start()
-    window.show()
-
-    def begin() -> None:
-        window.open_at_start(project)
-        window.preload_pages()
-
-    # The window is painted before the project is read.
-    QTimer.singleShot(0, begin)
     try:
+        window = MainWindow(session)
+        window.show()
+        # The window is painted before the project is read.
+        QTimer.singleShot(0, lambda: window.start(project))
         return app.exec()
     finally:
         restore_hook()

@@ -95,10 +95,6 @@ class MainWindow(QMainWindow):
             self.stack.addWidget(self.pages[place])
         return self.pages[place]
 
-    def preload_pages(self) -> None:
-        """Make the other pages one by one while nothing else happens, for instant first visits."""
-        self._preloader.start()
-
     def _preload_page(self) -> None:
         missing = [place for place in PLACES if place not in self.pages]
         if not missing:
@@ -188,8 +184,10 @@ class MainWindow(QMainWindow):
 
     # -- projects ---------------------------------------------------------------------------
 
-    def open_at_start(self, path: Path | None) -> None:
-        """Open ``path``, else the last project, else the sample project."""
+    def start(self, path: Path | None) -> None:
+        """Open ``path``, else the last project, else the sample project; then, while nothing else
+        happens, make the other pages one by one for an instant first visit."""
+        self._preloader.start()
         last = self.session.settings.last_project
         if path is None and last is not None and (last / "project.db").is_file():
             path = last

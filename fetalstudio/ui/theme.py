@@ -157,6 +157,7 @@ QPushButton[role="primary"]:disabled {{ background: {RAISED}; color: {TEXT_OFF};
     border-color: {RAISED}; }}
 QPushButton[role="quiet"] {{ background: transparent; border-color: transparent; }}
 QPushButton[role="quiet"]:hover {{ background: {HOVER}; }}
+QPushButton[role="quiet"]:checked {{ background: {RAISED}; color: {TEXT_BRIGHT}; }}
 QPushButton[role="quiet"]:focus {{ border-color: {BORDER}; }}
 QPushButton[role="danger"] {{ color: {ERROR}; }}
 
@@ -180,21 +181,22 @@ QComboBox:hover, QAbstractSpinBox:hover {{ background: {HOVER}; }}
 QComboBox:focus, QAbstractSpinBox:focus {{ border-color: {ACCENT}; }}
 QComboBox:disabled, QAbstractSpinBox:disabled {{ color: {TEXT_OFF}; background: {PANEL}; }}
 QComboBox::drop-down {{ border: 0; width: 24px; }}
-QComboBox::down-arrow {{ image: url({_ICONS}/chevron-down.svg); width: 12px; height: 12px; }}
+QComboBox::down-arrow {{ image: url("{_ICONS}/chevron-down.svg"); width: 12px; height: 12px; }}
 QComboBox QLineEdit {{ background: transparent; border: 0; padding: 0; }}
 QComboBox QAbstractItemView {{ background: {PANEL}; border: 1px solid {BORDER}; padding: 4px;
     selection-background-color: {HOVER}; selection-color: {TEXT_BRIGHT}; }}
 QAbstractSpinBox {{ padding-right: 2px; }}
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ border: 0; width: 20px;
     background: transparent; }}
-QAbstractSpinBox::up-arrow {{ image: url({_ICONS}/chevron-up.svg); width: 10px; height: 10px; }}
-QAbstractSpinBox::down-arrow {{ image: url({_ICONS}/chevron-down.svg); width: 10px; height: 10px; }}
+QAbstractSpinBox::up-arrow {{ image: url("{_ICONS}/chevron-up.svg"); width: 10px; height: 10px; }}
+QAbstractSpinBox::down-arrow {{ image: url("{_ICONS}/chevron-down.svg"); width: 10px;
+    height: 10px; }}
 QCheckBox {{ spacing: {SPACE}px; }}
 QCheckBox::indicator {{ width: 16px; height: 16px; border: 1px solid {TEXT_OFF};
     border-radius: 3px; background: {CANVAS}; }}
 QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {ACCENT}; }}
 QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT};
-    image: url({_ICONS}/check.svg); }}
+    image: url("{_ICONS}/check.svg"); }}
 QCheckBox::indicator:disabled {{ background: {PANEL}; border-color: {BORDER}; }}
 
 QListView, QTableView, QTreeView {{ background: {BACKGROUND}; border: 0; outline: 0;

@@ -17,7 +17,16 @@ from PySide6.QtCore import (
     QSortFilterProxyModel,
     Qt,
 )
-from PySide6.QtGui import QColor, QFont, QImage, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QImage,
+    QKeyEvent,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QListView,
     QStyle,
@@ -43,10 +52,10 @@ FRAME = Qt.ItemDataRole.UserRole
 ANNOTATION = Qt.ItemDataRole.UserRole + 1
 THUMBNAIL = Qt.ItemDataRole.UserRole + 2
 
-PICTURE = QSize(204, 138)
-"""Of a thumbnail, in logical px: the 3:2 of most frames."""
-_MARGIN, _CAPTION = 6, 46
-CELL = QSize(PICTURE.width() + 2 * _MARGIN + 8, PICTURE.height() + _CAPTION + 2 * _MARGIN + 4)
+PICTURE = QSize(264, 176)
+"""The largest thumbnail, in logical px: the 3:2 of most frames."""
+_NARROWEST = 212
+_MARGIN, _GAP, _CAPTION = 6, 8, 46
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -175,8 +184,12 @@ class FrameFilter(QSortFilterProxyModel):
 class FrameDelegate(QStyledItemDelegate):
     """A cell: the picture with its ellipse; under it the name, the state and the HC."""
 
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.cell = _cell(_NARROWEST)
+
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return CELL
+        return self.cell
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         rect: QRect = option.rect
@@ -187,18 +200,25 @@ class FrameDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        card = QRectF(rect).adjusted(4, 2, -4, -2)
+        half = _GAP / 2
+        card = QRectF(rect).adjusted(half, half, -half, -half)
         painter.setPen(QPen(QColor(theme.ACCENT), 2) if selected else Qt.PenStyle.NoPen)
         hovered = bool(flags & QStyle.StateFlag.State_MouseOver)
-        fill = theme.ACCENT_DIM if selected else theme.RAISED if hovered else theme.PANEL
+        fill = theme.RAISED if selected or hovered else theme.PANEL
         painter.setBrush(QColor(fill))
         painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), theme.RADIUS, theme.RADIUS)
-        place = QRectF(card.x() + _MARGIN, card.y() + _MARGIN, PICTURE.width(), PICTURE.height())
+        place = card.adjusted(_MARGIN, _MARGIN, -_MARGIN, -_CAPTION)
         _draw_picture(painter, place, frame, annotation, index.data(THUMBNAIL))
         _draw_caption(
             painter, QRectF(place.x(), place.bottom() + 4, place.width(), 40), frame, annotation
         )
         painter.restore()
+
+
+def _cell(width: int) -> QSize:
+    """A cell of this width whose picture is 3:2."""
+    around = _GAP + 2 * _MARGIN
+    return QSize(width, round((width - around) / 1.5) + _GAP + _MARGIN + _CAPTION)
 
 
 def _draw_picture(
@@ -270,18 +290,28 @@ class FrameGrid(QListView):
     def __init__(self, model: FrameFilter, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setModel(model)
-        self.setItemDelegate(FrameDelegate(self))
+        self._delegate = FrameDelegate(self)
+        self.setItemDelegate(self._delegate)
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
         self.setUniformItemSizes(True)
-        self.setGridSize(CELL)
         self.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
-        self.verticalScrollBar().setSingleStep(CELL.height() // 3)
         self.setDragDropMode(QListView.DragDropMode.NoDragDrop)
         self.setMouseTracking(True)
         self.setAccessibleName("Frames")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Cells share the width evenly, without a ragged edge."""
+        width = self.viewport().width() - 1
+        columns = max(width // _NARROWEST, 1)
+        cell = _cell(min(width // columns, PICTURE.width() + _GAP + 2 * _MARGIN))
+        if cell != self._delegate.cell or not self.gridSize().isValid():
+            self._delegate.cell = cell
+            self.setGridSize(cell)
+            self.verticalScrollBar().setSingleStep(cell.height() // 3)
+        super().resizeEvent(event)
 
     def keyboardSearch(self, search: str) -> None:
         """Letters are keys of the page here, and the search field finds names."""

@@ -75,7 +75,7 @@ class ImportFlow(QObject):
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
         if result.problems:
-            heading = f"{count(len(result.problems), 'file')} left out; all others were imported."
+            heading = "These files need a look; all others were imported."
             TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
 
 
@@ -91,7 +91,7 @@ def import_summary(result: ImportResult) -> str:
     text = f"{count(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {result.duplicates} were in the project already" if result.duplicates else ""
-    text += f"; {count(len(result.problems), 'file')} left out" if result.problems else ""
+    text += f"; {count(len(result.problems), 'file')} to look at" if result.problems else ""
     return text + "."
 
 

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
-    QButtonGroup,
-    QComboBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMenu,
     QPushButton,
     QStackedWidget,
@@ -23,10 +20,9 @@ from PySide6.QtWidgets import (
 from fetalstudio.engine.requests import ProposeRequest, ProposeResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.pages.filter_bar import FilterBar
 from fetalstudio.ui.pages.frame_grid import (
     FRAME,
-    STATE_TITLES,
-    STATES,
     TO_DO,
     FrameFilter,
     FrameGrid,
@@ -35,7 +31,6 @@ from fetalstudio.ui.pages.frame_grid import (
 )
 from fetalstudio.ui.pages.importing import ImportFlow, count
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.dialogs import ALL_COHORTS
 from fetalstudio.ui.widgets.empty import EmptyState
 
 if TYPE_CHECKING:
@@ -49,8 +44,9 @@ class LibraryPage(QWidget):
         super().__init__()
         self.session = session
         self.model = FrameModel(self.devicePixelRatioF(), self)
-        self.filter = FrameFilter(self.model, self)
-        self.grid = FrameGrid(self.filter)
+        self.shown = FrameFilter(self.model, self)
+        self.grid = FrameGrid(self.shown)
+        self.filters = FilterBar()
         self.importing = ImportFlow(session, self)
         self._propose_job: JobHandle | None = None
         self._build()
@@ -69,7 +65,7 @@ class LibraryPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._build_head())
-        layout.addWidget(self._build_filters())
+        layout.addWidget(self.filters)
         self.empty = EmptyState()
         self.empty.clicked.connect(self._empty_clicked)
         self.body = QStackedWidget()
@@ -103,7 +99,9 @@ class LibraryPage(QWidget):
         )
         self.propose_button = QPushButton(icons.icon("propose", theme.TEXT), "Propose for all")
         self.propose_button.setToolTip(
-            theme.tip("Let the segmenter propose an ellipse wherever there is none", "Ctrl+P")
+            theme.tip(
+                "Let the segmenter propose an ellipse wherever no person has drawn one", "Ctrl+P"
+            )
         )
         self.next_button = theme.style(
             QPushButton(icons.icon("next", "#0c1414"), "Annotate next"), "primary"
@@ -112,45 +110,6 @@ class LibraryPage(QWidget):
         for button in (self.import_button, self.propose_button, self.next_button):
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         return head
-
-    def _build_filters(self) -> QWidget:
-        bar = QWidget()
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(3 * theme.SPACE, theme.SPACE, 3 * theme.SPACE, 2 * theme.SPACE)
-        row.setSpacing(theme.SPACE // 2)
-        self.state_group = QButtonGroup(self)
-        self.state_buttons: dict[State | None, QPushButton] = {}
-        keys: tuple[State | None, ...] = (None, *STATES)
-        for number, state in enumerate(keys):
-            button = theme.style(QPushButton(), "quiet")
-            button.setCheckable(True)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            if state is not None:
-                button.setIcon(icons.dot(theme.STATE_COLOURS[state], filled=state != "none"))
-            what = STATE_TITLES[state].lower() if state else "all"
-            button.setShortcut(QKeySequence(f"Alt+{number}"))
-            button.setToolTip(theme.tip(f"Show frames: {what}", f"Alt+{number}"))
-            self.state_group.addButton(button)
-            self.state_buttons[state] = button
-            row.addWidget(button)
-        self.state_buttons[None].setChecked(True)
-        row.addStretch()
-        self.cohort_box = QComboBox()
-        self.cohort_box.setMinimumWidth(150)
-        self.cohort_box.setToolTip("Show the frames of one cohort")
-        self.cohort_box.setAccessibleName("Cohort")
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search by name")
-        self.search.setClearButtonEnabled(True)
-        self.search.setFixedWidth(220)
-        self.search.setToolTip(theme.tip("Show frames whose name holds this", "Ctrl+F"))
-        self.search.addAction(
-            icons.icon("search", theme.TEXT_DIM), QLineEdit.ActionPosition.LeadingPosition
-        )
-        row.addWidget(self.cohort_box)
-        row.addSpacing(theme.SPACE)
-        row.addWidget(self.search)
-        return bar
 
     def _build_actions(self) -> None:
         self.menu = QMenu(self)
@@ -163,7 +122,7 @@ class LibraryPage(QWidget):
         for text, slot, key in (
             ("Propose for all", self.propose_all, "Ctrl+P"),
             ("Annotate the next frame to do", self.open_next, "N"),
-            ("Search by name", self._focus_search, "Ctrl+F"),
+            ("Search by name", self.filters.focus_search, "Ctrl+F"),
         ):
             self._action(text, slot, key, listed=False)
 
@@ -183,15 +142,13 @@ class LibraryPage(QWidget):
         self.import_button.clicked.connect(self.importing.ask_folder)
         self.propose_button.clicked.connect(self.propose_all)
         self.next_button.clicked.connect(self.open_next)
-        self.state_group.buttonClicked.connect(lambda _button: self._apply_filter())
-        self.cohort_box.currentIndexChanged.connect(lambda _row: self._apply_filter())
-        self.search.textChanged.connect(lambda _text: self._apply_filter())
-        self.search.returnPressed.connect(self.grid.setFocus)
+        self.filters.changed.connect(self._apply_filter)
+        self.filters.search.returnPressed.connect(self.grid.setFocus)
         self.grid.doubleClicked.connect(lambda _index: self.open_current())
         self.grid.selectionModel().currentChanged.connect(self._current_changed)
         self.grid.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.grid.customContextMenuRequested.connect(self._show_menu)
-        self.importing.imported.connect(self.clear_filters)
+        self.importing.imported.connect(self.filters.clear)
         session = self.session
         session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self.reload)
@@ -204,26 +161,12 @@ class LibraryPage(QWidget):
         """Read the frames of the project anew; filters and the current frame stay."""
         project = self.session.project
         self.model.load(project)
-        cohort = self.cohort_box.currentData()
-        self.cohort_box.blockSignals(True)
-        self.cohort_box.clear()
-        self.cohort_box.addItem(ALL_COHORTS, None)
-        for name in project.cohorts() if project is not None else []:
-            self.cohort_box.addItem(name, name)
-        self.cohort_box.setCurrentIndex(max(self.cohort_box.findData(cohort), 0))
-        self.cohort_box.blockSignals(False)
+        self.filters.set_cohorts(project.cohorts() if project is not None else [])
         self._apply_filter()
         self._frame_selected(self.session.frame_id or "")
 
-    def clear_filters(self) -> None:
-        """Show all frames."""
-        self.cohort_box.setCurrentIndex(0)
-        self.state_buttons[None].setChecked(True)
-        self.search.clear()
-        self._apply_filter()
-
     def _project_changed(self) -> None:
-        self.clear_filters()
+        self.filters.clear()
         self.reload()
 
     def _annotation_changed(self, frame_id: str) -> None:
@@ -231,23 +174,22 @@ class LibraryPage(QWidget):
         self._show_counts()
 
     def _apply_filter(self) -> None:
-        checked = next(s for s, button in self.state_buttons.items() if button.isChecked())
-        self.filter.choose(self.cohort_box.currentData(), checked, self.search.text())
+        bar = self.filters
+        self.shown.choose(bar.cohort, bar.state, bar.search.text())
         self._show_counts()
 
     def _show_counts(self) -> None:
-        counts = self.filter.counts()
+        counts = self.shown.counts()
         total = sum(counts.values())
-        for state, button in self.state_buttons.items():
-            number = total if state is None else counts[state]
-            button.setText(f"{'All' if state is None else STATE_TITLES[state]}  {number}")
+        self.filters.show_counts(counts)
         self.todo.setText(what_is_left(counts))
-        self.propose_button.setEnabled(bool(counts["none"]) and self._propose_job is None)
+        undecided = counts["none"] + counts["proposed"]
+        self.propose_button.setEnabled(undecided > 0 and self._propose_job is None)
         self.next_button.setEnabled(total > counts["final"])
         self._show_body()
 
     def _show_body(self) -> None:
-        if self.filter.rowCount():
+        if self.shown.rowCount():
             self.body.setCurrentWidget(self.grid)
             return
         if self.session.project is None:
@@ -267,7 +209,7 @@ class LibraryPage(QWidget):
 
     def _empty_clicked(self) -> None:
         if self.model.rowCount():
-            self.clear_filters()
+            self.filters.clear()
         else:
             self.importing.ask_folder()
 
@@ -284,7 +226,7 @@ class LibraryPage(QWidget):
             self.session.select_frame(current.data(FRAME).id)
 
     def _frame_selected(self, frame_id: str) -> None:
-        index = self.filter.mapFromSource(self.model.index_of(frame_id))
+        index = self.shown.mapFromSource(self.model.index_of(frame_id))
         if index.isValid() and index != self.grid.currentIndex():
             flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
             self.grid.selectionModel().setCurrentIndex(index, flag)
@@ -299,10 +241,10 @@ class LibraryPage(QWidget):
 
     def open_next(self) -> None:
         """Open the next frame (after the current one, then from the start) that waits."""
-        rows = self.filter.rowCount()
+        rows = self.shown.rowCount()
         start = self.grid.currentIndex().row() + 1
         order = [*range(start, rows), *range(start)]
-        frames = [self.filter.index(row, 0).data(FRAME) for row in order if row < rows]
+        frames = [self.shown.index(row, 0).data(FRAME) for row in order if row < rows]
         # What the filters hide may be all that is left.
         for frame in (*frames, *self.model.frames):
             if self.model.state(frame) in TO_DO:
@@ -313,10 +255,6 @@ class LibraryPage(QWidget):
     def _show_menu(self, at: QPoint) -> None:
         if self.grid.indexAt(at).isValid():
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
-
-    def _focus_search(self) -> None:
-        self.search.setFocus()
-        self.search.selectAll()
 
     def copy_names(self) -> None:
         """Put the names of the selected frames on the clipboard, one a line."""
@@ -357,9 +295,9 @@ class LibraryPage(QWidget):
         self._propose(frame_ids=tuple(frame.id for frame in self.selected()))
 
     def propose_all(self) -> None:
-        """Let it propose wherever there is no ellipse, in the cohort that is shown."""
-        if self.filter.counts()["none"]:
-            self._propose(cohort=self.filter.cohort)
+        """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown."""
+        if self.propose_button.isEnabled():
+            self._propose(cohort=self.shown.cohort)
 
     def _propose(self, cohort: str | None = None, frame_ids: tuple[str, ...] | None = None) -> None:
         if self._propose_job is not None or frame_ids == ():
