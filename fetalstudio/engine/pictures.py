@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -40,3 +41,58 @@ def montage(
         y, x = divmod(i, columns)
         sheet[y * cell[1] : (y + 1) * cell[1], x * cell[0] : (x + 1) * cell[0]] = placed
     return sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line of a plot."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+def curves(
+    title: str, lines: Sequence[Curve], *, size: tuple[int, int] = (768, 320)
+) -> NDArray[np.uint8]:
+    """A plain line plot as RGB (H, W, 3) uint8, dark like the rest, with the ends of both axes."""
+    width, height = size
+    left, right, top, bottom = 80, width - 24, 44, height - 36
+    plot = np.full((height, width, 3), 24, np.uint8)
+    cv2.rectangle(plot, (left, top), (right, bottom), (70, 70, 70), 1)
+    _text(plot, title, (left, 28), (220, 220, 220))
+    xs = [x for line in lines for x in line.x]
+    ys = [y for line in lines for y in line.y]
+    if not xs:
+        return plot
+    x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
+    for i, line in enumerate(lines):
+        colour = (FOUND, REFERENCE)[i % 2]
+        px = left + (np.array(line.x) - x0) / max(x1 - x0, 1e-12) * (right - left)
+        py = bottom - (np.array(line.y) - y0) / max(y1 - y0, 1e-12) * (bottom - top)
+        points = np.round(np.column_stack([px, py]) * 16).astype(np.int32)
+        cv2.polylines(plot, [points], False, colour, 2, cv2.LINE_AA, shift=4)
+        if len(lines) > 1:
+            _text(plot, line.name, (right - 110, top + 22 * (i + 1)), colour)
+    _text(plot, f"{y1:.4g}", (8, top + 8), (160, 160, 160))
+    _text(plot, f"{y0:.4g}", (8, bottom), (160, 160, 160))
+    _text(plot, f"{x0:g}", (left, height - 12), (160, 160, 160))
+    _text(plot, f"epoch {x1:g}", (right - 80, height - 12), (160, 160, 160))
+    return plot
+
+
+def stack(parts: Sequence[tuple[str, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+    """RGB pictures below each other, each under its title."""
+    width = max(picture.shape[1] for _, picture in parts)
+    rows = []
+    for title, picture in parts:
+        band = np.full((40, width, 3), 16, np.uint8)
+        _text(band, title, (12, 27), (235, 235, 235))
+        rows += [band, np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)))]
+    return np.concatenate(rows)
+
+
+def _text(
+    picture: NDArray[np.uint8], text: str, at: tuple[int, int], colour: tuple[int, int, int]
+) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)

@@ -1,7 +1,9 @@
-"""Trains the bundled models from a project of annotated frames, and measures them.
+r"""Trains the bundled models from a project of annotated frames, and measures them.
 
-    python -m fetalstudio.engine.pretrain segmenter PROJECT --steps 1800 --checkpoint FILE --out DIR
-    python -m fetalstudio.engine.pretrain synthesizer PROJECT --steps 2600 --checkpoint FILE --out DIR
+    python -m fetalstudio.engine.pretrain segmenter PROJECT --steps 1800 \
+        --checkpoint FILE --out DIR
+    python -m fetalstudio.engine.pretrain synthesizer PROJECT --steps 2600 \
+        --checkpoint FILE --out DIR
 
 Resumable: started again with the same checkpoint it goes on; interrupted (Ctrl-C, SIGTERM) it
 saves, and writes the model as far as it is. The same command runs on a CPU and on a GPU.
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts = split_subjects(
             (item.frame.subject for item in labelled), validation=VALIDATION, test=TEST
         )
-        data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}  # type: ignore[arg-type]
+        data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
         run = _segmenter if options.kind == "segmenter" else _synthesizer
         run(project, data, options)

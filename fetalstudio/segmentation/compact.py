@@ -85,7 +85,7 @@ class CompactEncoder(nn.Module):
         return self.neck(tokens.transpose(1, 2).reshape(b, c, h, w))
 
 
-class AutoPromptEncoder(PromptEncoder):  # type: ignore[misc]  # segment_anything is untyped
+class AutoPromptEncoder(PromptEncoder):
     """SAM's prompt encoder, with learned tokens where no prompt is given."""
 
     def __init__(self, auto_tokens: int, **kwargs: object) -> None:

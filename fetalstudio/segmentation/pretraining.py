@@ -132,7 +132,8 @@ def _batch(
 ) -> tuple[Tensor, Tensor, list[Ellipse]]:
     images, targets, ellipses = [], [], []
     for index in rng.integers(0, len(examples), settings.batch):
-        image, ellipse = augment(rng, settings.augmentation, *examples[index], (side, side))
+        frame, known = examples[index]
+        image, ellipse = augment(rng, settings.augmentation, frame, known, (side, side))
         coverage = cv2.resize(
             ellipse.mask((side, side)).astype(np.float32),
             (side // 2, side // 2),

@@ -37,7 +37,7 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTra
 __all__ = ["BatchedMaskDecoder", "MaskDecoder", "PromptEncoder", "Sam", "TwoWayTransformer"]
 
 
-class BatchedMaskDecoder(MaskDecoder):  # type: ignore[misc]  # segment_anything is untyped
+class BatchedMaskDecoder(MaskDecoder):
     """SAM's mask decoder for B images with B prompts; same parameters, same state dict.
 
     The original repeats the image embeddings once a prompt, which is right for one image only.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ class Segmenter:
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
         """From a model's folder. Raises :class:`BadInput` where it holds no usable segmenter."""
         card = ModelCard.read(folder)
-        architecture = dict(card.architecture)
+        architecture: dict[str, Any] = dict(card.architecture)
         if card.kind != "segmenter" or architecture.pop("type", None) != "compact":
             raise BadInput(f"{folder} holds a {card.kind} that cannot segment. Choose a segmenter.")
         path = folder / WEIGHTS
@@ -111,9 +112,10 @@ class Segmenter:
         s = self.side / logits.shape[1]
         grid_to_input = Affine(xx=s, x0=0.5 * s - 0.5, yy=s, y0=0.5 * s - 0.5)
         to_frame = letterbox(size, (self.side, self.side)).inverse() @ grid_to_input
-        return cv2.warpAffine(
+        enlarged = cv2.warpAffine(
             logits, to_frame.matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
+        return enlarged.astype(np.float32)
 
 
 def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCard:
@@ -139,5 +141,6 @@ def _ellipse(mask: NDArray[np.uint8]) -> Ellipse | None:
         return None
 
 
-def _tuple(value: object) -> object:
+def _tuple(value: Any) -> Any:
+    """JSON knows lists only; the configuration is hashable."""
     return tuple(value) if isinstance(value, list) else value

@@ -22,7 +22,7 @@ from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import EvaluateResult, TrainRequest, TrainResult
-from fetalstudio.project.records import Pair, Run
+from fetalstudio.project.records import Pair, Run, RunState
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
@@ -72,7 +72,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         except BaseException:
             project.update_run(record.id, state="failed")
             raise
-        state = "cancelled" if stopped else "finished"
+        state: RunState = "cancelled" if stopped else "finished"
         project.update_run(record.id, state=state, verdict=asdict(result))
     if stopped:
         raise JobCancelled(result)

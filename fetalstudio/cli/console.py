@@ -1,0 +1,104 @@
+"""What a person reads (stderr, progress bars) and what a script reads (one JSON line on stdout)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fetalstudio.engine import events
+from fetalstudio.engine.local import run_job
+
+
+class Console:
+    """Runs jobs and shows what they say."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.rich = RichConsole(stderr=True, highlight=False)
+
+    def run(self, job: str, request: Any) -> Any:
+        """Run a job in this process with a progress bar on a terminal; returns its result."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        # Without a terminal a bar would be noise in a log file.
+        terminal = self.rich.is_terminal
+        with Progress(*columns, console=self.rich, disable=not terminal, transient=True) as bar:
+            task = bar.add_task(job, total=None, left="")
+
+            def on_event(event: events.Event) -> None:
+                if isinstance(event, events.Progress):
+                    left = "" if event.eta_s is None else f"{_duration(event.eta_s)} left"
+                    bar.update(
+                        task,
+                        total=event.total,
+                        completed=event.done,
+                        description=event.note or job,
+                        left=left,
+                    )
+                elif isinstance(event, events.Epoch):
+                    best = "  best so far" if event.best else ""
+                    self.say(
+                        f"epoch {event.epoch}/{event.epochs}  loss {event.train_loss:.4f}  "
+                        f"validation loss {event.validation_loss:.4f}  "
+                        f"Dice {event.validation_dice:.4f}{best}"
+                    )
+                elif isinstance(event, events.Warned):
+                    self.warn(event.message)
+
+            return run_job(job, request, on_event)
+
+    def say(self, text: str) -> None:
+        """For a person."""
+        self.rich.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Something a person should know."""
+        self.rich.print(f"warning: {text}", markup=False, style="yellow")
+
+    def error(self, text: str) -> None:
+        """Why it did not work."""
+        self.rich.print(f"error: {text}", markup=False, style="red")
+
+    def result(self, value: Any, text: str) -> None:
+        """The outcome: ``text`` for a person, ``value`` as one JSON line if asked for."""
+        if text:
+            self.say(text)
+        if self.as_json:
+            sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+
+def plain(value: Any) -> Any:
+    """As JSON knows it: paths become text, what is not a finite number becomes null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

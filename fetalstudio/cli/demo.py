@@ -1,0 +1,138 @@
+"""``fetalstudio demo``: once round the loop on the sample frames, with a picture at the end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.files import atomic_path
+from fetalstudio.core.images import write_png
+from fetalstudio.engine.data import labelled_frames
+from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
+from fetalstudio.engine.requests import (
+    EvaluateRequest,
+    ImportRequest,
+    ProposeRequest,
+    SynthesizeRequest,
+    TrainRequest,
+    TrainResult,
+)
+from fetalstudio.project.store import Project
+from fetalstudio.resources import samples_dir
+
+PAIRS = 16
+EPOCHS = 8
+ACCEPT_ABOVE = 0.9
+REVIEWER = "demo"
+
+
+def demo(out: Path, console: Console) -> None:
+    """Import, propose, synthesise, review, fine-tune, measure; leave ``out/report.png``.
+
+    Everything is real; only the review, a person's part, is done by the quality figures. The
+    project is left in ``out/project`` to be opened in the window.
+    """
+    started = time.monotonic()
+    folder = out / "project"
+    _make_room(out, folder)
+    with Project.create(folder):
+        pass
+    imported = console.run("import", ImportRequest(folder, samples_dir(), cohort="HC18"))
+    console.say(f"1  imported {imported.frames} frames, {imported.annotated} annotated")
+    proposed = console.run("propose", ProposeRequest(folder))
+    console.say(f"2  proposed {len(proposed.proposals)} ellipses for the others")
+    before = console.run("evaluate", EvaluateRequest(folder))
+    console.say(f"3  segmenter as shipped: Dice {before.dice['mean']:.4f} on {before.n} frames")
+    made = console.run("synthesize", SynthesizeRequest(folder, count=PAIRS))
+    console.say(
+        f"4  synthesised {len(made.pair_ids)} pairs, {made.seconds_per_pair:.2f} s each, "
+        f"mean Dice to the drawn ellipse {made.mean_dice:.4f}"
+    )
+    accepted = _review(folder)
+    console.say(f"5  accepted {accepted} pairs with a Dice of at least {ACCEPT_ABOVE}")
+    trained: TrainResult = console.run(
+        "train", TrainRequest(folder, epochs=EPOCHS, patience=EPOCHS)
+    )
+    console.say(f"6  {trained.verdict}")
+    report = out / "report.png"
+    _report(folder, trained, report)
+    seconds = time.monotonic() - started
+    console.result(
+        {
+            "report": report,
+            "project": folder,
+            "seconds": seconds,
+            "pairs": len(made.pair_ids),
+            "accepted": accepted,
+            "pair_dice": made.mean_dice,
+            "dice_before": trained.dice_before,
+            "dice_after": trained.dice_after,
+            "difference_ci95": trained.difference_ci95,
+            "test_frames": trained.test_frames,
+            "test_subjects": trained.test_subjects,
+        },
+        f"Done in {seconds:.0f} s: {report}",
+    )
+
+
+def _make_room(out: Path, folder: Path) -> None:
+    """Replace the project of an earlier demo, and nothing else. Raises :class:`UserError`."""
+    marker = out / ".fetalstudio-demo"
+    if folder.exists():
+        if not marker.exists():
+            raise UserError(f"{folder} is not from a demo. Choose another folder with --out.")
+        shutil.rmtree(folder)
+    with atomic_path(marker) as temporary:
+        temporary.write_text("made by fetalstudio demo; replaced by the next one\n")
+
+
+def _review(folder: Path) -> int:
+    accepted = 0
+    with Project.open(folder) as project, project.transaction():
+        for pair in project.pairs(state="pending"):
+            good = pair.quality.get("dice", 0.0) >= ACCEPT_ABOVE
+            project.review_pair(pair.id, "accepted" if good else "rejected", reviewer=REVIEWER)
+            accepted += good
+    return accepted
+
+
+def _report(folder: Path, trained: TrainResult, path: Path) -> None:
+    with Project.open(folder) as project:
+        sources = {item.frame.id: item for item in labelled_frames(project)}
+        rows = []
+        for pair in sorted(project.pairs(), key=lambda pair: pair.id)[:8]:
+            source = sources[str(pair.provenance["source_frame"])]
+            rows += [
+                overlay(project.pixels(source.frame.id), None, source.ellipse),
+                overlay(project.pixels(pair.frame.id), None, pair.requested),
+            ]
+        history = project.run(trained.run_id).history
+    epochs = [entry["epoch"] for entry in history]
+    plots = [
+        curves(
+            "loss",
+            [
+                Curve("train", epochs[1:], [e["train_loss"] for e in history[1:]]),
+                Curve("validation", epochs, [e["validation_loss"] for e in history]),
+            ],
+        ),
+        curves(
+            "validation Dice",
+            [Curve("validation", epochs, [e["validation_dice"] for e in history])],
+        ),
+    ]
+    write_png(
+        path,
+        stack(
+            [
+                (
+                    "real frame, then the synthetic one for its varied ellipse",
+                    montage(rows, columns=4),
+                ),
+                (trained.verdict, montage(plots, columns=2, cell=(768, 320))),
+            ]
+        ),
+    )

@@ -1,0 +1,292 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fetalstudio import __version__
+from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.models import list_models
+from fetalstudio.engine.requests import (
+    EvaluateRequest,
+    ExportRequest,
+    ImportRequest,
+    ProposeRequest,
+    SynthesizeRequest,
+    TrainRequest,
+)
+from fetalstudio.project.store import Project
+
+OK, FAILED, BAD_INPUT = 0, 1, 2
+Command = Callable[[argparse.Namespace, Console], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, by default the window; the status is 0, 1 (failed) or 2 (bad input)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments:
+        from fetalstudio.ui.app import run as open_window
+
+        return open_window()
+    options = _parser().parse_args(arguments)
+    console = Console(as_json=options.json)
+    command: Command = options.command
+    try:
+        command(options, console)
+    except BadInput as error:
+        return _fail(console, error, BAD_INPUT)
+    except UserError as error:
+        return _fail(console, error, FAILED)
+    except JobCancelled as stopped:
+        console.result(
+            {"cancelled": True, "result": stopped.result}, "Cancelled; what was saved is kept."
+        )
+        return FAILED
+    return OK
+
+
+def _fail(console: Console, error: UserError, status: int) -> int:
+    console.error(str(error))
+    console.result({"error": str(error)}, "")
+    return status
+
+
+def _new(options: argparse.Namespace, console: Console) -> None:
+    with Project.create(options.project) as project:
+        console.result({"project": project.path}, f"Made the project {project.path}.")
+
+
+def _import(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "import",
+        ImportRequest(options.project, options.source, options.format, options.cohort),
+    )
+    for problem in result.problems:
+        console.warn(problem)
+    console.result(
+        result,
+        f"Imported {result.frames} frames into cohort {result.cohort}, {result.annotated} with an "
+        f"annotation; {result.duplicates} were already there, {len(result.problems)} left out.",
+    )
+
+
+def _propose(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "propose", ProposeRequest(options.project, options.segmenter, options.cohort)
+    )
+    console.result(
+        result,
+        f"Proposed {len(result.proposals)} ellipses; no head found in {len(result.without)} "
+        "frames. Each waits to be confirmed by a person.",
+    )
+
+
+def _synthesize(options: argparse.Namespace, console: Console) -> None:
+    from fetalstudio.cli.tables import read_ellipses
+
+    ellipses = None if options.ellipses is None else read_ellipses(options.ellipses)
+    count = options.count if ellipses is not None or options.count is not None else 16
+    result = console.run(
+        "synthesize",
+        SynthesizeRequest(
+            options.project,
+            count=count,
+            ellipses=ellipses,
+            cohort=options.cohort,
+            synthesizer=options.synthesizer,
+            steps=options.steps,
+            guidance=options.guidance,
+            style=options.style,
+            seed=options.seed,
+            out=options.out,
+        ),
+    )
+    console.result(
+        result,
+        f"Made {len(result.pair_ids)} pairs, {result.seconds_per_pair:.2f} s each; mean Dice "
+        f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
+        "They wait to be reviewed.",
+    )
+
+
+def _review(options: argparse.Namespace, console: Console) -> None:
+    if not 0 <= options.accept_above <= 1:
+        raise BadInput(f"--accept-above is a Dice, 0 to 1, not {options.accept_above}.")
+    counts = {"accepted": 0, "rejected": 0}
+    with Project.open(options.project) as project, project.transaction():
+        for pair in project.pairs(state="pending"):
+            good = pair.quality.get("dice", 0.0) >= options.accept_above
+            state = "accepted" if good else "rejected"
+            project.review_pair(pair.id, state, reviewer=options.reviewer)  # type: ignore[arg-type]
+            counts[state] += 1
+    console.result(
+        counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
+    )
+
+
+def _train(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "train",
+        TrainRequest(
+            options.project,
+            segmenter=options.segmenter,
+            cohort=options.cohort,
+            real=options.real,
+            synthetic=options.synthetic,
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            name=options.name,
+        ),
+    )
+    if options.adopt and result.model is not None:
+        with Project.open(options.project) as project:
+            project.adopt("segmenter", result.model)
+    console.result(result, result.verdict)
+
+
+def _evaluate(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "evaluate",
+        EvaluateRequest(
+            options.project,
+            segmenter=options.segmenter,
+            cohort=options.cohort,
+            prompt=options.prompt,
+            protocol=options.protocol,
+        ),
+    )
+    low, high = result.dice["ci95"]
+    hc = "" if result.hc_mae_mm is None else f", HC MAE {result.hc_mae_mm:.2f} mm"
+    console.result(
+        result,
+        f"{result.segmenter} on {result.n} frames: Dice {result.dice['mean']:.4f} "
+        f"(95 % interval {low:.4f} to {high:.4f}), median {result.dice['median']:.4f}, "
+        f"min {result.dice['min']:.4f}, HD95 {result.hd95_px:.1f} px{hc}, "
+        f"{result.failures} failures.",
+    )
+
+
+def _export(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "export",
+        ExportRequest(
+            options.project,
+            options.out,
+            options.format,
+            options.cohort,
+            synthetic=not options.real_only,
+        ),
+    )
+    console.result(
+        result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
+    )
+
+
+def _models(options: argparse.Namespace, console: Console) -> None:
+    project = None if options.project is None else Project.open(options.project)
+    try:
+        found = list_models(project)
+    finally:
+        if project is not None:
+            project.close()
+    lines = [f"{m.kind:12} {m.name:24} {m.origin}" for m in found]
+    console.result({"models": found}, "\n".join(lines))
+
+
+def _demo(options: argparse.Namespace, console: Console) -> None:
+    from fetalstudio.cli.demo import demo
+
+    demo(options.out, console)
+
+
+def _selftest(options: argparse.Namespace, console: Console) -> None:
+    from fetalstudio.cli.selftest import selftest
+
+    selftest(console)
+
+
+def _window(options: argparse.Namespace, _console: Console) -> None:
+    from fetalstudio.ui.app import run as open_window
+
+    raise SystemExit(open_window(options.project))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fetalstudio",
+        description="Draw fetal head ellipses, synthesise matching ultrasound, fine-tune SAM. "
+        "Without a command the window opens. For research, not for diagnosis.",
+    )
+    parser.add_argument("--version", action="version", version=f"fetalstudio {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str, *, project: bool = True) -> _Parser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("--json", action="store_true", help="one JSON object as the last line")
+        if project:
+            sub.add_argument("project", type=Path, metavar="PROJECT")
+        return sub
+
+    add("new", _new, "make an empty project")
+    sub = add("import", _import, "bring frames into a project")
+    sub.add_argument("source", type=Path, metavar="SOURCE")
+    sub.add_argument("--format", choices=["auto", "hc18", "folder"], default="auto")
+    sub.add_argument("--cohort", metavar="NAME")
+    sub = add("propose", _propose, "let the segmenter propose ellipses")
+    _segmenter_options(sub)
+    sub = add("synthesize", _synthesize, "make synthetic pairs")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--count", type=int, metavar="N", help="pairs like the project's own")
+    which.add_argument("--ellipses", type=Path, metavar="FILE.csv", help="one pair a row")
+    sub.add_argument("--cohort", metavar="NAME")
+    sub.add_argument("--synthesizer", metavar="NAME")
+    sub.add_argument("--steps", type=int, metavar="K")
+    sub.add_argument("--guidance", type=float, metavar="W")
+    styles = ["auto", "first", "second", "third", "any"]
+    sub.add_argument("--style", choices=styles, default="auto")
+    sub.add_argument("--seed", type=int, default=0, metavar="S")
+    sub.add_argument("--out", type=Path, metavar="DIR")
+    sub = add("review", _review, "accept or reject all pending pairs by their Dice")
+    sub.add_argument("--accept-above", type=float, required=True, metavar="DICE")
+    sub.add_argument("--reviewer", default="command line")
+    sub = add("train", _train, "fine-tune the segmenter")
+    _segmenter_options(sub)
+    sub.add_argument("--real", type=int, metavar="N")
+    sub.add_argument("--synthetic", type=int, metavar="M")
+    sub.add_argument("--epochs", type=int, default=20, metavar="E")
+    sub.add_argument("--learning-rate", type=float, default=1e-4, metavar="R")
+    sub.add_argument("--seed", type=int, default=0, metavar="S")
+    sub.add_argument("--name", metavar="NAME")
+    sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
+    sub = add("evaluate", _evaluate, "measure a segmenter on the annotated frames")
+    _segmenter_options(sub)
+    sub.add_argument("--prompt", choices=["auto", "box"], default="auto")
+    sub.add_argument("--protocol", choices=["native", "paper"], default="native")
+    sub = add("export", _export, "write frames and pairs in a layout that others read")
+    sub.add_argument("out", type=Path, metavar="OUT")
+    sub.add_argument("--format", choices=["hc18"], required=True)
+    sub.add_argument("--cohort", metavar="NAME")
+    sub.add_argument("--real-only", action="store_true", help="without the accepted pairs")
+    sub = add("models", _models, "list the models that can be loaded by name", project=False)
+    sub.add_argument("action", choices=["list"], nargs="?", default="list")
+    sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
+    sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
+    sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
+    add("selftest", _selftest, "prove that this installation is whole", project=False)
+    add("open", _window, "open the window on a project")
+    return parser
+
+
+_Parser = argparse.ArgumentParser
+
+
+def _segmenter_options(sub: _Parser) -> None:
+    sub.add_argument("--segmenter", metavar="NAME")
+    sub.add_argument("--cohort", metavar="NAME")

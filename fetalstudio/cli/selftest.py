@@ -1,0 +1,136 @@
+"""``fetalstudio selftest``: what a packaged build runs to prove that it is whole."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetalstudio.cli.console import Console
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.client import EngineClient
+from fetalstudio.engine.events import FINAL, Cancelled, Epoch, Event, Failed, Finished, Progress
+from fetalstudio.engine.models import BUILT_IN, find_model, list_models
+from fetalstudio.engine.requests import ImportRequest, SampleRequest, SampleResult, TrainRequest
+from fetalstudio.project.store import Project
+from fetalstudio.resources import samples_dir
+
+PATIENCE_S = 300.0
+
+
+def selftest(console: Console) -> None:
+    """Qt, the models, one pair and two epochs of training in the engine's child, and a cancel.
+
+    Raises :class:`UserError` that names the part which is not whole.
+    """
+    done: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="fetalstudio-") as temporary:
+        folder = Path(temporary) / "project"
+        engine = EngineClient()
+        checks: tuple[tuple[str, Callable[[], Any]], ...] = (
+            ("window", _window),
+            ("models", _models),
+            ("import", lambda: _import(engine, folder)),
+            ("pair", lambda: _pair(engine)),
+            ("training", lambda: _training(engine, folder)),
+            ("cancel", lambda: _cancel(engine, folder)),
+        )
+        try:
+            for name, check in checks:
+                started = time.monotonic()
+                try:
+                    done[name] = check()
+                except UserError as error:
+                    raise UserError(f"The self-test failed at {name!r}: {error}") from error
+                console.say(f"{name:10} ok   {done[name]}   {time.monotonic() - started:.1f} s")
+        finally:
+            engine.close()
+    console.result({"ok": True, **done}, "This installation is whole.")
+
+
+def _window() -> str:
+    """A widget is drawn by Qt's own platform plugin, and its icons and styles are found."""
+    from PySide6.QtWidgets import QApplication, QLabel
+
+    from fetalstudio.ui.app import make_application
+
+    app = QApplication.instance() or make_application()
+    label = QLabel("FetalStudio")
+    label.resize(200, 50)
+    label.show()
+    app.processEvents()
+    picture = label.grab().toImage()
+    if picture.isNull():
+        raise UserError("Qt draws nothing. Install the system libraries that README.md names.")
+    label.close()
+    return f"Qt draws {picture.width()}x{picture.height()} px on {QApplication.platformName()}"
+
+
+def _models() -> str:
+    for kind in ("synthesizer", "segmenter"):
+        find_model(kind, BUILT_IN)
+    return ", ".join(f"{m.kind} {m.name}" for m in list_models() if m.origin == "built-in")
+
+
+def _import(engine: EngineClient, folder: Path) -> str:
+    with Project.create(folder):
+        pass
+    result = _result(engine, "import", ImportRequest(folder, samples_dir(), cohort="samples"))
+    if not result.annotated or result.problems:
+        raise UserError("; ".join(result.problems) or "The samples hold no annotations.")
+    return f"{result.frames} frames"
+
+
+def _pair(engine: EngineClient) -> str:
+    request = SampleRequest(Ellipse(400, 270, 240, 180, 5), (800, 540), style="second", seed=1)
+    result: SampleResult = _result(engine, "sample", request)
+    if result.image.shape != (540, 800) or int(np.ptp(result.image)) < 100:
+        raise UserError("The synthesizer made an empty picture. Its weights are damaged.")
+    return f"Dice {result.quality['dice']:.3f} in {result.seconds:.1f} s"
+
+
+def _training(engine: EngineClient, folder: Path) -> str:
+    request = TrainRequest(folder, real=4, synthetic=0, epochs=2, patience=2)
+    result = _result(engine, "train", request)
+    return f"{result.epochs_run} epochs, Dice {result.dice_after:.3f}"
+
+
+def _cancel(engine: EngineClient, folder: Path) -> str:
+    """A long training is cancelled in its first epochs and stops within the engine's grace."""
+    request = TrainRequest(folder, real=4, synthetic=0, epochs=1000, patience=1000)
+    job = engine.submit("train", request)
+    _wait(engine, job, lambda event: isinstance(event, Epoch) and event.epoch > 0)
+    asked = time.monotonic()
+    engine.cancel(job)
+    last = _wait(engine, job, lambda event: isinstance(event, FINAL))
+    if not isinstance(last, Cancelled):
+        raise UserError(f"The cancelled training ended with {type(last).__name__}.")
+    return f"stopped after {time.monotonic() - asked:.1f} s"
+
+
+def _result(engine: EngineClient, job: str, request: Any) -> Any:
+    last = _wait(engine, engine.submit(job, request), lambda event: isinstance(event, FINAL))
+    if isinstance(last, Finished):
+        return last.result
+    details = f"{last.message}\n{last.traceback}" if isinstance(last, Failed) else repr(last)
+    raise UserError(details)
+
+
+def _wait(engine: EngineClient, job: int, wanted: Callable[[Event], bool]) -> Event:
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < PATIENCE_S:
+        for number, event in engine.poll(0.2):
+            if number != job:
+                continue
+            if wanted(event):
+                return event
+            if isinstance(event, FINAL):
+                raise UserError(f"The job ended early: {event}")
+            if isinstance(event, Progress | Epoch):
+                quiet_since = time.monotonic()
+    raise UserError(f"The engine said nothing for {PATIENCE_S:.0f} s.")
