@@ -1,0 +1,379 @@
+"""Review: the queue of synthetic pairs, the worst first, each accepted or rejected by a person."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.records import Pair, ReviewState
+from fetalstudio.ui import theme
+from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.empty import EmptyState
+from fetalstudio.ui.widgets.form import Section, decimal_number, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.pair_list import PairList
+from fetalstudio.ui.widgets.pictures import Picture
+from fetalstudio.ui.widgets.quality import GOOD_DICE, QualityPanel
+
+FILTERS: tuple[ReviewState, ...] = ("pending", "accepted", "rejected")
+
+
+class ReviewPage(QWidget):
+    """One pair large with its figures and the real frame it was made from; A accepts, R rejects."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._all: dict[int, Pair] = {}
+        self._filter: ReviewState = "pending"
+        self._shown: Pair | None = None
+        self._refresher = QTimer(self)
+        self._refresher.setSingleShot(True)
+        self._refresher.timeout.connect(self.refresh)
+
+        self.list = PairList(self._pixels)
+        self.list.current_changed.connect(self._show)
+        self.canvas = FrameCanvas()
+        self.canvas.ellipse_edited.connect(self._corrected)
+        self._empty = EmptyState()
+        self._empty.clicked.connect(lambda: session.go("synthesise"))
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._work())
+        self._stack.addWidget(self._empty)
+        session.project_changed.connect(self._project_changed)
+        # Many reviews at once (accept all, and its undo) are shown once.
+        session.pairs_changed.connect(self._refresher.start)
+        self.refresh()
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _work(self) -> QWidget:
+        work = QWidget()
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self._queue())
+        row.addLayout(self._stage(), 1)
+        row.addWidget(self._side())
+        return work
+
+    def _queue(self) -> QWidget:
+        self._filter_group = QButtonGroup(self)
+        self.filter_buttons: dict[ReviewState, QToolButton] = {}
+        line = QHBoxLayout()
+        line.setSpacing(2)
+        for state in FILTERS:
+            button = QToolButton()
+            button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setChecked(state == self._filter)
+            button.setToolTip(f"Show the {state} pairs")
+            button.clicked.connect(lambda _=False, s=state: self.show_state(s))
+            self._filter_group.addButton(button)
+            self.filter_buttons[state] = button
+            line.addWidget(button)
+        queue = QWidget()
+        queue.setFixedWidth(276)
+        column = QVBoxLayout(queue)
+        column.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
+        column.addLayout(line)
+        column.addWidget(self.list, 1)
+        self.previous_button = theme.style(QPushButton("Previous"), "quiet")
+        self.previous_button.setToolTip("The pair before; nothing is decided")
+        self.previous_button.clicked.connect(lambda: self.list.step(-1))
+        self.next_button = theme.style(QPushButton("Next"), "quiet")
+        self.next_button.setToolTip("The next pair; nothing is decided")
+        self.next_button.clicked.connect(lambda: self.list.step(1))
+        moves = QHBoxLayout()
+        moves.addWidget(keyed(self, self.previous_button, "K"))
+        moves.addWidget(keyed(self, self.next_button, "J"))
+        column.addLayout(moves)
+        return queue
+
+    def _stage(self) -> QVBoxLayout:
+        self.caption = theme.style(QLabel(), "dim")
+        self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
+        self.accept_button.setToolTip("The picture shows this head: train on the pair")
+        self.accept_button.clicked.connect(lambda: self.decide("accepted"))
+        self.reject_button = theme.style(QPushButton("Reject (R)"), "danger")
+        self.reject_button.setToolTip("Leave the pair out")
+        self.reject_button.clicked.connect(lambda: self.decide("rejected"))
+        self.undo_button = QPushButton("Undo (U)")
+        self.undo_button.setToolTip("Take the last decision or correction back")
+        self.undo_button.clicked.connect(self.session.undo_stack.undo)
+        self.session.undo_stack.canUndoChanged.connect(self.undo_button.setEnabled)
+        self.undo_button.setEnabled(self.session.undo_stack.canUndo())
+        bar = theme.style(QWidget(), "bar")
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
+        line.setSpacing(theme.SPACE)
+        line.addWidget(self.caption, 1)
+        line.addWidget(keyed(self, self.undo_button, "U"))
+        line.addSpacing(theme.SPACE)
+        line.addWidget(keyed(self, self.reject_button, "R"))
+        line.addWidget(keyed(self, self.accept_button, "A"))
+        stage = QVBoxLayout()
+        stage.setSpacing(0)
+        stage.addWidget(self.canvas, 1)
+        stage.addWidget(bar)
+        return stage
+
+    def _side(self) -> QWidget:
+        self.quality = QualityPanel("This pair was not measured: judge it by eye.")
+        self.correction = note()
+        self.restore_button = QPushButton("Back to the requested ellipse")
+        self.restore_button.setToolTip("Undo all corrections of this pair's ellipse")
+        self.restore_button.clicked.connect(self._restore)
+        figures = Section("Quality")
+        figures.add(self.quality)
+        figures.add(self.correction)
+        figures.add(self.restore_button)
+
+        self.source = Picture("No real frame was taken as the source")
+        self.source_label = note()
+        origin = Section("Real frame")
+        origin.add(self.source)
+        origin.add(self.source_label)
+
+        self.details = note()
+        made = Section("Made with")
+        made.add(self.details)
+
+        self.threshold_box = decimal_number(
+            self.session.settings,
+            "review/threshold",
+            GOOD_DICE,
+            (0.5, 1.0),
+            step=0.005,
+            decimals=3,
+        )
+        self.threshold_box.valueChanged.connect(lambda _: self._count())
+        self.accept_all_button = QPushButton()
+        self.accept_all_button.setToolTip(
+            "Accept every pending pair whose Dice is at least this; one step of undo"
+        )
+        self.accept_all_button.clicked.connect(self.accept_all)
+        bulk = Section("Many at once")
+        bulk.row("Dice at least", self.threshold_box, "Pairs below it stay pending")
+        bulk.add(self.accept_all_button)
+        return side_panel(300, figures, origin, made, rule(), bulk)
+
+    # -- the queue ----------------------------------------------------------------------------
+
+    def activated(self) -> None:
+        """The page is shown: arrows move in the list."""
+        self.refresh()
+        self.list.setFocus()
+
+    def show_state(self, state: ReviewState) -> None:
+        """Show the pairs in this state only."""
+        self._filter = state
+        self.filter_buttons[state].setChecked(True)
+        self.refresh()
+
+    def _project_changed(self) -> None:
+        self._all, self._filter = {}, "pending"
+        self.filter_buttons["pending"].setChecked(True)
+        self.refresh()
+
+    def refresh(self, go_to: int | None = None) -> None:
+        """Read the pairs anew. The current one is then ``go_to`` (an id); by default a pair that
+        was changed elsewhere (undo), else the one that was, else the one in its place."""
+        self._refresher.stop()
+        project = self.session.project
+        before = self._all
+        self._all = {pair.id: pair for pair in project.pairs()} if project is not None else {}
+        listed = [pair for pair in self._all.values() if pair.state == self._filter]
+        rows = {pair.id: row for row, pair in enumerate(listed)}
+        changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
+        current = self.list.current()
+        wishes = [go_to, *changed, current.id if current is not None else None]
+        row = next((rows[i] for i in wishes if i in rows), max(self.list.currentIndex().row(), 0))
+        self.list.show_pairs(listed, row)
+        self._count()
+
+    def _count(self) -> None:
+        counts = dict.fromkeys(FILTERS, 0)
+        for pair in self._all.values():
+            counts[pair.state] += 1
+        for state, button in self.filter_buttons.items():
+            button.setText(f"{state.capitalize()} {counts[state]}")
+        good = len(self._above_threshold())
+        self.accept_all_button.setText(f"Accept {good} of {counts['pending']} pending")
+        self.accept_all_button.setEnabled(good > 0)
+        self._stack.setCurrentIndex(0 if self._all else 1)
+        self._empty.say(
+            "Nothing to review yet",
+            "Synthetic pairs wait here for a person's eye, the worst first. Make some: one by one "
+            "with Keep as pair, or many at once.",
+            "Go to Synthesise",
+        )
+
+    # -- the current pair ---------------------------------------------------------------------
+
+    def _show(self, pair: Pair | None) -> None:
+        for button in (self.accept_button, self.reject_button):
+            button.setEnabled(pair is not None)
+        if pair is None:
+            self._show_nothing()
+            return
+        if self._shown is None or self._shown.id != pair.id:
+            self.canvas.leave_gesture()
+            self.canvas.set_image(self._pixels(pair.frame.id))
+            self.canvas.set_calibration(pair.frame.calibration)
+            self._show_source(pair)
+        self._shown = pair
+        self.canvas.set_editable(True)
+        self.canvas.set_ellipse(pair.ellipse)
+        self.accept_button.setEnabled(pair.state != "accepted")
+        self.reject_button.setEnabled(pair.state != "rejected")
+        self.quality.show_quality(pair.quality)
+        self._show_correction(pair)
+        self.details.setText(_details(pair))
+        place = self.list.currentIndex().row() + 1
+        self.caption.setText(
+            f"{pair.frame.name}: {pair.state}, {place} of {self.list.pairs.rowCount()}"
+        )
+
+    def _show_nothing(self) -> None:
+        self._shown = None
+        self.canvas.set_image(None)
+        self.canvas.set_ellipse(None)
+        self.canvas.set_ghost(None)
+        self.canvas.set_editable(False)
+        self.quality.show_quality({})
+        self.correction.setText("")
+        self.restore_button.hide()
+        self.source.show_frame(None)
+        self.source_label.setText("")
+        self.details.setText("")
+        left = {
+            "pending": "All pairs are reviewed. Train on the accepted ones, or make more.",
+            "accepted": "No pair is accepted yet.",
+            "rejected": "No pair is rejected.",
+        }
+        self.caption.setText(left[self._filter] if self._all else "")
+
+    def _show_correction(self, pair: Pair) -> None:
+        corrected = pair.ellipse != pair.requested
+        self.canvas.set_ghost(pair.requested if corrected else None)
+        self.restore_button.setVisible(corrected)
+        if corrected:
+            text = (
+                "Corrected; dashed is the ellipse that was asked for, which the figures are about."
+            )
+        else:
+            text = "If the skull lies elsewhere, drag the ellipse onto it."
+        if pair.reviewer is not None and pair.state != "pending":
+            text += f" {pair.state.capitalize()} by {pair.reviewer}."
+        self.correction.setText(text)
+
+    def _show_source(self, pair: Pair) -> None:
+        source = pair.provenance.get("source_frame")
+        project = self.session.open
+        try:
+            frame = project.frame(str(source)) if source else None
+        except UserError:
+            frame = None  # The real frame was never in this project: there is nothing to show.
+        if frame is None:
+            self.source.show_frame(None)
+            self.source_label.setText("")
+            return
+        annotation = project.annotation(frame.id)
+        ellipse = annotation.ellipse if annotation is not None else None
+        self.source.show_frame(self._pixels(frame.id), ellipse)
+        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector")
+
+    def _pixels(self, frame_id: str) -> NDArray[np.uint8] | None:
+        try:
+            return self.session.open.pixels(frame_id)
+        except UserError as error:
+            self.session.report(error)
+            return None
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def decide(self, state: ReviewState) -> None:
+        """Accept or reject the current pair and go on to the next pending one."""
+        self.canvas.flush()
+        pair = self.list.current()
+        if pair is None or pair.state == state:
+            return
+        following = self._following(pair.id)
+        self.session.review(pair.id, state)
+        self.refresh(following)
+
+    def _following(self, pair_id: int) -> int | None:
+        """The next pair in the list that will still be pending, from the top if need be."""
+        pairs, row = self.list.pairs, self.list.pairs.row_of(pair_id) or 0
+        order = [*range(row + 1, pairs.rowCount()), *range(row)]
+        return next((pairs.pair(i).id for i in order if pairs.pair(i).state == self._filter), None)
+
+    def _corrected(self, ellipse: Ellipse | None) -> None:
+        pair = self._shown
+        if pair is None:
+            return
+        if ellipse is None:
+            self.canvas.set_ellipse(pair.ellipse)
+            self.session.message.emit("A pair needs its ellipse. Reject it (R) instead.", "info")
+        elif ellipse != pair.ellipse:
+            self.session.review(pair.id, pair.state, ellipse)
+            self.refresh(pair.id)
+
+    def _restore(self) -> None:
+        if self._shown is not None:
+            self._corrected(self._shown.requested)
+
+    def _above_threshold(self) -> list[Pair]:
+        least = self.threshold_box.value()
+        return [
+            pair
+            for pair in self._all.values()
+            # The field shows three decimals: what it shows is what counts.
+            if pair.state == "pending" and round(pair.quality.get("dice", 0.0), 3) >= least
+        ]
+
+    def accept_all(self) -> None:
+        """Accept every pending pair at or above the threshold, as one step of undo."""
+        good = self._above_threshold()
+        if not good:
+            return
+        stack = self.session.undo_stack
+        stack.beginMacro(f"accept {len(good)} pairs")
+        for pair in good:
+            self.session.review(pair.id, "accepted")
+        stack.endMacro()
+        self.refresh()
+        self.session.message.emit(f"{len(good)} pairs accepted; U takes it back.", "info")
+
+
+def _details(pair: Pair) -> str:
+    """The provenance in a few words; what is not known is left out."""
+    names = {
+        "synthesizer": "",
+        "style": "style ",
+        "seed": "seed ",
+        "steps": "steps ",
+        "guidance": "guidance ",
+    }
+    known = [
+        f"{label}{pair.provenance[key]}"
+        for key, label in names.items()
+        if pair.provenance.get(key) is not None
+    ]
+    made = f"{pair.created_at.astimezone():%d %b %Y, %H:%M}"
+    return ", ".join([*known, made])

@@ -1,0 +1,406 @@
+"""Synthesise: the ellipse on a canvas, and the ultrasound that follows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QSignalBlocker
+from PySide6.QtGui import QUndoCommand
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.biometry import measure
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.geometry import Size
+from fetalstudio.engine.events import Preview
+from fetalstudio.engine.requests import SampleRequest, SampleResult
+from fetalstudio.project.records import Frame
+from fetalstudio.ui import theme
+from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.pages.sampler import Sampler
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.batch import BatchPanel
+from fetalstudio.ui.widgets.empty import EmptyState
+from fetalstudio.ui.widgets.filmstrip import Filmstrip
+from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.job_bar import JobBar
+from fetalstudio.ui.widgets.pair_view import PairView
+from fetalstudio.ui.widgets.quality import QualityPanel
+from fetalstudio.ui.widgets.synthesis_controls import SynthesisControls
+
+SYNTHETIC_COHORT = "synthetic"
+"""Where pairs live, those of a batch too."""
+
+
+def typical_ellipse(size: Size) -> Ellipse:
+    """A head as it usually lies on a frame of this (width, height)."""
+    a = min(0.30 * size[0], 0.40 * size[1])
+    return Ellipse.of(size[0] / 2, size[1] / 2, a, 0.78 * a, 0.0)
+
+
+class SynthesisePage(QWidget):
+    """One picture at a time on the canvas, or a batch like the project's own cohort."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._frame: Frame | None = None
+        self._reference: NDArray[np.uint8] | None = None
+        self._ellipse: Ellipse | None = None
+        self._settled: Ellipse | None = None
+        self._made: SampleRequest | None = None
+        self._result: SampleResult | None = None
+        self._draft = False
+        self._kept = False
+        self.sampler = Sampler(session)
+        self.sampler.began.connect(self._began)
+        self.sampler.preview.connect(self._previewed)
+        self.sampler.sampled.connect(self._sampled)
+        self.sampler.stopped.connect(self._stopped)
+
+        self.view = PairView()
+        self.canvas = self.view.canvas
+        self.canvas.set_editable(True)
+        self.canvas.ellipse_changing.connect(self._dragging)
+        self.canvas.ellipse_edited.connect(self._edited)
+        self.view.tapped.connect(self.synthesise)
+        self.filmstrip = Filmstrip()
+        self.controls = SynthesisControls(session.settings)
+        self.controls.changed.connect(self._changed)
+        self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
+        self._empty = EmptyState()
+        self._empty.say(
+            "No frames yet",
+            "Import a few real frames first: a synthetic one takes over their size, sector and "
+            "calibration, and its ellipse starts from theirs.",
+            "Go to the Library",
+        )
+        self._empty.clicked.connect(lambda: session.go("library"))
+        self._lay_out()
+
+        session.project_changed.connect(self._project_changed)
+        session.frames_changed.connect(self._frames_changed)
+        session.frame_selected.connect(self.select_frame)
+        session.annotation_changed.connect(self._annotation_changed)
+        self._project_changed()
+
+    def _lay_out(self) -> None:
+        stage = QVBoxLayout()
+        stage.setSpacing(0)
+        stage.addWidget(self.view, 1)
+        stage.addWidget(self.filmstrip)
+        work = QWidget()
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addLayout(stage, 1)
+        row.addWidget(
+            side_panel(
+                316, self._head_section(), self.controls, self._actions(), rule(), self.batch
+            )
+        )
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(work)
+        self._stack.addWidget(self._empty)
+
+    def _head_section(self) -> Section:
+        self.frame_box = QComboBox()
+        self.frame_box.setMinimumContentsLength(12)
+        self.frame_box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.frame_box.activated.connect(
+            lambda _: self.session.select_frame(str(self.frame_box.currentData()))
+        )
+        self.size_label = note()
+        self.reset_button = QPushButton("Start from the frame's ellipse")
+        self.reset_button.setToolTip("The frame's own ellipse again, or a typical head")
+        self.reset_button.clicked.connect(self.reset_ellipse)
+        head = Section("Head")
+        head.row(
+            "Frame",
+            self.frame_box,
+            "The real frame whose ellipse is the start and whose sector and calibration are used",
+        )
+        head.add(self.size_label)
+        head.add(keyed(self, self.reset_button, "O"))
+        return head
+
+    def _actions(self) -> Section:
+        self.make_button = theme.style(QPushButton("Synthesise"), "primary")
+        self.make_button.setToolTip("Make the ultrasound of this ellipse")
+        self.make_button.clicked.connect(self.synthesise)
+        self.variation_button = QPushButton("New variation")
+        self.variation_button.setToolTip("Another picture of the same ellipse: the next seed")
+        self.variation_button.clicked.connect(self.new_variation)
+        self.job_bar = JobBar()
+        self.job_bar.cancel_button.clicked.connect(self.sampler.cancel)
+        self.quality = QualityPanel("Each picture is measured: is its head where the ellipse is?")
+        self.keep_button = QPushButton("Keep as pair")
+        self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
+        self.keep_button.clicked.connect(self.keep)
+        section = Section("")
+        section.add(keyed(self, self.make_button, "G"))
+        section.add(keyed(self, self.variation_button, "N"))
+        section.add(self.job_bar)
+        section.add(self.quality)
+        section.add(keyed(self, self.keep_button, "K"))
+        return section
+
+    def activated(self) -> None:
+        """The page is shown: keys go to the canvas."""
+        self.canvas.setFocus()
+
+    # -- the frame ----------------------------------------------------------------------------
+
+    def _project_changed(self) -> None:
+        self.sampler.cancel()
+        self._frame = None
+        self.batch.reset()
+        self._frames_changed()
+
+    def _frames_changed(self) -> None:
+        project = self.session.project
+        frames = project.frames() if project is not None else []
+        self.frame_box.clear()
+        for frame in frames:
+            self.frame_box.addItem(f"{frame.name}  ({frame.cohort})", frame.id)
+        self._stack.setCurrentIndex(0 if frames else 1)
+        self.batch.refresh()
+        shown = self._frame.id if self._frame is not None else self.session.frame_id
+        if self.frame_box.findData(shown) < 0:
+            shown = frames[0].id if frames else None
+        if shown is not None:
+            self.select_frame(shown)
+            self.frame_box.setCurrentIndex(self.frame_box.findData(shown))
+        elif self._frame is not None:
+            self._frame = self._reference = self._ellipse = None
+            self._forget_picture()
+
+    def select_frame(self, frame_id: str) -> bool:
+        """Show this frame, if it is not shown yet; whether it could be."""
+        index = self.frame_box.findData(frame_id)
+        if index < 0 or (self._frame is not None and self._frame.id == frame_id):
+            return index >= 0
+        try:
+            frame = self.session.open.frame(frame_id)
+            pixels = self.session.open.pixels(frame_id)
+        except UserError as error:
+            self.session.report(error)
+            return False
+        self.frame_box.setCurrentIndex(index)
+        self.sampler.cancel()
+        self._frame, self._reference = frame, pixels
+        self.view.set_real(pixels)
+        self.canvas.set_calibration(frame.calibration)
+        self._forget_picture()
+        self._place(self._start_ellipse(frame))
+        return True
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        # Until a picture was made, the ellipse shown is the frame's own and follows it.
+        if self._frame is not None and frame_id == self._frame.id and self._made is None:
+            self._place(self._start_ellipse(self._frame))
+
+    def _start_ellipse(self, frame: Frame) -> Ellipse:
+        annotation = self.session.open.annotation(frame.id)
+        own = annotation.ellipse if annotation is not None else None
+        return own if own is not None else typical_ellipse(frame.size)
+
+    # -- the ellipse --------------------------------------------------------------------------
+
+    def reset_ellipse(self) -> None:
+        """Go back to the frame's own ellipse, as a step of undo."""
+        if self._frame is not None:
+            self._edited(self._start_ellipse(self._frame))
+
+    def place_ellipse(self, ellipse: Ellipse) -> None:
+        """Show this ellipse, and let the picture follow it."""
+        self._place(ellipse)
+        self._changed()
+
+    def _place(self, ellipse: Ellipse) -> None:
+        self._ellipse = self._settled = ellipse
+        self.canvas.set_ellipse(ellipse)
+        self._measure(ellipse)
+        self._tell()
+
+    def _measure(self, ellipse: Ellipse) -> None:
+        calibration = self._frame.calibration if self._frame is not None else None
+        if calibration is None:
+            self.size_label.setText("Not calibrated: the size in mm is not known")
+            return
+        size = measure(ellipse, calibration)
+        self.size_label.setText(
+            f"HC {size.hc_mm:.0f} mm · BPD {size.bpd_mm:.0f} mm · OFD {size.ofd_mm:.0f} mm"
+        )
+
+    def _dragging(self, ellipse: Ellipse) -> None:
+        self._ellipse = ellipse
+        self._measure(ellipse)
+        if self.controls.follow_box.isChecked() and self._made is not None:
+            self.sampler.follow(self.request(), resting=False)
+        self._tell()
+
+    def _edited(self, ellipse: Ellipse | None) -> None:
+        if self._frame is None or self._settled is None:
+            return
+        if ellipse is None:
+            # Without an ellipse there is nothing to synthesise: the one that was stays.
+            self._place(self._settled)
+        elif ellipse != self._settled:
+            self.session.undo_stack.push(_MoveHead(self, self._frame.id, self._settled, ellipse))
+
+    # -- the picture --------------------------------------------------------------------------
+
+    def request(self) -> SampleRequest:
+        """What the canvas and the fields ask for. Raises ``ValueError`` without a frame."""
+        if self._frame is None or self._ellipse is None:
+            raise ValueError("there is no ellipse to synthesise")
+        look = self.controls.look()
+        return SampleRequest(
+            ellipse=self._ellipse,
+            size=self._frame.size,
+            calibration=self._frame.calibration,
+            style=look.style,
+            reference=self._reference,
+            project=self.session.open.path,
+            steps=look.steps,
+            guidance=look.guidance,
+            seed=look.seed,
+        )
+
+    @property
+    def stale(self) -> bool:
+        """Whether the picture is of another request than the canvas and the fields show."""
+        if self._made is None or self._frame is None:
+            return False
+        # The reference follows from the frame, and arrays do not compare.
+        return replace(self._made, reference=None) != replace(self.request(), reference=None)
+
+    def synthesise(self) -> None:
+        """Make the picture at full quality."""
+        if self._frame is not None:
+            self.sampler.full(self.request())
+
+    def new_variation(self) -> None:
+        """Take the next seed and make its picture."""
+        if self._frame is not None:
+            blocker = QSignalBlocker(self.controls)
+            self.controls.next_seed()
+            blocker.unblock()
+            self.synthesise()
+
+    def _changed(self) -> None:
+        if self.controls.follow_box.isChecked() and self._made is not None:
+            self.sampler.follow(self.request(), resting=True)
+        self._tell()
+
+    def _began(self, handle: JobHandle) -> None:
+        self.job_bar.follow(handle)
+        self._tell()
+
+    def _previewed(self, event: Preview) -> None:
+        if self._frame is not None:
+            self.view.set_synthetic(_at_size(event.image, self._frame.size))
+
+    def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
+        self._made, self._result, self._draft, self._kept = request, result, draft, False
+        self.view.set_synthetic(result.image)
+        self.quality.show_quality(result.quality)
+        if not draft:
+            self.batch.set_pace(result.seconds)
+        self._tell()
+
+    def _stopped(self) -> None:
+        # A cancelled picture leaves no half-made preview behind.
+        self.view.set_synthetic(self._result.image if self._result is not None else None)
+        self._tell()
+
+    def _forget_picture(self) -> None:
+        self._made = self._result = None
+        self.quality.show_quality({})
+        self._tell()
+
+    def _tell(self) -> None:
+        """The caption, and which buttons have something to do."""
+        result, stale = self._result, self.stale
+        if result is None:
+            name = self._frame.name if self._frame is not None else ""
+            self.view.say(f"{name}: the real frame. G makes the ultrasound of the ellipse.")
+        elif stale and not self.sampler.busy:
+            self.view.say("The picture is of an earlier ellipse. G makes it anew.", "warning")
+        elif stale or self._draft:
+            self.view.say("Draft; the full picture comes when the ellipse rests.")
+        else:
+            self.view.say(f"Synthetic, made in {result.seconds:.1f} s.")
+        self.keep_button.setEnabled(
+            result is not None and not stale and not self._draft and not self._kept
+        )
+
+    def keep(self) -> None:
+        """Store the picture with its ellipse as a pair to be reviewed."""
+        frame, result, made = self._frame, self._result, self._made
+        if frame is None or result is None or made is None:
+            return
+        try:
+            pair = self.session.open.add_pair(
+                result.image,
+                name=f"{frame.name}_seed{made.seed}",
+                ellipse=result.ellipse,
+                cohort=SYNTHETIC_COHORT,
+                calibration=_inherited(frame.calibration),
+                quality=result.quality,
+                provenance={**result.provenance, "source_frame": frame.id},
+            )
+        except UserError as error:
+            self.session.report(error)
+            return
+        self._kept = True
+        self._tell()
+        self.session.pairs_changed.emit()
+        self.session.message.emit(f"Kept as pair {pair.id}, to be reviewed.", "info")
+
+
+class _MoveHead(QUndoCommand):
+    """Move the ellipse on the canvas: nothing is stored, yet undo takes it back like any edit."""
+
+    def __init__(self, page: SynthesisePage, frame_id: str, old: Ellipse, new: Ellipse) -> None:
+        super().__init__("move the synthetic head")
+        self._page, self._frame_id, self._old, self._new = page, frame_id, old, new
+
+    def redo(self) -> None:
+        """Place the new ellipse."""
+        self._show(self._new)
+
+    def undo(self) -> None:
+        """Place the former one."""
+        self._show(self._old)
+
+    def _show(self, ellipse: Ellipse) -> None:
+        if self._page.select_frame(self._frame_id):
+            self._page.place_ellipse(ellipse)
+
+
+def _inherited(calibration: Calibration | None) -> Calibration | None:
+    return replace(calibration, source="inherited") if calibration is not None else None
+
+
+def _at_size(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """A preview, (H, W) or (H, W, 3), as a grey picture of the frame's size to look at."""
+    if image.ndim == 3:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    if (image.shape[1], image.shape[0]) != size:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return image

@@ -1,0 +1,381 @@
+"""Train: fine-tune the segmenter on real frames and accepted pairs, and see what it is worth."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.splits import Part
+from fetalstudio.engine.events import Epoch, Preview
+from fetalstudio.engine.requests import TrainRequest, TrainResult
+from fetalstudio.project.records import Run
+from fetalstudio.ui import theme
+from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_training
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.curves import TrainingCurves
+from fetalstudio.ui.widgets.evaluation import BUILT_IN, EvaluationPanel
+from fetalstudio.ui.widgets.filmstrip import Filmstrip
+from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.job_bar import JobBar, duration
+from fetalstudio.ui.widgets.training_settings import TrainingSettings
+from fetalstudio.ui.widgets.verdict import VerdictCard, improved
+
+_RUN_ROLE = Qt.ItemDataRole.UserRole
+
+
+class TrainPage(QWidget):
+    """What will be trained on what, the live curves, the verdict, the runs and the evaluation."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._plan: Plan | None = None
+        self._handle: JobHandle | None = None
+        self._live = False
+        """Whether the curves are those of the job under way."""
+        self._runs: dict[int, Run] = {}
+        self._refresher = QTimer(self)
+        self._refresher.setSingleShot(True)
+        self._refresher.timeout.connect(self._refresh_plan)
+
+        self.settings = TrainingSettings(session.settings)
+        self.settings.changed.connect(self._refresh_plan)
+        self.evaluation = EvaluationPanel(session)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(side_panel(316, self._data_section(), self.settings, self._start_section()))
+        row.addLayout(self._stage(), 1)
+        row.addWidget(
+            side_panel(324, self._verdict_section(), self._runs_section(), rule(), self.evaluation)
+        )
+
+        session.project_changed.connect(self._project_changed)
+        session.models_changed.connect(self._models_changed)
+        for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
+            signal.connect(lambda *_: self._refresher.start())
+        session.frames_changed.connect(self._frames_changed)
+        self._project_changed()
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _data_section(self) -> Section:
+        self.cohort_box = QComboBox()
+        self.cohort_box.activated.connect(lambda _: self._refresh_plan())
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(theme.SPACE // 2)
+        for column, text in enumerate(("", "Subjects", "Frames")):
+            grid.addWidget(theme.style(QLabel(text), "dim"), 0, column)
+        self._counts: dict[Part, tuple[QLabel, QLabel]] = {}
+        for i, (part, title) in enumerate(
+            zip(PARTS, ("Training", "Validation", "Test"), strict=True)
+        ):
+            labels = QLabel(), QLabel()
+            grid.addWidget(QLabel(title), i + 1, 0)
+            for column, label in enumerate(labels, 1):
+                grid.addWidget(label, i + 1, column)
+            self._counts[part] = labels
+        self.pairs_label = QLabel()
+        grid.addWidget(QLabel("Accepted pairs"), 4, 0)
+        grid.addWidget(self.pairs_label, 4, 2)
+        self.checks = QLabel()
+        self.checks.setWordWrap(True)
+        section = Section("Data")
+        section.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
+        section.add(table)
+        section.add(self.checks)
+        return section
+
+    def _start_section(self) -> Section:
+        self.start_button = theme.style(QPushButton("Start training"), "primary")
+        self.start_button.setToolTip("Fine-tune the segmenter in use on these data")
+        self.start_button.clicked.connect(self.start)
+        self.estimate = note()
+        section = Section("")
+        section.add(keyed(self, self.start_button, "Ctrl+Return"))
+        section.add(self.estimate)
+        return section
+
+    def _stage(self) -> QVBoxLayout:
+        self.title = theme.style(QLabel(), "heading")
+        self.job_bar = JobBar("Stop, keep the best")
+        self.curves = TrainingCurves()
+        self.filmstrip = Filmstrip()
+        stage = QVBoxLayout()
+        stage.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
+        stage.setSpacing(theme.SPACE)
+        for widget in (self.title, self.job_bar):
+            stage.addWidget(widget)
+        stage.addWidget(self.curves, 1)
+        stage.addWidget(self.filmstrip)
+        return stage
+
+    def _verdict_section(self) -> Section:
+        self.verdict = VerdictCard()
+        self.in_use = note()
+        self.adopt_button = QPushButton("Adopt")
+        self.adopt_button.setToolTip("Propose ellipses with this run's model from now on")
+        self.adopt_button.clicked.connect(self.adopt)
+        self.roll_back_button = QPushButton("Roll back")
+        self.roll_back_button.setToolTip("Go back to the model that was in use before")
+        self.roll_back_button.clicked.connect(self.roll_back)
+        buttons = QWidget()
+        line = QHBoxLayout(buttons)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(self.adopt_button)
+        line.addWidget(self.roll_back_button)
+        section = Section("")
+        for widget in (self.verdict, buttons, self.in_use):
+            section.add(widget)
+        return section
+
+    def _runs_section(self) -> Section:
+        self.runs = QListWidget()
+        self.runs.setAccessibleName("Runs")
+        self.runs.setMaximumHeight(150)
+        self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
+        section = Section("Runs")
+        section.add(self.runs)
+        return section
+
+    # -- what will be trained -----------------------------------------------------------------
+
+    def activated(self) -> None:
+        """The page is shown: count anew."""
+        self._refresh_plan()
+
+    def _project_changed(self) -> None:
+        self._live = False
+        self.filmstrip.drop_all()
+        self.evaluation.forget()
+        self._frames_changed()
+        self._refresh_runs()
+        self._refresh_plan()
+
+    def _frames_changed(self) -> None:
+        project = self.session.project
+        cohorts = project.cohorts() if project is not None else []
+        self.evaluation.refresh()
+        kept = self.cohort_box.currentData()
+        self.cohort_box.clear()
+        if len(cohorts) != 1:
+            self.cohort_box.addItem("All cohorts", "")
+        for cohort in cohorts:
+            self.cohort_box.addItem(cohort, cohort)
+        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+
+    def _refresh_plan(self) -> None:
+        project = self.session.project
+        if project is None:
+            self._plan = None
+            self.start_button.setEnabled(False)
+            return
+        cohort = str(self.cohort_box.currentData() or "") or None
+        chosen = self.settings.choice()
+        self._plan = plan_training(project, cohort, real=chosen.real, synthetic=chosen.synthetic)
+        self._show_plan(self._plan)
+
+    def _show_plan(self, plan: Plan) -> None:
+        for part, (subjects, frames) in self._counts.items():
+            share = plan.parts[part]
+            subjects.setText(str(share.subjects))
+            frames.setText(str(share.frames))
+        self.pairs_label.setText(str(plan.pairs))
+        said = plan.problems or plan.warnings
+        self.checks.setText("\n".join(said))
+        theme.style(self.checks, "error" if plan.problems else "warning")
+        self.checks.setVisible(bool(said))
+        self.start_button.setEnabled(not plan.problems and self._handle is None)
+        self.estimate.setText(self._estimate(plan))
+
+    def _estimate(self, plan: Plan) -> str:
+        """By the pace of the newest run that tells one."""
+        epochs = self.settings.choice().epochs
+        for run in self._runs.values():
+            clock = [row["seconds"] for row in run.history if "seconds" in row]
+            trained_on = len(run.data.get("train", ())) + len(run.data.get("pairs", ()))
+            if len(clock) > 1 and trained_on:
+                pace = (clock[-1] - clock[0]) / (len(clock) - 1) / trained_on
+                total = pace * (plan.real + plan.synthetic) * epochs
+                return f"At most about {duration(total)}, by the pace of {run.name}."
+        return "The first epoch tells how long the training will take."
+
+    # -- training -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the job ``train`` with what the page shows."""
+        self._refresh_plan()
+        if self._plan is None or self._plan.problems or self._handle is not None:
+            return
+        chosen = self.settings.choice()
+        request = TrainRequest(
+            project=self.session.open.path,
+            cohort=str(self.cohort_box.currentData() or "") or None,
+            real=chosen.real,
+            synthetic=chosen.synthetic,
+            epochs=chosen.epochs,
+            learning_rate=chosen.learning_rate,
+            patience=chosen.patience,
+            seed=chosen.seed,
+            name=chosen.name,
+        )
+        handle = self.session.submit("train", request)
+        self._handle = handle
+        self._live = True
+        self.curves.clear(chosen.epochs)
+        self.filmstrip.drop_all()
+        self.runs.setCurrentRow(-1)
+        self.title.setText("Training")
+        self.verdict.show_verdict(None, "The verdict follows when the training ends.")
+        self._show_adoption()
+        self.start_button.setEnabled(False)
+        self.job_bar.follow(handle)
+        handle.epoch.connect(self._epoch)
+        handle.preview.connect(self._preview)
+        handle.finished.connect(self._has_result)
+        handle.cancelled.connect(self._has_result)
+        handle.ended.connect(self._ended)
+
+    def _epoch(self, epoch: Epoch) -> None:
+        if self._live:
+            self.curves.add(epoch)
+        if self.title.text() == "Training":
+            self._refresh_runs()
+
+    def _preview(self, preview: Preview) -> None:
+        self.filmstrip.add(preview.image, preview.caption)
+
+    def _has_result(self, result: TrainResult | None) -> None:
+        if result is not None:
+            self.session.models_changed.emit()
+            self.session.message.emit(result.verdict, "info")
+
+    def _ended(self) -> None:
+        self._handle = None
+        show_newest, self._live = self._live, False
+        self._refresh_runs()
+        if show_newest and self.runs.count():
+            self.runs.setCurrentRow(0)
+        self._refresh_plan()
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    def _refresh_runs(self) -> None:
+        project = self.session.project
+        self._runs = {run.id: run for run in project.runs()} if project is not None else {}
+        current = self._chosen()
+        self.runs.blockSignals(True)
+        self.runs.clear()
+        for run in self._runs.values():
+            item = QListWidgetItem(_run_text(run))
+            item.setData(_RUN_ROLE, run.id)
+            item.setToolTip(f"Started {run.started_at.astimezone():%d %b %Y, %H:%M}")
+            self.runs.addItem(item)
+        running = self._live and self._handle is not None
+        wanted = next(iter(self._runs), None) if running else current
+        rows = list(self._runs)
+        self.runs.setCurrentRow(rows.index(wanted) if wanted in rows else -1)
+        self.runs.blockSignals(False)
+        if not running:
+            if self.runs.currentRow() < 0 and rows:
+                self.runs.setCurrentRow(0)
+            else:
+                self._run_chosen()
+
+    def _chosen(self) -> int | None:
+        item = self.runs.currentItem()
+        return int(item.data(_RUN_ROLE)) if item is not None else None
+
+    def _run_chosen(self) -> None:
+        run = self._runs.get(self._chosen() or -1)
+        self._live = run is not None and run.state == "running" and self._handle is not None
+        if run is None:
+            self.title.setText("No run yet")
+            self.curves.clear()
+            self.verdict.show_verdict(
+                None,
+                "Train on your frames and the pairs that you accepted. The verdict compares the "
+                "new model with the one in use, on subjects that the training never saw.",
+            )
+        else:
+            if self._live:
+                run = self.session.open.run(run.id)
+            self.title.setText(f"{run.name}, {run.state}")
+            self.curves.set_history(
+                run.history,
+                best_epoch=(run.verdict or {}).get("best_epoch"),
+                expected_epochs=int(run.settings.get("epochs", 0)) if self._live else 0,
+            )
+            self.verdict.show_verdict(run.verdict, _without_verdict(run))
+        self._show_adoption()
+
+    # -- adopting -----------------------------------------------------------------------------
+
+    def _model_of_run(self) -> str | None:
+        project, chosen = self.session.project, self._chosen()
+        if project is None or chosen is None:
+            return None
+        return next((m.name for m in project.models("segmenter") if m.run_id == chosen), None)
+
+    def _show_adoption(self) -> None:
+        project = self.session.project
+        active = project.active_model("segmenter") if project is not None else None
+        used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
+        run = self._runs.get(self._chosen() or -1)
+        better = run is not None and improved(run.verdict)
+        self.adopt_button.setEnabled(model is not None and model != used)
+        theme.style(self.adopt_button, "primary" if better and model != used else "")
+        self.roll_back_button.setEnabled(active is not None)
+        self.in_use.setText(f"In use: {used}.")
+
+    def adopt(self) -> None:
+        """Use the chosen run's model from now on."""
+        model = self._model_of_run()
+        if model is not None:
+            self.session.adopt(model)
+            self.session.message.emit(f"{model} proposes the ellipses from now on.", "info")
+
+    def roll_back(self) -> None:
+        """Go back to the model before."""
+        try:
+            before = self.session.open.roll_back("segmenter")
+        except UserError as error:
+            self.session.report(error)
+            return
+        self.session.models_changed.emit()
+        name = before.name if before is not None else BUILT_IN
+        self.session.message.emit(f"{name} proposes the ellipses again.", "info")
+
+    def _models_changed(self) -> None:
+        self.evaluation.refresh()
+        self._show_adoption()
+
+
+def _run_text(run: Run) -> str:
+    if run.verdict is not None and run.verdict.get("dice_after") is not None:
+        before, after = run.verdict["dice_before"], run.verdict["dice_after"]
+        return f"{run.name}\nDice {before:.3f} → {after:.3f}"
+    return f"{run.name}\n{run.state}"
+
+
+def _without_verdict(run: Run) -> str:
+    return {
+        "running": "The verdict follows when the training ends.",
+        "finished": "This run has no verdict.",
+        "cancelled": "Stopped before a first epoch was done: there is no model to judge.",
+        "failed": "The run failed before its verdict. What it had saved is kept.",
+    }[run.state]

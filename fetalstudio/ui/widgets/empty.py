@@ -1,0 +1,43 @@
+"""What a place shows while there is nothing to work on: why, and the next step."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+
+from fetalstudio.ui import theme
+
+
+class EmptyState(QWidget):
+    """A title, a sentence and one button (left out where ``action`` is empty)."""
+
+    clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self._title.setProperty("role", "title")
+        self._text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
+        self._text.setWordWrap(True)
+        self._text.setProperty("role", "dim")
+        self._text.setFixedWidth(460)
+        self.button = QPushButton()
+        self.button.setProperty("role", "primary")
+        self.button.clicked.connect(self.clicked)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(2 * theme.SPACE)
+        layout.addStretch(1)
+        for widget in (self._title, self._text, self.button):
+            layout.addWidget(widget, alignment=Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)
+
+    def say(self, title: str, text: str, action: str = "") -> None:
+        """Change what is said."""
+        self._title.setText(title)
+        self._text.setText(text)
+        self.button.setText(action)
+        self.button.setVisible(bool(action))
+
+    def text(self) -> str:
+        """Title and sentence."""
+        return f"{self._title.text()}\n{self._text.text()}"

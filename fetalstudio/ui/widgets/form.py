@@ -1,0 +1,163 @@
+"""Fields that remember what was entered, and the small parts that every side panel is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.ui import theme
+from fetalstudio.ui.settings import Settings
+
+
+def whole_number(
+    settings: Settings, key: str, default: int, low: int, high: int, *, lowest: str = ""
+) -> QSpinBox:
+    """An integer field kept under ``key``; ``lowest`` is shown in place of the smallest value."""
+    field = QSpinBox()
+    field.setRange(low, high)
+    field.setSpecialValueText(lowest)
+    field.setValue(settings.get(key, default))
+    field.valueChanged.connect(lambda value: settings.set(key, value))
+    return field
+
+
+def decimal_number(
+    settings: Settings,
+    key: str,
+    default: float,
+    limits: tuple[float, float],
+    *,
+    step: float,
+    decimals: int,
+    lowest: str = "",
+) -> QDoubleSpinBox:
+    """A decimal field kept under ``key``, as :func:`whole_number`."""
+    field = QDoubleSpinBox()
+    field.setDecimals(decimals)
+    field.setRange(*limits)
+    field.setSingleStep(step)
+    field.setSpecialValueText(lowest)
+    field.setValue(settings.get(key, default))
+    field.valueChanged.connect(lambda value: settings.set(key, value))
+    return field
+
+
+def choice(settings: Settings, key: str, default: str, options: Mapping[str, str]) -> QComboBox:
+    """One of ``options`` (value to label), kept under ``key``; ``currentData()`` is the value."""
+    field = QComboBox()
+    for value, label in options.items():
+        field.addItem(label, value)
+    field.setCurrentIndex(max(0, field.findData(settings.get(key, default))))
+    field.currentIndexChanged.connect(lambda _: settings.set(key, str(field.currentData())))
+    return field
+
+
+def tick(settings: Settings, key: str, text: str, *, default: bool) -> QCheckBox:
+    """A check box kept under ``key``."""
+    field = QCheckBox(text)
+    field.setChecked(settings.get(key, default))
+    field.toggled.connect(lambda on: settings.set(key, on))
+    return field
+
+
+_LABEL_WIDTH = 92
+"""The fields of all sections of a panel begin at the same place."""
+
+
+class Section(QWidget):
+    """A titled group in a side panel: rows of label and field, or whole widgets."""
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.SPACE)
+        if title:
+            heading = QLabel(title)
+            heading.setProperty("role", "heading")
+            layout.addWidget(heading)
+        self._form = QFormLayout()
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self._form.setHorizontalSpacing(2 * theme.SPACE)
+        self._form.setVerticalSpacing(theme.SPACE)
+        layout.addLayout(self._form)
+
+    def row(self, label: str, field: QWidget, tip: str) -> None:
+        """Add a labelled field; the tip goes on both."""
+        name = QLabel(label)
+        name.setMinimumSize(_LABEL_WIDTH, field.sizeHint().height())
+        name.setBuddy(field)
+        name.setToolTip(tip)
+        field.setToolTip(tip)
+        field.setAccessibleName(label)
+        self._form.addRow(name, field)
+
+    def add(self, widget: QWidget) -> None:
+        """Add a widget as wide as the section."""
+        self._form.addRow(widget)
+
+
+def note(text: str = "") -> QLabel:
+    """A muted line of text that wraps."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setProperty("role", "dim")
+    return label
+
+
+def rule() -> QFrame:
+    """A thin line between sections."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    line.setStyleSheet(f"background: {theme.BORDER}; border: none")
+    return line
+
+
+def side_panel(width: int, *parts: QWidget) -> QScrollArea:
+    """A column of sections that scrolls where the window is low."""
+    column = QWidget()
+    layout = QVBoxLayout(column)
+    layout.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE)
+    layout.setSpacing(2 * theme.SPACE)
+    for part in parts:
+        layout.addWidget(part)
+    layout.addStretch(1)
+    area = QScrollArea()
+    area.setWidget(column)
+    area.setWidgetResizable(True)
+    area.setFixedWidth(width)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    return area
+
+
+def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
+    """Give a button keys that work while the focus is anywhere on ``page``; returns the button.
+
+    Its tool tip says what it does, and is told the keys.
+    """
+    tip = button.toolTip()
+    for key in keys:
+        shortcut = QShortcut(QKeySequence(key), page)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.setWhatsThis(tip)
+        shortcut.activated.connect(button.click)
+    button.setToolTip(theme.tip(tip, ", ".join(keys)))
+    return button

@@ -1,0 +1,90 @@
+"""What a synthetic picture should look like: style, seed, steps, guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.widgets.form import Section, choice, decimal_number, tick, whole_number
+
+STYLES = {
+    "auto": "By head size",
+    "first": "First trimester",
+    "second": "Second trimester",
+    "third": "Third trimester",
+    "any": "Any",
+}
+MAX_SEED = 999_999
+_OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
+"""Below any value that makes sense: they stand for the synthesizer's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The fields of ``SampleRequest`` and ``SynthesizeRequest`` of the same names."""
+
+    style: str
+    seed: int
+    steps: int | None
+    guidance: float | None
+
+
+class SynthesisControls(Section):
+    """The fields, kept in the settings from one start to the next."""
+
+    changed = Signal()
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__("Picture", parent)
+        own = "synthesizer's own"
+        self.style_box = choice(settings, "synthesise/style", "auto", STYLES)
+        self.seed_box = whole_number(settings, "synthesise/seed", 1, 0, MAX_SEED)
+        self.steps_box = whole_number(
+            settings, "synthesise/steps", _OWN_STEPS, _OWN_STEPS, 50, lowest=own
+        )
+        self.guidance_box = decimal_number(
+            settings,
+            "synthesise/guidance",
+            _OWN_GUIDANCE,
+            (_OWN_GUIDANCE, 6.0),
+            step=0.1,
+            decimals=1,
+            lowest=own,
+        )
+        self.follow_box = tick(settings, "synthesise/follow", "Follow the ellipse", default=True)
+        self.follow_box.setToolTip(
+            "While the ellipse moves, show drafts of few steps; the full picture when it rests"
+        )
+        self.row("Style", self.style_box, "The trimester that the picture looks like")
+        self.row("Seed", self.seed_box, "The same seed gives the same picture")
+        self.row("Steps", self.steps_box, "More steps: finer speckle, more time")
+        self.row(
+            "Guidance",
+            self.guidance_box,
+            "How strictly the skull keeps to the ellipse; 1 leaves it free",
+        )
+        self.add(self.follow_box)
+        for signal in (
+            self.style_box.currentIndexChanged,
+            self.seed_box.valueChanged,
+            self.steps_box.valueChanged,
+            self.guidance_box.valueChanged,
+        ):
+            signal.connect(lambda _: self.changed.emit())
+
+    def look(self) -> Look:
+        """The values as requests take them; None stands for the synthesizer's own."""
+        steps, guidance = self.steps_box.value(), self.guidance_box.value()
+        return Look(
+            style=str(self.style_box.currentData()),
+            seed=self.seed_box.value(),
+            steps=steps if steps > _OWN_STEPS else None,
+            guidance=guidance if guidance > _OWN_GUIDANCE + 1e-6 else None,
+        )
+
+    def next_seed(self) -> None:
+        """Another variation; after the last seed comes the first."""
+        self.seed_box.setValue((self.seed_box.value() + 1) % (MAX_SEED + 1))
