@@ -112,6 +112,20 @@ def test_a_mask_that_the_border_cuts_is_completed(head: Ellipse) -> None:
     assert found.overlap(head) > 0.985
 
 
+def test_neither_way_to_read_a_mask_is_biased() -> None:
+    """Half a pixel, or a pixel taken for a point, would show in the mean of many heads."""
+    rng = np.random.default_rng(5)
+    whole, cut = [], []
+    for _ in range(150):
+        (x, y), (a, b), turn = rng.uniform(15, 25, 2), rng.uniform(7, 11, 2), rng.uniform(0, 180)
+        small = Ellipse.of(x, y, a, b, turn)
+        whole.append(Ellipse.from_mask(small.mask((40, 40))).perimeter - small.perimeter)
+        large = Ellipse.of(x + 20, 80, 5 * a, 5 * b, turn)
+        cut.append(Ellipse.from_mask(large.mask(SIZE)).perimeter - large.perimeter)
+    assert abs(float(np.mean(whole))) < 0.06
+    assert abs(float(np.mean(cut))) < 0.15
+
+
 def test_mask_pixels_are_those_whose_centre_is_inside() -> None:
     mask = Ellipse(10, 10, 3, 3, 0).mask((21, 21))
     y, x = np.mgrid[:21, :21]

@@ -103,6 +103,12 @@ def test_colour_becomes_luminance(tmp_path: Path) -> None:
     assert (frame == round(0.299 * 200)).all()
 
 
+def test_colour_with_transparency_becomes_luminance(tmp_path: Path) -> None:
+    rgba = np.full((48, 64, 4), (0, 200, 0, 3), np.uint8)
+    frame = read_image(saved(tmp_path, png(64, 48, 6, 8, png_rows(rgba))))
+    assert (frame == round(0.587 * 200)).all()
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("colours", [1, 3])
 def test_transparency_neither_shows_nor_dims(tmp_path: Path, bits: int, colours: int) -> None:
