@@ -14,6 +14,7 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import read_image
 from fetalstudio.project.layouts import Candidate, Format, find_layout
 from fetalstudio.project.pixels import Staging
+from fetalstudio.project.png_text import note_in
 from fetalstudio.project.progress import (
     IsCancelled,
     OnProgress,
@@ -121,6 +122,11 @@ def _check(cancelled: IsCancelled) -> None:
 
 def _read(candidate: Candidate, staging: Staging, problems: list[str]) -> _Read:
     pixels = read_image(candidate.path)
+    if note_in(candidate.path) is not None:
+        raise BadInput(
+            f"{candidate.path} is synthetic, as a note in the file says, and was left out: it must "
+            "not count as a real frame. Open the project that it came from to use it."
+        )
     height, width = pixels.shape
     ellipse = None
     if candidate.annotation is not None:

@@ -9,13 +9,15 @@ perhaps a table of pixel sizes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import SUFFIXES
 from fetalstudio.project.tables import (
@@ -31,6 +33,9 @@ Format = Literal["auto", "hc18", "folder"]
 
 HC18_TABLE = "training_set_pixel_size_and_HC.csv"
 HC18_FOLDER = "training_set"
+PROVENANCE = "provenance.json"
+PROVENANCE_FORMAT = "fetalstudio-export-1"
+"""What an export of ours writes beside the table: subjects that the file names do not tell."""
 _HC18_TEST_TABLE = "test_set_pixel_size.csv"
 
 _IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", HC18_FOLDER, "test_set"})
@@ -137,7 +142,9 @@ def _hc18(source: Path, table: Path) -> Layout:
     folder = inner if inner.is_dir() else source
     images = _images(folder)
     annotations, frames = _split(images)
-    candidates = _candidates(frames, {folder: annotations}, rows)
+    candidates = _as_exported(
+        _candidates(frames, {folder: annotations}, rows), table.with_name(PROVENANCE)
+    )
     listed = {c.path.name.lower() for c in candidates}
     absent = sorted(rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
@@ -147,6 +154,31 @@ def _hc18(source: Path, table: Path) -> Layout:
     if unlisted:
         problems += (f"{table} lacks {_some(unlisted)}: imported without a pixel size.",)
     return Layout(_cohort(source), candidates, problems)
+
+
+def _as_exported(candidates: tuple[Candidate, ...], path: Path) -> tuple[Candidate, ...]:
+    """With the subjects and the pixel sizes of an export of ours, if this is one."""
+    if not path.is_file():
+        return candidates
+    try:
+        record = json.loads(path.read_bytes())
+        if record.get("format") != PROVENANCE_FORMAT:
+            return candidates
+        return tuple(_recorded(c, record["frames"].get(c.path.name)) for c in candidates)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadInput(
+            f"{path} is damaged. Copy it again, or remove it to take the subjects from file names."
+        ) from error
+
+
+def _recorded(candidate: Candidate, entry: Mapping[str, Any] | None) -> Candidate:
+    if entry is None:
+        return candidate
+    row, mm_per_px = candidate.row, entry["mm_per_px"]
+    if row.calibration is None and mm_per_px is not None:
+        x, y = mm_per_px
+        row = Row(Calibration(x, y, "table"), row.hc_mm)
+    return replace(candidate, subject=str(entry["subject"]), row=row)
 
 
 # -- any folder ------------------------------------------------------------------------------
