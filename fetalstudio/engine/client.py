@@ -179,9 +179,10 @@ class EngineClient:
                 self._ask_cancel(order)
             self._wake()
         with self._polling:
+            self._advance()
             while self._current is not None:
-                self._advance()
                 self._listen(self._patience(None))
+                self._advance()
             if self._child is not None:
                 child, self._child = self._child, None
                 child.pipe.close()

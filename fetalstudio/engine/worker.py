@@ -1,10 +1,11 @@
 """The engine process: runs one job after another and speaks with its client over a pipe.
 
-Jobs run in the main thread; a second thread reads the pipe, so that a cancel is heard while a job
-computes. When the pipe closes, the client is gone and this process ends by itself.
+Jobs run in the main thread. One thread reads the pipe, so that a cancel is heard while a job
+computes, another writes to it, so that a job never waits for a slow window. When the pipe closes,
+the client is gone and this process ends by itself.
 
 Flow control: a `Progress` or `Preview` is sent only when the client has seen the one before; of
-those that come meanwhile the newest is kept. So a slow window costs neither memory nor speed here.
+those that come meanwhile the newest is kept.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +29,8 @@ from fetalstudio.engine.job import JobCancelled, failure
 from fetalstudio.engine.registry import resolve
 
 _log = logging.getLogger(__name__)
+
+_OUTBOX = 1000  # events that may wait to be written: a bound for what is never left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,8 @@ class _Reporter:
     cannot be pickled is an error at the line that reported it.
     """
 
-    def __init__(self, pipe: Connection, job_id: int, job: str) -> None:
-        self._pipe = pipe
+    def __init__(self, outbox: queue.Queue[Said], job_id: int, job: str) -> None:
+        self._outbox = outbox
         self._job_id = job_id
         self._job = job
         self._lock = threading.Lock()
@@ -163,10 +167,7 @@ class _Reporter:
         self._held.clear()
 
     def _send(self, pickled: bytes, *, final: bool = False) -> None:
-        try:
-            self._pipe.send(Said(self._job_id, pickled, final))
-        except OSError:  # the client is gone; the reading thread sees it too and acts
-            _log.debug("nobody listens any more to job %d", self._job_id)
+        self._outbox.put(Said(self._job_id, pickled, final))
 
 
 @dataclass(slots=True)
@@ -184,12 +185,14 @@ class _Worker:
     def __init__(self, pipe: Connection, grace_s: float) -> None:
         self._pipe = pipe
         self._grace_s = grace_s
+        self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
         self._inbox: queue.SimpleQueue[WarmUp | _Task] = queue.SimpleQueue()
         self._task: _Task | None = None  # the newest; written by the reading thread alone
 
     def serve(self) -> None:
-        threading.Thread(target=self._listen, name="engine-pipe", daemon=True).start()
         self._pipe.send(Ready())
+        threading.Thread(target=self._listen, name="engine-reader", daemon=True).start()
+        threading.Thread(target=self._speak, name="engine-writer", daemon=True).start()
         while True:
             match self._inbox.get():
                 case WarmUp(jobs):
@@ -197,6 +200,12 @@ class _Worker:
                 case task:
                     if task.claim.acquire(blocking=False):
                         _perform(task)
+
+    def _speak(self) -> None:
+        while True:
+            said = self._outbox.get()
+            with suppress(OSError):  # the client is gone; the reading thread sees it too and acts
+                self._pipe.send(said)
 
     def _listen(self) -> None:
         while True:
@@ -206,7 +215,7 @@ class _Worker:
                 self._leave()
             match message:
                 case Run(job_id, job, _):
-                    task = _Task(message, _Reporter(self._pipe, job_id, job))
+                    task = _Task(message, _Reporter(self._outbox, job_id, job))
                     self._task = task
                     self._inbox.put(task)
                 case Cancel(job_id):

@@ -119,7 +119,8 @@ class _Pump(QThread):
     """One more event waits in the mailbox."""
 
     def __init__(self, client: EngineClient, mailbox: _Mailbox, parent: QObject) -> None:
-        super().__init__(parent, objectName="engine-pump")
+        super().__init__(parent)
+        self.setObjectName("engine-pump")
         self._client = client
         self._mailbox = mailbox
 
@@ -202,8 +203,8 @@ class Engine(QObject):
         handle = self._handles[job_id]
         if isinstance(event, Started):
             self._running = handle
-            handle.tell(event)
             self.job_started.emit(handle)
+            handle.tell(event)
         elif isinstance(event, FINAL):
             self._end(handle, event)
         else:
@@ -215,9 +216,7 @@ class Engine(QObject):
     def _end(self, handle: JobHandle, event: Event) -> None:
         del self._handles[handle.id]
         handle.over = True
-        was_running = handle is self._running
-        if was_running:
+        if handle is self._running:
             self._running = None
+            self.job_ended.emit(handle)  # first, as a slot of the handle may open a dialog
         handle.tell(event)
-        if was_running:
-            self.job_ended.emit(handle)

@@ -1,0 +1,526 @@
+"""The engine's client and process, with real jobs in a real child process."""
+
+from __future__ import annotations
+
+import multiprocessing.spawn
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from fetalstudio.engine.client import EngineClient
+from fetalstudio.engine.events import (
+    Cancelled,
+    Checkpoint,
+    Epoch,
+    Failed,
+    Finished,
+    Preview,
+    Progress,
+    Started,
+    Warned,
+)
+from tests.engine.support import Log, gone, job
+
+GRACE_S = 0.7
+
+
+@pytest.fixture
+def client() -> Iterator[EngineClient]:
+    client = EngineClient(grace_s=GRACE_S)
+    yield client
+    pid = client.pid
+    client.close()
+    assert pid is None or gone(pid, timeout=1.0)
+
+
+@pytest.fixture
+def log(client: EngineClient) -> Log:
+    return Log(client)
+
+
+# -- the ordinary course --------------------------------------------------------------------------
+
+
+def test_events_come_in_order_and_whole(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("everything"), Path("best.safetensors"))
+    log.until_final(number)
+    kinds = [type(event) for event in log.of(number)]
+    assert kinds == [Started, Progress, Preview, Epoch, Checkpoint, Warned, Progress, Finished]
+    started, first, preview, epoch, checkpoint, warned, second, finished = log.of(number)
+    assert started == Started(job("everything"))
+    assert (first, second) == (Progress(1, 2), Progress(2, 2))
+    assert isinstance(preview, Preview)
+    assert preview.caption == "half way"
+    np.testing.assert_array_equal(preview.image, np.full((4, 6), 7, np.uint8))
+    assert epoch == Epoch(1, 1, 0.5, 0.6, 0.9, best=True)
+    assert checkpoint == Checkpoint(Path("best.safetensors"), "best")
+    assert warned == Warned("careful")
+    assert finished == Finished("done")
+
+
+def test_jobs_run_in_turn_in_one_process(client: EngineClient, log: Log) -> None:
+    numbers = [client.submit(job("surroundings"), None) for _ in range(3)]
+    log.until_final(*numbers)
+    assert len({log.last(number).result["pid"] for number in numbers}) == 1
+    order = [number for number, event in log.events if isinstance(event, Started | Finished)]
+    assert order == sorted(order), "one job begins before the one before it has ended"
+
+
+def test_the_process_is_a_good_neighbour(
+    client: EngineClient, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found = log.until_final(client.submit(job("surroundings"), None)).result
+    assert found["pid"] not in (None, os.getpid())
+    assert found["sigint"], "Ctrl-C must reach the parent alone"
+    assert found["main"], "jobs run in the main thread"
+    assert found["nice"] == min(19, os.nice(0) + 5)
+    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    assert 1 <= int(found["threads"]) <= (usable or 1)
+    assert not {"torch", "diffusers", "PySide6"} & set(found["modules"])
+
+
+def test_the_number_of_threads_can_be_set(
+    client: EngineClient, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert log.until_final(client.submit(job("surroundings"), None)).result["threads"] == "7"
+
+
+def test_large_arrays_cross_both_ways(client: EngineClient, log: Log) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (24, 1024, 1024), np.uint8)  # 24 MiB
+    result = log.until_final(client.submit(job("invert"), array)).result
+    np.testing.assert_array_equal(result, 255 - array)
+
+
+def test_a_request_is_copied_when_submitted(client: EngineClient, log: Log) -> None:
+    array = np.zeros((8, 8), np.uint8)
+    number = client.submit(job("invert"), array)
+    array[:] = 200
+    assert (log.until_final(number).result == 255).all()
+
+
+def test_poll_times_out_empty_and_wakes_for_a_submit(client: EngineClient) -> None:
+    before = time.monotonic()
+    assert client.poll(0.1) == []
+    assert 0.09 < time.monotonic() - before < 1.0
+    timer = threading.Timer(0.1, client.submit, (job("echo"), 1))
+    timer.start()
+    assert client.poll(20)[0][1] == Started(job("echo"))
+    assert time.monotonic() - before < 5.0
+
+
+def test_what_cannot_be_asked_is_refused_at_once(client: EngineClient) -> None:
+    with pytest.raises(ValueError, match="no job 'paint'; there are: import, propose"):
+        client.submit("paint", None)
+    with pytest.raises((TypeError, AttributeError, ValueError), match="pickle"):
+        client.submit(job("echo"), threading.Lock())
+    assert client.poll(0) == []
+
+
+def test_warm_up_starts_the_process_and_imports(client: EngineClient, log: Log) -> None:
+    assert client.pid is None
+    client.warm_up("fractions:Fraction")
+    log.until(lambda: client.pid is not None)
+    pid = client.pid
+    while "fractions" not in (found := _surroundings(client, log))["modules"]:
+        time.sleep(0.05)
+    assert found["pid"] == pid
+
+
+def _surroundings(client: EngineClient, log: Log) -> dict[str, object]:
+    found: dict[str, object] = log.until_final(client.submit(job("surroundings"), None)).result
+    return found
+
+
+def test_a_job_that_cannot_be_warmed_up_fails_only_when_run(client: EngineClient, log: Log) -> None:
+    client.warm_up("no_such_module:run")
+    failed = log.until_final(client.submit("no_such_module:run", None))
+    assert isinstance(failed, Failed)
+    assert "no_such_module" in failed.message
+    assert log.until_final(client.submit(job("echo"), 3)) == Finished(3)
+
+
+# -- back-pressure --------------------------------------------------------------------------------
+
+
+def test_a_slow_consumer_neither_blocks_the_job_nor_fills_the_memory(
+    client: EngineClient, log: Log
+) -> None:
+    """800 MB of pictures, while nobody polls for a second at a time."""
+    number = client.submit(job("flood"), 2000)
+    log.until_said(number, Progress)
+    child = psutil.Process(client.pid)
+    polls = 0
+    while not log.over(number):
+        assert child.memory_info().rss < 150 * 2**20
+        time.sleep(1.0)
+        log.events += client.poll(0.2)
+        polls += 1
+        assert polls < 60
+    log.check(number)
+    finished = log.last(number)
+    assert isinstance(finished, Finished)
+    assert finished.result / 2000 < 0.01, "a picture costs its copy, not the consumer's second"
+    previews = [event for event in log.of(number) if isinstance(event, Preview)]
+    progress = [event for event in log.of(number) if isinstance(event, Progress)]
+    assert 2 <= len(previews) <= 3 + 2 * polls
+    assert previews[-1].caption == "1999", "the newest picture is the one that is kept"
+    assert progress[-1] == Progress(2000, 2000)
+
+
+def test_pictures_come_at_most_twenty_a_second(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("spin"), 1.0)
+    log.until_final(number)
+    for kind in (Preview, Progress):
+        assert 3 <= sum(isinstance(event, kind) for event in log.of(number)) <= 24
+
+
+def test_a_reported_array_may_be_used_again(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("reuse"), 100)
+    log.until_final(number)
+    previews = [event for event in log.of(number) if isinstance(event, Preview)]
+    assert len(previews) >= 2
+    for preview in previews:
+        assert (preview.image == int(preview.caption)).all()
+
+
+# -- cancelling -----------------------------------------------------------------------------------
+
+
+def test_cancel_stops_within_a_step_and_keeps_the_process(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("steps"), 100_000)
+    log.until_said(number, Progress)
+    pid = client.pid
+    asked = time.monotonic()
+    client.cancel(number)
+    cancelled = log.until_final(number)
+    assert isinstance(cancelled, Cancelled)
+    assert 0 < cancelled.result < 100_000
+    assert time.monotonic() - asked < GRACE_S, "it stopped by itself, not by force"
+    assert _surroundings(client, log)["pid"] == pid
+
+
+def test_a_job_deaf_to_cancel_is_ended_after_the_grace(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("deaf"), 600.0)
+    log.until_said(number, Checkpoint)
+    pid = client.pid
+    assert pid is not None
+    asked = time.monotonic()
+    client.cancel(number)
+    assert isinstance(log.until_final(number), Cancelled)
+    assert GRACE_S <= time.monotonic() - asked < GRACE_S + 2
+    assert gone(pid)
+    log.until(lambda: client.pid not in (None, pid))  # started anew without being asked
+    anew = client.pid
+    assert _surroundings(client, log)["pid"] == anew
+
+
+def test_cancel_in_the_queue_answers_while_another_job_runs(client: EngineClient, log: Log) -> None:
+    running = client.submit(job("steps"), 100_000)
+    waiting = client.submit(job("echo"), 1)
+    log.until_said(running, Progress)
+    client.cancel(waiting)
+    log.until_final(waiting)
+    assert log.of(waiting) == [Cancelled()]
+    assert not log.over(running)
+
+
+def test_cancel_before_the_process_is_up_answers_at_once(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("steps"), 100_000)
+    log.events += client.poll(0)  # the job was taken, the process has only just been started
+    client.cancel(number)
+    log.until_final(number, timeout=GRACE_S)
+    assert log.of(number) == [Started(job("steps")), Cancelled()]
+    assert log.until_final(client.submit(job("echo"), 2)) == Finished(2)
+
+
+def test_cancel_while_the_process_still_imports_answers_at_once(
+    client: EngineClient, log: Log
+) -> None:
+    client.warm_up("tests.engine.slow_to_import:run")  # two seconds
+    log.until(lambda: client.pid is not None)
+    time.sleep(0.7)
+    pid = client.pid
+    number = client.submit(job("echo"), 1)
+    log.until_said(number, Started)
+    time.sleep(0.1)
+    client.cancel(number)
+    log.until_final(number, timeout=GRACE_S)
+    assert log.of(number) == [Started(job("echo")), Cancelled()]
+    assert _surroundings(client, log)["pid"] == pid, "no need to end the process for that"
+
+
+def test_a_cancel_that_comes_too_late_changes_nothing(client: EngineClient, log: Log) -> None:
+    first = client.submit(job("echo"), 1)
+    assert log.until_final(first) == Finished(1)
+    client.cancel(first)
+    client.cancel(999)
+    assert log.until_final(client.submit(job("steps"), 20)) == Finished(20)
+    log.check(first)
+
+
+def test_replace_drops_waiting_jobs_of_that_name_and_cancels_the_running(
+    client: EngineClient, log: Log
+) -> None:
+    running = client.submit(job("steps"), 100_000)
+    other = client.submit(job("echo"), "kept")
+    waiting = [client.submit(job("steps"), 100_000) for _ in range(3)]
+    log.until_said(running, Progress)
+    newest = client.submit(job("steps"), 5, replace=True)
+    assert log.until_final(running, *waiting, other, newest) == Finished(5)
+    assert [log.of(number) for number in waiting] == [[Cancelled()]] * 3
+    assert isinstance(log.last(running), Cancelled)
+    assert log.last(other) == Finished("kept")
+
+
+def test_without_replace_equal_jobs_queue(client: EngineClient, log: Log) -> None:
+    first, second = (client.submit(job("steps"), 3) for _ in range(2))
+    log.until_final(first, second)
+    assert (log.last(first), log.last(second)) == (Finished(3), Finished(3))
+
+
+def test_many_threads_may_submit_and_cancel(client: EngineClient, log: Log) -> None:
+    numbers: list[int] = []
+
+    def ask() -> None:
+        for value in range(20):
+            number = client.submit(job("echo"), value)
+            numbers.append(number)
+            if value % 3 == 0:
+                client.cancel(number)
+
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    log.until(lambda: not any(thread.is_alive() for thread in threads))
+    assert len(set(numbers)) == 100
+    log.until_final(*numbers)
+    assert all(isinstance(log.last(number), Finished | Cancelled) for number in numbers)
+    assert sum(isinstance(log.last(number), Finished) for number in numbers) >= 65
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def test_an_exception_arrives_with_its_traceback(client: EngineClient, log: Log) -> None:
+    failed = log.until_final(client.submit(job("divide"), 1))
+    assert isinstance(failed, Failed)
+    assert "ZeroDivisionError: division by zero" in failed.message
+    assert "jobs_for_tests.py" in failed.traceback
+    assert "return request / 0" in failed.traceback
+    assert not failed.bad_input
+
+
+@pytest.mark.parametrize(("name", "bad"), [("bad_input", True), ("user_error", False)])
+def test_an_error_for_the_person_keeps_its_words(
+    client: EngineClient, log: Log, name: str, bad: bool
+) -> None:
+    message = "frames/a.png is cut off; copy it again."
+    failed = log.until_final(client.submit(job(name), message))
+    assert isinstance(failed, Failed)
+    assert (failed.message, failed.bad_input) == (message, bad)
+
+
+def test_want_of_memory_is_named(client: EngineClient, log: Log) -> None:
+    failed = log.until_final(client.submit(job("exhaust_memory"), None))
+    assert isinstance(failed, Failed)
+    assert "not enough memory" in failed.message
+
+
+def test_a_job_that_exits_fails(client: EngineClient, log: Log) -> None:
+    failed = log.until_final(client.submit(job("leave"), 3))
+    assert isinstance(failed, Failed)
+    assert "SystemExit: 3" in failed.message
+
+
+@pytest.mark.parametrize("name", ["unpicklable_result", "unpicklable_event"])
+def test_what_cannot_be_sent_fails_the_job(client: EngineClient, log: Log, name: str) -> None:
+    failed = log.until_final(client.submit(job(name), None))
+    assert isinstance(failed, Failed)
+    assert "pickle" in failed.message
+    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+
+
+def test_a_tensor_is_refused_rather_than_torch_imported(client: EngineClient, log: Log) -> None:
+    failed = log.until_final(client.submit(job("torch_result"), None), timeout=120)
+    assert isinstance(failed, Failed)
+    assert "torch" in failed.message
+    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+
+
+# -- death ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("crash", "signal 11, SIGSEGV"), ("kill_self", "signal 9, SIGKILL")]
+)
+def test_a_crash_fails_the_job_and_the_next_one_works(
+    client: EngineClient, log: Log, name: str, reason: str
+) -> None:
+    number = client.submit(job(name), None)
+    waiting = client.submit(job("echo"), 1)
+    failed = log.until_final(number, timeout=10)
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith(f"The engine stopped unexpectedly ({reason}")
+    assert failed.message.endswith("What was saved is kept; start the job again.")
+    assert log.until_final(waiting) == Finished(1)
+
+
+def test_kill_9_from_outside_mid_job(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("steps"), 100_000)
+    log.until_said(number, Progress)
+    pid = client.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    failed = log.until_final(number, timeout=5)
+    assert isinstance(failed, Failed)
+    assert "signal 9" in failed.message
+    assert _surroundings(client, log)["pid"] != pid
+
+
+def test_a_process_killed_while_idle_costs_no_job(client: EngineClient, log: Log) -> None:
+    pid = _surroundings(client, log)["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    assert _surroundings(client, log)["pid"] != pid
+
+
+def test_a_process_killed_after_cancel_counts_as_cancelled(client: EngineClient, log: Log) -> None:
+    number = client.submit(job("deaf"), 600.0)
+    log.until_said(number, Checkpoint)
+    client.cancel(number)
+    client.poll(0.1)
+    assert client.pid is not None
+    os.kill(client.pid, signal.SIGKILL)
+    assert isinstance(log.until_final(number), Cancelled)
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/does/not/exist"])
+def test_a_process_that_cannot_start_fails_the_job(
+    client: EngineClient, log: Log, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(program))
+        failed = log.until_final(client.submit(job("echo"), 1), timeout=10)
+    assert isinstance(failed, Failed)
+    assert "could not be started" in failed.message
+    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+
+
+def test_no_file_descriptor_is_left_behind(client: EngineClient, log: Log) -> None:
+    log.until_final(client.submit(job("kill_self"), None))
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        log.until_final(client.submit(job("kill_self"), None))
+    assert psutil.Process().num_fds() <= before
+
+
+# -- closing --------------------------------------------------------------------------------------
+
+
+def test_close_cancels_what_runs_and_waits() -> None:
+    client = EngineClient(grace_s=GRACE_S)
+    log = Log(client)
+    running, waiting = client.submit(job("steps"), 100_000), client.submit(job("echo"), 1)
+    log.until_said(running, Progress)
+    pid = client.pid
+    assert pid is not None
+    before = time.monotonic()
+    client.close()
+    assert time.monotonic() - before < GRACE_S + 1
+    assert gone(pid, timeout=0.5)
+    log.until_final(running, waiting)
+    assert isinstance(log.last(running), Cancelled)
+    assert log.of(waiting) == [Cancelled()]
+    assert client.poll() == []
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.submit(job("echo"), 1)
+
+
+def test_close_ends_a_deaf_job_by_force() -> None:
+    client = EngineClient(grace_s=GRACE_S)
+    log = Log(client)
+    number = client.submit(job("deaf"), 600.0)
+    log.until_said(number, Checkpoint)
+    pid = client.pid
+    assert pid is not None
+    client.close()
+    assert gone(pid, timeout=0.5)
+    assert isinstance(log.until_final(number), Cancelled)
+
+
+def test_close_wakes_a_poll_in_another_thread() -> None:
+    client = EngineClient(grace_s=GRACE_S)
+    thread = threading.Thread(target=client.poll)
+    thread.start()
+    time.sleep(0.1)
+    client.close()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+PARENT = """
+import sys, time
+from fetalstudio.engine.client import EngineClient
+from tests.engine.support import Log, job
+from fetalstudio.engine.events import Started, Progress, Checkpoint
+
+if __name__ == "__main__":
+    client = EngineClient(grace_s=1.0)
+    log = Log(client)
+    name, kind = sys.argv[1:]
+    if name == "idle":
+        log.until_final(client.submit(job("echo"), 1))
+    else:
+        log.until_said(client.submit(job(name), 100_000), {"steps": Progress}.get(name, Checkpoint))
+    print(client.pid, flush=True)
+    if kind == "kill":
+        time.sleep(600)
+    # else it ends without having closed the client
+"""
+
+
+@pytest.mark.parametrize("doing", ["idle", "steps", "deaf"])
+@pytest.mark.parametrize("end", ["kill", "forget"])
+def test_no_orphan_is_left_when_the_parent_dies(tmp_path: Path, doing: str, end: str) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        [sys.executable, str(script), doing, end], stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        if end == "kill":
+            assert psutil.pid_exists(pid)
+            parent.kill()
+        parent.wait(10)
+    assert gone(pid, timeout=5)
+
+
+# -- imports --------------------------------------------------------------------------------------
+
+
+def test_importing_the_client_imports_neither_torch_nor_qt() -> None:
+    code = textwrap.dedent("""
+        import sys
+        import fetalstudio.engine.client, fetalstudio.engine.events, fetalstudio.engine.requests
+        import fetalstudio.engine.local
+        heavy = {"torch", "diffusers", "segment_anything", "PySide6"} & set(sys.modules)
+        sys.exit(f"imported: {heavy}" if heavy else 0)
+    """)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
