@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QUndoCommand
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.records import Annotation, AnnotationState, Pair, ReviewState
+from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
 
 if TYPE_CHECKING:
     from fetalstudio.ui.session import Session
@@ -86,6 +87,25 @@ class SetEllipse(ProjectCommand):
         self.session.annotation_changed.emit(self.frame_id)
         if self.done:
             self.session.select_frame(self.frame_id)
+
+
+class SetCalibration(ProjectCommand):
+    """Say how many mm a pixel of a frame is."""
+
+    def __init__(self, session: Session, frame: Frame, calibration: Calibration) -> None:
+        super().__init__(session, "calibrate frame")
+        self._frame_id, self._before, self._after = frame.id, frame.calibration, calibration
+
+    def apply(self) -> None:
+        self._set(self._after)
+
+    def revert(self) -> None:
+        self._set(self._before)
+
+    def _set(self, calibration: Calibration | None) -> None:
+        self.session.open.set_calibration(self._frame_id, calibration)
+        self.session.frames_changed.emit()
+        self.session.select_frame(self._frame_id)
 
 
 class ReviewPair(ProjectCommand):

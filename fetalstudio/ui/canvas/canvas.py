@@ -65,7 +65,7 @@ class FrameCanvas(FrameView):
         self._shape: Shape | None = None
         self._ghost: Shape | None = None
         self._style = EllipseStyle()
-        self._editable, self._overlay_visible, self._peeking = True, True, False
+        self._editable, self._peeking = True, False
         self._tool, self._drawing_tool = Tool.EDIT, Tool.CALLIPER
         self._drag: _HandleDrag | None = None
         self._draft: Draft | None = None
@@ -74,7 +74,7 @@ class FrameCanvas(FrameView):
         self._key_edits = QTimer(self)
         self._key_edits.setSingleShot(True)
         self._key_edits.setInterval(MERGE_MS)
-        self._key_edits.timeout.connect(self.flush)
+        self._key_edits.timeout.connect(self._commit)
         self.commands = CanvasActions(self)
         self.setMouseTracking(True)
         self.setAccessibleName("Frame and ellipse")
@@ -121,14 +121,8 @@ class FrameCanvas(FrameView):
         self.view_moved()
         self.update()
 
-    def set_overlay_visible(self, visible: bool) -> None:
-        """Show or hide all that is not the frame."""
-        self._overlay_visible = visible
-        self.view_moved()
-        self.update()
-
     def peek(self, peeking: bool) -> None:
-        """Hide the overlay for a moment (while H is held), whatever it is otherwise."""
+        """Hide all that is not the frame, as H does while it is held."""
         self._peeking = peeking
         self.view_moved()
         self.update()
@@ -357,13 +351,10 @@ class FrameCanvas(FrameView):
     # -- appearance -------------------------------------------------------------------------
 
     def _handle_at(self, at: Point) -> Handle | None:
-        usable = self._editable and self._tool is Tool.EDIT and self._overlay_shown()
+        usable = self._editable and self._tool is Tool.EDIT and not self._peeking
         if self._shape is None or not usable:
             return None
         return hit(handle_points(self._shape, self._view), at)
-
-    def _overlay_shown(self) -> bool:
-        return self._overlay_visible and not self._peeking
 
     def _look_for_handle(self, at: Point) -> None:
         """Find what is under the pointer now, after it or something under it moved."""
@@ -392,7 +383,7 @@ class FrameCanvas(FrameView):
 
     def paint_overlay(self, painter: QPainter) -> None:
         super().paint_overlay(painter)
-        if not self._overlay_shown():
+        if self._peeking:
             return
         if self._ghost is not None:
             overlay.paint_ellipse(painter, self._ghost, self._view, _GHOST)

@@ -1,0 +1,405 @@
+"""Annotate: the frame large, its ellipse, and what the ellipse measures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.ui import icons, theme
+from fetalstudio.ui.canvas import FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas.view import Point
+from fetalstudio.ui.commands import SetCalibration
+from fetalstudio.ui.pages.proposing import ProposalFlow
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel, ellipse_style
+from fetalstudio.ui.widgets.empty import EmptyState
+from fetalstudio.ui.widgets.view_bar import ViewBar, tool_button
+
+_DRAW_HINT = (
+    "Drag along the long axis, from outer edge to outer edge of the skull, then click at its side"
+)
+_EDIT_HINT = "Drag a handle, or use the keys: arrows, - +, [ ], Q E (Shift: ten times as far)"
+
+
+class AnnotatePage(QWidget):
+    """One frame of the project at a time.
+
+    Every gesture on the canvas is one annotation revision and one step of undo; while it lasts
+    only the figures follow, and nothing is written.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._frames: list[Frame] = []
+        self._frame: Frame | None = None
+        self._annotation: Annotation | None = None
+        self._proposal: Ellipse | None = None
+        self.canvas = FrameCanvas()
+        self.panel = AnnotationPanel()
+        self.view_bar = ViewBar(self.canvas)
+        self.empty = EmptyState()
+        self.proposing = ProposalFlow(session, self)
+        self._build_actions()
+        self._build()
+        self._connect()
+        width, level = session.settings.window_level
+        self.canvas.set_window_level(GreyWindow(width, level))
+        self.reload()
+
+    def activated(self) -> None:
+        """The page is shown: the keyboard goes to the canvas."""
+        self.canvas.setFocus()
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _build_actions(self) -> None:
+        act = self._action
+        self.previous_action = act("Previous", "Previous frame", self.previous_frame, "PgUp")
+        self.next_action = act("Next", "Next frame", self.next_frame, "PgDown")
+        self.unfinished_action = act(
+            "Next to do", "Next frame that is not final", self.next_unfinished, "N"
+        )
+        self.confirm_action = act(
+            "Confirm",
+            "Make the ellipse final and go to the next frame to do",
+            self.confirm,
+            "Return",
+            "Enter",
+        )
+        self.propose_action = act(
+            "Propose", "Let the segmenter propose an ellipse", self.propose, "P"
+        )
+        self.use_action = act("Use it", "Use the proposal", self.use_proposal, "U")
+        self.ruler_action = act(
+            "Calibrate",
+            "Draw a line between two marks of the ruler in the frame",
+            self.measure_ruler,
+            "M",
+        )
+        self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
+        self.redo_action = act("Redo", "Redo (Ctrl+Shift+Z)", self._redo)
+        self.propose_action.setIcon(icons.icon("propose"))
+        stack = self.session.undo_stack
+        for action, changed, can in (
+            (self.undo_action, stack.canUndoChanged, stack.canUndo()),
+            (self.redo_action, stack.canRedoChanged, stack.canRedo()),
+        ):
+            changed.connect(action.setEnabled)
+            action.setEnabled(can)
+
+    def _action(self, text: str, tip: str, run: Callable[[], object], *keys: str) -> QAction:
+        action = QAction(text, self)
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        action.setToolTip(theme.tip(tip, native))
+        action.triggered.connect(lambda _checked: run())
+        self.addAction(action)
+        return action
+
+    def _build(self) -> None:
+        work = QWidget()
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        column.addWidget(self._build_bar())
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self.view_bar)
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addLayout(column, 1)
+        row.addWidget(self.panel)
+        self.body = QStackedWidget()
+        self.body.addWidget(work)
+        self.body.addWidget(self.empty)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.body)
+        self.panel.confirm.setToolTip(self.confirm_action.toolTip())
+        self.panel.calibration.button.setToolTip(self.ruler_action.toolTip())
+        self.panel.use_button.setToolTip(self.use_action.toolTip())
+
+    def _build_bar(self) -> QWidget:
+        bar = theme.style(QWidget(), "bar")
+        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        row.setSpacing(theme.SPACE // 2)
+        self.name = theme.style(QLabel(), "heading")
+        self.position = theme.style(QLabel(), "dim")
+        row.addWidget(tool_button(self.previous_action))
+        row.addWidget(tool_button(self.next_action))
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.name)
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.position)
+        row.addStretch(1)
+        self.propose_button = tool_button(self.propose_action)
+        self.propose_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        commands = self.canvas.commands
+        for action in (commands.draw, commands.box, commands.remove):
+            row.addWidget(tool_button(action))
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.propose_button)
+        row.addSpacing(theme.SPACE)
+        row.addWidget(tool_button(self.undo_action))
+        row.addWidget(tool_button(self.redo_action))
+        return bar
+
+    def _connect(self) -> None:
+        session, canvas, panel = self.session, self.canvas, self.panel
+        session.project_changed.connect(self.reload)
+        session.frames_changed.connect(self.reload)
+        session.frame_selected.connect(self._show_frame)
+        session.annotation_changed.connect(self._annotation_changed)
+        canvas.ellipse_changing.connect(self._measure)
+        canvas.ellipse_edited.connect(self._edited)
+        canvas.ruler_drawn.connect(self._ruler_drawn)
+        canvas.tool_changed.connect(self._tool_changed)
+        canvas.window_changed.connect(self._keep_window)
+        panel.confirm.clicked.connect(self.confirm)
+        panel.use_proposal.connect(self.use_proposal)
+        panel.dismiss_proposal.connect(lambda: self._propose_ghost(None))
+        panel.calibration.ruler_requested.connect(self.measure_ruler)
+        panel.calibration.calibrated.connect(self._calibrated)
+        panel.calibration.closed.connect(self.canvas.setFocus)
+        panel.revisions.pointed.connect(self._point_at)
+        panel.revisions.chosen.connect(self._bring_back)
+        self.proposing.proposed.connect(self._proposed)
+        self.proposing.busy_changed.connect(self._show_proposing)
+        self.empty.clicked.connect(lambda: session.go("library"))
+
+    # -- frames -----------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the project's frames anew, and show the selected one."""
+        project = self.session.project
+        self.canvas.flush()
+        self._frames = project.frames() if project is not None else []
+        held = {frame.id for frame in self._frames}
+        wanted = self.session.frame_id
+        if wanted in held:
+            self._show_frame(wanted)
+            return
+        self._frame = None
+        if self._frames:
+            self.session.select_frame(self._frames[0].id)
+        else:
+            text = "Import frames, and they can be annotated here."
+            self._show_empty("No frames yet", text, "Go to the library")
+
+    def _show_frame(self, frame_id: str) -> None:
+        """Show a frame. Key strokes on the one before become its edit first."""
+        self.canvas.leave_gesture()
+        frame = next((f for f in self._frames if f.id == frame_id), None)
+        if frame is None:
+            return
+        another = self._frame is None or frame_id != self._frame.id
+        self._frame = frame
+        if another:
+            self._proposal = None
+            try:
+                pixels = self.session.open.pixels(frame_id)
+            except UserError as error:
+                self.canvas.set_image(None)
+                self._show_empty(f"{frame.name} cannot be shown", str(error), "")
+                return
+            self.canvas.set_tool(Tool.EDIT)
+            self.canvas.set_image(pixels)
+            self.canvas.fit()
+        self.body.setCurrentIndex(0)
+        self.canvas.set_calibration(frame.calibration)
+        self.panel.calibration.show_calibration(frame.calibration)
+        self._refresh()
+
+    def _show_empty(self, title: str, text: str, action: str) -> None:
+        self.empty.say(title, text, action)
+        self.body.setCurrentWidget(self.empty)
+
+    def _index(self) -> int:
+        ids = [frame.id for frame in self._frames]
+        return ids.index(self._frame.id) if self._frame is not None else -1
+
+    def previous_frame(self) -> None:
+        """Go one frame back in the list."""
+        self._go_to(self._index() - 1)
+
+    def next_frame(self) -> None:
+        """Go one frame on in the list."""
+        self._go_to(self._index() + 1)
+
+    def _go_to(self, index: int) -> None:
+        if 0 <= index < len(self._frames):
+            self.session.select_frame(self._frames[index].id)
+
+    def next_unfinished(self) -> None:
+        """Go to the next frame whose ellipse is not final, from the start again after the last."""
+        self.canvas.flush()
+        final = self._final_ids()
+        start = self._index() + 1
+        waiting = (
+            frame
+            for frame in self._frames[start:] + self._frames[: max(0, start - 1)]
+            if frame.id not in final
+        )
+        found = next(waiting, None)
+        if found is not None:
+            self.session.select_frame(found.id)
+        elif self._frame is not None and self._frame.id in final:
+            self.session.message.emit("All frames are final. Well done.", "info")
+
+    def _final_ids(self) -> set[str]:
+        annotations = self.session.open.annotations()
+        return {frame_id for frame_id, a in annotations.items() if a.state == "final"}
+
+    # -- the ellipse ------------------------------------------------------------------------
+
+    def _edited(self, ellipse: Ellipse | None) -> None:
+        if self._frame is not None:
+            self.session.set_ellipse(self._frame.id, ellipse, "draft")
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        if self._frame is not None and frame_id == self._frame.id:
+            self._refresh()
+        else:
+            self._show_position()
+
+    def _refresh(self) -> None:
+        """Show what the project holds about the frame."""
+        if self._frame is None:
+            return
+        project = self.session.open
+        self._annotation = annotation = project.annotation(self._frame.id)
+        ellipse = annotation.ellipse if annotation is not None else None
+        self.canvas.set_ellipse(ellipse)
+        self.canvas.set_style(ellipse_style(annotation))
+        self.view_bar.set_idle_hint(_DRAW_HINT if ellipse is None else _EDIT_HINT)
+        self._measure(self.canvas.ellipse())
+        self.panel.show_annotation(annotation)
+        self.panel.revisions.show_revisions(
+            project.revisions(self._frame.id), self._frame.calibration
+        )
+        self._propose_ghost(self._proposal)
+        self._show_position()
+
+    def _measure(self, ellipse: Ellipse | None) -> None:
+        if self._frame is not None:
+            self.panel.biometry.show_ellipse(ellipse, self._frame.calibration)
+
+    def _show_position(self) -> None:
+        if self._frame is None:
+            return
+        index, count = self._index(), len(self._frames)
+        left = count - len(self._final_ids())
+        todo = f"{left} to do" if left else "all final"
+        self.name.setText(self._frame.name)
+        self.position.setText(f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}")
+        self.previous_action.setEnabled(index > 0)
+        self.next_action.setEnabled(index + 1 < count)
+
+    def confirm(self) -> None:
+        """Make the ellipse final and go to the next frame that is not."""
+        self.canvas.flush()
+        if self._frame is None or self.canvas.tool is not Tool.EDIT:
+            return
+        ellipse = self.canvas.ellipse()
+        if ellipse is None:
+            self.session.message.emit(
+                "Draw an ellipse first, or press P for a proposal.", "warning"
+            )
+            return
+        if self._annotation is None or self._annotation.state != "final":
+            self.session.set_ellipse(self._frame.id, ellipse, "final")
+        self.next_unfinished()
+
+    def _undo(self) -> None:
+        self.canvas.leave_gesture()
+        self.session.undo_stack.undo()
+
+    def _redo(self) -> None:
+        self.canvas.leave_gesture()
+        self.session.undo_stack.redo()
+
+    # -- revisions --------------------------------------------------------------------------
+
+    def _point_at(self, revision: Annotation | None) -> None:
+        shown = self._proposal if revision is None else revision.ellipse
+        self.canvas.set_ghost(shown)
+
+    def _bring_back(self, revision: Annotation) -> None:
+        self.canvas.leave_gesture()
+        current = self._annotation.ellipse if self._annotation is not None else None
+        if revision.ellipse != current:
+            self.session.set_ellipse(revision.frame_id, revision.ellipse, "draft")
+
+    # -- proposals --------------------------------------------------------------------------
+
+    def propose(self) -> None:
+        """Ask the segmenter for an ellipse on this frame; a second time: stop asking."""
+        self.canvas.leave_gesture()
+        if self._frame is not None:
+            self.proposing.toggle(self._frame.id)
+
+    def _show_proposing(self, busy: bool) -> None:
+        self.propose_action.setText("Proposing, stop" if busy else "Propose")
+
+    def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
+        """Where a person has drawn, show the proposal beside it."""
+        shown = self._frame is not None and self._frame.id == frame_id
+        if shown and self._annotation is not None and self._annotation.state != "proposed":
+            self._propose_ghost(ellipse)
+
+    def _propose_ghost(self, proposal: Ellipse | None) -> None:
+        """Show a proposal beside the person's own ellipse, which it never replaces by itself."""
+        self._proposal = proposal
+        self.canvas.set_ghost(proposal)
+        self.use_action.setEnabled(proposal is not None)
+        if self._frame is not None:
+            own = self._annotation.ellipse if self._annotation is not None else None
+            self.panel.show_proposal(proposal, own, self._frame)
+
+    def use_proposal(self) -> None:
+        """Put the proposal in the place of the person's ellipse, as a draft."""
+        proposal = self._proposal
+        if proposal is not None and self._frame is not None:
+            self.canvas.leave_gesture()
+            self._proposal = None
+            self.session.set_ellipse(self._frame.id, proposal, "draft")
+
+    # -- calibration ------------------------------------------------------------------------
+
+    def measure_ruler(self) -> None:
+        """Let the person draw a line on the ruler in the frame; a second time: not any more."""
+        self.panel.calibration.close_question()
+        ruler = self.canvas.tool is Tool.RULER
+        self.canvas.set_tool(Tool.EDIT if ruler else Tool.RULER)
+        self.canvas.setFocus()
+
+    def _tool_changed(self, tool: Tool) -> None:
+        if tool is Tool.RULER:
+            self.view_bar.hint.setText("Drag from one mark of the ruler in the frame to another")
+
+    def _ruler_drawn(self, line: tuple[Point, Point]) -> None:
+        self.panel.calibration.ask_length(math.dist(*line))
+
+    def _calibrated(self, calibration: Calibration) -> None:
+        if self._frame is not None:
+            self.session.undo_stack.push(SetCalibration(self.session, self._frame, calibration))
+
+    def _keep_window(self, window: GreyWindow) -> None:
+        self.session.settings.window_level = (window.width, window.level)

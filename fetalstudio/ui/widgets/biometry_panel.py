@@ -1,0 +1,116 @@
+"""The figures of one head: HC, BPD, OFD, cephalic index and gestational age, live."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from fetalstudio.core.biometry import (
+    CEPHALIC_INDEX_USUAL,
+    GestationalAge,
+    format_weeks,
+    hadlock_1984,
+    intergrowth_21st,
+    measure,
+)
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.ui import theme
+
+NONE = "–"  # noqa: RUF001 (the dash that stands for no value)
+
+_ROWS = (
+    ("hc", "HC", "Head circumference: the perimeter of the ellipse (Ramanujan)"),
+    ("bpd", "BPD", "Biparietal diameter, outer to outer: the short axis"),
+    ("ofd", "OFD", "Occipitofrontal diameter, outer to outer: the long axis"),
+    ("index", "Cephalic index", "BPD / OFD"),
+    ("hadlock", "GA Hadlock", ""),
+    ("intergrowth", "GA INTERGROWTH", ""),
+)
+_USUAL = "usual are {:.0f} to {:.0f} % (mean ± 1 SD, Hadlock 1981)".format(*CEPHALIC_INDEX_USUAL)
+_NO_MM = "Needs a calibration: how many mm a pixel is"
+
+
+class BiometryPanel(QWidget):
+    """Shows what an ellipse measures; in pixels, without an age, where there is no calibration."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names: dict[str, QLabel] = {}
+        self.values: dict[str, QLabel] = {}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(theme.SPACE)
+        grid.setColumnStretch(1, 1)
+        for row, (key, name, tip) in enumerate(_ROWS):
+            label, value = theme.style(QLabel(name), "dim"), theme.style(QLabel(NONE), "value")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight)
+            value.setAccessibleName(name)
+            value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            value.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            grid.addWidget(label, row, 0)
+            grid.addWidget(value, row, 1)
+            self._names[key], self.values[key] = label, value
+            self._explain(key, tip)
+        self.warning = theme.style(QLabel("No calibration: pixels only"), "warning")
+        self.warning.setToolTip(_NO_MM)
+        self.warning.hide()
+        grid.addWidget(self.warning, len(_ROWS), 0, 1, 2)
+
+    def show_ellipse(self, ellipse: Ellipse | None, calibration: Calibration | None) -> None:
+        """Show the figures of an ellipse in px; ``None`` shows dashes."""
+        self.warning.setVisible(ellipse is not None and calibration is None)
+        if ellipse is None:
+            for value in self.values.values():
+                value.setText(NONE)
+            self._flag_index(None)
+        elif calibration is None:
+            self._show_pixels(ellipse)
+        else:
+            self._show_mm(ellipse, calibration)
+
+    def _show_pixels(self, ellipse: Ellipse) -> None:
+        self.values["hc"].setText(f"{ellipse.perimeter:.0f} px")
+        self.values["bpd"].setText(f"{2 * ellipse.b:.1f} px")
+        self.values["ofd"].setText(f"{2 * ellipse.a:.1f} px")
+        self._flag_index(100 * ellipse.b / ellipse.a, "; square pixels are assumed")
+        for key in ("hadlock", "intergrowth"):
+            self.values[key].setText(NONE)
+            self._explain(key, _NO_MM)
+
+    def _show_mm(self, ellipse: Ellipse, calibration: Calibration) -> None:
+        head = measure(ellipse, calibration)
+        self.values["hc"].setText(f"{head.hc_mm:.1f} mm")
+        self.values["bpd"].setText(f"{head.bpd_mm:.1f} mm")
+        self.values["ofd"].setText(f"{head.ofd_mm:.1f} mm")
+        self._flag_index(head.cephalic_index)
+        self._show_age("hadlock", hadlock_1984(head.hc_mm))
+        self._show_age("intergrowth", intergrowth_21st(head.hc_mm))
+
+    def _show_age(self, key: str, age: GestationalAge) -> None:
+        if age.weeks is None:
+            text = "out of range"
+        else:
+            spread = "" if age.sd2_weeks is None else f" ± {7 * age.sd2_weeks:.0f} d"
+            text = format_weeks(age.weeks) + spread
+        value = self.values[key]
+        value.setText(text)
+        role = "dim" if age.weeks is None else "value"
+        if value.property("role") != role:
+            theme.style(value, role)
+        spread = "" if age.sd2_weeks is None else "; ± 2 SD"
+        reason = f"{age.reason}\n" if age.reason else ""
+        self._explain(key, f"{reason}{age.formula}, from HC{spread}\n{age.citation}")
+
+    def _flag_index(self, index: float | None, note: str = "") -> None:
+        low, high = CEPHALIC_INDEX_USUAL
+        unusual = index is not None and not low <= index <= high
+        value = self.values["index"]
+        value.setText(NONE if index is None else f"{index:.1f} %")
+        value.setStyleSheet(f"color: {theme.WARNING}" if unusual else "")
+        doubt = "Unusual: BPD and dates may mislead. " if unusual else ""
+        self._explain("index", f"{doubt}100 BPD / OFD; {_USUAL}{note}")
+
+    def _explain(self, key: str, tip: str) -> None:
+        self._names[key].setToolTip(tip)
+        self.values[key].setToolTip(tip)

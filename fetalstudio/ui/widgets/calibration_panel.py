@@ -1,0 +1,134 @@
+"""Millimetres per pixel: where they come from, and setting them with a ruler in the frame."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from fetalstudio.core.calibration import Calibration, Source
+from fetalstudio.ui import theme
+
+_SOURCES: dict[Source, str] = {
+    "table": "from the table",
+    "dicom": "from DICOM",
+    "manual": "set by hand",
+    "inherited": "of its frame",
+}
+_USUAL_RULER_MM = 10.0
+_MIN_RULER_PX = 20.0
+"""An end is put down to about half a px, so a shorter line would err by several per cent."""
+
+
+class CalibrationPanel(QWidget):
+    """Shows a calibration; asks for the length of a line drawn on the frame's ruler."""
+
+    ruler_requested = Signal()
+    """The person wants to draw the line (or, a second time, does not want to)."""
+    calibrated = Signal(object)
+    """The new :class:`Calibration`."""
+    closed = Signal()
+    """The question was answered or dropped."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._length_px = 0.0
+        self.label = QLabel()
+        self.label.setWordWrap(True)
+        self.button = QPushButton("Calibrate")
+        self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.button.setToolTip("Draw a line between two marks of the ruler in the frame")
+        self.button.clicked.connect(self.ruler_requested)
+        self.question = QWidget()
+        self.line_label = QLabel()
+        self.length = QDoubleSpinBox()
+        self.length.setDecimals(1)
+        self.length.setRange(0.1, 500.0)
+        self.length.setValue(_USUAL_RULER_MM)
+        self.length.setSuffix(" mm")
+        self.length.setAccessibleName("Length of the line in mm")
+        self.set_button = QPushButton("Set")
+        self.set_button.clicked.connect(self._set)
+        self.error = theme.style(QLabel(), "error")
+        self.error.setWordWrap(True)
+        self._lay_out()
+        self.show_calibration(None)
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.label, 1)
+        head.addWidget(self.button)
+        row = QHBoxLayout(self.question)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.line_label, 1)
+        row.addWidget(self.length)
+        row.addWidget(self.set_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addLayout(head)
+        column.addWidget(self.question)
+        column.addWidget(self.error)
+        self.question.hide()
+        self.error.hide()
+
+    @property
+    def asking(self) -> bool:
+        """Whether the length of a line is being asked for."""
+        return not self.question.isHidden()
+
+    def show_calibration(self, calibration: Calibration | None) -> None:
+        """Say what it is and where it comes from; drops the question."""
+        self.close_question()
+        if calibration is None:
+            text = "Not calibrated"
+        else:
+            x, y = calibration.mm_per_px_x, calibration.mm_per_px_y
+            size = f"{x:.4f}" if x == y else f"{x:.4f} x {y:.4f}"
+            text = f"{size} mm/px, {_SOURCES[calibration.source]}"
+        self.label.setText(text)
+        theme.style(self.label, "warning" if calibration is None else "dim")
+
+    def ask_length(self, length_px: float) -> None:
+        """A line of that many px was drawn: how long is it?"""
+        self.error.hide()
+        if length_px < _MIN_RULER_PX:
+            self._refuse(f"The line is {length_px:.0f} px short. Draw it over more of the ruler.")
+            return
+        self._length_px = length_px
+        self.line_label.setText(f"{length_px:.1f} px are")
+        self.question.show()
+        self.length.setFocus()
+        self.length.selectAll()
+
+    def close_question(self) -> None:
+        """Drop the question, if one is asked."""
+        self.error.hide()
+        if self.asking:
+            self.question.hide()
+            self.closed.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not self.asking:
+            super().keyPressEvent(event)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._set()
+        elif event.key() == Qt.Key.Key_Escape:
+            self.close_question()
+        else:
+            super().keyPressEvent(event)
+
+    def _set(self) -> None:
+        self.length.interpretText()
+        mm_per_px = self.length.value() / self._length_px
+        try:
+            calibration = Calibration(mm_per_px, mm_per_px, "manual")
+        except ValueError:
+            self._refuse(f"{mm_per_px:.1f} mm a pixel cannot be. Is the length in mm?")
+            return
+        self.close_question()
+        self.calibrated.emit(calibration)
+
+    def _refuse(self, why: str) -> None:
+        self.error.setText(why)
+        self.error.show()
