@@ -122,7 +122,10 @@ class Staging:
         """Write the picture here unless the project or this folder holds it; returns its id."""
         frame_id = picture_id(pixels)
         if not self._pictures.path(frame_id).exists() and not self._path(frame_id).exists():
-            write_png(self._path(frame_id), pixels)
+            try:
+                write_png(self._path(frame_id), pixels)
+            except UserError as error:
+                raise self._unwritable(error.__cause__ or error) from error
         return frame_id
 
     def place(self, frame_id: str) -> None:
@@ -137,10 +140,15 @@ class Staging:
             target.parent.mkdir(exist_ok=True)
             self._path(frame_id).replace(target)
         except OSError as error:
-            raise UserError(
-                f"{target} could not be written: {error.strerror}. Nothing was imported. "
-                "Check that the folder is writable and the disk has room, then try again."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: BaseException) -> UserError:
+        """The hidden files here mean nothing to a person; the folder does."""
+        return UserError(
+            f"{self._pictures.folder} could not be written: "
+            f"{getattr(error, 'strerror', None) or error}. Nothing was imported. "
+            "Check that the folder is writable and the disk has room, then try again."
+        )
 
     def _path(self, frame_id: str) -> Path:
         return self._folder / f"{frame_id}.png"

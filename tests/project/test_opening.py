@@ -1,0 +1,312 @@
+"""Making and opening a project: what it refuses, how it comes up to date, who may have it open."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.project import database, schema
+from fetalstudio.project.records import Frame
+from fetalstudio.project.store import Project
+
+VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
+
+
+def python(script: str, *args: object) -> subprocess.Popen[str]:
+    """Another process running ``script`` with ``args``."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, args)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_new_project_has_the_layout(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep"
+    with Project.create(path) as project:
+        assert project.path == path
+    assert sorted(p.name for p in path.iterdir()) == ["exports", "frames", "models", "project.db"]
+    with Project.open(path) as project:
+        assert project.frames() == []
+        assert project._database.one("PRAGMA journal_mode")[0] == "wal"
+
+
+def test_an_empty_folder_becomes_a_project_and_no_other(tmp_path: Path, contents) -> None:
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    Project.create(empty).close()
+    full.mkdir()
+    (full / "thesis.txt").write_text("precious")
+    for path, message in ((full, "not empty"), (empty, "already is a project")):
+        before = contents(path)
+        with pytest.raises(BadInput, match=message):
+            Project.create(path)
+        assert contents(path) == before
+
+
+def test_what_is_no_project_is_not_opened(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(BadInput, match="is not a project"):
+            Project.open(path)
+        assert not (path / "project.db").exists()
+
+
+def test_a_folder_where_one_may_not_write(unwritable: Path) -> None:
+    project = Project.create(unwritable / "project")
+    project.close()
+    unwritable.chmod(0o555)
+    with pytest.raises(UserError, match="where you may write"):
+        Project.create(unwritable / "another")
+    assert not (unwritable / "another").exists()
+    (unwritable / "project").chmod(0o555)
+    (unwritable / "project" / "project.db").chmod(0o444)
+    with (
+        pytest.raises(UserError, match="where you may write"),
+        Project.open(unwritable / "project") as opened,
+    ):
+        opened.start_run("r", {}, {})
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "project"):
+        with pytest.raises(UserError, match="where you may write"):
+            Project.create(path)
+
+
+# -- damaged, foreign, newer -----------------------------------------------------------------
+
+
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _overwritten(data: bytes) -> bytes:
+    return data[:4096] + b"\xa5" * (len(data) - 4096)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: b"", _half, _overwritten, lambda data: b"not a database\n" * 100],
+    ids=["empty", "half", "overwritten", "text"],
+)
+def test_a_damaged_database_is_reported_and_left_alone(
+    project: Project, frame: Frame, contents, damage: Callable[[bytes], bytes]
+) -> None:
+    project.recover()
+    project.close()
+    path = project.path / "project.db"
+    path.write_bytes(damage(path.read_bytes()))
+    before = contents(project.path)
+    with pytest.raises(UserError, match=r"project\.db.*copy.*project\.db\.backup"):
+        Project.open(project.path)
+    assert contents(project.path) == before
+    (project.path / "project.db.backup").replace(path)
+    with Project.open(project.path) as restored:
+        assert restored.frames() == [frame]
+
+
+def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> None:
+    connection = sqlite3.connect(tmp_path / "project.db")
+    connection.execute("CREATE TABLE frames (id)")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="another program"):
+        Project.open(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_newer_project_is_refused_untouched(project: Project, frame: Frame, contents) -> None:
+    project._database.execute("PRAGMA user_version = 99")
+    project.close()
+    before = contents(project.path)
+    with pytest.raises(UserError, match=r"newer FetalStudio \(project version 99"):
+        Project.open(project.path)
+    assert contents(project.path) == before
+
+
+# -- migrations ------------------------------------------------------------------------------
+
+
+def _version_1(path: Path) -> None:
+    for folder in ("frames", "models", "exports"):
+        (path / folder).mkdir(parents=True)
+    connection = sqlite3.connect(path / "project.db")
+    connection.executescript(VERSION_1.read_text())
+    connection.close()
+
+
+def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> None:
+    """The fixture was written by the first version; it never changes."""
+    _version_1(tmp_path)
+    with Project.open(tmp_path) as project:
+        real, synthetic = project.frames(kind=None)
+        assert (real.name, real.subject, real.size) == ("001_HC", "001", (96, 80))
+        assert real.calibration is not None
+        assert real.calibration.mm_per_px_y == 0.25
+        assert [r.state for r in project.revisions(real.id)] == ["proposed", "draft", "final"]
+        assert project.annotations()[real.id].ellipse == Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
+        (pair,) = project.pairs(state="accepted")
+        assert pair.frame == synthetic
+        assert (pair.reviewer, pair.quality["dice"]) == ("reader", 0.97)
+        assert pair.ellipse != pair.requested
+        (run,) = project.runs()
+        assert (run.state, len(run.history)) == ("finished", 2)
+        active = project.active_model("segmenter")
+        assert active is not None
+        assert (active.name, active.run_id) == ("c-1", run.id)
+        assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+
+
+def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None:
+    (tmp_path / "project.db").touch()
+    with Project.open(tmp_path) as project:
+        assert project.frames() == []
+        assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+    assert not list(tmp_path.glob("project.db.version-*"))
+
+
+def test_a_migration_backs_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _version_1(tmp_path)
+    step = ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE more (id INTEGER PRIMARY KEY)")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    version = len(schema.MIGRATIONS)
+    with Project.open(tmp_path) as project:
+        assert project._database.query("SELECT note FROM runs")[0]["note"] is None
+        assert project._database.one("PRAGMA user_version")[0] == version
+        assert len(project.frames()) == 1
+    (backup,) = tmp_path.glob("project.db.version-*")
+    connection = sqlite3.connect(backup)
+    assert connection.execute("PRAGMA user_version").fetchone()[0] < version
+    assert connection.execute("SELECT count(*) FROM frames").fetchone()[0] == 2
+    connection.close()
+
+
+def test_a_failed_migration_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _version_1(tmp_path)
+    released = schema.MIGRATIONS
+    step = ("CREATE TABLE more (id INTEGER PRIMARY KEY)", "INSERT INTO nowhere VALUES (1)")
+    monkeypatch.setattr(schema, "MIGRATIONS", (*released, step))
+    with pytest.raises(RuntimeError, match="nowhere"):
+        Project.open(tmp_path)
+    monkeypatch.setattr(schema, "MIGRATIONS", released)
+    with Project.open(tmp_path) as project:
+        assert project._database.one("SELECT 1 FROM sqlite_master WHERE name = 'more'") is None
+        assert len(project.frames()) == 1
+
+
+# -- several at once -------------------------------------------------------------------------
+
+
+def test_a_second_window_is_turned_away(project: Project) -> None:
+    with Project.open(project.path) as other:
+        with project.lock():
+            with pytest.raises(UserError, match="another window"), other.lock():
+                pass
+            other.start_run("jobs do not need the lock", {}, {})
+        with other.lock():
+            pass
+
+
+def test_the_lock_of_a_killed_window_is_free(project: Project) -> None:
+    window = python(
+        """
+        import sys
+        from pathlib import Path
+        from fetalstudio.project.store import Project
+        with Project.open(Path(sys.argv[1])) as project, project.lock():
+            print("held", flush=True)
+            sys.stdin.read()
+        """,
+        project.path,
+    )
+    assert window.stdout is not None
+    assert window.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match="another window"), project.lock():
+        pass
+    window.kill()
+    window.communicate()
+    with project.lock():
+        pass
+
+
+def test_two_processes_append_to_one_frame(project: Project, frame: Frame) -> None:
+    script = """
+        import sys
+        from pathlib import Path
+        from fetalstudio.core.ellipse import Ellipse
+        from fetalstudio.project.store import Project
+        path, frame_id, author = sys.argv[1:]
+        with Project.open(Path(path)) as project:
+            for i in range(40):
+                ellipse = Ellipse(40 + i, 40, 30, 20, 10)
+                project.annotate(frame_id, ellipse, author=author, state="draft")
+        """
+    writers = [python(script, project.path, frame.id, name) for name in ("one", "two")]
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    revisions = project.revisions(frame.id)
+    assert [r.revision for r in revisions] == list(range(1, 81))
+    for author in ("one", "two"):
+        own = [r.ellipse.cx for r in revisions if r.author == author and r.ellipse]
+        assert own == list(range(40, 80))
+
+
+def test_a_writer_does_not_hold_up_readers(
+    project: Project, frame: Frame, picture, ellipse: Ellipse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    with Project.open(project.path) as window, project.transaction():
+        project.add_frame(picture(5), name="x", cohort="c", subject="s")
+        start = time.perf_counter()
+        assert window.frames() == [frame]
+        assert time.perf_counter() - start < 0.15
+        with pytest.raises(UserError, match="written by another"):
+            window.annotate(frame.id, ellipse, author="me", state="draft")
+    assert len(project.frames()) == 2
+    assert project.revisions(frame.id) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the dot-file VFS is of Unix")
+def test_where_nothing_can_be_written_ahead_the_default_journal_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
+) -> None:
+    """SQLite's dot-file VFS has no shared memory, like some network drives."""
+    connect = sqlite3.connect
+
+    def without_shared_memory(name: str, **options: object) -> sqlite3.Connection:
+        return connect(f"{name}&vfs=unix-dotfile", **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
+    with Project.create(tmp_path / "p") as project:
+        assert project._database.one("PRAGMA journal_mode")[0] == "delete"
+        frame, _ = project.add_frame(picture(1), name="x", cohort="c", subject="s")
+    with Project.open(tmp_path / "p") as project:
+        assert project.frames() == [frame]
+
+
+def test_an_instance_is_of_one_thread(project: Project) -> None:
+    seen: list[BaseException] = []
+
+    def use() -> None:
+        try:
+            project.frames()
+        except RuntimeError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    thread.join()
+    assert "thread" in str(seen[0])
+    assert project.frames() == []
