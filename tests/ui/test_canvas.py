@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -172,7 +173,7 @@ def test_growing_past_the_other_axis_does_not_jump(canvas, hand, edits, changes)
     ux, uy = canvas._shape.outward(Handle.SECOND_END)
     hand.drag((x, y), (x + 120 * ux, y + 120 * uy), steps=60)
     seen = [changes.at(i)[0] for i in range(changes.count())]
-    assert all(a.overlap(b) > 0.98 for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.overlap(b) > 0.98 for a, b in pairwise(seen))
     after = edits.at(0)[0]
     assert after.b == pytest.approx(HEAD.a)
     assert after.angle_deg == pytest.approx(110)
@@ -523,7 +524,7 @@ def test_the_outline_is_true_to_a_tenth_of_a_pixel(canvas, scale):
     points = [(p.x(), p.y()) for p in outline(canvas._shape, canvas.view)]
     assert points[0] == points[-1]
     u, v = HEAD.axes
-    for p, q in zip(points, points[1:], strict=False):
+    for p, q in pairwise(points):
         for x, y in (p, ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)):
             ix, iy = canvas.view.to_image((x, y))
             d = np.array([ix - HEAD.cx, iy - HEAD.cy])

@@ -156,6 +156,7 @@ class FrameCanvas(FrameView):
             self._drawing_tool = tool
         self.view_moved()
         self.tool_changed.emit(tool)
+        self.hint_changed.emit(tool.hint)
         self.update()
 
     def flush(self) -> None:
@@ -366,13 +367,9 @@ class FrameCanvas(FrameView):
             self.update()
         self.show_cursor()
 
-    def show_cursor(self) -> None:
-        if self._hover is Handle.TURN and self._view_drag is None and not self._space:
-            self.setCursor(self._turn_cursor)
-        else:
-            super().show_cursor()
-
-    def idle_cursor(self) -> Qt.CursorShape:
+    def idle_cursor(self) -> QCursor | Qt.CursorShape:
+        if self._hover is Handle.TURN:
+            return self._turn_cursor
         if self._hover is Handle.CENTRE:
             return Qt.CursorShape.SizeAllCursor
         if self._hover is not None and self._shape is not None:

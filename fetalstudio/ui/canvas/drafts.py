@@ -29,6 +29,18 @@ class Tool(Enum):
     BOX = "box"
     RULER = "ruler"
 
+    @property
+    def hint(self) -> str:
+        """What to do first; nothing where there is nothing to draw."""
+        return _FIRST_HINTS.get(self, "")
+
+
+_FIRST_HINTS = {
+    Tool.CALLIPER: "Drag along the long axis, from outer edge to outer edge of the skull",
+    Tool.BOX: "Drag from corner to corner of the box around the head",
+    Tool.RULER: "Drag from one mark of the ruler in the frame to another",
+}
+
 
 class Draft(Protocol):
     """Something half drawn."""

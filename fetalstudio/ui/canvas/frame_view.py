@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QCursor,
     QFocusEvent,
     QKeyEvent,
     QMouseEvent,
@@ -211,7 +212,7 @@ class FrameView(QWidget):
         else:
             self.setCursor(self.idle_cursor())
 
-    def idle_cursor(self) -> Qt.CursorShape:
+    def idle_cursor(self) -> QCursor | Qt.CursorShape:
         """For subclasses: the cursor while the view is not being dragged."""
         return Qt.CursorShape.ArrowCursor
 

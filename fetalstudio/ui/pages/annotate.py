@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
@@ -15,14 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.canvas import FrameCanvas, GreyWindow, Tool
-from fetalstudio.ui.canvas.view import Point
-from fetalstudio.ui.commands import SetCalibration
+from fetalstudio.ui.pages.calibrating import CalibrationFlow
 from fetalstudio.ui.pages.proposing import ProposalFlow
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel, ellipse_style
@@ -54,6 +51,7 @@ class AnnotatePage(QWidget):
         self.view_bar = ViewBar(self.canvas)
         self.empty = EmptyState()
         self.proposing = ProposalFlow(session, self)
+        self.calibrating = CalibrationFlow(session, self.canvas, self.panel.calibration)
         self._build_actions()
         self._build()
         self._connect()
@@ -88,7 +86,7 @@ class AnnotatePage(QWidget):
         self.ruler_action = act(
             "Calibrate",
             "Draw a line between two marks of the ruler in the frame",
-            self.measure_ruler,
+            self.calibrating.toggle_ruler,
             "M",
         )
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
@@ -169,15 +167,10 @@ class AnnotatePage(QWidget):
         session.annotation_changed.connect(self._annotation_changed)
         canvas.ellipse_changing.connect(self._measure)
         canvas.ellipse_edited.connect(self._edited)
-        canvas.ruler_drawn.connect(self._ruler_drawn)
-        canvas.tool_changed.connect(self._tool_changed)
         canvas.window_changed.connect(self._keep_window)
         panel.confirm.clicked.connect(self.confirm)
         panel.use_proposal.connect(self.use_proposal)
         panel.dismiss_proposal.connect(lambda: self._propose_ghost(None))
-        panel.calibration.ruler_requested.connect(self.measure_ruler)
-        panel.calibration.calibrated.connect(self._calibrated)
-        panel.calibration.closed.connect(self.canvas.setFocus)
         panel.revisions.pointed.connect(self._point_at)
         panel.revisions.chosen.connect(self._bring_back)
         self.proposing.proposed.connect(self._proposed)
@@ -223,8 +216,7 @@ class AnnotatePage(QWidget):
             self.canvas.set_image(pixels)
             self.canvas.fit()
         self.body.setCurrentIndex(0)
-        self.canvas.set_calibration(frame.calibration)
-        self.panel.calibration.show_calibration(frame.calibration)
+        self.calibrating.set_frame(frame)
         self._refresh()
 
     def _show_empty(self, title: str, text: str, action: str) -> None:
@@ -250,6 +242,8 @@ class AnnotatePage(QWidget):
     def next_unfinished(self) -> None:
         """Go to the next frame whose ellipse is not final, from the start again after the last."""
         self.canvas.flush()
+        if self._frame is None:
+            return
         final = self._final_ids()
         start = self._index() + 1
         waiting = (
@@ -260,7 +254,7 @@ class AnnotatePage(QWidget):
         found = next(waiting, None)
         if found is not None:
             self.session.select_frame(found.id)
-        elif self._frame is not None and self._frame.id in final:
+        elif self._frame.id in final:
             self.session.message.emit("All frames are final. Well done.", "info")
 
     def _final_ids(self) -> set[str]:
@@ -271,7 +265,16 @@ class AnnotatePage(QWidget):
 
     def _edited(self, ellipse: Ellipse | None) -> None:
         if self._frame is not None:
-            self.session.set_ellipse(self._frame.id, ellipse, "draft")
+            self._save(self._frame, ellipse, "draft")
+
+    def _save(self, frame: Frame, ellipse: Ellipse | None, state: AnnotationState) -> bool:
+        """Whether the project took it; where not, it stays on screen and is marked as unsaved."""
+        self.session.set_ellipse(frame.id, ellipse, state)
+        held = self._annotation
+        saved = held is not None and (held.ellipse, held.state) == (ellipse, state)
+        if not saved:
+            self.panel.show_unsaved()
+        return saved
 
     def _annotation_changed(self, frame_id: str) -> None:
         if self._frame is not None and frame_id == self._frame.id:
@@ -323,9 +326,10 @@ class AnnotatePage(QWidget):
                 "Draw an ellipse first, or press P for a proposal.", "warning"
             )
             return
-        if self._annotation is None or self._annotation.state != "final":
-            self.session.set_ellipse(self._frame.id, ellipse, "final")
-        self.next_unfinished()
+        held = self._annotation
+        done = held is not None and (held.ellipse, held.state) == (ellipse, "final")
+        if done or self._save(self._frame, ellipse, "final"):
+            self.next_unfinished()
 
     def _undo(self) -> None:
         self.canvas.leave_gesture()
@@ -381,25 +385,7 @@ class AnnotatePage(QWidget):
             self._proposal = None
             self.session.set_ellipse(self._frame.id, proposal, "draft")
 
-    # -- calibration ------------------------------------------------------------------------
-
-    def measure_ruler(self) -> None:
-        """Let the person draw a line on the ruler in the frame; a second time: not any more."""
-        self.panel.calibration.close_question()
-        ruler = self.canvas.tool is Tool.RULER
-        self.canvas.set_tool(Tool.EDIT if ruler else Tool.RULER)
-        self.canvas.setFocus()
-
-    def _tool_changed(self, tool: Tool) -> None:
-        if tool is Tool.RULER:
-            self.view_bar.hint.setText("Drag from one mark of the ruler in the frame to another")
-
-    def _ruler_drawn(self, line: tuple[Point, Point]) -> None:
-        self.panel.calibration.ask_length(math.dist(*line))
-
-    def _calibrated(self, calibration: Calibration) -> None:
-        if self._frame is not None:
-            self.session.undo_stack.push(SetCalibration(self.session, self._frame, calibration))
+    # -- the canvas -------------------------------------------------------------------------
 
     def _keep_window(self, window: GreyWindow) -> None:
         self.session.settings.window_level = (window.width, window.level)

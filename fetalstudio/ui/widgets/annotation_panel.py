@@ -84,17 +84,23 @@ class AnnotationPanel(QWidget):
         """Show the state of a frame's newest annotation."""
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
-        word, meaning = _STATE_WORDS[state]
-        colour = theme.STATE_COLOURS[state]
+        self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
+        self.by.setText("" if held is None else _by(held))
+        self.by.setVisible(held is not None)
+        self.confirm.setEnabled(held is not None)
+        self.confirm.setText("Next" if state == "final" else "Confirm, next")
+
+    def show_unsaved(self) -> None:
+        """The ellipse on screen is not in the project: an error, shown elsewhere, prevented it."""
+        self._say(theme.ERROR, "Not saved", "confirm to try again")
+        self.confirm.setEnabled(True)
+
+    def _say(self, colour: str, word: str, meaning: str) -> None:
         self.state.setText(
             f'<span style="color:{colour}">●</span>&nbsp; '
             f'<b style="color:{theme.TEXT_BRIGHT}">{word}</b>'
             f'<span style="color:{theme.TEXT_DIM}">, {meaning}</span>'
         )
-        self.by.setText("" if held is None else _by(held))
-        self.by.setVisible(held is not None)
-        self.confirm.setEnabled(held is not None)
-        self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
     def show_proposal(
         self, proposal: Ellipse | None, ellipse: Ellipse | None, frame: Frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -46,6 +46,7 @@ class CalibrationPanel(QWidget):
         self.length.setRange(0.1, 500.0)
         self.length.setValue(_USUAL_RULER_MM)
         self.length.setSuffix(" mm")
+        self.length.installEventFilter(self)
         self.length.setAccessibleName("Length of the line in mm")
         self.set_button = QPushButton("Set")
         self.set_button.clicked.connect(self._set)
@@ -108,15 +109,18 @@ class CalibrationPanel(QWidget):
             self.question.hide()
             self.closed.emit()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if not self.asking:
-            super().keyPressEvent(event)
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._set()
-        elif event.key() == Qt.Key.Key_Escape:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Enter and Esc in the field answer the question, whatever they do on the page."""
+        keys = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
+        if not isinstance(event, QKeyEvent) or event.key() not in keys:
+            return super().eventFilter(watched, event)
+        if event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+        elif event.type() == QEvent.Type.KeyPress and event.key() == Qt.Key.Key_Escape:
             self.close_question()
-        else:
-            super().keyPressEvent(event)
+        elif event.type() == QEvent.Type.KeyPress:
+            self._set()
+        return True
 
     def _set(self) -> None:
         self.length.interpretText()

@@ -1,0 +1,695 @@
+"""The Annotate page on real frames, with a real project on disk."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtTest import QSignalSpy, QTest
+from PySide6.QtWidgets import QApplication
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.events import Failed, Finished
+from fetalstudio.engine.requests import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.project.store import Project
+from fetalstudio.ui import theme
+from fetalstudio.ui.canvas import GreyWindow, Tool
+from fetalstudio.ui.canvas.handles import Handle, handle_points
+from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.annotate import AnnotatePage
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.biometry_panel import NONE, BiometryPanel
+from fetalstudio.ui.widgets.shortcut_sheet import keys_of
+
+LEFT = Qt.MouseButton.LeftButton
+NO_BUTTON = Qt.MouseButton.NoButton
+HEAD = Ellipse.of(400, 270, 200, 150, 20)
+
+
+@pytest.fixture
+def page(qtbot, qapp, open_session) -> AnnotatePage:
+    theme.apply(qapp)
+    page = AnnotatePage(open_session)
+    qtbot.addWidget(page)
+    page.resize(1200, 760)
+    with qtbot.waitActive(page):
+        page.show()
+        page.activateWindow()
+    page.activated()
+    return page
+
+
+@pytest.fixture
+def project(open_session) -> Project:
+    return open_session.open
+
+
+def frame_named(page: AnnotatePage, name: str) -> str:
+    return next(f.id for f in page.session.open.frames() if f.name == name)
+
+
+def annotated(page: AnnotatePage) -> str:
+    """Select a frame with an ellipse."""
+    return select(page, frame_named(page, "346_HC"))
+
+
+def unannotated(page: AnnotatePage) -> str:
+    return select(page, page.session.open.frames(annotated=False)[0].id)
+
+
+def select(page: AnnotatePage, frame_id: str) -> str:
+    page.session.select_frame(frame_id)
+    return frame_id
+
+
+def send(page: AnnotatePage, kind: QEvent.Type, at: tuple[float, float], held=LEFT) -> None:
+    canvas, button = page.canvas, NO_BUTTON if kind == QEvent.Type.MouseMove else LEFT
+    point = QPointF(*at)
+    none = Qt.KeyboardModifier.NoModifier
+    event = QMouseEvent(kind, point, canvas.mapToGlobal(point), button, held, none)
+    QApplication.sendEvent(canvas, event)
+
+
+def press(page, at) -> None:
+    send(page, QEvent.Type.MouseButtonPress, at)
+
+
+def move(page, at, held=LEFT) -> None:
+    send(page, QEvent.Type.MouseMove, at, held)
+
+
+def release(page, at) -> None:
+    send(page, QEvent.Type.MouseButtonRelease, at, NO_BUTTON)
+
+
+def drag(page, start, to) -> None:
+    press(page, start)
+    for i in range(1, 6):
+        f = i / 5
+        move(page, (start[0] + f * (to[0] - start[0]), start[1] + f * (to[1] - start[1])))
+    release(page, to)
+
+
+def handle_at(page, handle: Handle) -> tuple[float, float]:
+    return handle_points(page.canvas._shape, page.canvas.view)[handle]
+
+
+def pull(page, handle: Handle, by: float) -> None:
+    """Drag an axis handle outwards by screen px."""
+    x, y = handle_at(page, handle)
+    ux, uy = page.canvas._shape.outward(handle)
+    drag(page, (x, y), (x + by * ux, y + by * uy))
+
+
+def draw(page, ellipse: Ellipse) -> None:
+    """With the callipers: long axis, then the side."""
+    tips = ellipse.contour(360)
+    at = [page.canvas.view.to_screen(tuple(tips[i])) for i in (0, 180, 90)]
+    drag(page, at[0], at[1])
+    move(page, at[2], NO_BUTTON)
+    press(page, at[2])
+    release(page, at[2])
+
+
+def key(page, which, keys=Qt.KeyboardModifier.NoModifier) -> None:
+    QTest.keyClick(page.canvas, which, keys)
+
+
+def figure(page, name: str) -> str:
+    return page.panel.biometry.values[name].text()
+
+
+# -- frames ----------------------------------------------------------------------------------
+
+
+def test_the_selected_frame_is_shown_with_its_place_in_the_list(page, project):
+    names = [frame.name for frame in project.frames()]
+    frame_id = annotated(page)
+    assert page.canvas.ellipse() == project.annotation(frame_id).ellipse
+    assert page.name.text() == "346_HC"
+    assert f"frame {names.index('346_HC') + 1} of 24, 8 to do" in page.position.text()
+
+
+def test_page_keys_walk_through_the_frames(page, project):
+    ids = [frame.id for frame in project.frames()]
+    select(page, ids[0])
+    assert not page.previous_action.isEnabled()
+    key(page, Qt.Key.Key_PageUp)
+    assert page.session.frame_id == ids[0]
+    for expected in ids[1:4]:
+        key(page, Qt.Key.Key_PageDown)
+        assert page.session.frame_id == expected
+    key(page, Qt.Key.Key_PageUp)
+    assert page.session.frame_id == ids[2]
+    select(page, ids[-1])
+    key(page, Qt.Key.Key_PageDown)
+    assert page.session.frame_id == ids[-1]
+
+
+def test_a_frame_whose_file_is_gone_is_named_and_the_next_one_works(page, project):
+    first, second = (frame.id for frame in project.frames()[:2])
+    select(page, second)
+    project.frame_path(first).unlink()
+    select(page, first)
+    assert page.body.currentWidget() is page.empty
+    assert project.frame(first).name in page.empty.text()
+    select(page, second)
+    assert page.body.currentWidget() is not page.empty
+    assert page.canvas.ellipse() is not None
+
+
+def test_without_a_project_the_way_to_the_library_is_shown(qtbot, session):
+    page = AnnotatePage(session)
+    qtbot.addWidget(page)
+    assert page.body.currentWidget() is page.empty
+    places = QSignalSpy(session.place_requested)
+    page.empty.button.click()
+    assert places.at(0) == ["library"]
+    page.propose()
+    page.confirm()
+    page.next_unfinished()
+
+
+def test_another_project_takes_the_place_of_the_first(page, tmp_path):
+    annotated(page)
+    page.session.new_project(tmp_path / "other")
+    assert page.body.currentWidget() is page.empty
+    key(page, Qt.Key.Key_Left)
+    page.canvas.flush()
+    assert page.session.open.frames() == []
+
+
+# -- one gesture, one revision ---------------------------------------------------------------
+
+
+def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monkeypatch):
+    frame_id = annotated(page)
+    written = []
+    annotate = project.annotate
+    monkeypatch.setattr(
+        project, "annotate", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
+    )
+    statements = []
+    before, hc = project.revisions(frame_id), figure(page, "hc")
+    project._database._connection.set_trace_callback(statements.append)
+    x, y = handle_at(page, Handle.SECOND_END)
+    press(page, (x, y))
+    for i in range(1, 20):
+        move(page, (x, y + i))
+    assert figure(page, "hc") != hc
+    assert statements == []
+    assert written == []
+    release(page, (x, y + 19))
+    project._database._connection.set_trace_callback(None)
+    assert len(written) == 1
+    after = project.revisions(frame_id)
+    assert len(after) == len(before) + 1
+    assert after[-1].state == "draft"
+    assert after[-1].author == page.session.author
+    assert after[-1].ellipse == page.canvas.ellipse()
+
+
+def test_drawing_is_one_revision_with_the_figures_of_what_was_drawn(page, project):
+    frame_id = unannotated(page)
+    assert figure(page, "hc") == NONE
+    draw(page, HEAD)
+    (revision,) = project.revisions(frame_id)
+    assert revision.ellipse.overlap(HEAD) > 0.9999
+    mm = project.frame(frame_id).calibration.to_mm(revision.ellipse)
+    assert figure(page, "hc") == f"{mm.perimeter:.1f} mm"
+
+
+def test_key_strokes_before_the_next_frame_belong_to_the_old_one(page, project):
+    first = annotated(page)
+    before = project.annotation(first)
+    for _ in range(5):
+        key(page, Qt.Key.Key_Right)
+    assert len(project.revisions(first)) == before.revision
+    key(page, Qt.Key.Key_PageDown)
+    second = page.session.frame_id
+    assert second != first
+    moved = project.annotation(first)
+    assert moved.revision == before.revision + 1
+    assert moved.ellipse.cx == pytest.approx(before.ellipse.cx + 5)
+    page.canvas.flush()
+    assert len(project.revisions(second)) <= 1
+    assert page.session.undo_stack.count() == 1
+
+
+def test_selecting_a_frame_elsewhere_does_not_lose_key_strokes(page, project):
+    first = annotated(page)
+    key(page, Qt.Key.Key_Up)
+    select(page, project.frames()[0].id)
+    assert len(project.revisions(first)) == 2
+
+
+def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
+    frame_id = annotated(page)
+    stack = page.session.undo_stack
+    original = project.annotation(frame_id)
+    pull(page, Handle.FIRST_END, 15)
+    longer = project.annotation(frame_id).ellipse
+    pull(page, Handle.SECOND_START, 12)
+    wider = project.annotation(frame_id).ellipse
+    assert stack.count() == 2
+
+    def on_disk():
+        with Project.open(project.path) as other:
+            return other.annotation(frame_id)
+
+    assert on_disk().ellipse == wider
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == on_disk().ellipse == longer
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == on_disk().ellipse == original.ellipse
+    assert on_disk().state == "final"
+    assert on_disk().author == "import"
+    assert not page.undo_action.isEnabled()
+    page.redo_action.trigger()
+    page.redo_action.trigger()
+    assert page.canvas.ellipse() == on_disk().ellipse == wider
+    assert [r.ellipse for r in project.revisions(frame_id)] == [
+        original.ellipse, longer, wider, longer, original.ellipse, longer, wider,
+    ]  # fmt: skip
+
+
+def test_undo_of_another_frames_edit_shows_that_frame(page, project):
+    first = annotated(page)
+    pull(page, Handle.FIRST_END, 10)
+    select(page, project.frames()[0].id)
+    page.undo_action.trigger()
+    assert page.session.frame_id == first
+    assert page.canvas.ellipse() == project.revisions(first)[0].ellipse
+
+
+def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(page, project):
+    frame_id = annotated(page)
+    original = page.canvas.ellipse()
+    pull(page, Handle.FIRST_END, 10)
+    kept = page.canvas.ellipse()
+    key(page, Qt.Key.Key_Right)
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == kept != original
+    assert project.annotation(frame_id).ellipse == kept
+
+
+def test_removing_and_bringing_back(page, project):
+    frame_id = annotated(page)
+    original = page.canvas.ellipse()
+    key(page, Qt.Key.Key_Delete)
+    assert project.annotation(frame_id).ellipse is None
+    assert figure(page, "hc") == NONE
+    assert not page.panel.confirm.isEnabled()
+    page.panel.revisions.itemDoubleClicked.emit(page.panel.revisions.item(1))
+    assert page.canvas.ellipse() == original
+    assert project.annotation(frame_id).state == "draft"
+    assert page.panel.revisions.count() == 3
+
+
+def test_pointing_at_a_revision_shows_it_for_comparison(page):
+    annotated(page)
+    first = page.canvas.ellipse()
+    pull(page, Handle.FIRST_END, 20)
+    revisions = page.panel.revisions
+    assert revisions.item(0).text().startswith("Draft, HC")
+    assert "import" in revisions.item(1).text()
+    revisions.itemEntered.emit(revisions.item(1))
+    assert page.canvas._ghost.ellipse() == first
+    QApplication.sendEvent(revisions, QEvent(QEvent.Type.Leave))
+    assert page.canvas._ghost is None
+
+
+# -- states ----------------------------------------------------------------------------------
+
+
+def test_enter_makes_final_and_goes_to_the_next_frame_to_do(page, project):
+    frames = project.frames()
+    waiting = [frame.id for frame in project.frames(annotated=False)]
+    select(page, waiting[0])
+    draw(page, HEAD)
+    key(page, Qt.Key.Key_Left)
+    key(page, Qt.Key.Key_Return)
+    confirmed = project.annotation(waiting[0])
+    assert confirmed.state == "final"
+    assert confirmed.ellipse.cx == pytest.approx(HEAD.cx - 1, abs=0.1)
+    assert page.session.frame_id == waiting[1]
+    assert f"{len(waiting) - 1} to do" in page.position.text()
+    select(page, frames[-1].id)
+    key(page, Qt.Key.Key_N)
+    assert page.session.frame_id == waiting[1]
+
+
+def test_editing_a_final_ellipse_makes_it_a_draft_again(page, project):
+    frame_id = annotated(page)
+    assert "Final" in page.panel.state.text()
+    pull(page, Handle.FIRST_END, 5)
+    assert "Draft" in page.panel.state.text()
+    key(page, Qt.Key.Key_Enter)
+    assert project.annotation(frame_id).state == "final"
+
+
+def test_enter_on_a_final_frame_writes_nothing(page, project):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_Return)
+    assert len(project.revisions(frame_id)) == 1
+    assert page.session.frame_id != frame_id
+
+
+def test_enter_without_an_ellipse_says_what_to_do(page, project):
+    frame_id = unannotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_Return)
+    assert said.at(0)[1] == "warning"
+    assert page.session.frame_id == frame_id
+    assert project.revisions(frame_id) == []
+
+
+def test_enter_while_drawing_confirms_nothing(page, project):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_D)
+    key(page, Qt.Key.Key_Return)
+    assert page.session.frame_id == frame_id
+    assert page.canvas.tool is Tool.CALLIPER
+
+
+def test_the_end_of_the_work_is_said(page, project):
+    for frame in project.frames(annotated=False):
+        project.annotate(frame.id, HEAD, author="a", state="final")
+    said = QSignalSpy(page.session.message)
+    annotated(page)
+    key(page, Qt.Key.Key_Return)
+    assert "All frames are final" in said.at(0)[0]
+    assert "all final" in page.position.text()
+
+
+# -- figures ---------------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_table(page, project, samples):
+    table = next(samples.glob("*.csv"))
+    with table.open(newline="") as file:
+        hc = {Path(r["filename"]).stem: float(r["head circumference (mm)"])
+              for r in csv.DictReader(file)}  # fmt: skip
+    seen = 0
+    for frame in project.frames(annotated=True):
+        select(page, frame.id)
+        assert float(figure(page, "hc").split()[0]) == pytest.approx(hc[frame.name], rel=2e-3)
+        seen += 1
+    assert seen == 16
+
+
+def test_a_long_head_is_flagged_and_an_age_out_of_range_is_not_given(qtbot):
+    panel = BiometryPanel()
+    qtbot.addWidget(panel)
+    mm = Calibration(0.1, 0.1, "table")
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 234, 0), mm)
+    assert panel.values["index"].text() == "78.0 %"
+    assert panel.values["index"].styleSheet() == ""
+    assert panel.values["hadlock"].text().startswith("19w")
+    assert "Radiology 1984" in panel.values["hadlock"].toolTip()
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 200, 0), mm)
+    assert theme.WARNING in panel.values["index"].styleSheet()
+    assert panel.values["index"].toolTip().startswith("Unusual")
+    panel.show_ellipse(Ellipse.of(0, 0, 90, 70, 0), mm)
+    assert panel.values["hadlock"].text() == "out of range"
+    assert "68" in panel.values["hadlock"].toolTip()
+
+
+def test_oblong_pixels_are_measured_in_mm(qtbot):
+    panel = BiometryPanel()
+    qtbot.addWidget(panel)
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 200, 0), Calibration(0.1, 0.2, "dicom"))
+    assert panel.values["bpd"].text() == "60.0 mm"
+    assert panel.values["ofd"].text() == "80.0 mm"
+
+
+# -- calibration -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uncalibrated(page, project) -> str:
+    frame_id = frame_named(page, "346_HC")
+    project.set_calibration(frame_id, None)
+    page.reload()
+    return select(page, frame_id)
+
+
+def test_without_calibration_there_are_pixels_and_no_age(page, uncalibrated):
+    ellipse = page.canvas.ellipse()
+    assert figure(page, "hc") == f"{ellipse.perimeter:.0f} px"
+    assert figure(page, "ofd") == f"{2 * ellipse.a:.1f} px"
+    assert figure(page, "hadlock") == figure(page, "intergrowth") == NONE
+    assert page.panel.biometry.warning.isVisible()
+    assert "px" in page.panel.revisions.item(0).text()
+
+
+def test_two_points_on_the_ruler_calibrate_undoably(page, project, uncalibrated):
+    key(page, Qt.Key.Key_M)
+    assert page.canvas.tool is Tool.RULER
+    start, end = (page.canvas.view.to_screen(p) for p in ((50, 50), (50, 250)))
+    drag(page, start, end)
+    field = page.panel.calibration.length
+    assert QApplication.focusWidget() is field
+    QTest.keyClicks(field, "30")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    calibration = project.frame(uncalibrated).calibration
+    assert calibration.source == "manual"
+    assert calibration.mm_per_px_x == calibration.mm_per_px_y == pytest.approx(0.15)
+    assert figure(page, "hc") == f"{0.15 * page.canvas.ellipse().perimeter:.1f} mm"
+    assert page.session.frame_id == uncalibrated
+    assert len(project.revisions(uncalibrated)) == 1
+    assert QApplication.focusWidget() is page.canvas
+    page.undo_action.trigger()
+    assert project.frame(uncalibrated).calibration is None
+    assert figure(page, "hc").endswith("px")
+
+
+def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(page, uncalibrated):
+    panel = page.panel.calibration
+    key(page, Qt.Key.Key_M)
+    drag(page, (200, 200), (200, 210))
+    assert "short" in panel.error.text()
+    assert not panel.asking
+    key(page, Qt.Key.Key_M)
+    drag(page, (200, 200), (200, 240))
+    panel.length.setValue(500)
+    panel.set_button.click()
+    assert "cannot be" in panel.error.text()
+    assert page.session.open.frame(uncalibrated).calibration is None
+    QTest.keyClick(panel.length, Qt.Key.Key_Escape)
+    assert not panel.asking
+    assert QApplication.focusWidget() is page.canvas
+
+
+def test_the_length_that_is_asked_for_belongs_to_its_frame(page, project, uncalibrated):
+    key(page, Qt.Key.Key_M)
+    drag(page, (200, 200), (200, 400))
+    assert page.panel.calibration.asking
+    select(page, project.frames()[0].id)
+    assert not page.panel.calibration.asking
+
+
+# -- proposals -------------------------------------------------------------------------------
+
+
+class Jobs:
+    """Takes the page's jobs, and ends them as a test says."""
+
+    def __init__(self) -> None:
+        self.requests: list[ProposeRequest] = []
+        self.cancelled: list[int] = []
+        self.handle: JobHandle | None = None
+
+    def submit(self, job: str, request: ProposeRequest, replace: bool = False) -> JobHandle:
+        assert job == "propose"
+        self.requests.append(request)
+        self.handle = JobHandle(self, len(self.requests), job)
+        return self.handle
+
+    def cancel(self, job_id: int) -> None:
+        self.cancelled.append(job_id)
+
+    def end(self, event) -> None:
+        self.handle.over = True
+        self.handle.tell(event)
+
+
+@pytest.fixture
+def jobs(page, monkeypatch) -> Jobs:
+    jobs = Jobs()
+    monkeypatch.setattr(page.session.engine, "submit", jobs.submit)
+    return jobs
+
+
+def found(frame_id: str, ellipse: Ellipse = HEAD) -> Finished:
+    return Finished(ProposeResult((Proposal(frame_id, ellipse, 0.93),), ()))
+
+
+def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(page, project, jobs):
+    frame_id = unannotated(page)
+    key(page, Qt.Key.Key_P)
+    assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,))]
+    project.annotate(frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=0.93)
+    jobs.end(found(frame_id))
+    assert page.canvas.ellipse() == HEAD
+    assert "Proposed" in page.panel.state.text()
+    assert "93%" in page.panel.by.text()
+    assert page.canvas._ghost is None
+    key(page, Qt.Key.Key_Return)
+    assert project.annotation(frame_id).state == "final"
+    assert project.annotation(frame_id).author == page.session.author
+
+
+def test_a_proposal_never_replaces_a_persons_ellipse_by_itself(page, project, jobs):
+    frame_id = annotated(page)
+    own = page.canvas.ellipse()
+    key(page, Qt.Key.Key_U)
+    key(page, Qt.Key.Key_P)
+    jobs.end(found(frame_id))
+    assert page.canvas.ellipse() == own
+    assert page.canvas._ghost.ellipse() == HEAD
+    assert f"Dice {HEAD.overlap(own):.3f}" in page.panel.proposal_text.text()
+    assert len(project.revisions(frame_id)) == 1
+    key(page, Qt.Key.Key_U)
+    assert project.annotation(frame_id).ellipse == HEAD
+    assert project.annotation(frame_id).state == "draft"
+    assert page.canvas._ghost is None
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == own
+
+
+def test_a_proposal_can_be_dismissed_and_does_not_follow_to_another_frame(page, project, jobs):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_P)
+    jobs.end(found(frame_id))
+    page.panel.dismiss_button.click()
+    assert page.canvas._ghost is None
+    assert not page.panel.proposal.isVisible()
+    key(page, Qt.Key.Key_P)
+    jobs.end(found(frame_id))
+    key(page, Qt.Key.Key_PageDown)
+    assert page.canvas._ghost is None
+    assert not page.panel.proposal.isVisible()
+
+
+def test_a_proposal_that_arrives_after_one_has_gone_on_disturbs_nothing(page, project, jobs):
+    first = annotated(page)
+    key(page, Qt.Key.Key_P)
+    key(page, Qt.Key.Key_PageDown)
+    second = page.canvas.ellipse()
+    jobs.end(found(first))
+    assert page.canvas.ellipse() == second
+    assert page.canvas._ghost is None
+
+
+def test_p_again_stops_proposing(page, jobs):
+    unannotated(page)
+    key(page, Qt.Key.Key_P)
+    assert "stop" in page.propose_action.text()
+    key(page, Qt.Key.Key_P)
+    assert jobs.cancelled == [1]
+    assert len(jobs.requests) == 1
+    jobs.end(Failed("It failed.", "trace"))
+    assert page.propose_action.text() == "Propose"
+
+
+def test_no_head_found_is_said(page, project, jobs):
+    frame_id = unannotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_P)
+    jobs.end(Finished(ProposeResult((), (project.frame(frame_id).name,))))
+    assert "no head" in said.at(0)[0]
+    assert page.canvas.ellipse() is None
+
+
+# -- the window ------------------------------------------------------------------------------
+
+
+def test_the_grey_window_is_kept_for_the_next_start(page, qtbot):
+    page.view_bar.window_slider.setValue(180)
+    page.view_bar.level_slider.setValue(90)
+    assert page.canvas.window_level == GreyWindow(180, 90)
+    again = AnnotatePage(page.session)
+    qtbot.addWidget(again)
+    assert again.canvas.window_level == GreyWindow(180, 90)
+    assert again.view_bar.window_slider.value() == 180
+
+
+def test_the_hint_says_what_comes_next(page):
+    unannotated(page)
+    assert "long axis" in page.view_bar.hint.text()
+    tips = [page.canvas.view.to_screen(tuple(p)) for p in HEAD.contour(4)]
+    drag(page, tips[0], tips[2])
+    assert "side" in page.view_bar.hint.text()
+    key(page, Qt.Key.Key_Escape)
+    assert "long axis" in page.view_bar.hint.text()
+    draw(page, HEAD)
+    assert "handle" in page.view_bar.hint.text()
+
+
+def test_every_key_is_on_the_sheet(page):
+    keys = dict(keys_of(page))
+    for wanted in ("D", "B", "F", "W", "P", "N", "U", "M", "H", "Arrows", "Q / E"):
+        assert keys.get(wanted), wanted
+    assert any("Return" in k or "Enter" in k for k in keys)
+
+
+def test_in_the_window_ctrl_z_and_the_library_follow(qtbot, open_session, window: MainWindow):
+    """The whole way: the real window, its menu's undo, another place and back."""
+    window.show_place("annotate")
+    page = window.page("annotate")
+    window.activateWindow()
+    frame_id = annotated(page)
+    QTest.qWait(0)
+    original = page.canvas.ellipse()
+    pull(page, Handle.FIRST_END, 12)
+    changed = page.canvas.ellipse()
+    assert math.isclose(changed.b, original.b)
+    key(page, Qt.Key.Key_Right)
+    window.show_place("library")
+    assert open_session.open.annotation(frame_id).ellipse.cx == pytest.approx(changed.cx + 1)
+    window.show_place("annotate")
+    assert QApplication.focusWidget() is page.canvas
+    key(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert page.canvas.ellipse() == changed
+    key(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert page.canvas.ellipse() == original
+
+
+def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
+    page, project, monkeypatch
+):
+    def full(*_args, **_kwargs):
+        raise UserError("The disk is full. Make room and try again.")
+
+    frame_id = annotated(page)
+    failures = QSignalSpy(page.session.failure)
+    with monkeypatch.context() as patch:
+        patch.setattr(project, "annotate", full)
+        pull(page, Handle.FIRST_END, 12)
+        drawn = page.canvas.ellipse()
+        assert failures.count() == 1
+        assert page.session.undo_stack.count() == 0
+        assert "Not saved" in page.panel.state.text()
+        key(page, Qt.Key.Key_Return)
+        assert page.session.frame_id == frame_id
+    assert page.canvas.ellipse() == drawn
+    key(page, Qt.Key.Key_Return)
+    assert project.annotation(frame_id).ellipse == drawn
+    assert project.annotation(frame_id).state == "final"
+    assert page.session.frame_id != frame_id
+
+
+def test_session_is_left_alone_by_looking(page, open_session: Session):
+    annotated(page)
+    page.canvas.zoom(3)
+    page.canvas.fit()
+    key(page, Qt.Key.Key_F)
+    assert open_session.undo_stack.count() == 0
