@@ -1,0 +1,236 @@
+"""Export to the HC18 layout, and the way back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.images import encode_png
+from fetalstudio.project.exporters import export_hc18, ring
+from fetalstudio.project.importers import import_frames
+from fetalstudio.project.png_text import note_in, with_note
+from fetalstudio.project.progress import OperationCancelledError
+from fetalstudio.project.store import Project
+
+TABLE = "training_set_pixel_size_and_HC.csv"
+
+
+@pytest.fixture
+def full(project: Project, picture, ellipse: Ellipse) -> Project:
+    """Frames in two cohorts and every state, and three pairs of which one is accepted."""
+    calibration = Calibration(0.2, 0.2, "table")
+    for i, (name, cohort, state) in enumerate(
+        [
+            ("001_HC", "c", "final"),
+            ("001_2HC", "c", "draft"),
+            ("002_HC", "c", "proposed"),
+            ("003_HC", "c", None),
+            ("001_HC", "d", "final"),
+            ("what: a/name?", "d", "final"),
+        ]
+    ):
+        frame, _ = project.add_frame(
+            picture(i),
+            name=name,
+            cohort=cohort,
+            subject=f"{cohort}-{name[:3]}",
+            calibration=None if i == 5 else calibration,
+        )
+        if state:
+            project.annotate(frame.id, ellipse, author="A. Person", state=state)
+    for i, state in enumerate(("accepted", "rejected", "pending")):
+        pair = project.add_pair(
+            picture(50 + i),
+            name=f"s{i}",
+            ellipse=ellipse,
+            cohort="c",
+            calibration=calibration,
+            quality={"dice": 0.9, "hd95_px": math.inf},
+            provenance={"synthesizer": "compact", "seed": i},
+        )
+        project.review_pair(pair.id, state, reviewer="A. Person")
+    return project
+
+
+def rows_of(out: Path) -> dict[str, tuple[str, str]]:
+    with (out / TABLE).open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["filename", "pixel size(mm)", "head circumference (mm)"]
+    return {name: (pixel, hc) for name, pixel, hc in rows}
+
+
+def test_the_layout_is_the_official_one(full: Project, tmp_path: Path, ellipse: Ellipse) -> None:
+    out = tmp_path / "out"
+    report = export_hc18(full, out, cohort="c")
+    assert (report.out, report.frames, report.pairs, report.problems) == (out, 4, 1, ())
+    hc = f"{ellipse.perimeter * 0.2:.2f}"
+    assert rows_of(out) == {
+        "001_2HC.png": ("0.2", hc),
+        "001_HC.png": ("0.2", hc),
+        "002_HC.png": ("0.2", ""),
+        "003_HC.png": ("0.2", ""),
+        "synthetic_1.png": ("0.2", hc),
+    }
+    annotated = {p.name for p in (out / "training_set").glob("*_Annotation.png")}
+    assert annotated == {f"{name}_Annotation.png" for name in ("001_HC", "001_2HC", "synthetic_1")}
+    frame = next(f for f in full.frames(cohort="c") if f.name == "001_HC")
+    written = cv2.imread(str(out / "training_set" / "001_HC.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(written, full.pixels(frame.id))
+
+
+def test_names_that_collide_or_that_no_disk_takes(full: Project, tmp_path: Path) -> None:
+    export_hc18(full, tmp_path / "out", synthetic=False)
+    rows = rows_of(tmp_path / "out")
+    assert {"001_HC.png", "001_HC-2.png", "what_ a_name_.png"} <= set(rows)
+    assert rows["what_ a_name_.png"] == ("", "")
+    for name in rows:
+        assert (tmp_path / "out" / "training_set" / name).is_file()
+
+
+def test_provenance_goes_with_the_files_and_no_persons_name(
+    full: Project, tmp_path: Path, contents
+) -> None:
+    out = tmp_path / "out"
+    export_hc18(full, out)
+    record = json.loads((out / "provenance.json").read_text())
+    pair = record["pairs"]["synthetic_1.png"]
+    assert pair["provenance"] == {"synthesizer": "compact", "seed": 0}
+    assert pair["quality"] == {"dice": 0.9, "hd95_px": None}
+    assert record["frames"]["001_HC-2.png"]["subject"] == "d-001"
+    note = note_in(out / "training_set" / "synthetic_1.png")
+    assert note is not None
+    assert json.loads(note) == pair
+    assert note_in(out / "training_set" / "001_HC.png") is None
+    assert not any(b"Person" in data for data in contents(out).values())
+
+
+def test_there_and_back(full: Project, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_hc18(full, out)
+    with Project.create(tmp_path / "back") as back:
+        report = import_frames(back, out)
+        assert (report.frames, report.annotated) == (6, 4)
+        (problem,) = report.problems
+        assert "synthetic_1.png is synthetic" in problem
+        subjects = {frame.id: frame.subject for frame in back.frames()}
+        assert subjects == {frame.id: frame.subject for frame in full.frames()}
+        before, after = full.annotations(), back.annotations()
+        for frame_id, annotation in after.items():
+            found, drawn = annotation.ellipse, before[frame_id].ellipse
+            assert found is not None
+            assert drawn is not None
+            assert found.perimeter == pytest.approx(drawn.perimeter, rel=1e-3)
+            assert found.overlap(drawn) > 0.995
+
+
+def test_the_samples_there_and_back(sample_project: Project, tmp_path: Path) -> None:
+    export_hc18(sample_project, tmp_path / "out")
+    with Project.create(tmp_path / "back") as back:
+        assert import_frames(back, tmp_path / "out").problems == ()
+        assert [f.id for f in back.frames()] == [f.id for f in sample_project.frames()]
+        before, after = sample_project.annotations(), back.annotations()
+        assert before.keys() == after.keys()
+        for frame in sample_project.frames(annotated=True):
+            found, drawn = after[frame.id].ellipse, before[frame.id].ellipse
+            assert found is not None
+            assert drawn is not None
+            assert found.perimeter == pytest.approx(drawn.perimeter, rel=1e-3)
+            assert back.frame(frame.id).calibration == frame.calibration
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    a=st.floats(60, 250),
+    ratio=st.floats(0.6, 1),
+    angle=st.floats(0, 179),
+    cx=st.floats(250, 550),
+    cy=st.floats(220, 320),
+)
+def test_a_ring_gives_its_ellipse_back(
+    a: float, ratio: float, angle: float, cx: float, cy: float
+) -> None:
+    """Also where the frame cuts the head: HC within 0.1 %."""
+    drawn = Ellipse(cx, cy, a, a * ratio, angle)
+    found = Ellipse.from_ring(ring(drawn, (800, 540)))
+    assert found.perimeter == pytest.approx(drawn.perimeter, rel=1e-3)
+    assert found.overlap(drawn) > 0.995
+
+
+def test_pixels_that_are_not_square(project: Project, picture, ellipse, tmp_path: Path) -> None:
+    calibration = Calibration(0.2, 0.25, "table")
+    frame, _ = project.add_frame(
+        picture(1), name="x", cohort="c", subject="s", calibration=calibration
+    )
+    project.annotate(frame.id, ellipse, author="me", state="final")
+    report = export_hc18(project, tmp_path / "out")
+    assert rows_of(tmp_path / "out") == {"x.png": ("", "")}
+    assert "not square" in report.problems[0]
+    with Project.create(tmp_path / "back") as back:
+        import_frames(back, tmp_path / "out")
+        assert back.frame(frame.id).calibration == calibration
+
+
+def test_an_ellipse_outside_of_its_frame(project: Project, picture, tmp_path: Path) -> None:
+    frame, _ = project.add_frame(picture(1), name="x", cohort="c", subject="s")
+    project.annotate(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
+    report = export_hc18(project, tmp_path / "out")
+    assert "x: the ellipse lies outside" in report.problems[0]
+    assert not list((tmp_path / "out").rglob("*_Annotation.png"))
+
+
+# -- nothing or all --------------------------------------------------------------------------
+
+
+def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("precious")
+    with pytest.raises(BadInput, match="not empty"):
+        export_hc18(full, out)
+    assert contents(out) == {"thesis.txt": b"precious"}
+    with pytest.raises(BadInput, match="not empty"):
+        export_hc18(full, out / "thesis.txt")
+    (out / "thesis.txt").unlink()
+    assert export_hc18(full, out).frames == 6
+
+
+def test_nothing_to_export(full: Project, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"in nowhere\. The cohorts are: c, d"):
+        export_hc18(full, tmp_path / "out", cohort="nowhere")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cancelled_export_leaves_nothing(full: Project, tmp_path: Path) -> None:
+    answers = iter([False] * 3)
+    with pytest.raises(OperationCancelledError):
+        export_hc18(full, tmp_path / "a" / "out", cancelled=lambda: next(answers, True))
+    assert not list((tmp_path / "a").glob("*"))
+
+
+def test_a_folder_where_one_may_not_write(full: Project, unwritable: Path) -> None:
+    unwritable.chmod(0o555)
+    with pytest.raises(UserError, match="could not be written: Permission denied"):
+        export_hc18(full, unwritable / "out")
+
+
+def test_a_note_survives_and_the_picture_is_the_same(tmp_path: Path, picture) -> None:
+    png = with_note(encode_png(picture(1)), "größer ≥ 0")
+    path = tmp_path / "x.png"
+    path.write_bytes(png)
+    assert note_in(path) == "größer ≥ 0"
+    assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), picture(1))
+    path.write_bytes(encode_png(picture(1)))
+    assert note_in(path) is None
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert note_in(path) is None

@@ -1,0 +1,268 @@
+"""A folder of images: formats, masks beside them or in a folder, subjects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.images import write_png
+from fetalstudio.project.importers import ellipse_in, import_frames
+from fetalstudio.project.layouts import subject_of
+from fetalstudio.project.store import Project
+
+SIZE = (96, 80)
+
+
+def filled(ellipse: Ellipse) -> np.ndarray:
+    return ellipse.mask(SIZE) * np.uint8(255)
+
+
+def ring(ellipse: Ellipse) -> np.ndarray:
+    outer = Ellipse(ellipse.cx, ellipse.cy, ellipse.a + 1, ellipse.b + 1, ellipse.angle_deg)
+    inner = Ellipse(ellipse.cx, ellipse.cy, ellipse.a - 1, ellipse.b - 1, ellipse.angle_deg)
+    return (outer.mask(SIZE) - inner.mask(SIZE)) * np.uint8(255)
+
+
+def close(found: Ellipse | None, expected: Ellipse) -> bool:
+    return found is not None and found.overlap(expected) > 0.98
+
+
+# -- pictures --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".tif", ".tiff", ".bmp"])
+@pytest.mark.parametrize("colour", [False, True], ids=["grey", "colour"])
+def test_every_kind_of_image(
+    project: Project, picture, tmp_path: Path, suffix: str, colour: bool
+) -> None:
+    grey = cv2.GaussianBlur(picture(1), (0, 0), 3)
+    source = tmp_path / "source"
+    source.mkdir()
+    stored = cv2.merge([grey, grey, grey]) if colour else grey
+    cv2.imwrite(str(source / f"x{suffix}"), stored)
+    assert import_frames(project, source).problems == ()
+    (frame,) = project.frames()
+    difference = np.abs(project.pixels(frame.id).astype(int) - grey)
+    assert difference.max() <= (8 if "j" in suffix.lower() else 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_are_scaled_to_eight(project: Project, tmp_path: Path, suffix: str) -> None:
+    ramp = np.linspace(0, 4095, 96 * 80).reshape(80, 96).astype(np.uint16)
+    source = tmp_path / "source"
+    source.mkdir()
+    cv2.imwrite(str(source / f"x{suffix}"), ramp)
+    import_frames(project, source)
+    pixels = project.pixels(project.frames()[0].id)
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert np.abs(pixels - ramp / 4095 * 255).max() <= 1
+
+
+# -- masks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", [filled, ring])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "x_mask.png",
+        "x_Annotation.png",
+        "X_seg.bmp",
+        "x-gt.tif",
+        "x_label.png",
+        "masks/x.png",
+        "Labels/x.tif",
+        "mask/x_Annotation.png",
+        "../labels/x.png",
+    ],
+)
+def test_where_a_mask_may_lie(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse, place: str, draw
+) -> None:
+    source = tmp_path / "source" / "images"
+    write_png(source / "x.png", picture(1))
+    write_png(source / "y.png", picture(2))
+    (source / place).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(source / place), draw(ellipse))
+    report = import_frames(project, source)
+    assert report.problems == ()
+    assert (report.cohort, report.frames, report.annotated) == ("source", 2, 1)
+    (annotated,) = project.frames(annotated=True)
+    assert annotated.name == "x"
+    assert close(project.annotations()[annotated.id].ellipse, ellipse)
+
+
+def test_image_and_mask_folders_side_by_side(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "es"
+    for i in range(3):
+        name = f"Patient0069{i}_Plane3_1_of_4"
+        write_png(source / "image" / f"{name}.png", picture(i))
+        write_png(source / "mask" / f"{name}_Annotation.png", ring(ellipse))
+    report = import_frames(project, source)
+    assert (report.cohort, report.frames, report.annotated) == ("es", 3, 3)
+    assert [f.subject for f in project.frames()] == [f"Patient0069{i}" for i in range(3)]
+
+
+def test_images_one_folder_down_but_not_two(project: Project, picture, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for i, place in enumerate(("top.png", "a/x.png", "b/x.png", "b/deep/y.png", ".hidden/z.png")):
+        write_png(source / place, picture(i))
+    import_frames(project, source)
+    assert [(f.name, f.subject) for f in project.frames()] == [
+        ("a_x", "a_x"),
+        ("b_x", "b_x"),
+        ("top", "top"),
+    ]
+
+
+def test_a_mask_without_its_frame_is_named(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    write_png(tmp_path / "source" / "x.png", picture(1))
+    write_png(tmp_path / "source" / "y_mask.png", filled(ellipse))
+    write_png(tmp_path / "source" / "masks" / "z.png", filled(ellipse))
+    report = import_frames(project, tmp_path / "source")
+    assert report.frames == 1
+    assert [problem.split(" annotates")[0].split("/")[-1] for problem in report.problems] == [
+        "y_mask.png",
+        "z.png",
+    ]
+
+
+@pytest.mark.parametrize("draw", [filled, ring])
+def test_a_head_cut_by_the_border(draw) -> None:
+    cut = Ellipse(20.0, 40.0, 34.0, 26.0, 15.0)
+    assert ellipse_in(draw(cut)).overlap(cut) > 0.97
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    a=st.floats(20, 36),
+    ratio=st.floats(0.55, 1),
+    angle=st.floats(0, 179),
+    line=st.integers(1, 5),
+    noise=st.booleans(),
+)
+def test_fill_and_ring_are_told_apart(
+    a: float, ratio: float, angle: float, line: int, noise: bool
+) -> None:
+    """Filled, or a line 1 to 5 px wide, also with some specks: the outline is found."""
+    drawn = Ellipse(48.0, 40.0, a, a * ratio, angle)
+    grown, shrunk = (
+        Ellipse(48.0, 40.0, a + d, a * ratio + d, angle) for d in (line / 2, -line / 2)
+    )
+    for mask in (drawn.mask(SIZE), grown.mask(SIZE) - shrunk.mask(SIZE)):
+        shown = mask * np.uint8(255)
+        if noise:
+            shown[2, 2] = shown[75, 90] = shown[3, 90] = 200
+        found = ellipse_in(shown)
+        assert found.overlap(drawn) > 0.97
+
+
+def test_jpeg_masks_and_label_values(ellipse: Ellipse) -> None:
+    done, data = cv2.imencode(".jpg", filled(ellipse), [cv2.IMWRITE_JPEG_QUALITY, 60])
+    assert done
+    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert len(np.unique(decoded)) > 10
+    assert close(ellipse_in(decoded), ellipse)
+    assert close(ellipse_in(ellipse.mask(SIZE)), ellipse)
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["filename,pixel size(mm)", "Image;Pixel_Size"])
+def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, header: str) -> None:
+    write_png(tmp_path / "source" / "x.png", picture(1))
+    write_png(tmp_path / "source" / "y.png", picture(2))
+    delimiter = ";" if ";" in header else ","
+    (tmp_path / "source" / "sizes.csv").write_text(f"{header}\nX.png{delimiter}0.25\n")
+    assert import_frames(project, tmp_path / "source").problems == ()
+    x, y = project.frames()
+    assert x.calibration is not None
+    assert (x.calibration.mm_per_px_x, x.calibration.mm_per_px_y) == (0.25, 0.25)
+    assert y.calibration is None
+
+
+def test_other_tables_are_left_alone_and_named(project: Project, picture, tmp_path: Path) -> None:
+    write_png(tmp_path / "source" / "x.png", picture(1))
+    (tmp_path / "source" / "ellipses.csv").write_text("filename,cx,cy,a,b,angle_deg\n")
+    (problem,) = import_frames(project, tmp_path / "source").problems
+    assert "ellipses.csv has no column 'pixel size(mm)' and was not used" in problem
+
+
+def test_a_table_without_file_names_imports_nothing(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "source" / "x.png", picture(1))
+    (tmp_path / "source" / "sizes.csv").write_text("pixel size(mm)\n0.25\n")
+    with pytest.raises(BadInput, match=r"sizes\.csv lacks the column 'filename'"):
+        import_frames(project, tmp_path / "source")
+    assert project.frames() == []
+
+
+# -- what cannot be imported -----------------------------------------------------------------
+
+
+def test_a_folder_without_images(project: Project, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "report.docx").write_text("")
+    with pytest.raises(BadInput, match="holds no images"):
+        import_frames(project, source)
+    with pytest.raises(BadInput, match="does not exist"):
+        import_frames(project, tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="is not a PNG, JPEG, TIFF or BMP image"):
+        import_frames(project, source / "report.docx")
+
+
+def test_a_folder_of_bad_images_only(project: Project, tmp_path: Path, pictures_in) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("a.png", "b.png"):
+        (source / name).write_text("text")
+    with pytest.raises(BadInput, match=r"Nothing could be imported .2 files.* b\.png|b\.png"):
+        import_frames(project, source)
+    assert pictures_in(project.path) == set()
+
+
+def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Ellipse) -> None:
+    source = tmp_path / "source"
+    write_png(source / "x.png", picture(1))
+    write_png(source / "x_mask.png", filled(ellipse))
+    write_png(source / "y.png", picture(2))
+    report = import_frames(project, source / "x.png", cohort="mine")
+    assert (report.cohort, report.frames, report.annotated) == ("mine", 1, 1)
+    with pytest.raises(BadInput, match="annotates a frame"):
+        import_frames(project, source / "x_mask.png")
+
+
+# -- subjects --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("392_HC", "392"),
+        ("392_2HC", "392"),
+        ("000_HC", "000"),
+        ("Patient00690_Plane3_1_of_4", "Patient00690"),
+        ("patient002_EGY_plane1", "patient002_EGY"),
+        ("patient002_GHA_plane1", "patient002_GHA"),
+        ("patient7", "patient7"),
+        ("IMG_0042", "IMG_0042"),
+        ("12_scan", "12_scan"),
+        ("inpatient3", "inpatient3"),
+    ],
+)
+def test_the_subject_in_a_name(name: str, subject: str) -> None:
+    assert subject_of(name) == subject
