@@ -69,6 +69,7 @@ class MainWindow(QMainWindow):
         self._build_keys()
         self._connect()
         self._restore_geometry()
+        self._project_changed()
         self.show_place("library")
         self._preloader = QTimer(self, interval=_PRELOAD_MS)
         self._preloader.timeout.connect(self._preload_page)
@@ -138,10 +139,10 @@ class MainWindow(QMainWindow):
         edit = self.menuBar().addMenu("&Edit")
         stack = self.session.undo_stack
         for action, keys in (
-            (stack.createUndoAction(self, "Undo"), QKeySequence.StandardKey.Undo),
-            (stack.createRedoAction(self, "Redo"), QKeySequence.StandardKey.Redo),
+            (stack.createUndoAction(self, "Undo"), ("Ctrl+Z",)),
+            (stack.createRedoAction(self, "Redo"), ("Ctrl+Shift+Z", "Ctrl+Y")),
         ):
-            action.setShortcuts(keys)
+            action.setShortcuts([QKeySequence(key) for key in keys])
             edit.addAction(action)
         help_menu = self.menuBar().addMenu("&Help")
         self._add(help_menu, "&Keys", self.show_keys, "?", "F1")

@@ -36,7 +36,7 @@ class Settings:
         if isinstance(default, bool):
             return str(value).lower() in {"1", "true"}
         try:
-            return type(default)(value)
+            return type(default)(str(value))
         except (TypeError, ValueError):
             return default
 

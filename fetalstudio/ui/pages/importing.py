@@ -68,7 +68,8 @@ class ImportFlow(QObject):
         handle = self.session.import_frames(request)
         handle.finished.connect(self._came)
         if staged is not None:
-            handle.ended.connect(staged.cleanup)
+            # A lambda, for it keeps the folder alive: Qt holds a bound method weakly.
+            handle.ended.connect(lambda: staged.cleanup())
 
     def _came(self, result: ImportResult) -> None:
         self.imported.emit()

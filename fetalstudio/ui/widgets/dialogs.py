@@ -45,11 +45,13 @@ class AskDialog(QDialog):
         self._layout.addLayout(self.form)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = theme.style(QPushButton(verb), "primary")
-        self.accept_button.setDefault(True)
         buttons.addButton(self.accept_button, QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         self._layout.addWidget(buttons)
+        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
+        cancel.setAutoDefault(False)
+        self.accept_button.setDefault(True)
 
     def explain(self, text: str) -> None:
         """Add a muted sentence over the form."""

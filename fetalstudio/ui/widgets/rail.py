@@ -29,12 +29,13 @@ class RailButton(QToolButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setFixedSize(78, 62)
         self.setObjectName("rail")
-        self._waiting = 0
+        self.waiting = 0
+        """What the badge says; change it by :meth:`set_waiting`."""
 
     def set_waiting(self, count: int) -> None:
         """Show ``count`` in a badge; none at 0."""
-        if count != self._waiting:
-            self._waiting = count
+        if count != self.waiting:
+            self.waiting = count
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -45,8 +46,8 @@ class RailButton(QToolButton):
         if self.isChecked():
             painter.setBrush(QColor(theme.ACCENT))
             painter.drawRoundedRect(QRectF(0, 16, 3, self.height() - 32), 1.5, 1.5)
-        if self._waiting:
-            text = str(self._waiting) if self._waiting < 1000 else "999+"
+        if self.waiting:
+            text = str(self.waiting) if self.waiting < 1000 else "999+"
             font = QFont(self.font())
             font.setPixelSize(10)
             painter.setFont(font)

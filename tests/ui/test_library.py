@@ -1,0 +1,299 @@
+"""The library, driven with mouse and keys in the real window."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.requests import ImportResult
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.frame_grid import ANNOTATION, FRAME, THUMBNAIL
+from fetalstudio.ui.pages.importing import import_summary
+from fetalstudio.ui.pages.library import LibraryPage, what_is_left
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.dialogs import ImportDialog
+from fetalstudio.ui.widgets.notice import TextDialog
+
+DRAWN = Ellipse(300, 200, 120, 90, 30)
+
+
+@pytest.fixture
+def library(open_session: Session, window: MainWindow) -> LibraryPage:
+    return window.library
+
+
+def rows(library: LibraryPage) -> list[QModelIndex]:
+    return [library.shown.index(row, 0) for row in range(library.shown.rowCount())]
+
+
+def names(library: LibraryPage) -> list[str]:
+    return [index.data() for index in rows(library)]
+
+
+def row_named(library: LibraryPage, name: str) -> QModelIndex:
+    return rows(library)[names(library).index(name)]
+
+
+def click(
+    qtbot: QtBot,
+    library: LibraryPage,
+    name: str,
+    modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+) -> None:
+    index = row_named(library, name)
+    library.grid.scrollTo(index)
+    at = library.grid.visualRect(index).center()
+    qtbot.mouseClick(library.grid.viewport(), Qt.MouseButton.LeftButton, modifier, at)
+
+
+def test_all_frames_are_shown_with_their_state(library: LibraryPage) -> None:
+    assert len(names(library)) == 24
+    annotated = [index.data(FRAME).name for index in rows(library) if index.data(ANNOTATION)]
+    assert len(annotated) == 16
+    texts = {state: b.text() for state, b in library.filters.state_buttons.items()}
+    assert texts[None] == "All  24"
+    assert (texts["none"], texts["final"]) == ("To draw  8", "Final  16")
+    assert library.todo.text() == "8 frames to draw"
+
+
+def test_thumbnails_come_and_show_the_frame(library: LibraryPage, qtbot: QtBot) -> None:
+    index = rows(library)[0]
+    qtbot.waitUntil(lambda: index.data(THUMBNAIL) is not None)
+    frame, image = index.data(FRAME), index.data(THUMBNAIL)
+    assert image.width() / image.height() == pytest.approx(frame.width / frame.height, rel=0.02)
+    pixels = library.session.open.pixels(frame.id)
+    bits = bytes(image.constBits())
+    assert sum(bits) / len(bits) == pytest.approx(float(pixels.mean()), rel=0.1)
+    # It is on screen too: the middle of the cell is not the flat colour of an empty one.
+    qtbot.wait(50)
+    shot = library.grid.viewport().grab(library.grid.visualRect(index)).toImage()
+    greys = {shot.pixelColor(x, shot.height() // 3).lightness() for x in range(20, 180, 4)}
+    assert len(greys) > 10
+
+
+def test_a_click_selects_the_frame_for_all_pages(library: LibraryPage, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(library.session.frame_selected):
+        click(qtbot, library, "068_HC")
+    assert library.session.open.frame(library.session.frame_id or "").name == "068_HC"
+
+
+def test_arrows_select_and_enter_annotates(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    click(qtbot, library, "011_HC")
+    qtbot.keyClick(library.grid, Qt.Key.Key_Right)
+    assert library.session.open.frame(library.session.frame_id or "").name == names(library)[1]
+    qtbot.keyClick(library.grid, Qt.Key.Key_Return)
+    assert library.session.place == "annotate"
+    assert window.stack.currentWidget() is window.page("annotate")
+
+
+def test_a_double_click_annotates(library: LibraryPage, qtbot: QtBot) -> None:
+    click(qtbot, library, "068_HC")
+    at = library.grid.visualRect(row_named(library, "068_HC")).center()
+    with qtbot.waitSignal(library.session.place_requested) as asked:
+        qtbot.mouseDClick(
+            library.grid.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at
+        )
+    assert asked.args == ["annotate"]
+
+
+def test_filters_by_state_cohort_and_name(library: LibraryPage, qtbot: QtBot) -> None:
+    bar = library.filters
+    qtbot.mouseClick(bar.state_buttons["none"], Qt.MouseButton.LeftButton)
+    assert len(names(library)) == 8
+    qtbot.keyClicks(bar.search, "150")
+    assert names(library) == ["150_HC"]
+    bar.search.setText("no such name")
+    assert library.body.currentWidget() is library.empty
+    qtbot.mouseClick(library.empty.button, Qt.MouseButton.LeftButton)
+    assert len(names(library)) == 24
+    assert library.body.currentWidget() is library.grid
+    cohort = bar.cohort_box.itemText(1)
+    bar.cohort_box.setCurrentIndex(1)
+    assert {index.data(FRAME).cohort for index in rows(library)} == {cohort}
+
+
+def test_letters_reach_the_search_field_and_are_keys_elsewhere(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    qtbot.keyClick(library.grid, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    search = library.filters.search
+    assert search.hasFocus()
+    qtbot.keyClicks(search, "nfp3")
+    assert search.text() == "nfp3"
+    assert library.session.place == "library"
+    search.clear()
+    qtbot.keyClick(search, Qt.Key.Key_Return)
+    assert library.grid.hasFocus()
+    qtbot.keyClick(library.grid, Qt.Key.Key_N)
+    assert library.session.place == "annotate"
+
+
+def test_next_takes_the_frames_that_wait_in_turn(library: LibraryPage, qtbot: QtBot) -> None:
+    session = library.session
+    waiting = [frame.id for frame in session.open.frames(annotated=False)]
+    session.select_frame(waiting[-1])
+    qtbot.mouseClick(library.next_button, Qt.MouseButton.LeftButton)
+    assert session.frame_id == waiting[0], "after the last one it starts anew"
+    qtbot.mouseClick(library.next_button, Qt.MouseButton.LeftButton)
+    assert session.frame_id == waiting[1]
+
+
+def test_a_drawn_ellipse_changes_badge_counts_and_filter(library: LibraryPage) -> None:
+    session = library.session
+    library.filters.state_buttons["none"].click()
+    frame = session.open.frames(annotated=False)[0]
+    session.set_ellipse(frame.id, DRAWN)
+    assert frame.name not in names(library), "it left the filter at once"
+    assert library.todo.text() == "7 frames to draw, 1 draft to confirm"
+    session.undo_stack.undo()
+    assert frame.name in names(library)
+
+
+def test_confirm_and_remove_many_are_one_step_of_undo_each(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    session = library.session
+    drafts = session.open.frames(annotated=False)[:3]
+    for frame in drafts:
+        session.open.annotate(frame.id, DRAWN, author="a", state="draft")
+    session.frames_changed.emit()
+    click(qtbot, library, drafts[0].name)
+    for frame in drafts[1:]:
+        click(qtbot, library, frame.name, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(library.grid, Qt.Key.Key_F)
+    assert session.open.counts()["final"] == 19
+    assert session.undo_stack.undoText() == "confirm 3 ellipses"
+    qtbot.keyClick(library.grid, Qt.Key.Key_Delete)
+    assert session.open.counts()["none"] == 8
+    session.undo_stack.undo()
+    assert session.open.counts()["final"] == 19
+    session.undo_stack.undo()
+    assert session.open.counts()["draft"] == 3
+
+
+def test_names_are_copied(library: LibraryPage, qtbot: QtBot) -> None:
+    click(qtbot, library, "011_HC")
+    click(qtbot, library, "023_HC", Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(library.grid, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == "011_HC\n023_HC"
+
+
+def test_the_menu_opens_on_a_frame_only(library: LibraryPage, qtbot: QtBot) -> None:
+    library.filters.search.setText("011")
+    view = library.grid.viewport()
+    library.grid.customContextMenuRequested.emit(QPoint(view.width() - 2, view.height() - 2))
+    assert not library.menu.isVisible()
+    at = library.grid.visualRect(rows(library)[0]).center()
+    library.grid.customContextMenuRequested.emit(at)
+    assert library.menu.isVisible()
+    library.menu.close()
+
+
+def dialog_of(library: LibraryPage, kind: type[ImportDialog]) -> ImportDialog:
+    found = [w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.isVisible()]
+    assert len(found) == 1
+    return found[0]
+
+
+def drop(window: MainWindow, *paths: Path) -> None:
+    """What the window gets when ``paths`` are dragged onto it and let go."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    plain, at = Qt.KeyboardModifier.NoModifier, QPointF(400, 300)
+    enter = QDragEnterEvent(at.toPoint(), copy, data, left, plain)
+    QApplication.sendEvent(window, enter)
+    assert enter.isAccepted()
+    assert window.library.drop_hint.isVisible()
+    QApplication.sendEvent(window, QDropEvent(at, copy, data, left, plain))
+    assert not window.library.drop_hint.isVisible()
+
+
+def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    library = window.library
+    assert library.body.currentWidget() is library.empty
+    drop(window, samples)
+    dialog = dialog_of(library, ImportDialog)
+    assert dialog.cohort == samples.name
+    dialog.field.setEditText("Nijmegen")
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(names(library)) == 24)
+    assert session.open.cohorts() == ["Nijmegen"]
+    assert session.frame_id is not None
+    notice = window.notices.notices[-1].text
+    assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
+
+
+def test_dropped_files_alone_are_imported_and_bad_ones_listed(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    for name in ("011_HC.png", "023_HC.png", "031_HC.png"):
+        shutil.copy2(samples / name, folder)
+    cut = folder / "cut.png"
+    cut.write_bytes((samples / "050_HC.png").read_bytes()[:4000])
+    drop(window, folder / "011_HC.png", folder / "023_HC.png", cut)
+    dialog = dialog_of(window.library, ImportDialog)
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(window.findChildren(TextDialog)))
+    assert {frame.name for frame in session.open.frames()} == {"011_HC", "023_HC"}
+    report = window.findChildren(TextDialog)[0]
+    assert "cut.png is truncated" in report.text.toPlainText()
+    assert window.notices.notices[-1].level == "warning"
+    report.close()
+
+
+def test_a_folder_without_images_is_refused_and_nothing_changes(
+    library: LibraryPage, window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("no picture")
+    with qtbot.waitSignal(library.session.failure, timeout=60_000) as told:
+        library.importing.start(tmp_path / "letters", [], "letters")
+    assert "letters" in told.args[0]
+    assert told.args[1] == ""
+    qtbot.waitUntil(lambda: library.session.engine.running is None)
+    assert len(names(library)) == 24
+    assert window.notices.notices[-1].level == "error"
+
+
+def test_import_asks_for_a_folder_and_leaves_without_one(
+    library: LibraryPage, monkeypatch: pytest.MonkeyPatch, samples: Path, qtbot: QtBot
+) -> None:
+    answers = ["", str(samples)]
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: answers.pop(0))
+    qtbot.mouseClick(library.import_button, Qt.MouseButton.LeftButton)
+    assert not library.findChildren(ImportDialog)
+    qtbot.mouseClick(library.import_button, Qt.MouseButton.LeftButton)
+    dialog = dialog_of(library, ImportDialog)
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not dialog.isVisible()
+    assert library.session.engine.running is None
+
+
+def test_words_for_what_is_left() -> None:
+    counts = {"none": 1, "proposed": 2, "draft": 0, "final": 4}
+    assert what_is_left(counts) == "1 frame to draw, 2 proposals to check"
+    assert what_is_left(dict.fromkeys(counts, 0)) == "Nothing here yet"
+    assert what_is_left({**dict.fromkeys(counts, 0), "final": 3}) == "All ellipses are final"
+
+
+def test_words_for_an_import() -> None:
+    text = import_summary(ImportResult("A", 1, 0, 2, ("b.png is truncated.",)))
+    assert text == "1 frame imported into A; 2 were in the project already; 1 file to look at."

@@ -1,0 +1,359 @@
+"""The window: places, menus, the running job, notices, errors, a second window."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.store import Project
+from fetalstudio.ui import app
+from fetalstudio.ui.engine import Engine
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.widgets.dialogs import AboutDialog, ExportDialog
+from fetalstudio.ui.widgets.notice import TextDialog
+from fetalstudio.ui.widgets.shortcut_sheet import ShortcutSheet, keys_of
+from fetalstudio.ui.widgets.status_job import duration
+
+JOBS = "tests.engine.jobs_for_tests"
+
+
+@pytest.mark.parametrize("way", ["rail", "keys"])
+def test_every_place_is_shown_from_the_rail_and_by_keys(
+    open_session: Session, window: MainWindow, qtbot: QtBot, way: str
+) -> None:
+    for number, place in enumerate(PLACES, 1):
+        if way == "rail":
+            qtbot.mouseClick(window.rail.buttons[place], Qt.MouseButton.LeftButton)
+        else:
+            key = Qt.Key(Qt.Key.Key_0 + number)
+            qtbot.keyClick(window, key, Qt.KeyboardModifier.ControlModifier)
+        assert window.stack.currentWidget() is window.page(place)
+        assert window.rail.buttons[place].isChecked()
+        assert open_session.place == place
+        focus = window.focusWidget()
+        assert focus is not None
+        assert focus is window.page(place) or window.page(place).isAncestorOf(focus)
+
+
+def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> None:
+    badge = window.rail.buttons["annotate"]
+    assert badge.waiting == 8
+    frame = open_session.open.frames(annotated=False)[0]
+    open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30), "final")
+    assert badge.waiting == 7
+
+
+def test_undo_and_redo_by_keys(open_session: Session, window: MainWindow, qtbot: QtBot) -> None:
+    frame = open_session.open.frames(annotated=False)[0]
+    open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30))
+    control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert open_session.open.counts()["draft"] == 0
+    qtbot.keyClick(window, Qt.Key.Key_Z, control | shift)
+    assert open_session.open.counts()["draft"] == 1
+
+
+def test_the_status_bar_follows_a_job_and_cancels_it(
+    session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    status = window.status_job
+    assert not status.isVisible()
+    handle = session.submit(f"{JOBS}:steps", 3000)
+    qtbot.waitUntil(status.isVisible, timeout=30_000)
+    qtbot.waitUntil(lambda: status.bar.value() > 2)
+    assert status.bar.maximum() == 3000
+    assert "of 3000" in status.left.text()
+    with qtbot.waitSignal(handle.cancelled, timeout=5_000):
+        qtbot.mouseClick(status.cancel, Qt.MouseButton.LeftButton)
+    assert not status.isVisible()
+    handle = session.submit(f"{JOBS}:steps", 3000)
+    qtbot.waitUntil(status.isVisible, timeout=30_000)
+    assert status.cancel.isEnabled()
+    with qtbot.waitSignal(handle.cancelled, timeout=5_000):
+        qtbot.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+
+
+def test_a_short_job_does_not_flicker(session: Session, window: MainWindow, qtbot: QtBot) -> None:
+    first = session.submit(f"{JOBS}:echo", 1)
+    with qtbot.waitSignal(first.ended, timeout=30_000):
+        pass
+    second = session.submit(f"{JOBS}:echo", 1)
+    with qtbot.waitSignal(second.ended, timeout=30_000):
+        pass
+    assert not window.status_job.isVisible()
+    qtbot.wait(400)
+    assert not window.status_job.isVisible()
+
+
+def test_the_window_answers_while_a_job_computes(
+    session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    handle = session.submit(f"{JOBS}:spin", 2.0)
+    with qtbot.waitSignal(handle.started, timeout=30_000):
+        pass
+    gaps: list[float] = []
+    last = time.perf_counter()
+
+    def tick() -> None:
+        nonlocal last
+        gaps.append(time.perf_counter() - last)
+        last = time.perf_counter()
+
+    timer = QTimer(interval=5)
+    timer.timeout.connect(tick)
+    timer.start()
+    with qtbot.waitSignal(handle.ended, timeout=30_000):
+        pass
+    timer.stop()
+    gaps.sort()
+    assert gaps[int(len(gaps) * 0.99)] < 0.05, f"slowest: {gaps[-5:]}"
+
+
+def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:
+    session, board = window.session, window.notices
+    for text in ("one", "two", "two", "three", "four"):
+        session.message.emit(text, "info")
+    assert [notice.text for notice in board.notices] == ["two", "three", "four"]
+    assert board.isVisible()
+    qtbot.keyClick(window, Qt.Key.Key_W, Qt.KeyboardModifier.ControlModifier)
+    assert [notice.text for notice in board.notices] == ["two", "three"]
+    board.close_newest()
+    board.close_newest()
+    assert not board.isVisible()
+
+
+def test_an_info_goes_by_itself_and_an_error_stays(window: MainWindow, qtbot: QtBot) -> None:
+    board = window.notices
+    board.add("brief", "info")
+    board.add("grave", "error", "Traceback ...")
+    board.notices[0]._timer.setInterval(10)
+    qtbot.waitUntil(lambda: [n.text for n in board.notices] == ["grave"])
+    qtbot.wait(50)
+    assert [n.text for n in board.notices] == ["grave"]
+    board.notices[0].show_details()
+    dialog = window.findChildren(TextDialog)[0]
+    assert dialog.text.toPlainText() == "Traceback ..."
+    dialog.close()
+
+
+def test_what_no_one_caught_is_one_notice_and_the_window_goes_on(
+    open_session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    restore = app.show_unexpected_errors(open_session)
+    try:
+        try:
+            raise RuntimeError("a defect")
+        except RuntimeError as error:
+            for _ in range(3):
+                sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        restore()
+    assert len(window.notices.notices) == 1
+    notice = window.notices.notices[0]
+    assert "a defect" in notice.text
+    assert "saved" in notice.text
+    assert "RuntimeError" in notice.details
+    qtbot.keyClick(window, Qt.Key.Key_2, Qt.KeyboardModifier.ControlModifier)
+    assert open_session.place == "annotate"
+
+
+def test_the_sheet_lists_every_key(open_session: Session, window: MainWindow, qtbot: QtBot) -> None:
+    qtbot.keyClick(window, "?")
+    sheets = window.findChildren(ShortcutSheet)
+    assert len(sheets) == 1
+    texts = {label.text() for label in sheets[0].findChildren(QLabel)}
+    assert {"Everywhere", "Library", "Annotate", "Ctrl+2", "Ctrl+Z", "Ctrl+.", "N"} <= texts
+    sheets[0].close()
+    library = dict(keys_of(window.library))
+    assert library["F"] == "Confirm as final"
+    assert library["Ctrl+P"]
+
+
+def test_no_key_means_two_things_in_one_place(open_session: Session, window: MainWindow) -> None:
+    pages = tuple(window.page(place) for place in PLACES)
+    everywhere = [k for keys, _ in keys_of(window, without=pages) for k in keys.split(" or ")]
+    assert len(everywhere) == len(set(everywhere))
+    for place, page in zip(PLACES, pages, strict=True):
+        clash = {k for keys, _ in keys_of(page) for k in keys.split(" or ")} & set(everywhere)
+        assert not clash, f"{place} takes keys of the window"
+
+
+def test_about_says_what_it_is_not_for(window: MainWindow) -> None:
+    window.show_about()
+    dialog = window.findChildren(AboutDialog)[0]
+    text = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    assert "never use it for diagnosis" in text
+    dialog.close()
+
+
+def test_a_second_window_says_so_and_offers_another(
+    open_session: Session,
+    window: MainWindow,
+    engine: Engine,
+    tmp_path: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = Session(engine, Settings())
+    second = MainWindow(other)
+    qtbot.addWidget(second)
+    second.show()
+    assert not second.open_project(open_session.open.path)
+    box = second.findChildren(QMessageBox)[0]
+    assert "open in another window" in box.informativeText()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "fresh"), ""))
+    button = next(b for b in box.buttons() if b.text().startswith("New project"))
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: other.project is not None)
+    assert other.open.path == tmp_path / "fresh"
+    assert second.windowTitle().startswith("fresh")
+    other.close_project()
+
+
+def test_a_project_of_a_newer_version_is_refused_with_a_way_on(
+    session: Session, window: MainWindow, sample_project: Project, tmp_path: Path
+) -> None:
+    path = sample_project.path
+    sample_project.close()
+    with sqlite3.connect(path / "project.db") as database:
+        database.execute("PRAGMA user_version = 9999")
+    window.start(path)
+    box = window.findChildren(QMessageBox)[0]
+    assert "newer" in box.informativeText()
+    offers = {button.text() for button in box.buttons()}
+    assert {"Open another ...", "New project ...", "Sample project"} <= offers
+    box.close()
+
+
+def test_recent_projects_are_offered(
+    open_session: Session, window: MainWindow, tmp_path: Path
+) -> None:
+    first = open_session.open.path
+    open_session.new_project(tmp_path / "other")
+    window.recent_menu.aboutToShow.emit()
+    texts = [a.text() for a in window.recent_menu.actions()]
+    assert len(texts) == 1, "the open one is not offered"
+    assert texts[0].startswith(first.name)
+    window.recent_menu.actions()[0].trigger()
+    assert open_session.open.path == first
+
+
+def test_start_opens_the_last_project(
+    session: Session, window: MainWindow, sample_project: Project
+) -> None:
+    session.settings.remember_project(sample_project.path)
+    window.start(None)
+    assert session.open.path == sample_project.path
+    assert str(sample_project.path) in window.project_label.text()
+
+
+def test_export_writes_what_the_dialog_says(
+    open_session: Session, window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    qtbot.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
+    dialog = window.findChildren(ExportDialog)[0]
+    out = tmp_path / "out"
+    dialog.folder.setText(str(out))
+    with qtbot.waitSignal(open_session.message, timeout=60_000) as told:
+        qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert told.args == [f"24 frames and 0 synthetic pairs are in {out}.", "info"]
+    assert len(list(out.rglob("*_Annotation.png"))) == 16
+
+
+def test_leaving_while_a_job_runs_asks_first(
+    session: Session, window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = session.submit(f"{JOBS}:steps", 3000)
+    with qtbot.waitSignal(handle.started, timeout=30_000):
+        pass
+    monkeypatch.setattr(MainWindow, "_may_stop", lambda *_: False)
+    assert not window.close()
+    assert window.isVisible()
+    monkeypatch.setattr(MainWindow, "_may_stop", lambda *_: True)
+    assert window.close()
+
+
+def test_the_window_keeps_its_size(
+    session: Session, window: MainWindow, engine: Engine, qtbot: QtBot
+) -> None:
+    window.resize(960, 650)
+    window.close()
+    again = MainWindow(session)
+    qtbot.addWidget(again)
+    # The offscreen screen is narrower than the window may be; its height fits.
+    assert again.height() == 650
+
+
+def test_time_left_is_as_exact_as_an_estimate_deserves() -> None:
+    assert [duration(s) for s in (0.2, 12.4, 100, 5399, 7260)] == [
+        "1 s",
+        "12 s",
+        "2 min",
+        "1 h 30 min",
+        "2 h 01 min",
+    ]
+
+
+def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:
+    """The real ``run`` in a process of its own, on a first start with no project."""
+    program = textwrap.dedent(
+        """
+        import sys, time
+        began = time.perf_counter()
+        from PySide6.QtCore import QTimer
+        from PySide6.QtWidgets import QApplication
+        from fetalstudio.ui import app, main_window
+
+        shown = []
+        class Watched(main_window.MainWindow):
+            def paintEvent(self, event):
+                shown.append(time.process_time())
+                super().paintEvent(event)
+
+        def look():
+            window = next(w for w in QApplication.topLevelWidgets() if isinstance(w, Watched))
+            project = window.session.project
+            ready = project is not None and len(project.frames()) == 24 and len(window.pages) == 5
+            if not ready and time.perf_counter() - began < 60:
+                return
+            import psutil
+            heavy = {"torch", "diffusers", "segment_anything"} & set(sys.modules)
+            print(shown[0], psutil.Process().memory_info().rss / 2**20, ready, sorted(heavy))
+            window.close()
+
+        if __name__ == "__main__":
+            app.MainWindow = Watched
+            app.make_application()
+            watch = QTimer(interval=100)
+            watch.timeout.connect(look)
+            watch.start()
+            sys.exit(app.run())
+        """
+    )
+    script = tmp_path / "start.py"
+    script.write_text(program)
+    environment = {**os.environ, "FETALSTUDIO_HOME": str(tmp_path / "home")}
+    environment["PYTHONPATH"] = str(Path(app.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    seconds, rss, ready, heavy = done.stdout.split(maxsplit=3)
+    assert ready == "True", done.stderr
+    assert heavy.strip() == "[]"
+    assert float(rss) < 300
+    # Seconds of the processor, so that a busy machine does not count: imports included.
+    assert float(seconds) < 2.0

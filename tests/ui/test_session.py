@@ -1,0 +1,287 @@
+"""The session: projects, undo that appends, jobs whose end is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QSettings
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.project.store import Project
+from fetalstudio.resources import user_data_dir
+from fetalstudio.ui.engine import Engine
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.settings import RECENT, Settings
+
+JOBS = "tests.engine.jobs_for_tests"
+DRAWN = Ellipse(300, 200, 120, 90, 30)
+MOVED = Ellipse(310, 200, 120, 90, 30)
+
+
+def unannotated(session: Session) -> str:
+    return session.open.frames(annotated=False)[0].id
+
+
+def ellipses(session: Session, frame_id: str) -> list[Ellipse | None]:
+    return [revision.ellipse for revision in session.open.revisions(frame_id)]
+
+
+def test_undo_and_redo_append_revisions(open_session: Session) -> None:
+    session = open_session
+    frame = unannotated(session)
+    session.set_ellipse(frame, DRAWN)
+    session.set_ellipse(frame, MOVED, "final")
+    session.undo_stack.undo()
+    session.undo_stack.undo()
+    session.undo_stack.redo()
+    assert ellipses(session, frame) == [DRAWN, MOVED, DRAWN, None, DRAWN]
+    newest = session.open.annotation(frame)
+    assert newest is not None
+    assert (newest.state, newest.author) == ("draft", session.author)
+
+
+def test_undo_restores_a_proposal_with_its_author_and_confidence(open_session: Session) -> None:
+    session = open_session
+    frame = unannotated(session)
+    session.open.annotate(
+        frame, DRAWN, author="segmenter:compact", state="proposed", confidence=0.7
+    )
+    session.set_ellipse(frame, DRAWN, "final")
+    assert session.undo_stack.undoText() == "confirm ellipse"
+    session.undo_stack.undo()
+    newest = session.open.annotation(frame)
+    assert newest is not None
+    assert (newest.state, newest.author, newest.confidence) == (
+        "proposed",
+        "segmenter:compact",
+        0.7,
+    )
+
+
+def test_undo_selects_the_frame_that_it_changes(open_session: Session, qtbot: QtBot) -> None:
+    session = open_session
+    first, second = (frame.id for frame in session.open.frames(annotated=False)[:2])
+    session.select_frame(first)
+    session.set_ellipse(first, DRAWN)
+    session.select_frame(second)
+    with qtbot.waitSignals([session.annotation_changed, session.frame_selected]):
+        session.undo_stack.undo()
+    assert session.frame_id == first
+
+
+def test_a_change_that_cannot_be_saved_is_told_and_leaves_no_step(
+    open_session: Session, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    session = open_session
+    frame = unannotated(session)
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise UserError("The disk is full. Make room, then try again.")
+
+    monkeypatch.setattr(session.open, "annotate", full_disk)
+    with qtbot.waitSignal(session.failure) as told:
+        session.set_ellipse(frame, DRAWN)
+    assert told.args == ["The disk is full. Make room, then try again.", ""]
+    assert not session.undo_stack.canUndo()
+    assert session.open.annotation(frame) is None
+
+
+def test_an_undo_that_fails_can_be_tried_again(
+    open_session: Session, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    session = open_session
+    frame = unannotated(session)
+    session.set_ellipse(frame, DRAWN)
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise UserError("The disk is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(session.open, "annotate", full_disk)
+        with qtbot.waitSignal(session.failure):
+            session.undo_stack.undo()
+    session.undo_stack.redo()
+    session.undo_stack.undo()
+    newest = session.open.annotation(frame)
+    assert newest is not None
+    assert newest.ellipse is None
+
+
+def test_reviews_are_undone(open_session: Session, qtbot: QtBot) -> None:
+    session = open_session
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 96), dtype=np.uint8)
+    pair = session.open.add_pair(
+        pixels,
+        name="a",
+        ellipse=Ellipse(40, 30, 20, 15, 0),
+        cohort="HC18",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance={"seed": 1},
+    )
+    with qtbot.waitSignal(session.pairs_changed):
+        session.review(pair.id, "accepted")
+    corrected = Ellipse(42, 30, 20, 15, 0)
+    session.review(pair.id, "accepted", corrected)
+    assert session.open.pair(pair.id).ellipse == corrected
+    session.undo_stack.undo()
+    assert session.open.pair(pair.id).ellipse == pair.ellipse
+    assert session.open.pair(pair.id).state == "accepted"
+    session.undo_stack.undo()
+    assert session.open.pair(pair.id).state == "pending"
+
+
+def test_opening_another_project_lets_go_of_the_first(
+    open_session: Session, tmp_path: Path, engine: Engine, settings: Settings
+) -> None:
+    session = open_session
+    first = session.open.path
+    session.set_ellipse(unannotated(session), DRAWN)
+    session.new_project(tmp_path / "other")
+    assert session.open.path == tmp_path / "other"
+    assert not session.undo_stack.canUndo()
+    assert session.frame_id is None
+    assert settings.recent_projects[:2] == [tmp_path / "other", first]
+    other = Session(engine, settings)
+    other.open_project(first)
+    other.close_project()
+
+
+def test_a_second_window_is_refused_and_the_open_project_stays(
+    open_session: Session, tmp_path: Path, engine: Engine, settings: Settings
+) -> None:
+    held = open_session.open.path
+    second = Session(engine, settings)
+    second.new_project(tmp_path / "mine")
+    with pytest.raises(UserError, match="open in another window"):
+        second.open_project(held)
+    assert second.open.path == tmp_path / "mine"
+    second.close_project()
+
+
+def test_the_project_that_is_open_can_be_asked_for_again(open_session: Session) -> None:
+    project = open_session.open
+    open_session.open_project(project.path)
+    assert open_session.open is project
+
+
+def test_a_folder_that_is_no_project_is_refused(open_session: Session, tmp_path: Path) -> None:
+    project = open_session.open
+    with pytest.raises(BadInput, match="not a project"):
+        open_session.open_project(tmp_path)
+    assert open_session.open is project
+
+
+def test_what_a_crash_left_is_told_at_open(session: Session, sample_project: Project) -> None:
+    run = sample_project.start_run("night", {}, {})
+    path = sample_project.path
+    sample_project.close()
+    told: list[tuple[str, str]] = []
+    session.message.connect(lambda text, level: told.append((text, level)))
+    session.open_project(path)
+    assert session.open.run(run.id).state == "failed"
+    assert told == [("The run night was interrupted and is marked as failed.", "warning")]
+
+
+def test_the_frame_of_last_time_is_selected_again(open_session: Session, tmp_path: Path) -> None:
+    session, path = open_session, open_session.open.path
+    assert session.frame_id == unannotated(session)
+    chosen = session.open.frames()[5].id
+    session.select_frame(chosen)
+    session.new_project(tmp_path / "other")
+    session.open_project(path)
+    assert session.frame_id == chosen
+
+
+def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
+    session: Session, qtbot: QtBot
+) -> None:
+    handle = session.open_sample_project()
+    assert handle is not None
+    with qtbot.waitSignals([handle.finished, session.frames_changed], timeout=60_000):
+        pass
+    assert session.open.path == user_data_dir() / "sample-project"
+    assert session.open.cohorts() == ["HC18"]
+    assert session.open.counts()["final"] == 16
+    assert session.frame_id == unannotated(session)
+    session.close_project()
+    assert session.open_sample_project() is None
+    assert len(session.open.frames()) == 24
+
+
+def test_a_failed_job_is_told_with_its_traceback_unless_the_input_is_at_fault(
+    session: Session, qtbot: QtBot
+) -> None:
+    with qtbot.waitSignal(session.failure, timeout=30_000) as told:
+        session.submit(f"{JOBS}:divide", 1)
+    text, details = told.args
+    assert "ZeroDivisionError" in details
+    assert text
+    with qtbot.waitSignal(session.failure, timeout=30_000) as told:
+        session.submit(f"{JOBS}:bad_input", "a.png is truncated. Copy it again.")
+    assert told.args == ["a.png is truncated. Copy it again.", ""]
+
+
+def test_a_warning_of_a_job_is_told(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    with qtbot.waitSignal(session.message, timeout=30_000) as told:
+        session.submit(f"{JOBS}:everything", tmp_path)
+    assert told.args == ["careful", "warning"]
+
+
+def test_models_are_adopted_and_rolled_back(open_session: Session, qtbot: QtBot) -> None:
+    session = open_session
+    for name in ("one", "two"):
+        folder = session.open.path / "models" / name
+        folder.mkdir(parents=True)
+        session.open.add_model(name, "segmenter", f"models/{name}")
+        with qtbot.waitSignal(session.models_changed):
+            session.adopt(name)
+    session.roll_back()
+    active = session.open.active_model("segmenter")
+    assert active is not None
+    assert active.name == "one"
+    with qtbot.waitSignal(session.failure):
+        session.adopt("no such model")
+
+
+def test_places_are_checked(session: Session, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(session.place_requested) as asked:
+        session.go("train")
+    assert asked.args == ["train"]
+    with pytest.raises(ValueError, match="no place"):
+        session.go("garden")
+
+
+def test_settings_keep_types_through_the_file(tmp_path: Path) -> None:
+    file = str(tmp_path / "kept.ini")
+    first = Settings(QSettings(file, QSettings.Format.IniFormat))
+    first.set("a/flag", True)
+    first.set("a/steps", 12)
+    first.set("a/rate", 1e-4)
+    first.window_level = (120.0, 64.5)
+    first.author = "  Dr. Who "
+    first._store.sync()
+    second = Settings(QSettings(file, QSettings.Format.IniFormat))
+    assert second.get("a/flag", False) is True
+    assert second.get("a/steps", 3) == 12
+    assert second.get("a/rate", 0.1) == 1e-4
+    assert second.get("a/rate", 5) == 5, "a value of another type is not taken"
+    assert second.get("a/none", "x") == "x"
+    assert second.window_level == (120.0, 64.5)
+    assert second.author == "Dr. Who"
+
+
+def test_recent_projects_are_few_and_unique(settings: Settings, tmp_path: Path) -> None:
+    for number in range(RECENT + 3):
+        settings.remember_project(tmp_path / str(number))
+    settings.remember_project(tmp_path / "5")
+    recent = settings.recent_projects
+    assert len(recent) == RECENT
+    assert recent[0] == settings.last_project == tmp_path / "5"
+    settings.forget_project(tmp_path / "5")
+    assert settings.last_project is None
+    assert tmp_path / "5" not in settings.recent_projects
