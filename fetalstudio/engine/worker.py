@@ -190,7 +190,8 @@ class _Worker:
         self._task: _Task | None = None  # the newest; written by the reading thread alone
 
     def serve(self) -> None:
-        self._pipe.send(Ready())
+        with suppress(OSError):  # the client may have been closed meanwhile
+            self._pipe.send(Ready())
         threading.Thread(target=self._listen, name="engine-reader", daemon=True).start()
         threading.Thread(target=self._speak, name="engine-writer", daemon=True).start()
         while True:

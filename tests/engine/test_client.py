@@ -462,6 +462,22 @@ def test_close_ends_a_deaf_job_by_force() -> None:
     assert isinstance(log.until_final(number), Cancelled)
 
 
+def test_close_while_the_process_starts_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    for wait in (0.0, 0.1, 0.2, 0.3):
+        client = EngineClient(grace_s=GRACE_S)
+        number = client.submit(job("echo"), 1)
+        deadline = time.monotonic() + wait
+        client.poll(0)
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+        pid = client.pid
+        assert pid is not None
+        client.close()
+        assert gone(pid, timeout=0.5)
+        assert client.poll() == [(number, Cancelled())]
+    assert capfd.readouterr().err == ""
+
+
 def test_close_wakes_a_poll_in_another_thread() -> None:
     client = EngineClient(grace_s=GRACE_S)
     thread = threading.Thread(target=client.poll)
