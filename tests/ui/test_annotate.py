@@ -300,6 +300,37 @@ def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(page, p
     assert project.annotation(frame_id).ellipse == kept
 
 
+def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(page, project):
+    """A job in the background ends while the person works."""
+    frame_id = annotated(page)
+    x, y = handle_at(page, Handle.CENTRE)
+    press(page, (x, y))
+    move(page, (x + 30, y))
+    page.session.frames_changed.emit()
+    page.session.annotation_changed.emit(frame_id)
+    move(page, (x + 40, y))
+    release(page, (x + 40, y))
+    moved = project.annotation(frame_id)
+    shift = 40 / page.canvas.view.scale
+    assert moved.ellipse.cx == pytest.approx(project.revisions(frame_id)[0].ellipse.cx + shift)
+    key(page, Qt.Key.Key_Left)
+    page.session.annotation_changed.emit(frame_id)
+    nudged = project.annotation(frame_id)
+    assert nudged.revision == moved.revision + 1
+    assert page.canvas.ellipse() == nudged.ellipse
+    key(page, Qt.Key.Key_Left)
+    page.session.frames_changed.emit()
+    assert project.annotation(frame_id).revision == moved.revision + 2
+
+
+def test_a_length_being_typed_survives_the_end_of_a_job(page, project):
+    annotated(page)
+    key(page, Qt.Key.Key_M)
+    drag(page, (200, 200), (200, 400))
+    page.session.frames_changed.emit()
+    assert page.panel.calibration.asking
+
+
 def test_removing_and_bringing_back(page, project):
     frame_id = annotated(page)
     original = page.canvas.ellipse()

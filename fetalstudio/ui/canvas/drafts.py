@@ -36,9 +36,9 @@ class Tool(Enum):
 
 
 _FIRST_HINTS = {
-    Tool.CALLIPER: "Drag along the long axis, from outer edge to outer edge of the skull",
+    Tool.CALLIPER: "Drag along the long axis, outer edge to outer edge",
     Tool.BOX: "Drag from corner to corner of the box around the head",
-    Tool.RULER: "Drag from one mark of the ruler in the frame to another",
+    Tool.RULER: "Drag from one mark of the frame's ruler to another",
 }
 
 
@@ -83,7 +83,7 @@ class LineDraft:
 
     @property
     def hint(self) -> str:
-        return "Put the second end of the line on another mark of the ruler"
+        return "Now another mark of the ruler"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
@@ -126,10 +126,10 @@ class CalliperDraft:
     @property
     def hint(self) -> str:
         if len(self._axis.points) < 2:
-            return "Put the other end of the long axis on the outer edge of the skull"
+            return "Now the other end of the long axis"
         if self._sides:
-            return "Click on the outer edge of the other side"
-        return "Click on the outer edge at the side (Shift+click: then on the other side too)"
+            return "Click on the edge at the other side"
+        return "Click on the edge at the side (Shift: then on the other too)"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
@@ -172,7 +172,7 @@ class BoxDraft:
 
     @property
     def hint(self) -> str:
-        return "Drag to the opposite corner (Shift: from the centre)"
+        return "Now the opposite corner (Shift: from the centre)"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer, self._centred = at, modified

@@ -70,7 +70,7 @@ def paint_axes(painter: QPainter, shape: Shape, view: View, colour: str) -> None
     """The two axes as faint lines, like the callipers of OFD and BPD."""
     x, y = view.to_screen((shape.cx, shape.cy))
     faint = QColor(colour)
-    faint.setAlpha(120)
+    faint.setAlpha(190)
     painter.setPen(QPen(faint, 1, Qt.PenStyle.DotLine))
     for handle, axis in ((Handle.FIRST_END, shape.first), (Handle.SECOND_END, shape.second)):
         ux, uy = shape.outward(handle)
@@ -171,8 +171,6 @@ def _text(painter: QPainter, centre: QPointF, text: str, colour: str) -> None:
     box = QRectF(0, 0, metrics.horizontalAdvance(text) + 10, metrics.height() + 2)
     box.moveCenter(centre)
     room = QRectF(painter.viewport())
-    ratio = painter.device().devicePixelRatio()
-    room.setSize(room.size() / ratio)
     box.moveLeft(min(max(box.left(), 2), room.width() - box.width() - 2))
     box.moveTop(min(max(box.top(), 2), room.height() - box.height() - 2))
     painter.setPen(Qt.PenStyle.NoPen)

@@ -22,14 +22,12 @@ from fetalstudio.ui.canvas import FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.pages.calibrating import CalibrationFlow
 from fetalstudio.ui.pages.proposing import ProposalFlow
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel, ellipse_style
+from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel, ellipse_style, scrolling
 from fetalstudio.ui.widgets.empty import EmptyState
-from fetalstudio.ui.widgets.view_bar import ViewBar, tool_button
+from fetalstudio.ui.widgets.view_bar import ElidedLabel, ViewBar, tool_button
 
-_DRAW_HINT = (
-    "Drag along the long axis, from outer edge to outer edge of the skull, then click at its side"
-)
-_EDIT_HINT = "Drag a handle, or use the keys: arrows, - +, [ ], Q E (Shift: ten times as far)"
+_DRAW_HINT = "Drag along the long axis, outer edge to outer edge, then click at its side"
+_EDIT_HINT = "Drag a handle, or nudge: arrows, - +, [ ], Q E (Shift: tenfold)"
 
 
 class AnnotatePage(QWidget):
@@ -121,7 +119,7 @@ class AnnotatePage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addLayout(column, 1)
-        row.addWidget(self.panel)
+        row.addWidget(scrolling(self.panel))
         self.body = QStackedWidget()
         self.body.addWidget(work)
         self.body.addWidget(self.empty)
@@ -139,14 +137,18 @@ class AnnotatePage(QWidget):
         row.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
         row.setSpacing(theme.SPACE // 2)
         self.name = theme.style(QLabel(), "heading")
-        self.position = theme.style(QLabel(), "dim")
-        row.addWidget(tool_button(self.previous_action))
-        row.addWidget(tool_button(self.next_action))
+        self.position = ElidedLabel()
+        for action, arrow in (
+            (self.previous_action, Qt.ArrowType.LeftArrow),
+            (self.next_action, Qt.ArrowType.RightArrow),
+        ):
+            button = tool_button(action)
+            button.setArrowType(arrow)
+            row.addWidget(button)
         row.addSpacing(theme.SPACE)
         row.addWidget(self.name)
         row.addSpacing(theme.SPACE)
-        row.addWidget(self.position)
-        row.addStretch(1)
+        row.addWidget(self.position, 1)
         self.propose_button = tool_button(self.propose_action)
         self.propose_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         commands = self.canvas.commands
@@ -161,7 +163,7 @@ class AnnotatePage(QWidget):
 
     def _connect(self) -> None:
         session, canvas, panel = self.session, self.canvas, self.panel
-        session.project_changed.connect(self.reload)
+        session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self.reload)
         session.frame_selected.connect(self._show_frame)
         session.annotation_changed.connect(self._annotation_changed)
@@ -196,13 +198,18 @@ class AnnotatePage(QWidget):
             text = "Import frames, and they can be annotated here."
             self._show_empty("No frames yet", text, "Go to the library")
 
+    def _project_changed(self) -> None:
+        self._frame = None  # What is on the canvas is not of this project.
+        self.reload()
+
     def _show_frame(self, frame_id: str) -> None:
         """Show a frame. Key strokes on the one before become its edit first."""
-        self.canvas.leave_gesture()
         frame = next((f for f in self._frames if f.id == frame_id), None)
         if frame is None:
             return
         another = self._frame is None or frame_id != self._frame.id
+        if another:
+            self.canvas.leave_gesture()
         self._frame = frame
         if another:
             self._proposal = None
@@ -283,9 +290,10 @@ class AnnotatePage(QWidget):
             self._show_position()
 
     def _refresh(self) -> None:
-        """Show what the project holds about the frame."""
+        """Show what the project holds about the frame. A drag under way goes on."""
         if self._frame is None:
             return
+        self.canvas.flush()
         project = self.session.open
         self._annotation = annotation = project.annotation(self._frame.id)
         ellipse = annotation.ellipse if annotation is not None else None

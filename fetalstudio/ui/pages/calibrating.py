@@ -29,6 +29,8 @@ class CalibrationFlow(QObject):
 
     def set_frame(self, frame: Frame) -> None:
         """The frame that is calibrated; drops the question about another one."""
+        if frame == self._frame:
+            return
         self._frame = frame
         self._canvas.set_calibration(frame.calibration)
         self._panel.show_calibration(frame.calibration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
@@ -33,7 +33,6 @@ class AnnotationPanel(QWidget):
         super().__init__(parent)
         theme.style(self, "panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.setFixedWidth(_WIDTH)
         self.state = QLabel()
         self.state.setTextFormat(Qt.TextFormat.RichText)
         self.by = theme.style(QLabel(), "dim")
@@ -85,8 +84,8 @@ class AnnotationPanel(QWidget):
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
         self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
-        self.by.setText("" if held is None else _by(held))
-        self.by.setVisible(held is not None)
+        # Never empty, so that the button below stays where the hand expects it.
+        self.by.setText(" " if held is None else _by(held))
         self.confirm.setEnabled(held is not None)
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
@@ -116,6 +115,18 @@ class AnnotationPanel(QWidget):
             theirs, yours = (measure(e, frame.calibration).hc_mm for e in (proposal, ellipse))
             text += f", HC {theirs - yours:+.1f} mm"
         self.proposal_text.setText(text + ".")
+
+
+def scrolling(panel: AnnotationPanel) -> QScrollArea:
+    """The panel in a column that scrolls where the window is low."""
+    area = QScrollArea()
+    area.setWidget(panel)
+    area.setWidgetResizable(True)
+    area.setFixedWidth(_WIDTH)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
 
 
 def ellipse_style(annotation: Annotation | None) -> EllipseStyle:

@@ -95,9 +95,7 @@ class BiometryPanel(QWidget):
             text = format_weeks(age.weeks) + spread
         value = self.values[key]
         value.setText(text)
-        role = "dim" if age.weeks is None else "value"
-        if value.property("role") != role:
-            theme.style(value, role)
+        value.setStyleSheet(f"color: {theme.TEXT_DIM}" if age.weeks is None else "")
         spread = "" if age.sd2_weeks is None else "; ± 2 SD"
         reason = f"{age.reason}\n" if age.reason else ""
         self._explain(key, f"{reason}{age.formula}, from HC{spread}\n{age.citation}")

@@ -10,10 +10,10 @@ from fetalstudio.core.calibration import Calibration, Source
 from fetalstudio.ui import theme
 
 _SOURCES: dict[Source, str] = {
-    "table": "from the table",
-    "dicom": "from DICOM",
-    "manual": "set by hand",
-    "inherited": "of its frame",
+    "table": "table",
+    "dicom": "DICOM",
+    "manual": "by hand",
+    "inherited": "inherited",
 }
 _USUAL_RULER_MM = 10.0
 _MIN_RULER_PX = 20.0
@@ -86,7 +86,7 @@ class CalibrationPanel(QWidget):
         else:
             x, y = calibration.mm_per_px_x, calibration.mm_per_px_y
             size = f"{x:.4f}" if x == y else f"{x:.4f} x {y:.4f}"
-            text = f"{size} mm/px, {_SOURCES[calibration.source]}"
+            text = f"{size} mm/px ({_SOURCES[calibration.source]})"
         self.label.setText(text)
         theme.style(self.label, "warning" if calibration is None else "dim")
 

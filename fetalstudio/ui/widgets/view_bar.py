@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QWidget
 
 from fetalstudio.ui import theme
@@ -22,9 +22,7 @@ class ViewBar(QWidget):
         self._idle_hint = ""
         theme.style(self, "bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.hint = theme.style(QLabel(), "dim")
-        # A long hint is cut, and never makes the window wide.
-        self.hint.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.hint = ElidedLabel()
         self.window_slider = _slider(
             "Window: how many grey values are spread (right drag sideways)", 510
         )
@@ -81,6 +79,21 @@ class ViewBar(QWidget):
         self.percent.setText(f"{100 * scale * self.devicePixelRatioF():.0f} %")
 
 
+class ElidedLabel(QLabel):
+    """Muted text that is cut with an ellipsis, and never makes the window wide."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.style(self, "dim")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, text)
+
+
 def tool_button(action: QAction) -> QToolButton:
     """A button for an action that leaves the keyboard with the canvas."""
     button = QToolButton()
@@ -92,7 +105,8 @@ def tool_button(action: QAction) -> QToolButton:
 def _slider(tip: str, maximum: int) -> QSlider:
     slider = QSlider(Qt.Orientation.Horizontal)
     slider.setRange(0, maximum)
-    slider.setFixedWidth(110)
+    slider.setMinimumWidth(56)
+    slider.setMaximumWidth(110)
     slider.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     slider.setToolTip(tip)
     slider.setAccessibleName(tip.split(":")[0])
