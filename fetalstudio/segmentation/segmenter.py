@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import atomic_path
+from fetalstudio.core.files import write_bytes
 from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.model_card import ModelCard
 from fetalstudio.learning import pick_device
@@ -70,8 +70,7 @@ class Segmenter:
     def save(self, folder: Path, card: ModelCard) -> None:
         """Into a folder: half-precision weights first, then the card that makes it a model."""
         weights = {k: v.half().contiguous().cpu() for k, v in self.sam.state_dict().items()}
-        with atomic_path(folder / WEIGHTS) as temporary:
-            save_file(weights, temporary)
+        write_bytes(folder / WEIGHTS, save(weights))
         replace(card, architecture=self.card.architecture).write(folder)
 
     @torch.inference_mode()

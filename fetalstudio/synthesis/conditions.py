@@ -65,4 +65,7 @@ def stack_maps(conditions: Sequence[Condition]) -> NDArray[np.float32]:
 
 def style_labels(conditions: Sequence[Condition]) -> NDArray[np.int64]:
     """(B,) indices into :data:`STYLES`. Raises ``ValueError`` for a name that is not there."""
+    for condition in conditions:
+        if condition.style not in STYLES:
+            raise ValueError(f"there is no style {condition.style!r}, only {STYLES}")
     return np.array([STYLES.index(c.style) for c in conditions])

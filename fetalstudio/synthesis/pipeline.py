@@ -47,19 +47,23 @@ def build_unet(widths: Sequence[int] = (48, 96, 144, 192)) -> UNet2DModel:
 class CompactPipeline(DiffusionPipeline):
     """Ellipse, sector and style to an ultrasound on the 384 x 256 canvas, by flow matching.
 
-    ``band_mean`` and ``band_std`` (16 values each) normalise the bands of images in [-1, 1].
+    ``band_mean`` and ``band_std`` (16 values each) normalise the bands of images in [-1, 1]; without
+    them the bands are taken as they are.
     """
 
     def __init__(
         self,
         unet: UNet2DModel,
         scheduler: FlowMatchEulerDiscreteScheduler,
-        band_mean: Sequence[float],
-        band_std: Sequence[float],
+        band_mean: list[float] | None = None,
+        band_std: list[float] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
-        self.register_to_config(band_mean=list(band_mean), band_std=list(band_std))
+        # diffusers saves plain values, as opposed to modules, only where they have a default.
+        self.register_to_config(
+            band_mean=band_mean or [0.0] * BANDS, band_std=band_std or [1.0] * BANDS
+        )
         # Anything but channels-last convolutions costs several times as much on a CPU.
         self.unet.to(memory_format=torch.channels_last)
 

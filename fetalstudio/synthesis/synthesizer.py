@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils.logging import disable_progress_bar
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +22,9 @@ from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
 from fetalstudio.synthesis.pipeline import CompactPipeline
+
+# Its bar for loading two files would end up between our own progress and the user.
+disable_progress_bar()
 
 DEFAULT_STEPS = 10
 DEFAULT_GUIDANCE = 2.0
@@ -55,13 +59,13 @@ class Synthesizer:
         if card.kind != "synthesizer":
             raise BadInput(f"{folder} holds a {card.kind}. Choose a synthesizer.")
         try:
+            # The memory-saving way of loading needs accelerate and gains nothing at this size.
             pipeline = CompactPipeline.from_pretrained(
-                folder, local_files_only=True, dtype=torch.float32
+                folder, local_files_only=True, low_cpu_mem_usage=False, dtype=torch.float32
             )
         except Exception as error:
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
             raise BadInput(f"{folder} is not a complete synthesizer: {error}") from error
-        pipeline.set_progress_bar_config(disable=True)
         return cls(pipeline.to(device or pick_device()), card, fingerprint(folder))
 
     def save(self, folder: Path) -> None:

@@ -1,0 +1,111 @@
+"""The commands as a script uses them: exit status, the JSON line, messages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetalstudio.cli import main
+from fetalstudio.cli.console import plain
+from fetalstudio.cli.tables import read_ellipses
+from fetalstudio.core.errors import BadInput
+from fetalstudio.project.store import Project
+
+HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
+
+
+@pytest.fixture
+def last_json(capsys: pytest.CaptureFixture[str]) -> Any:
+    def read() -> Any:
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return read
+
+
+def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> None:
+    project, out = str(tmp_path / "p"), tmp_path / "out"
+    assert main(["new", project, "--json"]) == 0
+    assert main(["import", project, str(samples), "--cohort", "HC18", "--json"]) == 0
+    imported = last_json()
+    assert (imported["frames"], imported["annotated"], imported["problems"]) == (24, 16, [])
+    assert main(["propose", project, "--json"]) == 0
+    assert len(last_json()["proposals"]) >= 6
+    command = ["synthesize", project, "--count", "2", "--steps", "2", "--out", str(out), "--json"]
+    assert main(command) == 0
+    assert len(last_json()["pair_ids"]) == 2
+    assert len(list(out.glob("*_mask.png"))) == 2
+    assert main(["review", project, "--accept-above", "0", "--json"]) == 0
+    assert last_json() == {"accepted": 2, "rejected": 0}
+    train = ["train", project, "--real", "2", "--synthetic", "2", "--epochs", "1", "--json"]
+    assert main([*train, "--name", "mine"]) == 0
+    trained = last_json()
+    assert trained["synthetic"] == 2 and 0 < trained["dice_before"] <= 1
+    assert main(["evaluate", project, "--segmenter", "compact", "--prompt", "box", "--json"]) == 0
+    evaluated = last_json()
+    wanted = {"n", "dice", "iou", "hd95_px", "hc_mae_mm", "hc_bias_mm", "failures"}
+    assert wanted <= set(evaluated) and set(evaluated["dice"]) == {"mean", "ci95", "median", "min"}
+    export = ["export", project, str(tmp_path / "exported"), "--format", "hc18", "--json"]
+    assert main(export) == 0
+    assert last_json()["pairs"] == 2
+    assert main(["models", "list", "--project", project, "--json"]) == 0
+    models = {(m["kind"], m["name"]) for m in last_json()["models"]}
+    assert {("segmenter", "compact"), ("synthesizer", "compact")} <= models
+
+
+def test_bad_input_is_status_2_with_the_message_in_the_json(tmp_path: Path, last_json: Any) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    assert main(["evaluate", nowhere, "--json"]) in (1, 2)
+    assert nowhere in last_json()["error"]
+    with Project.create(tmp_path / "p"):
+        pass
+    (tmp_path / "empty").mkdir()
+    assert main(["import", str(tmp_path / "p"), str(tmp_path / "empty"), "--json"]) == 2
+    assert str(tmp_path / "empty") in last_json()["error"]
+    assert main(["train", str(tmp_path / "p"), "--json"]) == 2
+    assert "no annotated frame" in last_json()["error"]
+
+
+def test_unknown_options_are_status_2() -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["import"])
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no ellipses"),
+        ("name,cx,cy,a,b\nx,1,2,3,4\n", "no column angle_deg, width, height"),
+        (HEADER + "x,1,2,nan,3,0,100,100\n", "line 2"),
+        (HEADER + "x,1,2,5,3,0,100,\n", "line 2"),
+        (HEADER + "../x,50,50,20,10,0,100,100\n", "cannot be a file's name"),
+        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x twice"),
+    ],
+)
+def test_a_bad_table_of_ellipses_names_the_file_and_the_row(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=message) as caught:
+        read_ellipses(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_good_table_is_read_with_axes_in_any_order(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(HEADER + "x,50,40,10,20,0,100,80\n")
+    (item,) = read_ellipses(path)
+    assert item.name == "x" and item.size == (100, 80)
+    assert (item.ellipse.a, item.ellipse.b, item.ellipse.angle_deg) == (20, 10, 90)
+
+
+def test_json_has_no_nan_and_no_infinity() -> None:
+    assert plain({"a": float("nan"), "b": [float("inf"), 1.0], "c": Path("x")}) == {
+        "a": None,
+        "b": [None, 1.0],
+        "c": "x",
+    }

@@ -1,0 +1,266 @@
+"""The real jobs on the sample frames: what they store, and what a cancel or bad input leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.images import read_image
+from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.events import Cancelled, Epoch, Event, Finished, Preview, Progress, Started
+from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.local import run_job
+from fetalstudio.engine.requests import (
+    EvaluateRequest,
+    NamedEllipse,
+    ProposeRequest,
+    SampleRequest,
+    SynthesizeRequest,
+    TrainRequest,
+)
+from fetalstudio.project.store import Project
+
+HEAD = Ellipse(400, 270, 230, 175, 8)
+
+
+def _request(project: Project, **fields: Any) -> TrainRequest:
+    return TrainRequest(project.path, real=4, synthetic=0, epochs=2, **fields)
+
+
+def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None:
+    drawn = {k: a.revision for k, a in sample_project.annotations().items()}
+    result = run_job("propose", ProposeRequest(sample_project.path))
+    assert len(result.proposals) + len(result.without) == 8
+    after = sample_project.annotations()
+    assert {k: after[k].revision for k in drawn} == drawn
+    proposed = after[result.proposals[0].frame_id]
+    assert proposed.state == "proposed"
+    assert proposed.author == "segmenter:compact"
+    assert proposed.confidence == pytest.approx(result.proposals[0].confidence)
+
+
+def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:
+    item = labelled_frames(sample_project)[0]
+    result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.frame.id,)))
+    assert result.proposals[0].ellipse.overlap(item.ellipse) > 0.8
+    assert len(sample_project.revisions(item.frame.id)) == 1
+
+
+def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
+    heard: list[Event] = []
+    request = SampleRequest(HEAD, (800, 540), style="second", steps=3, seed=11)
+    result = run_job("sample", request, heard.append)
+    assert isinstance(heard[0], Started) and isinstance(heard[-1], Finished)
+    assert sum(isinstance(e, Preview) for e in heard) == 2
+    assert [e.done for e in heard if isinstance(e, Progress)] == [1, 2, 3]
+    assert result.image.shape == (540, 800)
+    assert result.provenance["seed"] == 11 and result.provenance["steps"] == 3
+    assert len(result.provenance["synthesizer_sha256"]) == 64
+    assert 0 <= result.quality["dice"] <= 1
+    again = run_job("sample", replace(request, previews=False))
+    np.testing.assert_array_equal(again.image, result.image)
+
+
+def test_a_sample_stops_within_a_step() -> None:
+    heard: list[Event] = []
+    with pytest.raises(JobCancelled):
+        run_job(
+            "sample",
+            SampleRequest(HEAD, (800, 540), steps=50),
+            heard.append,
+            cancelled=lambda: any(isinstance(e, Progress) and e.done == 2 for e in heard),
+        )
+    assert max(e.done for e in heard if isinstance(e, Progress)) == 2
+    assert isinstance(heard[-1], Cancelled)
+
+
+def test_a_batch_from_a_table_writes_pictures_masks_and_figures(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    wanted = (
+        NamedEllipse("one", HEAD, (800, 540)),
+        NamedEllipse("two", Ellipse(130, 100, 80, 60, 120), (260, 200)),
+    )
+    request = SynthesizeRequest(sample_project.path, ellipses=wanted, steps=2, seed=5, out=out)
+    result = run_job("synthesize", request)
+    for item in wanted:
+        picture, mask = (
+            read_image(out / f"{item.name}.png"),
+            read_image(out / f"{item.name}_mask.png"),
+        )
+        assert picture.shape == mask.shape == item.size[::-1]
+        np.testing.assert_array_equal(mask > 0, item.ellipse.mask(item.size) > 0)
+    with (out / "pairs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["name"] for row in rows] == ["one", "two"]
+    assert float(rows[0]["cx"]) == HEAD.cx and 0 <= float(rows[0]["dice"]) <= 1
+    pairs = sample_project.pairs()
+    assert {p.id for p in pairs} == set(result.pair_ids)
+    assert all(p.state == "pending" and p.frame.kind == "synthetic" for p in pairs)
+    assert {p.provenance["steps"] for p in pairs} == {2}
+
+
+def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project) -> None:
+    heard: list[Event] = []
+    with pytest.raises(JobCancelled) as stopped:
+        run_job(
+            "synthesize",
+            SynthesizeRequest(sample_project.path, count=12, steps=1),
+            heard.append,
+            cancelled=lambda: sum(isinstance(e, Preview) for e in heard) >= 4,
+        )
+    kept = sample_project.pairs()
+    assert 4 <= len(kept) < 12
+    assert set(stopped.value.result.pair_ids) == {p.id for p in kept}
+
+
+def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
+    labelled = labelled_frames(sample_project)
+    parts = split(labelled)
+    by_id = {item.frame.id: item for item in labelled}
+    drawn = ellipses_like(sample_project, 40, seed=3)
+    assert len({item.name for item in drawn}) == 40
+    for item in drawn:
+        source = by_id[str(item.source_frame)]
+        assert parts[source.frame.subject] == "train"
+        assert 0.4 < item.ellipse.overlap(source.ellipse) < 1
+    assert drawn == ellipses_like(sample_project, 40, seed=3)
+    assert drawn != ellipses_like(sample_project, 40, seed=4)
+
+
+def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
+    sample_project: Project,
+) -> None:
+    labelled = labelled_frames(sample_project)
+    parts = split(labelled)
+    groups = [
+        {i.frame.subject for i in of_part(labelled, parts, part)}  # type: ignore[arg-type]
+        for part in ("train", "validation", "test")
+    ]
+    assert all(groups) and sum(map(len, groups)) == len(set.union(*groups))
+    for part in ("train", "test"):
+        source = of_part(labelled, parts, part)[0]  # type: ignore[arg-type]
+        pixels = np.full((64, 64), 50 if part == "train" else 60, np.uint8)
+        pair = sample_project.add_pair(
+            pixels,
+            name=part,
+            ellipse=Ellipse(30, 30, 20, 15, 0),
+            cohort="synthetic",
+            calibration=None,
+            quality={"dice": 0.9},
+            provenance={"source_frame": source.frame.id},
+        )
+        sample_project.review_pair(pair.id, "accepted", reviewer="test")
+    assert [p.frame.name for p in usable_pairs(sample_project, parts)] == ["train"]
+
+
+def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
+    sample_project: Project,
+) -> None:
+    heard: list[Event] = []
+    result = run_job("train", _request(sample_project, name="mine"), heard.append)
+    epochs = [e for e in heard if isinstance(e, Epoch)]
+    assert [e.epoch for e in epochs] == list(range(result.epochs_run + 1))
+    run = sample_project.run(result.run_id)
+    assert run.state == "finished"
+    assert len(run.history) == len(epochs)
+    assert run.verdict is not None and run.verdict["verdict"] == result.verdict
+    subjects = {
+        part: {sample_project.frame(i).subject for i in run.data[part]}
+        for part in ("train", "validation", "test")
+    }
+    assert not subjects["train"] & (subjects["validation"] | subjects["test"])
+    if result.model is None:
+        assert result.best_epoch == 0 and "keep that one" in result.verdict
+        return
+    sample_project.adopt("segmenter", "mine")
+    tuned = run_job("evaluate", EvaluateRequest(sample_project.path))
+    assert tuned.segmenter == "mine"
+    sample_project.roll_back("segmenter")
+    assert run_job("evaluate", EvaluateRequest(sample_project.path)).segmenter == "compact"
+
+
+def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project) -> None:
+    heard: list[Event] = []
+
+    def improved() -> bool:
+        epochs = [e for e in heard if isinstance(e, Epoch)]
+        return any(e.best and e.epoch for e in epochs) or len(epochs) > 12
+
+    # Started with a rate that moves the decoder at once, from validation frames it can improve on.
+    request = TrainRequest(sample_project.path, synthetic=0, epochs=500, patience=500)
+    with pytest.raises(JobCancelled) as stopped:
+        run_job("train", request, heard.append, cancelled=improved)
+    result = stopped.value.result
+    run = sample_project.runs()[0]
+    assert run.state == "cancelled"
+    assert result.epochs_run < 500
+    if any(e.best and e.epoch for e in heard if isinstance(e, Epoch)):
+        assert [m.name for m in sample_project.models("segmenter")] == [result.model]
+        assert run_job(
+            "evaluate", EvaluateRequest(sample_project.path, segmenter=result.model)
+        ).n == len(labelled_frames(sample_project))
+
+
+def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Project) -> None:
+    path = sample_project.path
+    for request, message in (
+        (TrainRequest(path, real=500), "500 real frames were asked for"),
+        (TrainRequest(path, synthetic=3), "0 are accepted"),
+        (TrainRequest(path, real=0, synthetic=0), "nothing to learn from"),
+        (TrainRequest(path, cohort="nowhere"), "no annotated frame"),
+        (TrainRequest(path, name="compact"), "taken"),
+        (TrainRequest(path, epochs=0), "epochs is 0"),
+        (TrainRequest(path, segmenter="gone"), "there are: compact"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            run_job("train", request)
+    assert sample_project.runs() == []
+
+
+def test_a_project_with_too_few_subjects_is_refused(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "p") as project:
+        rng = np.random.default_rng(0)
+        for i in range(2):
+            frame, _ = project.add_frame(
+                rng.integers(0, 255, (100, 100), dtype=np.uint8),
+                name=f"f{i}",
+                cohort="c",
+                subject=f"s{i}",
+            )
+            project.annotate(frame.id, Ellipse(50, 50, 30, 20, 0), author="t", state="final")
+        with pytest.raises(BadInput, match="at least three subjects"):
+            run_job("train", TrainRequest(project.path))
+
+
+@pytest.mark.parametrize("prompt", ["auto", "box"])
+@pytest.mark.parametrize("protocol", ["native", "paper"])
+def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, protocol: str) -> None:
+    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[8:12])
+    request = EvaluateRequest(
+        sample_project.path,
+        prompt=prompt,  # type: ignore[arg-type]
+        protocol=protocol,  # type: ignore[arg-type]
+        frame_ids=ids,
+    )
+    result = run_job("evaluate", request)
+    assert result.n == 4 and len(result.frames) == 4
+    low, high = result.dice["ci95"]
+    assert 0.85 < result.dice["min"] <= low <= result.dice["mean"] <= high <= 1
+    assert (result.hc_mae_mm is None) == (protocol == "paper")
+    json.dumps(result.dice)
+
+
+def test_the_same_evaluation_twice_is_the_same(sample_project: Project) -> None:
+    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[:2])
+    request = EvaluateRequest(sample_project.path, prompt="box", protocol="paper", frame_ids=ids)
+    assert run_job("evaluate", request) == run_job("evaluate", request)

@@ -1,0 +1,137 @@
+"""Pretraining and fine-tuning on a tiny model: what they must keep, whatever they learn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.segmentation.compact import CompactConfig, build_compact
+from fetalstudio.segmentation.fine_tuning import (
+    EpochFigures,
+    Example,
+    FineTuneSettings,
+    fine_tune,
+)
+from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
+from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+
+TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
+
+
+def _frame(seed: int) -> Example:
+    rng = np.random.default_rng(seed)
+    head = Ellipse(
+        float(rng.uniform(40, 80)), float(rng.uniform(30, 50)), 28, 20, float(rng.uniform(0, 179))
+    )
+    noise = rng.integers(0, 30, (80, 120))
+    return Example((40 + 120 * head.mask((120, 80)) + noise).astype(np.uint8), head)
+
+
+EXAMPLES = [_frame(seed) for seed in range(6)]
+
+
+def _state(segmenter: Segmenter) -> dict[str, torch.Tensor]:
+    return {k: v.clone() for k, v in segmenter.sam.state_dict().items()}
+
+
+@pytest.fixture
+def segmenter() -> Segmenter:
+    torch.manual_seed(0)
+    return Segmenter(build_compact(TINY), compact_card("tiny", TINY))
+
+
+def test_a_resumed_pretraining_is_the_unbroken_one(tmp_path: Path) -> None:
+    data = [(e.image, e.ellipse) for e in EXAMPLES]
+    settings = PretrainSettings(steps=6, batch=2)
+    whole = pretrain(data, settings, tmp_path / "whole.pt", config=TINY)
+    steps: list[int] = []
+    pretrain(
+        data,
+        settings,
+        tmp_path / "broken.pt",
+        config=TINY,
+        on_step=lambda step, _loss: steps.append(step),
+        stopped=lambda: len(steps) == 3,
+    )
+    assert steps == [1, 2, 3]
+    resumed = pretrain(data, settings, tmp_path / "broken.pt", config=TINY)
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=1e-6)
+
+
+def test_pretraining_learns(tmp_path: Path) -> None:
+    losses: list[float] = []
+    pretrain(
+        [(e.image, e.ellipse) for e in EXAMPLES],
+        replace(PretrainSettings(), steps=60, batch=4, learning_rate=2e-3),
+        tmp_path / "c.pt",
+        config=TINY,
+        on_step=lambda _step, loss: losses.append(loss),
+    )
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_fine_tuning_improves_and_touches_the_decoder_only(segmenter: Segmenter) -> None:
+    before = _state(segmenter)
+    settings = FineTuneSettings(epochs=12, batch=4, learning_rate=2e-3, patience=12)
+    tuned, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)
+    assert figures[0].epoch == 0 and figures[0].best
+    best = max(figures, key=lambda f: f.validation_dice)
+    assert best.validation_dice > figures[0].validation_dice + 0.1
+    changed = {k.split(".")[0] for k, v in _state(tuned).items() if not torch.equal(v, before[k])}
+    assert changed == {"mask_decoder", "prompt_encoder"}
+    prompt = [k for k, v in _state(tuned).items() if not torch.equal(v, before[k])]
+    assert [k for k in prompt if k.startswith("prompt")] == ["prompt_encoder.auto_tokens"]
+    for key, value in _state(segmenter).items():
+        assert torch.equal(value, before[key]), "the model that it started from was changed"
+
+
+def test_the_best_epoch_is_returned_not_the_last(segmenter: Segmenter) -> None:
+    states: dict[int, dict[str, torch.Tensor]] = {}
+
+    def keep(figures: EpochFigures, model: Segmenter) -> None:
+        states[figures.epoch] = _state(model)
+
+    settings = FineTuneSettings(epochs=6, batch=4, learning_rate=2e-2, patience=6)
+    tuned, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, on_epoch=keep)
+    best = max(f.epoch for f in figures if f.best)
+    assert max(f.validation_dice for f in figures) == figures[best].validation_dice
+    for key, value in _state(tuned).items():
+        assert torch.equal(value, states[best][key])
+
+
+def test_patience_ends_it_early(segmenter: Segmenter) -> None:
+    settings = FineTuneSettings(epochs=30, batch=4, learning_rate=1e-12, patience=2)
+    _, figures = fine_tune(segmenter, EXAMPLES[:2], EXAMPLES[4:], settings)
+    assert figures[-1].epoch == 2
+
+
+def test_cancelling_keeps_the_best_so_far(segmenter: Segmenter) -> None:
+    seen: list[EpochFigures] = []
+    settings = FineTuneSettings(epochs=50, batch=4, learning_rate=2e-3, patience=50)
+    tuned, figures = fine_tune(
+        segmenter,
+        EXAMPLES[:4],
+        EXAMPLES[4:],
+        settings,
+        on_epoch=lambda f, _model: seen.append(f),
+        cancelled=lambda: len(seen) == 4,
+    )
+    assert figures == seen and figures[-1].epoch == 3
+    h, w = EXAMPLES[4].image.shape
+    assert tuned.predict(EXAMPLES[4].image).mask.shape == (h, w)
+
+
+def test_the_same_seed_gives_the_same_model(segmenter: Segmenter) -> None:
+    settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3)
+    one, two = (fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)[0] for _ in range(2))
+    for key, value in _state(one).items():
+        assert torch.equal(value, _state(two)[key])
+
+
+def test_nothing_to_learn_from_is_refused(segmenter: Segmenter) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        fine_tune(segmenter, [], EXAMPLES[4:], FineTuneSettings())

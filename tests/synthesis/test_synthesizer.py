@@ -1,0 +1,89 @@
+"""The bundled synthesizer: skulls stand on the drawn ellipses, at the frame's own size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.models import find_model, load_synthesizer
+from fetalstudio.engine.quality import edge_score
+from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+
+SCENE = Scene(Ellipse(400, 270, 240, 180, 10), (800, 540), "second")
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Synthesizer:
+    return load_synthesizer(find_model("synthesizer", "compact"))
+
+
+def test_the_picture_has_the_frames_size_and_the_skull_its_place(bundled: Synthesizer) -> None:
+    image = bundled.generate([SCENE], [3])[0]
+    assert image.shape == (540, 800) and image.dtype == np.uint8
+    elsewhere = Ellipse(330, 200, 130, 100, 100)
+    assert edge_score(image, SCENE.ellipse) > 0.4
+    assert edge_score(image, SCENE.ellipse) > edge_score(image, elsewhere) + 0.2
+
+
+def test_other_frame_sizes_work(bundled: Synthesizer) -> None:
+    scene = Scene(Ellipse(120, 150, 90, 70, 90), (250, 301))
+    assert bundled.generate([scene], [3], steps=2)[0].shape == (301, 250)
+
+
+def test_outside_the_references_sector_it_is_black(bundled: Synthesizer) -> None:
+    reference = np.zeros((540, 800), np.uint8)
+    reference[40:500, 150:650] = 90
+    scene = Scene(SCENE.ellipse, SCENE.size, "second", reference)
+    image = bundled.generate([scene], [3], steps=3)[0]
+    assert not image[:, :120].any() and not image[:, 690:].any()
+    assert image[100:450, 200:600].mean() > 5
+
+
+def test_equal_requests_give_equal_pixels(bundled: Synthesizer) -> None:
+    one, two = (bundled.generate([SCENE], [5], steps=3)[0] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_previews_are_rendered_on_request(bundled: Synthesizer) -> None:
+    previews = []
+    bundled.generate(
+        [SCENE], [5], steps=3, on_step=lambda done, total, draw: previews.append((done, draw()))
+    )
+    assert [done for done, _ in previews] == [1, 2, 3]
+    assert all(p.shape == (540, 800) for _, p in previews)
+
+
+@pytest.mark.parametrize(
+    ("scene", "options", "message"),
+    [
+        (SCENE, {"steps": 0}, "steps"),
+        (SCENE, {"guidance": 99.0}, "guidance"),
+        (Scene(SCENE.ellipse, SCENE.size, "fourth"), {}, "style"),
+        (Scene(Ellipse(2000, 270, 240, 180, 10), (800, 540)), {}, "off the 800x540"),
+    ],
+)
+def test_impossible_requests_are_refused(
+    bundled: Synthesizer, scene: Scene, options: dict, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        bundled.generate([scene], [0], **options)
+
+
+def test_a_saved_synthesizer_draws_the_same(bundled: Synthesizer, tmp_path: Path) -> None:
+    bundled.save(tmp_path)
+    loaded = Synthesizer.load(tmp_path)
+    assert loaded.hash == bundled.hash
+    before = bundled.generate([SCENE], [5], steps=2)[0]
+    np.testing.assert_array_equal(loaded.generate([SCENE], [5], steps=2)[0], before)
+
+
+def test_damaged_folders_are_named(bundled: Synthesizer, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no model"):
+        Synthesizer.load(tmp_path)
+    bundled.save(tmp_path)
+    weights = next((tmp_path / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(BadInput, match="not a complete synthesizer"):
+        Synthesizer.load(tmp_path)
