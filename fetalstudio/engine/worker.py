@@ -18,6 +18,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -175,7 +176,6 @@ class _Task:
     order: Run
     report: _Reporter
     cancelled: threading.Event = field(default_factory=threading.Event)
-    done: threading.Event = field(default_factory=threading.Event)
     claim: threading.Lock = field(default_factory=threading.Lock)
     """Who acquires it answers for the task: the main thread by running it, or the reading thread
     by cancelling it while the main thread is still busy importing."""
@@ -186,7 +186,7 @@ class _Worker:
         self._pipe = pipe
         self._grace_s = grace_s
         self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
-        self._inbox: queue.SimpleQueue[WarmUp | _Task] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[WarmUp | _Task | None] = queue.SimpleQueue()
         self._task: _Task | None = None  # the newest; written by the reading thread alone
 
     def serve(self) -> None:
@@ -198,6 +198,8 @@ class _Worker:
             match self._inbox.get():
                 case WarmUp(jobs):
                     _warm_up(jobs)
+                case None:
+                    return
                 case task:
                     if task.claim.acquire(blocking=False):
                         _perform(task)
@@ -233,13 +235,14 @@ class _Worker:
         task.cancelled.set()
         if task.claim.acquire(blocking=False):
             task.report.finish(Cancelled())
-            task.done.set()
 
     def _leave(self) -> None:
-        """The client is gone. `os._exit`, since the main thread may be deep in native code."""
+        """The client is gone: let the main thread stop and leave, and leave without it after the
+        grace, as it may be deep in native code."""
         if self._task is not None:
             self._task.cancelled.set()
-            self._task.done.wait(self._grace_s)
+        self._inbox.put(None)
+        time.sleep(self._grace_s)
         os._exit(0)
 
 
@@ -262,4 +265,3 @@ def _perform(task: _Task) -> None:
     except (Exception, SystemExit) as error:
         final = failure(task.order.job, error)
     task.report.finish(final)
-    task.done.set()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +51,7 @@ def everything(request: Any, report: Report, cancelled: CancelCheck) -> str:
 
 def deaf(request: float, report: Report, cancelled: CancelCheck) -> None:
     """Never asks whether to stop, for ``request`` seconds."""
-    report(Checkpoint(request, "saved before the long step"))
+    report(Checkpoint(Path("best"), "saved before the long step"))
     time.sleep(request)
 
 
@@ -128,6 +130,14 @@ def crash(request: None, report: Report, cancelled: CancelCheck) -> None:
 
 def kill_self(request: None, report: Report, cancelled: CancelCheck) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold_a_semaphore(request: None, report: Report, cancelled: CancelCheck) -> None:
+    """As tqdm does: the system has to be told when it is no longer used."""
+    _kept.append(multiprocessing.get_context("spawn").RLock())
+
+
+_kept: list[Any] = []
 
 
 def surroundings(request: None, report: Report, cancelled: CancelCheck) -> dict[str, Any]:

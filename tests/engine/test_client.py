@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -138,8 +139,8 @@ def test_warm_up_starts_the_process_and_imports(client: EngineClient, log: Log) 
     assert found["pid"] == pid
 
 
-def _surroundings(client: EngineClient, log: Log) -> dict[str, object]:
-    found: dict[str, object] = log.until_final(client.submit(job("surroundings"), None)).result
+def _surroundings(client: EngineClient, log: Log) -> dict[str, Any]:
+    found: dict[str, Any] = log.until_final(client.submit(job("surroundings"), None)).result
     return found
 
 
@@ -507,6 +508,22 @@ if __name__ == "__main__":
         time.sleep(600)
     # else it ends without having closed the client
 """
+
+
+def test_an_idle_process_leaves_in_good_order(tmp_path: Path) -> None:
+    """Nothing of Python's own clean-up is cut off, which its resource tracker would complain of."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.replace("echo", "hold_a_semaphore") + "\n    client.close()\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, str(script), "idle", "close"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("doing", ["idle", "steps", "deaf"])

@@ -74,7 +74,7 @@ def test_every_event_becomes_its_signal_in_order(engine: Engine, qtbot: QtBot) -
     assert values["warned"] == "careful"
     assert values["progress"] == Progress(2, 2)
     assert values["finished"] == "done"
-    assert heard.threads == {QCoreApplication.instance().thread()}
+    assert heard.threads == {engine.thread()}
 
 
 def test_the_engine_tells_the_status_bar_of_each_job_in_turn(engine: Engine, qtbot: QtBot) -> None:
