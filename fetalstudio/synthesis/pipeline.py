@@ -47,8 +47,8 @@ def build_unet(widths: Sequence[int] = (48, 96, 144, 192)) -> UNet2DModel:
 class CompactPipeline(DiffusionPipeline):
     """Ellipse, sector and style to an ultrasound on the 384 x 256 canvas, by flow matching.
 
-    ``band_mean`` and ``band_std`` (16 values each) normalise the bands of images in [-1, 1]; without
-    them the bands are taken as they are.
+    ``band_mean`` and ``band_std`` (16 values each) normalise the bands of images in [-1, 1];
+    without them the bands are taken as they are.
     """
 
     def __init__(
