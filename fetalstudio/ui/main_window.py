@@ -313,10 +313,11 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def show_keys(self) -> None:
-        """Open the sheet of all keys: those of the window, then those of each place."""
+        """Open the sheet of all keys: the window's, those of the place that is shown, the rest."""
         pages = tuple(self.page(place) for place in PLACES)
         groups = {"Everywhere": keys_of(self, without=pages)}
-        groups |= {PLACE_TITLES[place][0]: keys_of(self.page(place)) for place in PLACES}
+        for place in sorted(PLACES, key=lambda place: place != self.session.place):
+            groups[PLACE_TITLES[place][0]] = keys_of(self.page(place))
         ShortcutSheet({title: keys for title, keys in groups.items() if keys}, self).open()
 
     def show_about(self) -> None:

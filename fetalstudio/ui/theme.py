@@ -161,6 +161,8 @@ QPushButton[role="quiet"]:checked {{ background: {RAISED}; color: {TEXT_BRIGHT};
 QPushButton[role="quiet"]:focus {{ border-color: {BORDER}; }}
 QPushButton[role="danger"] {{ color: {ERROR}; }}
 
+QStatusBar QPushButton {{ padding: 2px 12px; }}
+
 QToolButton {{ background: transparent; border: 1px solid transparent;
     border-radius: {RADIUS}px; padding: 5px; color: {TEXT}; }}
 QToolButton:hover {{ background: {HOVER}; color: {TEXT_BRIGHT}; }}

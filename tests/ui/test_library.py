@@ -84,6 +84,17 @@ def test_a_click_selects_the_frame_for_all_pages(library: LibraryPage, qtbot: Qt
     assert library.session.open.frame(library.session.frame_id or "").name == "068_HC"
 
 
+def test_the_keyboard_alone_selects_nothing(library: LibraryPage, qtbot: QtBot) -> None:
+    chosen = library.session.frame_id
+    assert chosen != rows(library)[0].data(FRAME).id
+    library.filters.focus_search()
+    library.grid.selectionModel().clearCurrentIndex()
+    assert not library.grid.currentIndex().isValid()
+    qtbot.keyClick(library.filters.search, Qt.Key.Key_Return)
+    assert library.grid.hasFocus()
+    assert library.session.frame_id == chosen
+
+
 def test_arrows_select_and_enter_annotates(
     library: LibraryPage, window: MainWindow, qtbot: QtBot
 ) -> None:
@@ -232,7 +243,8 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(names(library)) == 24)
     assert session.open.cohorts() == ["Nijmegen"]
-    assert session.frame_id is not None
+    first = session.open.frame(session.frame_id or "")
+    assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
 

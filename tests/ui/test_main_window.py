@@ -329,6 +329,7 @@ def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:
             ready = project is not None and len(project.frames()) == 24 and len(window.pages) == 5
             if not ready and time.perf_counter() - began < 60:
                 return
+            watch.stop()
             import psutil
             heavy = {"torch", "diffusers", "segment_anything"} & set(sys.modules)
             print(shown[0], psutil.Process().memory_info().rss / 2**20, ready, sorted(heavy))

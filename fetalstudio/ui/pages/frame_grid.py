@@ -19,6 +19,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QFont,
     QImage,
     QKeyEvent,
@@ -312,6 +313,11 @@ class FrameGrid(QListView):
             self.setGridSize(cell)
             self.verticalScrollBar().setSingleStep(cell.height() // 3)
         super().resizeEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Past the list's own, which would choose the first frame without being asked."""
+        QWidget.focusInEvent(self, event)
+        self.viewport().update()
 
     def keyboardSearch(self, search: str) -> None:
         """Letters are keys of the page here, and the search field finds names."""

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -79,6 +80,7 @@ class ImportDialog(AskDialog):
         name = source.name or "frames"
         self.field.addItems([name, *(c for c in cohorts if c != name)])
         self.field.setToolTip("One scanner or one hospital: models are evaluated by cohort")
+        _widen(self.field)
         self.form.addRow("Cohort", self.field)
         edit = self.field.lineEdit()
         if edit is not None:
@@ -109,6 +111,7 @@ class ExportDialog(AskDialog):
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
             self.cohort.addItem(name, name)
+        _widen(self.cohort)
         self.form.addRow("Cohort", self.cohort)
         self.synthetic = QCheckBox("With the accepted synthetic pairs")
         self.synthetic.setChecked(True)
@@ -118,6 +121,7 @@ class ExportDialog(AskDialog):
         choose = QPushButton("Choose")
         choose.clicked.connect(self._choose)
         row = QHBoxLayout()
+        row.setSpacing(theme.SPACE)
         row.addWidget(self.folder)
         row.addWidget(choose)
         self.form.addRow("Into", row)
@@ -181,10 +185,16 @@ class AboutDialog(QDialog):
         row.addWidget(text, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*[3 * theme.SPACE] * 4)
+        layout.setSpacing(2 * theme.SPACE)
         layout.addLayout(row)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addWidget(buttons)
+
+
+def _widen(field: QComboBox) -> None:
+    """As wide as the form: a form lets only some fields grow by themselves."""
+    field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 def _plain_label(text: str) -> QLabel:

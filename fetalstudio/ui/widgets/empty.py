@@ -35,6 +35,8 @@ class EmptyState(QWidget):
         """Change what is said."""
         self._title.setText(title)
         self._text.setText(text)
+        # A layout that aligns a label asks not for the height that its wrapped lines need.
+        self._text.setFixedHeight(self._text.heightForWidth(self._text.width()))
         self.button.setText(action)
         self.button.setVisible(bool(action))
 

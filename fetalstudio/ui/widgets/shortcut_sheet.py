@@ -76,7 +76,7 @@ class ShortcutSheet(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         columns = QHBoxLayout()
         columns.setSpacing(5 * theme.SPACE)
-        heights = [0, 0, 0]
+        heights = [0, 0]
         stacks = [QVBoxLayout() for _ in heights]
         for title, keys in groups.items():
             shortest = heights.index(min(heights))
@@ -96,8 +96,10 @@ class ShortcutSheet(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scroll)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         wanted = inner.sizeHint()
-        self.resize(min(wanted.width() + 24, 1200), min(wanted.height() + 8, 760))
+        self.setMinimumWidth(wanted.width() + 16)
+        self.resize(wanted.width() + 16, min(wanted.height() + 8, parent.height() - 80))
 
 
 def _group(title: str, keys: list[tuple[str, str]]) -> QWidget:
