@@ -724,3 +724,15 @@ def test_session_is_left_alone_by_looking(page, open_session: Session):
     page.canvas.fit()
     key(page, Qt.Key.Key_F)
     assert open_session.undo_stack.count() == 0
+
+
+def test_the_segmenter_itself_proposes_on_a_real_frame(page, project, qtbot):
+    """The whole way through the engine's process, with the built-in model."""
+    frame_id = annotated(page)
+    own = page.canvas.ellipse()
+    with qtbot.waitSignal(page.proposing.proposed, timeout=120_000):
+        key(page, Qt.Key.Key_P)
+    assert page.canvas.ellipse() == own
+    assert page.canvas._ghost.ellipse().overlap(own) > 0.9
+    qtbot.waitUntil(lambda: page.propose_action.text() == "Propose", timeout=10_000)
+    assert len(project.revisions(frame_id)) == 1

@@ -350,11 +350,10 @@ def test_key_strokes_in_a_row_become_one_edit_by_themselves(canvas, edits, chang
     assert changes.count() == 8
 
 
-@pytest.mark.parametrize("leave", ["image", "ellipse", "hide", "tool", "press", "focus"])
+@pytest.mark.parametrize("leave", ["ellipse", "hide", "tool", "press", "focus"])
 def test_key_strokes_are_never_lost(canvas, hand, edits, leave):
     QTest.keyClick(canvas, Qt.Key.Key_Right)
     {
-        "image": lambda: canvas.set_image(np.zeros((540, 800), np.uint8)),
         "ellipse": lambda: canvas.set_ellipse(None),
         "hide": canvas.hide,
         "tool": lambda: canvas.set_tool(Tool.BOX),
@@ -363,6 +362,21 @@ def test_key_strokes_are_never_lost(canvas, hand, edits, leave):
     }[leave]()
     assert edits.count() == 1
     assert edits.at(0)[0].cx == 401
+
+
+def test_live_previews_disturb_neither_key_strokes_nor_drags(canvas, hand, edits):
+    preview = np.full((540, 800), 90, np.uint8)
+    for _ in range(3):
+        QTest.keyClick(canvas, Qt.Key.Key_Right)
+        canvas.set_image(preview)
+    canvas.flush()
+    assert [edits.at(i)[0].cx for i in range(edits.count())] == [403]
+    x, y = hand.handle(Handle.CENTRE)
+    hand.press((x, y))
+    canvas.set_image(preview)
+    hand.move((x, y + 20))
+    hand.release((x, y + 20))
+    assert edits.count() == 2
 
 
 def test_undo_finds_the_key_strokes_made_an_edit(qtbot):

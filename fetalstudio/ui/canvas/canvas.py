@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QCursor, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter
 from PySide6.QtWidgets import QWidget
@@ -43,7 +41,8 @@ class FrameCanvas(FrameView):
 
     The left button takes hold of the handles, draws where there is no ellipse yet, and pans
     elsewhere. Three things can be half done: a handle drag and a draft, which Esc drops, and key
-    strokes that are being collected into one edit, which :meth:`flush` makes of them.
+    strokes that are being collected into one edit, which :meth:`flush` makes of them. A new image
+    (a live preview) disturbs none of them: call :meth:`leave_gesture` before another frame.
     """
 
     KEYS = KEYS
@@ -80,11 +79,6 @@ class FrameCanvas(FrameView):
         self.setAccessibleName("Frame and ellipse")
 
     # -- what is shown ----------------------------------------------------------------------
-
-    def set_image(self, pixels: NDArray[np.uint8] | None) -> None:
-        """Show a frame, (H, W) uint8, or nothing. A frame of another size is fitted anew."""
-        self.flush()
-        super().set_image(pixels)
 
     def set_ellipse(self, ellipse: Ellipse | None) -> None:
         """Show this ellipse. While one is being dragged, it is what Esc comes back to."""
