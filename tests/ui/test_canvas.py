@@ -184,6 +184,20 @@ def test_a_click_on_a_handle_changes_nothing(hand, edits):
     assert edits.count() == 0
 
 
+@pytest.mark.parametrize("angle", [0.0, 174.1234567891, 90.1, 91.7])
+def test_the_knob_is_on_the_right_and_looking_changes_no_digit(canvas, hand, edits, angle):
+    tilted = Ellipse.of(400.1, 270.3, 200.7, 150.2, angle)
+    canvas.set_ellipse(tilted)
+    assert hand.handle(Handle.TURN)[0] > hand.handle(Handle.CENTRE)[0] - 40
+    for handle in Handle:
+        hand.click(hand.handle(handle))
+    canvas.fit()
+    canvas.set_tool(Tool.CALLIPER)
+    canvas.set_tool(Tool.EDIT)
+    assert canvas.ellipse() == tilted
+    assert edits.count() == 0
+
+
 def test_escape_takes_a_drag_back(canvas, hand, edits, changes):
     x, y = hand.handle(Handle.CENTRE)
     hand.press((x, y))

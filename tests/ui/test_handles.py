@@ -139,6 +139,11 @@ def test_taking_hold_beside_the_middle_of_a_handle_moves_nothing(shape, handle, 
     assert shape.dragged(handle, start, start) == shape
 
 
+@given(ellipses)
+def test_the_knob_starts_on_the_right(ellipse):
+    assert Shape.of(ellipse).outward(Handle.TURN)[0] >= -1e-9
+
+
 @given(ellipses, shapes)
 def test_a_shape_is_its_ellipse_whichever_end_carries_the_knob(ellipse, like):
     for shape in (Shape.of(ellipse), Shape.of(ellipse, like), Shape.of(ellipse).flipped()):

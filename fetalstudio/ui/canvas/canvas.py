@@ -83,12 +83,17 @@ class FrameCanvas(FrameView):
     def set_ellipse(self, ellipse: Ellipse | None) -> None:
         """Show this ellipse. While one is being dragged, it is what Esc comes back to."""
         self.flush()
+        if ellipse == self._ellipse and self._drag is None:
+            return
         self._ellipse = ellipse
         if self._drag is None:
+            self._shape = None  # The turn knob of another ellipse does not say where this one's is.
             self._show(ellipse)
 
     def ellipse(self) -> Ellipse | None:
         """The ellipse as it is on screen, also in the middle of a gesture."""
+        if self._drag is None and self._draft is None and not self._key_edits.isActive():
+            return self._ellipse
         shape = self._live_shape()
         return None if shape is None else shape.ellipse()
 
@@ -233,8 +238,8 @@ class FrameCanvas(FrameView):
         if self._view_drag is not None or event.button() != Qt.MouseButton.LeftButton:
             super().mouseReleaseEvent(event)
         elif self._drag is not None:
-            self._shape = self._dragged(self._drag, at, event.modifiers())
-            self._commit()
+            start, self._shape = self._drag.shape, self._dragged(self._drag, at, event.modifiers())
+            self._commit() if self._shape != start else self.cancel()
         elif self._draft is not None:
             self._release_draft(self._draft, self._view.to_image(at), modified=_shift(event))
 

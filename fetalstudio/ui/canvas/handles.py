@@ -62,9 +62,9 @@ class Shape:
 
     @classmethod
     def of(cls, ellipse: Ellipse, like: Shape | None = None) -> Shape:
-        """The first axis is the major one; of its two directions the one nearer to ``like``'s."""
+        """The first axis is the major one, in the direction nearer to ``like``'s (to the right)."""
         angle = ellipse.angle_deg
-        if like is not None and math.cos(math.radians(angle - like.angle_deg)) < 0:
+        if math.cos(math.radians(angle - (like.angle_deg if like is not None else 0.0))) < 0:
             angle += 180.0
         return cls(ellipse.cx, ellipse.cy, ellipse.a, ellipse.b, angle)
 
