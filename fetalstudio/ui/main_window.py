@@ -31,7 +31,7 @@ from fetalstudio.engine.requests import ExportResult
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.pages.importing import dropped_paths
 from fetalstudio.ui.pages.library import LibraryPage
-from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.widgets.dialogs import AboutDialog, AuthorDialog, ExportDialog
 from fetalstudio.ui.widgets.notice import NoticeBoard
 from fetalstudio.ui.widgets.rail import PLACE_TITLES, Rail
@@ -192,7 +192,8 @@ class MainWindow(QMainWindow):
         last = self.session.settings.last_project
         if path is None and last is not None and (last / "project.db").is_file():
             path = last
-        if path is None:
+        if path is None or path == sample_project_path():
+            # Also where its import was cancelled or cut short: that is made up for now.
             self.open_sample_project()
         else:
             self.open_project(path)

@@ -33,6 +33,11 @@ PLACES = ("library", "annotate", "synthesise", "review", "train")
 SAMPLE_COHORT = "HC18"
 
 
+def sample_project_path() -> Path:
+    """Where the sample project lies, or will."""
+    return user_data_dir() / "sample-project"
+
+
 class Session(QObject):
     """State and actions that concern more than one page.
 
@@ -99,7 +104,7 @@ class Session(QObject):
         Returns the running import where the frames still have to be brought in.
         Raises :class:`UserError` as :meth:`open_project`.
         """
-        path = user_data_dir() / "sample-project"
+        path = sample_project_path()
         if (path / "project.db").is_file():
             self.open_project(path)
         else:

@@ -191,6 +191,45 @@ def test_confirm_and_remove_many_are_one_step_of_undo_each(
     assert session.open.counts()["draft"] == 3
 
 
+def test_proposals_for_all_wait_for_a_person(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    session = library.session
+    with qtbot.waitSignal(session.frames_changed, timeout=120_000):
+        qtbot.mouseClick(library.propose_button, Qt.MouseButton.LeftButton)
+        assert not library.propose_button.isEnabled()
+    counts = session.open.counts()
+    assert (counts["none"], counts["proposed"], counts["final"]) == (0, 8, 16)
+    assert library.todo.text() == "8 proposals to check"
+    assert window.notices.notices[-1].text == "8 ellipses proposed; you decide on each."
+    assert library.propose_button.isEnabled(), "another model may propose anew"
+    waiting = next(i for i in rows(library) if i.data(ANNOTATION).state == "proposed")
+    assert "confidence" in waiting.data(Qt.ItemDataRole.ToolTipRole)
+
+
+def test_a_cancelled_proposal_leaves_the_page_ready(library: LibraryPage, qtbot: QtBot) -> None:
+    qtbot.mouseClick(library.propose_button, Qt.MouseButton.LeftButton)
+    job = library._propose_job
+    assert job is not None
+    with qtbot.waitSignal(job.cancelled, timeout=30_000):
+        job.cancel()
+    assert library.propose_button.isEnabled()
+    assert library.session.open.counts()["final"] == 16
+
+
+def test_p_never_touches_what_a_person_drew(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    click(qtbot, library, "011_HC")
+    qtbot.keyClick(library.grid, Qt.Key.Key_P)
+    assert library._propose_job is None
+    assert "not replace your ellipse" in window.notices.notices[-1].text
+    click(qtbot, library, "068_HC")
+    with qtbot.waitSignal(library.session.frames_changed, timeout=120_000):
+        qtbot.keyClick(library.grid, Qt.Key.Key_P)
+    assert library.session.open.counts()["proposed"] == 1
+
+
 def test_names_are_copied(library: LibraryPage, qtbot: QtBot) -> None:
     click(qtbot, library, "011_HC")
     click(qtbot, library, "023_HC", Qt.KeyboardModifier.ControlModifier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -46,6 +47,16 @@ def test_every_place_is_shown_from_the_rail_and_by_keys(
         focus = window.focusWidget()
         assert focus is not None
         assert focus is window.page(place) or window.page(place).isAncestorOf(focus)
+
+
+def test_every_place_can_be_shown_without_a_project(
+    session: Session, window: MainWindow, sample_project: Project, qtbot: QtBot
+) -> None:
+    for place in PLACES:
+        window.show_place(place)
+        qtbot.wait(1)
+    session.open_project(sample_project.path)
+    assert window.rail.buttons["annotate"].waiting == 8
 
 
 def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> None:
@@ -120,6 +131,24 @@ def test_the_window_answers_while_a_job_computes(
     timer.stop()
     gaps.sort()
     assert gaps[int(len(gaps) * 0.99)] < 0.05, f"slowest: {gaps[-5:]}"
+
+
+def test_an_engine_that_dies_is_told_and_the_next_job_works(
+    session: Session, window: MainWindow, qtbot: QtBot
+) -> None:
+    handle = session.submit(f"{JOBS}:steps", 3000)
+    qtbot.waitUntil(lambda: window.status_job.bar.value() > 2, timeout=30_000)
+    pid = session.engine.pid
+    assert pid is not None
+    with qtbot.waitSignal(handle.failed, timeout=30_000):
+        os.kill(pid, signal.SIGKILL)
+    assert not window.status_job.isVisible()
+    assert window.notices.notices[-1].level == "error"
+    assert "stopped unexpectedly" in window.notices.notices[-1].text
+    again = session.submit(f"{JOBS}:echo", 7)
+    with qtbot.waitSignal(again.finished, timeout=30_000) as done:
+        pass
+    assert done.args == [7]
 
 
 def test_notices_stack_repeat_once_and_close(window: MainWindow, qtbot: QtBot) -> None:
@@ -258,6 +287,26 @@ def test_start_opens_the_last_project(
     window.start(None)
     assert session.open.path == sample_project.path
     assert str(sample_project.path) in window.project_label.text()
+
+
+def test_a_sample_project_whose_import_was_cut_short_is_completed(
+    session: Session,
+    window: MainWindow,
+    qtbot: QtBot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path / "home"))
+    handle = session.open_sample_project()
+    assert handle is not None
+    handle.cancel()
+    with qtbot.waitSignal(handle.ended, timeout=30_000):
+        pass
+    assert session.open.frames() == []
+    session.close_project()
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        window.start(None)
+    assert len(session.open.frames()) == 24
 
 
 def test_export_writes_what_the_dialog_says(

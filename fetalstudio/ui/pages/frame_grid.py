@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from PySide6.QtCore import (
     QAbstractListModel,
-    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -22,7 +21,6 @@ from PySide6.QtGui import (
     QFocusEvent,
     QFont,
     QImage,
-    QKeyEvent,
     QPainter,
     QPainterPath,
     QPen,
@@ -321,10 +319,3 @@ class FrameGrid(QListView):
 
     def keyboardSearch(self, search: str) -> None:
         """Letters are keys of the page here, and the search field finds names."""
-
-    def event(self, event: QEvent) -> bool:
-        # A list would swallow Ctrl+A, letters and Enter for itself before the page's actions.
-        if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            event.ignore()
-            return False
-        return super().event(event)

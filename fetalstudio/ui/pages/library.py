@@ -291,8 +291,14 @@ class LibraryPage(QWidget):
         self.session.undo_stack.endMacro()
 
     def propose_selected(self) -> None:
-        """Let the segmenter propose ellipses for the selected frames."""
-        self._propose(frame_ids=tuple(frame.id for frame in self.selected()))
+        """Let the segmenter propose ellipses for the selected frames that no person has done."""
+        open_states = {"none", "proposed"}
+        todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
+        if todo:
+            self._propose(frame_ids=tuple(todo))
+        else:
+            text = "The selected frames are annotated; a proposal would not replace your ellipse."
+            self.session.message.emit(text, "info")
 
     def propose_all(self) -> None:
         """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown."""
@@ -300,7 +306,7 @@ class LibraryPage(QWidget):
             self._propose(cohort=self.shown.cohort)
 
     def _propose(self, cohort: str | None = None, frame_ids: tuple[str, ...] | None = None) -> None:
-        if self._propose_job is not None or frame_ids == ():
+        if self._propose_job is not None:
             return
         request = ProposeRequest(self.session.open.path, cohort=cohort, frame_ids=frame_ids)
         handle = self._propose_job = self.session.submit("propose", request)
