@@ -37,7 +37,7 @@ GRACE_S: Final = 5.0
 """Time for a cancelled job to stop by itself before its process is ended."""
 SEEN_INTERVAL_S: Final = 0.05
 """Progress and previews come at most this often each: 20 a second."""
-_EXIT_S: Final = 2.0
+_EXIT_S: Final = 4.0  # torch takes a second or two to leave in good order
 _BATCH: Final = (
     256  # messages read in one go, so that a chatty job cannot keep `poll` from returning
 )

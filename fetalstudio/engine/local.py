@@ -12,6 +12,7 @@ from typing import Any
 from fetalstudio.engine.events import Cancelled, Event, Finished, Started
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report, failure
 from fetalstudio.engine.registry import resolve
+from fetalstudio.engine.threads import settle_threads
 
 
 def _ignore(event: Event) -> None:
@@ -32,6 +33,7 @@ def run_job(
     where it was stopped, and whatever the job raised (`UserError` and `BadInput` among it).
     """
     report = on_event or _ignore
+    settle_threads()  # before torch is imported
     run = resolve(job)
     report(Started(job))
     try:

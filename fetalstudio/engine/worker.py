@@ -22,12 +22,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from fetalstudio.engine.events import Cancelled, Event, Failed, Finished, Preview, Progress
 from fetalstudio.engine.job import JobCancelled, failure
 from fetalstudio.engine.registry import resolve
+from fetalstudio.engine.threads import settle_threads
 
 _log = logging.getLogger(__name__)
 
@@ -87,10 +87,9 @@ def main(pipe: Connection, grace_s: float) -> None:
 
 
 def _settle() -> None:
-    """Make this process a good neighbour of the window. Torch is not imported here; when a job
-    does so, it finds its number of threads in the environment."""
+    """Make this process a good neighbour of the window."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the client decides
-    os.environ.setdefault("OMP_NUM_THREADS", str(_cores()))
+    settle_threads()
     if sys.platform == "win32":
         import ctypes
 
@@ -101,19 +100,6 @@ def _settle() -> None:
         os.nice(5)
     if sys.stderr is not None:  # None in a windowed program on Windows
         faulthandler.enable()
-
-
-def _cores() -> int:
-    """Physical cores that this process may use. Two threads on one core only get in each other's
-    way in the kernels of torch. Where the system does not say, the logical ones."""
-    if sys.platform != "linux":
-        return os.cpu_count() or 1
-    usable = os.sched_getaffinity(0)
-    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        return len({Path(topology.format(cpu)).read_text() for cpu in usable})
-    except OSError:
-        return len(usable)
 
 
 class _Reporter:

@@ -182,7 +182,7 @@ class Engine(QObject):
     def shutdown(self) -> None:
         """Cancel every job, end the process and the thread, and hand out the last signals.
 
-        Returns at once where nothing runs, and within the grace plus a second otherwise. Calling
+        Takes about a second where nothing runs, and up to the grace longer otherwise. Calling
         it twice does no harm.
         """
         self._client.close()

@@ -145,6 +145,7 @@ def surroundings(request: None, report: Report, cancelled: CancelCheck) -> dict[
         "pid": os.getpid(),
         "nice": os.nice(0),
         "threads": os.environ.get("OMP_NUM_THREADS"),
+        "waiting": os.environ.get("OMP_WAIT_POLICY"),
         "sigint": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
         "main": threading.current_thread() is threading.main_thread(),
         "modules": tuple(sys.modules),

@@ -81,6 +81,7 @@ def test_the_process_is_a_good_neighbour(
     client: EngineClient, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     found = log.until_final(client.submit(job("surroundings"), None)).result
     assert found["pid"] not in (None, os.getpid())
     assert found["sigint"], "Ctrl-C must reach the parent alone"
@@ -88,6 +89,7 @@ def test_the_process_is_a_good_neighbour(
     assert found["nice"] == min(19, os.nice(0) + 5)
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     assert 1 <= int(found["threads"]) <= (usable or 1)
+    assert found["waiting"] == "PASSIVE"
     assert not {"torch", "diffusers", "PySide6"} & set(found["modules"])
 
 

@@ -1,0 +1,31 @@
+"""How many threads torch computes with, and how they wait. Told by environment variables, which it
+reads when it is imported: call before that. A variable that is set already is left as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def settle_threads() -> None:
+    """One thread a core, and waiting threads sleep.
+
+    By default they spin, which starves the very thread they wait for as soon as anything else
+    wants a core (the window, another training): a sample then took 17 s instead of 2 on two cores.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def cores() -> int:
+    """Physical cores that this process may use. Two threads on one core only get in each other's
+    way in the kernels of torch. Where the system does not say, the logical ones."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 1
+    usable = os.sched_getaffinity(0)
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(topology.format(cpu)).read_text() for cpu in usable})
+    except OSError:
+        return len(usable)
