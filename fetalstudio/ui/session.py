@@ -31,6 +31,10 @@ PLACES = ("library", "annotate", "synthesise", "review", "train")
 """The five places, in the order of the work."""
 
 SAMPLE_COHORT = "HC18"
+SAMPLE_WELCOME = (
+    "This is the sample project: frames of the HC18 data set (CC BY 4.0). "
+    "For your own frames make a new project from the File menu."
+)
 
 
 def sample_project_path() -> Path:
@@ -112,7 +116,9 @@ class Session(QObject):
         if self.open.frames():
             return None
         request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
-        return self.import_frames(request)
+        handle = self.import_frames(request)
+        handle.finished.connect(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
+        return handle
 
     def close_project(self) -> None:
         """Close the open project, if any, and give up its lock."""

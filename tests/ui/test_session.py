@@ -202,7 +202,7 @@ def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
 ) -> None:
     handle = session.open_sample_project()
     assert handle is not None
-    with qtbot.waitSignals([handle.finished, session.frames_changed], timeout=60_000):
+    with qtbot.waitSignals([session.message, session.frames_changed], timeout=60_000):
         pass
     assert session.open.path == user_data_dir() / "sample-project"
     assert session.open.cohorts() == ["HC18"]
