@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,12 @@ _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
+# POSIX drops a process's locks on a file when it closes any handle of it. Reading the header with a
+# handle of our own while a connection is open would so take its locks away, and the next process
+# to close the database would delete the log that the connection goes on writing into.
+_connections: Counter[Path] = Counter()
+_opening = threading.Lock()
+
 
 class Database:
     """One connection to an existing file, used from the thread that opened it.
@@ -34,24 +42,32 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._check_header()
-        with self._advice():
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                timeout=BUSY_SECONDS,
-                isolation_level=None,
-            )
+        self._file = path.resolve()
+        with _opening:
+            if not _connections[self._file]:
+                self._check_header()
+            with self._advice():
+                self._connection = sqlite3.connect(
+                    f"{path.absolute().as_uri()}?mode=rw",
+                    uri=True,
+                    timeout=BUSY_SECONDS,
+                    isolation_level=None,
+                )
+            _connections[self._file] += 1
+            self._open = True
         try:
             self._connection.row_factory = sqlite3.Row
             self._prepare()
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the connection; a transaction in progress is rolled back. May be called twice."""
         self._connection.close()
+        with _opening:
+            _connections[self._file] -= self._open
+            self._open = False
 
     # -- statements --------------------------------------------------------------------------
 
