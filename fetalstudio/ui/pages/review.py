@@ -49,11 +49,11 @@ class ReviewPage(QWidget):
         self.list.current_changed.connect(self._show)
         self.canvas = FrameCanvas()
         self.canvas.ellipse_edited.connect(self._corrected)
-        self._empty = EmptyState()
-        self._empty.clicked.connect(lambda: session.go("synthesise"))
+        self.empty = EmptyState()
+        self.empty.clicked.connect(lambda: session.go("synthesise"))
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self._work())
-        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self.empty)
         session.project_changed.connect(self._project_changed)
         # Many reviews at once (accept all, and its undo) are shown once.
         session.pairs_changed.connect(self._refresher.start)
@@ -216,7 +216,7 @@ class ReviewPage(QWidget):
         self.accept_all_button.setText(f"Accept {good} of {counts['pending']} pending")
         self.accept_all_button.setEnabled(good > 0)
         self._stack.setCurrentIndex(0 if self._all else 1)
-        self._empty.say(
+        self.empty.say(
             "Nothing to review yet",
             "Synthetic pairs wait here for a person's eye, the worst first. Make some: one by one "
             "with Keep as pair, or many at once.",

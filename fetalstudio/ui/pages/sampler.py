@@ -64,11 +64,12 @@ class Sampler(QObject):
         if resting:
             self._rest.start()
 
-    def cancel(self) -> None:
-        """Stop now."""
+    def abandon(self) -> None:
+        """Stop; nothing of what is under way will be seen, even if it is just done."""
         self._forget()
-        if self._handle is not None:
-            self._handle.cancel()
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.cancel()
 
     def _forget(self) -> None:
         self._rest.stop()

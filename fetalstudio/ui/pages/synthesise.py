@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QSignalBlocker
 from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import (
-    QComboBox,
     QHBoxLayout,
     QPushButton,
     QStackedLayout,
@@ -33,7 +32,7 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.empty import EmptyState
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
@@ -79,14 +78,14 @@ class SynthesisePage(QWidget):
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
         self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
-        self._empty = EmptyState()
-        self._empty.say(
+        self.empty = EmptyState()
+        self.empty.say(
             "No frames yet",
             "Import a few real frames first: a synthetic one takes over their size, sector and "
             "calibration, and its ellipse starts from theirs.",
             "Go to the Library",
         )
-        self._empty.clicked.connect(lambda: session.go("library"))
+        self.empty.clicked.connect(lambda: session.go("library"))
         self._lay_out()
 
         session.project_changed.connect(self._project_changed)
@@ -112,14 +111,10 @@ class SynthesisePage(QWidget):
         )
         self._stack = QStackedLayout(self)
         self._stack.addWidget(work)
-        self._stack.addWidget(self._empty)
+        self._stack.addWidget(self.empty)
 
     def _head_section(self) -> Section:
-        self.frame_box = QComboBox()
-        self.frame_box.setMinimumContentsLength(12)
-        self.frame_box.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
+        self.frame_box = combo()
         self.frame_box.activated.connect(
             lambda _: self.session.select_frame(str(self.frame_box.currentData()))
         )
@@ -145,7 +140,6 @@ class SynthesisePage(QWidget):
         self.variation_button.setToolTip("Another picture of the same ellipse: the next seed")
         self.variation_button.clicked.connect(self.new_variation)
         self.job_bar = JobBar()
-        self.job_bar.cancel_button.clicked.connect(self.sampler.cancel)
         self.quality = QualityPanel("Each picture is measured: is its head where the ellipse is?")
         self.keep_button = QPushButton("Keep as pair")
         self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
@@ -165,7 +159,7 @@ class SynthesisePage(QWidget):
     # -- the frame ----------------------------------------------------------------------------
 
     def _project_changed(self) -> None:
-        self.sampler.cancel()
+        self.sampler.abandon()
         self._frame = None
         self.batch.reset()
         self._frames_changed()
@@ -200,7 +194,7 @@ class SynthesisePage(QWidget):
             self.session.report(error)
             return False
         self.frame_box.setCurrentIndex(index)
-        self.sampler.cancel()
+        self.sampler.abandon()
         self._frame, self._reference = frame, pixels
         self.view.set_real(pixels)
         self.canvas.set_calibration(frame.calibration)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -27,7 +26,7 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import BUILT_IN, EvaluationPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.training_settings import TrainingSettings
 from fetalstudio.ui.widgets.verdict import VerdictCard, improved
@@ -45,6 +44,8 @@ class TrainPage(QWidget):
         self._handle: JobHandle | None = None
         self._live = False
         """Whether the curves are those of the job under way."""
+        self._listed = False
+        """Whether its run is in the list: the job makes the run once its data are checked."""
         self._runs: dict[int, Run] = {}
         self._refresher = QTimer(self)
         self._refresher.setSingleShot(True)
@@ -72,14 +73,15 @@ class TrainPage(QWidget):
     # -- layout -------------------------------------------------------------------------------
 
     def _data_section(self) -> Section:
-        self.cohort_box = QComboBox()
+        self.cohort_box = combo()
         self.cohort_box.activated.connect(lambda _: self._refresh_plan())
         table = QWidget()
         grid = QGridLayout(table)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(theme.SPACE // 2)
+        right = Qt.AlignmentFlag.AlignRight
         for column, text in enumerate(("", "Subjects", "Frames")):
-            grid.addWidget(theme.style(QLabel(text), "dim"), 0, column)
+            grid.addWidget(theme.style(QLabel(text), "dim"), 0, column, right)
         self._counts: dict[Part, tuple[QLabel, QLabel]] = {}
         for i, (part, title) in enumerate(
             zip(PARTS, ("Training", "Validation", "Test"), strict=True)
@@ -87,11 +89,11 @@ class TrainPage(QWidget):
             labels = QLabel(), QLabel()
             grid.addWidget(QLabel(title), i + 1, 0)
             for column, label in enumerate(labels, 1):
-                grid.addWidget(label, i + 1, column)
+                grid.addWidget(label, i + 1, column, right)
             self._counts[part] = labels
         self.pairs_label = QLabel()
         grid.addWidget(QLabel("Accepted pairs"), 4, 0)
-        grid.addWidget(self.pairs_label, 4, 2)
+        grid.addWidget(self.pairs_label, 4, 2, right)
         self.checks = QLabel()
         self.checks.setWordWrap(True)
         section = Section("Data")
@@ -146,10 +148,12 @@ class TrainPage(QWidget):
     def _runs_section(self) -> Section:
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
-        self.runs.setMaximumHeight(150)
+        self.runs.setFixedHeight(150)
+        self.no_runs = note("Every training is listed here, with its curves and its verdict.")
         self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
         section = Section("Runs")
         section.add(self.runs)
+        section.add(self.no_runs)
         return section
 
     # -- what will be trained -----------------------------------------------------------------
@@ -188,6 +192,11 @@ class TrainPage(QWidget):
         chosen = self.settings.choice()
         self._plan = plan_training(project, cohort, real=chosen.real, synthetic=chosen.synthetic)
         self._show_plan(self._plan)
+
+    def counts(self, part: Part) -> tuple[int, int]:
+        """(subjects, frames) of a part, as they are shown."""
+        subjects, frames = self._counts[part]
+        return int(subjects.text()), int(frames.text())
 
     def _show_plan(self, plan: Plan) -> None:
         for part, (subjects, frames) in self._counts.items():
@@ -235,10 +244,12 @@ class TrainPage(QWidget):
         )
         handle = self.session.submit("train", request)
         self._handle = handle
-        self._live = True
+        self._live, self._listed = True, False
         self.curves.clear(chosen.epochs)
         self.filmstrip.drop_all()
+        self.runs.blockSignals(True)
         self.runs.setCurrentRow(-1)
+        self.runs.blockSignals(False)
         self.title.setText("Training")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
         self._show_adoption()
@@ -251,10 +262,11 @@ class TrainPage(QWidget):
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
+        if not self._listed:
+            self._listed = True
+            self._refresh_runs()
         if self._live:
             self.curves.add(epoch)
-        if self.title.text() == "Training":
-            self._refresh_runs()
 
     def _preview(self, preview: Preview) -> None:
         self.filmstrip.add(preview.image, preview.caption)
@@ -266,18 +278,16 @@ class TrainPage(QWidget):
 
     def _ended(self) -> None:
         self._handle = None
-        show_newest, self._live = self._live, False
         self._refresh_runs()
-        if show_newest and self.runs.count():
-            self.runs.setCurrentRow(0)
         self._refresh_plan()
 
     # -- runs ---------------------------------------------------------------------------------
 
     def _refresh_runs(self) -> None:
+        """List the runs; the chosen one stays, and where none is, it is the newest."""
         project = self.session.project
         self._runs = {run.id: run for run in project.runs()} if project is not None else {}
-        current = self._chosen()
+        ids, chosen = list(self._runs), self._chosen()
         self.runs.blockSignals(True)
         self.runs.clear()
         for run in self._runs.values():
@@ -285,23 +295,19 @@ class TrainPage(QWidget):
             item.setData(_RUN_ROLE, run.id)
             item.setToolTip(f"Started {run.started_at.astimezone():%d %b %Y, %H:%M}")
             self.runs.addItem(item)
-        running = self._live and self._handle is not None
-        wanted = next(iter(self._runs), None) if running else current
-        rows = list(self._runs)
-        self.runs.setCurrentRow(rows.index(wanted) if wanted in rows else -1)
+        self.runs.setCurrentRow(ids.index(chosen) if chosen in ids else 0)
         self.runs.blockSignals(False)
-        if not running:
-            if self.runs.currentRow() < 0 and rows:
-                self.runs.setCurrentRow(0)
-            else:
-                self._run_chosen()
+        self.runs.setVisible(bool(ids))
+        self.no_runs.setVisible(not ids)
+        self._run_chosen()
 
     def _chosen(self) -> int | None:
         item = self.runs.currentItem()
         return int(item.data(_RUN_ROLE)) if item is not None else None
 
     def _run_chosen(self) -> None:
-        run = self._runs.get(self._chosen() or -1)
+        chosen = self._chosen()
+        run = self.session.open.run(chosen) if chosen is not None else None
         self._live = run is not None and run.state == "running" and self._handle is not None
         if run is None:
             self.title.setText("No run yet")
@@ -312,8 +318,6 @@ class TrainPage(QWidget):
                 "new model with the one in use, on subjects that the training never saw.",
             )
         else:
-            if self._live:
-                run = self.session.open.run(run.id)
             self.title.setText(f"{run.name}, {run.state}")
             self.curves.set_history(
                 run.history,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.requests import SynthesizeRequest, SynthesizeResult
 from fetalstudio.ui import theme
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, note, whole_number
+from fetalstudio.ui.widgets.form import Section, combo, note, whole_number
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.synthesis_controls import Look
 
@@ -34,7 +34,7 @@ class BatchPanel(Section):
         self._made = 0
         self.count_box = whole_number(session.settings, "synthesise/count", 40, 1, MAX_COUNT)
         self.count_box.valueChanged.connect(lambda _: self._tell())
-        self.cohort_box = QComboBox()
+        self.cohort_box = combo()
         self.make_button = QPushButton()
         self.make_button.setToolTip(
             "Ellipses drawn from the cohort's own distribution, each with its picture; "

@@ -43,20 +43,20 @@ class TrainingCurves(QWidget):
         self._log.setToolTip("Show the losses on a logarithmic scale (Ctrl+L)")
         self._log.toggled.connect(self._show)
 
-        self._loss_plot = _plot("Loss")
-        self._dice_plot = _plot("Dice")
-        self._dice_plot.setLabel("bottom", "Epoch", color=theme.TEXT_DIM)
-        self._dice_plot.setXLink(self._loss_plot)
-        self._train = _curve(self._loss_plot, TRAIN)
-        self._validation = _curve(self._loss_plot, VALIDATION)
-        self._dice = _curve(self._dice_plot, DICE)
-        self._best_lines = [_line(plot, DICE) for plot in (self._loss_plot, self._dice_plot)]
+        self.loss_plot = _plot("Loss")
+        self.dice_plot = _plot("Dice")
+        self.dice_plot.setLabel("bottom", "Epoch", color=theme.TEXT_DIM)
+        self.dice_plot.setXLink(self.loss_plot)
+        self._train = _curve(self.loss_plot, TRAIN)
+        self._validation = _curve(self.loss_plot, VALIDATION)
+        self._dice = _curve(self.dice_plot, DICE)
+        self._best_lines = [_line(plot, DICE) for plot in (self.loss_plot, self.dice_plot)]
         self._best_point = pg.ScatterPlotItem(
             size=13, pen=pg.mkPen(DICE, width=2), brush=pg.mkBrush(theme.CANVAS)
         )
-        self._dice_plot.addItem(self._best_point)
-        self._cursors = [_line(p, theme.TEXT_DIM) for p in (self._loss_plot, self._dice_plot)]
-        for plot in (self._loss_plot, self._dice_plot):
+        self.dice_plot.addItem(self._best_point)
+        self._cursors = [_line(p, theme.TEXT_DIM) for p in (self.loss_plot, self.dice_plot)]
+        for plot in (self.loss_plot, self.dice_plot):
             plot.scene().sigMouseMoved.connect(lambda at, plot=plot: self._hover(plot, at))
             plot.viewport().installEventFilter(self)
 
@@ -67,8 +67,8 @@ class TrainingCurves(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.SPACE)
         layout.addLayout(header)
-        layout.addWidget(self._loss_plot, 3)
-        layout.addWidget(self._dice_plot, 2)
+        layout.addWidget(self.loss_plot, 3)
+        layout.addWidget(self.dice_plot, 2)
         self._show()
 
     # -- content ------------------------------------------------------------------------------
@@ -88,7 +88,9 @@ class TrainingCurves(QWidget):
         self._show()
 
     def add(self, epoch: Epoch) -> None:
-        """Append an epoch as it arrives from the engine."""
+        """Append an epoch as it arrives from the engine; one that is there already is left out."""
+        if self._rows and epoch.epoch <= self._rows[-1]["epoch"]:
+            return
         self._rows.append(
             {
                 "epoch": epoch.epoch,
@@ -130,7 +132,7 @@ class TrainingCurves(QWidget):
         train, validation = self._column("train_loss"), self._column("validation_loss")
         dice = self._column("validation_dice")
         log = self._log.isChecked()
-        self._loss_plot.setLogMode(y=log)
+        self.loss_plot.setLogMode(y=log)
         self._train.setData(epochs, train)
         self._validation.setData(epochs, validation)
         self._dice.setData(epochs, dice)
@@ -141,14 +143,14 @@ class TrainingCurves(QWidget):
     def _fit(self, epochs: np.ndarray, loss: np.ndarray, dice: np.ndarray, log: bool) -> None:
         first = float(epochs[0]) if len(epochs) else 1.0
         last = max(float(epochs[-1]) if len(epochs) else 1.0, float(self._expected), first + 1)
-        self._loss_plot.setXRange(first - 0.2, last + 0.2, padding=0)
+        self.loss_plot.setXRange(first - 0.2, last + 0.2, padding=0)
         loss = loss[np.isfinite(loss) & (loss > 0 if log else loss > -np.inf)]
         if len(loss):
             low, high = float(loss.min()), float(loss.max())
             if log:
                 low, high = math.log10(low), math.log10(high)
             margin = max(0.08 * (high - low), 1e-3)
-            self._loss_plot.setYRange(
+            self.loss_plot.setYRange(
                 low - margin if log else max(0.0, low - margin), high + margin, padding=0
             )
         dice = dice[np.isfinite(dice)]
@@ -156,7 +158,7 @@ class TrainingCurves(QWidget):
             # A calm axis: a hundredth of a Dice point must not fill the plot.
             margin = max(0.1 * float(dice.max() - dice.min()), 0.005)
             low, high = float(dice.min()) - margin, min(1.0, float(dice.max()) + margin)
-            self._dice_plot.setYRange(max(0.0, low), high, padding=0)
+            self.dice_plot.setYRange(max(0.0, low), high, padding=0)
 
     def _mark_best(self, epochs: np.ndarray, dice: np.ndarray) -> None:
         at = np.flatnonzero(epochs == self._best) if self._best is not None else np.array([], int)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QComboBox,
     QHeaderView,
     QListWidget,
     QListWidgetItem,
@@ -17,12 +16,12 @@ from PySide6.QtWidgets import (
 from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult, FrameScore, Prompt
 from fetalstudio.project.store import Project
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.form import Section, choice, note
+from fetalstudio.ui.widgets.form import Section, choice, combo, note
 from fetalstudio.ui.widgets.job_bar import JobBar
 
 BUILT_IN = "compact"
 WORST = 6
-PROMPTS = {"auto": "None: finds the head itself", "box": "A box around the head"}
+PROMPTS = {"auto": "No prompt", "box": "A box"}
 
 
 class EvaluationPanel(Section):
@@ -34,8 +33,8 @@ class EvaluationPanel(Section):
         self._session = session
         self._left: list[str] = []
         self._scores: list[FrameScore] = []
-        self.model_box = QComboBox()
-        self.cohort_box = QComboBox()
+        self.model_box = combo()
+        self.cohort_box = combo()
         self.prompt_box = choice(session.settings, "evaluate/prompt", "auto", PROMPTS)
         self.button = QPushButton("Evaluate")
         self.button.setToolTip("Dice and head circumference against the annotated frames")

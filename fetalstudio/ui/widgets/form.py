@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -29,6 +30,7 @@ def whole_number(
 ) -> QSpinBox:
     """An integer field kept under ``key``; ``lowest`` is shown in place of the smallest value."""
     field = QSpinBox()
+    _indent(field)
     field.setRange(low, high)
     field.setSpecialValueText(lowest)
     field.setValue(settings.get(key, default))
@@ -48,6 +50,7 @@ def decimal_number(
 ) -> QDoubleSpinBox:
     """A decimal field kept under ``key``, as :func:`whole_number`."""
     field = QDoubleSpinBox()
+    _indent(field)
     field.setDecimals(decimals)
     field.setRange(*limits)
     field.setSingleStep(step)
@@ -57,9 +60,22 @@ def decimal_number(
     return field
 
 
+def _indent(field: QAbstractSpinBox) -> None:
+    # The style sheet's padding does not reach the text of a spin box.
+    field.lineEdit().setTextMargins(6, 0, 0, 0)
+
+
+def combo() -> QComboBox:
+    """A combo box whose items, however long, do not widen the panel."""
+    field = QComboBox()
+    field.setMinimumContentsLength(8)
+    field.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return field
+
+
 def choice(settings: Settings, key: str, default: str, options: Mapping[str, str]) -> QComboBox:
     """One of ``options`` (value to label), kept under ``key``; ``currentData()`` is the value."""
-    field = QComboBox()
+    field = combo()
     for value, label in options.items():
         field.addItem(label, value)
     field.setCurrentIndex(max(0, field.findData(settings.get(key, default))))

@@ -77,7 +77,7 @@ class JobBar(QWidget):
             return
         self._bar.setRange(0, max(progress.total, 1))
         self._bar.setValue(progress.done)
-        parts = [progress.note or f"{progress.done} of {progress.total}"]
+        parts = [f"{progress.note} {progress.done} of {progress.total}".strip()]
         if progress.eta_s is not None and progress.done < progress.total:
             parts.append(f"{duration(progress.eta_s)} left")
         self._text.setText(" · ".join(parts))

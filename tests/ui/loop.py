@@ -1,0 +1,82 @@
+"""How the tests of Synthesise, Review and Train run the small jobs in the real engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QObject, Signal
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.records import Pair
+from fetalstudio.project.store import Project
+from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.session import Session
+from tests.ui.loop_jobs import ring
+
+
+def use_small_jobs(monkeypatch: pytest.MonkeyPatch, session: Session) -> list[Any]:
+    """From now on the session's jobs are those of ``loop_jobs``; returns the requests made."""
+    submit, requests = session.engine.submit, []
+
+    def submit_small(job: str, request: Any, replace: bool = False) -> JobHandle:
+        requests.append(request)
+        return submit(f"tests.ui.loop_jobs:{job}", request, replace)
+
+    monkeypatch.setattr(session.engine, "submit", submit_small)
+    return requests
+
+
+class HandleFake(QObject):
+    """A handle whose signals the test emits itself, for orders of events that are rare."""
+
+    started, ended = Signal(), Signal()
+    progress, preview, epoch, checkpoint = (Signal(object) for _ in range(4))
+    warned = Signal(str)
+    finished, failed, cancelled = (Signal(object) for _ in range(3))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancel_calls = 0
+
+    def cancel(self) -> None:
+        self.cancel_calls += 1
+
+
+def use_fakes(monkeypatch: pytest.MonkeyPatch, session: Session) -> list[tuple[Any, HandleFake]]:
+    """Jobs are not run: returns the (request, handle) of each as it comes."""
+    made: list[tuple[Any, HandleFake]] = []
+
+    def submit(job: str, request: Any, replace: bool = False) -> HandleFake:
+        made.append((request, HandleFake()))
+        return made[-1][1]
+
+    monkeypatch.setattr(session.engine, "submit", submit)
+    return made
+
+
+def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
+    """A pending pair of each quality, made from annotated frames."""
+    pairs = []
+    for i, (dice, annotation) in enumerate(
+        zip(dices, project.annotations().values(), strict=False)
+    ):
+        frame = project.frame(annotation.frame_id)
+        ellipse = annotation.ellipse or Ellipse(400, 270, 200, 150, 0)
+        pairs.append(
+            project.add_pair(
+                ring(ellipse, frame.size, i),
+                name=f"pair_{i}",
+                ellipse=ellipse,
+                cohort="synthetic",
+                calibration=frame.calibration,
+                quality={"dice": dice},
+                provenance={"synthesizer": "rings", "seed": i, "source_frame": frame.id},
+            )
+        )
+    return pairs
+
+
+def same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is not None and b is not None and np.array_equal(a, b)

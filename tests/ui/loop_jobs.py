@@ -1,0 +1,179 @@
+"""Real jobs, small ones, for the pages of the loop. The engine's process imports them by name.
+
+They answer the same requests as the engine's own, without any model: a picture has a bright ring
+on the ellipse that was asked for, and a training is a loop that writes its run into the project.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
+from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.requests import (
+    EvaluateRequest,
+    EvaluateResult,
+    FrameScore,
+    SampleRequest,
+    SampleResult,
+    SynthesizeRequest,
+    SynthesizeResult,
+    TrainRequest,
+    TrainResult,
+)
+from fetalstudio.project.store import Project
+
+STEP_S = 0.03
+OWN_STEPS = 8
+
+
+def ring(ellipse: Ellipse, size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
+    """Coarse noise with a bright ring on the ellipse."""
+    coarse = np.random.default_rng(seed).integers(0, 80, (16, 24), dtype=np.uint8)
+    noise = cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST)
+    points = np.round(ellipse.contour(180)).astype(np.int32)
+    return np.asarray(cv2.polylines(noise, [points], True, 255, 5), np.uint8)
+
+
+def sample(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
+    if request.seed == 13:
+        raise BadInput("There is no seed 13. Take another one.")
+    steps = request.steps or OWN_STEPS
+    image = ring(request.ellipse, request.size, request.seed)
+    for done in range(1, steps + 1):
+        if cancelled():
+            raise JobCancelled
+        time.sleep(STEP_S)
+        if request.previews:
+            report(Preview(image // np.uint8(2), f"step {done} of {steps}"))
+        report(Progress(done, steps, STEP_S * (steps - done)))
+    used = {"synthesizer": "rings", "seed": request.seed, "steps": steps, "style": request.style}
+    quality = {"dice": 0.981, "hc_difference": 0.012, "hd95_px": 4.0, "edge": 0.9}
+    return SampleResult(image, request.ellipse, STEP_S * steps, used, quality)
+
+
+def synthesize(
+    request: SynthesizeRequest, report: Report, cancelled: CancelCheck
+) -> SynthesizeResult:
+    count = request.count or 0
+    ids: list[int] = []
+
+    def result() -> SynthesizeResult:
+        return SynthesizeResult(tuple(ids), 0.95, STEP_S, None)
+
+    with Project.open(request.project) as project:
+        items = labelled_frames(project, request.cohort)
+        for i in range(count):
+            if cancelled():
+                raise JobCancelled(result())
+            time.sleep(STEP_S)
+            item = items[i % len(items)]
+            image = ring(item.ellipse, item.frame.size, request.seed * 1000 + i)
+            pair = project.add_pair(
+                image,
+                name=f"ring_{i}",
+                ellipse=item.ellipse,
+                cohort="synthetic",
+                calibration=item.frame.calibration,
+                quality={"dice": 0.9 + 0.005 * i},
+                provenance={"synthesizer": "rings", "source_frame": item.frame.id},
+            )
+            ids.append(pair.id)
+            report(Preview(image, f"ring_{i}"))
+            report(Progress(i + 1, count, STEP_S * (count - i - 1)))
+        return result()
+
+
+def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainResult:
+    """Epoch 3 is the best, from there on it gets worse."""
+    with Project.open(request.project) as project:
+        labelled = labelled_frames(project, request.cohort)
+        by_subject = split(labelled)
+        parts = {
+            part: [item.frame.id for item in of_part(labelled, by_subject, part)]
+            for part in ("train", "validation", "test")
+        }
+        pairs = [pair.id for pair in usable_pairs(project, by_subject)]
+        settings: dict[str, Any] = {**asdict(request), "project": None}
+        name = request.name or "tuned-1"
+        run = project.start_run(name, settings, {**parts, "pairs": pairs})
+        epoch, stopped = 0, False
+        for epoch in range(1, request.epochs + 1):
+            time.sleep(2 * STEP_S)
+            dice = 0.97 - 0.01 * abs(epoch - 3)
+            row = {
+                "epoch": epoch,
+                "train_loss": math.exp(-epoch / 4),
+                "validation_loss": math.exp(-epoch / 4) + 0.05,
+                "validation_dice": dice,
+            }
+            project.update_run(run.id, history_entry={**row, "seconds": 2 * STEP_S * epoch})
+            best = epoch <= 3
+            report(
+                Epoch(epoch, request.epochs, row["train_loss"], row["validation_loss"], dice, best)
+            )
+            report(Progress(epoch, request.epochs, STEP_S * (request.epochs - epoch)))
+            report(Preview(np.full((40, 60, 3), 90, np.uint8), f"epoch {epoch}"))
+            if epoch == 1:
+                folder = project.path / "models" / str(run.id)
+                folder.mkdir(parents=True)
+                project.add_model(name, "segmenter", f"models/{run.id}", run_id=run.id)
+                report(Checkpoint(folder))
+            stopped = cancelled()
+            if stopped:
+                break
+        best_epoch = min(epoch, 3)
+        result = TrainResult(
+            run_id=run.id,
+            model=name,
+            dice_before=0.95,
+            dice_after=0.97,
+            difference=0.02,
+            difference_ci95=(0.012, 0.028),
+            test_frames=len(parts["test"]),
+            test_subjects=len({i.frame.subject for i in of_part(labelled, by_subject, "test")}),
+            real=len(parts["train"]),
+            synthetic=len(pairs),
+            epochs_run=epoch,
+            best_epoch=best_epoch,
+            verdict="The new model is better.",
+        )
+        state = "cancelled" if stopped else "finished"
+        project.update_run(run.id, state=state, verdict=asdict(result))
+    if stopped:
+        raise JobCancelled(result)
+    return result
+
+
+def evaluate(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
+    """Every ellipse is found, two per cent too large."""
+    with Project.open(request.project) as project:
+        items = labelled_frames(project, request.cohort)
+    if request.frame_ids is not None:
+        items = [item for item in items if item.frame.id in request.frame_ids]
+    scores = []
+    for item in items:
+        e = item.ellipse
+        found = Ellipse.of(e.cx, e.cy, 1.02 * e.a, 1.02 * e.b, e.angle_deg)
+        dice = found.overlap(e)
+        f = item.frame
+        scores.append(FrameScore(f.id, f.name, f.subject, dice, dice, 3.0, 2.0))
+    values = [score.dice for score in scores]
+    dice = {
+        "mean": float(np.mean(values)),
+        "ci95": (min(values), max(values)),
+        "median": float(np.median(values)),
+        "min": min(values),
+    }
+    name = request.segmenter or "compact"
+    return EvaluateResult(name, len(values), dice, 0.96, 3.0, 2.0, 2.0, 0, frames=tuple(scores))

@@ -1,0 +1,217 @@
+"""The review queue, driven with keys and mouse in the real window."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.review import ReviewPage
+from fetalstudio.ui.session import Session
+from tests.ui.loop import add_pairs
+
+DICES = [0.99, 0.91, 0.975, 0.95, 0.9699]
+
+
+@pytest.fixture
+def page(open_session: Session, window: MainWindow) -> ReviewPage:
+    add_pairs(open_session.open, DICES)
+    window.show_place("review")
+    page = window.page("review")
+    assert isinstance(page, ReviewPage)
+    return page
+
+
+def press(qtbot: QtBot, page: ReviewPage, key: Qt.Key) -> None:
+    qtbot.keyClick(page.list, key)
+
+
+def listed(page: ReviewPage) -> list[float]:
+    return [page.list.pairs.pair(i).quality["dice"] for i in range(page.list.pairs.rowCount())]
+
+
+def states(page: ReviewPage) -> dict[float, str]:
+    return {pair.quality["dice"]: pair.state for pair in page.session.open.pairs()}
+
+
+def current(page: ReviewPage) -> float:
+    pair = page.list.current()
+    assert pair is not None
+    return pair.quality["dice"]
+
+
+def test_the_worst_comes_first_with_its_figures_and_its_real_frame(page: ReviewPage) -> None:
+    assert listed(page) == sorted(DICES)
+    pair = page.list.current()
+    assert pair is not None and pair.quality["dice"] == 0.91
+    assert page.canvas.ellipse() == pair.ellipse
+    assert "0.910" in page.quality.text()
+    source = page.session.open.frame(pair.provenance["source_frame"])
+    assert page.source.image is not None
+    assert page.source.image.shape == (source.height, source.width)
+    assert source.name in page.source_label.text()
+
+
+def test_a_and_r_decide_and_go_to_the_next_pending(qtbot: QtBot, page: ReviewPage) -> None:
+    press(qtbot, page, Qt.Key.Key_R)
+    assert current(page) == 0.95
+    press(qtbot, page, Qt.Key.Key_A)
+    assert current(page) == 0.9699
+    assert states(page)[0.91] == "rejected" and states(page)[0.95] == "accepted"
+    assert page.filter_buttons["pending"].text() == "Pending 3"
+    assert page.filter_buttons["rejected"].text() == "Rejected 1"
+
+
+def test_undo_brings_the_pair_back_and_shows_it(qtbot: QtBot, page: ReviewPage) -> None:
+    press(qtbot, page, Qt.Key.Key_J)
+    press(qtbot, page, Qt.Key.Key_A)
+    assert current(page) == 0.9699
+    press(qtbot, page, Qt.Key.Key_U)
+    qtbot.waitUntil(lambda: current(page) == 0.95)
+    assert states(page)[0.95] == "pending"
+    qtbot.keyClick(page.window(), Qt.Key.Key_Z, _CONTROL_SHIFT)
+    qtbot.waitUntil(lambda: states(page)[0.95] == "accepted")
+
+
+_CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+
+def test_moving_decides_nothing(qtbot: QtBot, page: ReviewPage) -> None:
+    for key in (Qt.Key.Key_J, Qt.Key.Key_Down, Qt.Key.Key_K):
+        press(qtbot, page, key)
+    assert current(page) == 0.95
+    for _ in range(9):
+        press(qtbot, page, Qt.Key.Key_J)
+    assert current(page) == 0.99
+    assert set(states(page).values()) == {"pending"}
+
+
+def test_the_last_decision_leaves_an_empty_queue_that_says_so(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    for _ in DICES:
+        press(qtbot, page, Qt.Key.Key_A)
+    assert listed(page) == []
+    assert "All pairs are reviewed" in page.caption.text()
+    assert page.canvas.ellipse() is None
+    assert not page.accept_button.isEnabled()
+    press(qtbot, page, Qt.Key.Key_A)
+    assert set(states(page).values()) == {"accepted"}
+
+
+def test_dragging_corrects_the_label_and_keeps_what_was_asked_for(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    before = page.list.current()
+    assert before is not None
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    page.canvas.flush()
+    after = page.session.open.pair(before.id)
+    assert after.ellipse.cx == pytest.approx(before.ellipse.cx + 10)
+    assert after.requested == before.ellipse and after.state == "pending"
+    assert page.restore_button.isVisible()
+    # An accept takes the corrected label along.
+    qtbot.keyClick(page.canvas, Qt.Key.Key_A)
+    accepted = page.session.open.pair(before.id)
+    assert accepted.state == "accepted" and accepted.ellipse == after.ellipse
+    page.session.undo_stack.undo()
+    page.session.undo_stack.undo()
+    assert page.session.open.pair(before.id).ellipse == before.ellipse
+
+
+def test_back_to_the_requested_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
+    pair = page.list.current()
+    assert pair is not None
+    page.canvas.ellipse_edited.emit(Ellipse(300, 200, 100, 80, 10))
+    assert page.canvas.ellipse() == Ellipse(300, 200, 100, 80, 10)
+    qtbot.mouseClick(page.restore_button, Qt.MouseButton.LeftButton)
+    assert page.session.open.pair(pair.id).ellipse == pair.requested
+    assert not page.restore_button.isVisible()
+
+
+def test_a_pair_keeps_its_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
+    pair = page.list.current()
+    assert pair is not None
+    with qtbot.waitSignal(page.session.message):
+        page.canvas.remove()
+    assert page.canvas.ellipse() == pair.ellipse
+    assert page.session.open.pair(pair.id).ellipse == pair.ellipse
+
+
+def test_accept_all_is_one_step_of_undo(qtbot: QtBot, page: ReviewPage) -> None:
+    page.threshold_box.setValue(0.97)
+    # 0.9699 is shown as 0.970, so it counts as 0.970.
+    assert page.accept_all_button.text() == "Accept 3 of 5 pending"
+    qtbot.mouseClick(page.accept_all_button, Qt.MouseButton.LeftButton)
+    assert listed(page) == [0.91, 0.95]
+    assert [states(page)[d] for d in (0.9699, 0.975, 0.99)] == ["accepted"] * 3
+    assert not page.accept_all_button.isEnabled()
+    page.session.undo_stack.undo()
+    qtbot.waitUntil(lambda: listed(page) == sorted(DICES))
+    assert set(states(page).values()) == {"pending"}
+
+
+def test_the_filters_show_what_was_decided_and_it_can_be_decided_again(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    press(qtbot, page, Qt.Key.Key_R)
+    qtbot.mouseClick(page.filter_buttons["rejected"], Qt.MouseButton.LeftButton)
+    assert listed(page) == [0.91]
+    assert not page.reject_button.isEnabled()
+    press(qtbot, page, Qt.Key.Key_A)
+    assert states(page)[0.91] == "accepted"
+    assert "No pair is rejected" in page.caption.text()
+
+
+def test_pairs_made_meanwhile_join_the_queue_and_the_current_one_stays(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    press(qtbot, page, Qt.Key.Key_J)
+    frame = page.session.open.frames()[0]
+    page.session.open.add_pair(
+        page.session.open.pixels(frame.id) // 2,
+        name="late",
+        ellipse=Ellipse(300, 200, 100, 80, 10),
+        cohort="synthetic",
+        calibration=None,
+        quality={},
+        provenance={},
+    )
+    page.session.pairs_changed.emit()
+    qtbot.waitUntil(lambda: page.list.pairs.rowCount() == 6)
+    assert current(page) == 0.95
+    qtbot.keyClick(page.list, Qt.Key.Key_Home)
+    assert "not measured" in page.quality.text()
+    assert page.source.image is None
+
+
+def test_the_threshold_is_remembered(page: ReviewPage, open_session: Session) -> None:
+    page.threshold_box.setValue(0.945)
+    assert ReviewPage(open_session).threshold_box.value() == pytest.approx(0.945)
+
+
+def test_without_pairs_the_page_says_what_to_do(
+    qtbot: QtBot, open_session: Session, window: MainWindow
+) -> None:
+    window.show_place("review")
+    page = window.page("review")
+    assert isinstance(page, ReviewPage)
+    assert page.empty.isVisible() and not page.canvas.isVisible()
+    with qtbot.waitSignal(open_session.place_requested) as asked:
+        qtbot.mouseClick(page.empty.button, Qt.MouseButton.LeftButton)
+    assert asked.args == ["synthesise"]
+
+
+def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    second = page.list.pairs.pair(1)
+    page.session.open.frame_path(second.frame.id).unlink()
+    with qtbot.waitSignal(page.session.failure) as said:
+        press(qtbot, page, Qt.Key.Key_J)
+    assert str(page.session.open.path) in said.args[0]
+    press(qtbot, page, Qt.Key.Key_J)
+    assert current(page) == 0.9699 and page.canvas.ellipse() is not None

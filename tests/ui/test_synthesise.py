@@ -1,0 +1,428 @@
+"""Synthesise in the real window: one picture that follows the ellipse, and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.events import Failed, Preview, Progress
+from fetalstudio.engine.requests import SampleRequest, SampleResult, SynthesizeResult
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.sampler import DRAFT_STEPS
+from fetalstudio.ui.pages.synthesise import SynthesisePage, typical_ellipse
+from fetalstudio.ui.session import Session
+from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
+from tests.ui.loop_jobs import ring
+
+MOVED = Ellipse(420, 260, 150, 110, 20)
+
+
+@pytest.fixture
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
+    """On the first annotated frame."""
+    window.show_place("synthesise")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    open_session.select_frame(next(iter(open_session.open.annotations())))
+    return page
+
+
+@pytest.fixture
+def requests(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Of the small jobs, which run in the real engine."""
+    yield use_small_jobs(monkeypatch, page.session)
+    page.session.engine.shutdown()  # Else a failed test's window would ask whether to leave.
+
+
+@pytest.fixture
+def fakes(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, HandleFake]]:
+    return use_fakes(monkeypatch, page.session)
+
+
+def real(page: SynthesisePage) -> np.ndarray:
+    assert page.session.frame_id is not None
+    return page.session.open.pixels(page.session.frame_id)
+
+
+def result_for(request: SampleRequest) -> SampleResult:
+    image = ring(request.ellipse, request.size, request.seed)
+    return SampleResult(image, request.ellipse, 0.5, {"seed": request.seed}, {"dice": 0.98})
+
+
+def finish(fakes: list[tuple[Any, HandleFake]], index: int = -1) -> SampleResult:
+    request, handle = fakes[index]
+    result = result_for(request)
+    handle.started.emit()
+    handle.finished.emit(result)
+    handle.ended.emit()
+    return result
+
+
+# -- the start ---------------------------------------------------------------------------------
+
+
+def test_it_starts_from_the_frames_ellipse_and_its_size(page: SynthesisePage) -> None:
+    frame = page.session.open.frame(page.session.frame_id or "")
+    annotation = page.session.open.annotation(frame.id)
+    assert annotation is not None and page.canvas.ellipse() == annotation.ellipse
+    assert same(page.view.shown(), real(page))
+    assert frame.calibration is not None and "HC " in page.size_label.text()
+    assert frame.name in page.frame_box.currentText()
+
+
+def test_without_an_annotation_a_typical_head_is_the_start(page: SynthesisePage) -> None:
+    frame = page.session.open.frames(annotated=False)[0]
+    page.session.select_frame(frame.id)
+    assert page.canvas.ellipse() == typical_ellipse(frame.size)
+    x0, y0, x1, y1 = typical_ellipse(frame.size).box()
+    assert x0 > 0 and y0 > 0 and x1 < frame.width and y1 < frame.height
+
+
+def test_an_ellipse_drawn_in_annotate_is_taken_over_until_a_picture_is_made(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    frame_id = page.session.frame_id or ""
+    page.session.set_ellipse(frame_id, MOVED)
+    assert page.canvas.ellipse() == MOVED
+    page.synthesise()
+    finish(fakes)
+    page.session.set_ellipse(frame_id, Ellipse(300, 200, 90, 80, 0))
+    assert page.canvas.ellipse() == MOVED
+
+
+def test_without_frames_the_page_says_what_to_do(
+    qtbot: QtBot, session: Session, window: MainWindow, tmp_path: Any
+) -> None:
+    session.new_project(tmp_path / "empty")
+    window.show_place("synthesise")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    assert page.empty.isVisible() and not page.canvas.isVisible()
+    with qtbot.waitSignal(session.place_requested) as asked:
+        qtbot.mouseClick(page.empty.button, Qt.MouseButton.LeftButton)
+    assert asked.args == ["library"]
+
+
+# -- one picture -------------------------------------------------------------------------------
+
+
+def test_g_makes_the_picture_with_previews_and_measures_it(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    previews: list[Preview] = []
+    page.sampler.preview.connect(previews.append)
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_G)
+    assert page.job_bar.isVisible()
+    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    (request,) = requests
+    assert request.ellipse == page.canvas.ellipse() and request.steps is None
+    assert same(request.reference, real(page)) and request.previews
+    assert same(page.view.shown(), ring(request.ellipse, request.size, request.seed))
+    assert previews and not page.job_bar.isVisible()
+    assert "0.981" in page.quality.text() and "+1.2%" in page.quality.text()
+    assert not page.stale and page.keep_button.isEnabled()
+
+
+def test_a_preview_is_shown_in_the_frames_size_and_gone_after_a_cancel(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    request, handle = fakes[0]
+    handle.started.emit()
+    handle.preview.emit(Preview(np.full((256, 384), 77, np.uint8), "step 1"))
+    shown = page.view.shown()
+    assert shown is not None and shown.shape == (request.size[1], request.size[0])
+    assert shown[0, 0] == 77
+    page.job_bar.cancel_button.click()
+    assert handle.cancel_calls == 1
+    handle.cancelled.emit(None)
+    handle.ended.emit()
+    assert same(page.view.shown(), real(page))
+    assert not page.keep_button.isEnabled() and not page.job_bar.isVisible()
+
+
+def test_cancel_stops_the_engines_job(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    page.controls.steps_box.setValue(50)
+    page.synthesise()
+    with qtbot.waitSignal(page.sampler.preview, timeout=20_000):
+        pass
+    qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=3_000)
+    assert same(page.view.shown(), real(page))
+
+
+def test_a_failure_is_shown_and_the_next_picture_works(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    page.controls.seed_box.setValue(13)
+    with qtbot.waitSignal(page.session.failure, timeout=20_000) as said:
+        page.synthesise()
+    assert said.args == ["There is no seed 13. Take another one.", ""]
+    page.controls.seed_box.setValue(14)
+    page.synthesise()
+    qtbot.waitUntil(lambda: page.keep_button.isEnabled(), timeout=10_000)
+
+
+def test_space_tapped_on_the_canvas_synthesises_and_a_pan_does_not(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    QTest.keyPress(page.canvas, Qt.Key.Key_Space)
+    QTest.mousePress(page.canvas, Qt.MouseButton.LeftButton)
+    QTest.mouseRelease(page.canvas, Qt.MouseButton.LeftButton)
+    QTest.keyRelease(page.canvas, Qt.Key.Key_Space)
+    assert fakes == []
+    qtbot.keyClick(page.canvas, Qt.Key.Key_Space)
+    assert len(fakes) == 1
+
+
+def test_n_takes_the_next_seed(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.controls.seed_box.setValue(41)
+    qtbot.keyClick(page.canvas, Qt.Key.Key_N)
+    assert page.controls.seed_box.value() == 42
+    assert [request.seed for request, _ in fakes] == [42]
+    page.controls.seed_box.setValue(page.controls.seed_box.maximum())
+    page.new_variation()
+    assert fakes[-1][0].seed == 0
+
+
+def test_the_fields_reach_the_request_and_are_remembered(
+    page: SynthesisePage, open_session: Session
+) -> None:
+    controls = page.controls
+    look = controls.look()
+    assert (look.style, look.steps, look.guidance) == ("auto", None, None)
+    controls.style_box.setCurrentIndex(controls.style_box.findData("third"))
+    controls.steps_box.setValue(12)
+    controls.guidance_box.setValue(2.5)
+    controls.seed_box.setValue(7)
+    request = page.request()
+    assert (request.style, request.steps, request.seed) == ("third", 12, 7)
+    assert request.guidance == pytest.approx(2.5)
+    assert SynthesisePage(open_session).controls.look() == controls.look()
+
+
+# -- following the ellipse ---------------------------------------------------------------------
+
+
+def test_a_drag_shows_drafts_and_rest_brings_the_full_picture(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    page.synthesise()
+    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
+    ellipse = page.canvas.ellipse()
+    assert ellipse is not None
+    start = QPointF(*page.canvas.view.to_screen((ellipse.cx, ellipse.cy))).toPoint()
+    QTest.mousePress(page.canvas, Qt.MouseButton.LeftButton, pos=start)
+    for i in range(1, 6):
+        qtbot.mouseMove(page.canvas, start + QPointF(6 * i, 0).toPoint())
+        qtbot.wait(20)
+    assert page.stale
+    QTest.mouseRelease(page.canvas, Qt.MouseButton.LeftButton, pos=start + QPointF(30, 0).toPoint())
+    moved = page.canvas.ellipse()
+    assert moved is not None and moved.cx > ellipse.cx + 10
+    assert not page.keep_button.isEnabled()
+    qtbot.waitUntil(lambda: page.keep_button.isEnabled(), timeout=20_000)
+    drafts = [r for r in requests[1:] if r.steps == DRAFT_STEPS]
+    assert drafts and not any(r.previews for r in drafts)
+    assert requests[-1].steps is None and requests[-1].ellipse == moved
+    assert same(page.view.shown(), ring(moved, requests[-1].size, requests[-1].seed))
+
+
+def test_a_long_drag_keeps_one_draft_under_way_and_only_the_newest_waiting(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    finish(fakes)
+    for x in range(300, 306):
+        page.canvas.ellipse_changing.emit(Ellipse(x, 250, 120, 90, 0))
+    assert [request.ellipse.cx for request, _ in fakes[1:]] == [300]
+    finish(fakes)
+    assert [request.ellipse.cx for request, _ in fakes[1:]] == [300, 305]
+    assert fakes[1][0].steps == DRAFT_STEPS
+
+
+def test_not_following_marks_the_picture_stale_until_asked(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.controls.follow_box.setChecked(False)
+    page.synthesise()
+    finish(fakes)
+    page.canvas.ellipse_edited.emit(MOVED)
+    assert page.stale and "earlier" in page.view.caption.text()
+    assert page.view.caption.property("role") == "warning"
+    assert not page.keep_button.isEnabled() and len(fakes) == 1
+    page.synthesise()
+    finish(fakes)
+    assert not page.stale and page.keep_button.isEnabled()
+
+
+def test_moving_the_head_can_be_undone_and_stores_nothing(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    frame_id = page.session.frame_id or ""
+    own = page.canvas.ellipse()
+    revisions = len(page.session.open.revisions(frame_id))
+    page.canvas.ellipse_edited.emit(MOVED)
+    page.session.undo_stack.undo()
+    assert page.canvas.ellipse() == own
+    page.session.undo_stack.redo()
+    assert page.canvas.ellipse() == MOVED
+    page.reset_button.click()
+    assert page.canvas.ellipse() == own
+    assert len(page.session.open.revisions(frame_id)) == revisions
+
+
+def test_a_failed_draft_stops_the_following_quietly(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    finish(fakes)
+    page.canvas.ellipse_edited.emit(MOVED)
+    _, handle = fakes[-1]
+    handle.failed.emit(Failed("No memory.", "trace"))
+    handle.ended.emit()
+    assert not page.sampler.busy and page.stale
+    assert len(fakes) == 2
+
+
+def test_another_frame_drops_the_picture_and_its_late_result(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    other = page.session.open.frames(annotated=False)[0]
+    page.session.select_frame(other.id)
+    assert fakes[0][1].cancel_calls == 1
+    finish(fakes, 0)
+    assert same(page.view.shown(), page.session.open.pixels(other.id))
+    assert not page.keep_button.isEnabled()
+
+
+# -- comparing ---------------------------------------------------------------------------------
+
+
+def test_c_held_shows_the_real_frame_and_the_split_both(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    assert not page.view.split.isEnabled()
+    page.synthesise()
+    image = finish(fakes).image
+    QTest.keyPress(page.canvas, Qt.Key.Key_C)
+    assert same(page.view.shown(), real(page))
+    QTest.keyRelease(page.canvas, Qt.Key.Key_C)
+    assert same(page.view.shown(), image)
+    page.view.split.setValue(50)
+    shown, half = page.view.shown(), image.shape[1] // 2
+    assert shown is not None
+    assert same(shown[:, : half - 1], real(page)[:, : half - 1])
+    assert same(shown[:, half + 1 :], image[:, half + 1 :])
+
+
+# -- keeping -----------------------------------------------------------------------------------
+
+
+def test_k_keeps_the_picture_as_a_pending_pair_once(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    result = finish(fakes)
+    with qtbot.waitSignal(page.session.pairs_changed):
+        qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    (pair,) = page.session.open.pairs()
+    frame = page.session.open.frame(page.session.frame_id or "")
+    assert pair.state == "pending" and pair.ellipse == result.ellipse
+    assert pair.quality == {"dice": 0.98}
+    assert pair.provenance["source_frame"] == frame.id
+    assert pair.frame.calibration is not None and frame.calibration is not None
+    assert pair.frame.calibration.source == "inherited"
+    assert pair.frame.calibration.mm_per_px_x == frame.calibration.mm_per_px_x
+    assert same(page.session.open.pixels(pair.frame.id), result.image)
+
+
+# -- batches -----------------------------------------------------------------------------------
+
+
+def test_a_batch_fills_the_queue_and_leads_to_it(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    batch = page.batch
+    batch.count_box.setValue(5)
+    page.controls.steps_box.setValue(6)
+    assert batch.make_button.text() == "Make 5 pairs like my cohort"
+    qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
+    assert not batch.make_button.isEnabled() and batch.job_bar.isVisible()
+    with qtbot.waitSignal(page.session.pairs_changed, timeout=20_000):
+        pass
+    qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=20_000)
+    (request,) = requests
+    assert (request.count, request.cohort, request.steps) == (5, "samples", 6)
+    assert len(page.session.open.pairs(state="pending")) == 5
+    assert page.filmstrip.isVisible() and page.filmstrip.count() > 0
+    assert "5 pairs made, mean Dice 0.950" in batch.summary.text()
+    with qtbot.waitSignal(page.session.place_requested) as asked:
+        qtbot.mouseClick(batch.review_button, Qt.MouseButton.LeftButton)
+    assert asked.args == ["review"]
+
+
+def test_a_cancelled_batch_keeps_what_is_done(
+    qtbot: QtBot, page: SynthesisePage, requests: list[Any]
+) -> None:
+    batch = page.batch
+    batch.count_box.setValue(400)
+    batch.make()
+    qtbot.waitUntil(lambda: page.filmstrip.count() > 1, timeout=20_000)
+    qtbot.mouseClick(batch.job_bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=5_000)
+    made = len(page.session.open.pairs())
+    assert 0 < made < 400
+    assert "Stopped" in batch.summary.text() and batch.review_button.isVisible()
+
+
+def test_the_time_of_a_batch_is_told_by_the_last_picture(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    finish(fakes)
+    page.batch.count_box.setValue(60)
+    assert page.batch.summary.text() == "About 30 s."
+    page.batch.count_box.setValue(600)
+    assert page.batch.summary.text() == "About 5 min."
+
+
+def test_progress_says_how_long_and_waits_its_turn(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.batch.make()
+    _, handle = fakes[0]
+    assert "Waiting" in page.batch.job_bar.text()
+    handle.started.emit()
+    handle.progress.emit(Progress(3, 40, 130.0, "synthesising"))
+    assert page.batch.job_bar.text() == "synthesising 3 of 40 · 3 min left"
+    handle.finished.emit(SynthesizeResult((), 0.0, 1.0, None))
+    handle.ended.emit()
+    assert not page.batch.review_button.isVisible()
+
+
+def test_without_annotations_there_is_nothing_to_be_like(
+    session: Session, window: MainWindow, tmp_path: Any
+) -> None:
+    session.new_project(tmp_path / "bare")
+    session.open.add_frame(np.full((200, 300), 9, np.uint8), name="one", cohort="c", subject="s")
+    session.frames_changed.emit()
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    assert not page.batch.make_button.isEnabled()
+    assert "annotated frame" in page.batch.summary.text()
+    assert "mm" in page.size_label.text() and "HC" not in page.size_label.text()

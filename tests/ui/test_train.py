@@ -1,0 +1,393 @@
+"""Train in the real window: what will be trained, live curves, the verdict, and adopting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.data import labelled_frames, of_part, split
+from fetalstudio.engine.events import Epoch, Failed, Preview, Progress
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.ui.pages.training_plan import plan_training
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.curves import TrainingCurves
+from fetalstudio.ui.widgets.job_bar import duration
+from tests.ui.loop import HandleFake, add_pairs, use_fakes, use_small_jobs
+
+
+@pytest.fixture
+def page(open_session: Session, window: MainWindow) -> TrainPage:
+    window.show_place("train")
+    page = window.page("train")
+    assert isinstance(page, TrainPage)
+    return page
+
+
+@pytest.fixture
+def requests(page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Of the small jobs, which run in the real engine."""
+    yield use_small_jobs(monkeypatch, page.session)
+    page.session.engine.shutdown()  # Else a failed test's window would ask whether to leave.
+
+
+@pytest.fixture
+def fakes(page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, HandleFake]]:
+    return use_fakes(monkeypatch, page.session)
+
+
+def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
+    page.settings.epochs_box.setValue(epochs)
+    qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+
+
+# -- the data ----------------------------------------------------------------------------------
+
+
+def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> None:
+    project = page.session.open
+    labelled = labelled_frames(project)
+    by_subject = split(labelled)
+    for part in ("train", "validation", "test"):
+        items = of_part(labelled, by_subject, part)  # type: ignore[arg-type]  # a loop of literals
+        subjects, frames = page.counts(part)  # type: ignore[arg-type]  # likewise
+        assert frames == len(items) > 0
+        assert subjects == len({item.frame.subject for item in items})
+    assert page.start_button.isEnabled()
+
+
+def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPage) -> None:
+    project = page.session.open
+    pairs = add_pairs(project, [0.98] * 8)
+    labelled = labelled_frames(project)
+    parts = split(labelled)
+    usable = [
+        pair
+        for pair in pairs
+        if parts[project.frame(pair.provenance["source_frame"]).subject] == "train"
+    ]
+    assert 0 < len(usable) < len(pairs)
+    for pair in pairs:
+        project.review_pair(pair.id, "accepted", reviewer="me")
+    page.activated()
+    assert page.pairs_label.text() == str(len(usable))
+    assert "held-out subject" in page.checks.text()
+
+
+def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
+    session: Session, window: MainWindow, tmp_path: Any
+) -> None:
+    session.new_project(tmp_path / "bare")
+    page = window.page("train")
+    assert isinstance(page, TrainPage)
+    assert not page.start_button.isEnabled()
+    assert "no annotated frame" in page.checks.text()
+    assert page.checks.property("role") == "error"
+
+
+def test_two_subjects_are_too_few(page: TrainPage) -> None:
+    project = page.session.open
+    subjects = sorted({item.frame.subject for item in labelled_frames(project)})
+    for item in labelled_frames(project):
+        if item.frame.subject in subjects[2:]:
+            project.annotate(item.frame.id, None, author="me", state="draft")
+    page.activated()
+    assert not page.start_button.isEnabled() and "2 subjects" in page.checks.text()
+
+
+def test_proposals_do_not_count(page: TrainPage) -> None:
+    project = page.session.open
+    before = plan_training(project, None, real=None, synthetic=None)
+    for frame in project.frames(annotated=False):
+        ellipse = Ellipse(300, 200, 100, 80, 0)
+        project.annotate(frame.id, ellipse, author="compact", state="proposed", confidence=0.9)
+    after = plan_training(project, None, real=None, synthetic=None)
+    assert after.parts == before.parts
+    assert any("8 proposals left out" in text for text in after.warnings)
+
+
+def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None:
+    page.settings.real_box.setValue(500)
+    assert not page.start_button.isEnabled() and "500 real frames" in page.checks.text()
+    page.settings.real_box.setValue(4)
+    assert page.start_button.isEnabled()
+    page.settings.synthetic_box.setValue(3)
+    assert not page.start_button.isEnabled() and "3 pairs" in page.checks.text()
+
+
+def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
+    plan = plan_training(page.session.open, None, real=0, synthetic=None)
+    assert plan.problems == ("There is nothing to train on: ask for real frames, pairs or both.",)
+
+
+# -- a training --------------------------------------------------------------------------------
+
+
+def test_a_training_draws_its_curves_and_gives_a_verdict(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    page.settings.name_box.setText("mine")
+    page.settings.rate_box.setCurrentIndex(page.settings.rate_box.findData("0.0003"))
+    page.settings.patience_box.setValue(9)
+    seen: list[int] = []
+    page.settings.epochs_box.setValue(6)
+    qtbot.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    handle = page.job_bar.handle
+    assert handle is not None and not page.start_button.isEnabled()
+    handle.epoch.connect(lambda _: seen.append(page.curves.epochs))
+    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
+    (request,) = requests
+    assert (request.name, request.epochs, request.patience) == ("mine", 6, 9)
+    assert request.learning_rate == pytest.approx(3e-4)
+    assert (request.real, request.synthetic) == (None, None)
+    assert len(seen) == 6 and seen == sorted(seen) and seen[-1] == 6
+    assert page.curves.best_epoch == 3
+    assert "0.950  →  0.970" in page.verdict.text()
+    assert "The new model is better." in page.verdict.text()
+    assert page.filmstrip.count() > 0
+    assert page.runs.count() == 1 and page.title.text() == "mine, finished"
+    assert not page.job_bar.isVisible()
+
+
+def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: list[Any]) -> None:
+    page.settings.epochs_box.setValue(200)
+    page.start()
+    qtbot.waitUntil(lambda: page.curves.epochs >= 4, timeout=20_000)
+    assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
+    qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=5_000)
+    (run,) = page.session.open.runs()
+    assert run.state == "cancelled" and 4 <= len(run.history) < 200
+    assert page.curves.epochs == len(run.history) and page.curves.best_epoch == 3
+    assert "0.970" in page.verdict.text() and page.adopt_button.isEnabled()
+
+
+def test_adopt_and_roll_back(qtbot: QtBot, page: TrainPage, requests: list[Any]) -> None:
+    assert page.in_use.text() == "In use: compact."
+    assert not page.adopt_button.isEnabled() and not page.roll_back_button.isEnabled()
+    train(qtbot, page)
+    assert page.session.open.active_model("segmenter") is None
+    with qtbot.waitSignal(page.session.models_changed):
+        qtbot.mouseClick(page.adopt_button, Qt.MouseButton.LeftButton)
+    active = page.session.open.active_model("segmenter")
+    assert active is not None and active.name == "tuned-1"
+    assert page.in_use.text() == "In use: tuned-1."
+    assert not page.adopt_button.isEnabled()
+    qtbot.mouseClick(page.roll_back_button, Qt.MouseButton.LeftButton)
+    assert page.session.open.active_model("segmenter") is None
+    assert page.adopt_button.isEnabled() and not page.roll_back_button.isEnabled()
+
+
+def test_past_runs_show_their_own_curves_also_while_another_trains(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    page.settings.name_box.setText("first")
+    train(qtbot, page, epochs=4)
+    page.settings.name_box.setText("second")
+    page.settings.epochs_box.setValue(60)
+    page.start()
+    qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2, timeout=20_000)
+    page.runs.setCurrentRow(1)
+    assert page.title.text() == "first, finished" and page.curves.epochs == 4
+    handle = page.job_bar.handle
+    assert handle is not None
+    with qtbot.waitSignal(handle.epoch):
+        pass
+    assert page.curves.epochs == 4
+    page.runs.setCurrentRow(0)
+    assert page.curves.epochs > 2 and "running" in page.title.text()
+    with qtbot.waitSignal(handle.epoch):
+        pass
+    assert page.curves.epochs == len(page.session.open.runs()[0].history)
+    handle.cancel()
+    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=5_000)
+    assert page.title.text() == "second, cancelled"
+
+
+def test_a_failed_training_says_so_and_another_can_start(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.start()
+    _, handle = fakes[0]
+    handle.started.emit()
+    handle.epoch.emit(Epoch(1, 20, 0.5, 0.6, 0.9, True))
+    handle.preview.emit(Preview(_grey(), "epoch 1"))
+    handle.failed.emit(Failed("Not enough memory.", "trace"))
+    handle.ended.emit()
+    assert page.start_button.isEnabled() and not page.job_bar.isVisible()
+
+
+def test_a_training_cancelled_while_it_waits_leaves_no_trace(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.start()
+    _, handle = fakes[0]
+    handle.cancelled.emit(None)
+    handle.ended.emit()
+    assert page.start_button.isEnabled() and page.runs.count() == 0
+    assert page.title.text() == "No run yet"
+
+
+def test_the_estimate_follows_the_pace_of_the_last_run(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    assert "first epoch" in page.estimate.text()
+    train(qtbot, page, epochs=3)
+    page.settings.epochs_box.setValue(100)
+    # The small training takes 60 ms an epoch.
+    assert page.estimate.text() == "At most about 6 s, by the pace of tuned-1."
+
+
+def test_the_settings_are_remembered(page: TrainPage, open_session: Session) -> None:
+    page.settings.epochs_box.setValue(33)
+    page.settings.rate_box.setCurrentIndex(0)
+    page.settings.synthetic_box.setValue(0)
+    again = TrainPage(open_session).settings.choice()
+    assert (again.epochs, again.learning_rate, again.synthetic) == (33, 1e-5, 0)
+
+
+# -- evaluating --------------------------------------------------------------------------------
+
+
+def test_evaluate_by_cohort_shows_the_figures_and_the_worst_frames(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    panel = page.evaluation
+    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    (request,) = requests
+    assert (request.segmenter, request.cohort, request.frame_ids) == ("compact", "samples", None)
+    row = [panel.table.item(0, column).text() for column in range(4)]
+    assert row[:2] == ["samples", "16"] and row[2].startswith("0.980") and row[3] == "2.0"
+    assert "bias +2.00 mm" in panel.table.item(0, 0).toolTip()
+    with qtbot.waitSignal(page.session.place_requested) as asked:
+        panel.worst.itemActivated.emit(panel.worst.item(0))
+    assert asked.args == ["annotate"]
+    assert page.session.frame_id == panel.worst.item(0).data(Qt.ItemDataRole.UserRole)
+
+
+def test_a_trained_model_is_judged_on_frames_that_it_never_saw(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    train(qtbot, page)
+    panel = page.evaluation
+    panel.model_box.setCurrentIndex(panel.model_box.findData("tuned-1"))
+    panel.evaluate()
+    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    (run,) = page.session.open.runs()
+    assert set(requests[-1].frame_ids) == set(run.data["test"])
+    assert panel.table.item(0, 1).text() == str(len(run.data["test"]))
+
+
+def test_each_cohort_is_evaluated_in_turn(
+    qtbot: QtBot, page: TrainPage, requests: list[Any]
+) -> None:
+    project = page.session.open
+    frame, _ = project.add_frame(_grey(), name="x", cohort="other", subject="s9")
+    project.annotate(frame.id, Ellipse(30, 20, 12, 10, 0), author="me", state="final")
+    page.session.frames_changed.emit()
+    panel = page.evaluation
+    panel.cohort_box.setCurrentIndex(0)
+    assert panel.cohort_box.currentText() == "Each cohort"
+    panel.evaluate()
+    qtbot.waitUntil(
+        lambda: panel.table.rowCount() == 2 and panel.button.isEnabled(), timeout=20_000
+    )
+    assert [panel.table.item(i, 0).text() for i in range(2)] == ["other", "samples"]
+    assert [panel.table.item(i, 1).text() for i in range(2)] == ["1", "16"]
+
+
+# -- the curves --------------------------------------------------------------------------------
+
+
+def _grey() -> np.ndarray:
+    return np.full((40, 60), 90, np.uint8)
+
+
+def row(epoch: int, dice: float) -> dict[str, float]:
+    return {
+        "epoch": epoch,
+        "train_loss": 1 / (epoch + 1),
+        "validation_loss": 2 / (epoch + 1),
+        "validation_dice": dice,
+    }
+
+
+@pytest.fixture
+def curves(qtbot: QtBot, qapp: QApplication) -> TrainingCurves:
+    widget = TrainingCurves()
+    qtbot.addWidget(widget)
+    widget.resize(600, 500)
+    widget.show()
+    qtbot.waitExposed(widget)
+    return widget
+
+
+def test_live_and_stored_curves_mark_the_same_best_epoch(curves: TrainingCurves) -> None:
+    dices = [0.90, 0.95, 0.97, 0.96, 0.97]
+    best = -1.0
+    for i, dice in enumerate(dices):
+        curves.add(Epoch(i, 20, 0.5, 0.6, dice, dice > best))
+        best = max(best, dice)
+    assert curves.best_epoch == 2
+    curves.set_history([row(i, dice) for i, dice in enumerate(dices)])
+    assert curves.best_epoch == 2
+    curves.set_history([row(i, dice) for i, dice in enumerate(dices)], best_epoch=4)
+    assert curves.best_epoch == 4
+
+
+def test_hovering_reads_the_epoch_under_the_pointer(qtbot: QtBot, curves: TrainingCurves) -> None:
+    curves.set_history([row(i, 0.9 + i / 100) for i in range(1, 8)])
+    assert curves.readout().startswith("Epoch 7")
+    viewport = curves.dice_plot.viewport()
+    for dx in (0, 1):  # The offscreen platform drops a move to where the pointer already is.
+        at = curves.dice_plot.getViewBox().mapViewToScene(QPoint(3, 0).toPointF())
+        QTest.mouseMove(viewport, QPoint(round(at.x()) + dx, 40))
+        qtbot.wait(30)
+    assert curves.readout().startswith("Epoch 3") and "0.9300" in curves.readout()
+
+
+def test_the_first_epochs_missing_loss_is_no_trouble(curves: TrainingCurves) -> None:
+    start = {"epoch": 0, "validation_loss": 0.4, "validation_dice": 0.95}
+    curves.set_history([start, row(1, 0.96)])
+    curves.set_logarithmic(True)
+    curves.add(Epoch(2, 2, math.nan, 0.1, 0.97, True))
+    assert curves.epochs == 3 and curves.best_epoch == 2
+    assert "training loss none" in curves.readout()
+
+
+def test_a_zero_loss_survives_the_logarithmic_scale(curves: TrainingCurves) -> None:
+    curves.set_logarithmic(True)
+    curves.set_history([{**row(1, 0.9), "train_loss": 0.0}, row(2, 0.9)])
+    assert curves.epochs == 2
+
+
+def test_durations_read_well() -> None:
+    assert [duration(s) for s in (0.2, 89, 90, 3540, 3601, 7200)] == [
+        "1 s",
+        "89 s",
+        "2 min",
+        "59 min",
+        "1 h 1 min",
+        "2 h 0 min",
+    ]
+
+
+def test_progress_of_the_training_is_told(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.start()
+    _, handle = fakes[0]
+    handle.started.emit()
+    handle.progress.emit(Progress(2, 20, 44.0, "fine-tuning"))
+    assert page.job_bar.text() == "fine-tuning 2 of 20 · 44 s left"
