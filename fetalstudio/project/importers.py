@@ -89,9 +89,9 @@ def import_frames(
         if not read:
             more = f" ({total} files like it)" if total > 1 else ""
             raise BadInput(f"Nothing could be imported{more}. {problems[-1]}")
-        _check(cancelled)
+        on_progress(total, total)
+        _check(cancelled)  # the last time: what follows is short, and done as a whole
         new, annotated = _store(project, staging, read, cohort or layout.cohort)
-    on_progress(total, total)
     return ImportReport(
         cohort=cohort or layout.cohort,
         frames=new,

@@ -90,18 +90,18 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
     columns.
     """
     source = Path(source).absolute()
-    if source.is_file():
-        return _single(source, format)
-    if not source.is_dir():
-        raise BadInput(f"{source} does not exist. Check the path.")
-    table = _hc18_table(source)
-    if format == "hc18" and table is None:
-        raise BadInput(
-            f"{source} is not in the HC18 layout: {HC18_TABLE} is missing. "
-            "Put it there, or import as a folder of images."
-        )
     try:
-        layout = _folder(source) if table is None or format == "folder" else _hc18(source, table)
+        if source.is_file():
+            return _single(source, format)
+        if not source.is_dir():
+            raise BadInput(f"{source} does not exist. Check the path.")
+        table = None if format == "folder" else _hc18_table(source)
+        if format == "hc18" and table is None:
+            raise BadInput(
+                f"{source} is not in the HC18 layout: {HC18_TABLE} is missing. "
+                "Put it there, or import as a folder of images."
+            )
+        layout = _folder(source) if table is None else _hc18(source, table)
     except OSError as error:
         raise BadInput(f"{source} cannot be read: {error.strerror}. Check the path.") from error
     if not layout.candidates:
@@ -186,7 +186,7 @@ def _recorded(candidate: Candidate, entry: Mapping[str, Any] | None) -> Candidat
 
 def _folder(source: Path) -> Layout:
     inner = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-    beside = [p for p in source.parent.iterdir() if p != source and _is_mask_folder(p)]
+    beside = [p for p in _neighbours(source) if _is_mask_folder(p)]
     mask_folders = [p for p in inner if _is_mask_folder(p)]
     image_folders = [source, *(p for p in inner if p not in mask_folders)]
     elsewhere: dict[str, Path] = {}
@@ -206,6 +206,14 @@ def _folder(source: Path) -> Layout:
     rows, notes = _folder_tables(image_folders)
     candidates = _candidates(frames, annotations, rows)
     return Layout(_cohort(source), candidates, problems + notes)
+
+
+def _neighbours(source: Path) -> list[Path]:
+    """What lies beside the source; nothing where that cannot be listed."""
+    try:
+        return sorted(p for p in source.parent.iterdir() if p != source)
+    except OSError:
+        return []
 
 
 def _folder_tables(folders: Iterable[Path]) -> tuple[dict[str, Row], tuple[str, ...]]:

@@ -79,9 +79,10 @@ class PairStore(FrameStore):
 
     def pairs(self, *, state: ReviewState | None = None) -> list[Pair]:
         """The worst first: by Dice, those without one before all others."""
+        # A missing Dice is NULL, and so is NaN; NULL sorts first.
         rows = self._database.query(
             f"{_PAIRS} WHERE ?1 IS NULL OR coalesce(r.state, 'pending') = ?1"
-            " ORDER BY dice IS NOT NULL, dice, pairs.id",
+            " ORDER BY dice, pairs.id",
             (state,),
         )
         frames = {frame.id: frame for frame in self.frames(kind="synthetic")}

@@ -54,11 +54,13 @@ class Project(PairStore, RunStore):
                 (path / folder).mkdir()
             (path / DATABASE).touch()
             return cls(path, Database(path / DATABASE))
-        except (OSError, UserError) as error:
+        except BaseException as error:
             # The folder was empty: whatever is in it now is ours.
             for made in path.iterdir():
                 made.rmdir() if made.is_dir() else made.unlink()
-            raise _not_made(path, getattr(error, "strerror", None) or str(error)) from error
+            if isinstance(error, OSError):
+                raise _not_made(path, error.strerror) from error
+            raise
 
     @classmethod
     def open(cls, path: Path) -> Project:

@@ -245,11 +245,12 @@ def test_a_cancelled_import_leaves_nothing(
     assert_as_before(project, frame, pictures_in)
 
 
+@pytest.mark.parametrize("at", [0, 2, 5])
 def test_any_exception_leaves_nothing(
-    project: Project, frame: Frame, hc18: Path, pictures_in
+    project: Project, frame: Frame, hc18: Path, pictures_in, at: int
 ) -> None:
     def report(done: int, total: int) -> None:
-        if done == 2:
+        if done == at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

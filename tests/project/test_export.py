@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fetalstudio.core.calibration import Calibration
@@ -150,6 +150,7 @@ def test_the_samples_there_and_back(sample_project: Project, tmp_path: Path) -> 
 
 
 @settings(max_examples=40, deadline=None)
+@example(a=60.0, ratio=0.6640625, angle=0.75, cx=250.0, cy=220.0)
 @given(
     a=st.floats(60, 250),
     ratio=st.floats(0.6, 1),
@@ -203,6 +204,12 @@ def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents)
         export_hc18(full, out / "thesis.txt")
     (out / "thesis.txt").unlink()
     assert export_hc18(full, out).frames == 6
+
+
+def test_a_cohort_is_of_real_frames_and_the_pairs_go_along(full: Project, tmp_path: Path) -> None:
+    report = export_hc18(full, tmp_path / "out", cohort="d")
+    assert (report.frames, report.pairs) == (2, 1)
+    assert export_hc18(full, tmp_path / "bare", cohort="d", synthetic=False).pairs == 0
 
 
 def test_nothing_to_export(full: Project, tmp_path: Path) -> None:

@@ -143,11 +143,8 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     project.update_run(run.id, state="finished", history_entry={"epoch": 1})
     project.add_model("m", "segmenter", "models/m", run_id=run.id)
     project.adopt("segmenter", "m")
-    project.close()
-    connection = sqlite3.connect(project.path / "project.db")
-    connection.execute("PRAGMA recursive_triggers = ON")
-    row = connection.execute(f"SELECT * FROM {table}").fetchone()
-    assert row is not None
+    connection = project._database._connection
+    assert connection.execute(f"SELECT * FROM {table}").fetchone() is not None
     column = connection.execute(f"PRAGMA table_info({table})").fetchone()[1]
     statement = {
         "UPDATE": f"UPDATE {table} SET {column} = {column}",
@@ -156,7 +153,6 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     }[verb]
     with pytest.raises(sqlite3.IntegrityError, match="only appended to"):
         connection.execute(statement)
-    connection.close()
 
 
 def test_what_is_not_held_is_said_so(project: Project, ellipse: Ellipse) -> None:

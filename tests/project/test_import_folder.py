@@ -14,7 +14,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import write_png
 from fetalstudio.project.importers import ellipse_in, import_frames
-from fetalstudio.project.layouts import subject_of
+from fetalstudio.project.layouts import find_layout, subject_of
 from fetalstudio.project.store import Project
 
 SIZE = (96, 80)
@@ -233,6 +233,24 @@ def test_a_folder_of_bad_images_only(project: Project, tmp_path: Path, pictures_
     with pytest.raises(BadInput, match=r"Nothing could be imported .2 files.* b\.png|b\.png"):
         import_frames(project, source)
     assert pictures_in(project.path) == set()
+
+
+def test_a_folder_that_one_may_not_read(project: Project, unwritable: Path) -> None:
+    (unwritable / "source").mkdir()
+    (unwritable / "source").chmod(0)
+    with pytest.raises(BadInput, match="cannot be read: Permission denied"):
+        import_frames(project, unwritable / "source")
+    with pytest.raises(BadInput, match="cannot be read: Permission denied"):
+        import_frames(project, unwritable / "source" / "x.png")
+
+
+def test_masks_beside_are_not_needed_where_nothing_can_be_listed(
+    project: Project, picture, unwritable: Path
+) -> None:
+    write_png(unwritable / "source" / "x.png", picture(1))
+    unwritable.chmod(0o300)
+    layout = find_layout(unwritable / "source")
+    assert [candidate.name for candidate in layout.candidates] == ["x"]
 
 
 def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Ellipse) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -74,6 +76,25 @@ def test_a_folder_where_one_may_not_write(unwritable: Path) -> None:
         opened.start_run("r", {}, {})
 
 
+def test_a_project_that_cannot_be_made_leaves_nothing_and_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", full)
+        with pytest.raises(UserError, match=r"No space left on device.*disk with room"):
+            Project.create(tmp_path / "p")
+        assert not list((tmp_path / "p").iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (("CREATE TABLE runs (x)", "PRAGMA page_size"),) * 2)
+        with pytest.raises(RuntimeError):
+            Project.create(tmp_path / "p")
+        assert not list((tmp_path / "p").iterdir())
+    Project.create(tmp_path / "p").close()
+
+
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "project"):
@@ -131,6 +152,22 @@ def test_a_newer_project_is_refused_untouched(project: Project, frame: Frame, co
     with pytest.raises(UserError, match=r"newer FetalStudio \(project version 99"):
         Project.open(project.path)
     assert contents(project.path) == before
+
+
+def test_what_a_crashed_newer_program_had_not_yet_merged_is_left_to_it(
+    project: Project, frame: Frame, tmp_path: Path, contents
+) -> None:
+    """Opening a database merges its write-ahead log, so even that must not happen."""
+    project._database.execute("PRAGMA user_version = 99")
+    project._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    project.set_calibration(frame.id, None)
+    crashed = tmp_path / "crashed"
+    shutil.copytree(project.path, crashed)
+    before = contents(crashed)
+    assert before["project.db-wal"]
+    with pytest.raises(UserError, match="newer FetalStudio"):
+        Project.open(crashed)
+    assert contents(crashed) == before
 
 
 # -- migrations ------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fetalstudio.engine.job import CancelCheck, Report
+from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import ExportRequest, ExportResult
 from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.store import Project
 
 
@@ -18,13 +19,16 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
         steps = steps or Steps(total, report, cancelled, "exporting")
         steps.advance(done)
 
-    with Project.open(request.project) as project:
-        exported = export_hc18(
-            project,
-            request.out,
-            cohort=request.cohort,
-            synthetic=request.synthetic,
-            on_progress=on_progress,
-            cancelled=cancelled,
-        )
+    try:
+        with Project.open(request.project) as project:
+            exported = export_hc18(
+                project,
+                request.out,
+                cohort=request.cohort,
+                synthetic=request.synthetic,
+                on_progress=on_progress,
+                cancelled=cancelled,
+            )
+    except OperationCancelledError as stopped:
+        raise JobCancelled from stopped
     return ExportResult(exported.out, exported.frames, exported.pairs)

@@ -6,6 +6,7 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import ImportRequest, ImportResult
 from fetalstudio.project.importers import import_frames
+from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.store import Project
 
 
@@ -18,17 +19,18 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         steps = steps or Steps(total, report, cancelled, "importing")
         steps.advance(done)
 
-    with Project.open(request.project) as project:
-        imported = import_frames(
-            project,
-            request.source,
-            format=request.format,
-            cohort=request.cohort,
-            on_progress=on_progress,
-            cancelled=cancelled,
-        )
-    if cancelled():
-        raise JobCancelled
+    try:
+        with Project.open(request.project) as project:
+            imported = import_frames(
+                project,
+                request.source,
+                format=request.format,
+                cohort=request.cohort,
+                on_progress=on_progress,
+                cancelled=cancelled,
+            )
+    except OperationCancelledError as stopped:
+        raise JobCancelled from stopped
     return ImportResult(
         imported.cohort,
         imported.frames,
