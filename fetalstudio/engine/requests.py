@@ -89,6 +89,8 @@ class SampleRequest:
     guidance: float | None = None
     seed: int = 0
     previews: bool = True
+    measure: bool = True
+    """Judge the picture. A draft that another will replace need not be: its quality is empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,7 +263,7 @@ def test_evaluate_by_cohort_shows_the_figures_and_the_worst_frames(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
     panel = page.evaluation
-    qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
+    panel.button.click()
     qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
     (request,) = requests
     assert (request.segmenter, request.cohort, request.frame_ids) == ("compact", "samples", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,8 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         ),
         "fetalstudio": __version__,
     }
-    judge = load_segmenter(find_model("segmenter", BUILT_IN))
-    quality = pair_quality(judge, image, request.ellipse)
+    quality: Mapping[str, float] = {}
+    if request.measure:
+        judge = load_segmenter(find_model("segmenter", BUILT_IN))
+        quality = pair_quality(judge, image, request.ellipse)
     return SampleResult(image, request.ellipse, seconds, provenance, quality)

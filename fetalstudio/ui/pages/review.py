@@ -116,6 +116,7 @@ class ReviewPage(QWidget):
         self.undo_button.setToolTip("Take the last decision or correction back")
         self.undo_button.clicked.connect(self.session.undo_stack.undo)
         self.session.undo_stack.canUndoChanged.connect(self.undo_button.setEnabled)
+        self.session.undo_stack.undoTextChanged.connect(self._tell_undo)
         self.undo_button.setEnabled(self.session.undo_stack.canUndo())
         bar = theme.style(QWidget(), "bar")
         line = QHBoxLayout(bar)
@@ -128,8 +129,8 @@ class ReviewPage(QWidget):
         line.addWidget(keyed(self, self.accept_button, "A"))
         stage = QVBoxLayout()
         stage.setSpacing(0)
-        stage.addWidget(self.canvas, 1)
         stage.addWidget(bar)
+        stage.addWidget(self.canvas, 1)
         return stage
 
     def _side(self) -> QWidget:
@@ -171,6 +172,10 @@ class ReviewPage(QWidget):
         bulk.row("Dice at least", self.threshold_box, "Pairs below it stay pending")
         bulk.add(self.accept_all_button)
         return side_panel(300, figures, origin, made, rule(), bulk)
+
+    def _tell_undo(self, what: str) -> None:
+        # The steps of all places are one history: say which is next.
+        self.undo_button.setToolTip(theme.tip(f"Undo: {what}" if what else "Nothing to undo", "U"))
 
     # -- the queue ----------------------------------------------------------------------------
 
@@ -358,7 +363,7 @@ class ReviewPage(QWidget):
             self.session.review(pair.id, "accepted")
         stack.endMacro()
         self.refresh()
-        self.session.message.emit(f"{len(good)} pairs accepted; U takes it back.", "info")
+        self.session.message.emit(f"Accepted {len(good)}. U takes it back.", "info")
 
 
 def _details(pair: Pair) -> str:

@@ -114,4 +114,5 @@ class Sampler(QObject):
 
 
 def _draft(request: SampleRequest) -> SampleRequest:
-    return replace(request, steps=min(DRAFT_STEPS, request.steps or DRAFT_STEPS), previews=False)
+    steps = min(DRAFT_STEPS, request.steps or DRAFT_STEPS)
+    return replace(request, steps=steps, previews=False, measure=False)

@@ -32,7 +32,7 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.empty import EmptyState
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
@@ -140,20 +140,26 @@ class SynthesisePage(QWidget):
         self.variation_button.setToolTip("Another picture of the same ellipse: the next seed")
         self.variation_button.clicked.connect(self.new_variation)
         self.job_bar = JobBar()
-        self.quality = QualityPanel("Each picture is measured: is its head where the ellipse is?")
+        self.quality = QualityPanel(
+            "Each picture is measured: is its head where the ellipse is?", compact=True
+        )
         self.keep_button = QPushButton("Keep as pair")
         self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
         self.keep_button.clicked.connect(self.keep)
         section = Section("")
-        section.add(keyed(self, self.make_button, "G"))
-        section.add(keyed(self, self.variation_button, "N"))
+        section.add(
+            side_by_side(
+                keyed(self, self.make_button, "G"), keyed(self, self.variation_button, "N")
+            )
+        )
         section.add(self.job_bar)
         section.add(self.quality)
         section.add(keyed(self, self.keep_button, "K"))
         return section
 
     def activated(self) -> None:
-        """The page is shown: keys go to the canvas."""
+        """The page is shown: keys go to the canvas, and the engine gets ready in the background."""
+        self.session.engine.warm_up("sample")
         self.canvas.setFocus()
 
     # -- the frame ----------------------------------------------------------------------------
@@ -312,8 +318,8 @@ class SynthesisePage(QWidget):
     def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
         self._made, self._result, self._draft, self._kept = request, result, draft, False
         self.view.set_synthetic(result.image)
-        self.quality.show_quality(result.quality)
         if not draft:
+            self.quality.show_quality(result.quality)
             self.batch.set_pace(result.seconds)
         self._tell()
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -26,7 +27,7 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import BUILT_IN, EvaluationPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.training_settings import TrainingSettings
 from fetalstudio.ui.widgets.verdict import VerdictCard, improved
@@ -59,9 +60,7 @@ class TrainPage(QWidget):
         row.setSpacing(0)
         row.addWidget(side_panel(316, self._data_section(), self.settings, self._start_section()))
         row.addLayout(self._stage(), 1)
-        row.addWidget(
-            side_panel(324, self._verdict_section(), self._runs_section(), rule(), self.evaluation)
-        )
+        row.addWidget(self._results())
 
         session.project_changed.connect(self._project_changed)
         session.models_changed.connect(self._models_changed)
@@ -135,11 +134,7 @@ class TrainPage(QWidget):
         self.roll_back_button = QPushButton("Roll back")
         self.roll_back_button.setToolTip("Go back to the model that was in use before")
         self.roll_back_button.clicked.connect(self.roll_back)
-        buttons = QWidget()
-        line = QHBoxLayout(buttons)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(self.adopt_button)
-        line.addWidget(self.roll_back_button)
+        buttons = side_by_side(self.adopt_button, self.roll_back_button)
         section = Section("")
         for widget in (self.verdict, buttons, self.in_use):
             section.add(widget)
@@ -148,13 +143,23 @@ class TrainPage(QWidget):
     def _runs_section(self) -> Section:
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
-        self.runs.setFixedHeight(150)
+        self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
         self.no_runs = note("Every training is listed here, with its curves and its verdict.")
         self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
         section = Section("Runs")
         section.add(self.runs)
         section.add(self.no_runs)
         return section
+
+    def _results(self) -> QTabWidget:
+        width = 328
+        tabs = QTabWidget()
+        tabs.setFixedWidth(width)
+        tabs.setDocumentMode(True)
+        tabs.tabBar().setDrawBase(False)
+        tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
+        tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
+        return tabs
 
     # -- what will be trained -----------------------------------------------------------------
 
@@ -274,7 +279,8 @@ class TrainPage(QWidget):
     def _has_result(self, result: TrainResult | None) -> None:
         if result is not None:
             self.session.models_changed.emit()
-            self.session.message.emit(result.verdict, "info")
+            if not self.isVisible():
+                self.session.message.emit(result.verdict, "info")
 
     def _ended(self) -> None:
         self._handle = None

@@ -133,9 +133,13 @@ class TrainingCurves(QWidget):
         dice = self._column("validation_dice")
         log = self._log.isChecked()
         self.loss_plot.setLogMode(y=log)
-        self._train.setData(epochs, train)
-        self._validation.setData(epochs, validation)
-        self._dice.setData(epochs, dice)
+        for curve, values in (
+            (self._train, train),
+            (self._validation, validation),
+            (self._dice, dice),
+        ):
+            known = np.isfinite(values)
+            curve.setData(epochs[known], values[known])
         self._fit(epochs, np.concatenate([train, validation]), dice, log)
         self._mark_best(epochs, dice)
         self._write_readout()
@@ -194,7 +198,7 @@ class TrainingCurves(QWidget):
         if not self._rows:
             self._readout.setText(
                 f"{_chip(TRAIN, 'training loss')} {_chip(VALIDATION, 'validation loss')} "
-                f"{_chip(DICE, 'validation Dice')}"
+                f"{_chip(DICE, 'Dice on the validation frames')}"
             )
             return
         row = self._rows[self._hovered if self._hovered is not None else -1]
@@ -202,16 +206,16 @@ class TrainingCurves(QWidget):
             cursor.setValue(row["epoch"])
         self._readout.setText(
             f"Epoch {int(row['epoch'])}&nbsp;&nbsp; "
-            f"{_chip(TRAIN, 'training loss', row.get('train_loss'), 4)} "
-            f"{_chip(VALIDATION, 'validation loss', row.get('validation_loss'), 4)} "
-            f"{_chip(DICE, 'validation Dice', row.get('validation_dice'), 4)} "
+            f"{_chip(TRAIN, 'training loss', row.get('train_loss'))} "
+            f"{_chip(VALIDATION, 'validation loss', row.get('validation_loss'))} "
+            f"{_chip(DICE, 'Dice', row.get('validation_dice'), 4)} "
             f'<span style="color:{theme.TEXT_DIM}">{self._best_text()}</span>'
         )
 
     def _best_text(self) -> str:
         for row in self._rows:
             if int(row["epoch"]) == self._best:
-                return f"best: epoch {self._best}, Dice {row.get('validation_dice', math.nan):.4f}"
+                return f"best: epoch {self._best}, {row.get('validation_dice', math.nan):.4f}"
         return ""
 
 
@@ -265,7 +269,6 @@ def _curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
         symbolPen=None,
         symbolBrush=colour,
         antialias=True,
-        connect="finite",
     )
 
 

@@ -8,12 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from fetalstudio.ui.widgets.pictures import shrunk, to_pixmap
 
 KEPT = 60
 """Older pictures are dropped, so that a long batch holds no memory."""
+LARGE = (1200, 800)
+"""A picture that was clicked is shown at most this large, (width, height) in px."""
 
 
 class Filmstrip(QListWidget):
@@ -32,6 +42,8 @@ class Filmstrip(QListWidget):
         self.setSpacing(2)
         self.setFixedHeight(height + 44)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip("Click one to see it large")
+        self.itemClicked.connect(lambda item: self._enlarge(self.row(item), item.text()))
         self.hide()
 
     def add(self, image: NDArray[np.uint8], caption: str = "") -> None:
@@ -43,14 +55,20 @@ class Filmstrip(QListWidget):
         small = to_pixmap(shrunk(image, size.width(), size.height()))
         item = QListWidgetItem(QIcon(small), caption)
         item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
-        item.setToolTip(caption)
         self.addItem(item)
         self.show()
         self.scrollToItem(item)
 
-    def image(self, index: int) -> NDArray[np.uint8]:
-        """The picture at ``index``, in full."""
-        return self._images[index]
+    def _enlarge(self, index: int, caption: str) -> None:
+        window = QDialog(self)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.setWindowTitle(caption)
+        picture = QLabel()
+        picture.setPixmap(to_pixmap(shrunk(self._images[index], *LARGE)))
+        layout = QVBoxLayout(window)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(picture)
+        window.open()
 
     def drop_all(self) -> None:
         """Drop all pictures."""

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
@@ -91,7 +92,7 @@ def tick(settings: Settings, key: str, text: str, *, default: bool) -> QCheckBox
     return field
 
 
-_LABEL_WIDTH = 92
+_LABEL_WIDTH = 104
 """The fields of all sections of a panel begin at the same place."""
 
 
@@ -135,6 +136,17 @@ def note(text: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setProperty("role", "dim")
     return label
+
+
+def side_by_side(*widgets: QWidget) -> QWidget:
+    """Widgets that share a line equally."""
+    line = QWidget()
+    layout = QHBoxLayout(line)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(theme.SPACE)
+    for widget in widgets:
+        layout.addWidget(widget, 1)
+    return line
 
 
 def rule() -> QFrame:

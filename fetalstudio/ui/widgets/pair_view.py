@@ -13,7 +13,7 @@ from fetalstudio.ui.canvas import FrameCanvas
 
 
 class PairView(QWidget):
-    """A ``FrameCanvas`` over a bar with a caption, a split and a peek (C) at the real frame.
+    """A ``FrameCanvas`` under a bar with a caption, a split and a peek (C) at the real frame.
 
     Without a synthetic picture the real frame is shown, and there is nothing to compare.
     """
@@ -55,8 +55,8 @@ class PairView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addWidget(self.canvas, 1)
         column.addWidget(bar)
+        column.addWidget(self.canvas, 1)
         self._draw()
 
     def set_real(self, image: NDArray[np.uint8] | None) -> None:

@@ -42,7 +42,7 @@ def readings(quality: Mapping[str, float]) -> tuple[Reading, ...]:
         words = {
             "good": "the segmenter finds the head where it was drawn",
             "fair": "close: compare the outline with the skull",
-            "poor": "the segmenter sees another head: correct or reject",
+            "poor": "the segmenter finds the head elsewhere",
         }
         level = dice_level(dice)
         found.append(Reading("Dice", f"{dice:.3f}", words[level], level))
@@ -74,11 +74,16 @@ COLOURS: Mapping[Level, str] = {
 
 
 class QualityPanel(QWidget):
-    """The readings as rows: a coloured dot, the name, the value, and what it means."""
+    """The readings as rows: a coloured dot, the name, the value, and what it means.
 
-    def __init__(self, placeholder: str = "", parent: QWidget | None = None) -> None:
+    ``compact``: the words of what is good are left to the tool tips.
+    """
+
+    def __init__(
+        self, placeholder: str = "", *, compact: bool = False, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._placeholder = placeholder
+        self._placeholder, self._compact = placeholder, compact
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(theme.SPACE)
@@ -90,18 +95,24 @@ class QualityPanel(QWidget):
         """Show these figures, or the placeholder where there are none."""
         while (item := self._grid.takeAt(0)) is not None:
             if (old := item.widget()) is not None:
+                old.hide()  # Deleted later, it would be painted under the new ones until then.
                 old.deleteLater()
         rows = readings(quality)
         if not rows:
             self._grid.addWidget(_muted(self._placeholder), 0, 0, 1, 3)
-        for i, reading in enumerate(rows):
-            dot = QLabel("●")
-            dot.setStyleSheet(f"color: {COLOURS[reading.level]}")
-            value = QLabel(f"<b>{reading.value}</b>")
-            self._grid.addWidget(dot, 2 * i, 0)
-            self._grid.addWidget(QLabel(reading.name), 2 * i, 1)
-            self._grid.addWidget(value, 2 * i, 2, Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(_muted(reading.words), 2 * i + 1, 1, 1, 2)
+        for reading in rows:
+            self._add(reading)
+
+    def _add(self, reading: Reading) -> None:
+        row = self._grid.rowCount()
+        dot, name, value = QLabel("●"), QLabel(reading.name), QLabel(f"<b>{reading.value}</b>")
+        dot.setStyleSheet(f"color: {COLOURS[reading.level]}")
+        for column, label in enumerate((dot, name, value)):
+            label.setToolTip(reading.words)
+            self._grid.addWidget(label, row, column)
+        value.setAlignment(Qt.AlignmentFlag.AlignRight)
+        if not self._compact or reading.level != "good":
+            self._grid.addWidget(_muted(reading.words), row + 1, 1, 1, 2)
 
     def text(self) -> str:
         """Everything shown, one line a label (for tests and screen readers)."""

@@ -8,7 +8,14 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from fetalstudio.ui.settings import Settings
-from fetalstudio.ui.widgets.form import Section, choice, decimal_number, tick, whole_number
+from fetalstudio.ui.widgets.form import (
+    Section,
+    choice,
+    decimal_number,
+    side_by_side,
+    tick,
+    whole_number,
+)
 
 STYLES = {
     "auto": "By head size",
@@ -39,7 +46,7 @@ class SynthesisControls(Section):
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__("Picture", parent)
-        own = "synthesizer's own"
+        own = "auto"
         self.style_box = choice(settings, "synthesise/style", "auto", STYLES)
         self.seed_box = whole_number(settings, "synthesise/seed", 1, 0, MAX_SEED)
         self.steps_box = whole_number(
@@ -60,11 +67,16 @@ class SynthesisControls(Section):
         )
         self.row("Style", self.style_box, "The trimester that the picture looks like")
         self.row("Seed", self.seed_box, "The same seed gives the same picture")
-        self.row("Steps", self.steps_box, "More steps: finer speckle, more time")
+        self.steps_box.setToolTip(
+            "More steps: finer speckle, more time; auto: the synthesizer's own"
+        )
+        self.guidance_box.setToolTip(
+            "How strictly the skull keeps to the ellipse (1: free); auto: the synthesizer's own"
+        )
         self.row(
-            "Guidance",
-            self.guidance_box,
-            "How strictly the skull keeps to the ellipse; 1 leaves it free",
+            "Steps, guidance",
+            side_by_side(self.steps_box, self.guidance_box),
+            "How many steps, and how strictly the skull keeps to the ellipse",
         )
         self.add(self.follow_box)
         for signal in (

@@ -19,8 +19,6 @@ class VerdictCard(QFrame):
         super().__init__(parent)
         theme.style(self, "panel")
         self._figures = QLabel()
-        self._figures.setStyleSheet(f"font-size: 22px; color: {theme.TEXT_BRIGHT}")
-        self._difference = QLabel()
         self._sentence = QLabel()
         self._sentence.setWordWrap(True)
         self._protocol = note()
@@ -28,36 +26,33 @@ class VerdictCard(QFrame):
         layout.setContentsMargins(*[2 * theme.SPACE] * 4)
         layout.setSpacing(theme.SPACE)
         layout.addWidget(theme.style(QLabel("Verdict"), "heading"))
-        for label in (self._figures, self._difference, self._sentence, self._protocol):
+        for label in (self._figures, self._sentence, self._protocol):
             layout.addWidget(label)
         self.show_verdict(None, "")
 
     def show_verdict(self, verdict: Mapping[str, Any] | None, otherwise: str) -> None:
         """Show the figures, or say ``otherwise`` where there are none."""
         known = verdict is not None
-        for label in (self._figures, self._difference, self._protocol):
+        for label in (self._figures, self._protocol):
             label.setVisible(known)
         if verdict is None:
             self._sentence.setText(otherwise)
             return
         before, after = _number(verdict, "dice_before"), _number(verdict, "dice_after")
-        self._figures.setText(f"{before:.3f}  →  {after:.3f}")
+        self._figures.setText(f"Dice  {before:.3f}  →  {after:.3f}")
         low, high = verdict.get("difference_ci95") or (math.nan, math.nan)
-        self._difference.setText(
-            f"Dice {_number(verdict, 'difference'):+.4f}, 95 % interval {low:+.4f} to {high:+.4f}"
-        )
-        self._difference.setStyleSheet(f"color: {_colour(low, high)}")
+        self._figures.setStyleSheet(f"font-size: 22px; color: {_colour(low, high)}")
         self._sentence.setText(str(verdict.get("verdict", "")))
         frames, subjects = verdict.get("test_frames"), verdict.get("test_subjects")
         self._protocol.setText(
-            f"On {frames} test frames of {subjects} subjects that the training never saw; trained "
-            f"on {verdict.get('real')} real frames and {verdict.get('synthetic')} pairs, "
-            f"best epoch {verdict.get('best_epoch')}."
+            f"Test frames: {frames}, of {subjects} subjects that it never saw. Trained on "
+            f"real frames: {verdict.get('real')}, pairs: {verdict.get('synthetic')}. "
+            f"Best epoch: {verdict.get('best_epoch')}."
         )
 
     def text(self) -> str:
         """Everything shown, one line a label."""
-        labels = (self._figures, self._difference, self._sentence, self._protocol)
+        labels = (self._figures, self._sentence, self._protocol)
         return "\n".join(label.text() for label in labels if label.isVisibleTo(self))
 
 
@@ -72,4 +67,5 @@ def _number(verdict: Mapping[str, Any], key: str) -> float:
 
 
 def _colour(low: float, high: float) -> str:
-    return theme.GOOD if low > 0 else theme.ERROR if high < 0 else theme.TEXT
+    """Of a difference whose interval is given: clearly better, clearly worse, or open."""
+    return theme.GOOD if low > 0 else theme.ERROR if high < 0 else theme.TEXT_BRIGHT
