@@ -1,0 +1,84 @@
+"""Once round the loop in the real window with the engine's own jobs and the built-in models."""
+
+from __future__ import annotations
+
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.review import ReviewPage
+from fetalstudio.ui.pages.synthesise import SynthesisePage
+from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.ui.session import Session
+from tests.ui.loop import same
+
+PATIENCE_MS = 120_000
+"""A machine that is busy with other things."""
+
+
+def test_from_an_ellipse_to_an_adopted_model(
+    qtbot: QtBot, open_session: Session, window: MainWindow
+) -> None:
+    failures: list[tuple[str, str]] = []
+    open_session.failure.connect(lambda text, details: failures.append((text, details)))
+    project = open_session.open
+
+    # The picture of an ellipse, another variation of it, and one kept.
+    window.show_place("synthesise")
+    synthesise = window.page("synthesise")
+    assert isinstance(synthesise, SynthesisePage)
+    source = next(iter(project.annotations()))
+    open_session.select_frame(source)
+    synthesise.controls.steps_box.setValue(3)
+    synthesise.synthesise()
+    qtbot.waitUntil(lambda: not synthesise.sampler.busy, timeout=PATIENCE_MS)
+    assert failures == []
+    first = synthesise.view.shown()
+    assert first is not None and not same(first, project.pixels(source))
+    assert "Dice" in synthesise.quality.text()
+    synthesise.new_variation()
+    qtbot.waitUntil(lambda: not synthesise.sampler.busy, timeout=PATIENCE_MS)
+    assert not same(synthesise.view.shown(), first)
+    synthesise.keep()
+
+    # A batch, reviewed.
+    synthesise.batch.count_box.setValue(3)
+    synthesise.batch.make()
+    qtbot.waitUntil(lambda: synthesise.batch.make_button.isEnabled(), timeout=PATIENCE_MS)
+    assert "3 pairs made" in synthesise.batch.summary.text(), failures
+    window.show_place("review")
+    review = window.page("review")
+    assert isinstance(review, ReviewPage)
+    assert review.list.pairs.rowCount() == 4
+    dices = [review.list.pairs.pair(i).quality["dice"] for i in range(4)]
+    assert dices == sorted(dices)
+    review.decide("rejected")
+    for _ in range(3):
+        review.decide("accepted")
+    assert project.counts()["accepted"] == 3
+
+    # Trained on, judged and adopted.
+    window.show_place("train")
+    train = window.page("train")
+    assert isinstance(train, TrainPage)
+    train.settings.epochs_box.setValue(2)
+    train.settings.rate_box.setCurrentIndex(train.settings.rate_box.findData("0.001"))
+    train.start()
+    qtbot.waitUntil(lambda: train.start_button.isEnabled(), timeout=2 * PATIENCE_MS)
+    assert failures == []
+    (run,) = project.runs()
+    assert run.state == "finished" and run.verdict is not None
+    assert train.curves.epochs == len(run.history) >= 3
+    assert run.verdict["verdict"] in train.verdict.text()
+    assert set(run.data["pairs"]) <= {pair.id for pair in project.pairs(state="accepted")}
+    trained = run.verdict["model"] is not None
+    assert train.adopt_button.isEnabled() == trained
+    if trained:  # Whether an epoch was better than the start is up to the models that ship.
+        train.adopt()
+        active = project.active_model("segmenter")
+        assert active is not None and active.name == run.name
+
+    # Evaluated on what it never saw.
+    train.evaluation.evaluate()
+    qtbot.waitUntil(lambda: train.evaluation.button.isEnabled(), timeout=PATIENCE_MS)
+    assert failures == []
+    assert train.evaluation.table.rowCount() == 1
