@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,6 +57,10 @@ def selftest(console: Console) -> None:
 
 def _window() -> str:
     """A widget is drawn by Qt's own platform plugin, and its icons and styles are found."""
+    screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"  # else Qt aborts the whole process
+
     from PySide6.QtWidgets import QApplication, QLabel
 
     from fetalstudio.ui.app import make_application

@@ -80,11 +80,12 @@ def vary(
     """Random gain, gamma, blur and speckle on an (H, W) uint8 image; black stays black."""
     x = image.astype(np.float32) / 255
     if kind.blur_px and rng.random() < 1 / 3:
-        x = cv2.GaussianBlur(x, (0, 0), float(rng.uniform(0.2, max(kind.blur_px, 0.21))))
+        sigma = float(rng.uniform(0.2, max(kind.blur_px, 0.21)))
+        x = cv2.GaussianBlur(x, (0, 0), sigma).astype(np.float32)
     if kind.speckle and rng.random() < 0.5:
         h, w = x.shape
-        grain = rng.standard_normal((h // 2 + 1, w // 2 + 1), dtype=np.float32)
-        grain = cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR)
+        coarse = rng.standard_normal((h // 2 + 1, w // 2 + 1), dtype=np.float32)
+        grain = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR)
         x = x * (1 + grain * float(rng.uniform(0, kind.speckle)))
     lit = x > 0
     x = np.clip(x, 0, 1) ** float(np.exp(rng.uniform(-1, 1) * kind.gamma))

@@ -20,9 +20,9 @@ def sector_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # 200 px across are plenty for the outline, and the kernels then mean the same on every frame.
     size = (200, max(round(200 * h / w), 8))
     share = cv2.resize((image > 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    lit = (share > 0.4).astype(np.uint8)
-    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    framed = cv2.copyMakeBorder(lit, 12, 12, 12, 12, cv2.BORDER_REPLICATE)
+    bright = (share > 0.4).astype(np.uint8)
+    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    framed = cv2.copyMakeBorder(opened, 12, 12, 12, 12, cv2.BORDER_REPLICATE)
     framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     lit = largest_component(framed[12:-12, 12:-12])
     contours, _ = cv2.findContours(lit, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

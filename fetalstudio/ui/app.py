@@ -42,6 +42,8 @@ def run(project: Path | None = None) -> int:
         window.show()
         # The window is painted before the project is read.
         QTimer.singleShot(0, lambda: window.start(project))
+        # Importing torch and loading it takes seconds: done before the first sample asks for it.
+        QTimer.singleShot(2000, lambda: engine.warm_up("sample"))
         return app.exec()
     finally:
         restore_hook()

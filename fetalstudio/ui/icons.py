@@ -8,6 +8,7 @@ from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
+from fetalstudio.resources import icons_dir
 from fetalstudio.ui import theme
 
 _LINES = {
@@ -49,17 +50,6 @@ _DRAWING = (
     'stroke-width="{1}" stroke-linecap="round" stroke-linejoin="round">{2}</svg>'
 )
 
-_APPLICATION = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
-    '<rect width="64" height="64" rx="14" fill="#14181b"/>'
-    '<path d="M25 9h14l16.5 37a42 42 0 0 1-47 0z" fill="#262c31"/>'
-    '<path d="M25 9h14l3 6.7H22z" fill="#39424a"/>'
-    '<ellipse cx="32" cy="35" rx="16.5" ry="11.5" transform="rotate(-20 32 35)" fill="#11161a" '
-    'stroke="#5cc8bd" stroke-width="3.4"/>'
-    '<path d="M22 38.6 42 31.4" stroke="#5d6a70" stroke-width="2" stroke-linecap="round"/>'
-    "</svg>"
-)
-
 
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0, width: float = 1.6) -> QPixmap:
     """The icon ``name`` in ``colour``, ``size`` px a side on a screen of that pixel ratio."""
@@ -89,17 +79,22 @@ def dot(colour: str, *, filled: bool = True) -> QIcon:
     return QIcon(_render(_DRAWING.format(colour, 2, shape), 48, 3.0))
 
 
+@cache
+def _application() -> str:
+    return (icons_dir() / "fetalstudio.svg").read_text(encoding="utf-8")
+
+
 def application_icon() -> QIcon:
     """The window's icon, in the sizes that task bars ask for."""
     result = QIcon()
     for size in (16, 24, 32, 48, 64, 128, 256):
-        result.addPixmap(_render(_APPLICATION, size, 1.0))
+        result.addPixmap(_render(_application(), size, 1.0))
     return result
 
 
 def application_pixmap(size: int, ratio: float) -> QPixmap:
     """The program's mark, for the About window."""
-    return _render(_APPLICATION, size, ratio)
+    return _render(_application(), size, ratio)
 
 
 def _render(svg: str, size: int, ratio: float) -> QPixmap:
