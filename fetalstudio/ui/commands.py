@@ -6,7 +6,7 @@ ellipse (or review) anew, so that it works after a save and a crash loses nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QUndoCommand
@@ -129,6 +129,27 @@ class ReviewPair(ProjectCommand):
         self.session.open.review_pair(
             self.before.id, state, reviewer=self.session.author, ellipse=ellipse
         )
+        self.session.pairs_changed.emit()
+
+
+class ReviewPairs(ProjectCommand):
+    """Give many pairs the same state at once: one transaction, one step of undo."""
+
+    def __init__(self, session: Session, before: Sequence[Pair], state: ReviewState) -> None:
+        super().__init__(session, f"review {len(before)} pairs")
+        self.before, self.state = tuple(before), state
+
+    def apply(self) -> None:
+        self._review([(pair.id, self.state) for pair in self.before])
+
+    def revert(self) -> None:
+        self._review([(pair.id, pair.state) for pair in self.before])
+
+    def _review(self, states: Sequence[tuple[int, ReviewState]]) -> None:
+        project = self.session.open
+        with project.transaction():
+            for pair_id, state in states:
+                project.review_pair(pair_id, state, reviewer=self.session.author)
         self.session.pairs_changed.emit()
 
 

@@ -127,7 +127,7 @@ def test_back_to_the_requested_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
     assert pair is not None
     page.canvas.ellipse_edited.emit(Ellipse(300, 200, 100, 80, 10))
     assert page.canvas.ellipse() == Ellipse(300, 200, 100, 80, 10)
-    qtbot.mouseClick(page.restore_button, Qt.MouseButton.LeftButton)
+    press(qtbot, page, Qt.Key.Key_O)
     assert page.session.open.pair(pair.id).ellipse == pair.requested
     assert not page.restore_button.isVisible()
 
@@ -145,7 +145,7 @@ def test_accept_all_is_one_step_of_undo(qtbot: QtBot, page: ReviewPage) -> None:
     page.threshold_box.setValue(0.97)
     # 0.9699 is shown as 0.970, so it counts as 0.970.
     assert page.accept_all_button.text() == "Accept 3 of 5 pending"
-    qtbot.mouseClick(page.accept_all_button, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(page.list, Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier)
     assert listed(page) == [0.91, 0.95]
     assert [states(page)[d] for d in (0.9699, 0.975, 0.99)] == ["accepted"] * 3
     assert not page.accept_all_button.isEnabled()

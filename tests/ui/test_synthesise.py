@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
@@ -25,7 +26,15 @@ MOVED = Ellipse(420, 260, 150, 110, 20)
 
 
 @pytest.fixture
-def page(open_session: Session, window: MainWindow) -> SynthesisePage:
+def warmed(open_session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs that were asked to get ready; not done, as it loads what the small jobs need not."""
+    jobs: list[str] = []
+    monkeypatch.setattr(open_session.engine, "warm_up", lambda *names: jobs.extend(names))
+    return jobs
+
+
+@pytest.fixture
+def page(open_session: Session, window: MainWindow, warmed: list[str]) -> SynthesisePage:
     """On the first annotated frame."""
     window.show_place("synthesise")
     page = window.page("synthesise")
@@ -108,6 +117,12 @@ def test_without_frames_the_page_says_what_to_do(
     with qtbot.waitSignal(session.place_requested) as asked:
         qtbot.mouseClick(page.empty.button, Qt.MouseButton.LeftButton)
     assert asked.args == ["library"]
+
+
+def test_the_engine_gets_ready_when_the_page_is_shown(
+    page: SynthesisePage, warmed: list[str]
+) -> None:
+    assert warmed == ["sample"]
 
 
 # -- one picture -------------------------------------------------------------------------------
@@ -388,6 +403,46 @@ def test_a_cancelled_batch_keeps_what_is_done(
     made = len(page.session.open.pairs())
     assert 0 < made < 400
     assert "Stopped" in batch.summary.text() and batch.review_button.isVisible()
+
+
+def test_pairs_can_be_reviewed_while_a_batch_goes_on(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.batch.make()
+    _, handle = fakes[0]
+    handle.started.emit()
+    with qtbot.waitSignal(page.session.pairs_changed):
+        handle.progress.emit(Progress(4, 40, 9.0, "synthesising"))
+    told: list[None] = []
+    page.session.pairs_changed.connect(lambda: told.append(None))
+    handle.progress.emit(Progress(5, 40, 9.0, "synthesising"))
+    assert told == []
+
+
+def test_a_batch_of_another_project_is_not_told_in_this_one(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]], tmp_path: Any
+) -> None:
+    page.batch.make()
+    _, handle = fakes[0]
+    page.session.new_project(tmp_path / "other")
+    handle.preview.emit(Preview(np.zeros((20, 30), np.uint8), "x"))
+    handle.finished.emit(SynthesizeResult((1, 2), 0.9, 1.0, None))
+    handle.ended.emit()
+    assert page.filmstrip.count() == 0
+    assert "pairs made" not in page.batch.summary.text()
+
+
+def test_a_preview_can_be_seen_large(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.batch.make()
+    fakes[0][1].preview.emit(Preview(np.zeros((540, 800), np.uint8), "ring_0"))
+    strip = page.filmstrip
+    at = strip.visualItemRect(strip.item(0)).center()
+    qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    (window,) = strip.findChildren(QDialog)
+    assert window.isVisible() and window.windowTitle() == "ring_0" and window.width() >= 800
+    window.close()
 
 
 def test_the_time_of_a_batch_is_told_by_the_last_picture(

@@ -178,7 +178,7 @@ def test_adopt_and_roll_back(qtbot: QtBot, page: TrainPage, requests: list[Any])
     train(qtbot, page)
     assert page.session.open.active_model("segmenter") is None
     with qtbot.waitSignal(page.session.models_changed):
-        qtbot.mouseClick(page.adopt_button, Qt.MouseButton.LeftButton)
+        qtbot.keyClick(page, Qt.Key.Key_A)
     active = page.session.open.active_model("segmenter")
     assert active is not None and active.name == "tuned-1"
     assert page.in_use.text() == "In use: tuned-1."

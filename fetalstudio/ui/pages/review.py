@@ -22,6 +22,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.commands import ReviewPairs
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.empty import EmptyState
 from fetalstudio.ui.widgets.form import Section, decimal_number, keyed, note, rule, side_panel
@@ -56,7 +57,7 @@ class ReviewPage(QWidget):
         self._stack.addWidget(self.empty)
         session.project_changed.connect(self._project_changed)
         # Many reviews at once (accept all, and its undo) are shown once.
-        session.pairs_changed.connect(self._refresher.start)
+        session.pairs_changed.connect(self._pairs_changed)
         self.refresh()
 
     # -- layout -------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ class ReviewPage(QWidget):
         figures = Section("Quality")
         figures.add(self.quality)
         figures.add(self.correction)
-        figures.add(self.restore_button)
+        figures.add(keyed(self, self.restore_button, "O"))
 
         self.source = Picture("No real frame was taken as the source")
         self.source_label = note()
@@ -170,7 +171,7 @@ class ReviewPage(QWidget):
         self.accept_all_button.clicked.connect(self.accept_all)
         bulk = Section("Many at once")
         bulk.row("Dice at least", self.threshold_box, "Pairs below it stay pending")
-        bulk.add(self.accept_all_button)
+        bulk.add(keyed(self, self.accept_all_button, "Shift+A"))
         return side_panel(300, figures, origin, made, rule(), bulk)
 
     def _tell_undo(self, what: str) -> None:
@@ -194,6 +195,11 @@ class ReviewPage(QWidget):
         self._all, self._filter = {}, "pending"
         self.filter_buttons["pending"].setChecked(True)
         self.refresh()
+
+    def _pairs_changed(self) -> None:
+        # While another place is shown there is no hurry: activated() reads anew.
+        if self.isVisible():
+            self._refresher.start()
 
     def refresh(self, go_to: int | None = None) -> None:
         """Read the pairs anew. The current one is then ``go_to`` (an id); by default a pair that
@@ -357,11 +363,7 @@ class ReviewPage(QWidget):
         good = self._above_threshold()
         if not good:
             return
-        stack = self.session.undo_stack
-        stack.beginMacro(f"accept {len(good)} pairs")
-        for pair in good:
-            self.session.review(pair.id, "accepted")
-        stack.endMacro()
+        self.session.undo_stack.push(ReviewPairs(self.session, good, "accepted"))
         self.refresh()
         self.session.message.emit(f"Accepted {len(good)}. U takes it back.", "info")
 

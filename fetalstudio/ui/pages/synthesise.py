@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSignalBlocker
@@ -78,6 +77,7 @@ class SynthesisePage(QWidget):
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
         self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
+        keyed(self, self.batch.make_button, "Shift+G")
         self.empty = EmptyState()
         self.empty.say(
             "No frames yet",
@@ -312,8 +312,7 @@ class SynthesisePage(QWidget):
         self._tell()
 
     def _previewed(self, event: Preview) -> None:
-        if self._frame is not None:
-            self.view.set_synthetic(_at_size(event.image, self._frame.size))
+        self.view.set_synthetic(event.image)
 
     def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
         self._made, self._result, self._draft, self._kept = request, result, draft, False
@@ -395,12 +394,3 @@ class _MoveHead(QUndoCommand):
 
 def _inherited(calibration: Calibration | None) -> Calibration | None:
     return replace(calibration, source="inherited") if calibration is not None else None
-
-
-def _at_size(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """A preview, (H, W) or (H, W, 3), as a grey picture of the frame's size to look at."""
-    if image.ndim == 3:
-        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    if (image.shape[1], image.shape[0]) != size:
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return image

@@ -65,7 +65,7 @@ class TrainPage(QWidget):
         session.project_changed.connect(self._project_changed)
         session.models_changed.connect(self._models_changed)
         for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
-            signal.connect(lambda *_: self._refresher.start())
+            signal.connect(lambda *_: self._data_changed())
         session.frames_changed.connect(self._frames_changed)
         self._project_changed()
 
@@ -134,7 +134,9 @@ class TrainPage(QWidget):
         self.roll_back_button = QPushButton("Roll back")
         self.roll_back_button.setToolTip("Go back to the model that was in use before")
         self.roll_back_button.clicked.connect(self.roll_back)
-        buttons = side_by_side(self.adopt_button, self.roll_back_button)
+        buttons = side_by_side(
+            keyed(self, self.adopt_button, "A"), keyed(self, self.roll_back_button, "B")
+        )
         section = Section("")
         for widget in (self.verdict, buttons, self.in_use):
             section.add(widget)
@@ -159,6 +161,7 @@ class TrainPage(QWidget):
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
         tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
+        keyed(self, self.evaluation.button, "V")
         return tabs
 
     # -- what will be trained -----------------------------------------------------------------
@@ -186,6 +189,11 @@ class TrainPage(QWidget):
         for cohort in cohorts:
             self.cohort_box.addItem(cohort, cohort)
         self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+
+    def _data_changed(self) -> None:
+        # While another place is shown there is no hurry: activated() counts anew.
+        if self.isVisible():
+            self._refresher.start()
 
     def _refresh_plan(self) -> None:
         project = self.session.project

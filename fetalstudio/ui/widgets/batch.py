@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from fetalstudio.engine.events import Preview
+from fetalstudio.engine.events import Preview, Progress
 from fetalstudio.engine.requests import SynthesizeRequest, SynthesizeResult
 from fetalstudio.ui import theme
 from fetalstudio.ui.session import Session
@@ -16,6 +18,7 @@ from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.synthesis_controls import Look
 
 MAX_COUNT = 5000
+TELL_EVERY_S = 2.0
 
 
 class BatchPanel(Section):
@@ -31,7 +34,8 @@ class BatchPanel(Section):
         super().__init__("Many at once", parent)
         self._session, self._filmstrip, self._look = session, filmstrip, look
         self._pace: float | None = None
-        self._made = 0
+        self._project: Path | None = None
+        self._told_at = 0.0
         self.count_box = whole_number(session.settings, "synthesise/count", 40, 1, MAX_COUNT)
         self.count_box.valueChanged.connect(lambda _: self._tell())
         self.cohort_box = combo()
@@ -55,7 +59,6 @@ class BatchPanel(Section):
 
     def reset(self) -> None:
         """Another project is open."""
-        self._made = 0
         self.review_button.hide()
         self._filmstrip.drop_all()
         self.refresh()
@@ -92,26 +95,38 @@ class BatchPanel(Section):
             seed=look.seed,
         )
         handle = self._session.submit("synthesize", request)
-        self._made = 0
+        self._project = request.project
         self._filmstrip.drop_all()
         self.review_button.hide()
         self.summary.setText("")
         self.make_button.setEnabled(False)
         self.job_bar.follow(handle)
+        handle.ended.connect(self._ended)
         handle.progress.connect(self._progress)
         handle.preview.connect(self._preview)
         handle.finished.connect(self._finished)
         handle.cancelled.connect(lambda _: self._stopped("Stopped"))
         handle.failed.connect(lambda _: self._stopped("Failed"))
-        handle.ended.connect(self._ended)
 
-    def _progress(self, progress: object) -> None:
-        self._made = getattr(progress, "done", self._made)
+    @property
+    def _here(self) -> bool:
+        """Whether the batch's project is still the one that is open; it goes on in any case."""
+        project = self._session.project
+        return project is not None and project.path == self._project
+
+    def _progress(self, progress: Progress) -> None:
+        # The first pairs can be reviewed while the others are made.
+        if progress.done and time.monotonic() - self._told_at > TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._session.pairs_changed.emit()
 
     def _preview(self, preview: Preview) -> None:
-        self._filmstrip.add(preview.image, preview.caption)
+        if self._here:
+            self._filmstrip.add(preview.image, preview.caption)
 
     def _finished(self, result: SynthesizeResult) -> None:
+        if not self._here:
+            return
         self._pace = result.seconds_per_pair
         n = len(result.pair_ids)
         self.summary.setText(
@@ -121,6 +136,8 @@ class BatchPanel(Section):
         self.review_button.setVisible(n > 0)
 
     def _stopped(self, how: str) -> None:
+        if not self._here:
+            return
         pending = self._session.open.counts().get("pending", 0)
         self.summary.setText(f"{how} early: the pairs made until then are kept.")
         self.review_button.setVisible(pending > 0)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.ui.widgets.pictures import shrunk, to_pixmap
 
-KEPT = 60
+KEPT = 24
 """Older pictures are dropped, so that a long batch holds no memory."""
 LARGE = (1200, 800)
 """A picture that was clicked is shown at most this large, (width, height) in px."""

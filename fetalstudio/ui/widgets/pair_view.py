@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
+from fetalstudio.core.geometry import Size
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
 
@@ -66,7 +68,9 @@ class PairView(QWidget):
         self.canvas.fit()
 
     def set_synthetic(self, image: NDArray[np.uint8] | None) -> None:
-        """The synthetic picture, as large as the real frame; zoom and pan stay."""
+        """The synthetic picture; a preview, (H, W) or (H, W, 3), may be smaller. The view stays."""
+        if image is not None and self._real is not None:
+            image = _at_size(image, (self._real.shape[1], self._real.shape[0]))
         self._synthetic = image
         self._draw()
 
@@ -118,3 +122,12 @@ class PairView(QWidget):
         self.split.setEnabled(comparable)
         self.peek_button.setEnabled(comparable)
         self.canvas.set_image(self.shown())
+
+
+def _at_size(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """A preview, (H, W) or (H, W, 3), as a grey picture of the frame's size to look at."""
+    if image.ndim == 3:
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    if (image.shape[1], image.shape[0]) != size:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return image
