@@ -63,15 +63,15 @@ class Console:
 
     def say(self, text: str) -> None:
         """For a person."""
-        self.rich.print(text, markup=False)
+        self.rich.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Something a person should know."""
-        self.rich.print(f"warning: {text}", markup=False, style="yellow")
+        self.rich.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
 
     def error(self, text: str) -> None:
         """Why it did not work."""
-        self.rich.print(f"error: {text}", markup=False, style="red")
+        self.rich.print(f"error: {text}", markup=False, style="red", soft_wrap=True)
 
     def result(self, value: Any, text: str) -> None:
         """The outcome: ``text`` for a person, ``value`` as one JSON line if asked for."""
