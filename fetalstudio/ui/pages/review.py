@@ -107,6 +107,8 @@ class ReviewPage(QWidget):
 
     def _stage(self) -> QVBoxLayout:
         self.caption = theme.style(QLabel(), "dim")
+        # In a narrow window the buttons matter more.
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
         self.accept_button.setToolTip("The picture shows this head: train on the pair")
         self.accept_button.clicked.connect(lambda: self.decide("accepted"))
@@ -121,11 +123,10 @@ class ReviewPage(QWidget):
         self.undo_button.setEnabled(self.session.undo_stack.canUndo())
         bar = theme.style(QWidget(), "bar")
         line = QHBoxLayout(bar)
-        line.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
+        line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         line.setSpacing(theme.SPACE)
         line.addWidget(self.caption, 1)
         line.addWidget(keyed(self, self.undo_button, "U"))
-        line.addSpacing(theme.SPACE)
         line.addWidget(keyed(self, self.reject_button, "R"))
         line.addWidget(keyed(self, self.accept_button, "A"))
         stage = QVBoxLayout()
@@ -172,7 +173,7 @@ class ReviewPage(QWidget):
         bulk = Section("Many at once")
         bulk.row("Dice at least", self.threshold_box, "Pairs below it stay pending")
         bulk.add(keyed(self, self.accept_all_button, "Shift+A"))
-        return side_panel(300, figures, origin, made, rule(), bulk)
+        return side_panel(268, figures, origin, made, rule(), bulk)
 
     def _tell_undo(self, what: str) -> None:
         # The steps of all places are one history: say which is next.

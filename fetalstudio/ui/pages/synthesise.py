@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QSignalBlocker
+from PySide6.QtCore import QSignalBlocker, QTimer
 from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.biometry import measure
-from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
@@ -55,8 +54,8 @@ class SynthesisePage(QWidget):
         self.session = session
         self._frame: Frame | None = None
         self._reference: NDArray[np.uint8] | None = None
-        self._ellipse: Ellipse | None = None
-        self._settled: Ellipse | None = None
+        self._ellipse: Ellipse | None = None  # as it is on screen, also in the middle of a drag
+        self._settled: Ellipse | None = None  # as the last finished edit left it
         self._made: SampleRequest | None = None
         self._result: SampleResult | None = None
         self._draft = False
@@ -104,9 +103,14 @@ class SynthesisePage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addLayout(stage, 1)
-        row.addWidget(
-            side_panel(
-                316, self._head_section(), self.controls, self._actions(), rule(), self.batch
+        panel = side_panel(
+            328, self._head_section(), self.controls, self._actions(), rule(), self.batch
+        )
+        row.addWidget(panel)
+        # On a low screen the button that leads on would be out of sight.
+        self.batch.done.connect(
+            lambda: QTimer.singleShot(
+                0, lambda: panel.ensureWidgetVisible(self.batch.review_button)
             )
         )
         self._stack = QStackedLayout(self)
@@ -158,7 +162,7 @@ class SynthesisePage(QWidget):
         return section
 
     def activated(self) -> None:
-        """The page is shown: keys go to the canvas, and the engine gets ready in the background."""
+        """The page is shown: keys go to the canvas, the engine gets ready in the background."""
         self.session.engine.warm_up("sample")
         self.canvas.setFocus()
 
@@ -283,7 +287,7 @@ class SynthesisePage(QWidget):
 
     @property
     def stale(self) -> bool:
-        """Whether the picture is of another request than the canvas and the fields show."""
+        """Whether the picture is of another request than is shown."""
         if self._made is None or self._frame is None:
             return False
         # The reference follows from the frame, and arrays do not compare.
@@ -353,13 +357,14 @@ class SynthesisePage(QWidget):
         frame, result, made = self._frame, self._result, self._made
         if frame is None or result is None or made is None:
             return
+        own = frame.calibration
         try:
             pair = self.session.open.add_pair(
                 result.image,
                 name=f"{frame.name}_seed{made.seed}",
                 ellipse=result.ellipse,
                 cohort=SYNTHETIC_COHORT,
-                calibration=_inherited(frame.calibration),
+                calibration=None if own is None else replace(own, source="inherited"),
                 quality=result.quality,
                 provenance={**result.provenance, "source_frame": frame.id},
             )
@@ -390,7 +395,3 @@ class _MoveHead(QUndoCommand):
     def _show(self, ellipse: Ellipse) -> None:
         if self._page.select_frame(self._frame_id):
             self._page.place_ellipse(ellipse)
-
-
-def _inherited(calibration: Calibration | None) -> Calibration | None:
-    return replace(calibration, source="inherited") if calibration is not None else None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from fetalstudio.engine.events import Preview, Progress
@@ -24,6 +25,9 @@ TELL_EVERY_S = 2.0
 class BatchPanel(Section):
     """Submits the job ``synthesize`` and shows it; ``look`` says what the pictures are like."""
 
+    done = Signal()
+    """The batch ended, one way or another; the summary says how."""
+
     def __init__(
         self,
         session: Session,
@@ -40,10 +44,7 @@ class BatchPanel(Section):
         self.count_box.valueChanged.connect(lambda _: self._tell())
         self.cohort_box = combo()
         self.make_button = QPushButton()
-        self.make_button.setToolTip(
-            "Ellipses drawn from the cohort's own distribution, each with its picture; "
-            "the style, seed, steps and guidance above apply"
-        )
+        self.make_button.setToolTip("Make many pairs at once, like the cohort's own")
         self.make_button.clicked.connect(self.make)
         self.job_bar = JobBar()
         self.summary = note()
@@ -51,7 +52,11 @@ class BatchPanel(Section):
         self.review_button.setToolTip("Accept or reject the pairs, worst first")
         self.review_button.clicked.connect(lambda: session.go("review"))
         self.row("Pairs", self.count_box, "How many pairs to make")
-        self.row("Like cohort", self.cohort_box, "Whose ellipses and sectors the pairs follow")
+        self.row(
+            "Like cohort",
+            self.cohort_box,
+            "Whose ellipses and sectors the pairs follow; the settings of the picture apply",
+        )
         for widget in (self.make_button, self.job_bar, self.summary, self.review_button):
             self.add(widget)
         self.review_button.hide()
@@ -145,6 +150,7 @@ class BatchPanel(Section):
     def _ended(self) -> None:
         self._session.pairs_changed.emit()
         self._tell()
+        self.done.emit()
 
     def _tell(self) -> None:
         count = self.count_box.value()

@@ -205,9 +205,9 @@ class TrainingCurves(QWidget):
         for cursor in self._cursors:
             cursor.setValue(row["epoch"])
         self._readout.setText(
-            f"Epoch {int(row['epoch'])}&nbsp;&nbsp; "
-            f"{_chip(TRAIN, 'training loss', row.get('train_loss'))} "
-            f"{_chip(VALIDATION, 'validation loss', row.get('validation_loss'))} "
+            f"Epoch {int(row['epoch'])}&nbsp; "
+            f"{_chip(TRAIN, 'training', row.get('train_loss'))} "
+            f"{_chip(VALIDATION, 'validation', row.get('validation_loss'))} "
             f"{_chip(DICE, 'Dice', row.get('validation_dice'), 4)} "
             f'<span style="color:{theme.TEXT_DIM}">{self._best_text()}</span>'
         )
@@ -285,7 +285,7 @@ def _chip(colour: str, name: str, value: float | None = None, digits: int = 3) -
     text = name
     if value is not None:
         text += f" {value:.{digits}f}" if math.isfinite(value) else " none"
-    return f'<span style="color:{colour}">●</span> {text}&nbsp;&nbsp;'
+    return f'<span style="color:{colour}">●</span> {text}&nbsp;'
 
 
 def _highest_dice(rows: Sequence[Row]) -> int | None:

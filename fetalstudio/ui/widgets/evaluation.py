@@ -95,7 +95,7 @@ class EvaluationPanel(Section):
             model, project = str(self.model_box.currentData()), self._session.open
             frame_ids = unseen_frames(project, model, cohort)
             if frame_ids is not None and not frame_ids:
-                self._add_row(cohort, ["0", "no test frames", "", ""])
+                self._add_row(cohort, ["", "no test frames", ""])
                 continue
             prompt: Prompt = "box" if self.prompt_box.currentData() == "box" else "auto"
             request = EvaluateRequest(
@@ -115,8 +115,8 @@ class EvaluationPanel(Section):
         low, high = result.dice["ci95"]
         mae = "" if result.hc_mae_mm is None else f"{result.hc_mae_mm:.1f}"
         self._add_row(
-            cohort,
-            [str(result.n), f"{result.dice['mean']:.3f} ({low:.3f} to {high:.3f})", mae],
+            f"{cohort} ({result.n})",
+            [f"{result.dice['mean']:.3f}", f"{low:.3f} to {high:.3f}", mae],
             tip=_full_text(result),
         )
         self._show_results([*self._scores, *result.frames], keep_rows=True)
@@ -165,12 +165,12 @@ def unseen_frames(project: Project, model: str, cohort: str) -> tuple[str, ...] 
 
 def _table() -> QTableWidget:
     table = QTableWidget(0, 4)
-    table.setHorizontalHeaderLabels(["Cohort", "n", "Dice (95 %)", "HC mm"])
+    table.setHorizontalHeaderLabels(["Cohort (n)", "Dice", "95 %", "HC mm"])
     table.verticalHeader().hide()
     table.setShowGrid(False)
     header = table.horizontalHeader()
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return table
 

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
-    QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -64,6 +63,7 @@ def decimal_number(
 def _indent(field: QAbstractSpinBox) -> None:
     # The style sheet's padding does not reach the text of a spin box.
     field.lineEdit().setTextMargins(6, 0, 0, 0)
+    field.setMinimumWidth(64)
 
 
 def combo() -> QComboBox:
@@ -101,33 +101,30 @@ class Section(QWidget):
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(theme.SPACE)
+        # Not a form layout: that one gives lines of text that wrap too little height.
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(theme.SPACE)
         if title:
-            heading = QLabel(title)
-            heading.setProperty("role", "heading")
-            layout.addWidget(heading)
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self._form.setHorizontalSpacing(2 * theme.SPACE)
-        self._form.setVerticalSpacing(theme.SPACE)
-        layout.addLayout(self._form)
+            self._column.addWidget(theme.style(QLabel(title), "heading"))
 
     def row(self, label: str, field: QWidget, tip: str) -> None:
         """Add a labelled field; the tip goes on both."""
         name = QLabel(label)
-        name.setMinimumSize(_LABEL_WIDTH, field.sizeHint().height())
+        name.setFixedWidth(_LABEL_WIDTH)
         name.setBuddy(field)
         name.setToolTip(tip)
         field.setToolTip(tip)
         field.setAccessibleName(label)
-        self._form.addRow(name, field)
+        line = QHBoxLayout()
+        line.setSpacing(theme.SPACE)
+        line.addWidget(name)
+        line.addWidget(field, 1)
+        self._column.addLayout(line)
 
     def add(self, widget: QWidget) -> None:
         """Add a widget as wide as the section."""
-        self._form.addRow(widget)
+        self._column.addWidget(widget)
 
 
 def note(text: str = "") -> QLabel:
