@@ -128,7 +128,7 @@ def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCar
     return ModelCard(
         name=name,
         kind="segmenter",
-        architecture={"type": "compact", **asdict(config)},
+        architecture={"type": "compact", **{k: _listed(v) for k, v in asdict(config).items()}},
         **values,  # type: ignore[arg-type]  # checked by ModelCard's own constructor
     )
 
@@ -138,6 +138,11 @@ def _ellipse(mask: NDArray[np.uint8]) -> Ellipse | None:
         return Ellipse.from_mask(mask)
     except ValueError:
         return None
+
+
+def _listed(value: Any) -> Any:
+    """As JSON will have it, so that a card equals what is read back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _tuple(value: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
@@ -18,6 +19,7 @@ from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, spl
 from fetalstudio.engine.events import Cancelled, Epoch, Event, Finished, Preview, Progress, Started
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
+from fetalstudio.engine.models import find_model
 from fetalstudio.engine.requests import (
     EvaluateRequest,
     NamedEllipse,
@@ -27,12 +29,13 @@ from fetalstudio.engine.requests import (
     TrainRequest,
 )
 from fetalstudio.project.store import Project
+from fetalstudio.segmentation.segmenter import Segmenter
 
 HEAD = Ellipse(400, 270, 230, 175, 8)
 
 
 def _request(project: Project, **fields: Any) -> TrainRequest:
-    return TrainRequest(project.path, real=4, synthetic=0, epochs=2, **fields)
+    return TrainRequest(project.path, real=4, synthetic=0, epochs=6, **fields)
 
 
 def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None:
@@ -163,11 +166,26 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     assert [p.frame.name for p in usable_pairs(sample_project, parts)] == ["train"]
 
 
+@pytest.fixture
+def worse(sample_project: Project) -> str:
+    """A segmenter of the project that any training improves: the built-in one, damaged."""
+    folder = sample_project.path / "models" / "worse"
+    segmenter = Segmenter.load(find_model("segmenter", "compact").folder)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in segmenter.sam.mask_decoder.output_upscaling.parameters():
+            weight += 3 * weight.std() * torch.randn_like(weight)
+    segmenter.save(folder, replace(segmenter.card, name="worse"))
+    sample_project.add_model("worse", "segmenter", "models/worse")
+    return "worse"
+
+
 def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
-    sample_project: Project,
+    sample_project: Project, worse: str
 ) -> None:
     heard: list[Event] = []
-    result = run_job("train", _request(sample_project, name="mine"), heard.append)
+    request = _request(sample_project, name="mine", segmenter=worse, learning_rate=3e-4)
+    result = run_job("train", request, heard.append)
     epochs = [e for e in heard if isinstance(e, Epoch)]
     assert [e.epoch for e in epochs] == list(range(result.epochs_run + 1))
     run = sample_project.run(result.run_id)
@@ -179,9 +197,9 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
         for part in ("train", "validation", "test")
     }
     assert not subjects["train"] & (subjects["validation"] | subjects["test"])
-    if result.model is None:
-        assert result.best_epoch == 0 and "keep that one" in result.verdict
-        return
+    assert result.model == "mine" and result.best_epoch >= 1
+    assert result.dice_after > result.dice_before
+    assert result.difference == pytest.approx(result.dice_after - result.dice_before)
     sample_project.adopt("segmenter", "mine")
     tuned = run_job("evaluate", EvaluateRequest(sample_project.path))
     assert tuned.segmenter == "mine"
@@ -189,26 +207,37 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
     assert run_job("evaluate", EvaluateRequest(sample_project.path)).segmenter == "compact"
 
 
-def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project) -> None:
+def test_a_training_that_helps_nothing_leaves_no_model(sample_project: Project) -> None:
+    result = run_job("train", _request(sample_project, learning_rate=1e-9))
+    assert result.model is None and result.best_epoch == 0
+    assert "keep that one" in result.verdict
+    assert sample_project.models("segmenter") == []
+
+
+def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, worse: str) -> None:
     heard: list[Event] = []
 
     def improved() -> bool:
-        epochs = [e for e in heard if isinstance(e, Epoch)]
-        return any(e.best and e.epoch for e in epochs) or len(epochs) > 12
+        return any(isinstance(e, Epoch) and e.best and e.epoch > 0 for e in heard)
 
-    # Started with a rate that moves the decoder at once, from validation frames it can improve on.
-    request = TrainRequest(sample_project.path, synthetic=0, epochs=500, patience=500)
+    request = TrainRequest(
+        sample_project.path,
+        segmenter=worse,
+        real=4,
+        synthetic=0,
+        epochs=500,
+        patience=500,
+        learning_rate=3e-4,
+    )
     with pytest.raises(JobCancelled) as stopped:
         run_job("train", request, heard.append, cancelled=improved)
     result = stopped.value.result
     run = sample_project.runs()[0]
     assert run.state == "cancelled"
     assert result.epochs_run < 500
-    if any(e.best and e.epoch for e in heard if isinstance(e, Epoch)):
-        assert [m.name for m in sample_project.models("segmenter")] == [result.model]
-        assert run_job(
-            "evaluate", EvaluateRequest(sample_project.path, segmenter=result.model)
-        ).n == len(labelled_frames(sample_project))
+    assert {m.name for m in sample_project.models("segmenter")} == {"worse", result.model}
+    evaluated = run_job("evaluate", EvaluateRequest(sample_project.path, segmenter=result.model))
+    assert evaluated.n == len(labelled_frames(sample_project))
 
 
 def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Project) -> None:
