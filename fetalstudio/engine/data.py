@@ -19,6 +19,8 @@ from fetalstudio.project.store import Project
 
 VALIDATION, TEST = 0.15, 0.25
 """Shares of the annotated subjects that are held out."""
+SYNTHETIC_COHORT = "synthetic"
+"""Where all synthetic frames of a project are."""
 
 
 @dataclass(frozen=True, slots=True)

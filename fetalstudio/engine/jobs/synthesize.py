@@ -17,7 +17,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
-from fetalstudio.engine.data import ellipses_like, style_of
+from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
@@ -30,7 +30,6 @@ from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
 BATCH = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
-SYNTHETIC_COHORT = "synthetic"
 COLUMNS = (
     *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
     *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),

@@ -20,6 +20,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
+from fetalstudio.engine.data import SYNTHETIC_COHORT
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.project.records import Frame
@@ -35,9 +36,6 @@ from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
 from fetalstudio.ui.widgets.synthesis_controls import SynthesisControls
-
-SYNTHETIC_COHORT = "synthetic"
-"""Where pairs live, those of a batch too."""
 
 
 def typical_ellipse(size: Size) -> Ellipse:
@@ -203,6 +201,7 @@ class SynthesisePage(QWidget):
         except UserError as error:
             self.session.report(error)
             return False
+        self.canvas.leave_gesture()
         self.frame_box.setCurrentIndex(index)
         self.sampler.abandon()
         self._frame, self._reference = frame, pixels
