@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import signal
+import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fetalstudio.core.files import atomic_path
 
@@ -75,6 +77,78 @@ class MovingAverage:
     def restore(self, state: dict[str, Any]) -> None:
         """From :meth:`state`."""
         self.shadow, self.updates = state["shadow"], state["updates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a training needs besides its module and its loss."""
+
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    ema: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on."""
+
+    on_step: Callable[[int, float], None] = lambda step, loss: None
+    """Hears (steps done, loss)."""
+    stopped: Callable[[], bool] = lambda: False
+    """When it says so, the state is saved and the training ends."""
+    save_every_s: float = 120.0
+
+
+def train_resumably(
+    module: Module,
+    loss_of: Callable[[np.random.Generator], Tensor],
+    plan: Plan,
+    checkpoint: Path,
+    *,
+    watch: Watch,
+    keep: Mapping[str, Any],
+) -> Module:
+    """Train with AdamW, or go on from ``checkpoint``; returns the averaged module.
+
+    ``loss_of`` draws a batch from the generator that it is given, which is seeded by the step: a
+    resumed training sees what an unbroken one would have. ``keep`` (plain values) is stored in
+    the checkpoint too.
+    """
+    optimizer = torch.optim.AdamW(
+        module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+    )
+    average = MovingAverage(module, plan.ema)
+    schedule = Schedule(plan.learning_rate, plan.steps)
+    step = 0
+    if state := load_checkpoint(checkpoint):
+        module.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.restore(state["average"])
+        step = state["step"]
+
+    def save() -> None:
+        parts = {"model": module.state_dict(), "optimizer": optimizer.state_dict()}
+        save_checkpoint(checkpoint, {**keep, **parts, "average": average.state(), "step": step})
+
+    saved_at = time.monotonic()
+    while step < plan.steps and not watch.stopped():
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        loss = loss_of(np.random.default_rng((plan.seed, step)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        average.update(module)
+        step += 1
+        watch.on_step(step, loss.item())
+        if time.monotonic() - saved_at > watch.save_every_s:
+            save()
+            saved_at = time.monotonic()
+    save()
+    return average.averaged(module)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -30,7 +30,7 @@ from fetalstudio.engine.data import Labelled, labelled_frames, of_part, style_of
 from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.learning import pick_device, until_stopped
+from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
@@ -80,8 +80,7 @@ def _segmenter(
             settings,
             options.checkpoint,
             device=pick_device(),
-            on_step=_Log(),
-            stopped=lambda: stopped[0],
+            watch=Watch(_Log(), lambda: stopped[0]),
         )
     segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig()))
     scores = [score_frame(segmenter, item, project.pixels(item.frame.id)) for item in data["test"]]
@@ -125,8 +124,7 @@ def _synthesizer(
             settings,
             options.checkpoint,
             device=pick_device(),
-            on_step=_Log(),
-            stopped=lambda: stopped[0],
+            watch=Watch(_Log(), lambda: stopped[0]),
         )
     card = ModelCard(
         name=BUILT_IN,

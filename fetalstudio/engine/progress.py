@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from fetalstudio.engine.events import Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
@@ -30,3 +31,15 @@ class Steps:
         eta = (time.monotonic() - self._started) / max(self.done, 1) * left
         self._report(Progress(self.done, self.total, eta if self.done else None, self.note))
         self.check()
+
+
+def counter(report: Report, cancelled: CancelCheck, note: str) -> Callable[[int, int], None]:
+    """For work that tells (done, total) itself, the total with its first step."""
+    steps: Steps | None = None
+
+    def count(done: int, total: int) -> None:
+        nonlocal steps
+        steps = steps or Steps(total, report, cancelled, note)
+        steps.advance(done)
+
+    return count

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch.nn import functional
 
 from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.learning import MovingAverage, Schedule, load_checkpoint, save_checkpoint
+from fetalstudio.learning import Plan, Watch, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.sam import Sam, decode, dice_ce
 
@@ -62,51 +61,33 @@ def pretrain(
     *,
     config: CompactConfig | None = None,
     device: torch.device | None = None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    stopped: Callable[[], bool] = lambda: False,
-    save_every_s: float = 120.0,
+    watch: Watch | None = None,
 ) -> Sam:
-    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode.
-
-    ``on_step`` hears (steps done, loss). When ``stopped`` says so, the state is saved and the
-    average so far returned.
-    """
+    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode."""
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     sam = build_compact(config or CompactConfig()).to(device)
-    optimizer = torch.optim.AdamW(
-        sam.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    average = MovingAverage(sam, settings.ema)
-    schedule = Schedule(settings.learning_rate, settings.steps)
-    step = 0
-    if state := load_checkpoint(checkpoint):
-        sam.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.restore(state["average"])
-        step = state["step"]
-    saved_at = time.monotonic()
-    while step < settings.steps and not stopped():
-        # Seeded by the step, so that a resumed training sees what an unbroken one would have.
-        rng = np.random.default_rng((settings.seed, step))
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
+
+    def loss_of(rng: np.random.Generator) -> Tensor:
         images, targets, ellipses = _batch(rng, examples, settings, sam.image_encoder.img_size)
-        loss = training_loss(
-            sam, images.to(device), targets.to(device), _prompt(rng, ellipses, settings, device)
-        )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(sam.parameters(), 1.0)
-        optimizer.step()
-        average.update(sam)
-        step += 1
-        on_step(step, loss.item())
-        if time.monotonic() - saved_at > save_every_s:
-            _save(checkpoint, sam, optimizer, average, step, settings)
-            saved_at = time.monotonic()
-    _save(checkpoint, sam, optimizer, average, step, settings)
-    return average.averaged(sam)
+        prompt = _prompt(rng, ellipses, settings, device)
+        return training_loss(sam, images.to(device), targets.to(device), prompt)
+
+    plan = Plan(
+        settings.steps,
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.ema,
+        settings.seed,
+    )
+    return train_resumably(
+        sam,
+        loss_of,
+        plan,
+        checkpoint,
+        watch=watch or Watch(),
+        keep={"settings": asdict(settings)},
+    )
 
 
 def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
@@ -171,23 +152,3 @@ def _points_inside(rng: np.random.Generator, ellipse: Ellipse, n: int) -> NDArra
         [ellipse.a * radius * np.cos(angle), ellipse.b * radius * np.sin(angle)]
     )
     return local @ ellipse.axes + np.array([ellipse.cx, ellipse.cy])
-
-
-def _save(
-    path: Path,
-    sam: Sam,
-    optimizer: torch.optim.Optimizer,
-    average: MovingAverage,
-    step: int,
-    settings: PretrainSettings,
-) -> None:
-    save_checkpoint(
-        path,
-        {
-            "model": sam.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "average": average.state(),
-            "step": step,
-            "settings": asdict(settings),
-        },
-    )

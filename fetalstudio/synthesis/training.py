@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.learning import MovingAverage, Schedule, load_checkpoint, save_checkpoint
+from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.bands import to_bands
 from fetalstudio.synthesis.conditions import CANVAS, Condition, stack_maps, style_labels
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
@@ -69,68 +68,32 @@ def train(
     checkpoint: Path,
     *,
     device: torch.device | None = None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    stopped: Callable[[], bool] = lambda: False,
-    save_every_s: float = 120.0,
+    watch: Watch | None = None,
 ) -> CompactPipeline:
-    """Train, or go on from ``checkpoint``; returns a pipeline around the averaged denoiser.
-
-    ``on_step`` hears (steps done, loss). When ``stopped`` says so, the state is saved and the
-    average so far returned.
-    """
+    """Train, or go on from ``checkpoint``; returns a pipeline around the averaged denoiser."""
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     unet = build_unet(settings.widths).to(device)
-    optimizer = torch.optim.AdamW(
-        unet.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    # A training that goes on keeps the normalisation that it began with.
+    begun = load_checkpoint(checkpoint)
+    mean, std = (begun["band_mean"], begun["band_std"]) if begun else band_statistics(examples)
+    pipeline = CompactPipeline(unet, FlowMatchEulerDiscreteScheduler(), mean, std)
+    plan = Plan(
+        settings.steps,
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.ema,
+        settings.seed,
     )
-    average = MovingAverage(unet, settings.ema)
-    schedule = Schedule(settings.learning_rate, settings.steps)
-    step = 0
-    mean, std = band_statistics(examples)
-    if state := load_checkpoint(checkpoint):
-        unet.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.restore(state["average"])
-        step, mean, std = state["step"], state["band_mean"], state["band_std"]
-
-    def pipeline(denoiser: torch.nn.Module) -> CompactPipeline:
-        return CompactPipeline(denoiser, FlowMatchEulerDiscreteScheduler(), mean, std)
-
-    def save() -> None:
-        save_checkpoint(
-            checkpoint,
-            {
-                "model": unet.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average.state(),
-                "step": step,
-                "band_mean": mean,
-                "band_std": std,
-                "settings": asdict(settings),
-            },
-        )
-
-    trained = pipeline(unet)
-    saved_at = time.monotonic()
-    while step < settings.steps and not stopped():
-        # Seeded by the step, so that a resumed training sees what an unbroken one would have.
-        rng = np.random.default_rng((settings.seed, step))
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
-        loss = _step_loss(trained, rng, examples, settings, device)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        average.update(unet)
-        step += 1
-        on_step(step, loss.item())
-        if time.monotonic() - saved_at > save_every_s:
-            save()
-            saved_at = time.monotonic()
-    save()
-    return pipeline(average.averaged(unet))
+    averaged = train_resumably(
+        unet,
+        lambda rng: _step_loss(pipeline, rng, examples, settings, device),
+        plan,
+        checkpoint,
+        watch=watch or Watch(),
+        keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},
+    )
+    return CompactPipeline(averaged, FlowMatchEulerDiscreteScheduler(), mean, std)
 
 
 def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.learning import Watch
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
@@ -53,8 +54,7 @@ def test_a_resumed_pretraining_is_the_unbroken_one(tmp_path: Path) -> None:
         settings,
         tmp_path / "broken.pt",
         config=TINY,
-        on_step=lambda step, _loss: steps.append(step),
-        stopped=lambda: len(steps) == 3,
+        watch=Watch(lambda step, _loss: steps.append(step), lambda: len(steps) == 3),
     )
     assert steps == [1, 2, 3]
     resumed = pretrain(data, settings, tmp_path / "broken.pt", config=TINY)
@@ -69,7 +69,7 @@ def test_pretraining_learns(tmp_path: Path) -> None:
         replace(PretrainSettings(), steps=60, batch=4, learning_rate=2e-3),
         tmp_path / "c.pt",
         config=TINY,
-        on_step=lambda _step, loss: losses.append(loss),
+        watch=Watch(lambda _step, loss: losses.append(loss)),
     )
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.learning import Watch
 from fetalstudio.synthesis.training import Example, TrainSettings, band_statistics, train
 
 SETTINGS = TrainSettings(steps=4, batch=2, widths=(8, 8, 16, 32))
@@ -33,8 +34,7 @@ def test_a_resumed_training_is_the_unbroken_one(examples: list[Example], tmp_pat
         examples,
         SETTINGS,
         tmp_path / "broken.pt",
-        on_step=lambda _step, loss: losses.append(loss),
-        stopped=lambda: len(losses) == 2,
+        watch=Watch(lambda _step, loss: losses.append(loss), lambda: len(losses) == 2),
     )
     assert len(losses) == 2
     resumed = train(examples, SETTINGS, tmp_path / "broken.pt")
@@ -44,7 +44,9 @@ def test_a_resumed_training_is_the_unbroken_one(examples: list[Example], tmp_pat
 def test_the_loss_falls(examples: list[Example], tmp_path: Path) -> None:
     losses: list[float] = []
     settings = replace(SETTINGS, steps=80, batch=4, learning_rate=4e-3)
-    train(examples, settings, tmp_path / "c.pt", on_step=lambda _step, loss: losses.append(loss))
+    train(
+        examples, settings, tmp_path / "c.pt", watch=Watch(lambda _step, loss: losses.append(loss))
+    )
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 

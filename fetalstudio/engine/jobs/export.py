@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.progress import Steps
+from fetalstudio.engine.progress import counter
 from fetalstudio.engine.requests import ExportRequest, ExportResult
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.progress import OperationCancelledError
@@ -12,13 +12,6 @@ from fetalstudio.project.store import Project
 
 def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> ExportResult:
     """Write a new folder, whole or not at all."""
-    steps: Steps | None = None
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal steps
-        steps = steps or Steps(total, report, cancelled, "exporting")
-        steps.advance(done)
-
     try:
         with Project.open(request.project) as project:
             exported = export_hc18(
@@ -26,7 +19,7 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
                 request.out,
                 cohort=request.cohort,
                 synthetic=request.synthetic,
-                on_progress=on_progress,
+                on_progress=counter(report, cancelled, "exporting"),
                 cancelled=cancelled,
             )
     except OperationCancelledError as stopped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.progress import Steps
+from fetalstudio.engine.progress import counter
 from fetalstudio.engine.requests import ImportRequest, ImportResult
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
@@ -12,13 +12,6 @@ from fetalstudio.project.store import Project
 
 def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportResult:
     """Import all or nothing; files that cannot be used are left out and named in the result."""
-    steps: Steps | None = None
-
-    def on_progress(done: int, total: int) -> None:
-        nonlocal steps
-        steps = steps or Steps(total, report, cancelled, "importing")
-        steps.advance(done)
-
     try:
         with Project.open(request.project) as project:
             imported = import_frames(
@@ -26,7 +19,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
                 request.source,
                 format=request.format,
                 cohort=request.cohort,
-                on_progress=on_progress,
+                on_progress=counter(report, cancelled, "importing"),
                 cancelled=cancelled,
             )
     except OperationCancelledError as stopped:
