@@ -204,7 +204,7 @@ class MainWindow(QMainWindow):
 
     def open_sample_project(self) -> bool:
         """Open the sample project, made on the first call."""
-        return self._opened(Path("the sample project"), self.session.open_sample_project)
+        return self._opened(Path("The sample project"), self.session.open_sample_project)
 
     def _opened(self, path: Path, work: Callable[[], object]) -> bool:
         try:
