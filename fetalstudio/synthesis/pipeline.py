@@ -91,8 +91,8 @@ class CompactPipeline(DiffusionPipeline):
         conditions: Sequence[Condition],
         seeds: Sequence[int],
         *,
-        num_inference_steps: int = 10,
-        guidance_scale: float = 2.0,
+        num_inference_steps: int = 8,
+        guidance_scale: float = 2.5,
         guidance_interval: tuple[float, float] = (0.1, 0.95),
         callback_on_step_end: StepCallback | None = None,
     ) -> NDArray[np.uint8]:

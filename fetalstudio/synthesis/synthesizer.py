@@ -26,8 +26,8 @@ from fetalstudio.synthesis.pipeline import CompactPipeline
 # Its bar for loading two files would end up between our own progress and the user.
 disable_progress_bar()
 
-DEFAULT_STEPS = 10
-DEFAULT_GUIDANCE = 2.0
+DEFAULT_STEPS = 8
+DEFAULT_GUIDANCE = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +136,9 @@ class Synthesizer:
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
     if not 1 <= steps <= 100:
-        raise BadInput(f"{steps} steps are outside 1 to 100. Ten are a good choice.")
+        raise BadInput(f"{steps} steps are outside 1 to 100. Eight are a good choice.")
     if not 1 <= guidance <= 10:
-        raise BadInput(f"A guidance of {guidance} is outside 1 to 10. Two is a good choice.")
+        raise BadInput(f"A guidance of {guidance} is outside 1 to 10. 2.5 is a good choice.")
     for scene in scenes:
         if scene.style not in STYLES:
             raise BadInput(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
