@@ -337,7 +337,9 @@ def test_the_signed_distance_matches_the_nearest_outline_point(head: Ellipse) ->
     pixels = np.column_stack([xs, ys])
     nearest = np.linalg.norm(pixels[:, None] - outline[None], axis=2).min(axis=1)
     np.testing.assert_allclose(np.abs(sdf[ys, xs]), nearest, atol=0.05)
-    np.testing.assert_array_equal(sdf <= 0, head.mask(SIZE).astype(bool))
+    # On the outline itself, to a thousandth of a pixel, rounding says which side it is.
+    clear = np.abs(sdf) > 1e-3
+    np.testing.assert_array_equal((sdf <= 0)[clear], head.mask(SIZE).astype(bool)[clear])
 
 
 def test_the_signed_distance_of_a_circle_is_exact() -> None:
