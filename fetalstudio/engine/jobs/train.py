@@ -15,7 +15,7 @@ from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.model_card import ModelCard, write_training_frames
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, usable_pairs
-from fetalstudio.engine.evaluation import score_frame, summarise
+from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
@@ -293,6 +293,11 @@ def verdict(
         return f"The new model is better: {figures}."
     if high < 0:
         return f"The new model is worse: {figures}. Keep the current one."
+    if after.failures > before.failures:
+        return (
+            f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
+            f"Dice below {FAILURE}), {before.failures} with the current one. {figures}."
+        )
     return f"No clear difference: {figures}. More annotated subjects would tell."
 
 

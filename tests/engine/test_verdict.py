@@ -1,0 +1,32 @@
+from collections.abc import Sequence
+
+import pytest
+
+from fetalstudio.engine.evaluation import summarise
+from fetalstudio.engine.jobs.train import verdict
+from fetalstudio.engine.requests import EvaluateResult, FrameScore
+
+
+def _result(dices: Sequence[float]) -> EvaluateResult:
+    return summarise(
+        "model",
+        [FrameScore(f"f{i}", f"f{i}", f"s{i}", d, d, 1.0, None) for i, d in enumerate(dices)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "interval", "improved", "begins"),
+    [
+        ([0.97, 0.98], (0.01, 0.03), True, "The new model is better"),
+        ([0.92, 0.93], (-0.04, -0.02), True, "The new model is worse"),
+        ([0.95, 0.97], (-0.01, 0.02), True, "No clear difference"),
+        ([0.99, 0.60], (-0.3, 0.03), True, "Keep the current model: 1 of the test frames fail"),
+        ([0.95, 0.96], (0.0, 0.0), False, "No epoch was better"),
+    ],
+)
+def test_the_verdict_says_what_the_figures_allow(
+    after: list[float], interval: tuple[float, float], improved: bool, begins: str
+) -> None:
+    sentence = verdict(_result([0.95, 0.96]), _result(after), *interval, improved)
+    assert sentence.startswith(begins)
+    assert "2 test frames of 2 subjects" in sentence
