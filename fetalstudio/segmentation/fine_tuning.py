@@ -17,7 +17,7 @@ from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import letterbox
 from fetalstudio.core.metrics import dice
-from fetalstudio.segmentation.sam import decode, dice_ce
+from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes
 from fetalstudio.segmentation.segmenter import Segmenter
 
 
@@ -176,10 +176,8 @@ def _one_epoch(
         batch = [embedded[i] for i in order[start : start + settings.batch]]
         boxes = None
         if rng.random() >= settings.without_prompt:
-            corners = np.array([e.ellipse.box() for e in batch])
-            extent = np.tile(corners[:, 2:] - corners[:, :2], 2)
-            corners += extent * rng.uniform(-1, 1, corners.shape) * settings.box_jitter
-            boxes = torch.from_numpy(corners).float().to(segmenter.device)
+            heads = [e.ellipse for e in batch]
+            boxes = jittered_boxes(rng, heads, settings.box_jitter, segmenter.device)
         loss = _loss(segmenter, batch, boxes)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -18,7 +18,7 @@ from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.learning import Plan, Watch, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
-from fetalstudio.segmentation.sam import Sam, decode, dice_ce
+from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes
 
 Example = tuple[NDArray[np.uint8], Ellipse]
 """A frame, (H, W) uint8, and its ellipse."""
@@ -136,10 +136,7 @@ def _prompt(
     if rng.random() < settings.without_prompt:
         return {}
     if rng.random() < 0.8:
-        boxes = np.array([e.box() for e in ellipses], dtype=np.float32)
-        extent = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-        boxes += extent * rng.uniform(-1, 1, boxes.shape) * settings.box_jitter
-        return {"boxes": torch.from_numpy(boxes).float().to(device)}
+        return {"boxes": jittered_boxes(rng, ellipses, settings.box_jitter, device)}
     count = int(rng.integers(1, 4))
     points = np.stack([_points_inside(rng, e, count) for e in ellipses])
     labels = torch.ones(points.shape[:2], device=device)

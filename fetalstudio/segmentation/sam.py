@@ -6,11 +6,15 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from fetalstudio.core.ellipse import Ellipse
 
 
 def _open_package() -> None:
@@ -95,6 +99,16 @@ def decode(
             multimask_output=False,
         ),
     )
+
+
+def jittered_boxes(
+    rng: np.random.Generator, ellipses: Sequence[Ellipse], share: float, device: torch.device
+) -> Tensor:
+    """Tight boxes (B, 4), each side moved by up to ``share`` of the box's extent, in or out."""
+    boxes = np.array([e.box() for e in ellipses])
+    extent = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    boxes += extent * rng.uniform(-1, 1, boxes.shape) * share
+    return torch.from_numpy(boxes).float().to(device)
 
 
 def dice_ce(logits: Tensor, target: Tensor) -> Tensor:
