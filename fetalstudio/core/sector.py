@@ -14,18 +14,20 @@ def sector_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     Outside its sector a scanner writes exact black, while fluid inside keeps a trace of noise.
     Thin or isolated marks outside (grey bar, text) are dropped, dark spots inside are filled; a
-    blanked corner stays out. A black frame gives an empty mask.
+    blanked corner stays out. The outline is a polygon, as straight as the scanner's own. A black
+    frame gives an empty mask.
     """
     h, w = image.shape
-    # 200 px across are plenty for the outline, and the kernels then mean the same on every frame.
-    size = (200, max(round(200 * h / w), 8))
+    # 300 px across are plenty for the outline, and the kernels then mean the same on every frame.
+    size = (300, max(round(300 * h / w), 8))
     share = cv2.resize((image > 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     bright = (share > 0.4).astype(np.uint8)
-    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    framed = cv2.copyMakeBorder(opened, 12, 12, 12, 12, cv2.BORDER_REPLICATE)
-    framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    lit = largest_component(framed[12:-12, 12:-12])
-    contours, _ = cv2.findContours(lit, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    filled = cv2.drawContours(np.zeros_like(lit), contours, -1, 1, cv2.FILLED)
-    enlarged = cv2.resize(filled.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
-    return (enlarged > 0.5).astype(np.uint8)
+    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    framed = cv2.copyMakeBorder(opened, 20, 20, 20, 20, cv2.BORDER_REPLICATE)
+    framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
+    lit = largest_component(framed[20:-20, 20:-20])
+    enlarged = cv2.resize(lit.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    region = (enlarged > 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = [cv2.approxPolyDP(contour, 1.5 * w / size[0], True) for contour in contours]
+    return cv2.drawContours(np.zeros_like(region), outline, -1, 1, cv2.FILLED).astype(np.uint8)

@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
+    parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     options = parser.parse_args(arguments)
@@ -123,6 +124,7 @@ def _synthesizer(
             examples,
             settings,
             options.checkpoint,
+            start=None if options.start is None else Synthesizer.load(options.start).pipeline,
             device=pick_device(),
             watch=Watch(_Log(), lambda: stopped[0]),
         )

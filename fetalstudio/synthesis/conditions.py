@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
@@ -36,13 +38,13 @@ def condition_maps(condition: Condition) -> NDArray[np.float32]:
     """The maps, (7, 64, 96) float32 within [-1, 1].
 
     0 covered share of the cell; 1-2 signed distance through tanh at 4 and 32 px; 3-4 coordinates
-    along the major and minor axis (1 on the outline, clipped at 1.5); 5 sector as -1 and 1; 6
-    which of the two is known: 0 neither, 0.5 the sector, 1 the ellipse (with or without a sector).
+    along the major and minor axis (1 on the outline, clipped at 1.5); 5 signed distance to the
+    sector's edge through tanh at 4 px, positive inside; 6 which of the two is known: 0 neither,
+    0.5 the sector, 1 the ellipse (with or without a sector).
     """
     maps = np.zeros((CHANNELS, GRID[1], GRID[0]), np.float32)
     if condition.sector is not None:
-        shrunk = cv2.resize(condition.sector.astype(np.float32), GRID, interpolation=cv2.INTER_AREA)
-        maps[5] = 2 * shrunk - 1
+        maps[5] = cv2.resize(_edge(condition.sector), GRID, interpolation=cv2.INTER_AREA)
         maps[6] = 0.5
     if condition.ellipse is not None:
         # Cell (0, 0) covers canvas pixels 0 to 3, whose middle is at 1.5.
@@ -58,6 +60,14 @@ def condition_maps(condition: Condition) -> NDArray[np.float32]:
     return maps
 
 
+def _edge(sector: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """tanh of the signed distance to a region's edge in steps of 4 px, positive inside."""
+    inside, outside = (
+        cv2.distanceTransform(part, cv2.DIST_L2, cv2.DIST_MASK_3) for part in (sector, 1 - sector)
+    )
+    return np.tanh((inside - outside) / 4).astype(np.float32)
+
+
 def stack_maps(conditions: Sequence[Condition]) -> NDArray[np.float32]:
     """(B, 7, 64, 96)."""
     return np.stack([condition_maps(c) for c in conditions])
@@ -69,3 +79,11 @@ def style_labels(conditions: Sequence[Condition]) -> NDArray[np.int64]:
         if condition.style not in STYLES:
             raise ValueError(f"there is no style {condition.style!r}, only {STYLES}")
     return np.array([STYLES.index(c.style) for c in conditions])
+
+
+def condition_tensors(
+    conditions: Sequence[Condition], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """What the denoiser takes: :func:`stack_maps` and :func:`style_labels` on ``device``."""
+    maps, labels = stack_maps(conditions), style_labels(conditions)
+    return torch.from_numpy(maps).to(device), torch.from_numpy(labels).to(device)

@@ -19,10 +19,11 @@ from fetalstudio.synthesis.conditions import (
     GRID,
     STYLES,
     Condition,
-    stack_maps,
-    style_labels,
+    condition_tensors,
 )
 
+_TIMESTEPS = 1000
+"""The denoiser was built for times of 0 to 1000; ours are noise levels of 0 to 1."""
 StepCallback = Callable[[DiffusionPipeline, int, Tensor, dict[str, Tensor]], dict[str, Any]]
 
 
@@ -107,18 +108,17 @@ class CompactPipeline(DiffusionPipeline):
         if len(seeds) != len(conditions):
             raise ValueError("give one seed for each condition")
         device = self.unet.device
-        maps = torch.from_numpy(stack_maps(conditions)).to(device)
-        labels = torch.from_numpy(style_labels(conditions)).to(device)
-        free = [replace(c, ellipse=None, style="any") for c in conditions]
-        free_maps = torch.from_numpy(stack_maps(free)).to(device)
-        free_labels = torch.from_numpy(style_labels(free)).to(device)
+        asked = condition_tensors(conditions, device)
+        free = condition_tensors(
+            [replace(c, ellipse=None, style="any") for c in conditions], device
+        )
         latents = self._noise(seeds).to(device)
         self.scheduler.set_timesteps(num_inference_steps, device=device)
         for i, t in enumerate(self.scheduler.timesteps):
-            level = float(self.scheduler.sigmas[i])
-            velocity = self._velocity(latents, maps, labels, t)
+            level = self.scheduler.sigmas[i]
+            velocity = self.velocity(latents, *asked, level)
             if guidance_scale != 1 and guidance_interval[0] <= level <= guidance_interval[1]:
-                unguided = self._velocity(latents, free_maps, free_labels, t)
+                unguided = self.velocity(latents, *free, level)
                 velocity = unguided + guidance_scale * (velocity - unguided)
             clean = latents - level * velocity
             latents = self.scheduler.step(velocity, t, latents).prev_sample
@@ -126,9 +126,17 @@ class CompactPipeline(DiffusionPipeline):
                 callback_on_step_end(self, i, t, {"latents": latents, "clean": clean})
         return self.decode(latents)
 
-    def _velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, t: Tensor) -> Tensor:
+    def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
+        """The denoiser's answer (B, 16, 64, 96) float32: noise minus clean bands.
+
+        ``maps`` and ``labels`` are those of ``conditions.condition_tensors``; ``level`` is the
+        noise level, 0 to 1, () or (B,).
+        """
         x = torch.cat([latents, maps], dim=1).contiguous(memory_format=torch.channels_last)
-        return self.unet(x.to(self.unet.dtype), t, class_labels=labels).sample.float()
+        answer: Tensor = self.unet(
+            x.to(self.unet.dtype), _TIMESTEPS * level, class_labels=labels
+        ).sample
+        return answer.float()
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
         """Drawn on the CPU, so that a seed means the same on every device."""
