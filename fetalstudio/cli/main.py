@@ -102,6 +102,7 @@ def _synthesize(options: argparse.Namespace, console: Console) -> None:
             steps=options.steps,
             guidance=options.guidance,
             style=options.style,
+            background=options.background,
             seed=options.seed,
             out=options.out,
         ),
@@ -211,6 +212,16 @@ def _selftest(options: argparse.Namespace, console: Console) -> None:
     selftest(console)
 
 
+def _bench(options: argparse.Namespace, console: Console) -> None:
+    from fetalstudio.engine.bench import bench
+
+    if options.repeats < 1:
+        raise BadInput(f"--repeats is at least 1, not {options.repeats}.")
+    figures = bench(options.repeats, with_paper=not options.without_paper, say=console.say)
+    lines = [f"{key:20} {value}" for key, value in figures.items()]
+    console.result(figures, "\n".join(lines))
+
+
 def _window(options: argparse.Namespace, _console: Console) -> None:
     from fetalstudio.ui.app import run as open_window
 
@@ -251,6 +262,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--guidance", type=float, metavar="W")
     styles = ["auto", "first", "second", "third", "any"]
     sub.add_argument("--style", choices=styles, default="auto")
+    sub.add_argument(
+        "--background",
+        choices=["made", "frame"],
+        default="made",
+        help="make the tissue around the head too, or keep that of the real frame",
+    )
     sub.add_argument("--seed", type=int, default=0, metavar="S")
     sub.add_argument("--out", type=Path, metavar="DIR")
     sub = add("review", _review, "accept or reject all pending pairs by their Dice")
@@ -279,6 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
     sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
+    sub = add("bench", _bench, "time this machine, and the paper's generator on it", project=False)
+    sub.add_argument("--repeats", type=int, default=5, metavar="N")
+    sub.add_argument("--without-paper", action="store_true", help="our own speed alone")
     add("selftest", _selftest, "prove that this installation is whole", project=False)
     add("open", _window, "open the window on a project")
     return parser

@@ -35,7 +35,8 @@ from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
-from fetalstudio.synthesis.synthesizer import DEFAULT_GUIDANCE, DEFAULT_STEPS, Scene, Synthesizer
+from fetalstudio.synthesis.lift import Lift
+from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 from fetalstudio.synthesis.training import Example, TrainSettings, train
 
 VALIDATION, TEST = 0.05, 0.2
@@ -136,9 +137,11 @@ def _synthesizer(
         licence="Apache-2.0",
         training_data=_training_data(data["train"], asdict(settings)),
     )
-    synthesizer = Synthesizer(pipeline, card, "unsaved")
+    # Every tenth frame is plenty for what the lift measures.
+    lift = Lift.fit([example.image for example in examples[::10]])
+    synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
-    Synthesizer(pipeline, card, "unsaved").save(options.out)
+    Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     write_training_frames(options.out, [item.frame.id for item in data["train"]])
     _say(str(card.metrics))
 
@@ -163,8 +166,8 @@ def fidelity(
     interval = bootstrap_ci(scores, [item.frame.subject for item in items])
     return {
         "protocol": fidelity.__doc__.split("\n")[0] if fidelity.__doc__ else "",
-        "steps": DEFAULT_STEPS,
-        "guidance": DEFAULT_GUIDANCE,
+        "steps": synthesizer.pipeline.config.default_steps,
+        "guidance": synthesizer.pipeline.config.default_guidance,
         "n": len(scores),
         "subjects": len({item.frame.subject for item in items}),
         "dice_mean": interval.mean,

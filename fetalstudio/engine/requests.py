@@ -19,6 +19,8 @@ from fetalstudio.core.ellipse import Ellipse
 
 Prompt = Literal["auto", "box"]
 Protocol = Literal["native", "paper"]
+Background = Literal["made", "frame"]
+"""Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class SampleRequest:
     """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated."""
     reference: NDArray[np.uint8] | None = None
     """A real frame (H, W) whose sector the picture takes over."""
+    replaces: Ellipse | None = None
+    """The head in ``reference``: given, the picture keeps the tissue around the heads."""
     project: Path | None = None
     """Where a synthesizer that is not built in is looked up."""
     synthesizer: str | None = None
@@ -126,6 +130,9 @@ class SynthesizeRequest:
     steps: int | None = None
     guidance: float | None = None
     style: str = "auto"
+    background: Background = "made"
+    """``frame`` keeps the tissue around the head of the frame that lends its sector; a frame
+    without an annotation lends its sector only."""
     seed: int = 0
     out: Path | None = None
 

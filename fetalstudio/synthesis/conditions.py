@@ -24,6 +24,16 @@ CHANNELS = 7
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A picture whose head is made anew and whose other tissue stays."""
+
+    image: NDArray[np.uint8]
+    """(256, 384) on the canvas."""
+    made: NDArray[np.float32]
+    """(256, 384): the share, 0 to 1, that the model has in each pixel."""
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """One picture's conditions."""
 
@@ -32,6 +42,8 @@ class Condition:
     sector: NDArray[np.uint8] | None = None
     """(256, 384) of 0 and 1; None leaves the sector to the model."""
     style: str = "any"
+    surroundings: Surroundings | None = None
+    """What is there already; None makes the whole picture."""
 
 
 def condition_maps(condition: Condition) -> NDArray[np.float32]:

@@ -20,14 +20,18 @@ from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import pick_device
-from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
+from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
+from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
 
 # Its bar for loading two files would end up between our own progress and the user.
 disable_progress_bar()
 
-DEFAULT_STEPS = 8
-DEFAULT_GUIDANCE = 2.5
+DRAFT_STEPS = 2
+"""Enough to see where the skull will be, while the ellipse is dragged."""
+_MARGIN, _FEATHER = 0.12, 0.2
+"""Around a head that replaces another: how far tissue is made anew with it, and how far it fades
+into the surroundings, in semi-minor axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,22 @@ class Scene:
     """One of ``conditions.STYLES``."""
     reference: NDArray[np.uint8] | None = None
     """A real frame of the same size, (H, W) uint8, whose sector the picture takes over."""
+    replaces: Ellipse | None = None
+    """The head in ``reference``, in its px: the picture keeps the tissue around it and the new
+    one."""
 
 
 class Synthesizer:
     """A :class:`CompactPipeline` with its card, at the size of the frames."""
 
-    def __init__(self, pipeline: CompactPipeline, card: ModelCard, hash_: str) -> None:
+    def __init__(
+        self, pipeline: CompactPipeline, card: ModelCard, hash_: str, lift: Lift | None = None
+    ) -> None:
         self.pipeline = pipeline
         self.card = card
         self.hash = hash_
+        self.lift = lift
+        """None enlarges without adding detail."""
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
@@ -66,14 +77,17 @@ class Synthesizer:
         except Exception as error:
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
             raise BadInput(f"{folder} is not a complete synthesizer: {error}") from error
-        return cls(pipeline.to(device or pick_device()), card, fingerprint(folder))
+        pipeline = pipeline.to(device or pick_device())
+        return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
 
     def save(self, folder: Path) -> None:
-        """Into a folder: the pipeline as diffusers writes it (fp16), then the card."""
+        """Into a folder: the pipeline as diffusers writes it (fp16), the lift, then the card."""
         folder.mkdir(parents=True, exist_ok=True)
         self.pipeline.unet.half()
         self.pipeline.save_pretrained(folder)
         self.pipeline.unet.float()
+        if self.lift is not None:
+            self.lift.write(folder)
         self.card.write(folder)
 
     def generate(
@@ -91,8 +105,7 @@ class Synthesizer:
         may raise to stop. Raises :class:`BadInput` for steps outside 1 to 100, guidance outside 1
         to 10, an unknown style, or an ellipse that lies off the picture.
         """
-        steps = DEFAULT_STEPS if steps is None else steps
-        guidance = DEFAULT_GUIDANCE if guidance is None else guidance
+        steps, guidance = self._defaults(steps, guidance)
         _check(scenes, steps, guidance)
         conditions = [_condition(scene) for scene in scenes]
 
@@ -101,7 +114,7 @@ class Synthesizer:
         ) -> dict[str, Any]:
             def preview() -> NDArray[np.uint8]:
                 canvas = self.pipeline.decode(tensors["clean"][:1])[0]
-                return _lift(canvas, conditions[0], scenes[0].size)
+                return self._picture(canvas, conditions[0], scenes[0], seeds[0])
 
             if on_step is not None:
                 on_step(i + 1, steps, preview)
@@ -115,23 +128,48 @@ class Synthesizer:
             callback_on_step_end=step_end,
         )
         return [
-            _lift(canvas, condition, scene.size)
-            for canvas, condition, scene in zip(canvases, conditions, scenes, strict=True)
+            self._picture(*parts) for parts in zip(canvases, conditions, scenes, seeds, strict=True)
         ]
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
         """What makes the same picture again, as plain values."""
+        steps, guidance = self._defaults(steps, guidance)
         return {
             "synthesizer": self.card.name,
             "synthesizer_sha256": self.hash,
             "seed": seed,
-            "steps": DEFAULT_STEPS if steps is None else steps,
-            "guidance": DEFAULT_GUIDANCE if guidance is None else guidance,
+            "steps": steps,
+            "guidance": guidance,
             "style": style,
             "generated_at_px": list(CANVAS),
         }
+
+    def _defaults(self, steps: int | None, guidance: float | None) -> tuple[int, float]:
+        config = self.pipeline.config
+        return (
+            config.default_steps if steps is None else steps,
+            config.default_guidance if guidance is None else guidance,
+        )
+
+    def _picture(
+        self, canvas: NDArray[np.uint8], condition: Condition, scene: Scene, seed: int
+    ) -> NDArray[np.uint8]:
+        """At the frame's own size; black outside the sector, as a scanner leaves it."""
+        if self.lift is None:
+            picture = fit_to(canvas.astype(np.float32), scene.size)
+        else:
+            picture = self.lift.apply(canvas, scene.size, seed)
+        if scene.reference is None:
+            return picture
+        if condition.surroundings is not None:
+            to_frame = letterbox(scene.size, CANVAS).inverse()
+            made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
+            mixed = made * picture + (1 - made) * scene.reference
+            return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        picture[sector_mask(scene.reference) == 0] = 0
+        return picture
 
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
@@ -151,17 +189,18 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
 
 def _condition(scene: Scene) -> Condition:
     to_canvas = letterbox(scene.size, CANVAS)
-    sector = None
-    if scene.reference is not None:
-        sector = sector_mask(warp(scene.reference, to_canvas, CANVAS).astype(np.uint8))
-    return Condition(scene.ellipse.transformed(to_canvas), sector, scene.style)
+    ellipse = scene.ellipse.transformed(to_canvas)
+    if scene.reference is None:
+        return Condition(ellipse, None, scene.style)
+    laid = warp(scene.reference, to_canvas, CANVAS)
+    surroundings = None
+    if scene.replaces is not None:
+        made = np.maximum(*(_made(e) for e in (ellipse, scene.replaces.transformed(to_canvas))))
+        surroundings = Surroundings(laid, made)
+    return Condition(ellipse, sector_mask(laid), scene.style, surroundings)
 
 
-def _lift(canvas: NDArray[np.uint8], condition: Condition, size: Size) -> NDArray[np.uint8]:
-    """From the canvas to the frame's own size; black outside the sector, as a scanner leaves it."""
-    to_frame = letterbox(size, CANVAS).inverse()
-    picture = warp(canvas, to_frame, size).astype(np.uint8)
-    if condition.sector is not None:
-        inside = warp(condition.sector.astype(np.float32), to_frame, size)
-        picture[inside < 0.5] = 0
-    return picture
+def _made(head: Ellipse) -> NDArray[np.float32]:
+    """(256, 384): 1 on the head and a margin around it, fading to 0."""
+    beyond = head.sdf(CANVAS) / head.b - _MARGIN
+    return np.clip(1 - beyond / _FEATHER, 0, 1).astype(np.float32)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.bands import to_bands
 from fetalstudio.synthesis.conditions import CANVAS, Condition, condition_tensors
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
 VARIED = Augmentation(
     rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
@@ -91,7 +90,7 @@ def train(
         mean, std = list(start.config.band_mean), list(start.config.band_std)
     else:
         mean, std = band_statistics(examples)
-    pipeline = CompactPipeline(unet, FlowMatchEulerDiscreteScheduler(), mean, std)
+    pipeline = CompactPipeline(unet, build_scheduler(), mean, std)
     plan = Plan(
         settings.steps,
         settings.learning_rate,
@@ -107,7 +106,9 @@ def train(
         watch=watch or Watch(),
         keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},
     )
-    return CompactPipeline(averaged, FlowMatchEulerDiscreteScheduler(), mean, std)
+    # What the model does by itself need not be asked of it again.
+    guidance = 1.0 if settings.guidance > 1 else 2.5
+    return CompactPipeline(averaged, build_scheduler(), mean, std, default_guidance=guidance)
 
 
 def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:

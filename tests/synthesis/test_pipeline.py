@@ -3,11 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.synthesis.conditions import Condition
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
+from fetalstudio.synthesis.conditions import CANVAS, Condition, Surroundings
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
 HEAD = Condition(Ellipse(200, 120, 90, 70, 30), style="second")
 OTHER = Condition(Ellipse(150, 130, 60, 50, 100), style="first")
@@ -19,7 +18,7 @@ def tiny() -> CompactPipeline:
     torch.manual_seed(0)
     unet = build_unet((8, 8, 16, 32)).eval()
     mean, std = [-2.0] + [0.0] * 15, [1.5] + [0.2] * 15
-    pipeline = CompactPipeline(unet, FlowMatchEulerDiscreteScheduler(), mean, std)
+    pipeline = CompactPipeline(unet, build_scheduler(), mean, std)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
@@ -80,3 +79,27 @@ def test_what_is_saved_loads_and_draws_the_same(tiny: CompactPipeline, tmp_path:
 def test_a_missing_seed_is_refused(tiny: CompactPipeline) -> None:
     with pytest.raises(ValueError, match="seed"):
         tiny([HEAD, OTHER], [1])
+
+
+def test_surroundings_stay_and_the_rest_is_made(tiny: CompactPipeline) -> None:
+    image = np.random.default_rng(0).integers(60, 90, CANVAS[::-1], dtype=np.uint8)
+    made = np.zeros(CANVAS[::-1], np.float32)
+    made[:, 192:] = 1
+    kept = Condition(HEAD.ellipse, style="second", surroundings=Surroundings(image, made))
+    picture = tiny([kept, HEAD], [7, 7], num_inference_steps=4)
+    assert np.abs(picture[0, :, :188].astype(int) - image[:, :188]).max() <= 1
+    assert np.abs(picture[0, :, 196:].astype(int) - image[:, 196:]).mean() > 10
+    assert np.abs(picture[1, :, :188].astype(int) - image[:, :188]).mean() > 10
+
+
+def test_a_model_samples_with_its_own_defaults(tiny: CompactPipeline) -> None:
+    own = CompactPipeline(
+        tiny.unet,
+        build_scheduler(),
+        list(tiny.config.band_mean),
+        list(tiny.config.band_std),
+        3,
+        4.0,
+    )
+    asked = tiny([HEAD], [7], num_inference_steps=3, guidance_scale=4.0)
+    np.testing.assert_array_equal(own([HEAD], [7]), asked)

@@ -41,6 +41,17 @@ def test_outside_the_references_sector_it_is_black(bundled: Synthesizer) -> None
     assert image[100:450, 200:600].mean() > 5
 
 
+def test_the_tissue_around_the_heads_can_stay(bundled: Synthesizer) -> None:
+    reference = np.random.default_rng(0).integers(30, 60, (540, 800), dtype=np.uint8)
+    old, new = Ellipse(250, 300, 100, 80, 0), Ellipse(560, 220, 110, 90, 30)
+    image = bundled.generate([Scene(new, (800, 540), "second", reference, old)], [3])[0]
+    far = np.minimum(old.sdf((800, 540)), new.sdf((800, 540))) > 60
+    np.testing.assert_array_equal(image[far], reference[far])
+    for head in (old, new):
+        inside = head.sdf((800, 540)) < -10
+        assert np.abs(image[inside].astype(int) - reference[inside]).mean() > 10
+
+
 def test_equal_requests_give_equal_pixels(bundled: Synthesizer) -> None:
     one, two = (bundled.generate([SCENE], [5], steps=3)[0] for _ in range(2))
     np.testing.assert_array_equal(one, two)

@@ -7,7 +7,15 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.learning import Watch
-from fetalstudio.synthesis.training import Example, TrainSettings, band_statistics, train
+from fetalstudio.synthesis.conditions import condition_tensors
+from fetalstudio.synthesis.training import (
+    Example,
+    TrainSettings,
+    _draw,
+    _guidance_pull,
+    band_statistics,
+    train,
+)
 
 SETTINGS = TrainSettings(steps=4, batch=2, widths=(8, 8, 16, 32))
 
@@ -55,3 +63,44 @@ def test_bands_are_normalised_by_the_training_frames(examples: list[Example]) ->
     assert len(mean) == len(std) == 16
     assert mean[0] < -1  # dark: four times a mean grey of about -0.5
     assert std[0] > std[15] > 0
+
+
+def test_a_model_can_be_trained_further(examples: list[Example], tmp_path: Path) -> None:
+    start = train(examples, SETTINGS, tmp_path / "first.pt")
+    before = _weights(start).clone()
+    still = replace(SETTINGS, learning_rate=0.0)
+    further = train(examples[:1], still, tmp_path / "second.pt", start=start)
+    torch.testing.assert_close(_weights(further), before)
+    assert list(further.config.band_mean) == list(start.config.band_mean)
+    moved = train(examples[:1], SETTINGS, tmp_path / "third.pt", start=start)
+    assert not torch.equal(_weights(moved), before)
+    torch.testing.assert_close(_weights(start), before)
+
+
+def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
+    examples: list[Example], tmp_path: Path
+) -> None:
+    pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
+    settings = replace(SETTINGS, guidance=2.5, guidance_interval=(0.1, 0.95))
+    rng = np.random.default_rng(0)
+    keep = replace(settings, drop_ellipse=0.0)
+    conditions = [_draw(rng, example, keep)[1] for example in examples]
+    noisy, level = torch.randn(3, 16, 64, 96), torch.tensor([0.5, 0.99, 0.2])
+    with torch.no_grad():
+        asked = pipeline.velocity(noisy, *condition_tensors(conditions, noisy.device), level)
+        free = [replace(c, ellipse=None, style="any") for c in conditions]
+        unasked = pipeline.velocity(noisy, *condition_tensors(free, noisy.device), level)
+    pull = _guidance_pull(pipeline, noisy, level, conditions, asked, [0, 1, 2], settings)
+    torch.testing.assert_close(pull[[0, 2]], 0.6 * (asked - unasked)[[0, 2]], rtol=0, atol=1e-5)
+    assert pull[0].abs().max() > 0 and not pull[1].any()
+    plain = replace(settings, guidance=1.0)
+    assert not _guidance_pull(pipeline, noisy, level, conditions, asked, [0], plain).any()
+
+
+def test_what_a_model_learnt_is_not_asked_of_it_again(
+    examples: list[Example], tmp_path: Path
+) -> None:
+    guided = train(examples, replace(SETTINGS, steps=1), tmp_path / "guided.pt")
+    plain = train(examples, replace(SETTINGS, steps=1, guidance=1.0), tmp_path / "plain.pt")
+    assert guided.config.default_guidance == 1.0
+    assert plain.config.default_guidance == 2.5

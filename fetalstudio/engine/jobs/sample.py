@@ -28,7 +28,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
             model = find_model("synthesizer", request.synthesizer, project)
     synthesizer = load_synthesizer(model)
     style = style_of(request.ellipse, request.calibration, request.style)
-    scene = Scene(request.ellipse, request.size, style, request.reference)
+    scene = Scene(request.ellipse, request.size, style, request.reference, request.replaces)
     started = time.monotonic()
 
     def on_step(done: int, total: int, preview: Callable[[], NDArray[np.uint8]]) -> None:
@@ -47,6 +47,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         **synthesizer.provenance(
             seed=request.seed, steps=request.steps, guidance=request.guidance, style=style
         ),
+        "background": "made" if request.replaces is None else "frame",
         "fetalstudio": __version__,
     }
     quality: Mapping[str, float] = {}

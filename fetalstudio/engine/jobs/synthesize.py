@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fetalstudio import __version__
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
@@ -83,7 +84,7 @@ class _Batch:
         seeds = [request.seed * 1_000_003 + start + i for i in range(len(chunk))]
         styles = [style_of(i.ellipse, self._calibration(i), request.style) for i in chunk]
         scenes = [
-            Scene(item.ellipse, item.size, style, self._reference(item))
+            Scene(item.ellipse, item.size, style, self._reference(item), self._replaced(item))
             for item, style in zip(chunk, styles, strict=True)
         ]
         images = self.synthesizer.generate(
@@ -104,6 +105,7 @@ class _Batch:
             **self.synthesizer.provenance(
                 seed=seed, steps=self.request.steps, guidance=self.request.guidance, style=style
             ),
+            "background": "made" if self._replaced(item) is None else "frame",
             "fetalstudio": __version__,
             "source_frame": item.source_frame,
         }
@@ -149,6 +151,13 @@ class _Batch:
     def _reference(self, item: NamedEllipse) -> NDArray[np.uint8] | None:
         source = self._source(item)
         return None if source is None else self.project.pixels(source.id)
+
+    def _replaced(self, item: NamedEllipse) -> Ellipse | None:
+        source = self._source(item)
+        if self.request.background == "made" or source is None:
+            return None
+        annotation = self.project.annotation(source.id)
+        return None if annotation is None else annotation.ellipse
 
 
 def _wanted(project: Project, request: SynthesizeRequest) -> Sequence[NamedEllipse]:

@@ -216,10 +216,15 @@ class SynthesisePage(QWidget):
         if self._frame is not None and frame_id == self._frame.id and self._made is None:
             self._place(self._start_ellipse(self._frame))
 
+    def _own_ellipse(self) -> Ellipse | None:
+        """Of the frame's own head, if anybody drew it."""
+        if self._frame is None:
+            return None
+        annotation = self.session.open.annotation(self._frame.id)
+        return annotation.ellipse if annotation is not None else None
+
     def _start_ellipse(self, frame: Frame) -> Ellipse:
-        annotation = self.session.open.annotation(frame.id)
-        own = annotation.ellipse if annotation is not None else None
-        return own if own is not None else typical_ellipse(frame.size)
+        return self._own_ellipse() or typical_ellipse(frame.size)
 
     # -- the ellipse --------------------------------------------------------------------------
 
@@ -278,6 +283,7 @@ class SynthesisePage(QWidget):
             calibration=self._frame.calibration,
             style=look.style,
             reference=self._reference,
+            replaces=self._own_ellipse() if look.background == "frame" else None,
             project=self.session.open.path,
             steps=look.steps,
             guidance=look.guidance,

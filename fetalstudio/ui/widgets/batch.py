@@ -97,6 +97,7 @@ class BatchPanel(Section):
             steps=look.steps,
             guidance=look.guidance,
             style=look.style,
+            background=look.background,
             seed=look.seed,
         )
         handle = self._session.submit("synthesize", request)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
+from fetalstudio.engine.requests import Background
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.widgets.form import (
     Section,
@@ -24,6 +25,7 @@ STYLES = {
     "third": "Third trimester",
     "any": "Any",
 }
+BACKGROUNDS: dict[Background, str] = {"made": "Made too", "frame": "The real frame's"}
 MAX_SEED = 999_999
 _OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
 """Below any value that makes sense: they stand for the synthesizer's own."""
@@ -31,9 +33,10 @@ _OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The fields of ``SampleRequest`` and ``SynthesizeRequest`` of the same names."""
+    """The fields of ``SynthesizeRequest`` of the same names."""
 
     style: str
+    background: Background
     seed: int
     steps: int | None
     guidance: float | None
@@ -48,6 +51,7 @@ class SynthesisControls(Section):
         super().__init__("Picture", parent)
         own = "auto"
         self.style_box = choice(settings, "synthesise/style", "auto", STYLES)
+        self.background_box = choice(settings, "synthesise/background", "made", BACKGROUNDS)
         self.seed_box = whole_number(settings, "synthesise/seed", 1, 0, MAX_SEED)
         self.steps_box = whole_number(
             settings, "synthesise/steps", _OWN_STEPS, _OWN_STEPS, 50, lowest=own
@@ -66,6 +70,12 @@ class SynthesisControls(Section):
             "While the ellipse moves, show drafts of few steps; the full picture when it rests"
         )
         self.row("Style", self.style_box, "The trimester that the picture looks like")
+        self.row(
+            "Surroundings",
+            self.background_box,
+            "The tissue around the head: made with it, or kept from the real frame (which needs "
+            "its ellipse)",
+        )
         self.row("Seed", self.seed_box, "The same seed gives the same picture")
         self.steps_box.setToolTip(
             "More steps: finer speckle, more time; auto: the synthesizer's own"
@@ -81,6 +91,7 @@ class SynthesisControls(Section):
         self.add(self.follow_box)
         for signal in (
             self.style_box.currentIndexChanged,
+            self.background_box.currentIndexChanged,
             self.seed_box.valueChanged,
             self.steps_box.valueChanged,
             self.guidance_box.valueChanged,
@@ -92,6 +103,7 @@ class SynthesisControls(Section):
         steps, guidance = self.steps_box.value(), self.guidance_box.value()
         return Look(
             style=str(self.style_box.currentData()),
+            background=self.background_box.currentData(),
             seed=self.seed_box.value(),
             steps=steps if steps > _OWN_STEPS else None,
             guidance=guidance if guidance > _OWN_GUIDANCE + 1e-6 else None,

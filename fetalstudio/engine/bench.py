@@ -1,0 +1,84 @@
+"""How fast this machine synthesises, and how fast it would with the paper's generator.
+
+Times are medians of whole calls in this process. The paper's pipeline is timed on random weights,
+which take as long as trained ones: one guided step of Stable Diffusion 1.5's denoiser at 512x512,
+of which a picture takes thirty.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
+from fetalstudio.engine.quality import pair_quality
+from fetalstudio.synthesis.synthesizer import DRAFT_STEPS, Scene
+
+_SIZE = (800, 540)
+_PAPER_STEPS = 30
+
+
+def bench(
+    repeats: int, *, with_paper: bool, say: Callable[[str], None] = lambda text: None
+) -> Mapping[str, Any]:
+    """Median seconds of each thing, and the paper's time for one picture over ours."""
+    synthesizer = load_synthesizer(find_model("synthesizer", BUILT_IN))
+    judge = load_segmenter(find_model("segmenter", BUILT_IN))
+    scenes = [Scene(Ellipse(400, 270, 220 - 5 * i, 165, 10 * i), _SIZE, "second") for i in range(4)]
+    picture = synthesizer.generate(scenes[:1], [0])[0]
+
+    say("Timing the compact synthesizer")
+    figures: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "device": str(synthesizer.pipeline.unet.device),
+        "repeats": repeats,
+        "sample_s": _median(repeats, lambda: synthesizer.generate(scenes[:1], [0])),
+        "draft_s": _median(
+            repeats, lambda: synthesizer.generate(scenes[:1], [0], steps=DRAFT_STEPS)
+        ),
+        "sample_in_batch_s": _median(
+            repeats, lambda: synthesizer.generate(scenes, range(len(scenes)))
+        )
+        / len(scenes),
+        "quality_s": _median(repeats, lambda: pair_quality(judge, picture, scenes[0].ellipse)),
+    }
+    if with_paper:
+        say("Timing one step of the paper's generator (takes 3.5 GB of memory for a minute)")
+        step = _paper_step_s()
+        figures["paper_step_s"] = step
+        figures["paper_picture_s"] = _PAPER_STEPS * step
+        figures["times_faster"] = _PAPER_STEPS * step / figures["sample_s"]
+    return figures
+
+
+def _median(repeats: int, call: Callable[[], object]) -> float:
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+@torch.inference_mode()
+def _paper_step_s() -> float:
+    """Seconds of one guided step (two evaluations) at 512x512; the first, cold one not counted."""
+    from diffusers import UNet2DConditionModel
+
+    device = load_synthesizer(find_model("synthesizer", BUILT_IN)).pipeline.unet.device
+    # Stable Diffusion 1.5: all else is this class's default.
+    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768).to(device).eval()
+    latents, text = torch.zeros(2, 4, 64, 64), torch.zeros(2, 77, 768)
+    inputs = latents.to(device), 500, text.to(device)
+
+    def step() -> None:
+        # Reading a value waits for a GPU to finish.
+        unet(*inputs).sample.sum().item()
+
+    step()
+    return _median(2, step)

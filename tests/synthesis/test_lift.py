@@ -1,0 +1,80 @@
+"""The lift gives frames back the fine detail that the canvas lost, as far as statistics can."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fetalstudio.core.geometry import letterbox, warp
+from fetalstudio.core.images import read_image
+from fetalstudio.resources import samples_dir
+from fetalstudio.synthesis.conditions import CANVAS
+from fetalstudio.synthesis.lift import Lift, fit_to
+
+
+def _frames(*names: str) -> list[NDArray[np.uint8]]:
+    return [read_image(samples_dir() / f"{name}.png") for name in names]
+
+
+@pytest.fixture(scope="module")
+def lift() -> Lift:
+    return Lift.fit(_frames("136_HC", "150_HC", "436_HC", "713_HC"))
+
+
+def _canvas(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return warp(frame, letterbox((frame.shape[1], frame.shape[0]), CANVAS), CANVAS)
+
+
+def _fine_power(picture: NDArray[np.uint8]) -> float:
+    """Mean log power between 0.15 and 0.3 cycles a pixel in the middle of the picture."""
+    window = picture[170:370, 300:500].astype(float)
+    taper = np.outer(np.hanning(200), np.hanning(200))
+    power = np.abs(np.fft.fft2((window - window.mean()) * taper)) ** 2
+    radius = np.hypot(*np.meshgrid(np.fft.fftfreq(200), np.fft.fftfreq(200)))
+    return float(np.log10(power[(radius > 0.15) & (radius < 0.3)] + 1).mean())
+
+
+def test_fine_detail_comes_near_that_of_real_frames(lift: Lift) -> None:
+    for frame in _frames("209_HC", "731_HC"):
+        size = (frame.shape[1], frame.shape[0])
+        canvas = _canvas(frame)
+        real = _fine_power(frame)
+        cubic = _fine_power(fit_to(canvas.astype(np.float32), size))
+        lifted = _fine_power(lift.apply(canvas, size, 0))
+        assert abs(lifted - real) < 0.5 * abs(cubic - real)
+
+
+def test_the_picture_keeps_its_place_and_its_greys(lift: Lift) -> None:
+    (frame,) = _frames("209_HC")
+    lifted = lift.apply(_canvas(frame), (frame.shape[1], frame.shape[0]), 0)
+    smooth = [cv2.GaussianBlur(p.astype(np.float32), (0, 0), 6) for p in (frame, lifted)]
+    assert np.abs(smooth[0] - smooth[1]).mean() < 1.0
+    shift, _ = cv2.phaseCorrelate(*smooth)
+    assert np.hypot(*shift) < 0.2
+
+
+def test_a_seed_is_a_grain_and_black_has_none(lift: Lift) -> None:
+    canvas = np.zeros((CANVAS[1], CANVAS[0]), np.uint8)
+    canvas[:, 200:] = 80
+    one, same, other = (lift.apply(canvas, (800, 540), seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other)[:, 420:].mean() > 0.3
+    assert not one[:, :380].any()
+
+
+def test_what_is_written_reads_the_same(lift: Lift, tmp_path: Path) -> None:
+    assert Lift.read(tmp_path) is None
+    lift.write(tmp_path)
+    read = Lift.read(tmp_path)
+    assert read is not None
+    canvas = _canvas(_frames("209_HC")[0])
+    np.testing.assert_array_equal(
+        read.apply(canvas, (800, 540), 3), lift.apply(canvas, (800, 540), 3)
+    )
+
+
+def test_frames_without_fine_detail_are_refused() -> None:
+    with pytest.raises(ValueError, match="large enough"):
+        Lift.fit([np.full((200, 300), 90, np.uint8)])
