@@ -17,7 +17,8 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.synthesis.synthesizer import DRAFT_STEPS, Scene
+from fetalstudio.engine.requests import DRAFT_STEPS
+from fetalstudio.synthesis.synthesizer import Scene
 
 _SIZE = (800, 540)
 _PAPER_STEPS = 30

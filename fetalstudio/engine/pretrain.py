@@ -35,9 +35,8 @@ from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
-from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
-from fetalstudio.synthesis.training import Example, TrainSettings, train
+from fetalstudio.synthesis.training import Example, TrainSettings, fit_lift, train
 
 VALIDATION, TEST = 0.05, 0.2
 CREDIT = (
@@ -137,8 +136,7 @@ def _synthesizer(
         licence="Apache-2.0",
         training_data=_training_data(data["train"], asdict(settings)),
     )
-    # Every tenth frame is plenty for what the lift measures.
-    lift = Lift.fit([example.image for example in examples[::10]])
+    lift = fit_lift(pipeline, examples)
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)

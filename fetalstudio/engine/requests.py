@@ -23,6 +23,10 @@ Background = Literal["made", "frame"]
 """Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
 
 
+DRAFT_STEPS = 2
+"""Of a picture while the ellipse is dragged: enough to see where the skull will be."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """Job ``import``: bring frames into a project."""

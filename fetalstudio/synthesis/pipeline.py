@@ -152,6 +152,26 @@ class CompactPipeline(DiffusionPipeline):
                 callback_on_step_end(self, i, t, {"latents": latents, "clean": clean})
         return self.decode(latents)
 
+    @torch.inference_mode()
+    def redraw(
+        self, conditions: Sequence[Condition], images: Tensor, seeds: Sequence[int], level: float
+    ) -> NDArray[np.uint8]:
+        """Real canvases (B, 1, 256, 384) in [-1, 1] as this model renders them, (B, 256, 384).
+
+        Noise up to ``level`` is added and taken out again in two steps: what is there stays, but
+        drawn with the model's hand.
+        """
+        device = self.unet.device
+        asked = condition_tensors(conditions, device)
+        noise = self._noise(seeds).to(device)
+        clean = self.encode(images.to(device))
+        for share in (level, level / 2):
+            now = torch.tensor(share, device=device)
+            latents = torch.lerp(clean, noise, now)
+            clean = latents - now * self.velocity(latents, *asked, now)
+            noise = (latents - (1 - now) * clean) / now
+        return self.decode(clean)
+
     def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
         """The denoiser's answer (B, 16, 64, 96) float32: noise minus clean bands.
 

@@ -27,8 +27,6 @@ from fetalstudio.synthesis.pipeline import CompactPipeline
 # Its bar for loading two files would end up between our own progress and the user.
 disable_progress_bar()
 
-DRAFT_STEPS = 2
-"""Enough to see where the skull will be, while the ellipse is dragged."""
 _MARGIN, _FEATHER = 0.12, 0.2
 """Around a head that replaces another: how far tissue is made anew with it, and how far it fades
 into the surroundings, in semi-minor axes."""

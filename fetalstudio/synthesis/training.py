@@ -17,6 +17,7 @@ from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.bands import to_bands
 from fetalstudio.synthesis.conditions import CANVAS, Condition, condition_tensors
+from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
 VARIED = Augmentation(
@@ -109,6 +110,26 @@ def train(
     # What the model does by itself need not be asked of it again.
     guidance = 1.0 if settings.guidance > 1 else 2.5
     return CompactPipeline(averaged, build_scheduler(), mean, std, default_guidance=guidance)
+
+
+def fit_lift(pipeline: CompactPipeline, examples: Sequence[Example], *, level: float = 0.4) -> Lift:
+    """The lift for what this model draws, from at most 60 of the real frames.
+
+    Raises ``ValueError`` where they have no more detail than the canvas shows.
+    """
+    rng = np.random.default_rng(0)
+    chosen = examples[:: max(len(examples) // 60, 1)]
+    laid = [augment(rng, NONE, e.image, e.ellipse, CANVAS) for e in chosen]
+    canvases = [
+        pipeline.redraw(
+            [Condition(ellipse, sector_mask(image), example.style)],
+            _to_unit(image[None]),
+            [seed],
+            level,
+        )[0]
+        for seed, ((image, ellipse), example) in enumerate(zip(laid, chosen, strict=True))
+    ]
+    return Lift.fit([e.image for e in chosen], canvases)
 
 
 def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:

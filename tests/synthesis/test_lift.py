@@ -11,7 +11,9 @@ from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.images import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS
-from fetalstudio.synthesis.lift import Lift, fit_to
+from fetalstudio.synthesis.lift import DOUBLE, Lift, fit_to
+
+FITTED = ("136_HC", "150_HC", "436_HC", "713_HC")
 
 
 def _frames(*names: str) -> list[NDArray[np.uint8]]:
@@ -20,7 +22,8 @@ def _frames(*names: str) -> list[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="module")
 def lift() -> Lift:
-    return Lift.fit(_frames("136_HC", "150_HC", "436_HC", "713_HC"))
+    frames = _frames(*FITTED)
+    return Lift.fit(frames, [_canvas(frame) for frame in frames])
 
 
 def _canvas(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -64,6 +67,26 @@ def test_a_seed_is_a_grain_and_black_has_none(lift: Lift) -> None:
     assert not one[:, :380].any()
 
 
+def test_seams_between_the_models_cells_are_closed() -> None:
+    rng = np.random.default_rng(0)
+
+    def seamed(canvas: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        offsets = rng.normal(0, 4, (CANVAS[1] // 4, CANVAS[0] // 4)).repeat(4, 0).repeat(4, 1)
+        return np.clip(canvas + offsets, 0, 255).astype(np.uint8)
+
+    def seams(picture: NDArray[np.uint8]) -> float:
+        steps = np.abs(np.diff(picture.astype(float), axis=1))[:, :-1]
+        return float(steps[:, 7::8].mean() / steps[:, 3::8].mean())
+
+    frames = _frames(*FITTED)
+    lift = Lift.fit(frames, [seamed(_canvas(frame)) for frame in frames])
+    (frame,) = _frames("209_HC")
+    canvas = seamed(_canvas(frame))
+    double = canvas.repeat(2, 0).repeat(2, 1)
+    before, after = seams(double), seams(lift.apply(canvas, DOUBLE, 0))
+    assert after - 1 < 0.5 * (before - 1)
+
+
 def test_what_is_written_reads_the_same(lift: Lift, tmp_path: Path) -> None:
     assert Lift.read(tmp_path) is None
     lift.write(tmp_path)
@@ -77,4 +100,7 @@ def test_what_is_written_reads_the_same(lift: Lift, tmp_path: Path) -> None:
 
 def test_frames_without_fine_detail_are_refused() -> None:
     with pytest.raises(ValueError, match="large enough"):
-        Lift.fit([np.full((200, 300), 90, np.uint8)])
+        Lift.fit([np.full((200, 300), 90, np.uint8)], [np.full(CANVAS[::-1], 90, np.uint8)])
+    black = np.zeros((540, 800), np.uint8)
+    with pytest.raises(ValueError, match="tissue"):
+        Lift.fit([black], [np.zeros(CANVAS[::-1], np.uint8)])

@@ -92,6 +92,19 @@ def test_surroundings_stay_and_the_rest_is_made(tiny: CompactPipeline) -> None:
     assert np.abs(picture[1, :, :188].astype(int) - image[:, :188]).mean() > 10
 
 
+def test_a_redrawn_picture_stays_itself_the_more_the_less_noise_it_got(
+    tiny: CompactPipeline,
+) -> None:
+    grey = np.full((1, *CANVAS[::-1]), 60, np.uint8)
+    grey[:, 80:160, 100:300] = 150
+    images = torch.from_numpy(grey).float()[:, None] / 127.5 - 1
+    change = [
+        np.abs(tiny.redraw([HEAD], images, [1], level)[0].astype(int) - grey[0]).mean()
+        for level in (0.02, 0.3, 0.9)
+    ]
+    assert 0 < change[0] < change[1] < change[2]
+
+
 def test_a_model_samples_with_its_own_defaults(tiny: CompactPipeline) -> None:
     own = CompactPipeline(
         tiny.unet,

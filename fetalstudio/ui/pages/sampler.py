@@ -6,12 +6,10 @@ from dataclasses import replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from fetalstudio.engine.requests import SampleRequest, SampleResult
+from fetalstudio.engine.requests import DRAFT_STEPS, SampleRequest, SampleResult
 from fetalstudio.ui.engine import JobHandle
 from fetalstudio.ui.session import Session
 
-DRAFT_STEPS = 4
-"""Enough to see where the skull will be; a full picture follows when the hand rests."""
 REST_MS = 400
 
 
