@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 Field = NDArray[np.float32]
 
 
-def amplitude(level_db: Field) -> Field:
-    """Decibels to amplitude."""
-    return np.exp(level_db * np.float32(math.log(10) / 20))
+def amplitude(level_db: Any) -> Any:
+    """Decibels (a number or an array) to amplitude."""
+    return 10 ** (level_db / 20)
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
@@ -97,4 +98,5 @@ def compress(envelope_: Field, *, range_db: float, curve: float) -> Field:
     ``curve`` is the exponent of the scanner's grey map; above 1 it darkens weak echoes.
     """
     level = 20 * np.log10(np.maximum(envelope_, 1e-6))
-    return 255 * np.clip(1 + level / range_db, 0, 1) ** np.float32(curve)
+    grey = 255 * np.clip(1 + level / range_db, 0, 1) ** np.float32(curve)
+    return grey.astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -74,15 +75,14 @@ def skull(
 
     The echo goes with |cos|^k of the angle of incidence; sutures and thinner places dim it.
     """
-    thin, thick = {"first": (0.8, 1.4), "second": (1.4, 2.4), "third": (2.0, 3.4)}[kind]
+    thin, thick = {"first": (0.8, 1.4), "second": (1.3, 2.2), "third": (2.0, 3.2)}[kind]
     width = max(float(rng.uniform(thin, thick)) / mm_per_px, 1.5 * step)
     turn = np.arctan2(head.v, head.u)
     inner = width * (1 + 0.2 * _round_noise(rng, turn, 10))
     # A bump that has risen to half its height on the ellipse: there the eye sees the edge.
-    middle, half = np.float32(-0.42 * width), np.float32(0.5 * width)
-    offset = head.distance - middle
-    half = np.where(offset < 0, half * np.clip(inner / width, 0.6, 1.6), half)
-    echo = np.exp(-np.square(offset / half))
+    offset, half = head.distance + np.float32(0.42 * width), np.float32(0.5 * width)
+    inwards = half * np.clip(inner / width, 0.6, 1.6)
+    echo = np.exp(-np.square(offset / np.where(offset < 0, inwards, half)))
     bone = np.clip(0.5 - head.distance / step, 0, 1) * np.clip(
         0.5 + (head.distance + inner) / step, 0, 1
     )
@@ -90,7 +90,7 @@ def skull(
     floor = float(rng.uniform(0.03, 0.14)) if kind != "third" else float(rng.uniform(0.01, 0.06))
     echo *= floor + (1 - floor) * head.incidence ** np.float32(k)
     bright_db = float(rng.normal(*{"first": (-9, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
-    echo *= amplitude(min(bright_db, 0) + np.float32(2.5) * _round_noise(rng, turn, 14))
+    echo *= amplitude(min(bright_db, 0) + float(rng.uniform(1.5, 4)) * _round_noise(rng, turn, 14))
     for _ in range(int(rng.integers(0, 4))):
         at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.09)
         apart = np.abs(np.angle(np.exp(1j * (turn - at)))) / wide
@@ -149,9 +149,7 @@ class _Drawing:
         self, at: tuple[float, float], half: tuple[float, float], turn: float, db: float
     ) -> None:
         """A filled ellipse of a level in dB."""
-        cv2.ellipse(
-            self.level, _texel(at), _length(half), turn, 0, 360, db, cv2.FILLED
-        )
+        cv2.ellipse(self.level, _texel(at), _length(half), turn, 0, 360, db, cv2.FILLED)
 
     def ring(
         self, at: tuple[float, float], half: tuple[float, float], turn: float, strength: float
@@ -166,11 +164,16 @@ class _Drawing:
     def membrane(self, points: Any, strength: float, thick: int = 2) -> None:
         """A line, brightest where it lies across the beam."""
         points = np.asarray(points, float)
-        for p, q in zip(points[:-1], points[1:], strict=True):
+        for p, q in pairwise(points):
             along = (q - p) / max(float(np.linalg.norm(q - p)), 1e-9)
             across = 1 - float(along @ self.beam) ** 2
             value = strength * (0.12 + 0.88 * across**2) * float(self.rng.uniform(0.55, 1.1))
             cv2.line(self.line, _texel(p), _texel(q), value, thick)
+
+    def glow(self, reach: float, db: float) -> None:
+        """Brighter towards the middle, where the beam passes the skull squarely."""
+        x = (np.arange(_TEXELS, dtype=np.float32) / (_TEXELS - 1) - 0.5) * (2 * _REACH / reach)
+        self.level += np.float32(db) * np.exp(-np.square(x)[None] - np.square(x)[:, None])
 
     def strokes(self, count: int, reach: float, strength: float) -> None:
         """Short bright folds, most of them along the midline's direction."""
@@ -188,10 +191,10 @@ class _Drawing:
         shape = (_TEXELS, _TEXELS)
         x = grid[None] + 3.5 * smooth_noise(self.rng, shape, (5, 5))
         y = grid[:, None] + 3.5 * smooth_noise(self.rng, shape, (5, 5))
-        level = cv2.GaussianBlur(cv2.remap(self.level, x, y, cv2.INTER_LINEAR), (0, 0), 2.0)
-        line = cv2.GaussianBlur(cv2.remap(self.line, x, y, cv2.INTER_LINEAR), (0, 0), 1.1)
-        level += 2.2 * smooth_noise(self.rng, shape, (14, 10))
-        level += 2.2 * smooth_noise(self.rng, shape, (40, 24))
+        level: Any = cv2.GaussianBlur(cv2.remap(self.level, x, y, cv2.INTER_LINEAR), (0, 0), 1.6)
+        line: Any = cv2.GaussianBlur(cv2.remap(self.line, x, y, cv2.INTER_LINEAR), (0, 0), 1.1)
+        level += float(self.rng.uniform(1, 3)) * smooth_noise(self.rng, shape, (14, 10))
+        level += float(self.rng.uniform(1.5, 3.5)) * smooth_noise(self.rng, shape, (45, 26))
         line *= np.clip(0.6 + 0.5 * smooth_noise(self.rng, shape, (36, 36)), 0.05, 1.4)
         return Brain(np.asarray(level, np.float32), np.asarray(line, np.float32))
 
@@ -203,12 +206,17 @@ def _early(rng: np.random.Generator, draw: _Drawing) -> None:
     for side in (-1, 1):
         tilt = side * float(rng.uniform(-6, 14))
         centre = (float(rng.uniform(-0.12, 0.08)), side * float(rng.uniform(0.38, 0.46)))
-        draw.organ(centre, (float(rng.uniform(0.5, 0.66)), float(rng.uniform(0.26, 0.34))), tilt, fluid)
+        draw.organ(
+            centre, (float(rng.uniform(0.5, 0.66)), float(rng.uniform(0.26, 0.34))), tilt, fluid
+        )
         plexus = (centre[0] - float(rng.uniform(0, 0.16)), centre[1] + float(rng.normal(0, 0.03)))
         half = (float(rng.uniform(0.26, 0.48)), float(rng.uniform(0.13, 0.24)))
         bright = float(rng.uniform(5, 12))
         draw.organ(plexus, half, tilt + float(rng.normal(0, 10)), bright)
-        lobe = (plexus[0] + half[0] * float(rng.uniform(0.3, 0.8)), plexus[1] + float(rng.normal(0, 0.05)))
+        lobe = (
+            plexus[0] + half[0] * float(rng.uniform(0.3, 0.8)),
+            plexus[1] + float(rng.normal(0, 0.05)),
+        )
         draw.organ(lobe, (half[0] * 0.5, half[1] * 0.7), tilt + float(rng.normal(0, 25)), bright)
     _falx(rng, draw, gap=None, strength=float(rng.uniform(0.05, 0.22)))
     draw.strokes(int(rng.integers(3, 14)), 0.75, 0.10)
@@ -217,7 +225,7 @@ def _early(rng: np.random.Generator, draw: _Drawing) -> None:
 def _late(rng: np.random.Generator, draw: _Drawing, kind: Trimester) -> None:
     """Second and third trimester: midline with the cavum's gap, thalami, ventricle, plexus."""
     third = kind == "third"
-    strength = float(rng.uniform(0.06, 0.28))
+    strength = float(np.exp(rng.uniform(math.log(0.08), math.log(0.5))))
     # Fluid around the brain: wide in the second trimester, filled with folds in the third.
     draw.organ((0, 0), (1.1, 1.1), 0, float(rng.uniform(-9, -3)))
     draw.organ((0, 0), (0.86, 0.8) if not third else (0.93, 0.9), 0, 0.0)
@@ -232,8 +240,9 @@ def _late(rng: np.random.Generator, draw: _Drawing, kind: Trimester) -> None:
     _falx(rng, draw, gap=gap if rng.random() < 0.8 else None, strength=strength)
     draw.strokes(int(rng.integers(6, 26)), 0.8, 0.4 * strength)
     if third:
-        draw.strokes(int(rng.integers(30, 120)), 0.62, 0.55 * strength)
-        draw.strokes(int(rng.integers(10, 50)), 0.88, 0.35 * strength)
+        draw.strokes(int(rng.integers(40, 200)), 0.45, 0.8 * strength)
+        draw.strokes(int(rng.integers(20, 120)), 0.85, 0.4 * strength)
+        draw.glow(0.6, float(rng.uniform(0, 8)))
 
 
 def _ventricle(
@@ -242,11 +251,11 @@ def _ventricle(
     """The atrium, dark between two walls, with the bright plexus in it; hazy on the near side."""
     near = 1.0 if side > 0 else 0.45
     centre = (float(rng.uniform(-0.55, -0.32)), side * float(rng.uniform(0.33, 0.45)))
-    half = (float(rng.uniform(0.22, 0.32)), float(rng.uniform(0.08, 0.14)))
+    half = (float(rng.uniform(0.24, 0.36)), float(rng.uniform(0.1, 0.17)))
     turn = side * float(rng.uniform(-28, 2))
     draw.organ(centre, half, turn, near * float(rng.uniform(-14, -5)))
     draw.ring(centre, half, turn, 0.5 * near * strength)
-    bright = float(rng.uniform(2, 7) if third else rng.uniform(6, 15))
+    bright = float(rng.uniform(2, 8) if third else rng.uniform(9, 19))
     plexus = (centre[0] + float(rng.uniform(-0.04, 0.14)), centre[1] + float(rng.normal(0, 0.02)))
     draw.organ(
         plexus,

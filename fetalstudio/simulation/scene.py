@@ -139,12 +139,11 @@ _HEADS = {
 }
 
 
-def _random_head(
-    rng: np.random.Generator, size: Size, kind: Trimester
-) -> tuple[Ellipse, float]:
+def _random_head(rng: np.random.Generator, size: Size, kind: Trimester) -> tuple[Ellipse, float]:
     hc, ratio, a_share, spread = _HEADS[kind]
     hc_mm, b_over_a, a = (
-        float(np.clip(rng.normal(mean, sd), low, high)) for mean, sd, low, high in (hc, ratio, a_share)
+        float(np.clip(rng.normal(mean, sd), low, high))
+        for mean, sd, low, high in (hc, ratio, a_share)
     )
     # Wide pictures are wider than a head is long: what counts is the side that is short for it.
     a *= min(size[0], 1.5 * size[1])

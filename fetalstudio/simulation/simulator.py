@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,11 +58,11 @@ def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
     )
     column, row = grid.cells()
     # Cubic: linear interpolation between cells would print their pattern on the speckle.
-    image = cv2.remap(grey, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.6, 1.1)) * grid.grain)
+    laid = cv2.remap(grey, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    smooth: Any = cv2.GaussianBlur(laid, (0, 0), float(rng.uniform(0.6, 1.1)) * grid.grain)
     # A scanner's own noise keeps the sector's dark parts from being exactly black.
-    image += float(rng.uniform(1.5, 6)) + rng.standard_normal(image.shape, dtype=np.float32)
-    image = np.where(sector > 0, np.clip(np.rint(image), 0, 255), 0).astype(np.uint8)
+    smooth += float(rng.uniform(1.5, 6)) + rng.standard_normal(smooth.shape, dtype=np.float32)
+    image: NDArray[np.uint8] = np.where(sector > 0, np.clip(smooth, 0, 255), 0).astype(np.uint8)
     draw_clutter(rng, image, scene.clutter)
     return SimulatedFrame(image, scene.ellipse, sector, scene.mm_per_px, scene.trimester)
 
@@ -83,7 +84,9 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     bone = skull(rng, head, kind, mm, grid.step)
     inside = np.clip(0.5 - head.distance / np.float32(grid.step), 0, 1) * (1 - bone.bone)
     content = brain(rng, head, kind)
-    tissue = TISSUE_DB - float(rng.normal(*{"first": (2, 3), "second": (9, 3), "third": (9, 3)}[kind]))
+    tissue = TISSUE_DB - float(
+        rng.normal(*{"first": (2, 3), "second": (9, 3), "third": (9, 3)}[kind])
+    )
     outside = 1 - np.maximum(inside, bone.bone)
     diffuse = outside * amplitude(around.level) + inside * amplitude(tissue + content.level)
     diffuse += 0.35 * bone.echo
@@ -92,7 +95,7 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     gain = amplitude(loss)
     diffuse, mirror = diffuse * gain, mirror * gain
     diffuse += _haze(rng, grid, inside)
-    diffuse += amplitude(np.float32(FLUID_DB + rng.uniform(-4, 6)))
+    diffuse += amplitude(FLUID_DB + float(rng.uniform(-4, 6)))
     # The pulse has a length in mm, the picture's own smoothing one in px.
     fine = float(np.hypot(0.9 * grid.grain, rng.uniform(0.12, 0.22) / mm))
     spread = (grid.depths - grid.depths[0]) / (grid.depths[-1] - grid.depths[0])
@@ -134,7 +137,9 @@ def _loss(
     Bone costs more the more obliquely it is met, which leaves shadows below the skull's sides;
     behind fluid it is brighter, because the time-gain curve expects tissue.
     """
-    hard = {"first": 4.0, "second": 7.0, "third": 8.0}[scene.trimester] * float(rng.uniform(0.6, 1.4))
+    hard = {"first": 4.0, "second": 7.0, "third": 8.0}[scene.trimester] * float(
+        rng.uniform(0.6, 1.4)
+    )
     oblique = 1 + float(rng.uniform(1, 4)) * (1 - head.incidence) ** 2
     lost = _LOSS_DB_CM * (1 - 0.9 * fluid) + hard * bone.bone * oblique
     shape = lost.shape
@@ -144,7 +149,7 @@ def _loss(
     soft = float(rng.uniform(1.5, 4.0))
     gain = cv2.GaussianBlur(np.maximum(expected - total, -30), (0, 1), sigmaX=soft, sigmaY=1.0)
     gain += float(rng.uniform(1, 3)) * smooth_noise(rng, (shape[0], 1), (3, 0))
-    gain += float(rng.uniform(-5, 3)) * np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
+    gain += float(rng.uniform(-12, 3)) * np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
     gain += float(rng.uniform(0.5, 2.0)) * smooth_noise(rng, (1, shape[1]), (0, 9))
     # Poor contact at the ends of the probe.
     across = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]

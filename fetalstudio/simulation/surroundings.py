@@ -34,7 +34,7 @@ def surroundings(
     rng: np.random.Generator, grid: Grid, head: HeadFrame, ellipse: Ellipse, kind: Trimester
 ) -> Surroundings:
     """Tissue in layers under the probe, around a cavity that may hold fluid, the head in it."""
-    level = TISSUE_DB + float(rng.normal(0, 2.5)) + _texture(rng, grid)
+    level = TISSUE_DB + float(rng.normal(0, 3.5)) + _texture(rng, grid)
     level = level + _layers(rng, grid, ellipse)
     depth = _outside_cavity(rng, grid, ellipse, kind)
     level += _wall(rng, grid, depth)
@@ -54,7 +54,7 @@ def _texture(rng: np.random.Generator, grid: Grid) -> Field:
     rows, columns = grid.shape
     fine = (int(rows * grid.step / (9 * grid.grain)) + 2, max(columns // 16, 2))
     coarse = (int(rng.integers(4, 10)), int(rng.integers(3, 7)))
-    fibres, blobs = float(rng.uniform(1.0, 3.5)), float(rng.uniform(2.0, 4.5))
+    fibres, blobs = float(rng.uniform(1.0, 3.5)), float(rng.uniform(2.0, 6.0))
     return fibres * smooth_noise(rng, grid.shape, fine) + blobs * smooth_noise(
         rng, grid.shape, coarse
     )
@@ -65,8 +65,8 @@ def _layers(rng: np.random.Generator, grid: Grid, ellipse: Ellipse) -> Field:
     depth = (grid.depths - grid.probe.near) / np.float32(grid.grain)
     room = max(ellipse.box()[1] - grid.probe.apex_y - grid.probe.near, 20.0) / grid.grain
     thick = float(rng.uniform(0.3, 1.0)) * min(room, 160.0)
-    knots = np.arange(0.0, thick + 60, float(rng.uniform(7, 22)))
-    bands = rng.normal(0, 3.5, len(knots))
+    knots = np.arange(0.0, thick + 60, float(rng.uniform(5, 18)))
+    bands = rng.normal(0, float(rng.uniform(2, 7)), len(knots))
     wavy = depth[:, None] + 5 * smooth_noise(rng, grid.shape, (3, 4))
     faded = np.clip((thick - wavy) / 25 + 0.5, 0, 1)
     contact = 9 * np.exp(-np.maximum(depth, 0) / 9)[:, None]
@@ -123,7 +123,7 @@ def _interfaces(rng: np.random.Generator, grid: Grid, level: Field) -> Field:
     """Where the echo changes along the beam the boundary lies across it, and reflects."""
     smooth = cv2.GaussianBlur(level, (0, 0), 1.2)
     rise = np.abs(np.diff(smooth, axis=0, prepend=smooth[:1])) * np.float32(grid.grain / grid.step)
-    strength = float(rng.uniform(0.01, 0.05))
+    strength = float(np.exp(rng.uniform(math.log(0.01), math.log(0.15))))
     patchy = np.exp(0.7 * smooth_noise(rng, grid.shape, (5, 9)))
     return (strength * patchy * np.clip((rise - 1.2) / 5, 0, 1)).astype(np.float32)
 

@@ -24,6 +24,7 @@ STYLES = {
     "second": "Second trimester",
     "third": "Third trimester",
     "any": "Any",
+    "simulated": "Simulated scanner",
 }
 BACKGROUNDS: dict[Background, str] = {"made": "Made too", "frame": "The real frame's"}
 MAX_SEED = 999_999
@@ -69,7 +70,12 @@ class SynthesisControls(Section):
         self.follow_box.setToolTip(
             "While the ellipse moves, show drafts of few steps; the full picture when it rests"
         )
-        self.row("Style", self.style_box, "The trimester that the picture looks like")
+        self.row(
+            "Style",
+            self.style_box,
+            "The trimester that the picture looks like; the simulated scanner draws a phantom's "
+            "picture without a model",
+        )
         self.row(
             "Surroundings",
             self.background_box,
