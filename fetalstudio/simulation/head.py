@@ -86,13 +86,14 @@ def skull(
     bone = np.clip(0.5 - head.distance / step, 0, 1) * np.clip(
         0.5 + (head.distance + inner) / step, 0, 1
     )
-    k = float(rng.uniform(1.2, 3.0))
+    k = float(rng.uniform(1.2, 3.0) if kind != "third" else rng.uniform(2.0, 4.5))
     floor = float(rng.uniform(0.03, 0.14)) if kind != "third" else float(rng.uniform(0.01, 0.06))
     echo *= floor + (1 - floor) * head.incidence ** np.float32(k)
-    bright_db = float(rng.normal(*{"first": (-9, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
-    echo *= amplitude(min(bright_db, 0) + float(rng.uniform(1.5, 4)) * _round_noise(rng, turn, 14))
-    for _ in range(int(rng.integers(0, 4))):
-        at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.09)
+    bright_db = float(rng.normal(*{"first": (-13, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
+    uneven = float(rng.uniform(3, 7) if kind == "first" else rng.uniform(1.5, 4.5))
+    echo *= amplitude(min(bright_db, 0) + uneven * _round_noise(rng, turn, 9))
+    for _ in range(int(rng.integers(0, 5))):
+        at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.12)
         apart = np.abs(np.angle(np.exp(1j * (turn - at)))) / wide
         echo *= 1 - np.float32(rng.uniform(0.4, 0.85)) * np.exp(-(apart.astype(np.float32) ** 2))
     return Skull(bone.astype(np.float32), echo.astype(np.float32))
@@ -119,7 +120,7 @@ class Brain:
 
 def brain(rng: np.random.Generator, head: HeadFrame, kind: Trimester) -> Brain:
     """The brain on the grid: drawn in the head's own coordinates, bent a little, and sampled."""
-    drawing = _Drawing(rng, head.beam_along)
+    drawing = _Drawing(rng, head.beam_along, 3.0 if kind == "first" else 1.8)
     if kind == "first":
         _early(rng, drawing)
     else:
@@ -139,8 +140,8 @@ def brain(rng: np.random.Generator, head: HeadFrame, kind: Trimester) -> Brain:
 class _Drawing:
     """Organs painted one over the other; front at +u, the deeper side at +v."""
 
-    def __init__(self, rng: np.random.Generator, beam_along: float) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, beam_along: float, disorder: float) -> None:
+        self.rng, self.disorder = rng, disorder
         self.level: Any = np.zeros((_TEXELS, _TEXELS), np.float32)
         self.line: Any = np.zeros((_TEXELS, _TEXELS), np.float32)
         self.beam = np.array([beam_along, math.sqrt(1 - beam_along**2)])
@@ -189,8 +190,9 @@ class _Drawing:
         """With a little disorder: no two brains have the same drawing."""
         grid = np.arange(_TEXELS, dtype=np.float32)
         shape = (_TEXELS, _TEXELS)
-        x = grid[None] + 3.5 * smooth_noise(self.rng, shape, (5, 5))
-        y = grid[:, None] + 3.5 * smooth_noise(self.rng, shape, (5, 5))
+        bend = float(self.rng.uniform(1, 2)) * self.disorder
+        x = grid[None] + bend * smooth_noise(self.rng, shape, (5, 5))
+        y = grid[:, None] + bend * smooth_noise(self.rng, shape, (5, 5))
         level: Any = cv2.GaussianBlur(cv2.remap(self.level, x, y, cv2.INTER_LINEAR), (0, 0), 1.6)
         line: Any = cv2.GaussianBlur(cv2.remap(self.line, x, y, cv2.INTER_LINEAR), (0, 0), 1.1)
         level += float(self.rng.uniform(1, 3)) * smooth_noise(self.rng, shape, (14, 10))
@@ -201,25 +203,29 @@ class _Drawing:
 
 def _early(rng: np.random.Generator, draw: _Drawing) -> None:
     """First trimester: thin mantle, large ventricles, each filled by a bright choroid plexus."""
-    fluid = float(rng.uniform(-16, -4))
-    draw.organ((0, 0), (0.86, 0.84), 0, float(rng.uniform(-4, 2)))
+    fluid, bright = float(rng.uniform(-18, -4)), float(rng.uniform(3, 12))
+    draw.organ((0, 0), (0.86, 0.84), 0, float(rng.uniform(-4, 3)))
     for side in (-1, 1):
         tilt = side * float(rng.uniform(-6, 14))
-        centre = (float(rng.uniform(-0.12, 0.08)), side * float(rng.uniform(0.38, 0.46)))
+        x, y = float(rng.uniform(-0.12, 0.08)), side * float(rng.uniform(0.38, 0.46))
+        half = (float(rng.uniform(0.45, 0.66)), float(rng.uniform(0.24, 0.36)))
+        draw.organ((x, y), half, tilt, fluid)
+        # The plexus as a string of lobes.
+        for at in np.linspace(-0.6, float(rng.uniform(0.1, 0.6)), int(rng.integers(2, 5))):
+            lobe = (x + at * half[0], y + float(rng.normal(0, 0.05)))
+            size = half[1] * float(rng.uniform(0.35, 0.85))
+            stretched = (size * float(rng.uniform(1.0, 1.8)), size)
+            draw.organ(lobe, stretched, tilt + float(rng.normal(0, 25)), bright)
+    for _ in range(int(rng.integers(0, 5))):
+        at, turn = 0.7 * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi)
+        size = float(rng.uniform(0.06, 0.2))
+        level = float(rng.choice([fluid, bright]))
+        spot = (at * math.cos(turn), at * math.sin(turn))
         draw.organ(
-            centre, (float(rng.uniform(0.5, 0.66)), float(rng.uniform(0.26, 0.34))), tilt, fluid
+            spot, (size, size * float(rng.uniform(0.5, 1))), float(rng.uniform(0, 180)), level
         )
-        plexus = (centre[0] - float(rng.uniform(0, 0.16)), centre[1] + float(rng.normal(0, 0.03)))
-        half = (float(rng.uniform(0.26, 0.48)), float(rng.uniform(0.13, 0.24)))
-        bright = float(rng.uniform(5, 12))
-        draw.organ(plexus, half, tilt + float(rng.normal(0, 10)), bright)
-        lobe = (
-            plexus[0] + half[0] * float(rng.uniform(0.3, 0.8)),
-            plexus[1] + float(rng.normal(0, 0.05)),
-        )
-        draw.organ(lobe, (half[0] * 0.5, half[1] * 0.7), tilt + float(rng.normal(0, 25)), bright)
-    _falx(rng, draw, gap=None, strength=float(rng.uniform(0.05, 0.22)))
-    draw.strokes(int(rng.integers(3, 14)), 0.75, 0.10)
+    _falx(rng, draw, gap=None, strength=float(rng.uniform(0.05, 0.25)))
+    draw.strokes(int(rng.integers(3, 20)), 0.8, 0.10)
 
 
 def _late(rng: np.random.Generator, draw: _Drawing, kind: Trimester) -> None:
@@ -227,7 +233,7 @@ def _late(rng: np.random.Generator, draw: _Drawing, kind: Trimester) -> None:
     third = kind == "third"
     strength = float(np.exp(rng.uniform(math.log(0.08), math.log(0.5))))
     # Fluid around the brain: wide in the second trimester, filled with folds in the third.
-    draw.organ((0, 0), (1.1, 1.1), 0, float(rng.uniform(-9, -3)))
+    draw.organ((0, 0), (1.1, 1.1), 0, float(rng.uniform(-12, -3)))
     draw.organ((0, 0), (0.86, 0.8) if not third else (0.93, 0.9), 0, 0.0)
     at, half = float(rng.uniform(-0.12, 0.05)), float(rng.uniform(0.13, 0.19))
     for side in (-1, 1):
@@ -253,7 +259,7 @@ def _ventricle(
     centre = (float(rng.uniform(-0.55, -0.32)), side * float(rng.uniform(0.33, 0.45)))
     half = (float(rng.uniform(0.24, 0.36)), float(rng.uniform(0.1, 0.17)))
     turn = side * float(rng.uniform(-28, 2))
-    draw.organ(centre, half, turn, near * float(rng.uniform(-14, -5)))
+    draw.organ(centre, half, turn, near * float(rng.uniform(-18, -6)))
     draw.ring(centre, half, turn, 0.5 * near * strength)
     bright = float(rng.uniform(2, 8) if third else rng.uniform(9, 19))
     plexus = (centre[0] + float(rng.uniform(-0.04, 0.14)), centre[1] + float(rng.normal(0, 0.02)))

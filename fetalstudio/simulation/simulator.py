@@ -29,6 +29,12 @@ from fetalstudio.simulation.surroundings import FLUID_DB, TISSUE_DB, surrounding
 
 _LOSS_DB_CM = 1.5
 """One way in soft tissue at 3 MHz: about 0.5 dB/cm/MHz."""
+_PULSE_MM = {"first": (0.12, 0.21), "second": (0.17, 0.29), "third": (0.12, 0.22)}
+"""Length of the pulse (sigma); deeper scans are smoothed less on the picture's own grid."""
+_BRAIN_DB = {"first": (4, 3), "second": (9, 3), "third": (9, 3)}
+"""How far plain brain lies below other tissue: mean and standard deviation."""
+_HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-48, -34)}
+_BONE_DB_CM = {"first": 3.0, "second": 5.0, "third": 7.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +90,7 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     bone = skull(rng, head, kind, mm, grid.step)
     inside = np.clip(0.5 - head.distance / np.float32(grid.step), 0, 1) * (1 - bone.bone)
     content = brain(rng, head, kind)
-    tissue = TISSUE_DB - float(
-        rng.normal(*{"first": (2, 3), "second": (9, 3), "third": (9, 3)}[kind])
-    )
+    tissue = TISSUE_DB - float(rng.normal(*_BRAIN_DB[kind]))
     outside = 1 - np.maximum(inside, bone.bone)
     diffuse = outside * amplitude(around.level) + inside * amplitude(tissue + content.level)
     diffuse += 0.35 * bone.echo
@@ -94,10 +98,10 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     loss = _loss(rng, scene, head, bone, outside * around.fluid, grid.step * mm / 10)
     gain = amplitude(loss)
     diffuse, mirror = diffuse * gain, mirror * gain
-    diffuse += _haze(rng, grid, inside)
+    diffuse += _haze(rng, grid, inside, kind)
     diffuse += amplitude(FLUID_DB + float(rng.uniform(-4, 6)))
     # The pulse has a length in mm, the picture's own smoothing one in px.
-    fine = float(np.hypot(0.9 * grid.grain, rng.uniform(0.12, 0.22) / mm))
+    fine = float(np.hypot(0.9 * grid.grain, rng.uniform(*_PULSE_MM[kind]) / mm))
     spread = (grid.depths - grid.depths[0]) / (grid.depths[-1] - grid.depths[0])
     lateral = fine * (1.4 + 1.8 * spread) / (grid.depths * (grid.angles[1] - grid.angles[0]))
     return envelope(
@@ -137,16 +141,15 @@ def _loss(
     Bone costs more the more obliquely it is met, which leaves shadows below the skull's sides;
     behind fluid it is brighter, because the time-gain curve expects tissue.
     """
-    hard = {"first": 4.0, "second": 7.0, "third": 8.0}[scene.trimester] * float(
-        rng.uniform(0.6, 1.4)
-    )
-    oblique = 1 + float(rng.uniform(1, 4)) * (1 - head.incidence) ** 2
+    hard = _BONE_DB_CM[scene.trimester] * float(np.exp(rng.uniform(-1.2, 0.5)))
+    steep = float(rng.uniform(1, 4) if scene.trimester != "third" else rng.uniform(3, 9))
+    oblique = 1 + steep * (1 - head.incidence) ** 2
     lost = _LOSS_DB_CM * (1 - 0.9 * fluid) + hard * bone.bone * oblique
     shape = lost.shape
     total = path_loss(lost.astype(np.float32), step_cm)
     expected = path_loss(np.full((shape[0], 1), _LOSS_DB_CM, np.float32), step_cm)
     # A beam is wider than a line: no shadow has a sharp side.
-    soft = float(rng.uniform(1.5, 4.0))
+    soft = float(rng.uniform(1.5, 7.0))
     gain = cv2.GaussianBlur(np.maximum(expected - total, -30), (0, 1), sigmaX=soft, sigmaY=1.0)
     gain += float(rng.uniform(1, 3)) * smooth_noise(rng, (shape[0], 1), (3, 0))
     gain += float(rng.uniform(-12, 3)) * np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
@@ -160,10 +163,10 @@ def _loss(
     return np.minimum(gain, 8).astype(np.float32)
 
 
-def _haze(rng: np.random.Generator, grid: Grid, inside: Field) -> Field:
+def _haze(rng: np.random.Generator, grid: Grid, inside: Field, kind: Trimester) -> Field:
     """Echoes between the near wall and the probe veil the upper half of the head."""
     below = np.cumsum(inside, axis=0) * np.float32(grid.step)
-    level = float(10 ** (rng.uniform(-50, -34) / 20))
+    level = float(amplitude(rng.uniform(*_HAZE_DB[kind])))
     reach = float(rng.uniform(0.3, 1.2)) * max(float(below.max()), 1.0) / 2
     patchy = np.exp(0.5 * smooth_noise(rng, grid.shape, (5, 7)))
     return (level * inside * patchy * np.exp(-below / reach)).astype(np.float32)

@@ -34,7 +34,9 @@ def surroundings(
     rng: np.random.Generator, grid: Grid, head: HeadFrame, ellipse: Ellipse, kind: Trimester
 ) -> Surroundings:
     """Tissue in layers under the probe, around a cavity that may hold fluid, the head in it."""
-    level = TISSUE_DB + float(rng.normal(0, 3.5)) + _texture(rng, grid)
+    level = (
+        TISSUE_DB - (4 if kind == "third" else 0) + float(rng.normal(0, 3.5)) + _texture(rng, grid)
+    )
     level = level + _layers(rng, grid, ellipse)
     depth = _outside_cavity(rng, grid, ellipse, kind)
     level += _wall(rng, grid, depth)
@@ -80,10 +82,10 @@ def _outside_cavity(
     x, y = grid.places
     wide, shift = {"first": (1.9, 0.5), "second": (1.3, 0.2), "third": (1.1, 0.12)}[kind]
     wide *= float(np.exp(rng.normal(0, 0.2)))
-    flat = float(rng.uniform(0.45, 0.95)) if kind == "first" else float(rng.uniform(0.6, 0.9))
+    flat = float(rng.uniform(0.45, 0.95)) if kind == "first" else float(rng.uniform(0.5, 0.8))
     # The head lies against a wall of the cavity more often than in its middle.
     cx = ellipse.cx + shift * ellipse.a * float(rng.normal(0, 1.5))
-    cy = ellipse.cy + shift * ellipse.a * float(rng.normal(-0.2, 0.8))
+    cy = ellipse.cy + shift * ellipse.a * float(rng.normal(-0.35, 0.7))
     turn = math.radians(float(rng.normal(0, 12)))
     dx, dy = (x - cx) / ellipse.a, (y - cy) / ellipse.a
     along = (dx * math.cos(turn) + dy * math.sin(turn)) / wide
@@ -95,8 +97,12 @@ def _outside_cavity(
 
 
 def _wall(rng: np.random.Generator, grid: Grid, depth: Field) -> Field:
-    """Around the cavity a darker muscle, and on one side the even, brighter placenta."""
-    muscle = float(rng.uniform(-5, 2)) * np.exp(-((depth / 0.16) ** 2))
+    """Around the cavity layers of muscle, and on one side the even, brighter placenta."""
+    # Layers that follow the cavity, fading with distance.
+    knots = np.arange(-0.1, 1.6, float(rng.uniform(0.07, 0.25)))
+    bands = np.interp(depth, knots, rng.normal(0, float(rng.uniform(2, 6)), len(knots)))
+    muscle = float(rng.uniform(-4, 3)) * np.exp(-((depth / 0.16) ** 2))
+    muscle += bands * np.exp(-np.maximum(depth, 0) / 0.6)
     sides = smooth_noise(rng, grid.shape, (1, 2))
     thick = float(rng.uniform(0.2, 0.7))
     placenta = np.clip((thick - depth) / 0.05, 0, 1) * np.clip(3 * sides - 1, 0, 1)
