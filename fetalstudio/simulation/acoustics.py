@@ -20,8 +20,11 @@ def amplitude(level_db: Any) -> Any:
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
     """Smooth noise of zero mean and unit variance with about ``cells`` swells down and across."""
     coarse = rng.standard_normal((cells[0] + 3, cells[1] + 3), dtype=np.float32)
-    fine = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return ((fine - fine.mean()) / max(float(fine.std()), 1e-6)).astype(np.float32)
+    fine: Any = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    mean, deviation = cv2.meanStdDev(fine)
+    fine -= np.float32(mean[0, 0])
+    fine /= np.float32(max(deviation[0, 0], 1e-6))
+    return fine
 
 
 def envelope(

@@ -89,13 +89,13 @@ def skull(
     k = float(rng.uniform(1.2, 3.0) if kind != "third" else rng.uniform(2.0, 4.5))
     floor = float(rng.uniform(0.03, 0.14)) if kind != "third" else float(rng.uniform(0.01, 0.06))
     echo *= floor + (1 - floor) * head.incidence ** np.float32(k)
-    bright_db = float(rng.normal(*{"first": (-13, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
-    uneven = float(rng.uniform(3, 7) if kind == "first" else rng.uniform(1.5, 4.5))
+    bright_db = float(rng.normal(*{"first": (-11, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
+    uneven = float(rng.uniform(4, 8) if kind == "first" else rng.uniform(1.5, 4.5))
     echo *= amplitude(min(bright_db, 0) + uneven * _round_noise(rng, turn, 9))
-    for _ in range(int(rng.integers(0, 5))):
+    for _ in range(int(rng.integers(0, 8 if kind == "first" else 5))):
         at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.12)
-        apart = np.abs(np.angle(np.exp(1j * (turn - at)))) / wide
-        echo *= 1 - np.float32(rng.uniform(0.4, 0.85)) * np.exp(-(apart.astype(np.float32) ** 2))
+        apart = ((turn - np.float32(at) + math.pi) % np.float32(2 * math.pi) - math.pi) / wide
+        echo *= 1 - np.float32(rng.uniform(0.4, 0.85)) * np.exp(-np.square(apart))
     return Skull(bone.astype(np.float32), echo.astype(np.float32))
 
 

@@ -122,7 +122,7 @@ class Grid:
     def depths(self) -> Field:
         """(depths,) px from the apex."""
         low, high, _, _ = self.bounds
-        n = int(np.clip((high - low) / (1.5 * self.grain), 16, 1024))
+        n = int(np.clip((high - low) / max(1.5 * self.grain, 1.0), 16, 1024))
         return np.linspace(low, high, n, dtype=np.float32)
 
     @cached_property
@@ -130,7 +130,7 @@ class Grid:
         """(beams,) rad from the middle beam."""
         near, far, low, high = self.bounds
         # Cells are as wide as fine texture needs them at two thirds of the depth.
-        n = int(np.clip((high - low) * (near + 2 * far) / 3 / (2.2 * self.grain), 16, 768))
+        n = int(np.clip((high - low) * (near + 2 * far) / 3 / max(2.2 * self.grain, 1.5), 16, 768))
         return np.linspace(low, high, n, dtype=np.float32)
 
     @property

@@ -64,7 +64,8 @@ def scene_for(
     """A scene around a given ellipse, without clutter; what is not given is drawn from ``seed``.
 
     Without a trimester it follows from the HC in mm; without a scale either, a head that is small
-    on its picture is taken for a first-trimester one, and the scale for that of a typical head.
+    on its picture is taken for a first-trimester one, one large head in five for a third-trimester
+    one, and the scale is that of a typical head.
     Raises :class:`BadInput` for an ellipse off the picture, a scale that is not positive, or a
     sector that is empty or of another size.
     """
@@ -79,7 +80,10 @@ def scene_for(
         if mm_per_px is not None:
             trimester_ = trimester(ellipse.perimeter * mm_per_px)
         else:
-            trimester_ = "first" if ellipse.a < _SMALL_HEAD * w else "second"
+            older: Trimester = (
+                "third" if np.random.default_rng([seed, 3]).random() < 0.2 else "second"
+            )
+            trimester_ = "first" if ellipse.a < _SMALL_HEAD * w else older
     if mm_per_px is None:
         mm_per_px = TYPICAL_HC_MM[trimester_] / ellipse.perimeter
     rng = np.random.default_rng([seed, 1])

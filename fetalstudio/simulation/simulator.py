@@ -31,9 +31,9 @@ _LOSS_DB_CM = 1.5
 """One way in soft tissue at 3 MHz: about 0.5 dB/cm/MHz."""
 _PULSE_MM = {"first": (0.12, 0.21), "second": (0.17, 0.29), "third": (0.12, 0.22)}
 """Length of the pulse (sigma); deeper scans are smoothed less on the picture's own grid."""
-_BRAIN_DB = {"first": (4, 3), "second": (9, 3), "third": (9, 3)}
+_BRAIN_DB = {"first": (5, 3), "second": (9, 3), "third": (12, 3)}
 """How far plain brain lies below other tissue: mean and standard deviation."""
-_HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-48, -34)}
+_HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-52, -36)}
 _BONE_DB_CM = {"first": 3.0, "second": 5.0, "third": 7.0}
 
 
@@ -67,8 +67,11 @@ def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
     laid = cv2.remap(grey, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     smooth: Any = cv2.GaussianBlur(laid, (0, 0), float(rng.uniform(0.6, 1.1)) * grid.grain)
     # A scanner's own noise keeps the sector's dark parts from being exactly black.
-    smooth += float(rng.uniform(1.5, 6)) + rng.standard_normal(smooth.shape, dtype=np.float32)
-    image: NDArray[np.uint8] = np.where(sector > 0, np.clip(smooth, 0, 255), 0).astype(np.uint8)
+    grain = rng.standard_normal(smooth.shape, dtype=np.float32)
+    smooth += float(rng.uniform(2, 6)) + np.float32(0.5) * grain
+    image: NDArray[np.uint8] = np.where(sector > 0, np.clip(np.rint(smooth), 0, 255), 0).astype(
+        np.uint8
+    )
     draw_clutter(rng, image, scene.clutter)
     return SimulatedFrame(image, scene.ellipse, sector, scene.mm_per_px, scene.trimester)
 
@@ -91,7 +94,8 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     inside = np.clip(0.5 - head.distance / np.float32(grid.step), 0, 1) * (1 - bone.bone)
     content = brain(rng, head, kind)
     tissue = TISSUE_DB - float(rng.normal(*_BRAIN_DB[kind]))
-    outside = 1 - np.maximum(inside, bone.bone)
+    # Where its echo fades, bone must not show as a dark rim either: scalp and dura lie on it.
+    outside = 1 - inside - 0.5 * bone.bone
     diffuse = outside * amplitude(around.level) + inside * amplitude(tissue + content.level)
     diffuse += 0.35 * bone.echo
     mirror = outside * around.line + inside * content.line + _walls(rng, grid, bone, mm)
@@ -116,15 +120,15 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
 
 def _walls(rng: np.random.Generator, grid: Grid, bone: Skull, mm: float) -> Field:
     """The skull's mirror echo and, in some pictures, fainter copies of it further down."""
-    walls = bone.echo
-    if rng.random() < 0.35:
-        rows = max(round(float(rng.uniform(5, 14)) / mm / grid.step), 3)
-        for n in (1, 2, 3):
-            if n * rows < walls.shape[0]:
-                copy = np.zeros_like(walls)
-                copy[n * rows :] = bone.echo[: -n * rows]
-                # Only what faces the probe sends sound back and forth.
-                walls = walls + copy**3 * np.float32(0.04 * 0.6**n)
+    if rng.random() > 0.35:
+        return bone.echo
+    rows = max(round(float(rng.uniform(5, 14)) / mm / grid.step), 3)
+    walls = bone.echo.copy()
+    # Only what faces the probe squarely sends sound back and forth.
+    again = 0.04 * bone.echo * bone.echo * bone.echo
+    for n in (1, 2, 3):
+        if n * rows < len(walls):
+            walls[n * rows :] += 0.6**n * again[: -n * rows]
     return walls
 
 

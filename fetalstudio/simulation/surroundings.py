@@ -140,8 +140,8 @@ def _far_arcs(rng: np.random.Generator, grid: Grid, kind: Trimester) -> Field:
     low, high = float(grid.depths[0]), float(grid.depths[-1])
     for _ in range(int(rng.integers(0, 5 if kind != "third" else 3))):
         at = low + float(rng.choice([rng.uniform(0, 0.2), rng.uniform(0.7, 1)])) * (high - low)
-        course = at + 0.05 * (high - low) * smooth_noise(rng, grid.shape, (1, 2))
+        course = at + 0.025 * (high - low) * smooth_noise(rng, grid.shape, (1, 2))
         apart = (grid.depths[:, None] - course) / (float(rng.uniform(2, 6)) * grid.grain)
-        shown = np.clip(smooth_noise(rng, grid.shape, (1, 5)) + 0.3, 0, 1)
+        shown = np.clip(0.5 * smooth_noise(rng, grid.shape, (1, 4)) + 0.4, 0, 1)
         line += float(rng.uniform(0.01, 0.07)) * shown * np.exp(-np.square(apart))
     return line
