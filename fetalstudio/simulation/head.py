@@ -15,9 +15,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.simulation.acoustics import Field, amplitude, smooth_noise
 from fetalstudio.simulation.probe import Grid
 
-_TEXELS = 288
+_TEXELS = 256
 _REACH = 1.1
 """The brain is drawn on a square of texels from -1.1 to 1.1 semi-axes."""
+_SCALE = (_TEXELS - 1) / (2 * _REACH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,8 @@ def brain(rng: np.random.Generator, head: HeadFrame, kind: Trimester) -> Brain:
         _late(rng, drawing, kind)
     texels = drawing.bent()
     front = 1.0 if rng.random() < 0.5 else -1.0
-    scale = (_TEXELS - 1) / (2 * _REACH)
-    x = ((head.u * np.float32(front) + _REACH) * scale).astype(np.float32)
-    y = ((head.v * np.float32(head.far_side) + _REACH) * scale).astype(np.float32)
+    x = ((head.u * np.float32(front) + _REACH) * _SCALE).astype(np.float32)
+    y = ((head.v * np.float32(head.far_side) + _REACH) * _SCALE).astype(np.float32)
     level, line = (
         np.asarray(cv2.remap(part, x, y, cv2.INTER_LINEAR), np.float32)
         for part in (texels.level, texels.line)
@@ -165,11 +165,13 @@ class _Drawing:
     def membrane(self, points: Any, strength: float, thick: int = 2) -> None:
         """A line, brightest where it lies across the beam."""
         points = np.asarray(points, float)
-        for p, q in pairwise(points):
-            along = (q - p) / max(float(np.linalg.norm(q - p)), 1e-9)
-            across = 1 - float(along @ self.beam) ** 2
-            value = strength * (0.12 + 0.88 * across**2) * float(self.rng.uniform(0.55, 1.1))
-            cv2.line(self.line, _texel(p), _texel(q), value, thick)
+        steps = np.diff(points, axis=0)
+        along = steps @ self.beam / np.maximum(np.hypot(*steps.T), 1e-9)
+        values = strength * (0.12 + 0.88 * (1 - along**2) ** 2)
+        values *= self.rng.uniform(0.55, 1.1, len(steps))
+        corners = np.rint((points + _REACH) * _SCALE).astype(int).tolist()
+        for value, (p, q) in zip(values.tolist(), pairwise(corners), strict=True):
+            cv2.line(self.line, p, q, value, thick)
 
     def glow(self, reach: float, db: float) -> None:
         """Brighter towards the middle, where the beam passes the skull squarely."""
@@ -313,11 +315,9 @@ def _falx(
             draw.membrane([(u[i], v[i]), (u[i + 1], v[i + 1])], strength * rng.uniform(0.4, 1.2))
 
 
-def _texel(at: Any) -> tuple[int, int]:
-    scale = (_TEXELS - 1) / (2 * _REACH)
-    return round((float(at[0]) + _REACH) * scale), round((float(at[1]) + _REACH) * scale)
+def _texel(at: tuple[float, float]) -> tuple[int, int]:
+    return round((at[0] + _REACH) * _SCALE), round((at[1] + _REACH) * _SCALE)
 
 
 def _length(half: tuple[float, float]) -> tuple[int, int]:
-    scale = (_TEXELS - 1) / (2 * _REACH)
-    return max(round(half[0] * scale), 1), max(round(half[1] * scale), 1)
+    return max(round(half[0] * _SCALE), 1), max(round(half[1] * _SCALE), 1)

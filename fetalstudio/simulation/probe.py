@@ -43,9 +43,12 @@ class Probe:
 
     def sector(self, size: Size) -> NDArray[np.uint8]:
         """The pixels that are scanned, (H, W) of 0 and 1."""
-        r, theta = self.beams(size)
-        lit = (r >= self.near) & (r <= self.far) & (np.abs(theta) <= self.half_angle)
-        return lit.astype(np.uint8)
+        return self.lit(*self.beams(size))
+
+    def lit(self, r: Field, theta: Field) -> NDArray[np.uint8]:
+        """Whether the sector reaches a distance from the apex and an angle, 0 or 1 each."""
+        inside = (r >= self.near) & (r <= self.far) & (np.abs(theta) <= self.half_angle)
+        return inside.astype(np.uint8)
 
     @classmethod
     def spanning(
@@ -108,14 +111,22 @@ class Grid:
     """Picture px a unit of texture: 1 for an 800x540 px frame."""
 
     @cached_property
+    def _beams(self) -> tuple[Field, Field]:
+        return self.probe.beams(self.size)
+
+    @cached_property
+    def sector(self) -> NDArray[np.uint8]:
+        """The pixels that are scanned, (H, W) of 0 and 1."""
+        return self.probe.lit(*self._beams)
+
+    @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
         """Nearest and farthest depth (px), first and last angle (rad) on the picture."""
-        r, theta = self.probe.beams(self.size)
-        half, near, far = self.probe.half_angle, self.probe.near, self.probe.far
-        lit = (r >= near) & (r <= far) & (np.abs(theta) <= half)
+        lit = self.sector > 0
         if not lit.any():
-            return near, far, -half, half
-        r, theta = r[lit], theta[lit]
+            half = self.probe.half_angle
+            return self.probe.near, self.probe.far, -half, half
+        r, theta = (part[lit] for part in self._beams)
         return float(r.min()), float(r.max()), float(theta.min()), float(theta.max())
 
     @cached_property
@@ -157,6 +168,6 @@ class Grid:
 
     def cells(self) -> tuple[Field, Field]:
         """Column and row of the grid at each pixel, two (H, W), as ``cv2.remap`` takes them."""
-        r, theta = self.probe.beams(self.size)
+        r, theta = self._beams
         beam = np.float32(len(self.angles) - 1) / (self.angles[-1] - self.angles[0])
         return (theta - self.angles[0]) * beam, (r - self.depths[0]) / np.float32(self.step)

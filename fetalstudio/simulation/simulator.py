@@ -55,7 +55,7 @@ def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
     """The scene's picture; the same scene and seed give the same pixels."""
     rng = np.random.default_rng([seed, 2])
     grid = Grid(scene.probe, scene.size, float(np.hypot(*scene.size) / np.hypot(800, 540)))
-    sector = scene.probe.sector(scene.size)
+    sector = grid.sector
     if scene.sector is not None:
         sector = (scene.sector > 0).astype(np.uint8)
     received = _received(rng, grid, scene)
