@@ -72,32 +72,40 @@ class Skull:
 def skull(
     rng: np.random.Generator, head: HeadFrame, kind: Trimester, mm_per_px: float, step: float
 ) -> Skull:
-    """A wall of 1 to 3 mm whose outer edge is the ellipse, fading where the beam runs along it.
+    """A wall of 1 to 3 mm whose outer edge is the ellipse; pulse and beam widen its echo.
 
-    The echo goes with |cos|^k of the angle of incidence; sutures and thinner places dim it.
+    ``step`` is the grid's in px: a wall is never thinner than one and a half cells.
     """
     thin, thick = {"first": (0.8, 1.4), "second": (1.3, 2.2), "third": (2.0, 3.2)}[kind]
     width = max(float(rng.uniform(thin, thick)) / mm_per_px, 1.5 * step)
-    turn = np.arctan2(head.v, head.u)
+    near = np.abs(head.distance) < 4 * width
+    distance, turn = head.distance[near], np.arctan2(head.v[near], head.u[near])
     inner = width * (1 + 0.2 * _round_noise(rng, turn, 10))
     # A bump that has risen to half its height on the ellipse: there the eye sees the edge.
-    offset, half = head.distance + np.float32(0.42 * width), np.float32(0.5 * width)
+    offset, half = distance + np.float32(0.42 * width), np.float32(0.5 * width)
     inwards = half * np.clip(inner / width, 0.6, 1.6)
-    echo = np.exp(-np.square(offset / np.where(offset < 0, inwards, half)))
-    bone = np.clip(0.5 - head.distance / step, 0, 1) * np.clip(
-        0.5 + (head.distance + inner) / step, 0, 1
-    )
-    k = float(rng.uniform(1.2, 3.0) if kind != "third" else rng.uniform(2.0, 4.5))
-    floor = float(rng.uniform(0.03, 0.14)) if kind != "third" else float(rng.uniform(0.01, 0.06))
-    echo *= floor + (1 - floor) * head.incidence ** np.float32(k)
+    ridge = np.exp(-np.square(offset / np.where(offset < 0, inwards, half)))
+    wall = np.clip(0.5 - distance / step, 0, 1) * np.clip(0.5 + (distance + inner) / step, 0, 1)
+    bone, echo = np.zeros_like(head.distance), np.zeros_like(head.distance)
+    bone[near], echo[near] = wall, ridge * _brightness(rng, turn, head.incidence[near], kind)
+    return Skull(bone, echo)
+
+
+def _brightness(rng: np.random.Generator, turn: Field, incidence: Field, kind: Trimester) -> Field:
+    """Amplitude round the skull: |cos|^k of the angle of incidence, dimmed at thin places and
+    sutures."""
+    third, first = kind == "third", kind == "first"
+    k = float(rng.uniform(2.0, 4.5) if third else rng.uniform(1.2, 3.0))
+    floor = float(rng.uniform(0.01, 0.06) if third else rng.uniform(0.03, 0.14))
     bright_db = float(rng.normal(*{"first": (-11, 5), "second": (-5, 3), "third": (-6, 4)}[kind]))
-    uneven = float(rng.uniform(4, 8) if kind == "first" else rng.uniform(1.5, 4.5))
-    echo *= amplitude(min(bright_db, 0) + uneven * _round_noise(rng, turn, 9))
-    for _ in range(int(rng.integers(0, 8 if kind == "first" else 5))):
+    uneven = float(rng.uniform(4, 8) if first else rng.uniform(1.5, 4.5))
+    value = amplitude(min(bright_db, 0) + uneven * _round_noise(rng, turn, 9))
+    value *= floor + (1 - floor) * incidence ** np.float32(k)
+    for _ in range(int(rng.integers(0, 8 if first else 5))):
         at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.12)
         apart = ((turn - np.float32(at) + math.pi) % np.float32(2 * math.pi) - math.pi) / wide
-        echo *= 1 - np.float32(rng.uniform(0.4, 0.85)) * np.exp(-np.square(apart))
-    return Skull(bone.astype(np.float32), echo.astype(np.float32))
+        value *= 1 - np.float32(rng.uniform(0.4, 0.85)) * np.exp(-np.square(apart))
+    return np.asarray(value, np.float32)
 
 
 def _round_noise(rng: np.random.Generator, turn: Field, waves: int) -> Field:
