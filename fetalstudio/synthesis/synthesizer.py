@@ -171,9 +171,7 @@ class Synthesizer:
         return _placed(picture, condition, scene)
 
 
-def _placed(
-    picture: NDArray[np.uint8], condition: Condition, scene: Scene
-) -> NDArray[np.uint8]:
+def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
     """In the reference's surroundings if they are kept, else in its sector, black outside it."""
     if scene.reference is None:
         return picture

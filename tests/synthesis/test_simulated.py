@@ -1,5 +1,6 @@
 """The style "simulated" of a synthesizer: no network has a part in it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ SCENES = [Scene(HEAD, SIZE, SIMULATED), Scene(Ellipse(190, 120, 60, 50, 0), SIZE
 
 @pytest.fixture
 def synthesizer() -> Synthesizer:
-    """Without a network: asking it for anything would fail."""
+    """Without a network: asking it for a picture would fail."""
     card = ModelCard("none", "synthesizer", {}, {}, "Apache-2.0", {})
-    nothing: Any = None
+    nothing: Any = SimpleNamespace(
+        config=SimpleNamespace(default_steps=8, default_guidance=2.0),
+    )
     return Synthesizer(nothing, card, "")
 
 
@@ -39,8 +42,18 @@ def test_the_sector_is_that_of_the_reference(synthesizer: Synthesizer) -> None:
     picture = synthesizer.generate([Scene(HEAD, SIZE, SIMULATED, reference)], [3])[0]
     assert not picture[:, :60].any() and not picture[:, 340:].any()
     assert picture[20:230, 80:320].mean() > 10
+    # As with the network, nothing shows where the reference has no sector at all.
     black = Scene(HEAD, SIZE, SIMULATED, np.zeros((256, 384), np.uint8))
-    assert synthesizer.generate([black], [3])[0].any()
+    assert not synthesizer.generate([black], [3])[0].any()
+
+
+def test_the_references_surroundings_can_stay(synthesizer: Synthesizer) -> None:
+    reference = np.random.default_rng(0).integers(50, 90, (256, 384)).astype(np.uint8)
+    scene = Scene(Ellipse(192, 128, 60, 45, 0), SIZE, SIMULATED, reference, HEAD)
+    picture = synthesizer.generate([scene], [3])[0]
+    far = HEAD.sdf(SIZE) > HEAD.b
+    np.testing.assert_array_equal(picture[far], reference[far])
+    assert (picture[HEAD.mask(SIZE) > 0] != reference[HEAD.mask(SIZE) > 0]).mean() > 0.9
 
 
 def test_a_step_is_a_picture_and_may_stop_the_rest(synthesizer: Synthesizer) -> None:
