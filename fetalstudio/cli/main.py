@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--synthesizer", metavar="NAME")
     sub.add_argument("--steps", type=int, metavar="K")
     sub.add_argument("--guidance", type=float, metavar="W")
-    styles = ["auto", "first", "second", "third", "any"]
+    styles = ["auto", "first", "second", "third", "any", "simulated"]
     sub.add_argument("--style", choices=styles, default="auto")
     sub.add_argument(
         "--background",

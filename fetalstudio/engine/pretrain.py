@@ -7,6 +7,10 @@ r"""Trains the bundled models from a project of annotated frames, and measures t
 
 Resumable: started again with the same checkpoint it goes on; interrupted (Ctrl-C, SIGTERM) it
 saves, and writes the model as far as it is. The same command runs on a CPU and on a GPU.
+
+``--simulated N`` adds N simulated frames to the real ones: each is drawn as often as a real one, so
+that N over all frames is their share. For a synthesizer they belong before the training on real
+frames alone (a second call with ``--start``), or its samples will look simulated in part.
 """
 
 from __future__ import annotations
@@ -35,10 +39,14 @@ from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.simulation import simulated_frames
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 from fetalstudio.synthesis.training import Example, TrainSettings, fit_lift, train
 
 VALIDATION, TEST = 0.05, 0.2
+SIMULATION_SEED = 0
+SIMULATED_SIZE = (480, 324)
+"""px; more than either model sees of a frame, and small enough for thousands in memory."""
 CREDIT = (
     "HC18: T.L.A. van den Heuvel, D. de Bruijn, C.L. de Korte, B. van Ginneken, Automated "
     "measurement of fetal head circumference using 2D ultrasound images, Zenodo 1327317, CC BY 4.0"
@@ -54,9 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
+    parser.add_argument("--simulated", type=int, default=0, metavar="N", help="frames added")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     options = parser.parse_args(arguments)
+    if not 0 <= options.simulated <= 20_000:
+        parser.error("--simulated takes 0 to 20000 frames: more do not fit into memory")
     if options.threads:
         torch.set_num_threads(options.threads)
     with Project.open(options.project) as project:
@@ -74,6 +85,8 @@ def _segmenter(
     project: Project, data: Mapping[str, list[Labelled]], options: argparse.Namespace
 ) -> None:
     examples = [(project.pixels(item.frame.id), item.ellipse) for item in data["train"]]
+    simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
+    examples += [(frame.image, frame.ellipse) for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
     with until_stopped() as stopped:
         sam = pretrain(
@@ -99,7 +112,7 @@ def _segmenter(
     card = compact_card(
         BUILT_IN,
         CompactConfig(),
-        training_data=_training_data(data["train"], asdict(settings)),
+        training_data=_training_data(data["train"], asdict(settings), len(simulated)),
         metrics=metrics,
     )
     segmenter.save(options.out, card)
@@ -118,6 +131,8 @@ def _synthesizer(
         )
         for item in data["train"]
     ]
+    simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
+    examples += [Example(frame.image, frame.ellipse, frame.trimester) for frame in simulated]
     settings = TrainSettings(steps=options.steps, batch=options.batch)
     with until_stopped() as stopped:
         pipeline = train(
@@ -134,9 +149,10 @@ def _synthesizer(
         architecture={"type": "compact", "widths": list(settings.widths)},
         preprocessing={"canvas": [384, 256], "resize": "letterbox, centred"},
         licence="Apache-2.0",
-        training_data=_training_data(data["train"], asdict(settings)),
+        training_data=_training_data(data["train"], asdict(settings), len(simulated)),
     )
-    lift = fit_lift(pipeline, examples)
+    # What a scanner's grain is, only real frames tell.
+    lift = fit_lift(pipeline, examples[: len(data["train"])])
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
@@ -199,7 +215,10 @@ def _figures(result: Any) -> Mapping[str, Any]:
     return {k: v for k, v in values.items() if k not in ("frames", "segmenter")}
 
 
-def _training_data(items: Sequence[Labelled], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _training_data(
+    items: Sequence[Labelled], settings: Mapping[str, Any], simulated: int
+) -> Mapping[str, Any]:
+    drawn = {"frames": simulated, "seed": SIMULATION_SEED, "size": list(SIMULATED_SIZE)}
     cohorts = Counter(item.frame.cohort for item in items)
     return {
         "cohorts": dict(cohorts),
@@ -208,6 +227,7 @@ def _training_data(items: Sequence[Labelled], settings: Mapping[str, Any]) -> Ma
         "held_out": "20 % of the subjects to test, 5 % to validate, never seen in training",
         "credit": CREDIT,
         "settings": dict(settings),
+        "simulated": drawn if simulated else {"frames": 0},
     }
 
 

@@ -84,7 +84,8 @@ class SampleRequest:
     """(width, height) of the picture in px."""
     calibration: Calibration | None = None
     style: str = "auto"
-    """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated."""
+    """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated;
+    ``simulated``: by the scanner simulator, without the network."""
     reference: NDArray[np.uint8] | None = None
     """A real frame (H, W) whose sector the picture takes over."""
     replaces: Ellipse | None = None

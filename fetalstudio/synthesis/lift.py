@@ -115,7 +115,7 @@ class _Pair:
         sector = cv2.erode(sector_mask(double), np.ones((17, 17), np.uint8))
         # Text and calipers are drawn in white, and sharper than anything that a beam can show.
         drawn = cv2.dilate((double > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
-        usable = cv2.resize(sector & (1 - drawn), GRID, interpolation=cv2.INTER_AREA)
+        usable = cv2.resize(sector - cv2.min(sector, drawn), GRID, interpolation=cv2.INTER_AREA)
         return cls(canvas.astype(np.float32), double.astype(np.float32), usable > 0)
 
     def rest(self, enlargement: NDArray[np.float32]) -> Image:
@@ -177,7 +177,7 @@ def _fit_grain(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDAr
 
 def _patches(canvas: Image) -> Image:
     """(64, 96, 144): each cell with its neighbours."""
-    padded = cv2.copyMakeBorder(canvas, *[_CELL] * 4, cv2.BORDER_REPLICATE)
+    padded = np.pad(canvas, _CELL, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (_PATCH, _PATCH))
     return windows[::_CELL, ::_CELL].reshape(GRID[1], GRID[0], _PATCH**2)
 

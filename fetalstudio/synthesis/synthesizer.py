@@ -23,6 +23,7 @@ from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
 from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
+from fetalstudio.synthesis.simulated import SIMULATED, simulated_pictures, simulated_provenance
 
 # Its bar for loading two files would end up between our own progress and the user.
 disable_progress_bar()
@@ -41,7 +42,7 @@ class Scene:
     size: Size
     """(width, height) of the picture in px."""
     style: str = "any"
-    """One of ``conditions.STYLES``."""
+    """One of ``conditions.STYLES``, or ``simulated``: by the scanner simulator, not the network."""
     reference: NDArray[np.uint8] | None = None
     """A real frame of the same size, (H, W) uint8, whose sector the picture takes over."""
     replaces: Ellipse | None = None
@@ -101,10 +102,14 @@ class Synthesizer:
 
         ``on_step`` hears (steps done, steps, a function that renders the first picture so far); it
         may raise to stop. Raises :class:`BadInput` for steps outside 1 to 100, guidance outside 1
-        to 10, an unknown style, or an ellipse that lies off the picture.
+        to 10, an unknown style, an ellipse that lies off the picture, or a batch that is simulated
+        in part.
         """
         steps, guidance = self._defaults(steps, guidance)
         _check(scenes, steps, guidance)
+        if any(scene.style == SIMULATED for scene in scenes):
+            pictures = simulated_pictures(scenes, seeds, on_step)
+            return [_placed(p, _condition(s), s) for p, s in zip(pictures, scenes, strict=True)]
         conditions = [_condition(scene) for scene in scenes]
 
         def step_end(
@@ -133,6 +138,8 @@ class Synthesizer:
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
         """What makes the same picture again, as plain values."""
+        if style == SIMULATED:
+            return simulated_provenance(seed)
         steps, guidance = self._defaults(steps, guidance)
         return {
             "synthesizer": self.card.name,
@@ -154,20 +161,25 @@ class Synthesizer:
     def _picture(
         self, canvas: NDArray[np.uint8], condition: Condition, scene: Scene, seed: int
     ) -> NDArray[np.uint8]:
-        """At the frame's own size; black outside the sector, as a scanner leaves it."""
+        """At the frame's own size, and in its place."""
         if self.lift is None:
             picture = fit_to(canvas.astype(np.float32), scene.size)
         else:
             picture = self.lift.apply(canvas, scene.size, seed)
-        if scene.reference is None:
-            return picture
-        if condition.surroundings is not None:
-            to_frame = letterbox(scene.size, CANVAS).inverse()
-            made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
-            mixed = made * picture + (1 - made) * scene.reference
-            return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-        picture[sector_mask(scene.reference) == 0] = 0
+        return _placed(picture, condition, scene)
+
+
+def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
+    """In the reference's surroundings if they are kept, else in its sector, black outside it."""
+    if scene.reference is None:
         return picture
+    if condition.surroundings is not None:
+        to_frame = letterbox(scene.size, CANVAS).inverse()
+        made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
+        mixed = made * picture + (1 - made) * scene.reference
+        return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+    picture[sector_mask(scene.reference) == 0] = 0
+    return picture
 
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
@@ -175,9 +187,12 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
         raise BadInput(f"{steps} steps are outside 1 to 100. Eight are a good choice.")
     if not 1 <= guidance <= 10:
         raise BadInput(f"A guidance of {guidance} is outside 1 to 10. 2.5 is a good choice.")
+    if len({scene.style == SIMULATED for scene in scenes}) > 1:
+        raise BadInput("Simulated pictures need a batch of their own. Ask for them separately.")
     for scene in scenes:
-        if scene.style not in STYLES:
-            raise BadInput(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
+        if scene.style not in (*STYLES, SIMULATED):
+            styles = ", ".join((*STYLES, SIMULATED))
+            raise BadInput(f"There is no style {scene.style!r}; there are {styles}.")
         (x0, y0, x1, y1), (w, h) = scene.ellipse.box(), scene.size
         if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
             raise BadInput(

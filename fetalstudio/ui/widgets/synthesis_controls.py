@@ -24,8 +24,9 @@ STYLES = {
     "second": "Second trimester",
     "third": "Third trimester",
     "any": "Any",
+    "simulated": "Simulated scanner",
 }
-BACKGROUNDS: dict[Background, str] = {"made": "Made too", "frame": "The real frame's"}
+BACKGROUNDS: dict[str, str] = {"made": "Made too", "frame": "The real frame's"}
 MAX_SEED = 999_999
 _OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
 """Below any value that makes sense: they stand for the synthesizer's own."""
@@ -69,7 +70,12 @@ class SynthesisControls(Section):
         self.follow_box.setToolTip(
             "While the ellipse moves, show drafts of few steps; the full picture when it rests"
         )
-        self.row("Style", self.style_box, "The trimester that the picture looks like")
+        self.row(
+            "Style",
+            self.style_box,
+            "The trimester that the picture looks like; the simulated scanner draws a phantom's "
+            "picture without a model",
+        )
         self.row(
             "Surroundings",
             self.background_box,

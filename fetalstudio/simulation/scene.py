@@ -1,0 +1,159 @@
+"""What a simulated picture shall show, and scenes drawn at random."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.biometry import Trimester, trimester
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.geometry import Size
+from fetalstudio.simulation.probe import Probe
+
+TRIMESTERS: tuple[Trimester, ...] = get_args(Trimester)
+TYPICAL_HC_MM = {"first": 76.0, "second": 176.0, "third": 292.0}
+"""Medians of the HC18 training set."""
+_SMALL_HEAD = 0.22
+"""Semi-axis as a share of the picture's width: of HC18's heads below it, most are first-trimester
+ones; of those above, few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clutter:
+    """What a scanner, or who publishes its pictures, draws over them. HC18 has bars and boxes."""
+
+    grey_bar: bool = True
+    """The scale of grey values at the left edge."""
+    boxes: bool = True
+    """Corners that were blanked."""
+    text: bool = False
+    calipers: bool = False
+    """Crosses and dotted lines anywhere; never along the head, which would give it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedScene:
+    """A head, the scanner that looks at it, and what is drawn on top; the rest is by seed."""
+
+    ellipse: Ellipse
+    """The outer edge of the skull, in px of the picture."""
+    size: Size
+    """(width, height) of the picture in px."""
+    trimester: Trimester
+    mm_per_px: float
+    probe: Probe
+    sector: NDArray[np.uint8] | None = None
+    """(H, W) of 0 and 1: nothing is scanned outside; None for all that the probe sees."""
+    clutter: Clutter = Clutter(grey_bar=False, boxes=False)
+
+
+def scene_for(
+    ellipse: Ellipse,
+    size: Size,
+    seed: int,
+    *,
+    trimester_: Trimester | None = None,
+    mm_per_px: float | None = None,
+    sector: NDArray[np.uint8] | None = None,
+) -> SimulatedScene:
+    """A scene around a given ellipse, without clutter; what is not given is drawn from ``seed``.
+
+    Without a trimester it follows from the HC in mm; without a scale either, a head that is small
+    on its picture is taken for a first-trimester one, one large head in five for a third-trimester
+    one, and the scale is that of a typical head.
+    Raises :class:`BadInput` for an ellipse off the picture, a scale that is not positive, or a
+    sector that is empty or of another size.
+    """
+    (x0, y0, x1, y1), (w, h) = ellipse.box(), size
+    if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
+        raise BadInput(f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture.")
+    if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
+        raise BadInput(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")
+    if sector is not None and (sector.shape != (h, w) or not sector.any()):
+        raise BadInput(f"The sector must be a mask of {w}x{h} px that is not empty.")
+    if trimester_ is None:
+        if mm_per_px is not None:
+            trimester_ = trimester(ellipse.perimeter * mm_per_px)
+        else:
+            older: Trimester = (
+                "third" if np.random.default_rng([seed, 3]).random() < 0.2 else "second"
+            )
+            trimester_ = "first" if ellipse.a < _SMALL_HEAD * w else older
+    if mm_per_px is None:
+        mm_per_px = TYPICAL_HC_MM[trimester_] / ellipse.perimeter
+    rng = np.random.default_rng([seed, 1])
+    probe = random_probe(rng, size, trimester_) if sector is None else Probe.of_sector(sector)
+    return SimulatedScene(ellipse, size, trimester_, mm_per_px, probe, sector)
+
+
+def random_scene(
+    seed: int, *, trimester_: Trimester | None = None, size: Size = (800, 540)
+) -> SimulatedScene:
+    """A scene like those of HC18: heads, positions and sectors of one trimester (each as likely).
+
+    Heads are drawn until three quarters of their outline lie in the sector.
+    """
+    rng = np.random.default_rng([seed, 0])
+    drawn = trimester_ or TRIMESTERS[int(rng.integers(3))]
+    for _ in range(50):
+        ellipse, mm_per_px = _random_head(rng, size, drawn)
+        probe = random_probe(rng, size, drawn)
+        x, y = np.rint(ellipse.contour(60)).astype(int).T
+        on = (x >= 0) & (y >= 0) & (x < size[0]) & (y < size[1])
+        lit = probe.sector(size)[y[on], x[on]].sum() / 60
+        if lit >= 0.75:
+            break
+    clutter = Clutter(
+        grey_bar=rng.random() < 0.95,
+        boxes=rng.random() < 0.9,
+        text=rng.random() < 0.1,
+        calipers=rng.random() < 0.06,
+    )
+    return SimulatedScene(ellipse, size, drawn, mm_per_px, probe, None, clutter)
+
+
+def random_probe(rng: np.random.Generator, size: Size, kind: Trimester) -> Probe:
+    """A curved array as HC18 shows it: deep or zoomed in, now and then an endocavity probe."""
+    w, h = size
+    if kind == "first" and rng.random() < 0.22:
+        apex = float(rng.uniform(-0.08, 0.02)) * h
+        near = float(rng.uniform(0.06, 0.11)) * h
+        half = float(rng.uniform(0.85, 1.2))
+        return Probe(w / 2, apex, near, float(rng.uniform(0.92, 1.2)) * h - apex, half)
+    zoomed = rng.random() < {"first": 0.55, "second": 0.3, "third": 0.1}[kind]
+    width = float(rng.uniform(1.15, 2.0) if zoomed else rng.uniform(0.8, 1.12)) * w
+    half = float(rng.uniform(0.2, 0.45) if zoomed else rng.uniform(0.38, 0.72))
+    top = float(rng.uniform(-1.0, -0.2) if zoomed else rng.uniform(-0.18, 0.06)) * h
+    bottom = float(rng.uniform(0.95, 1.35)) * h
+    probe = Probe.spanning(size, width=width, half_angle=half, top=top, bottom=bottom)
+    shift = float(rng.normal(0, 0.04)) * w
+    return Probe(probe.apex_x + shift, probe.apex_y, probe.near, probe.far, half)
+
+
+_HEADS = {
+    # HC mm, axis ratio, semi-axis / width, centre x and y: mean, sd; then their limits. From HC18.
+    "first": ((76, 9, 52, 97.9), (0.83, 0.045, 0.72, 0.93), (0.21, 0.05, 0.12, 0.32), 0.08),
+    "second": ((176, 24, 99, 258), (0.785, 0.04, 0.69, 0.88), (0.30, 0.05, 0.16, 0.385), 0.05),
+    "third": ((292, 19, 262, 340), (0.80, 0.04, 0.70, 0.91), (0.295, 0.045, 0.19, 0.38), 0.04),
+}
+
+
+def _random_head(rng: np.random.Generator, size: Size, kind: Trimester) -> tuple[Ellipse, float]:
+    hc, ratio, a_share, spread = _HEADS[kind]
+    hc_mm, b_over_a, a = (
+        float(np.clip(rng.normal(mean, sd), low, high))
+        for mean, sd, low, high in (hc, ratio, a_share)
+    )
+    # Wide pictures are wider than a head is long: what counts is the side that is short for it.
+    a *= min(size[0], 1.5 * size[1])
+    turned = rng.random() < (0.6 if kind == "first" else 0.15)
+    angle = float(rng.normal(0, 45 if kind == "first" else 25) if turned else rng.normal(0, 6))
+    x = size[0] * float(rng.normal(0.49, spread))
+    y = size[1] * float(rng.normal(0.50, spread))
+    ellipse = Ellipse.of(x, y, a, a * b_over_a, angle)
+    return ellipse, hc_mm / ellipse.perimeter

@@ -1,0 +1,176 @@
+"""From a scene to its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.biometry import Trimester
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.geometry import Size
+from fetalstudio.simulation.acoustics import (
+    Field,
+    amplitude,
+    compress,
+    envelope,
+    path_loss,
+    smooth_noise,
+)
+from fetalstudio.simulation.clutter import draw_clutter
+from fetalstudio.simulation.head import HeadFrame, Skull, brain, head_frame, skull
+from fetalstudio.simulation.probe import Grid
+from fetalstudio.simulation.scene import SimulatedScene, random_scene
+from fetalstudio.simulation.surroundings import FLUID_DB, TISSUE_DB, surroundings
+
+_LOSS_DB_CM = 1.5
+"""One way in soft tissue at 3 MHz: about 0.5 dB/cm/MHz."""
+_PULSE_MM = {"first": (0.12, 0.21), "second": (0.17, 0.29), "third": (0.12, 0.22)}
+"""Length of the pulse (sigma); deeper scans are smoothed less on the picture's own grid."""
+_BRAIN_DB = {"first": (5, 3), "second": (9, 3), "third": (12, 3)}
+"""How far plain brain lies below other tissue: mean and standard deviation."""
+_HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-52, -36)}
+_BONE_DB_CM = {"first": 3.0, "second": 5.0, "third": 7.0}
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFrame:
+    """A picture of which everything is known."""
+
+    image: NDArray[np.uint8]
+    """(H, W) uint8, black outside the sector."""
+    ellipse: Ellipse
+    """The outer edge of the skull, px."""
+    sector: NDArray[np.uint8]
+    """(H, W) of 0 and 1: the pixels that were scanned, those under blanked corners too."""
+    mm_per_px: float
+    trimester: Trimester
+
+
+def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
+    """The scene's picture; the same scene and seed give the same pixels."""
+    rng = np.random.default_rng([seed, 2])
+    grid = Grid(scene.probe, scene.size, float(np.hypot(*scene.size) / np.hypot(800, 540)))
+    sector = grid.sector
+    if scene.sector is not None:
+        sector = (scene.sector > 0).astype(np.uint8)
+    received = _received(rng, grid, scene)
+    grey = compress(
+        received, range_db=float(rng.uniform(50, 60)), curve=float(rng.uniform(1.25, 1.75))
+    )
+    column, row = grid.cells()
+    # Cubic: linear interpolation between cells would print their pattern on the speckle.
+    laid = cv2.remap(grey, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    smooth: Any = cv2.GaussianBlur(laid, (0, 0), float(rng.uniform(0.6, 1.1)) * grid.grain)
+    # A scanner's own noise keeps the sector's dark parts from being exactly black.
+    grain = rng.standard_normal(smooth.shape, dtype=np.float32)
+    smooth += float(rng.uniform(2, 6)) + np.float32(0.5) * grain
+    image: NDArray[np.uint8] = np.where(sector > 0, np.clip(np.rint(smooth), 0, 255), 0).astype(
+        np.uint8
+    )
+    draw_clutter(rng, image, scene.clutter)
+    return SimulatedFrame(image, scene.ellipse, sector, scene.mm_per_px, scene.trimester)
+
+
+def simulated_frames(
+    count: int, seed: int, *, trimester_: Trimester | None = None, size: Size = (800, 540)
+) -> Iterator[SimulatedFrame]:
+    """``count`` frames of random scenes; frame ``i`` does not depend on ``count``."""
+    for i in range(count):
+        own = seed * 1_000_003 + i
+        yield simulate(random_scene(own, trimester_=trimester_, size=size), own)
+
+
+def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Field:
+    """The envelope behind the scanner's gain, (depths, beams)."""
+    kind, mm = scene.trimester, scene.mm_per_px
+    head = head_frame(grid, scene.ellipse)
+    around = surroundings(rng, grid, head, scene.ellipse, kind)
+    bone = skull(rng, head, kind, mm, grid.step)
+    inside = np.clip(0.5 - head.distance / np.float32(grid.step), 0, 1) * (1 - bone.bone)
+    content = brain(rng, head, kind)
+    tissue = TISSUE_DB - float(rng.normal(*_BRAIN_DB[kind]))
+    # Where its echo fades, bone must not show as a dark rim either: scalp and dura lie on it.
+    outside = 1 - inside - 0.5 * bone.bone
+    diffuse = outside * amplitude(around.level) + inside * amplitude(tissue + content.level)
+    diffuse += 0.35 * bone.echo
+    mirror = outside * around.line + inside * content.line + _walls(rng, grid, bone, mm)
+    loss = _loss(rng, scene, head, bone, outside * around.fluid, grid.step * mm / 10)
+    gain = amplitude(loss)
+    diffuse, mirror = diffuse * gain, mirror * gain
+    diffuse += _haze(rng, grid, inside, kind)
+    diffuse += amplitude(FLUID_DB + float(rng.uniform(-4, 6)))
+    # The pulse has a length in mm, the picture's own smoothing one in px.
+    fine = float(np.hypot(0.9 * grid.grain, rng.uniform(*_PULSE_MM[kind]) / mm))
+    spread = (grid.depths - grid.depths[0]) / (grid.depths[-1] - grid.depths[0])
+    lateral = fine * (1.4 + 1.8 * spread) / (grid.depths * (grid.angles[1] - grid.angles[0]))
+    return envelope(
+        rng,
+        diffuse.astype(np.float32),
+        mirror.astype(np.float32),
+        axial=fine / grid.step,
+        lateral=np.clip(lateral, 0.5, 24).astype(np.float32),
+        looks=int(rng.integers(2, 5)),
+    )
+
+
+def _walls(rng: np.random.Generator, grid: Grid, bone: Skull, mm: float) -> Field:
+    """The skull's mirror echo and, in some pictures, fainter copies of it further down."""
+    if rng.random() > 0.35:
+        return bone.echo
+    rows = max(round(float(rng.uniform(5, 14)) / mm / grid.step), 3)
+    walls = bone.echo.copy()
+    # Only what faces the probe squarely sends sound back and forth.
+    again = 0.04 * bone.echo * bone.echo * bone.echo
+    for n in (1, 2, 3):
+        if n * rows < len(walls):
+            walls[n * rows :] += 0.6**n * again[: -n * rows]
+    return walls
+
+
+def _loss(
+    rng: np.random.Generator,
+    scene: SimulatedScene,
+    head: HeadFrame,
+    bone: Skull,
+    fluid: Field,
+    step_cm: float,
+) -> Field:
+    """Gain in dB, cell by cell: what sound loses on its way, less what the scanner makes up for.
+
+    Bone costs more the more obliquely it is met, which leaves shadows below the skull's sides;
+    behind fluid it is brighter, because the time-gain curve expects tissue.
+    """
+    hard = _BONE_DB_CM[scene.trimester] * float(np.exp(rng.uniform(-1.2, 0.5)))
+    steep = float(rng.uniform(1, 4) if scene.trimester != "third" else rng.uniform(3, 9))
+    oblique = 1 + steep * (1 - head.incidence) ** 2
+    lost = _LOSS_DB_CM * (1 - 0.9 * fluid) + hard * bone.bone * oblique
+    shape = lost.shape
+    total = path_loss(lost.astype(np.float32), step_cm)
+    expected = path_loss(np.full((shape[0], 1), _LOSS_DB_CM, np.float32), step_cm)
+    # A beam is wider than a line: no shadow has a sharp side.
+    soft = float(rng.uniform(1.5, 7.0))
+    gain = cv2.GaussianBlur(np.maximum(expected - total, -30), (0, 1), sigmaX=soft, sigmaY=1.0)
+    gain += float(rng.uniform(1, 3)) * smooth_noise(rng, (shape[0], 1), (3, 0))
+    gain += float(rng.uniform(-12, 3)) * np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
+    gain += float(rng.uniform(0.5, 2.0)) * smooth_noise(rng, (1, shape[1]), (0, 9))
+    # Poor contact at the ends of the probe.
+    across = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    for side in (-1, 1):
+        if rng.random() < {"first": 0.3, "second": 0.4, "third": 0.75}[scene.trimester]:
+            begin = float(rng.uniform(0.3, 0.8))
+            gain -= float(rng.uniform(4, 16)) * np.clip((side * across - begin) / 0.3, 0, 1)
+    return np.minimum(gain, 8).astype(np.float32)
+
+
+def _haze(rng: np.random.Generator, grid: Grid, inside: Field, kind: Trimester) -> Field:
+    """Echoes between the near wall and the probe veil the upper half of the head."""
+    below = np.cumsum(inside, axis=0) * np.float32(grid.step)
+    level = float(amplitude(rng.uniform(*_HAZE_DB[kind])))
+    reach = float(rng.uniform(0.3, 1.2)) * max(float(below.max()), 1.0) / 2
+    patchy = np.exp(0.5 * smooth_noise(rng, grid.shape, (5, 7)))
+    return (level * inside * patchy * np.exp(-below / reach)).astype(np.float32)

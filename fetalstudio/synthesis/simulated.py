@@ -1,0 +1,42 @@
+"""The style "simulated": pictures by the scanner simulator instead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.sector import sector_mask
+from fetalstudio.simulation import scene_for, simulate
+
+if TYPE_CHECKING:
+    from fetalstudio.synthesis.synthesizer import Scene
+
+SIMULATED = "simulated"
+"""A style beside ``conditions.STYLES`` that the network is never told of."""
+
+
+def simulated_pictures(
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    on_step: Callable[[int, int, Callable[[], NDArray[np.uint8]]], None] | None,
+) -> list[NDArray[np.uint8]]:
+    """What :meth:`Synthesizer.generate` answers; ``on_step`` hears one step a picture."""
+    pictures: list[NDArray[np.uint8]] = []
+    for scene, seed in zip(scenes, seeds, strict=True):
+        sector = None if scene.reference is None else sector_mask(scene.reference)
+        if sector is not None and not sector.any():
+            sector = None
+        pictures.append(
+            simulate(scene_for(scene.ellipse, scene.size, seed, sector=sector), seed).image
+        )
+        if on_step is not None:
+            on_step(len(pictures), len(scenes), lambda: pictures[0])
+    return pictures
+
+
+def simulated_provenance(seed: int) -> Mapping[str, Any]:
+    """What makes the same picture again: no model had a part in it."""
+    return {"synthesizer": "simulator", "seed": seed, "style": SIMULATED}

@@ -1,0 +1,91 @@
+"""What the engine makes of simulated frames: finds heads in them, asks for them, learns them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetalstudio.engine import pretrain
+from fetalstudio.engine.jobs import sample, synthesize
+from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.quality import edge_score, pair_quality
+from fetalstudio.engine.requests import SampleRequest, SynthesizeRequest
+from fetalstudio.project.store import Project
+from fetalstudio.simulation.scene import TRIMESTERS
+from tests.simulated import labelled
+
+
+@pytest.mark.parametrize("kind", TRIMESTERS)
+def test_the_built_in_segmenter_finds_simulated_heads(kind: str) -> None:
+    judge = load_segmenter(find_model("segmenter", "compact"))
+    frames = labelled(4, seed=4, trimester=kind)  # type: ignore[arg-type]
+    dice = [pair_quality(judge, image, ellipse)["dice"] for image, ellipse in frames]
+    assert np.mean(dice) > 0.93
+
+
+def test_a_skull_is_seen_on_the_ellipse_and_not_elsewhere() -> None:
+    for image, ellipse in labelled(4, seed=1, trimester="second"):
+        assert edge_score(image, ellipse) > 0.5
+        other = type(ellipse)(ellipse.cx + 25, ellipse.cy + 20, 60, 45, 100)
+        assert edge_score(image, ellipse) > edge_score(image, other) + 0.2
+
+
+def test_a_sample_is_simulated_on_request_and_says_so() -> None:
+    (_, ellipse) = labelled(1, seed=8, trimester="second")[0]
+    request = SampleRequest(ellipse, (384, 256), style="simulated", seed=5)
+    steps: list[object] = []
+    result = sample.run(request, steps.append, lambda: False)
+    again = sample.run(request, steps.append, lambda: False)
+    np.testing.assert_array_equal(result.image, again.image)
+    assert result.image.shape == (256, 384) and edge_score(result.image, ellipse) > 0.5
+    assert result.provenance["synthesizer"] == "simulator"
+    assert result.provenance["style"] == "simulated" and result.provenance["seed"] == 5
+    assert result.quality["dice"] > 0.9
+
+
+def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project) -> None:
+    request = SynthesizeRequest(sample_project.path, count=2, style="simulated", seed=1)
+    result = synthesize.run(request, lambda _event: None, lambda: False)
+    pairs = sample_project.pairs(state="pending")
+    assert len(pairs) == len(result.pair_ids) == 2
+    for pair in pairs:
+        assert pair.provenance["synthesizer"] == "simulator"
+        source = sample_project.pixels(pair.provenance["source_frame"])
+        made = sample_project.pixels(pair.frame.id)
+        assert made.shape == source.shape
+        assert made[source == 0].mean() < 5 < made[source > 20].mean()
+
+
+def test_simulated_frames_join_a_pretraining_and_its_card(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    train = pretrain.pretrain
+
+    def counted(examples: list, *arguments: object, **options: object) -> object:
+        seen.append(len(examples))
+        return train(examples, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pretrain, "pretrain", counted)
+    command = ["segmenter", str(sample_project.path), "--steps", "1", "--batch", "1"]
+    command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
+    pretrain.main([*command, "--simulated", "3"])
+    data = json.loads((tmp_path / "model" / "model.json").read_text())["training_data"]
+    assert data["simulated"]["frames"] == 3 and data["simulated"]["seed"] == 0
+    assert seen == [data["frames"] + 3]
+    with pytest.raises(SystemExit):
+        pretrain.main([*command, "--simulated", "-1"])
+
+
+def test_window_and_command_line_offer_every_style() -> None:
+    from fetalstudio.cli.main import _parser
+    from fetalstudio.synthesis.conditions import STYLES
+    from fetalstudio.synthesis.simulated import SIMULATED
+    from fetalstudio.ui.widgets import synthesis_controls
+
+    every = ["auto", *STYLES, SIMULATED]
+    assert list(synthesis_controls.STYLES) == every
+    for style in every:
+        options = _parser().parse_args(["synthesize", "project", "--style", style])
+        assert options.style == style
