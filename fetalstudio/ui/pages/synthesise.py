@@ -74,7 +74,8 @@ class SynthesisePage(QWidget):
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
         self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
-        keyed(self, self.batch.make_button, "Shift+G")
+        self.batch.give_keys(self)
+        self.controls.changed.connect(self.batch.look_changed)
         self.empty = EmptyState()
         self.empty.say(
             "No frames yet",
