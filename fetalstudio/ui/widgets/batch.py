@@ -54,6 +54,7 @@ class BatchPanel(Section):
         self._stale = True
         self.heads = HeadPreview(self)
         self.dialog = HeadsDialog(self.heads, session.settings, self)
+        self._make_offer()
         self._make_fields()
         self._make_buttons()
         self.heads.changed.connect(self._tell)
@@ -62,17 +63,31 @@ class BatchPanel(Section):
         session.batches_changed.connect(self._look_for_unfinished)
         self._tell()
 
+    def _make_offer(self) -> None:
+        self.unfinished = note()
+        self.resume_button = QPushButton("Go on")
+        self.resume_button.setToolTip("Make the rest of the unfinished batch")
+        self.resume_button.clicked.connect(self.resume)
+        self.leave_button = theme.style(QPushButton("Leave it"), "quiet")
+        self.leave_button.setToolTip("Offer the unfinished batch no more; its pairs stay")
+        self.leave_button.clicked.connect(self._leave)
+        self._offer = Section("")
+        self._offer.add(self.unfinished)
+        self._offer.add(side_by_side(self.resume_button, self.leave_button))
+        self.add(self._offer)
+
     def _make_fields(self) -> None:
         self.count_box = whole_number(self._session.settings, "synthesise/count", 40, 1, MAX_COUNT)
         self.count_box.valueChanged.connect(lambda _: self.look_changed())
         self.cohort_box = combo()
         self.cohort_box.currentIndexChanged.connect(lambda _: self._out_of_date())
-        self.heads_button = QPushButton("As in the cohort")
+        self.heads_button = QPushButton()
         self.heads_button.setToolTip("Change size, shape, angle and place of the batch's heads")
         self.heads_button.clicked.connect(self.dialog.show)
-        self.size_plot = SizeHistogram()
-        self.size_plot.setFixedHeight(96)
-        self.size_plot.setToolTip("Sizes of the batch's heads (teal) and of the cohort's (grey)")
+        self.size_plot = SizeHistogram(small=True)
+        self.size_plot.setFixedHeight(72)
+        self.size_plot.setToolTip("HC of the batch's heads (teal) and of the cohort's (grey)")
+        self.wished = note()
         self.row("Pairs", self.count_box, "How many pairs to make")
         self.row(
             "Like cohort",
@@ -80,6 +95,7 @@ class BatchPanel(Section):
             "Whose ellipses and sectors the pairs follow; the settings of the picture apply",
         )
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
+        self.add(self.wished)
         self.add(self.size_plot)
 
     def _make_buttons(self) -> None:
@@ -94,19 +110,9 @@ class BatchPanel(Section):
         self.review_button = theme.style(QPushButton("Review them"), "primary")
         self.review_button.setToolTip("Accept or reject the pairs, worst first")
         self.review_button.clicked.connect(lambda: self._session.go("review"))
-        self.unfinished = note()
-        self.resume_button = QPushButton("Go on")
-        self.resume_button.setToolTip("Make the rest of the unfinished batch")
-        self.resume_button.clicked.connect(self.resume)
-        self.leave_button = theme.style(QPushButton("Leave it"), "quiet")
-        self.leave_button.setToolTip("Offer the unfinished batch no more; its pairs stay")
-        self.leave_button.clicked.connect(self._leave)
-        self._offer = Section("")
-        self._offer.add(self.unfinished)
-        self._offer.add(side_by_side(self.resume_button, self.leave_button))
         for widget in (
-            *(self._offer, self.make_button, self.table_button),
-            *(self.job_bar, self.summary, self.review_button),
+            *(self.make_button, self.job_bar, self.summary, self.review_button),
+            self.table_button,
         ):
             self.add(widget)
         self.review_button.hide()
@@ -313,7 +319,10 @@ class BatchPanel(Section):
         self.make_button.setText(f"Make {count} pairs like my cohort")
         self.table_button.setEnabled(not running and self._session.project is not None)
         self.heads_button.setEnabled(not few)
-        self.heads_button.setText(in_words(self.heads.wish) or "As in the cohort")
+        wished = in_words(self.heads.wish)
+        self.heads_button.setText("Changed ..." if wished else "As in the cohort ...")
+        self.wished.setText(wished)
+        self.wished.setVisible(bool(wished))
         self.size_plot.setVisible(self.heads.distribution is not None)
         self._offer.setVisible(self._unfinished is not None and not running)
         theme.style(self.summary, "error" if error and not running else "dim")
@@ -324,3 +333,4 @@ class BatchPanel(Section):
         elif not running and not self.review_button.isVisibleTo(self):
             pace = self._pace
             self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")
+        self.summary.setVisible(bool(self.summary.text()))

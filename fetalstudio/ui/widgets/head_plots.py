@@ -15,8 +15,7 @@ from fetalstudio.core.heads import HeadDistribution
 from fetalstudio.ui import theme
 from fetalstudio.ui.widgets.heads import Drawn, HeadPreview
 
-COHORT, BATCH = theme.TEXT_DIM, theme.SERIES[0]
-_BINS = 24
+COHORT, BATCH = theme.TEXT, theme.SERIES[0]
 _OUTLINES = 60
 """More of them hide each other."""
 Figure = Callable[[HeadDistribution, Drawn], float]
@@ -45,7 +44,7 @@ class Histogram(pg.PlotWidget):
         _calm(self)
         self.getAxis("left").hide()
         self.setLabel("bottom", title, color=theme.TEXT_DIM)
-        self._cohort = self._steps(COHORT, 90)
+        self._cohort = self._steps(COHORT, 70)
         self._batch = self._steps(BATCH, 70)
         self.batch_shares: NDArray[np.float64] = np.zeros(0)
         self.edges: NDArray[np.float64] = np.zeros(0)
@@ -56,14 +55,19 @@ class Histogram(pg.PlotWidget):
         """Draw both; their bins are the same."""
         ours = np.array([self._figure(distribution, drawn) for drawn in own])
         made = np.array([self._figure(distribution, drawn) for drawn in new])
+        # With few heads narrow bins show which they are, and not how they lie.
+        bins = 24 if len(ours) >= 60 else 14
         both = np.concatenate([ours, made])
         low, high = float(both.min()), float(both.max())
         room = 0.04 * (high - low) or 0.05 * max(abs(high), 1.0)
-        self.edges = np.linspace(low - room, high + room, _BINS + 1)
+        self.edges = np.linspace(low - room, high + room, bins + 1)
+        most = 1e-6
         for curve, values in ((self._cohort, ours), (self._batch, made)):
             shares = np.histogram(values, self.edges)[0] / max(len(values), 1)
             curve.setData(self.edges, shares)
-        self.batch_shares = np.histogram(made, self.edges)[0] / max(len(made), 1)
+            most = max(most, float(shares.max()))
+            self.batch_shares = shares
+        self.setYRange(0, 1.3 * most, padding=0)
         self.setXRange(self.edges[0], self.edges[-1], padding=0)
 
     def _steps(self, colour: str, alpha: int) -> pg.PlotDataItem:
@@ -75,21 +79,22 @@ class Histogram(pg.PlotWidget):
 
 
 class SizeHistogram(Histogram):
-    """By circumference, with the limits of the trimesters."""
+    """By circumference, with the limits of the trimesters; a small one has no words."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, small: bool = False) -> None:
         super().__init__(circumference, "HC in mm")
+        self._small = small
         pen = pg.mkPen(theme.BORDER, style=Qt.PenStyle.DashLine)
         self._limits = [
             pg.InfiniteLine(
                 limit,
                 pen=pen,
-                label=name,
-                labelOpts={"position": 0.9, "color": theme.TEXT_DIM, "anchors": [(0, 0), (0, 0)]},
+                label=None if small else name,
+                labelOpts={"position": 0.98, "color": theme.TEXT_DIM, "anchors": [(0, 0), (0, 0)]},
             )
             for limit, name in (
-                (SECOND_TRIMESTER_FROM_MM, "second trimester"),
-                (THIRD_TRIMESTER_FROM_MM, "third"),
+                (SECOND_TRIMESTER_FROM_MM, "2nd trimester"),
+                (THIRD_TRIMESTER_FROM_MM, "3rd"),
             )
         ]
         for line in self._limits:
@@ -99,7 +104,8 @@ class SizeHistogram(Histogram):
         self, distribution: HeadDistribution, own: list[Drawn], new: list[Drawn]
     ) -> None:
         super().show_heads(distribution, own, new)
-        self.setLabel("bottom", f"HC in {distribution.unit}", color=theme.TEXT_DIM)
+        title = None if self._small else f"HC in {distribution.unit}"
+        self.setLabel("bottom", title, color=theme.TEXT_DIM)
         for line in self._limits:
             line.setVisible(distribution.unit == "mm")
 
@@ -115,10 +121,11 @@ class Places(pg.PlotWidget):
         self.setAspectLocked(True)
         self.invertY(True)
         self._frame = self.plot([], [], pen=pg.mkPen(theme.BORDER, width=1))
-        self._cohort = self._lines(COHORT, 130)
-        self._batch = self._lines(BATCH, 120)
-        self._centres = pg.ScatterPlotItem(size=4, pen=None, brush=pg.mkBrush(BATCH))
-        self.addItem(self._centres)
+        # The cohort's on top: there may be few of them.
+        self._batch = self._lines(BATCH, 75)
+        self._centres = self._dots(BATCH)
+        self._cohort = self._lines(COHORT, 150)
+        self._own_centres = self._dots(COHORT)
 
     def show_heads(self, own: list[Drawn], new: list[Drawn]) -> None:
         """Draw both."""
@@ -130,10 +137,14 @@ class Places(pg.PlotWidget):
             lines = [_outline(d) for d in drawn[::every]]
             points = np.concatenate(lines) if lines else np.zeros((0, 2))
             curve.setData(points[:, 0], points[:, 1], connect="finite")
-        self._centres.setData(
-            [e.cx / s.size[0] for s, e in new], [e.cy / s.size[0] for s, e in new]
-        )
+        for dots, drawn in ((self._own_centres, own), (self._centres, new)):
+            dots.setData([e.cx / s.size[0] for s, e in drawn], [e.cy / s.size[0] for s, e in drawn])
         self.setRange(xRange=(0, 1), yRange=(0, h), padding=0.03)
+
+    def _dots(self, colour: str) -> pg.ScatterPlotItem:
+        dots = pg.ScatterPlotItem(size=4, pen=None, brush=pg.mkBrush(colour))
+        self.addItem(dots)
+        return dots
 
     def _lines(self, colour: str, alpha: int) -> pg.PlotDataItem:
         pen = pg.mkColor(colour)
@@ -158,21 +169,25 @@ class HeadPlots(QWidget):
             plot.setMinimumSize(240, 180)
             grid.addWidget(plot, i // 2, i % 2)
         preview.drew.connect(self._show)
+        preview.changed.connect(self._refused)
 
     def _show(self) -> None:
-        distribution = self._preview.distribution
+        own, new = self._preview.cohort, self._preview.drawn
+        distribution = self._preview.distribution or self._preview.own
         if distribution is None or not self.isVisible():
             return
-        own, new = self._preview.cohort, self._preview.drawn
         for plot in (self.sizes, self.ratios, self.angles):
             plot.show_heads(distribution, own, new)
         self.places.show_heads(own, new)
 
+    def _refused(self) -> None:
+        if self._preview.error:
+            self._show()  # the cohort alone
+
     def showEvent(self, event: object) -> None:
         """What was drawn while it was out of sight."""
         super().showEvent(event)  # type: ignore[arg-type]
-        if self._preview.drawn:
-            self._show()
+        self._show()
 
 
 def _outline(drawn: Drawn) -> NDArray[np.float64]:
@@ -196,6 +211,7 @@ def key_text(preview: HeadPreview) -> str:
     """Rich text: what the colours are, and how many heads of each."""
     own, new = len(preview.cohort), len(preview.drawn)
     return (
-        f'<span style="color:{COHORT}">●</span> {own} real heads of the cohort&nbsp;&nbsp; '
+        f'<span style="color:{COHORT}">●</span> {own} real heads, the training part of the cohort'
+        "&nbsp;&nbsp; "
         f'<span style="color:{BATCH}">●</span> {new} heads of the batch'
     )

@@ -101,7 +101,7 @@ class HeadsDialog(QDialog):
         for box in (self.right_box, self.down_box):
             box.setSuffix(" %")
         self.reset_button = QPushButton("As in the cohort")
-        self.reset_button.setToolTip("Take back all changes")
+        self.reset_button.setToolTip("The heads of the batch as in the cohort again")
         self.reset_button.setAutoDefault(False)
         self.reset_button.clicked.connect(self.reset)
         self.close_button = theme.style(QPushButton("Done"), "primary")
@@ -126,6 +126,7 @@ class HeadsDialog(QDialog):
     def _lay_out(self) -> None:
         form = Section("Which heads")
         form.row("Trimesters", self.balance_box, "How often each comes, by the heads' own HC")
+        form.add(self.mix)
         for field in (self.size_field, self.ratio_field, self.angle_field):
             form.add(field)
         form.row("Spread", self.spread_box, "1: as the cohort; 0: all alike; 2: twice as far apart")
@@ -134,13 +135,19 @@ class HeadsDialog(QDialog):
             side_by_side(self.right_box, self.down_box),
             "Move all heads, by a share of the frame's width and height",
         )
+        form.add(
+            note(
+                "A range that is ticked is filled evenly; all else stays as in the cohort. Each "
+                "head keeps the scale of the frame that it is put on, and lies on it as real ones "
+                "do."
+            )
+        )
         form.add(self.message)
         form.setFixedWidth(296)
         buttons = side_by_side(keyed(self, self.reset_button, "Ctrl+R"), self.close_button)
         left = QVBoxLayout()
         left.addWidget(form)
         left.addStretch(1)
-        left.addWidget(self.mix)
         left.addWidget(buttons)
         right = QVBoxLayout()
         right.setSpacing(theme.SPACE)
@@ -174,8 +181,9 @@ class HeadsDialog(QDialog):
         self._fill()
 
     def showEvent(self, event: object) -> None:
-        """The fields follow the cohort of now."""
+        """The fields follow the cohort of now, and the last wish that was one."""
         super().showEvent(event)  # type: ignore[arg-type]
+        self._preview.show_wish(self._preview.wish)
         self._fill()
         self._tell()
 
@@ -231,4 +239,4 @@ class HeadsDialog(QDialog):
         if found is not None and preview.drawn:
             names = [trimester(circumference(found, d)) for d in preview.drawn]
             shares = (f"{t} {100 * names.count(t) / len(names):.0f} %" for t in TRIMESTERS)
-            self.mix.setText("Trimesters: " + " · ".join(shares))
+            self.mix.setText(" · ".join(shares).capitalize())
