@@ -121,7 +121,6 @@ class Places(pg.PlotWidget):
         self.setAspectLocked(True)
         self.invertY(True)
         self._frame = self.plot([], [], pen=pg.mkPen(theme.BORDER, width=1))
-        # The cohort's on top: there may be few of them.
         self._batch = self._lines(BATCH, 75)
         self._centres = self._dots(BATCH)
         self._cohort = self._lines(COHORT, 150)
@@ -139,6 +138,9 @@ class Places(pg.PlotWidget):
             curve.setData(points[:, 0], points[:, 1], connect="finite")
         for dots, drawn in ((self._own_centres, own), (self._centres, new)):
             dots.setData([e.cx / s.size[0] for s, e in drawn], [e.cy / s.size[0] for s, e in drawn])
+        # The fewer ones on top, or they would be hidden.
+        for item in (self._own_centres, self._cohort):
+            item.setZValue(1 if len(own) < len(new) else -1)
         self.setRange(xRange=(0, 1), yRange=(0, h), padding=0.03)
 
     def _dots(self, colour: str) -> pg.ScatterPlotItem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -13,8 +14,8 @@ from fetalstudio.engine.data import Labelled, head_distribution
 
 SHOWN = 300
 """So many heads of a batch are drawn for the plots."""
-_A_TICK = 30
-"""Heads drawn before the window has its turn: some 10 ms."""
+_TICK_S = 0.01
+"""For so long heads are drawn before the window has its turn."""
 
 Drawn = tuple[Head, Ellipse]
 
@@ -84,8 +85,9 @@ class HeadPreview(QObject):
             self._timer.stop()
             return
         try:
-            for number in range(len(self.drawn), min(len(self.drawn) + _A_TICK, self._count)):
-                lender, ellipse = self.distribution.draw(number, self._seed)
+            until = time.monotonic() + _TICK_S
+            while len(self.drawn) < self._count and time.monotonic() < until:
+                lender, ellipse = self.distribution.draw(len(self.drawn), self._seed)
                 self.drawn.append((self.distribution.heads[lender], ellipse))
         except BadInput as error:
             self._fail(error)

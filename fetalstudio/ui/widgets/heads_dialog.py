@@ -27,7 +27,7 @@ from fetalstudio.ui.widgets.form import Section, combo, keyed, note, number_fiel
 from fetalstudio.ui.widgets.head_plots import HeadPlots, circumference, key_text
 from fetalstudio.ui.widgets.heads import HeadPreview
 
-BALANCES = {"cohort": "As in the cohort", "trimester": "Balanced over trimesters"}
+BALANCES = {"cohort": "As in the cohort", "trimester": "Equally many"}
 
 
 class RangeField(QWidget):
@@ -235,8 +235,10 @@ class HeadsDialog(QDialog):
         self.plots.setEnabled(not preview.error)
         self.key_label.setText(key_text(preview))
         found = preview.distribution
-        self.mix.setVisible(found is not None and found.unit == "mm" and bool(preview.drawn))
-        if found is not None and preview.drawn:
+        self.mix.setVisible(preview.own is not None and preview.own.unit == "mm")
+        if found is None:
+            self.mix.setText("None can be drawn")
+        elif preview.drawn:
             names = [trimester(circumference(found, d)) for d in preview.drawn]
             shares = (f"{t} {100 * names.count(t) / len(names):.0f} %" for t in TRIMESTERS)
             self.mix.setText(" · ".join(shares).capitalize())
