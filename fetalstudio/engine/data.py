@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fetalstudio.core.biometry import measure, trimester
@@ -87,16 +87,19 @@ def ellipses_like(
     cohort: str | None = None,
     seed: int = 0,
     wish: Wish | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[NamedEllipse]:
     """``count`` ellipses like the annotated ones of the training part, each on its frame's sector.
 
-    The first of many are those of a few with the same seed. Raises :class:`BadInput` where the
+    The first of many are those of a few with the same seed. ``check`` is called before each, and
+    may raise to stop. Raises :class:`BadInput` where the
     cohort has no annotated frame or cannot meet the wish.
     """
     sources = models_of_batches(project, cohort)
     distribution = head_distribution(sources, wish)
     named = []
     for i in range(count):
+        check()
         lender, ellipse = distribution.draw(i, seed)
         frame = sources[lender].frame
         named.append(NamedEllipse(f"synthetic_{seed}_{i:04d}", ellipse, frame.size, frame.id))

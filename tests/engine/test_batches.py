@@ -157,6 +157,20 @@ def test_a_batch_that_is_being_made_is_neither_offered_nor_made_twice(
     assert [b.id for b in sample_project.unfinished_batches()] == [batch_id]
 
 
+def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Project) -> None:
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 50
+
+    request = SynthesizeRequest(sample_project.path, count=100_000)
+    with pytest.raises(JobCancelled):
+        run_job("synthesize", request, cancelled=cancelled)
+    assert len(asked) == 51
+    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+
+
 def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
     sample_project: Project,
 ) -> None:
@@ -195,6 +209,20 @@ def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
     assert sorted(p.frame.name for p in sample_project.pairs()) == [f"n{i}" for i in range(5)]
     with pytest.raises(BadInput, match="its ellipses already"):
         run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1, count=3))
+
+
+def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
+    sample_project: Project,
+) -> None:
+    before = {k: a.ellipse for k, a in sample_project.annotations().items()}
+    batch_id = stop_after(sample_project, 5, background="frame")
+    for frame_id in before:
+        moved = Ellipse(300, 200, 90, 80, 0)
+        sample_project.annotate(frame_id, moved, author="me", state="final")
+    items = sample_project.batch_items(batch_id)
+    assert all(item.replaces == before[str(item.source_frame)] for item in items)
+    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    assert {p.provenance["background"] for p in sample_project.pairs()} == {"frame"}
 
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:

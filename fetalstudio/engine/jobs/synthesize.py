@@ -48,7 +48,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, synthesizer = _begin(project, request)
+            batch, synthesizer = _begin(project, request, cancelled)
         else:
             batch, synthesizer = _resume(project, request)
         judge = load_segmenter(find_model("segmenter", BUILT_IN))
@@ -74,7 +74,9 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             return maker.result()
 
 
-def _begin(project: Project, request: SynthesizeRequest) -> tuple[Batch, Synthesizer]:
+def _begin(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> tuple[Batch, Synthesizer]:
     """Write the whole batch down before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
     frames = {frame.id: frame for frame in project.frames()}
@@ -82,7 +84,7 @@ def _begin(project: Project, request: SynthesizeRequest) -> tuple[Batch, Synthes
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
     items = [
         _item(request, frames, owned, number, wanted)
-        for number, wanted in enumerate(_wanted(project, request))
+        for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
     synthesizer = load_synthesizer(model)
     settings = {
@@ -249,7 +251,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return table.getvalue().encode()
 
 
-def _wanted(project: Project, request: SynthesizeRequest) -> Sequence[NamedEllipse]:
+def _wanted(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> Sequence[NamedEllipse]:
+    def check() -> None:
+        if cancelled():
+            raise JobCancelled
+
     if (request.count is None) == (request.ellipses is None):
         raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
@@ -257,7 +265,12 @@ def _wanted(project: Project, request: SynthesizeRequest) -> Sequence[NamedEllip
     if request.ellipses is None:
         assert request.count is not None
         return ellipses_like(
-            project, request.count, cohort=request.cohort, seed=request.seed, wish=request.wish
+            project,
+            request.count,
+            cohort=request.cohort,
+            seed=request.seed,
+            wish=request.wish,
+            check=check,
         )
     for item in request.ellipses:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
