@@ -80,6 +80,7 @@ class BatchPanel(Section):
         self.count_box = whole_number(self._session.settings, "synthesise/count", 40, 1, MAX_COUNT)
         self.count_box.valueChanged.connect(lambda _: self.look_changed())
         self.cohort_box = combo()
+        self.cohort_box.setMinimumContentsLength(4)  # it shares its line
         self.cohort_box.currentIndexChanged.connect(lambda _: self._out_of_date())
         self.heads_button = QPushButton()
         self.heads_button.setToolTip("Change size, shape, angle and place of the batch's heads")
@@ -88,12 +89,16 @@ class BatchPanel(Section):
         self.size_plot.setFixedHeight(72)
         self.size_plot.setToolTip("HC of the batch's heads (teal) and of the cohort's (grey)")
         self.wished = note()
-        self.row("Pairs", self.count_box, "How many pairs to make")
+        self.count_box.setAccessibleName("Pairs")
+        self.cohort_box.setAccessibleName("Cohort")
         self.row(
-            "Like cohort",
-            self.cohort_box,
-            "Whose ellipses and sectors the pairs follow; the settings of the picture apply",
+            "Pairs, like",
+            side_by_side(self.count_box, self.cohort_box),
+            "How many, and the cohort whose heads and sectors they follow; the settings of the "
+            "picture apply",
         )
+        self.count_box.setToolTip("How many pairs to make")
+        self.cohort_box.setToolTip("The cohort whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
         self.add(self.wished)
         self.add(self.size_plot)
