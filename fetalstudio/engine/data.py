@@ -68,7 +68,7 @@ def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
     return [p for p in reversed(project.pairs(state="accepted")) if not held_out(p)]
 
 
-def models_of_batches(project: Project, cohort: str | None = None) -> list[Labelled]:
+def batch_sources(project: Project, cohort: str | None = None) -> list[Labelled]:
     """The frames that a batch may take after: annotated, and of the training part."""
     labelled = labelled_frames(project, cohort)
     return of_part(labelled, split(labelled), "train")
@@ -95,7 +95,7 @@ def ellipses_like(
     may raise to stop. Raises :class:`BadInput` where the
     cohort has no annotated frame or cannot meet the wish.
     """
-    sources = models_of_batches(project, cohort)
+    sources = batch_sources(project, cohort)
     distribution = head_distribution(sources, wish)
     named = []
     for i in range(count):

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.heads import Wish
-from fetalstudio.engine.data import models_of_batches
+from fetalstudio.engine.data import batch_sources
 from fetalstudio.engine.events import Preview, Progress
 from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.tables import read_ellipses
@@ -173,7 +173,7 @@ class BatchPanel(Section):
         self._stale = False
         project, cohort = self._session.project, self._cohort
         try:
-            sources = [] if project is None else models_of_batches(project, cohort)
+            sources = [] if project is None else batch_sources(project, cohort)
         except BadInput:
             sources = []  # no annotated frame: the summary says so
         self.look_changed()
