@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fetalstudio import __version__
+from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.engine.job import JobCancelled
@@ -17,7 +18,6 @@ from fetalstudio.engine.requests import (
     ExportRequest,
     ImportRequest,
     ProposeRequest,
-    SynthesizeRequest,
     TrainRequest,
 )
 from fetalstudio.project.store import Project
@@ -87,29 +87,11 @@ def _propose(options: argparse.Namespace, console: Console) -> None:
 
 
 def _synthesize(options: argparse.Namespace, console: Console) -> None:
-    from fetalstudio.cli.tables import read_ellipses
-
-    ellipses = None if options.ellipses is None else read_ellipses(options.ellipses)
-    count = options.count if ellipses is not None or options.count is not None else 16
-    result = console.run(
-        "synthesize",
-        SynthesizeRequest(
-            options.project,
-            count=count,
-            ellipses=ellipses,
-            cohort=options.cohort,
-            synthesizer=options.synthesizer,
-            steps=options.steps,
-            guidance=options.guidance,
-            style=options.style,
-            background=options.background,
-            seed=options.seed,
-            out=options.out,
-        ),
-    )
+    result = console.run("synthesize", request_of(options))
+    more = f" ({result.before} of them before)" if result.before else ""
     console.result(
         result,
-        f"Made {len(result.pair_ids)} pairs, {result.seconds_per_pair:.2f} s each; mean Dice "
+        f"Made {len(result.pair_ids)} pairs{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
         f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
         "They wait to be reviewed.",
     )
@@ -252,24 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--cohort", metavar="NAME")
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
-    sub = add("synthesize", _synthesize, "make synthetic pairs")
-    which = sub.add_mutually_exclusive_group()
-    which.add_argument("--count", type=int, metavar="N", help="pairs like the project's own")
-    which.add_argument("--ellipses", type=Path, metavar="FILE.csv", help="one pair a row")
-    sub.add_argument("--cohort", metavar="NAME")
-    sub.add_argument("--synthesizer", metavar="NAME")
-    sub.add_argument("--steps", type=int, metavar="K")
-    sub.add_argument("--guidance", type=float, metavar="W")
-    styles = ["auto", "first", "second", "third", "any", "simulated"]
-    sub.add_argument("--style", choices=styles, default="auto")
-    sub.add_argument(
-        "--background",
-        choices=["made", "frame"],
-        default="made",
-        help="make the tissue around the head too, or keep that of the real frame",
-    )
-    sub.add_argument("--seed", type=int, default=0, metavar="S")
-    sub.add_argument("--out", type=Path, metavar="DIR")
+    batch_options(add("synthesize", _synthesize, "make synthetic pairs"))
     sub = add("review", _review, "accept or reject all pending pairs by their Dice")
     sub.add_argument("--accept-above", type=float, required=True, metavar="DICE")
     sub.add_argument("--reviewer", default="command line")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.geometry import Affine
+from fetalstudio.core.heads import Head, HeadDistribution, Wish
 from fetalstudio.core.splits import Part, split_subjects
 from fetalstudio.engine.requests import NamedEllipse
 from fetalstudio.project.records import Frame, Pair
@@ -70,30 +68,42 @@ def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
     return [p for p in reversed(project.pairs(state="accepted")) if not held_out(p)]
 
 
+def batch_sources(project: Project, cohort: str | None = None) -> list[Labelled]:
+    """The frames that a batch may take after: annotated, and of the training part."""
+    labelled = labelled_frames(project, cohort)
+    return of_part(labelled, split(labelled), "train")
+
+
+def head_distribution(sources: Sequence[Labelled], wish: Wish | None = None) -> HeadDistribution:
+    """What a batch draws its ellipses from."""
+    heads = [Head(s.ellipse, s.frame.size, s.frame.calibration) for s in sources]
+    return HeadDistribution(heads, wish)
+
+
 def ellipses_like(
-    project: Project, count: int, *, cohort: str | None = None, seed: int = 0
+    project: Project,
+    count: int,
+    *,
+    cohort: str | None = None,
+    seed: int = 0,
+    wish: Wish | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> list[NamedEllipse]:
     """``count`` ellipses like the annotated ones of the training part, each on its frame's sector.
 
-    A drawn frame lends its size and sector; its ellipse is turned by up to 12 degrees, resized by
-    up to 12 %, reshaped by up to 4 % and shifted by up to 5 % of its length, and stays as much
-    inside the frame as it was.
+    The first of many are those of a few with the same seed. ``check`` is called before each, and
+    may raise to stop. Raises :class:`BadInput` where the
+    cohort has no annotated frame or cannot meet the wish.
     """
-    labelled = labelled_frames(project, cohort)
-    sources = of_part(labelled, split(labelled), "train")
-    rng = np.random.default_rng(seed)
-    order = np.concatenate(
-        [rng.permutation(len(sources)) for _ in range(-(-count // len(sources)))]
-    )
-    return [
-        NamedEllipse(
-            f"synthetic_{seed}_{i:04d}",
-            _varied(rng, sources[k]),
-            sources[k].frame.size,
-            sources[k].frame.id,
-        )
-        for i, k in enumerate(order[:count])
-    ]
+    sources = batch_sources(project, cohort)
+    distribution = head_distribution(sources, wish)
+    named = []
+    for i in range(count):
+        check()
+        lender, ellipse = distribution.draw(i, seed)
+        frame = sources[lender].frame
+        named.append(NamedEllipse(f"synthetic_{seed}_{i:04d}", ellipse, frame.size, frame.id))
+    return named
 
 
 def style_of(ellipse: Ellipse, calibration: Calibration | None, style: str) -> str:
@@ -101,24 +111,3 @@ def style_of(ellipse: Ellipse, calibration: Calibration | None, style: str) -> s
     if style != "auto":
         return style
     return "any" if calibration is None else trimester(measure(ellipse, calibration).hc_mm)
-
-
-def _varied(rng: np.random.Generator, source: Labelled) -> Ellipse:
-    e, (w, h) = source.ellipse, source.frame.size
-    allowed = _outside(e, (w, h)) + 0.01
-    for _ in range(20):
-        size, shape = np.exp(rng.uniform(-0.12, 0.12)), np.exp(rng.uniform(-0.02, 0.02))
-        dx, dy = rng.uniform(-0.05, 0.05, 2) * 2 * e.a
-        turned = e.transformed(Affine.rotation(float(rng.uniform(-12, 12)), (e.cx, e.cy)))
-        varied = Ellipse.of(
-            e.cx + dx, e.cy + dy, e.a * size * shape, e.b * size / shape, turned.angle_deg
-        )
-        if _outside(varied, (w, h)) <= allowed:
-            return varied
-    return e
-
-
-def _outside(ellipse: Ellipse, size: tuple[int, int]) -> float:
-    """Share of the outline that lies off the frame."""
-    x, y = ellipse.contour(180).T
-    return float(((x < 0) | (y < 0) | (x > size[0] - 1) | (y > size[1] - 1)).mean())

@@ -12,11 +12,14 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 class Steps:
     """Counts the steps of a job: reports each with the time left, and stops when asked to."""
 
-    def __init__(self, total: int, report: Report, cancelled: CancelCheck, note: str = "") -> None:
-        self.total, self.done, self.note = total, 0, note
+    def __init__(
+        self, total: int, report: Report, cancelled: CancelCheck, note: str = "", *, done: int = 0
+    ) -> None:
+        """``done`` steps were made at another time: they tell nothing about the pace."""
+        self.total, self.done, self.note = total, done, note
         self._report, self._cancelled = report, cancelled
-        self._started = time.monotonic()
-        report(Progress(0, total, None, note))
+        self._started, self._before = time.monotonic(), done
+        report(Progress(done, total, None, note))
 
     def check(self) -> None:
         """Raise :class:`JobCancelled` when the job was asked to stop."""
@@ -28,8 +31,9 @@ class Steps:
         self.done = self.done + 1 if done is None else done
         self.note = self.note if note is None else note
         left = self.total - self.done
-        eta = (time.monotonic() - self._started) / max(self.done, 1) * left
-        self._report(Progress(self.done, self.total, eta if self.done else None, self.note))
+        made = self.done - self._before
+        eta = (time.monotonic() - self._started) / made * left if made else None
+        self._report(Progress(self.done, self.total, eta, self.note))
         self.check()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.heads import Wish
 
 Prompt = Literal["auto", "box"]
 Protocol = Literal["native", "paper"]
@@ -124,12 +125,20 @@ class NamedEllipse:
 
 @dataclass(frozen=True, slots=True)
 class SynthesizeRequest:
-    """Job ``synthesize``: a batch of pairs, stored in the project and with ``out`` as files too."""
+    """Job ``synthesize``: a batch of pairs, stored in the project and with ``out`` as files too.
+
+    Give one of ``count``, ``ellipses`` and ``resume``.
+    """
 
     project: Path
     count: int | None = None
-    """That many ellipses like the project's own; or give ``ellipses``."""
+    """That many ellipses like the project's own."""
     ellipses: tuple[NamedEllipse, ...] | None = None
+    """One pair each."""
+    resume: int | None = None
+    """Id of an unfinished batch: make the rest of it, by its own settings."""
+    wish: Wish | None = None
+    """With ``count``: how the heads shall differ from the cohort's."""
     cohort: str | None = None
     synthesizer: str | None = None
     steps: int | None = None
@@ -145,10 +154,13 @@ class SynthesizeRequest:
 @dataclass(frozen=True, slots=True)
 class SynthesizeResult:
     pair_ids: tuple[int, ...]
+    """All that the batch has."""
     mean_dice: float
     """Between requested ellipse and the segmenter's, over the batch."""
     seconds_per_pair: float
     out: Path | None
+    before: int = 0
+    """So many of them were there when it was resumed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,10 +81,13 @@ def _plain(value: object) -> object:
     raise TypeError(f"a project cannot keep a {type(value).__name__}: {value!r}")
 
 
-def ellipse_columns(ellipse: Ellipse | None) -> dict[str, float | None]:
+def ellipse_columns(ellipse: Ellipse | None, prefix: str = "") -> dict[str, float | None]:
     """The five columns of an ellipse, all NULL where there is none."""
     names = ("cx", "cy", "a", "b", "angle_deg")
-    return {name: None if ellipse is None else float(getattr(ellipse, name)) for name in names}
+    return {
+        f"{prefix}{name}": None if ellipse is None else float(getattr(ellipse, name))
+        for name in names
+    }
 
 
 def ellipse_of(row: sqlite3.Row, prefix: str = "") -> Ellipse | None:

@@ -75,6 +75,39 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One pair that a batch is to make."""
+
+    number: int
+    """0, 1, ... in the batch."""
+    name: str
+    ellipse: Ellipse
+    size: tuple[int, int]
+    """(width, height) of the picture in px."""
+    source_frame: str | None
+    """Id of the frame whose sector the picture takes over."""
+    calibration: Calibration | None
+    seed: int
+    style: str
+    replaces: Ellipse | None = None
+    """The source frame's own head, where the tissue around it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pairs that were asked for together."""
+
+    id: int
+    settings: Mapping[str, Any]
+    """The synthesizer's name and SHA-256, steps, guidance, seed, what the heads were to be like."""
+    wanted: int
+    done: int
+    started_at: datetime
+    dropped_at: datetime | None
+    """When a person decided to leave it unfinished."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One training."""
 

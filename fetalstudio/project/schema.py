@@ -115,7 +115,42 @@ _NEWEST = (
         (SELECT max(revision) FROM reviews WHERE pair_id = mine.pair_id)""",
 )
 
-APPEND_ONLY = (
+_BATCH_TABLES = (
+    """CREATE TABLE batches (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        settings TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        dropped_at TEXT
+    )""",
+    f"""CREATE TABLE batch_items (
+        batch_id INTEGER NOT NULL REFERENCES batches (id),
+        number INTEGER NOT NULL CHECK (number >= 0),
+        name TEXT NOT NULL,
+        cx REAL NOT NULL, cy REAL NOT NULL, a REAL NOT NULL, b REAL NOT NULL,
+        angle_deg REAL NOT NULL,
+        width INTEGER NOT NULL CHECK (width > 0),
+        height INTEGER NOT NULL CHECK (height > 0),
+        source_frame TEXT REFERENCES frames (id),
+        replaces_cx REAL, replaces_cy REAL, replaces_a REAL, replaces_b REAL,
+        replaces_angle_deg REAL,
+        mm_per_px_x REAL CHECK (mm_per_px_x > 0),
+        mm_per_px_y REAL CHECK (mm_per_px_y > 0),
+        seed INTEGER NOT NULL,
+        style TEXT NOT NULL,
+        PRIMARY KEY (batch_id, number),
+        CHECK ((mm_per_px_x IS NULL) = (mm_per_px_y IS NULL)),
+        CHECK ({_ELLIPSE_CHECK})
+    ) WITHOUT ROWID""",
+    """CREATE TABLE batch_pairs (
+        batch_id INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        pair_id INTEGER NOT NULL REFERENCES pairs (id),
+        PRIMARY KEY (batch_id, number),
+        FOREIGN KEY (batch_id, number) REFERENCES batch_items (batch_id, number)
+    ) WITHOUT ROWID""",
+)
+
+_APPEND_ONLY_1 = (
     "frames",
     "calibrations",
     "annotations",
@@ -125,7 +160,10 @@ APPEND_ONLY = (
     "models",
     "adoptions",
 )
-"""Tables whose rows never change; of a run, only its state and verdict do."""
+_APPEND_ONLY_2 = ("batch_items", "batch_pairs")
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2)
+"""Tables whose rows never change; of a run, only its state and verdict do, of a batch, whether it
+was dropped."""
 
 
 def _guards(table: str) -> tuple[str, ...]:
@@ -137,6 +175,7 @@ def _guards(table: str) -> tuple[str, ...]:
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (*_TABLES, *_NEWEST, *(guard for table in APPEND_ONLY for guard in _guards(table))),
+    (*_TABLES, *_NEWEST, *(guard for table in _APPEND_ONLY_1 for guard in _guards(table))),
+    (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""

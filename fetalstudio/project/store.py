@@ -19,9 +19,9 @@ from pathlib import Path
 from types import TracebackType
 
 from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.project.batches import BatchStore
 from fetalstudio.project.database import Database
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.pairs import PairStore
 from fetalstudio.project.runs import RunStore
 
 DATABASE = "project.db"
@@ -30,7 +30,7 @@ _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
 
 
-class Project(PairStore, RunStore):
+class Project(BatchStore, RunStore):
     """An open project. Every error that it raises for a person is a :class:`UserError`."""
 
     @classmethod

@@ -153,6 +153,24 @@ class ReviewPairs(ProjectCommand):
         self.session.pairs_changed.emit()
 
 
+class LeaveBatch(ProjectCommand):
+    """Offer an unfinished batch no more."""
+
+    def __init__(self, session: Session, batch_id: int) -> None:
+        super().__init__(session, "leave batch")
+        self._batch_id = batch_id
+
+    def apply(self) -> None:
+        self._set(True)
+
+    def revert(self) -> None:
+        self._set(False)
+
+    def _set(self, dropped: bool) -> None:
+        self.session.open.drop_batch(self._batch_id, dropped=dropped)
+        self.session.batches_changed.emit()
+
+
 def _ellipse_text(
     before: Annotation | None, ellipse: Ellipse | None, state: AnnotationState
 ) -> str:

@@ -56,6 +56,8 @@ class Session(QObject):
     annotation_changed = Signal(str)
     """The ellipse on this frame (id) changed."""
     pairs_changed = Signal()
+    batches_changed = Signal()
+    """An unfinished batch was left, or taken up again."""
     models_changed = Signal()
     frame_selected = Signal(str)
     message = Signal(str, str)

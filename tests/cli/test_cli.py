@@ -10,8 +10,9 @@ import pytest
 
 from fetalstudio.cli import main
 from fetalstudio.cli.console import plain
-from fetalstudio.cli.tables import read_ellipses
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.biometry import measure
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.engine.tables import read_ellipses
 from fetalstudio.project.store import Project
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
@@ -66,6 +67,37 @@ def test_bad_input_is_status_2_with_the_message_in_the_json(tmp_path: Path, last
     assert str(tmp_path / "empty") in last_json()["error"]
     assert main(["train", str(tmp_path / "p"), "--json"]) == 2
     assert "no annotated frame" in last_json()["error"]
+
+
+def test_heads_as_wanted_and_a_batch_that_goes_on(
+    sample_project: Project, last_json: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = str(sample_project.path)
+    base = ["synthesize", project, "--json"]
+    assert main([*base, "--resume"]) == 2
+    assert "no unfinished batch" in last_json()["error"]
+    for wrong, message in (
+        (["--count", "2", "--hc-mm", "150", "100"], "empty range"),
+        (["--hc-px", "500", "900"], "in mm"),
+        (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "leave out --seed, --ratio"),
+    ):
+        assert main([*base, *wrong]) == 2
+        assert message in last_json()["error"]
+    store = Project.add_pair
+
+    def full(*_: Any, **__: Any) -> None:
+        raise UserError("The disk is full.")
+
+    monkeypatch.setattr(Project, "add_pair", full)
+    command = [*base, "--count", "2", "--steps", "1", "--hc-mm", "170", "180", "--angle", "-5", "5"]
+    assert main(command) == 1
+    monkeypatch.setattr(Project, "add_pair", store)
+    assert main([*base, "--resume"]) == 0
+    assert len(last_json()["pair_ids"]) == 2
+    for pair in sample_project.pairs():
+        assert pair.frame.calibration is not None
+        assert 170 <= measure(pair.ellipse, pair.frame.calibration).hc_mm <= 180
+        assert pair.ellipse.angle_deg <= 5 or pair.ellipse.angle_deg >= 175
 
 
 def test_unknown_options_are_status_2() -> None:

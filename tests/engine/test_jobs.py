@@ -15,7 +15,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import read_image
-from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.events import Cancelled, Epoch, Event, Finished, Preview, Progress, Started
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
@@ -124,20 +124,6 @@ def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project
     kept = sample_project.pairs()
     assert 4 <= len(kept) < 12
     assert set(stopped.value.result.pair_ids) == {p.id for p in kept}
-
-
-def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
-    labelled = labelled_frames(sample_project)
-    parts = split(labelled)
-    by_id = {item.frame.id: item for item in labelled}
-    drawn = ellipses_like(sample_project, 40, seed=3)
-    assert len({item.name for item in drawn}) == 40
-    for item in drawn:
-        source = by_id[str(item.source_frame)]
-        assert parts[source.frame.subject] == "train"
-        assert 0.4 < item.ellipse.overlap(source.ellipse) < 1
-    assert drawn == ellipses_like(sample_project, 40, seed=3)
-    assert drawn != ellipses_like(sample_project, 40, seed=4)
 
 
 def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(

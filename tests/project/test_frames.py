@@ -14,7 +14,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.images import write_png
-from fetalstudio.project.records import Frame
+from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.schema import APPEND_ONLY
 from fetalstudio.project.store import Project
 
@@ -143,6 +143,9 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     project.update_run(run.id, state="finished", history_entry={"epoch": 1})
     project.add_model("m", "segmenter", "models/m", run_id=run.id)
     project.adopt("segmenter", "m")
+    item = BatchItem(0, "s", ellipse, (96, 80), frame.id, None, 5, "any")
+    batch = project.start_batch({}, [item])
+    project.mark_made(batch.id, 0, pair.id)
     connection = project._database._connection
     assert connection.execute(f"SELECT * FROM {table}").fetchone() is not None
     column = connection.execute(f"PRAGMA table_info({table})").fetchone()[1]

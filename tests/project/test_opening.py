@@ -18,7 +18,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.project import database, schema
-from fetalstudio.project.records import Frame
+from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.store import Project
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
@@ -200,6 +200,12 @@ def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> N
         active = project.active_model("segmenter")
         assert active is not None
         assert (active.name, active.run_id) == ("c-1", run.id)
+        assert project.unfinished_batches() == []
+        item = BatchItem(
+            0, "s", Ellipse(48.0, 40.0, 30.0, 22.0, 20.0), (96, 80), real.id, None, 1, "any"
+        )
+        batch = project.start_batch({}, [item])
+        assert project.batch_items(batch.id) == [item]
         assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,21 @@ from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
+from fetalstudio.engine.models import (
+    BUILT_IN,
+    FoundModel,
+    find_model,
+    load_segmenter,
+    load_synthesizer,
+)
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
-BATCH = 4
+CHUNK = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
 COLUMNS = (
     *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
@@ -38,136 +45,233 @@ COLUMNS = (
 
 
 def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
-    """Every finished pair is stored at once, so a cancel or a crash keeps what is done."""
+    """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
     with Project.open(request.project) as project:
-        model = find_model("synthesizer", request.synthesizer, project)
-        wanted = _wanted(project, request)
-        synthesizer = load_synthesizer(model)
+        if request.resume is None:
+            batch, synthesizer = _begin(project, request, cancelled)
+        else:
+            batch, synthesizer = _resume(project, request)
         judge = load_segmenter(find_model("segmenter", BUILT_IN))
-        batch = _Batch(project, request, synthesizer)
-        steps = Steps(len(wanted), report, cancelled, "synthesising")
-        started = time.monotonic()
-        pairs: list[Pair] = []
-        try:
-            for start in range(0, len(wanted), BATCH):
-                chunk = wanted[start : start + BATCH]
-                for item, image, seed, style in batch.make(chunk, start, cancelled):
-                    quality = pair_quality(judge, image, item.ellipse)
-                    pairs.append(batch.store(item, image, seed, style, quality))
-                    report(Preview(image, f"{item.name}: Dice {quality['dice']:.3f}"))
-                steps.advance(len(pairs))
-        except JobCancelled:
-            raise JobCancelled(_result(pairs, started, request.out)) from None
-        return _result(pairs, started, request.out)
+        with project.batch_lock(batch.id):
+            maker = _Maker(project, batch, synthesizer)
+            steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
+            try:
+                # The chunks are those of an unbroken run: what is made beside a picture changes the
+                # odd pixel by a grey level.
+                for start in range(0, len(maker.missing), CHUNK):
+                    chunk = maker.missing[start : start + CHUNK]
+                    images = maker.make(chunk, cancelled)
+                    qualities = [
+                        pair_quality(judge, image, item.ellipse)
+                        for item, image in zip(chunk, images, strict=True)
+                    ]
+                    maker.store(chunk, images, qualities)
+                    for item, image, quality in zip(chunk, images, qualities, strict=True):
+                        report(Preview(image, f"{item.name}: Dice {quality['dice']:.3f}"))
+                    steps.advance(len(maker.pairs))
+            except JobCancelled:
+                raise JobCancelled(maker.result()) from None
+            return maker.result()
 
 
-class _Batch:
-    """Makes and stores the pairs of one request."""
+def _begin(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> tuple[Batch, Synthesizer]:
+    """Write the whole batch down before it begins, so that it can be resumed."""
+    model = find_model("synthesizer", request.synthesizer, project)
+    frames = {frame.id: frame for frame in project.frames()}
+    kept = project.annotations() if request.background == "frame" else {}
+    owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
+    items = [
+        _item(request, frames, owned, number, wanted)
+        for number, wanted in enumerate(_wanted(project, request, cancelled))
+    ]
+    synthesizer = load_synthesizer(model)
+    settings = {
+        "synthesizer": model.name,
+        "synthesizer_sha256": synthesizer.hash,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "style": request.style,
+        "background": request.background,
+        "seed": request.seed,
+        "cohort": request.cohort,
+        "like_cohort": None if request.wish is None else asdict(request.wish),
+        "out": None if request.out is None else request.out.absolute(),
+    }
+    return project.start_batch(settings, items), synthesizer
 
-    def __init__(
-        self, project: Project, request: SynthesizeRequest, synthesizer: Synthesizer
-    ) -> None:
-        self.project, self.request, self.synthesizer = project, request, synthesizer
-        self.frames = {frame.id: frame for frame in project.frames()}
-        self.rows: list[dict[str, Any]] = []
 
-    def make(
-        self, chunk: Sequence[NamedEllipse], start: int, cancelled: CancelCheck
-    ) -> list[tuple[NamedEllipse, NDArray[np.uint8], int, str]]:
-        """Synthesise a few pictures together; each has its own seed, whatever the batch."""
+def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, Synthesizer]:
+    if request.count is not None or request.ellipses is not None:
+        raise BadInput("A batch that is resumed has its ellipses already: give no others.")
+    assert request.resume is not None
+    batch = project.batch(request.resume)
+    name = batch.settings["synthesizer"]
+    model: FoundModel = find_model("synthesizer", name, project)
+    synthesizer = load_synthesizer(model)
+    if synthesizer.hash != batch.settings["synthesizer_sha256"]:
+        raise BadInput(
+            f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
+            "this batch were made: the rest would not be of a kind with them. Put the former "
+            f"model back into {model.folder}, or leave this batch and make a new one."
+        )
+    return batch, synthesizer
+
+
+def _item(
+    request: SynthesizeRequest,
+    frames: Mapping[str, Frame],
+    owned: Mapping[str, Ellipse | None],
+    number: int,
+    wanted: NamedEllipse,
+) -> BatchItem:
+    source = frames.get(wanted.source_frame) if wanted.source_frame else None
+    calibration = None
+    if source is not None and (c := source.calibration) is not None:
+        calibration = Calibration(c.mm_per_px_x, c.mm_per_px_y, "inherited")
+    return BatchItem(
+        number=number,
+        name=wanted.name,
+        ellipse=wanted.ellipse,
+        size=wanted.size,
+        source_frame=None if source is None else source.id,
+        calibration=calibration,
+        # Each picture has its own, whatever the batch.
+        seed=request.seed * 1_000_003 + number,
+        style=style_of(wanted.ellipse, calibration, request.style),
+        replaces=None if source is None else owned.get(source.id),
+    )
+
+
+class _Maker:
+    """Makes and stores the pairs of one batch."""
+
+    def __init__(self, project: Project, batch: Batch, synthesizer: Synthesizer) -> None:
+        self.project, self.batch, self.synthesizer = project, batch, synthesizer
+        self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
+        out = batch.settings["out"]
+        self.out = None if out is None else Path(out)
+        made = project.made_pairs(batch.id)
+        items = project.batch_items(batch.id)
+        self.missing = [item for item in items if item.number not in made]
+        self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
+        self.before = len(self.pairs)
+        done = (item for item in items if item.number in made)
+        self._rows = [_row(i, p.quality) for i, p in zip(done, self.pairs, strict=True)]
+        self.started = time.monotonic()
+
+    def make(self, chunk: Sequence[BatchItem], cancelled: CancelCheck) -> list[NDArray[np.uint8]]:
+        """Synthesise a few pictures together."""
 
         def on_step(_done: int, _total: int, _preview: Callable[[], NDArray[np.uint8]]) -> None:
             if cancelled():
                 raise JobCancelled
 
-        request = self.request
-        seeds = [request.seed * 1_000_003 + start + i for i in range(len(chunk))]
-        styles = [style_of(i.ellipse, self._calibration(i), request.style) for i in chunk]
         scenes = [
-            Scene(item.ellipse, item.size, style, self._reference(item), self._replaced(item))
-            for item, style in zip(chunk, styles, strict=True)
+            Scene(item.ellipse, item.size, item.style, self._reference(item), item.replaces)
+            for item in chunk
         ]
-        images = self.synthesizer.generate(
-            scenes, seeds, steps=request.steps, guidance=request.guidance, on_step=on_step
+        return self.synthesizer.generate(
+            scenes,
+            [item.seed for item in chunk],
+            steps=self.steps,
+            guidance=self.guidance,
+            on_step=on_step,
         )
-        return list(zip(chunk, images, seeds, styles, strict=True))
 
     def store(
         self,
-        item: NamedEllipse,
-        image: NDArray[np.uint8],
-        seed: int,
-        style: str,
-        quality: dict[str, float] | Any,
-    ) -> Pair:
-        """Into the project, and into the folder that was asked for."""
-        provenance = {
-            **self.synthesizer.provenance(
-                seed=seed, steps=self.request.steps, guidance=self.request.guidance, style=style
-            ),
-            "background": "made" if self._replaced(item) is None else "frame",
-            "fetalstudio": __version__,
-            "source_frame": item.source_frame,
-        }
-        if self.request.out is not None:
-            self._write(self.request.out, item, image, {"seed": seed, "style": style, **quality})
+        chunk: Sequence[BatchItem],
+        images: Sequence[NDArray[np.uint8]],
+        qualities: Sequence[Any],
+    ) -> None:
+        """All of the chunk into the project, or none of it; into the folder first, so that a crash
+        in between leaves files that the resumed batch writes again, and none that it misses."""
+        self._rows += [_row(i, q) for i, q in zip(chunk, qualities, strict=True)]
+        if self.out is not None:
+            for item, image in zip(chunk, images, strict=True):
+                write_png(self.out / f"{item.name}.png", image)
+                mask = item.ellipse.mask(item.size) * np.uint8(255)
+                write_png(self.out / f"{item.name}_mask.png", mask)
+            write_bytes(self.out / "pairs.csv", _table(self._rows))
+        with self.project.transaction():
+            for item, image, quality in zip(chunk, images, qualities, strict=True):
+                pair = self._add(item, image, quality)
+                self.project.mark_made(self.batch.id, item.number, pair.id)
+                self.pairs.append(pair)
+
+    def result(self) -> SynthesizeResult:
+        """Of the whole batch, as far as it is made."""
+        scores = [pair.quality["dice"] for pair in self.pairs]
+        made = len(self.pairs) - self.before
+        return SynthesizeResult(
+            tuple(pair.id for pair in self.pairs),
+            float(np.mean(scores)) if scores else 0.0,
+            (time.monotonic() - self.started) / max(made, 1),
+            self.out,
+            self.before,
+        )
+
+    def _add(self, item: BatchItem, image: NDArray[np.uint8], quality: Any) -> Pair:
         return self.project.add_pair(
             image,
             name=item.name,
             ellipse=item.ellipse,
             cohort=SYNTHETIC_COHORT,
-            calibration=self._calibration(item),
+            calibration=item.calibration,
             quality=quality,
-            provenance=provenance,
+            provenance={
+                **self.synthesizer.provenance(
+                    seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
+                ),
+                "background": "made" if item.replaces is None else "frame",
+                "fetalstudio": __version__,
+                "source_frame": item.source_frame,
+                "batch": self.batch.id,
+            },
         )
 
-    def _write(
-        self, out: Path, item: NamedEllipse, image: NDArray[np.uint8], figures: dict[str, Any]
-    ) -> None:
-        e, (width, height) = item.ellipse, item.size
-        write_png(out / f"{item.name}.png", image)
-        write_png(out / f"{item.name}_mask.png", e.mask(item.size) * np.uint8(255))
-        ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
-        self.rows.append(
-            {"name": item.name, **ellipse, "width": width, "height": height, **figures}
-        )
-        table = io.StringIO()
-        writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        # Rewritten after every pair, so that the table never lags behind the pictures.
-        write_bytes(out / "pairs.csv", table.getvalue().encode())
-
-    def _source(self, item: NamedEllipse) -> Frame | None:
-        return self.frames.get(item.source_frame) if item.source_frame else None
-
-    def _calibration(self, item: NamedEllipse) -> Calibration | None:
-        source = self._source(item)
-        if source is None or source.calibration is None:
-            return None
-        c = source.calibration
-        return Calibration(c.mm_per_px_x, c.mm_per_px_y, "inherited")
-
-    def _reference(self, item: NamedEllipse) -> NDArray[np.uint8] | None:
-        source = self._source(item)
-        return None if source is None else self.project.pixels(source.id)
-
-    def _replaced(self, item: NamedEllipse) -> Ellipse | None:
-        source = self._source(item)
-        if self.request.background == "made" or source is None:
-            return None
-        annotation = self.project.annotation(source.id)
-        return None if annotation is None else annotation.ellipse
+    def _reference(self, item: BatchItem) -> NDArray[np.uint8] | None:
+        return None if item.source_frame is None else self.project.pixels(item.source_frame)
 
 
-def _wanted(project: Project, request: SynthesizeRequest) -> Sequence[NamedEllipse]:
+def _row(item: BatchItem, quality: Mapping[str, Any]) -> dict[str, Any]:
+    e, (width, height) = item.ellipse, item.size
+    ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
+    figures = {"seed": item.seed, "style": item.style, **quality}
+    return {"name": item.name, **ellipse, "width": width, "height": height, **figures}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue().encode()
+
+
+def _wanted(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> Sequence[NamedEllipse]:
+    def check() -> None:
+        if cancelled():
+            raise JobCancelled
+
     if (request.count is None) == (request.ellipses is None):
         raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
         raise BadInput(f"{request.count} pairs are outside 1 to 100000.")
     if request.ellipses is None:
         assert request.count is not None
-        return ellipses_like(project, request.count, cohort=request.cohort, seed=request.seed)
+        return ellipses_like(
+            project,
+            request.count,
+            cohort=request.cohort,
+            seed=request.seed,
+            wish=request.wish,
+            check=check,
+        )
     for item in request.ellipses:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
             width, height = item.size
@@ -176,13 +280,3 @@ def _wanted(project: Project, request: SynthesizeRequest) -> Sequence[NamedEllip
                 f"{MAX_SIDE} px a side."
             )
     return request.ellipses
-
-
-def _result(pairs: Sequence[Pair], started: float, out: Path | None) -> SynthesizeResult:
-    scores = [pair.quality["dice"] for pair in pairs]
-    return SynthesizeResult(
-        tuple(pair.id for pair in pairs),
-        float(np.mean(scores)) if scores else 0.0,
-        (time.monotonic() - started) / max(len(pairs), 1),
-        out,
-    )

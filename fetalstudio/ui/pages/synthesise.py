@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,8 @@ class SynthesisePage(QWidget):
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
         self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
-        keyed(self, self.batch.make_button, "Shift+G")
+        self.batch.give_keys(self)
+        self.controls.changed.connect(self.batch.look_changed)
         self.empty = EmptyState()
         self.empty.say(
             "No frames yet",
@@ -101,16 +103,12 @@ class SynthesisePage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addLayout(stage, 1)
-        panel = side_panel(
-            328, self._head_section(), self.controls, self._actions(), rule(), self.batch
-        )
+        one = (self._head_section(), self.controls, self._actions())
+        panel = side_panel(328, *one, rule(), self.batch)
         row.addWidget(panel)
         # On a low screen the button that leads on would be out of sight.
-        self.batch.done.connect(
-            lambda: QTimer.singleShot(
-                0, lambda: panel.ensureWidgetVisible(self.batch.review_button)
-            )
-        )
+        to_review = partial(panel.ensureWidgetVisible, self.batch.review_button)
+        self.batch.done.connect(lambda: QTimer.singleShot(0, to_review))
         self._stack = QStackedLayout(self)
         self._stack.addWidget(work)
         self._stack.addWidget(self.empty)

@@ -49,14 +49,20 @@ def decimal_number(
     lowest: str = "",
 ) -> QDoubleSpinBox:
     """A decimal field kept under ``key``, as :func:`whole_number`."""
+    field = number_field(limits, step, decimals)
+    field.setSpecialValueText(lowest)
+    field.setValue(settings.get(key, default))
+    field.valueChanged.connect(lambda value: settings.set(key, value))
+    return field
+
+
+def number_field(limits: tuple[float, float], step: float, decimals: int) -> QDoubleSpinBox:
+    """A decimal field that is not kept."""
     field = QDoubleSpinBox()
     _indent(field)
     field.setDecimals(decimals)
     field.setRange(*limits)
     field.setSingleStep(step)
-    field.setSpecialValueText(lowest)
-    field.setValue(settings.get(key, default))
-    field.valueChanged.connect(lambda value: settings.set(key, value))
     return field
 
 

@@ -1,4 +1,4 @@
-"""The table of ellipses that ``synthesize --ellipses`` reads."""
+"""The table of ellipses that a batch can be made from."""
 
 from __future__ import annotations
 

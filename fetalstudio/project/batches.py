@@ -1,0 +1,149 @@
+"""Batches: what pairs were asked for, and which of them are made, so that a crash costs little."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.base import ellipse_columns, ellipse_of, now, to_json
+from fetalstudio.project.locks import Lock
+from fetalstudio.project.pairs import PairStore
+from fetalstudio.project.records import Batch, BatchItem
+
+_BATCHES = """SELECT batches.*,
+        (SELECT count(*) FROM batch_items WHERE batch_id = id) AS wanted,
+        (SELECT count(*) FROM batch_pairs WHERE batch_id = id) AS done
+    FROM batches"""
+
+
+class BatchStore(PairStore):
+    """The batches of a project.
+
+    All that a batch is to make is written down before it makes anything. The process that works on
+    it holds its lock file, which the system drops when the process dies.
+    """
+
+    def start_batch(self, settings: Mapping[str, Any], items: Sequence[BatchItem]) -> Batch:
+        """Write down a new batch; ``items`` are numbered 0, 1, ... in their order."""
+        with self.transaction():
+            batch_id = self._database.insert(
+                "batches", settings=to_json(settings), started_at=now()
+            )
+            for item in items:
+                c = item.calibration
+                self._database.insert(
+                    "batch_items",
+                    batch_id=batch_id,
+                    number=item.number,
+                    name=item.name,
+                    **ellipse_columns(item.ellipse),
+                    width=item.size[0],
+                    height=item.size[1],
+                    source_frame=item.source_frame,
+                    **ellipse_columns(item.replaces, "replaces_"),
+                    mm_per_px_x=c and float(c.mm_per_px_x),
+                    mm_per_px_y=c and float(c.mm_per_px_y),
+                    seed=item.seed,
+                    style=item.style,
+                )
+            return self.batch(batch_id)
+
+    def batch(self, batch_id: int) -> Batch:
+        """Raises :class:`UserError` if there is none of this id."""
+        row = self._database.one(f"{_BATCHES} WHERE id = ?", (batch_id,))
+        if row is None:
+            raise UserError(f"{self.path} holds no batch {batch_id}. Make a new one.")
+        return _batch(row)
+
+    def unfinished_batches(self) -> list[Batch]:
+        """Those that were stopped, failed or crashed and not dropped, the newest first.
+
+        A batch that a process is busy with is not among them.
+        """
+        rows = self._database.query(
+            f"{_BATCHES} WHERE dropped_at IS NULL AND wanted > done ORDER BY id DESC"
+        )
+        return [batch for batch in map(_batch, rows) if not self._batch_busy(batch.id)]
+
+    def batch_items(self, batch_id: int) -> list[BatchItem]:
+        """All that a batch is to make, in its order."""
+        sql = "SELECT * FROM batch_items WHERE batch_id = ? ORDER BY number"
+        return [_item(row) for row in self._database.query(sql, (batch_id,))]
+
+    def made_pairs(self, batch_id: int) -> dict[int, int]:
+        """The pairs that a batch made: item number to pair id, in its order."""
+        sql = "SELECT number, pair_id FROM batch_pairs WHERE batch_id = ? ORDER BY number"
+        rows = self._database.query(sql, (batch_id,))
+        return {row["number"]: row["pair_id"] for row in rows}
+
+    def mark_made(self, batch_id: int, number: int, pair_id: int) -> None:
+        """An item is made; to be called in the transaction that adds the pair."""
+        self._database.insert("batch_pairs", batch_id=batch_id, number=number, pair_id=pair_id)
+
+    def drop_batch(self, batch_id: int, *, dropped: bool = True) -> None:
+        """Leave a batch as it is: it is offered no more. Its pairs stay. Can be taken back."""
+        sql = "UPDATE batches SET dropped_at = ? WHERE id = ?"
+        self._database.execute(sql, (now() if dropped else None, batch_id))
+
+    @contextlib.contextmanager
+    def batch_lock(self, batch_id: int) -> Iterator[None]:
+        """Held while a process makes a batch. Raises :class:`UserError` where another does."""
+        lock = self._batch_lock(batch_id)
+        # Whoever only looks whether it is free holds it for a moment.
+        if not lock.acquire(wait_s=2.0):
+            raise UserError(f"Batch {batch_id} is being made by another FetalStudio. Let it end.")
+        try:
+            yield
+        finally:
+            batch = self.batch(batch_id)
+            if batch.done == batch.wanted:
+                lock.remove()
+            else:
+                lock.release()
+
+    def _batch_busy(self, batch_id: int) -> bool:
+        lock = self._batch_lock(batch_id)
+        free = lock.acquire()
+        if free:
+            lock.release()
+        return not free
+
+    def _batch_lock(self, batch_id: int) -> Lock:
+        return Lock(self.path / f".batch-{batch_id}.lock")
+
+
+def _batch(row: sqlite3.Row) -> Batch:
+    dropped_at = row["dropped_at"]
+    return Batch(
+        id=row["id"],
+        settings=json.loads(row["settings"]),
+        wanted=row["wanted"],
+        done=row["done"],
+        started_at=datetime.fromisoformat(row["started_at"]),
+        dropped_at=None if dropped_at is None else datetime.fromisoformat(dropped_at),
+    )
+
+
+def _item(row: sqlite3.Row) -> BatchItem:
+    ellipse = ellipse_of(row)
+    assert ellipse is not None  # NOT NULL in the schema
+    calibration = None
+    if row["mm_per_px_x"] is not None:
+        calibration = Calibration(row["mm_per_px_x"], row["mm_per_px_y"], "inherited")
+    return BatchItem(
+        number=row["number"],
+        name=row["name"],
+        ellipse=ellipse,
+        size=(row["width"], row["height"]),
+        source_frame=row["source_frame"],
+        calibration=calibration,
+        seed=row["seed"],
+        style=row["style"],
+        replaces=ellipse_of(row, "replaces_"),
+    )

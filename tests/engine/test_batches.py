@@ -1,0 +1,242 @@
+"""Batches that stop, by whatever means, and go on as if they had not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.heads import Wish
+from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, split
+from fetalstudio.engine.events import Event, Preview, Progress
+from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.jobs import synthesize
+from fetalstudio.engine.local import run_job
+from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest
+from fetalstudio.project.store import Project
+
+CHILD = """
+    import os, signal, sys
+    from pathlib import Path
+    from fetalstudio.engine.events import Preview
+    from fetalstudio.engine.local import run_job
+    from fetalstudio.engine.requests import SynthesizeRequest
+    from fetalstudio.project.database import Database
+    die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    seen, commits = [], []
+    def report(event):
+        if isinstance(event, Preview):
+            seen.append(event)
+        if sys.argv[3] == "between chunks" and len(seen) == 2:
+            die()
+    execute = Database.execute
+    def counted(database, sql, *values):
+        if sql == "COMMIT":
+            commits.append(1)
+            # The first writes the batch down, each other one stores a chunk.
+            if sys.argv[3] == "before a commit" and len(commits) == 3:
+                die()
+        return execute(database, sql, *values)
+    Database.execute = counted
+    out = Path(sys.argv[2])
+    run_job("synthesize", SynthesizeRequest(Path(sys.argv[1]), count=6, steps=1, seed=4, out=out),
+            report)
+"""
+
+
+def pixels(project: Project) -> dict[str, bytes]:
+    """Every pair's picture, by name."""
+    pairs = project.pairs()
+    return {p.frame.name: project.pixels(p.frame.id).tobytes() for p in pairs}
+
+
+def stop_after(project: Project, count: int, **fields: Any) -> int:
+    """Cancel a batch of ``count`` after its first chunk; the batch's id."""
+    heard: list[Event] = []
+    with pytest.raises(JobCancelled):
+        run_job(
+            "synthesize",
+            SynthesizeRequest(project.path, count=count, steps=1, **fields),
+            heard.append,
+            cancelled=lambda: any(isinstance(e, Preview) for e in heard),
+        )
+    (batch,) = project.unfinished_batches()
+    assert (batch.wanted, batch.done) == (count, synthesize.CHUNK)
+    return batch.id
+
+
+@pytest.fixture
+def unbroken(sample_project: Project, tmp_path: Path) -> Project:
+    """A copy of the sample project with the whole batch that the child begins."""
+    path = tmp_path / "unbroken"
+    shutil.copytree(sample_project.path, path)
+    out = tmp_path / "unbroken-out"
+    run_job("synthesize", SynthesizeRequest(path, count=6, steps=1, seed=4, out=out))
+    return Project.open(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize(("moment", "done"), [("between chunks", 4), ("before a commit", 4)])
+def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
+    sample_project: Project, unbroken: Project, tmp_path: Path, moment: str, done: int
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", textwrap.dedent(CHILD)]
+    child = [*command, str(sample_project.path), str(out), moment]
+    killed = subprocess.run(child, capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -9, killed.stderr
+    sample_project.recover()
+    (batch,) = sample_project.unfinished_batches()
+    assert (batch.wanted, batch.done) == (6, done)
+    assert len(sample_project.pairs()) == done
+    # What is drawn meanwhile changes the cohort, not the batch.
+    free = sample_project.frames(annotated=False)[0]
+    sample_project.annotate(free.id, Ellipse(300, 200, 90, 80, 0), author="me", state="final")
+    heard: list[Event] = []
+    request = SynthesizeRequest(sample_project.path, resume=batch.id)
+    result = run_job("synthesize", request, heard.append)
+    assert [e.done for e in heard if isinstance(e, Progress)] == [done, 6]
+    assert (len(result.pair_ids), result.before) == (6, done)
+    with unbroken:
+        assert pixels(sample_project) == pixels(unbroken)
+        seeds = [p.provenance["seed"] for p in unbroken.pairs()]
+        assert sorted(p.provenance["seed"] for p in sample_project.pairs()) == sorted(seeds)
+    whole = tmp_path / "unbroken-out"
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == {
+        p.name: p.read_bytes() for p in whole.iterdir()
+    }
+    assert sample_project.unfinished_batches() == []
+    assert not list(sample_project.path.glob(".batch-*"))
+
+
+def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(
+    sample_project: Project,
+) -> None:
+    batch_id = stop_after(sample_project, 6)
+    request = SynthesizeRequest(sample_project.path, resume=batch_id)
+    assert len(run_job("synthesize", request).pair_ids) == 6
+    again = run_job("synthesize", request)
+    assert again.before == 6 and len(sample_project.pairs()) == 6
+    assert all(p.provenance["batch"] == batch_id for p in sample_project.pairs())
+
+
+def test_another_model_is_refused_with_the_cure(
+    sample_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = stop_after(sample_project, 8)
+    load = synthesize.load_synthesizer
+
+    def other(model: Any) -> Any:
+        changed = load(model)
+        monkeypatch.setattr(changed, "hash", "0" * 64)
+        return changed
+
+    monkeypatch.setattr(synthesize, "load_synthesizer", other)
+    with pytest.raises(BadInput, match=r"compact has changed since 4 of 8 .* make a new one"):
+        run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    assert len(sample_project.pairs()) == 4
+
+
+def test_a_batch_that_is_being_made_is_neither_offered_nor_made_twice(
+    sample_project: Project,
+) -> None:
+    batch_id = stop_after(sample_project, 8)
+    with Project.open(sample_project.path) as other, other.batch_lock(batch_id):
+        assert sample_project.unfinished_batches() == []
+        with pytest.raises(UserError, match="another FetalStudio"):
+            run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    assert [b.id for b in sample_project.unfinished_batches()] == [batch_id]
+
+
+def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Project) -> None:
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 50
+
+    request = SynthesizeRequest(sample_project.path, count=100_000)
+    with pytest.raises(JobCancelled):
+        run_job("synthesize", request, cancelled=cancelled)
+    assert len(asked) == 51
+    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+
+
+def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
+    sample_project: Project,
+) -> None:
+    batch_id = stop_after(sample_project, 8)
+    sample_project.drop_batch(batch_id)
+    assert sample_project.unfinished_batches() == []
+    sample_project.drop_batch(batch_id, dropped=False)
+    assert [b.id for b in sample_project.unfinished_batches()] == [batch_id]
+
+
+def test_a_wish_reaches_the_pairs_and_travels_with_the_batch(sample_project: Project) -> None:
+    wish = Wish(ratio=(0.7, 0.72), balance="trimester")
+    run_job("synthesize", SynthesizeRequest(sample_project.path, count=3, steps=1, wish=wish))
+    pairs = sample_project.pairs()
+    assert all(0.7 <= p.ellipse.b / p.ellipse.a <= 0.72 for p in pairs)
+    assert sorted(p.provenance["style"] for p in pairs) == ["first", "second", "third"]
+    settings = sample_project.batch(1).settings
+    assert settings["like_cohort"]["ratio"] == [0.7, 0.72]
+    assert len(settings["synthesizer_sha256"]) == 64
+    json.dumps(settings)
+
+
+def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
+    named = tuple(
+        NamedEllipse(f"n{i}", Ellipse(130, 100, 80, 60, 10 * i), (260, 200)) for i in range(5)
+    )
+    heard: list[Event] = []
+    with pytest.raises(JobCancelled):
+        run_job(
+            "synthesize",
+            SynthesizeRequest(sample_project.path, ellipses=named, steps=1),
+            heard.append,
+            cancelled=lambda: any(isinstance(e, Preview) for e in heard),
+        )
+    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1))
+    assert sorted(p.frame.name for p in sample_project.pairs()) == [f"n{i}" for i in range(5)]
+    with pytest.raises(BadInput, match="its ellipses already"):
+        run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1, count=3))
+
+
+def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
+    sample_project: Project,
+) -> None:
+    before = {k: a.ellipse for k, a in sample_project.annotations().items()}
+    batch_id = stop_after(sample_project, 5, background="frame")
+    for frame_id in before:
+        moved = Ellipse(300, 200, 90, 80, 0)
+        sample_project.annotate(frame_id, moved, author="me", state="final")
+    items = sample_project.batch_items(batch_id)
+    assert all(item.replaces == before[str(item.source_frame)] for item in items)
+    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    assert {p.provenance["background"] for p in sample_project.pairs()} == {"frame"}
+
+
+def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
+    labelled = labelled_frames(sample_project)
+    parts = split(labelled)
+    by_id = {item.frame.id: item for item in labelled}
+    drawn = ellipses_like(sample_project, 40, seed=3)
+    assert len({item.name for item in drawn}) == 40
+    sources = [by_id[str(item.source_frame)] for item in drawn]
+    assert {s.frame.id for s in sources} == {s.frame.id for s in of_part(labelled, parts, "train")}
+    assert all(
+        0.4 < item.ellipse.overlap(source.ellipse) < 1 and item.size == source.frame.size
+        for item, source in zip(drawn, sources, strict=True)
+    )
+    assert drawn[:10] == ellipses_like(sample_project, 10, seed=3)
+    assert drawn != ellipses_like(sample_project, 40, seed=4)
+    assert np.ptp([item.ellipse.b / item.ellipse.a for item in drawn]) > 0.1
