@@ -21,9 +21,9 @@ from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
+from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
 from fetalstudio.project.records import Frame, Pair
 from fetalstudio.project.store import Project
@@ -34,6 +34,8 @@ BATCH = 4
 COLUMNS = (
     *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
     *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
+    *("similarity", "nearest_frame", "copy"),
+    *("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference"),
 )
 
 
@@ -43,7 +45,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
         model = find_model("synthesizer", request.synthesizer, project)
         wanted = _wanted(project, request)
         synthesizer = load_synthesizer(model)
-        judge = load_segmenter(find_model("segmenter", BUILT_IN))
+        judge = Judge.of(model, project, request.cohort)
         batch = _Batch(project, request, synthesizer)
         steps = Steps(len(wanted), report, cancelled, "synthesising")
         started = time.monotonic()
@@ -52,9 +54,9 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             for start in range(0, len(wanted), BATCH):
                 chunk = wanted[start : start + BATCH]
                 for item, image, seed, style in batch.make(chunk, start, cancelled):
-                    quality = pair_quality(judge, image, item.ellipse)
-                    pairs.append(batch.store(item, image, seed, style, quality))
-                    report(Preview(image, f"{item.name}: Dice {quality['dice']:.3f}"))
+                    measured = judge(image, item.ellipse)
+                    pairs.append(batch.store(item, image, seed, style, measured))
+                    report(Preview(image, f"{item.name}: Dice {measured.quality['dice']:.3f}"))
                 steps.advance(len(pairs))
         except JobCancelled:
             raise JobCancelled(_result(pairs, started, request.out)) from None
@@ -98,7 +100,7 @@ class _Batch:
         image: NDArray[np.uint8],
         seed: int,
         style: str,
-        quality: dict[str, float] | Any,
+        measured: Measured,
     ) -> Pair:
         """Into the project, and into the folder that was asked for."""
         provenance = {
@@ -106,20 +108,24 @@ class _Batch:
                 seed=seed, steps=self.request.steps, guidance=self.request.guidance, style=style
             ),
             "background": "made" if self._replaced(item) is None else "frame",
+            **measured.provenance,
             "fetalstudio": __version__,
             "source_frame": item.source_frame,
         }
-        if self.request.out is not None:
-            self._write(self.request.out, item, image, {"seed": seed, "style": style, **quality})
-        return self.project.add_pair(
+        pair = self.project.add_pair(
             image,
             name=item.name,
             ellipse=item.ellipse,
             cohort=SYNTHETIC_COHORT,
             calibration=self._calibration(item),
-            quality=quality,
+            quality=measured.quality,
             provenance=provenance,
         )
+        if self.request.out is not None:
+            figures = {"seed": seed, "style": style, **measured.quality}
+            nearest = {"nearest_frame": provenance["nearest_frame"], "copy": int(pair.copy)}
+            self._write(self.request.out, item, image, {**figures, **nearest})
+        return pair
 
     def _write(
         self, out: Path, item: NamedEllipse, image: NDArray[np.uint8], figures: dict[str, Any]
