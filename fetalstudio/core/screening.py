@@ -43,9 +43,14 @@ class Verdict:
         return self.slack >= 0
 
     @property
+    def worst(self) -> Check:
+        """The check that fails most, or passes by the least."""
+        return min(self.checks, key=lambda check: check.slack)
+
+    @property
     def slack(self) -> float:
         """Of the worst check."""
-        return min(check.slack for check in self.checks)
+        return self.worst.slack
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -349,6 +349,8 @@ class ReviewPage(QWidget):
             return
         self.session.undo_stack.push(ReviewPairs(self.session, chosen, state))
         self.refresh()
+        # The button that was clicked has nothing left to do; without a focus no key would work.
+        self.list.setFocus()
         self.session.message.emit(f"{state.capitalize()} {len(chosen)}. U takes it back.", "info")
 
 

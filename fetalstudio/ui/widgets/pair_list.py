@@ -130,11 +130,15 @@ class _PairDelegate(QStyledItemDelegate):
         left = rect.left() + 2 * theme.SPACE + THUMB.width() + 2
         verdict = self._model.verdict(index.row())
         level = verdict_level(verdict)
+        worst = dice = dice_text(pair)
+        if not verdict.passed:
+            worst = f"{verdict.worst.name} {verdict.worst.value}"
+        other = dice if worst != dice else ""
         corrected = "corrected" if pair.ellipse != pair.requested else ""
         lines = (
             (pair.frame.name, theme.TEXT),
-            (f"{SIGNS[level]} {dice_text(pair)}", COLOURS[level]),
-            (corrected or _in_short(verdict), theme.TEXT_DIM),
+            (f"{SIGNS[level]} {worst}", COLOURS[level]),
+            (", ".join(part for part in (other, corrected) if part), theme.TEXT_DIM),
         )
         metrics = painter.fontMetrics()
         room = rect.right() - left - 4
@@ -146,12 +150,6 @@ class _PairDelegate(QStyledItemDelegate):
         if verdict.copy:
             thumb = QRect(rect.left() + theme.SPACE, rect.top() + 4, THUMB.width(), THUMB.height())
             _paint_badge(painter, thumb)
-
-
-def _in_short(verdict: Verdict) -> str:
-    """Which figures fail, so that a narrow list has room for them."""
-    failed = [check.name for check in verdict.checks if check.slack < 0]
-    return ", ".join(failed)
 
 
 def _paint_badge(painter: QPainter, thumb: QRect) -> None:

@@ -89,12 +89,13 @@ def _of_cohort(
     key: str, name: str, text: str, value: float, limits: Mapping[str, Any], limit_form: str
 ) -> Reading:
     limit = limits.get(key)
-    words = f"{_WORDS[key]} real frames"
+    words = f"{_WORDS[key]} real frames, of which 95 in 100 are within the limit"
     if limit is None:
         return Reading(name, text, "", words, "", "unknown")
     usual = abs(value) <= limit
-    note = "" if usual else "unlike 95 in 100 of the cohort's real frames"
-    shown = f"≤ {limit_form.format(limit)}"
+    note = "" if usual else "unusual for the cohort"
+    sign = "±" if key == "speckle_difference" else "≤"
+    shown = f"{sign} {limit_form.format(limit)}"
     return Reading(name, text, shown, words, note, "good" if usual else "unusual")
 
 
