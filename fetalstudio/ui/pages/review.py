@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -138,7 +138,7 @@ class ReviewPage(QWidget):
         line = QHBoxLayout(bar)
         line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         line.setSpacing(theme.SPACE)
-        line.addWidget(self.copy_badge)
+        line.addWidget(self.copy_badge, 0, Qt.AlignmentFlag.AlignVCenter)
         line.addWidget(self.caption, 1)
         line.addWidget(keyed(self, self.undo_button, "U"))
         line.addWidget(keyed(self, self.reject_button, "R"))
