@@ -10,6 +10,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.files import atomic_path
 from fetalstudio.core.images import write_png
+from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.data import labelled_frames
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
 from fetalstudio.engine.requests import (
@@ -25,7 +26,7 @@ from fetalstudio.resources import samples_dir
 
 PAIRS = 16
 EPOCHS = 8
-ACCEPT_ABOVE = 0.9
+FILTER = PairFilter(dice=0.9)
 REVIEWER = "demo"
 
 
@@ -52,7 +53,7 @@ def demo(out: Path, console: Console) -> None:
         f"mean Dice to the drawn ellipse {made.mean_dice:.4f}"
     )
     accepted = _review(folder)
-    console.say(f"5  accepted {accepted} pairs with a Dice of at least {ACCEPT_ABOVE}")
+    console.say(f"5  accepted {accepted} pairs: Dice at least {FILTER.dice}, and no copies")
     trained: TrainResult = console.run(
         "train", TrainRequest(folder, epochs=EPOCHS, patience=EPOCHS)
     )
@@ -93,7 +94,7 @@ def _review(folder: Path) -> int:
     accepted = 0
     with Project.open(folder) as project, project.transaction():
         for pair in project.pairs(state="pending"):
-            good = pair.quality.get("dice", 0.0) >= ACCEPT_ABOVE
+            good = FILTER.verdict(pair.quality, pair.copy_threshold).passed
             project.review_pair(pair.id, "accepted" if good else "rejected", reviewer=REVIEWER)
             accepted += good
     return accepted

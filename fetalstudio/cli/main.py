@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fetalstudio import __version__
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
@@ -20,6 +22,7 @@ from fetalstudio.engine.requests import (
     ProposeRequest,
     TrainRequest,
 )
+from fetalstudio.project.records import ReviewState
 from fetalstudio.project.store import Project
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
@@ -98,15 +101,21 @@ def _synthesize(options: argparse.Namespace, console: Console) -> None:
 
 
 def _review(options: argparse.Namespace, console: Console) -> None:
-    if not 0 <= options.accept_above <= 1:
-        raise BadInput(f"--accept-above is a Dice, 0 to 1, not {options.accept_above}.")
-    counts = {"accepted": 0, "rejected": 0}
+    named = (options.accept_above, options.hc_within, options.edge_above, options.similarity_below)
+    # One threshold that is named makes the others a person's own decision too.
+    filter_ = PairFilter() if named == (None,) * 4 else PairFilter(*named)
+    counts = {"accepted": 0, "rejected": 0, "copies": 0}
+    reasons: Counter[str] = Counter()
     with Project.open(options.project) as project, project.transaction():
         for pair in project.pairs(state="pending"):
-            good = pair.quality.get("dice", 0.0) >= options.accept_above
-            state = "accepted" if good else "rejected"
-            project.review_pair(pair.id, state, reviewer=options.reviewer)  # type: ignore[arg-type]
+            verdict = filter_.verdict(pair.quality, pair.copy_threshold)
+            state: ReviewState = "accepted" if verdict.passed else "rejected"
+            project.review_pair(pair.id, state, reviewer=options.reviewer)
             counts[state] += 1
+            counts["copies"] += verdict.copy
+            reasons.update(verdict.reasons[:1])
+    for reason, count in reasons.most_common():
+        console.say(f"{count} rejected: {reason}")
     console.result(
         counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
     )
@@ -130,6 +139,10 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
             project.adopt("segmenter", result.model)
+    if result.copies_left_out:
+        console.warn(
+            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
+        )
     console.result(result, result.verdict)
 
 
@@ -164,8 +177,14 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             options.format,
             options.cohort,
             synthetic=not options.real_only,
+            copies=options.include_copies,
         ),
     )
+    if result.copies_left_out:
+        console.warn(
+            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
+            "--include-copies writes them too."
+        )
     console.result(
         result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
     )
@@ -235,8 +254,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
     batch_options(add("synthesize", _synthesize, "make synthetic pairs"))
-    sub = add("review", _review, "accept or reject all pending pairs by their Dice")
-    sub.add_argument("--accept-above", type=float, required=True, metavar="DICE")
+    sub = add("review", _review, "accept or reject all pending pairs by their figures")
+    sub.description = (
+        "Accepts the pending pairs that pass and rejects the others. Without a threshold the usual "
+        "ones hold (Dice 0.95, HC within 0.05, edge 0.5); with any, only those that are given. A "
+        "copy of a training frame never passes."
+    )
+    sub.add_argument("--accept-above", type=float, metavar="DICE", help="least Dice, 0 to 1")
+    sub.add_argument("--hc-within", type=float, metavar="SHARE", help="most HC difference, 0.05")
+    sub.add_argument("--edge-above", type=float, metavar="SHARE", help="least skull edge, 0 to 1")
+    sub.add_argument("--similarity-below", type=float, metavar="R", help="to any training frame")
     sub.add_argument("--reviewer", default="command line")
     sub = add("train", _train, "fine-tune the segmenter")
     _segmenter_options(sub)
@@ -256,6 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--format", choices=["hc18"], required=True)
     sub.add_argument("--cohort", metavar="NAME")
     sub.add_argument("--real-only", action="store_true", help="without the accepted pairs")
+    sub.add_argument("--include-copies", action="store_true", help="also copies of training frames")
     sub = add("models", _models, "list the models that can be loaded by name", project=False)
     sub.add_argument("action", choices=["list"], nargs="?", default="list")
     sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")

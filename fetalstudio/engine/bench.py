@@ -15,7 +15,13 @@ from typing import Any
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
+from fetalstudio.engine.models import (
+    BUILT_IN,
+    find_model,
+    judge_model,
+    load_segmenter,
+    load_synthesizer,
+)
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.requests import DRAFT_STEPS
 from fetalstudio.synthesis.synthesizer import Scene
@@ -29,7 +35,7 @@ def bench(
 ) -> Mapping[str, Any]:
     """Median seconds of each thing, and the paper's time for one picture over ours."""
     synthesizer = load_synthesizer(find_model("synthesizer", BUILT_IN))
-    judge = load_segmenter(find_model("segmenter", BUILT_IN))
+    judge = load_segmenter(judge_model())
     scenes = [Scene(Ellipse(400, 270, 220 - 5 * i, 165, 10 * i), _SIZE, "second") for i in range(4)]
     picture = synthesizer.generate(scenes[:1], [0])[0]
 

@@ -58,14 +58,15 @@ def of_part(labelled: list[Labelled], parts: Mapping[str, Part], part: Part) -> 
 
 
 def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
-    """Accepted pairs; none that took its sector from a frame of a held-out subject."""
+    """Accepted pairs; no copy, and none that took its sector from a held-out subject's frame."""
     subjects = {frame.id: frame.subject for frame in project.frames()}
 
     def held_out(pair: Pair) -> bool:
         subject = subjects.get(str(pair.provenance.get("source_frame")))
         return subject is not None and parts.get(subject, "train") != "train"
 
-    return [p for p in reversed(project.pairs(state="accepted")) if not held_out(p)]
+    accepted = reversed(project.pairs(state="accepted"))
+    return [pair for pair in accepted if not pair.copy and not held_out(pair)]
 
 
 def batch_sources(project: Project, cohort: str | None = None) -> list[Labelled]:

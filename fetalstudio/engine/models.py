@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import Kind, ModelCard
+from fetalstudio.core.similarity import Neighbours
 from fetalstudio.project.store import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
@@ -58,6 +59,19 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
     raise BadInput(f"There is no {kind} called {name!r}; there are: {there}.")
 
 
+def judge_model() -> FoundModel:
+    """The segmenter that judges synthetic frames: the built-in one, trained on real frames only.
+
+    Never the adopted one, which may have learned from the pairs that it would judge, and never
+    one of the same name from the user's or the project's folders.
+    """
+    return next(
+        model
+        for model in _in_folder(models_dir(), "built-in")
+        if (model.kind, model.name) == ("segmenter", BUILT_IN)
+    )
+
+
 def load_segmenter(model: FoundModel) -> Segmenter:
     """Loaded, and kept for the next job unless its files change."""
     return _segmenter(model.folder, _changed_at(model.folder))
@@ -80,6 +94,16 @@ def _synthesizer(folder: Path, _changed: float) -> Synthesizer:
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
     return Synthesizer.load(folder)
+
+
+def load_neighbours(model: FoundModel) -> Neighbours | None:
+    """What the synthesizer's folder remembers of its training frames; None where it does not."""
+    return _neighbours(model.folder, _changed_at(model.folder))
+
+
+@lru_cache(maxsize=2)
+def _neighbours(folder: Path, _changed: float) -> Neighbours | None:
+    return Neighbours.read(folder)
 
 
 def _changed_at(folder: Path) -> float:

@@ -32,8 +32,9 @@ from fetalstudio.core.model_card import ModelCard, write_training_frames
 from fetalstudio.core.splits import split_subjects
 from fetalstudio.engine.data import Labelled, labelled_frames, of_part, style_of
 from fetalstudio.engine.evaluation import score_frame, summarise
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models import BUILT_IN, judge_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.remember import remember
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -156,7 +157,8 @@ def _synthesizer(
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
-    write_training_frames(options.out, [item.frame.id for item in data["train"]])
+    found = remember(project, data["train"], options.out)
+    _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
 
 
@@ -167,7 +169,7 @@ def fidelity(
 
     One picture an ellipse, on the frame's own sector, seed = its position; default settings.
     """
-    judge = load_segmenter(find_model("segmenter", BUILT_IN))
+    judge = load_segmenter(judge_model())
     scores: list[float] = []
     styles: list[str] = []
     started = time.monotonic()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,9 +15,92 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
+from fetalstudio.core.similarity import Neighbours
+from fetalstudio.core.texture import CohortTexture, texture_of
+from fetalstudio.engine.models import FoundModel, judge_model, load_neighbours, load_segmenter
+from fetalstudio.project.store import Project
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
+
+
+COHORT_FRAMES = 50
+"""So many real frames, evenly over the annotated ones, stand for a cohort's texture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures of a picture, and what they were held to."""
+
+    quality: Mapping[str, float]
+    """As ``Pair.quality``."""
+    provenance: Mapping[str, Any]
+    """``judge``, ``nearest_frame``, ``copy_threshold``, ``cohort_frames``, ``cohort_limits``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Measures the pictures of one synthesizer, for one cohort of real frames."""
+
+    segmenter: Segmenter
+    neighbours: Neighbours | None
+    """None where the synthesizer's training frames are not known."""
+    cohort: CohortTexture | None
+    """None where there are no real frames to compare with."""
+
+    @classmethod
+    def of(
+        cls, synthesizer: FoundModel, project: Project | None = None, cohort: str | None = None
+    ) -> Judge:
+        """The built-in segmenter, what ``synthesizer`` remembers, and the project's frames."""
+        texture = None if project is None else cohort_texture(project, cohort)
+        return cls(load_segmenter(judge_model()), load_neighbours(synthesizer), texture)
+
+    def __call__(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Measured:
+        """Measure an (H, W) picture against the ellipse that it was asked to show."""
+        quality = dict(pair_quality(self.segmenter, image, ellipse))
+        told: dict[str, Any] = {"judge": self.segmenter.card.name}
+        told["nearest_frame"] = told["copy_threshold"] = None
+        if self.neighbours is not None:
+            nearest = self.neighbours.nearest(image, ellipse)
+            quality["similarity"] = nearest.similarity
+            told["nearest_frame"] = nearest.frame_id
+            told["copy_threshold"] = self.neighbours.threshold
+        if self.cohort is not None:
+            texture = texture_of(image, ellipse)
+            quality["speckle_snr"] = texture.speckle_snr
+            quality.update(self.cohort.differences(texture))
+            told["cohort_frames"] = self.cohort.frames
+            told["cohort_limits"] = dict(self.cohort.limits)
+        return Measured(quality, told)
+
+
+def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture | None:
+    """The texture of the annotated real frames, of at most 50 of them; None without any.
+
+    Kept for the last few cohorts, until their frames or ellipses change.
+    """
+    annotations = project.annotations(cohort)
+    drawn = [
+        (frame.id, annotation.ellipse)
+        for frame in project.frames(cohort=cohort)
+        if (annotation := annotations.get(frame.id)) is not None
+        and annotation.ellipse is not None
+        and annotation.state != "proposed"
+    ]
+    chosen = drawn[:: max(1, math.ceil(len(drawn) / COHORT_FRAMES))]
+    key = (project.path, tuple(chosen))
+    if key not in _cohorts:
+        textures = [texture_of(project.pixels(frame_id), e) for frame_id, e in chosen]
+        _cohorts[key] = CohortTexture.of(textures)
+        if len(_cohorts) > 4:
+            _cohorts.popitem(last=False)
+    return _cohorts[key]
+
+
+_cohorts: OrderedDict[tuple[Path, tuple[tuple[str, Ellipse], ...]], CohortTexture | None] = (
+    OrderedDict()
+)
 
 
 def pair_quality(

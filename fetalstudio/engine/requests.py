@@ -202,6 +202,8 @@ class TrainResult:
     best_epoch: int
     verdict: str
     """One sentence for a person."""
+    copies_left_out: int = 0
+    """Accepted pairs that are too much like a training frame of the synthesizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,8 @@ class ExportRequest:
     cohort: str | None = None
     synthetic: bool = True
     """With the accepted pairs."""
+    copies: bool = False
+    """Also with those that copy a training frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,3 +263,5 @@ class ExportResult:
     out: Path
     frames: int
     pairs: int
+    copies_left_out: int
+    """Accepted pairs that are too much like a training frame of the synthesizer."""

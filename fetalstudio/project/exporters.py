@@ -49,6 +49,8 @@ class ExportReport:
     frames: int
     """Real ones."""
     pairs: int
+    copies: int
+    """Accepted pairs that were left out because they copy a training frame."""
     problems: tuple[str, ...]
     """What the layout cannot hold and was left out, a message each."""
 
@@ -59,6 +61,7 @@ def export_hc18(
     *,
     cohort: str | None = None,
     synthetic: bool = True,
+    copies: bool = False,
     on_progress: OnProgress = silent,
     cancelled: IsCancelled = never,
 ) -> ExportReport:
@@ -66,7 +69,8 @@ def export_hc18(
 
     All real frames of the cohort (default: of all), with the ring of a draft or final ellipse
     (a proposal is nobody's word yet), and with ``synthetic`` all accepted pairs, whatever their
-    cohort, as ``synthetic_<id>.png``. A synthetic picture carries a note of how it was made;
+    cohort, as ``synthetic_<id>.png``; copies of a training frame stay out unless ``copies`` lets
+    them in, as they show a patient. A synthetic picture carries a note of how it was made;
     ``provenance.json`` says the same of all of them, and the subject of every real frame. Without
     a calibration, and for pixels that are not square, the table's cells stay empty.
 
@@ -76,7 +80,8 @@ def export_hc18(
     """
     out = Path(out).absolute()
     frames = project.frames(cohort=cohort)
-    pairs = project.pairs(state="accepted") if synthetic else []
+    accepted = project.pairs(state="accepted") if synthetic else []
+    pairs = [pair for pair in accepted if copies or not pair.copy]
     if not frames and (cohort is not None or not pairs):
         known = ", ".join(project.cohorts()) or "none"
         what = cohort or project.path
@@ -98,7 +103,8 @@ def export_hc18(
                 writer.add_frame(item, ellipse, project.pixels(item.id))
         on_progress(len(items), len(items))
         writer.finish()
-    return ExportReport(out, len(frames), len(pairs), tuple(writer.problems))
+    left_out = len(accepted) - len(pairs)
+    return ExportReport(out, len(frames), len(pairs), left_out, tuple(writer.problems))
 
 
 def ring(ellipse: Ellipse, size: tuple[int, int]) -> NDArray[np.uint8]:

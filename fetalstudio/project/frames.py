@@ -84,6 +84,14 @@ class FrameStore(Store):
             raise UserError(f"{self.path} holds no frame {frame_id}. Import it first.")
         return found
 
+    def real_frame(self, start: str) -> Frame | None:
+        """The real frame whose id begins so (16 digits are enough), if the project holds it."""
+        rows = self._database.query(
+            "SELECT id FROM frames WHERE kind = 'real' AND id >= ? AND id < ? LIMIT 2",
+            (start, start + "g"),
+        )
+        return self.frame(rows[0]["id"]) if len(rows) == 1 else None
+
     def frames(
         self,
         *,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.screening import is_copy
 
 AnnotationState = Literal["proposed", "draft", "final"]
 ReviewState = Literal["pending", "accepted", "rejected"]
@@ -66,12 +67,27 @@ class Pair:
     state: ReviewState
     quality: Mapping[str, float]
     """``dice``, ``hc_difference`` (relative), ``hd95_px`` of the segmenter's ellipse against the
-    requested one; ``edge`` 0 to 1."""
+    requested one; ``edge`` 0 to 1; ``similarity`` to the nearest training frame, -1 to 1;
+    ``speckle_snr``, and ``speckle_difference`` (relative), ``spectrum_db``, ``grey_difference``
+    (grey levels) against the cohort's real frames."""
     provenance: Mapping[str, Any]
-    """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version."""
+    """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version;
+    ``nearest_frame`` (16 digits of its id) and ``copy_threshold``, both None where the
+    synthesizer's training frames are not known; ``cohort_frames`` and ``cohort_limits``."""
     reviewer: str | None
     reviewed_at: datetime | None
     created_at: datetime
+
+    @property
+    def copy_threshold(self) -> float | None:
+        """The similarity above which the synthesizer's pictures count as copies, if known."""
+        value = self.provenance.get("copy_threshold")
+        return None if value is None else float(value)
+
+    @property
+    def copy(self) -> bool:
+        """Whether the picture is too much like a training frame: not to train on, nor to export."""
+        return is_copy(self.quality, self.copy_threshold)
 
 
 @dataclass(frozen=True, slots=True)

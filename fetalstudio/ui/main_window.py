@@ -300,10 +300,10 @@ class MainWindow(QMainWindow):
         handle.finished.connect(self._exported)
 
     def _exported(self, result: ExportResult) -> None:
-        self.session.message.emit(
-            f"{result.frames} frames and {result.pairs} synthetic pairs are in {result.out}.",
-            "info",
-        )
+        text = f"{result.frames} frames and {result.pairs} synthetic pairs are in {result.out}."
+        if result.copies_left_out:
+            text += f" {result.copies_left_out} copies of training frames were left out."
+        self.session.message.emit(text, "info")
 
     def ask_author(self) -> None:
         """Ask for the name that annotations carry."""

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fetalstudio.cli import main
 from fetalstudio.cli.console import plain
 from fetalstudio.core.biometry import measure
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.engine.tables import read_ellipses
 from fetalstudio.project.store import Project
@@ -39,7 +41,7 @@ def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> 
     assert len(last_json()["pair_ids"]) == 2
     assert len(list(out.glob("*_mask.png"))) == 2
     assert main(["review", project, "--accept-above", "0", "--json"]) == 0
-    assert last_json() == {"accepted": 2, "rejected": 0}
+    assert last_json() == {"accepted": 2, "rejected": 0, "copies": 0}
     train = ["train", project, "--real", "2", "--synthetic", "2", "--epochs", "1", "--json"]
     assert main([*train, "--name", "mine"]) == 0
     trained = last_json()
@@ -54,6 +56,63 @@ def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> 
     assert main(["models", "list", "--project", project, "--json"]) == 0
     models = {(m["kind"], m["name"]) for m in last_json()["models"]}
     assert {("segmenter", "compact"), ("synthesizer", "compact")} <= models
+
+
+FIGURES = {"dice": 0.97, "hc_difference": 0.01, "edge": 0.9, "similarity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "accepted"),
+    [
+        ([], {"good"}),
+        (["--accept-above", "0.9"], {"good", "fair", "no_edge", "large"}),
+        (["--hc-within", "0.05", "--edge-above", "0.5"], {"good", "fair"}),
+        (["--similarity-below", "0.4"], {"fair"}),
+    ],
+)
+def test_review_by_thresholds_and_no_copy_ever(
+    sample_project: Project,
+    capsys: pytest.CaptureFixture[str],
+    last_json: Any,
+    options: list[str],
+    accepted: set[str],
+) -> None:
+    changes: dict[str, dict[str, float]] = {
+        "good": {},
+        "fair": {"dice": 0.93, "similarity": 0.3},
+        "no_edge": {"edge": 0.2},
+        "large": {"hc_difference": 0.2},
+        "copy": {"similarity": 0.8},
+    }
+    for i, (name, change) in enumerate(changes.items()):
+        sample_project.add_pair(
+            np.full((64, 64), i, np.uint8),
+            name=name,
+            ellipse=Ellipse(30, 30, 20, 15, 0),
+            cohort="synthetic",
+            calibration=None,
+            quality={**FIGURES, **change},
+            provenance={"copy_threshold": 0.75, "nearest_frame": "0" * 16},
+        )
+    project = str(sample_project.path)
+    assert main(["review", project, *options, "--json"]) == 0
+    assert last_json() == {"accepted": len(accepted), "rejected": 5 - len(accepted), "copies": 1}
+    assert {p.frame.name for p in sample_project.pairs(state="accepted")} == accepted
+    copy = next(p for p in sample_project.pairs() if p.frame.name == "copy")
+    sample_project.review_pair(copy.id, "accepted", reviewer="a person")
+    out = Path(project) / "exports"
+    assert main(["export", project, str(out / "a"), "--format", "hc18", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[-1])["copies_left_out"] == 1
+    assert "--include-copies" in said.err
+    everything = ["export", project, str(out / "b"), "--format", "hc18", "--include-copies"]
+    assert main([*everything, "--json"]) == 0
+    assert last_json()["pairs"] == len(accepted) + 1
+
+
+def test_a_threshold_that_is_no_share_is_bad_input(sample_project: Project, last_json: Any) -> None:
+    assert main(["review", str(sample_project.path), "--hc-within", "5", "--json"]) == 2
+    assert "between 0 and 1" in last_json()["error"]
 
 
 def test_bad_input_is_status_2_with_the_message_in_the_json(tmp_path: Path, last_json: Any) -> None:

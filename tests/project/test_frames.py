@@ -91,6 +91,12 @@ def test_frames_are_found_by_cohort_kind_and_annotation(
     assert project.cohorts() == ["b", "c"]
 
 
+def test_a_real_frame_is_found_by_the_start_of_its_id(project: Project, frame: Frame) -> None:
+    assert project.real_frame(frame.id[:16]) == frame
+    assert project.real_frame("0" * 16) is None
+    assert project.real_frame("") == frame  # The only one there is.
+
+
 def test_calibration_is_replaced_and_removed(project: Project, frame: Frame) -> None:
     project.set_calibration(frame.id, Calibration(0.3, 0.4, "manual"))
     assert project.frame(frame.id).calibration == Calibration(0.3, 0.4, "manual")

@@ -71,7 +71,7 @@ def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
                 ellipse=ellipse,
                 cohort="synthetic",
                 calibration=frame.calibration,
-                quality={"dice": dice},
+                quality={"dice": dice, "hc_difference": 0.01, "edge": 0.9},
                 provenance={"synthesizer": "rings", "seed": i, "source_frame": frame.id},
             )
         )

@@ -49,8 +49,8 @@ def test_from_an_ellipse_to_an_adopted_model(
     review = window.page("review")
     assert isinstance(review, ReviewPage)
     assert review.list.pairs.rowCount() == 4
-    dices = [review.list.pairs.pair(i).quality["dice"] for i in range(4)]
-    assert dices == sorted(dices)
+    order = [review.list.pairs.verdict(i).order for i in range(4)]
+    assert order == sorted(order)
     review.decide("rejected")
     for _ in range(3):
         review.decide("accepted")

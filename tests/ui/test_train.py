@@ -105,6 +105,25 @@ def test_two_subjects_are_too_few(page: TrainPage) -> None:
     assert not page.start_button.isEnabled() and "2 subjects" in page.checks.text()
 
 
+def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -> None:
+    project = page.session.open
+    before = plan_training(project, None, real=None, synthetic=None)
+    pair = project.add_pair(
+        project.pixels(project.frames()[0].id) // 2,
+        name="copy",
+        ellipse=Ellipse(300, 200, 100, 80, 0),
+        cohort="synthetic",
+        calibration=None,
+        quality={"similarity": 0.9},
+        provenance={"copy_threshold": 0.75},
+    )
+    project.review_pair(pair.id, "accepted", reviewer="me")
+    after = plan_training(project, None, real=None, synthetic=None)
+    assert after.pairs == before.pairs
+    assert "1 accepted pair left out: too much like a training frame" in " ".join(after.warnings)
+    assert not any("held-out" in text for text in after.warnings)
+
+
 def test_proposals_do_not_count(page: TrainPage) -> None:
     project = page.session.open
     before = plan_training(project, None, real=None, synthetic=None)

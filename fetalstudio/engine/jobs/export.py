@@ -19,9 +19,10 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
                 request.out,
                 cohort=request.cohort,
                 synthetic=request.synthetic,
+                copies=request.copies,
                 on_progress=counter(report, cancelled, "exporting"),
                 cancelled=cancelled,
             )
     except OperationCancelledError as stopped:
         raise JobCancelled from stopped
-    return ExportResult(exported.out, exported.frames, exported.pairs)
+    return ExportResult(exported.out, exported.frames, exported.pairs, exported.copies)

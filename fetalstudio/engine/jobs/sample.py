@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from fetalstudio import __version__
 from fetalstudio.engine.data import style_of
 from fetalstudio.engine.events import Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter, load_synthesizer
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.models import find_model, load_synthesizer
+from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.synthesizer import Scene
@@ -21,11 +22,10 @@ from fetalstudio.synthesis.synthesizer import Scene
 
 def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
     """Synthesise, with a preview a step, and measure what came out."""
-    if request.project is None:
-        model = find_model("synthesizer", request.synthesizer)
-    else:
-        with Project.open(request.project) as project:
-            model = find_model("synthesizer", request.synthesizer, project)
+    # Opened once for the model and the cohort, as opening takes its time.
+    with nullcontext() if request.project is None else Project.open(request.project) as project:
+        model = find_model("synthesizer", request.synthesizer, project)
+        judge = Judge.of(model, project) if request.measure else None
     synthesizer = load_synthesizer(model)
     style = style_of(request.ellipse, request.calibration, request.style)
     scene = Scene(request.ellipse, request.size, style, request.reference, request.replaces)
@@ -50,8 +50,6 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         "background": "made" if request.replaces is None else "frame",
         "fetalstudio": __version__,
     }
-    quality: Mapping[str, float] = {}
-    if request.measure:
-        judge = load_segmenter(find_model("segmenter", BUILT_IN))
-        quality = pair_quality(judge, image, request.ellipse)
-    return SampleResult(image, request.ellipse, seconds, provenance, quality)
+    measured = Measured({}, {}) if judge is None else judge(image, request.ellipse)
+    provenance |= measured.provenance
+    return SampleResult(image, request.ellipse, seconds, provenance, measured.quality)

@@ -19,18 +19,13 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
+from fetalstudio.core.screening import is_copy
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import (
-    BUILT_IN,
-    FoundModel,
-    find_model,
-    load_segmenter,
-    load_synthesizer,
-)
+from fetalstudio.engine.models import FoundModel, find_model, load_synthesizer
 from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
@@ -41,6 +36,8 @@ CHUNK = 4
 COLUMNS = (
     *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
     *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
+    *("similarity", "nearest_frame", "copy"),
+    *("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference"),
 )
 
 
@@ -48,10 +45,11 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, synthesizer = _begin(project, request, cancelled)
+            batch, model = _begin(project, request, cancelled)
         else:
-            batch, synthesizer = _resume(project, request)
-        judge = load_segmenter(find_model("segmenter", BUILT_IN))
+            batch, model = _resume(project, request)
+        synthesizer = load_synthesizer(model)
+        judge = Judge.of(model, project, batch.settings["cohort"])
         with project.batch_lock(batch.id):
             maker = _Maker(project, batch, synthesizer)
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
@@ -61,13 +59,13 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                 for start in range(0, len(maker.missing), CHUNK):
                     chunk = maker.missing[start : start + CHUNK]
                     images = maker.make(chunk, cancelled)
-                    qualities = [
-                        pair_quality(judge, image, item.ellipse)
+                    figures = [
+                        judge(image, item.ellipse)
                         for item, image in zip(chunk, images, strict=True)
                     ]
-                    maker.store(chunk, images, qualities)
-                    for item, image, quality in zip(chunk, images, qualities, strict=True):
-                        report(Preview(image, f"{item.name}: Dice {quality['dice']:.3f}"))
+                    maker.store(chunk, images, figures)
+                    for item, image, measured in zip(chunk, images, figures, strict=True):
+                        report(Preview(image, f"{item.name}: Dice {measured.quality['dice']:.3f}"))
                     steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
@@ -76,7 +74,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 
 def _begin(
     project: Project, request: SynthesizeRequest, cancelled: CancelCheck
-) -> tuple[Batch, Synthesizer]:
+) -> tuple[Batch, FoundModel]:
     """Write the whole batch down before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
     frames = {frame.id: frame for frame in project.frames()}
@@ -86,10 +84,9 @@ def _begin(
         _item(request, frames, owned, number, wanted)
         for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
-    synthesizer = load_synthesizer(model)
     settings = {
         "synthesizer": model.name,
-        "synthesizer_sha256": synthesizer.hash,
+        "synthesizer_sha256": load_synthesizer(model).hash,
         "steps": request.steps,
         "guidance": request.guidance,
         "style": request.style,
@@ -99,24 +96,23 @@ def _begin(
         "like_cohort": None if request.wish is None else asdict(request.wish),
         "out": None if request.out is None else request.out.absolute(),
     }
-    return project.start_batch(settings, items), synthesizer
+    return project.start_batch(settings, items), model
 
 
-def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, Synthesizer]:
+def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
     if request.count is not None or request.ellipses is not None:
         raise BadInput("A batch that is resumed has its ellipses already: give no others.")
     assert request.resume is not None
     batch = project.batch(request.resume)
     name = batch.settings["synthesizer"]
-    model: FoundModel = find_model("synthesizer", name, project)
-    synthesizer = load_synthesizer(model)
-    if synthesizer.hash != batch.settings["synthesizer_sha256"]:
+    model = find_model("synthesizer", name, project)
+    if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
         raise BadInput(
             f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
             "this batch were made: the rest would not be of a kind with them. Put the former "
             f"model back into {model.folder}, or leave this batch and make a new one."
         )
-    return batch, synthesizer
+    return batch, model
 
 
 def _item(
@@ -158,7 +154,10 @@ class _Maker:
         self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
         done = (item for item in items if item.number in made)
-        self._rows = [_row(i, p.quality) for i, p in zip(done, self.pairs, strict=True)]
+        self._rows = [
+            _row(item, pair.quality, pair.provenance)
+            for item, pair in zip(done, self.pairs, strict=True)
+        ]
         self.started = time.monotonic()
 
     def make(self, chunk: Sequence[BatchItem], cancelled: CancelCheck) -> list[NDArray[np.uint8]]:
@@ -184,11 +183,14 @@ class _Maker:
         self,
         chunk: Sequence[BatchItem],
         images: Sequence[NDArray[np.uint8]],
-        qualities: Sequence[Any],
+        figures: Sequence[Measured],
     ) -> None:
         """All of the chunk into the project, or none of it; into the folder first, so that a crash
         in between leaves files that the resumed batch writes again, and none that it misses."""
-        self._rows += [_row(i, q) for i, q in zip(chunk, qualities, strict=True)]
+        self._rows += [
+            _row(item, measured.quality, measured.provenance)
+            for item, measured in zip(chunk, figures, strict=True)
+        ]
         if self.out is not None:
             for item, image in zip(chunk, images, strict=True):
                 write_png(self.out / f"{item.name}.png", image)
@@ -196,8 +198,8 @@ class _Maker:
                 write_png(self.out / f"{item.name}_mask.png", mask)
             write_bytes(self.out / "pairs.csv", _table(self._rows))
         with self.project.transaction():
-            for item, image, quality in zip(chunk, images, qualities, strict=True):
-                pair = self._add(item, image, quality)
+            for item, image, measured in zip(chunk, images, figures, strict=True):
+                pair = self._add(item, image, measured)
                 self.project.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
 
@@ -213,19 +215,20 @@ class _Maker:
             self.before,
         )
 
-    def _add(self, item: BatchItem, image: NDArray[np.uint8], quality: Any) -> Pair:
+    def _add(self, item: BatchItem, image: NDArray[np.uint8], measured: Measured) -> Pair:
         return self.project.add_pair(
             image,
             name=item.name,
             ellipse=item.ellipse,
             cohort=SYNTHETIC_COHORT,
             calibration=item.calibration,
-            quality=quality,
+            quality=measured.quality,
             provenance={
                 **self.synthesizer.provenance(
                     seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
                 ),
                 "background": "made" if item.replaces is None else "frame",
+                **measured.provenance,
                 "fetalstudio": __version__,
                 "source_frame": item.source_frame,
                 "batch": self.batch.id,
@@ -236,11 +239,15 @@ class _Maker:
         return None if item.source_frame is None else self.project.pixels(item.source_frame)
 
 
-def _row(item: BatchItem, quality: Mapping[str, Any]) -> dict[str, Any]:
+def _row(
+    item: BatchItem, quality: Mapping[str, float], provenance: Mapping[str, Any]
+) -> dict[str, Any]:
     e, (width, height) = item.ellipse, item.size
     ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
     figures = {"seed": item.seed, "style": item.style, **quality}
-    return {"name": item.name, **ellipse, "width": width, "height": height, **figures}
+    copied = is_copy(quality, provenance["copy_threshold"])
+    nearest = {"nearest_frame": provenance["nearest_frame"], "copy": int(copied)}
+    return {"name": item.name, **ellipse, "width": width, "height": height, **figures, **nearest}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:

@@ -41,6 +41,8 @@ class TrainingData:
     validation: Sequence[Labelled]
     test: Sequence[Labelled]
     pairs: Sequence[Pair]
+    copies: int
+    """Accepted pairs that were left out because they copy a training frame."""
 
     def summary(self) -> Mapping[str, Any]:
         """Frame and pair ids by part, for the run's record."""
@@ -94,6 +96,7 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
         )
     train = of_part(labelled, parts, "train")
     pairs = usable_pairs(project, parts)
+    copies = sum(pair.copy for pair in project.pairs(state="accepted"))
     rng = np.random.default_rng(request.seed)
     if request.real is not None:
         if request.real > len(train):
@@ -106,13 +109,15 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
         if request.synthetic > len(pairs):
             raise BadInput(
                 f"{request.synthetic} synthetic pairs were asked for, but {len(pairs)} are "
-                "accepted. Synthesise and accept more, or ask for fewer."
+                "accepted"
+                + (f", besides {copies} copies of training frames. " if copies else ". ")
+                + "Synthesise and accept more, or ask for fewer."
             )
         pairs = [pairs[i] for i in sorted(rng.permutation(len(pairs))[: request.synthetic])]
     if not train and not pairs:
         raise BadInput("There is nothing to learn from: ask for real frames, pairs or both.")
     validation, test = (of_part(labelled, parts, p) for p in ("validation", "test"))
-    return TrainingData(train, validation, test, pairs)
+    return TrainingData(train, validation, test, pairs, copies)
 
 
 class _Training:
@@ -246,6 +251,7 @@ class _Training:
             epochs_run=figures[-1].epoch,
             best_epoch=best,
             verdict=verdict(before, after, interval.low, interval.high, self.saved),
+            copies_left_out=self.data.copies,
         )
 
     def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:

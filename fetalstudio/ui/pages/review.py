@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -19,22 +19,24 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.screening import Verdict
 from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
 from fetalstudio.ui.commands import ReviewPairs
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.comparison import Comparison
 from fetalstudio.ui.widgets.empty import EmptyState
-from fetalstudio.ui.widgets.form import Section, decimal_number, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.widgets.pair_filter import PairFilterForm
 from fetalstudio.ui.widgets.pair_list import PairList
-from fetalstudio.ui.widgets.pictures import Picture
-from fetalstudio.ui.widgets.quality import GOOD_DICE, QualityPanel
+from fetalstudio.ui.widgets.quality import QualityPanel
 
 FILTERS: tuple[ReviewState, ...] = ("pending", "accepted", "rejected")
 
 
 class ReviewPage(QWidget):
-    """One pair large with its figures and the real frame it was made from; A accepts, R rejects."""
+    """One pair large with its figures and the real frames that it is like; A accepts, R rejects."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -48,6 +50,7 @@ class ReviewPage(QWidget):
 
         self.list = PairList(self._pixels)
         self.list.current_changed.connect(self._show)
+        self.comparison = Comparison(self._pixels)
         self.canvas = FrameCanvas()
         self.canvas.ellipse_edited.connect(self._corrected)
         self.empty = EmptyState()
@@ -106,6 +109,16 @@ class ReviewPage(QWidget):
         return queue
 
     def _stage(self) -> QVBoxLayout:
+        self.copy_badge = QLabel("COPY")
+        self.copy_badge.setToolTip(
+            "More like a training frame of the synthesizer than two patients' heads are: "
+            "not trained on and not exported, even if accepted"
+        )
+        self.copy_badge.setStyleSheet(
+            f"background: {theme.ERROR}; color: {theme.CANVAS}; font-weight: 700; "
+            "padding: 2px 8px; border-radius: 3px"
+        )
+        self.copy_badge.hide()
         self.caption = theme.style(QLabel(), "dim")
         # In a narrow window the buttons matter more.
         self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -125,6 +138,7 @@ class ReviewPage(QWidget):
         line = QHBoxLayout(bar)
         line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         line.setSpacing(theme.SPACE)
+        line.addWidget(self.copy_badge, 0, Qt.AlignmentFlag.AlignVCenter)
         line.addWidget(self.caption, 1)
         line.addWidget(keyed(self, self.undo_button, "U"))
         line.addWidget(keyed(self, self.reject_button, "R"))
@@ -133,6 +147,7 @@ class ReviewPage(QWidget):
         stage.setSpacing(0)
         stage.addWidget(bar)
         stage.addWidget(self.canvas, 1)
+        stage.addWidget(self.comparison)
         return stage
 
     def _side(self) -> QWidget:
@@ -146,34 +161,15 @@ class ReviewPage(QWidget):
         figures.add(self.correction)
         figures.add(keyed(self, self.restore_button, "O"))
 
-        self.source = Picture("No real frame was taken as the source")
-        self.source_label = note()
-        origin = Section("Real frame")
-        origin.add(self.source)
-        origin.add(self.source_label)
-
         self.details = note()
         made = Section("Made with")
         made.add(self.details)
 
-        self.threshold_box = decimal_number(
-            self.session.settings,
-            "review/threshold",
-            GOOD_DICE,
-            (0.5, 1.0),
-            step=0.005,
-            decimals=3,
-        )
-        self.threshold_box.valueChanged.connect(lambda _: self._count())
-        self.accept_all_button = QPushButton()
-        self.accept_all_button.setToolTip(
-            "Accept every pending pair whose Dice is at least this; one step of undo"
-        )
-        self.accept_all_button.clicked.connect(self.accept_all)
-        bulk = Section("Many at once")
-        bulk.row("Dice at least", self.threshold_box, "Pairs below it stay pending")
-        bulk.add(keyed(self, self.accept_all_button, "Shift+A"))
-        return side_panel(268, figures, origin, made, rule(), bulk)
+        self.filter_form = PairFilterForm(self.session.settings, self)
+        self.filter_form.changed.connect(self.refresh)
+        self.filter_form.accept_button.clicked.connect(lambda: self.decide_all("accepted"))
+        self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))
+        return side_panel(284, figures, made, rule(), self.filter_form)
 
     def _tell_undo(self, what: str) -> None:
         # The steps of all places are one history: say which is next.
@@ -210,12 +206,11 @@ class ReviewPage(QWidget):
         before = self._all
         self._all = {pair.id: pair for pair in project.pairs()} if project is not None else {}
         listed = [pair for pair in self._all.values() if pair.state == self._filter]
-        rows = {pair.id: row for row, pair in enumerate(listed)}
         changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
         current = self.list.current()
         wishes = [go_to, *changed, current.id if current is not None else None]
-        row = next((rows[i] for i in wishes if i in rows), max(self.list.currentIndex().row(), 0))
-        self.list.show_pairs(listed, row)
+        row = self.list.currentIndex().row()
+        self.list.show_pairs(listed, self.filter_form.filter(), wishes, row)
         self._count()
 
     def _count(self) -> None:
@@ -224,9 +219,8 @@ class ReviewPage(QWidget):
             counts[pair.state] += 1
         for state, button in self.filter_buttons.items():
             button.setText(f"{state.capitalize()} {counts[state]}")
-        good = len(self._above_threshold())
-        self.accept_all_button.setText(f"Accept {good} of {counts['pending']} pending")
-        self.accept_all_button.setEnabled(good > 0)
+        passing = len(self._pending(passed=True))
+        self.filter_form.count(passing, counts["pending"] - passing)
         self._stack.setCurrentIndex(0 if self._all else 1)
         self.empty.say(
             "Nothing to review yet",
@@ -247,13 +241,14 @@ class ReviewPage(QWidget):
             self.canvas.leave_gesture()
             self.canvas.set_image(self._pixels(pair.frame.id))
             self.canvas.set_calibration(pair.frame.calibration)
-            self._show_source(pair)
+            self.comparison.show_pair(self.session.project, pair)
         self._shown = pair
         self.canvas.set_editable(True)
         self.canvas.set_ellipse(pair.ellipse)
         self.accept_button.setEnabled(pair.state != "accepted")
         self.reject_button.setEnabled(pair.state != "rejected")
-        self.quality.show_quality(pair.quality)
+        self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
+        self.copy_badge.setVisible(pair.copy)
         self._show_correction(pair)
         self.details.setText(_details(pair))
         place = self.list.currentIndex().row() + 1
@@ -270,8 +265,8 @@ class ReviewPage(QWidget):
         self.quality.show_quality({})
         self.correction.setText("")
         self.restore_button.hide()
-        self.source.show_frame(None)
-        self.source_label.setText("")
+        self.comparison.show_pair(None, None)
+        self.copy_badge.hide()
         self.details.setText("")
         left = {
             "pending": "All pairs are reviewed. Train on the accepted ones, or make more.",
@@ -294,22 +289,6 @@ class ReviewPage(QWidget):
             text += f" {pair.state.capitalize()} by {pair.reviewer}."
         self.correction.setText(text)
 
-    def _show_source(self, pair: Pair) -> None:
-        source = pair.provenance.get("source_frame")
-        project = self.session.open
-        try:
-            frame = project.frame(str(source)) if source else None
-        except UserError:
-            frame = None  # The real frame was never in this project: there is nothing to show.
-        if frame is None:
-            self.source.show_frame(None)
-            self.source_label.setText("")
-            return
-        annotation = project.annotation(frame.id)
-        ellipse = annotation.ellipse if annotation is not None else None
-        self.source.show_frame(self._pixels(frame.id), ellipse)
-        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector")
-
     def _pixels(self, frame_id: str) -> NDArray[np.uint8] | None:
         try:
             return self.session.open.pixels(frame_id)
@@ -328,6 +307,11 @@ class ReviewPage(QWidget):
         following = self._following(pair.id)
         self.session.review(pair.id, state)
         self.refresh(following)
+        if state == "accepted" and pair.copy:
+            self.session.message.emit(
+                "Accepted, but a copy of a training frame: it is left out of training and export.",
+                "warning",
+            )
 
     def _following(self, pair_id: int) -> int | None:
         """The next pair in the list that will still be pending, from the top if need be."""
@@ -350,23 +334,24 @@ class ReviewPage(QWidget):
         if self._shown is not None:
             self._corrected(self._shown.requested)
 
-    def _above_threshold(self) -> list[Pair]:
-        least = self.threshold_box.value()
-        return [
-            pair
-            for pair in self._all.values()
-            # The field shows three decimals: what it shows is what counts.
-            if pair.state == "pending" and round(pair.quality.get("dice", 0.0), 3) >= least
-        ]
+    def _verdict(self, pair: Pair) -> Verdict:
+        return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
 
-    def accept_all(self) -> None:
-        """Accept every pending pair at or above the threshold, as one step of undo."""
-        good = self._above_threshold()
-        if not good:
+    def _pending(self, *, passed: bool) -> list[Pair]:
+        pending = (pair for pair in self._all.values() if pair.state == "pending")
+        return [pair for pair in pending if self._verdict(pair).passed == passed]
+
+    def decide_all(self, state: ReviewState) -> None:
+        """Accept every pending pair that passes the filter, or reject every one that fails it; as
+        one step of undo."""
+        chosen = self._pending(passed=state == "accepted")
+        if not chosen:
             return
-        self.session.undo_stack.push(ReviewPairs(self.session, good, "accepted"))
+        self.session.undo_stack.push(ReviewPairs(self.session, chosen, state))
         self.refresh()
-        self.session.message.emit(f"Accepted {len(good)}. U takes it back.", "info")
+        # The button that was clicked has nothing left to do; without a focus no key would work.
+        self.list.setFocus()
+        self.session.message.emit(f"{state.capitalize()} {len(chosen)}. U takes it back.", "info")
 
 
 def _details(pair: Pair) -> str:

@@ -325,7 +325,7 @@ class SynthesisePage(QWidget):
         self._made, self._result, self._draft, self._kept = request, result, draft, False
         self.view.set_synthetic(result.image)
         if not draft:
-            self.quality.show_quality(result.quality)
+            self.quality.show_quality(result.quality, result.provenance)
             self.batch.set_pace(result.seconds)
         self._tell()
 

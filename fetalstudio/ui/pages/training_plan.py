@@ -100,7 +100,13 @@ def _warnings(plan: Plan, project: Project, cohort: str | None, synthetic: int |
     if 0 < plan.parts["test"].subjects < FEW_TEST_SUBJECTS:
         tested = _count(plan.parts["test"].subjects, "subject")
         said.append(f"Only {tested} to test on: the verdict's interval will be wide.")
-    left_out = project.counts()["accepted"] - plan.pairs
+    copies = sum(pair.copy for pair in project.pairs(state="accepted"))
+    if copies:
+        said.append(
+            f"{_count(copies, 'accepted pair')} left out: too much like a training frame of the "
+            "synthesizer."
+        )
+    left_out = project.counts()["accepted"] - plan.pairs - copies
     if left_out:
         said.append(
             f"{_count(left_out, 'accepted pair')} left out: "

@@ -27,10 +27,11 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.screening import PairFilter, Verdict
 from fetalstudio.project.records import Pair
 from fetalstudio.ui import theme
 from fetalstudio.ui.widgets.pictures import framed
-from fetalstudio.ui.widgets.quality import COLOURS, dice_level
+from fetalstudio.ui.widgets.quality import COLOURS, SIGNS, verdict_level
 
 Index = QModelIndex | QPersistentModelIndex
 Pixels = Callable[[str], NDArray[np.uint8] | None]
@@ -48,12 +49,16 @@ class PairModel(QAbstractListModel):
         super().__init__()
         self._pixels = pixels
         self._pairs: list[Pair] = []
+        self._verdicts: list[Verdict] = []
         self._thumbs: OrderedDict[tuple[str, Ellipse], QPixmap] = OrderedDict()
 
-    def set_pairs(self, pairs: Sequence[Pair]) -> None:
-        """Replace the content."""
+    def set_pairs(self, pairs: Sequence[Pair], screen: PairFilter) -> None:
+        """Replace the content, the worst by the filter's verdict first."""
+        judged = [(screen.verdict(pair.quality, pair.copy_threshold), pair) for pair in pairs]
+        judged.sort(key=lambda entry: entry[0].order)
         self.beginResetModel()
-        self._pairs = list(pairs)
+        self._verdicts = [verdict for verdict, _ in judged]
+        self._pairs = [pair for _, pair in judged]
         self.endResetModel()
 
     def rowCount(self, parent: Index | None = None) -> int:
@@ -66,12 +71,18 @@ class PairModel(QAbstractListModel):
         if role == _PAIR_ROLE:
             return pair
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return f"{pair.frame.name}, {dice_text(pair)}, {pair.state}"
+            verdict = self._verdicts[index.row()]
+            words = "; ".join(verdict.reasons) or "passes"
+            return f"{pair.frame.name}, {dice_text(pair)}, {pair.state}: {words}"
         return None
 
     def pair(self, row: int) -> Pair:
         """The pair in this row."""
         return self._pairs[row]
+
+    def verdict(self, row: int) -> Verdict:
+        """What the filter says of the pair in this row."""
+        return self._verdicts[row]
 
     def row_of(self, pair_id: int | None) -> int | None:
         """Where this pair stands, if it does."""
@@ -117,10 +128,17 @@ class _PairDelegate(QStyledItemDelegate):
         painter.fillRect(stripe, QColor(theme.STATE_COLOURS[pair.state]))
         painter.drawPixmap(rect.left() + theme.SPACE, rect.top() + 4, self._model.thumb(pair))
         left = rect.left() + 2 * theme.SPACE + THUMB.width() + 2
+        verdict = self._model.verdict(index.row())
+        level = verdict_level(verdict)
+        worst = dice = dice_text(pair)
+        if not verdict.passed:
+            worst = f"{verdict.worst.name} {verdict.worst.value}"
+        other = dice if worst != dice else ""
+        corrected = "corrected" if pair.ellipse != pair.requested else ""
         lines = (
             (pair.frame.name, theme.TEXT),
-            (dice_text(pair), COLOURS[dice_level(pair.quality.get("dice"))]),
-            ("corrected" if pair.ellipse != pair.requested else "", theme.TEXT_DIM),
+            (f"{SIGNS[level]} {worst}", COLOURS[level]),
+            (", ".join(part for part in (other, corrected) if part), theme.TEXT_DIM),
         )
         metrics = painter.fontMetrics()
         room = rect.right() - left - 4
@@ -129,6 +147,25 @@ class _PairDelegate(QStyledItemDelegate):
             painter.setPen(QColor(colour))
             painter.drawText(left, y, metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
             y += metrics.height() + 3
+        if verdict.copy:
+            thumb = QRect(rect.left() + theme.SPACE, rect.top() + 4, THUMB.width(), THUMB.height())
+            _paint_badge(painter, thumb)
+
+
+def _paint_badge(painter: QPainter, thumb: QRect) -> None:
+    text = "COPY"
+    font = painter.font()
+    font.setBold(True)
+    painter.save()
+    painter.setFont(font)
+    metrics = painter.fontMetrics()
+    badge = QRect(
+        thumb.left(), thumb.top(), metrics.horizontalAdvance(text) + 10, metrics.height() + 2
+    )
+    painter.fillRect(badge, QColor(theme.ERROR))
+    painter.setPen(QColor(theme.CANVAS))
+    painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
+    painter.restore()
 
 
 class PairList(QListView):
@@ -149,13 +186,22 @@ class PairList(QListView):
         self.setAccessibleName("Pairs, the worst first")
         self.selectionModel().currentChanged.connect(lambda *_: self._announce())
 
-    def show_pairs(self, pairs: Sequence[Pair], current: int) -> None:
-        """Show these pairs and make the one in row ``current`` (clipped) the current one."""
+    def show_pairs(
+        self,
+        pairs: Sequence[Pair],
+        screen: PairFilter,
+        wishes: Sequence[int | None],
+        otherwise: int,
+    ) -> None:
+        """Show these pairs, the worst first. The first of the ``wishes`` (ids) that is among them
+        becomes the current one, else the one in row ``otherwise`` (clipped)."""
         selection = self.selectionModel()
         selection.blockSignals(True)
-        self.pairs.set_pairs(pairs)
+        self.pairs.set_pairs(pairs, screen)
         if pairs:
-            row = min(max(current, 0), len(pairs) - 1)
+            rows = (self.pairs.row_of(wish) for wish in wishes if wish is not None)
+            wished = next((row for row in rows if row is not None), otherwise)
+            row = min(max(wished, 0), len(pairs) - 1)
             self.setCurrentIndex(self.pairs.index(row, 0))
         selection.blockSignals(False)
         self._announce()

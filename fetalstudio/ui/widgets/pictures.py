@@ -59,7 +59,7 @@ class Picture(QLabel):
         super().__init__(parent)
         self._image: NDArray[np.uint8] | None = None
         self._ellipse: Ellipse | None = None
-        self._placeholder = placeholder
+        self._placeholder = self._otherwise = placeholder
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
         self.setProperty("role", "dim")
@@ -67,9 +67,16 @@ class Picture(QLabel):
         self.setMinimumSize(QSize(160, 110))
         self._draw()
 
-    def show_frame(self, image: NDArray[np.uint8] | None, ellipse: Ellipse | None = None) -> None:
-        """Show a frame, or the placeholder for None."""
+    def show_frame(
+        self,
+        image: NDArray[np.uint8] | None,
+        ellipse: Ellipse | None = None,
+        *,
+        otherwise: str = "",
+    ) -> None:
+        """Show a frame, or for None what is said ``otherwise`` (default: the placeholder)."""
         self._image, self._ellipse = image, ellipse
+        self._otherwise = otherwise or self._placeholder
         self._draw()
 
     @property
@@ -85,6 +92,6 @@ class Picture(QLabel):
         width = self.width()
         self.setFixedHeight(max(110, round(width * 2 / 3)))
         if self._image is None:
-            self.setText(self._placeholder)
+            self.setText(self._otherwise)
             return
         self.setPixmap(framed(self._image, self._ellipse, width, self.height(), theme.ELLIPSE))

@@ -1,82 +1,108 @@
-"""The quality figures of a pair, in words that need no manual."""
+"""The figures of a pair against their thresholds, in words that need no manual."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
+from fetalstudio.core.screening import Check, PairFilter, Verdict
 from fetalstudio.ui import theme
 
-Level = Literal["good", "fair", "poor", "unknown"]
+Level = Literal["good", "unusual", "poor", "unknown"]
 
-GOOD_DICE, FAIR_DICE = 0.97, 0.93
-"""Above: as well found as in real frames (whose mean is about 0.97). Below fair: look closely."""
+COLOURS: Mapping[Level, str] = {
+    "good": theme.GOOD,
+    "unusual": theme.WARNING,
+    "poor": theme.ERROR,
+    "unknown": theme.TEXT_DIM,
+}
+SIGNS: Mapping[Level, str] = {"good": "✓", "unusual": "!", "poor": "✗", "unknown": "-"}
+"""Beside the colours, for those who do not see them."""
+
+_WORDS = {
+    "dice": "How well a segmenter that only real frames trained finds the head where it was drawn",
+    "hc_difference": "The head circumference of the head that the segmenter finds",
+    "edge": "How much of the ellipse has a skull's edge under it; needs no model",
+    "similarity": "How like it is to the nearest frame that the synthesizer was trained on; "
+    "above the threshold it is more alike than two patients' heads are, and counts as a copy",
+    "hd95_px": "The largest gap between the two outlines, but for the largest 5 %",
+    "speckle_difference": "How smooth the speckle inside the head is, against the cohort's",
+    "spectrum_db": "How far the sharpness, by spatial frequency, is from the cohort's",
+    "grey_difference": "How far the grey levels inside the head are from the cohort's",
+}
+_COHORT = (
+    ("speckle_difference", "Speckle", "{:+.0%}", "{:.0%}"),
+    ("spectrum_db", "Spectrum", "{:.1f} dB", "{:.1f}"),
+    ("grey_difference", "Grey levels", "{:.0f}", "{:.0f}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One figure: its name, its value as text, what it means, and how good that is."""
+    """One figure: its name, value and limit as text, what it means, and how good that is."""
 
     name: str
     value: str
+    limit: str
     words: str
+    note: str
+    """Said below it where something is wrong; empty otherwise."""
     level: Level
 
 
-def dice_level(dice: float | None) -> Level:
-    """How good a Dice between the drawn ellipse and the segmenter's is."""
-    if dice is None:
-        return "unknown"
-    dice = round(dice, 3)  # As it is shown: one 0.970 must not look worse than another.
-    return "good" if dice >= GOOD_DICE else "fair" if dice >= FAIR_DICE else "poor"
+def verdict_level(verdict: Verdict) -> Level:
+    """How a pair is coloured in lists."""
+    return "good" if verdict.passed else "poor"
 
 
-def readings(quality: Mapping[str, float]) -> tuple[Reading, ...]:
-    """The figures that ``quality`` holds (see ``Pair.quality``), most telling first."""
-    found = []
-    if (dice := quality.get("dice")) is not None:
-        words = {
-            "good": "the segmenter finds the head where it was drawn",
-            "fair": "close: compare the outline with the skull",
-            "poor": "the segmenter finds the head elsewhere",
-        }
-        level = dice_level(dice)
-        found.append(Reading("Dice", f"{dice:.3f}", words[level], level))
-    if (hc := quality.get("hc_difference")) is not None:
-        level = _level(abs(hc), 0.02, 0.05)
-        size = "larger" if hc > 0 else "smaller"
-        words_hc = "the same size" if abs(hc) < 0.005 else f"the segmenter's head is {size}"
-        found.append(Reading("HC difference", f"{hc:+.1%}", words_hc, level))
-    if (hd := quality.get("hd95_px")) is not None:
-        found.append(
-            Reading("HD95", f"{hd:.1f} px", "largest gap between the outlines", _level(hd, 12, 25))
-        )
-    if (edge := quality.get("edge")) is not None:
-        words_edge = "how much of the ellipse has a skull edge under it"
-        found.append(Reading("Skull edge", f"{edge:.0%}", words_edge, _level(1 - edge, 0.4, 0.65)))
+def readings(
+    quality: Mapping[str, float], provenance: Mapping[str, Any], verdict: Verdict
+) -> tuple[Reading, ...]:
+    """The figures that ``quality`` holds (see ``Pair.quality``), those of the filter first."""
+    if not quality:
+        return ()
+    found = [_screened(check) for check in verdict.checks]
+    if (gap := quality.get("hd95_px")) is not None:
+        found.append(Reading("HD95", f"{gap:.1f} px", "", _WORDS["hd95_px"], "", "unknown"))
+    limits = provenance.get("cohort_limits") or {}
+    for key, name, form, limit_form in _COHORT:
+        if (value := quality.get(key)) is not None:
+            found.append(_of_cohort(key, name, form.format(value), value, limits, limit_form))
     return tuple(found)
 
 
-def _level(value: float, good: float, fair: float) -> Level:
-    return "good" if value <= good else "fair" if value <= fair else "poor"
+def _screened(check: Check) -> Reading:
+    level: Level = "unknown"
+    if check.passed is not None:
+        level = "good" if check.passed else "poor"
+    elif check.slack < 0:
+        level = "poor"
+    limit = check.limit.replace("at least", "≥").replace("at most", "≤")
+    return Reading(check.name, check.value, limit, _WORDS[check.figure], check.reason, level)
 
 
-COLOURS: Mapping[Level, str] = {
-    "good": theme.GOOD,
-    "fair": theme.WARNING,
-    "poor": theme.ERROR,
-    "unknown": theme.TEXT_DIM,
-}
+def _of_cohort(
+    key: str, name: str, text: str, value: float, limits: Mapping[str, Any], limit_form: str
+) -> Reading:
+    limit = limits.get(key)
+    words = f"{_WORDS[key]} real frames, of which 95 in 100 are within the limit"
+    if limit is None:
+        return Reading(name, text, "", words, "", "unknown")
+    usual = abs(value) <= limit
+    note = "" if usual else "unusual for the cohort"
+    sign = "±" if key == "speckle_difference" else "≤"
+    shown = f"{sign} {limit_form.format(limit)}"
+    return Reading(name, text, shown, words, note, "good" if usual else "unusual")
 
 
 class QualityPanel(QWidget):
-    """The readings as rows: a coloured dot, the name, the value, and what it means.
+    """The readings as rows: a coloured sign, the name, the value and its limit; below, what fails.
 
-    ``compact``: the words of what is good are left to the tool tips.
+    ``compact``: only the figures of the filter, without their limits.
     """
 
     def __init__(
@@ -87,32 +113,45 @@ class QualityPanel(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(theme.SPACE)
-        self._grid.setVerticalSpacing(2)
+        self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(1, 1)
         self.show_quality({})
 
-    def show_quality(self, quality: Mapping[str, float]) -> None:
-        """Show these figures, or the placeholder where there are none."""
+    def show_quality(
+        self,
+        quality: Mapping[str, float],
+        provenance: Mapping[str, Any] | None = None,
+        verdict: Verdict | None = None,
+    ) -> None:
+        """Show these figures, or the placeholder where there are none; by default the usual
+        filter's verdict."""
         while (item := self._grid.takeAt(0)) is not None:
             if (old := item.widget()) is not None:
                 old.hide()  # Deleted later, it would be painted under the new ones until then.
                 old.deleteLater()
-        rows = readings(quality)
+        provenance = provenance or {}
+        verdict = verdict or PairFilter().verdict(quality, provenance.get("copy_threshold"))
+        rows = readings(quality, provenance, verdict)
         if not rows:
-            self._grid.addWidget(_muted(self._placeholder), 0, 0, 1, 3)
-        for reading in rows:
+            self._grid.addWidget(_muted(self._placeholder), 0, 0, 1, 4)
+        for reading in rows[: len(verdict.checks)] if self._compact else rows:
             self._add(reading)
 
     def _add(self, reading: Reading) -> None:
         row = self._grid.rowCount()
-        dot, name, value = QLabel("●"), QLabel(reading.name), QLabel(f"<b>{reading.value}</b>")
-        dot.setStyleSheet(f"color: {COLOURS[reading.level]}")
-        for column, label in enumerate((dot, name, value)):
+        sign, name = QLabel(f"<b>{SIGNS[reading.level]}</b>"), QLabel(reading.name)
+        value, limit = QLabel(f"<b>{reading.value}</b>"), _muted(reading.limit)
+        sign.setStyleSheet(f"color: {COLOURS[reading.level]}")
+        sign.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        if reading.level in ("poor", "unusual"):
+            value.setStyleSheet(f"color: {COLOURS[reading.level]}")
+        limit.setWordWrap(False)
+        for column, label in enumerate((sign, name, value, limit)):
             label.setToolTip(reading.words)
             self._grid.addWidget(label, row, column)
         value.setAlignment(Qt.AlignmentFlag.AlignRight)
-        if not self._compact or reading.level != "good":
-            self._grid.addWidget(_muted(reading.words), row + 1, 1, 1, 2)
+        if reading.note:
+            self._grid.addWidget(_muted(reading.note), row + 1, 1, 1, 3)
 
     def text(self) -> str:
         """Everything shown, one line a label (for tests and screen readers)."""

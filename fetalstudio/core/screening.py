@@ -1,0 +1,164 @@
+"""The automatic filter of synthetic pairs: thresholds that a person can see and move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fetalstudio.core.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One figure against its threshold."""
+
+    figure: str
+    """Its key in ``Pair.quality``."""
+    name: str
+    value: str
+    """As it is shown, ``not known`` without one."""
+    limit: str
+    """``at least 0.950``; empty where there is nothing to hold it to."""
+    passed: bool | None
+    """None where there is no value or no limit."""
+    reason: str
+    """Why it fails or could not be told, in words; empty where it passes."""
+    slack: float
+    """How far on the good side, about 1 where it is as good as it gets; negative where it fails,
+    minus infinity where a figure that must be there is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the filter says of one pair."""
+
+    checks: tuple[Check, ...]
+    copy: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing fails. What could not be measured fails, but for the similarity: of
+        some models nobody knows the training frames."""
+        return self.slack >= 0
+
+    @property
+    def worst(self) -> Check:
+        """The check that fails most, or passes by the least."""
+        return min(self.checks, key=lambda check: check.slack)
+
+    @property
+    def slack(self) -> float:
+        """Of the worst check."""
+        return self.worst.slack
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it fails, the worst first; empty for a pair that passes."""
+        failed = [check for check in self.checks if check.slack < 0]
+        return tuple(check.reason for check in sorted(failed, key=lambda check: check.slack))
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """The worst first: copies, then by the worst figure."""
+        return not self.copy, self.slack
+
+
+@dataclass(frozen=True, slots=True)
+class PairFilter:
+    """Thresholds for a pair; None where a figure does not matter.
+
+    Figures count as they are shown, rounded.
+    """
+
+    dice: float | None = 0.95
+    """At least; 95 in 100 real frames reach it."""
+    hc_difference: float | None = 0.05
+    """At most, relative, to either side."""
+    edge: float | None = 0.5
+    """At least; 99 in 100 real frames reach it."""
+    similarity: float | None = None
+    """At most. A copy by the model's own threshold fails whatever stands here."""
+
+    def __post_init__(self) -> None:
+        for name in ("dice", "hc_difference", "edge", "similarity"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                words = name.replace("_", " ")
+                raise BadInput(f"The threshold for the {words} lies between 0 and 1, not {value}.")
+
+    def verdict(self, quality: Mapping[str, float], copy_threshold: float | None) -> Verdict:
+        """Hold a pair's figures to the thresholds.
+
+        ``copy_threshold`` is the synthesizer's own (``Pair.copy_threshold``), None where its
+        training frames are not known.
+        """
+        checks = (
+            self._dice(quality.get("dice")),
+            self._hc(quality.get("hc_difference")),
+            self._edge(quality.get("edge")),
+            self._similarity(quality.get("similarity"), copy_threshold),
+        )
+        return Verdict(checks, is_copy(quality, copy_threshold))
+
+    def _dice(self, value: float | None) -> Check:
+        limit = "" if self.dice is None else f"at least {self.dice:.3f}"
+        margin = _less(value, self.dice, 3)
+        reason = "the segmenter finds the head elsewhere"
+        return _check("dice", "Dice", value, "{:.3f}", limit, margin, 0.05, reason)
+
+    def _hc(self, value: float | None) -> Check:
+        limit = "" if self.hc_difference is None else f"at most {self.hc_difference:.1%}"
+        margin = _less(self.hc_difference, None if value is None else abs(value), 3)
+        reason = "the segmenter finds no head"
+        if value is not None:
+            reason = f"the segmenter's head is {'larger' if value > 0 else 'smaller'}"
+        return _check("hc_difference", "HC", value, "{:+.1%}", limit, margin, 0.05, reason)
+
+    def _edge(self, value: float | None) -> Check:
+        limit = "" if self.edge is None else f"at least {self.edge:.0%}"
+        margin = _less(value, self.edge, 2)
+        reason = "little of the ellipse has a skull under it"
+        return _check("edge", "Skull edge", value, "{:.0%}", limit, margin, 0.5, reason)
+
+    def _similarity(self, value: float | None, threshold: float | None) -> Check:
+        if value is None or threshold is None:
+            reason = "what the model was trained on is not known, so a copy would not be noticed"
+            return Check("similarity", "Similarity", "not known", "", None, reason, 1.0)
+        most = threshold if self.similarity is None else min(self.similarity, threshold)
+        reason = "a copy of a training frame" if value > threshold else "much like a training frame"
+        limit = f"at most {most:.3f}"
+        margin = most - value
+        return _check("similarity", "Similarity", value, "{:.3f}", limit, margin, 0.3, reason)
+
+
+def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:
+    """Whether a picture is more like a training frame than different patients' heads are."""
+    similarity = quality.get("similarity")
+    return similarity is not None and copy_threshold is not None and similarity > copy_threshold
+
+
+def _less(high: float | None, low: float | None, digits: int) -> float | None:
+    """``high - low`` as they are shown; a rounded difference has no stray last bits."""
+    if high is None or low is None:
+        return None
+    return round(round(high, digits) - round(low, digits), digits)
+
+
+def _check(
+    figure: str,
+    name: str,
+    value: float | None,
+    form: str,
+    limit: str,
+    margin: float | None,
+    unit: float,
+    reason: str,
+) -> Check:
+    shown = "not known" if value is None else form.format(value)
+    if not limit:
+        return Check(figure, name, shown, limit, None, "", 1.0)
+    if margin is None:
+        return Check(figure, name, shown, limit, None, reason, -math.inf)
+    passed = margin >= 0
+    return Check(figure, name, shown, limit, passed, "" if passed else reason, margin / unit)
