@@ -88,6 +88,8 @@ class Plan:
     weight_decay: float
     ema: float
     seed: int
+    warmup: int = 100
+    """Steps until the learning rate is at its peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def train_resumably(
         module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
     average = MovingAverage(module, plan.ema)
-    schedule = Schedule(plan.learning_rate, plan.steps)
+    schedule = Schedule(plan.learning_rate, plan.steps, plan.warmup)
     step = 0
     if state := load_checkpoint(checkpoint):
         module.load_state_dict(state["model"])

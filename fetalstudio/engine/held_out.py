@@ -1,0 +1,122 @@
+"""What an adapted synthesizer does on ellipses of subjects that it does not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.geometry import letterbox, warp
+from fetalstudio.core.style import Style
+from fetalstudio.engine.adapt_choice import HeldOutFigures
+from fetalstudio.engine.data import Labelled, style_of
+from fetalstudio.engine.pictures import montage, stack
+from fetalstudio.engine.quality import pair_quality
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.synthesizer import Scene
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.segmenter import Segmenter
+    from fetalstudio.synthesis.synthesizer import Synthesizer
+
+SAMPLES = 6
+"""At least so many pictures are measured: a few ellipses get several seeds each."""
+_SHOWN = 4
+
+
+class HeldOut:
+    """The held-out frames and what is measured on them."""
+
+    def __init__(
+        self,
+        project: Project,
+        held_out: Sequence[Labelled],
+        train: Sequence[Labelled],
+        judge: Segmenter,
+    ) -> None:
+        self.judge = judge
+        self.real = [project.pixels(item.frame.id) for item in held_out]
+        repeats = -(-SAMPLES // len(held_out))
+        self.scenes = [
+            Scene(
+                item.ellipse,
+                item.frame.size,
+                style_of(item.ellipse, item.frame.calibration, "auto"),
+                image,
+            )
+            for item, image in zip(held_out, self.real, strict=True)
+        ] * repeats
+        self.style = Style.of(self.real)
+        dices = [
+            pair_quality(judge, image, item.ellipse)["dice"]
+            for image, item in zip(self.real, held_out, strict=True)
+        ]
+        self.fidelity_of_real = float(np.mean(dices))
+        """The same Dice on the real frames: a picture need not be easier than they are."""
+        self._neighbours = _Neighbours(project, train, held_out)
+        self.similarity_of_real = self._neighbours.of_held_out
+
+    def measure(
+        self, synthesizer: Synthesizer, check: Callable[[], None]
+    ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
+        """The figures and the pictures. ``check`` is called at every step and may raise."""
+        pictures: list[NDArray[np.uint8]] = []
+        for seed, scene in enumerate(self.scenes):
+            pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: check())
+        dices = [
+            pair_quality(self.judge, picture, scene.ellipse)["dice"]
+            for picture, scene in zip(pictures, self.scenes, strict=True)
+        ]
+        distance = Style.of(pictures).distance(self.style)
+        nearest = [self._neighbours.nearest(picture) for picture in pictures]
+        figures = HeldOutFigures(
+            float(np.mean(dices)),
+            distance.grey,
+            distance.spectrum,
+            float(np.mean(nearest)),
+            sum(value > self._neighbours.threshold for value in nearest),
+        )
+        return figures, pictures
+
+    def sheet(self, rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> NDArray[np.uint8]:
+        """The real frames and, below them, the first pictures of each row, as RGB."""
+        shown = [("Real frames, held out", self.real), *rows]
+        cell = (288, 192)
+        return stack(
+            [
+                (title, montage(images[:_SHOWN], columns=len(self.real[:_SHOWN]), cell=cell))
+                for title, images in shown
+            ]
+        )
+
+
+class _Neighbours:
+    """Similarity to the training frames, and from where on it would be a copy."""
+
+    def __init__(
+        self, project: Project, train: Sequence[Labelled], held_out: Sequence[Labelled]
+    ) -> None:
+        self._train = np.stack([_descriptor(project.pixels(i.frame.id)) for i in train])
+        subjects = np.array([item.frame.subject for item in train])
+        # Real frames of different subjects: what they share cannot have been copied.
+        among = self._train @ self._train.T
+        among[subjects[:, None] == subjects[None, :]] = -1
+        others = [self.nearest(project.pixels(item.frame.id)) for item in held_out]
+        self.of_held_out = float(np.mean(others))
+        self.threshold = max(float(among.max()), *others)
+
+    def nearest(self, image: NDArray[np.uint8]) -> float:
+        return float((self._train @ _descriptor(image)).max())
+
+
+def _descriptor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A small picture of unit length, so that a product is a correlation."""
+    h, w = image.shape
+    size = (48, 32)
+    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(w / size[0], 1) / 2)
+    small = warp(smooth, letterbox((w, h), size), size).ravel()
+    small = small - small.mean()
+    return (small / max(float(np.linalg.norm(small)), 1e-6)).astype(np.float32)
