@@ -20,7 +20,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, training_frames
-from fetalstudio.engine import held_out
+from fetalstudio.engine import adapt_choice, held_out
 from fetalstudio.engine.adapt_choice import Choice, HeldOutFigures, Measured
 from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
 from fetalstudio.engine.data import labelled_frames, split
@@ -36,14 +36,14 @@ RATE = 3e-3
 """High: in a few steps the tiny model must get visibly nearer to the frames."""
 
 
-@pytest.fixture(autouse=True)
-def _few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_out, "SAMPLES", 2)
-
-
 @pytest.fixture
-def tiny(sample_project: Project) -> str:
-    """A synthesizer of the project that knows nothing: too bright, and without any head."""
+def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A synthesizer of the project that knows nothing: too bright, and without any head.
+
+    What the segmenter finds in its noise is chance, so the fidelity decides nothing here.
+    """
+    monkeypatch.setattr(held_out, "SAMPLES", 2)
+    monkeypatch.setattr(adapt_choice, "TOLERANCE", 1.0)
     torch.manual_seed(0)
     pipeline = CompactPipeline(
         build_unet((8, 8, 16, 32)),
@@ -156,17 +156,17 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
 
 KILLED = """
 import sys
-from fetalstudio.engine import held_out
+from fetalstudio.engine import adapt_choice, held_out
 from fetalstudio.engine.events import Adapting
 from fetalstudio.engine.local import run_job
 from tests.engine.test_adapt import request_for
 from fetalstudio.project.store import Project
-held_out.SAMPLES = 2
+held_out.SAMPLES, adapt_choice.TOLERANCE = 2, 1.0
 def heard(event):
     if isinstance(event, Adapting):
         print(event.step, flush=True)
 with Project.open(sys.argv[1]) as project:
-    request = request_for(project)
+    request = request_for(project, steps=8, measure_every=4)
 run_job("adapt", request, heard)
 """
 
@@ -184,23 +184,23 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.strip() == "12":
+            if line.strip() == "4":
                 time.sleep(0.1)
                 process.kill()
                 break
         assert process.wait() == -signal.SIGKILL
     (run,) = sample_project.runs()
-    assert run.state == "running" and [row["step"] for row in run.history] == [0, 12]
+    assert run.state == "running" and [row["step"] for row in run.history] == [0, 4]
 
     heard: list[Event] = []
-    result = run_job("adapt", request_for(sample_project), heard.append)
+    result = run_job("adapt", request_for(sample_project, steps=8, measure_every=4), heard.append)
     assert result.run_id == run.id
-    assert min(e.done for e in heard if isinstance(e, Progress)) == 12
-    assert [e.step for e in heard if isinstance(e, Adapting)] == [24]
+    assert min(e.done for e in heard if isinstance(e, Progress)) == 4
+    assert [e.step for e in heard if isinstance(e, Adapting)] == [8]
     assert len(sample_project.runs()) == 1
     resumed = sample_project.run(run.id)
-    assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 12, 24]
-    again = run_job("adapt", request_for(sample_project))
+    assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
+    again = run_job("adapt", request_for(sample_project, steps=8, measure_every=4))
     assert again.run_id != run.id
     whole = sample_project.run(again.run_id)
     for a, b in zip(resumed.history, whole.history, strict=True):
