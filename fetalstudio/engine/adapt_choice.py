@@ -106,7 +106,12 @@ class Clock:
         self.total, self.measure_every = steps, measure_every
         self.steps, self.stepping = 0, 0.0
         self.measurements, self.spent_measuring = 0, 0.0
-        self.last = time.monotonic()
+        self.started = self.last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of this job."""
+        return time.monotonic() - self.started
 
     def stepped(self) -> None:
         """After each step of the training."""

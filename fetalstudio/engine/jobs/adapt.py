@@ -200,7 +200,9 @@ class _Adapting:
     def _take(self, measured: Measured, loss: float) -> None:
         self.measured.append(measured)
         f = measured.figures
-        entry = measured.row() | ({} if math.isnan(loss) else {"loss": loss})
+        entry = {**measured.row(), "seconds": self.clock.seconds}
+        if not math.isnan(loss):
+            entry["loss"] = loss
         self.project.update_run(self.record.id, history_entry=entry)
         self.report(
             Adapting(
