@@ -82,12 +82,12 @@ class HeldOut:
         return figures, pictures
 
     def sheet(self, rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> NDArray[np.uint8]:
-        """The real frames and, below them, the first pictures of each row, as RGB."""
-        shown = [("Real frames, held out", self.real), *rows]
-        cell = (288, 192)
+        """The real frames and, below each, the pictures of its ellipse, as RGB."""
+        real = [scene.reference for scene in self.scenes if scene.reference is not None]
+        shown = [("Real frames, held out", real), *rows]
         return stack(
             [
-                (title, montage(images[:_SHOWN], columns=len(self.real[:_SHOWN]), cell=cell))
+                (title, montage(images[:_SHOWN], columns=_SHOWN, cell=(288, 192)))
                 for title, images in shown
             ]
         )

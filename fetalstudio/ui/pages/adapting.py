@@ -44,6 +44,7 @@ class AdaptingDialog(QDialog):
         self._handle: JobHandle | None = None
         self._project: Path | None = None
         self._made: str | None = None
+        self._from = ""
         self.setWindowTitle("Adapt to my frames")
         self.resize(1080, 720)
         row = QHBoxLayout(self)
@@ -161,7 +162,7 @@ class AdaptingDialog(QDialog):
 
     def refresh(self) -> None:
         """Say what would be learnt from, whether it can be, and how long it will take."""
-        self.title.setText(f"Starting from {self._parent_name()}" if self._handle is None else "")
+        self.title.setText(self._title())
         data: AdaptData | None = None
         problem, notes = "", tuple[str, ...]()
         try:
@@ -176,7 +177,7 @@ class AdaptingDialog(QDialog):
         self.checks.setVisible(bool(self.checks.text()))
         self.start_button.setEnabled(data is not None and self._handle is None)
         self.estimate.setText(self._estimate())
-        self.title.setVisible(bool(self.title.text()))
+        self.curves.setVisible(self._handle is not None or bool(self.curves.steps))
 
     def _cohort(self) -> str | None:
         return str(self.cohort_box.currentData() or "") or None
@@ -185,10 +186,17 @@ class AdaptingDialog(QDialog):
         active = self._session.open.active_model("synthesizer")
         return active.name if active is not None else "compact"
 
+    def _title(self) -> str:
+        if self._handle is not None:
+            return f"Adapting {self._from}"
+        if self._made is not None:
+            return f"{self._made}, adapted from {self._from}"
+        return f"A copy of {self._parent_name()} will learn"
+
     def _estimate(self) -> str:
         """By the pace of the newest adapting that tells one."""
         for run in self._session.open.runs():
-            rows = run.history
+            rows = [row for row in run.history if "seconds" in row]
             if run.job != "adapt" or len(rows) < 2:
                 continue
             seconds = rows[-1]["seconds"] - rows[0]["seconds"]
@@ -215,6 +223,7 @@ class AdaptingDialog(QDialog):
         )
         handle = self._session.submit("adapt", request)
         self._handle, self._project, self._made = handle, request.project, None
+        self._from = self._parent_name()
         self.curves.clear(request.steps)
         self.sheet.show_picture(None)
         self.verdict.setText("What came of it will be said here. Meanwhile the window is yours.")
@@ -274,6 +283,7 @@ class AdaptingDialog(QDialog):
         self.buttons.setVisible(self._made is not None)
         self.use_button.setEnabled(new)
         theme.style(self.use_button, "primary" if new else "")
+        theme.style(self.start_button, "" if new else "primary")
         self.use_button.setText("Use it" if new else "In use")
         self.keep_button.setEnabled(new)
 

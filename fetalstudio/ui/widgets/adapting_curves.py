@@ -98,11 +98,11 @@ class AdaptingCurves(QWidget):
         last = self._said[-1]
         parts = [
             f"Step {last.step}&nbsp;",
-            chip(GREY, "grey levels", last.grey, 1) + " away",
-            chip(SPECTRUM, "spectrum", last.spectrum, 1) + " dB away",
+            chip(GREY, "grey levels", last.grey, 1),
+            chip(SPECTRUM, "spectrum (dB)", last.spectrum, 1),
             chip(LOSS, "loss", last.loss) if math.isfinite(last.loss) else "",
             chip(FIDELITY, "Dice", last.fidelity),
-            f"copies {last.copies}",
+            f"copies {last.copies}&nbsp;",
             f'<span style="color:{theme.TEXT_DIM}">best: step {best}</span>' if best else "",
         ]
-        return " &nbsp;".join(part for part in parts if part)
+        return " ".join(part for part in parts if part)
