@@ -100,6 +100,7 @@ def train(
         settings.ema,
         settings.seed,
         settings.warmup,
+        seasoned=start is not None,
     )
     averaged = train_resumably(
         unet,

@@ -17,6 +17,7 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, training_frames
@@ -303,6 +304,30 @@ def test_of_too_many_frames_a_seeded_choice_of_subjects_is_taken(tmp_path: Path)
             frames[item.frame.subject] = frames.get(item.frame.subject, 0) + 1
         assert set(frames.values()) == {3}
         assert choose_adapt_data(project, None, 0) == data != choose_adapt_data(project, None, 1)
+
+
+def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: str) -> None:
+    folder = sample_project.path / "models" / "tiny"
+    other = ModelCard.read(folder)
+    replace(other, architecture={"type": "stable-diffusion"}).write(folder)
+    with pytest.raises(BadInput, match="tiny is no compact synthesizer"):
+        run_job("adapt", request_for(sample_project))
+    assert sample_project.runs() == []
+
+
+def test_the_command_adapts_and_adopts(
+    sample_project: Project, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(sample_project.path)
+    options = ["--steps", "2", "--synthesizer", "tiny", "--name", "mine", "--cohort"]
+    assert main(["adapt", path, *options, "nowhere", "--json"]) == 2
+    assert "there are" in json.loads(capsys.readouterr().out)["error"]
+    assert main(["adapt", path, *options, sample_project.cohorts()[0], "--adopt", "--json"]) == 0
+    out = capsys.readouterr()
+    result = json.loads(out.out.splitlines()[-1])
+    assert "step 0/2" in out.err and result["verdict"] in out.err.replace("\n", " ")
+    active = sample_project.active_model("synthesizer")
+    assert (result["model"] == "mine") == (active is not None and active.name == "mine")
 
 
 def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> None:

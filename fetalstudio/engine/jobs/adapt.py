@@ -52,6 +52,10 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
     _check_settings(request)
     with Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
+        if ModelCard.read(model.folder).architecture.get("type") != "compact":
+            raise BadInput(
+                f"{model.name} is no compact synthesizer. Adapt one that is, or compact."
+            )
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
@@ -309,6 +313,8 @@ def _check_settings(request: AdaptRequest) -> None:
 
 def _free_name(project: Project, request: AdaptRequest) -> str:
     taken = {m.name for m in project.models("synthesizer")} | {BUILT_IN}
+    # One that is under way has no model yet.
+    taken |= {r.name for r in project.runs() if r.job == "adapt" and r.state == "running"}
     if request.name is not None:
         if not request.name.strip() or request.name.strip() in taken:
             raise BadInput(f"The name {request.name!r} is empty or taken. Choose another one.")

@@ -120,7 +120,9 @@ class AdaptingDialog(QDialog):
         self.curves = AdaptingCurves()
         self.curves.setFixedHeight(210)
         self.sheet = FittedPicture(
-            "Pictures of held-out ellipses will be here, before and after, below the real frames."
+            "A copy of the synthesizer learns what your frames look like. Every now and then it "
+            "draws ellipses of subjects that it does not learn from: you see the pictures change "
+            "here, below the real frames."
         )
         stage = QVBoxLayout()
         stage.setContentsMargins(*[2 * theme.SPACE] * 4)

@@ -25,7 +25,7 @@ class AdaptingCurves(QWidget):
         self._readout.setTextFormat(Qt.TextFormat.RichText)
         self._readout.setWordWrap(True)
         self.style_plot, self.loss_plot, self.dice_plot = (
-            step_plot(title) for title in ("Distance", "Loss", "Dice")
+            step_plot(title) for title in ("Distance (start 1)", "Loss", "Dice")
         )
         plots = (self.style_plot, self.loss_plot, self.dice_plot)
         self._grey, self._spectrum = (
