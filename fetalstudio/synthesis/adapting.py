@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,11 @@ def adapt(
 
         watch = Watch(stepped, stop, save_every_s=60)
         pipeline = train(examples, settings, checkpoint, start=start, device=device, watch=watch)
+        # It is sampled as the parent is.
+        pipeline.register_modules(scheduler=copy.deepcopy(start.scheduler))
+        pipeline.register_to_config(
+            default_steps=start.config.default_steps, default_guidance=start.config.default_guidance
+        )
         pipeline.unet.half().float()
         if not on_halt(Halt(halt, pipeline)):
             return

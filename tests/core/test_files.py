@@ -139,6 +139,6 @@ def test_a_folder_takes_all_of_the_new_files_or_none(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_way_of_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(UserError, match="could not be written"):
-        with atomic_folder(tmp_path / "file" / "model"):
-            pass
+    folder = atomic_folder(tmp_path / "file" / "model")
+    with pytest.raises(UserError, match="could not be written"), folder:
+        pass

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
@@ -30,7 +29,7 @@ from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
 from fetalstudio.engine.requests import AdaptRequest, SampleRequest, SynthesizeRequest
 from fetalstudio.project.store import Project
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 RATE = 3e-3
@@ -48,7 +47,7 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     torch.manual_seed(0)
     pipeline = CompactPipeline(
         build_unet((8, 8, 16, 32)),
-        FlowMatchEulerDiscreteScheduler(),
+        build_scheduler(),
         [1.0] + [0.0] * 15,
         [0.5] * 16,
     )

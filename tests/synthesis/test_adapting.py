@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
-from fetalstudio.synthesis.pipeline import CompactPipeline, build_unet
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import Example
 
 CPU = torch.device("cpu")
@@ -18,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def parent() -> CompactPipeline:
     torch.manual_seed(0)
-    return CompactPipeline(build_unet((8, 8, 16, 32)), FlowMatchEulerDiscreteScheduler())
+    return CompactPipeline(build_unet((8, 8, 16, 32)), build_scheduler(3.0), default_steps=5)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +77,9 @@ def test_it_halts_where_it_should_and_leaves_the_parent_as_it_is(
     torch.testing.assert_close(weights(parent), before, rtol=0, atol=0)
     moved = [(weights(halt.pipeline) - before).abs().max().item() for halt in seen]
     assert 0 < moved[0] < moved[2]
+    config = seen[2].pipeline.config
+    assert (config.default_steps, config.default_guidance) == (5, 2.5)
+    assert seen[2].pipeline.scheduler.config.flow_shift == 3.0
     # What is measured is what will be saved in half precision.
     half = weights(seen[2].pipeline)
     torch.testing.assert_close(half.half().float(), half, rtol=0, atol=0)

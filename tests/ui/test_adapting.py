@@ -51,9 +51,9 @@ def opened(qtbot: QtBot, page: SynthesisePage) -> AdaptingDialog:
     """By its key."""
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_M)
-    assert page.adapting is not None
-    qtbot.waitUntil(page.adapting.isActiveWindow)
-    return page.adapting
+    assert page.synthesizer.dialog is not None
+    qtbot.waitUntil(page.synthesizer.dialog.isActiveWindow)
+    return page.synthesizer.dialog
 
 
 def add_model(session: Session, name: str) -> None:

@@ -30,9 +30,12 @@ from fetalstudio.engine.requests import AdaptRequest, AdaptResult
 from fetalstudio.project.records import Run
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
+from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import Example
 
+LIFT_FRAMES = 40
+"""Plenty for what the lift measures."""
 PROTOCOL = (
     "pictures on ellipses and sectors of subjects held out of the adapting (validation part), "
     "fixed seeds. fidelity: mean Dice between the ellipse asked for and the built-in segmenter's. "
@@ -134,6 +137,7 @@ class _Adapting:
             )
             for item in self.data.train
         ]
+        self.lift = self._own_lift([example.image for example in examples])
         every, steps = self.request.measure_every, self.request.steps
         last = self.measured[-1].step
         try:
@@ -159,6 +163,13 @@ class _Adapting:
             self._card(result).write(self.folder)
         return result, stopped
 
+    def _own_lift(self, images: Sequence[NDArray[np.uint8]]) -> Lift | None:
+        """The fine grain of these frames; the parent's where they are too small to show any."""
+        try:
+            return Lift.fit(images[:: -(-len(images) // LIFT_FRAMES)])
+        except ValueError:
+            return self.parent.lift
+
     def _measure_start(self) -> None:
         """Also of a run that goes on: its pictures are what the later ones are compared with."""
         figures, self.before = self._measure(self.parent)
@@ -181,7 +192,7 @@ class _Adapting:
         """Measure, keep the model if it is the best so far; whether to go on."""
         name, step = self.record.name, halt.step
         card = replace(self.parent.card, name=name)
-        synthesizer = Synthesizer(halt.pipeline, card, "unsaved")
+        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", self.lift)
         left = self.clock.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
@@ -224,9 +235,8 @@ class _Adapting:
     # -- the best -----------------------------------------------------------------------------
 
     def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
-        saved = Synthesizer(
-            synthesizer.pipeline, self._base_card(asdict(measured.figures)), "unsaved"
-        )
+        card = self._base_card(asdict(measured.figures))
+        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", self.lift)
         seen = training_frames(self.model.folder) | {i.frame.id for i in self.data.train}
         with atomic_folder(self.folder) as temporary:
             saved.save(temporary)

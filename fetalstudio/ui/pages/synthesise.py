@@ -27,8 +27,8 @@ from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.engine import JobHandle
-from fetalstudio.ui.pages.adapting import AdaptingDialog
 from fetalstudio.ui.pages.sampler import Sampler
+from fetalstudio.ui.pages.synthesizer_choice import SynthesizerChoice
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.empty import EmptyState
@@ -38,7 +38,6 @@ from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
 from fetalstudio.ui.widgets.synthesis_controls import Look, SynthesisControls
-from fetalstudio.ui.widgets.synthesizer_choice import SynthesizerChoice
 
 
 def typical_ellipse(size: Size) -> Ellipse:
@@ -76,11 +75,8 @@ class SynthesisePage(QWidget):
         self.filmstrip = Filmstrip()
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
-        self.synthesizer = SynthesizerChoice(session)
+        self.synthesizer = SynthesizerChoice(session, self)
         self.synthesizer.changed.connect(self._changed)
-        self.synthesizer.take_next_by(self)
-        keyed(self, self.synthesizer.adapt_button, "M").clicked.connect(self.adapt)
-        self.adapting: AdaptingDialog | None = None
         self.batch = BatchPanel(session, self.filmstrip, self.look)
         self.batch.give_keys(self)
         self.controls.changed.connect(self.batch.look_changed)
@@ -286,11 +282,6 @@ class SynthesisePage(QWidget):
     def look(self) -> Look:
         """What pictures shall look like, and who makes them."""
         return replace(self.controls.look(), synthesizer=self.synthesizer.name)
-
-    def adapt(self) -> None:
-        """Open the window that fits the synthesizer to one's own frames."""
-        self.adapting = self.adapting or AdaptingDialog(self.session, self)
-        self.adapting.ask()
 
     def request(self) -> SampleRequest:
         """What the canvas and the fields ask for. Raises ``ValueError`` without a frame."""

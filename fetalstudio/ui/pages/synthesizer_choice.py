@@ -10,8 +10,9 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard
 from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
+from fetalstudio.ui.pages.adapting import AdaptingDialog
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.form import Section, combo, note
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note
 
 
 class SynthesizerChoice(Section):
@@ -20,28 +21,28 @@ class SynthesizerChoice(Section):
     changed = Signal()
     """Another synthesizer is in use."""
 
-    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
-        super().__init__("Synthesizer", parent)
-        self._session = session
+    def __init__(self, session: Session, page: QWidget) -> None:
+        """The keys work anywhere on ``page``."""
+        super().__init__("Synthesizer", page)
+        self._session, self._page = session, page
+        self.dialog: AdaptingDialog | None = None
         self._name = BUILT_IN
         self.box = combo()
         self.box.activated.connect(self._chosen)
         self.about = note()
         self.adapt_button = QPushButton("Adapt to my frames...")
         self.adapt_button.setToolTip("Fit the synthesizer to your own annotated frames")
+        self.adapt_button.clicked.connect(self.adapt)
         self.row("Model", self.box, theme.tip("What makes the pictures", "Y"))
         self.add(self.about)
-        self.add(self.adapt_button)
+        self.add(keyed(page, self.adapt_button, "M"))
+        next_key = QShortcut(QKeySequence("Y"), page)
+        next_key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        next_key.setWhatsThis("Take the next synthesizer")
+        next_key.activated.connect(self.take_next)
         session.models_changed.connect(self.refresh)
         session.project_changed.connect(self.refresh)
         self.refresh()
-
-    def take_next_by(self, page: QWidget) -> None:
-        """Let a key on ``page`` take the next synthesizer."""
-        shortcut = QShortcut(QKeySequence("Y"), page)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.setWhatsThis("Take the next synthesizer")
-        shortcut.activated.connect(self.take_next)
 
     @property
     def name(self) -> str:
@@ -66,6 +67,12 @@ class SynthesizerChoice(Section):
         self.about.setVisible(bool(self.about.text()))
         if before != self._name:
             self.changed.emit()
+
+    def adapt(self) -> None:
+        """Open the window that fits the synthesizer to one's own frames."""
+        # Made when it is first asked for: its plots take a moment.
+        self.dialog = self.dialog or AdaptingDialog(self._session, self._page)
+        self.dialog.ask()
 
     def take_next(self) -> None:
         """The next one in the list, after the last the first."""
