@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 
 TOLERANCE = 0.01
 """The fidelity may fall by so much: half a dozen pictures do not tell less."""
+MARGIN = 0.01
+"""The distances must fall by this share of those at the start: rounding moves them a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Choice:
         start = self.measured[0].figures
         lowest = min(start.fidelity, fidelity_of_real) - TOLERANCE
         faithful = figures.fidelity >= lowest and figures.copies <= start.copies
-        return faithful and self._style(figures) < self._style(self.best.figures)
+        return faithful and self._style(figures) < self._style(self.best.figures) - MARGIN
 
     def patient(self, patience: int) -> bool:
         """Whether fewer than ``patience`` measurements came after the best."""
