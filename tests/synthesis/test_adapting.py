@@ -75,7 +75,7 @@ def test_it_halts_where_it_should_and_leaves_the_parent_as_it_is(
     seen = halted(tmp_path / "c.pt", [2, 4, 6])
     assert [halt.step for halt in seen] == [2, 4, 6]
     torch.testing.assert_close(weights(parent), before, rtol=0, atol=0)
-    moved = [(weights(halt.pipeline) - before).abs().max().item() for halt in seen]
+    moved = [(weights(halt.pipeline) - before).abs().mean().item() for halt in seen]
     assert 0 < moved[0] < moved[2]
     config = seen[2].pipeline.config
     assert (config.default_steps, config.default_guidance) == (5, 2.5)
