@@ -27,7 +27,7 @@ class HeldOutFigures:
     similarity: float
     """Mean similarity of a picture to its nearest training frame, -1 to 1."""
     copies: int
-    """Pictures nearer to a training frame than real frames of different subjects are."""
+    """Pictures more like a training frame than the model's threshold for copies allows."""
 
 
 @dataclass(frozen=True, slots=True)

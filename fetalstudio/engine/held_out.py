@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.geometry import letterbox, warp
+from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.style import Style
 from fetalstudio.engine.adapt_choice import HeldOutFigures
 from fetalstudio.engine.data import Labelled, style_of
@@ -34,7 +33,7 @@ class HeldOut:
         self,
         project: Project,
         held_out: Sequence[Labelled],
-        train: Sequence[Labelled],
+        neighbours: Neighbours,
         judge: Segmenter,
     ) -> None:
         self.judge = judge
@@ -56,8 +55,14 @@ class HeldOut:
         ]
         self.fidelity_of_real = float(np.mean(dices))
         """The same Dice on the real frames: a picture need not be easier than they are."""
-        self._neighbours = _Neighbours(project, train, held_out)
-        self.similarity_of_real = self._neighbours.of_held_out
+        self._neighbours = neighbours
+        likeness = [
+            neighbours.nearest(image, item.ellipse).similarity
+            for image, item in zip(self.real, held_out, strict=True)
+            if item.frame.id[:16] not in neighbours.ids
+        ]
+        self.similarity_of_real = float(np.mean(likeness)) if likeness else None
+        """Of the held-out frames that the parent did not see either."""
 
     def measure(
         self, synthesizer: Synthesizer, check: Callable[[], None]
@@ -71,7 +76,10 @@ class HeldOut:
             for picture, scene in zip(pictures, self.scenes, strict=True)
         ]
         distance = Style.of(pictures).distance(self.style)
-        nearest = [self._neighbours.nearest(picture) for picture in pictures]
+        nearest = [
+            self._neighbours.nearest(picture, scene.ellipse).similarity
+            for picture, scene in zip(pictures, self.scenes, strict=True)
+        ]
         figures = HeldOutFigures(
             float(np.mean(dices)),
             distance.grey,
@@ -91,32 +99,3 @@ class HeldOut:
                 for title, images in shown
             ]
         )
-
-
-class _Neighbours:
-    """Similarity to the training frames, and from where on it would be a copy."""
-
-    def __init__(
-        self, project: Project, train: Sequence[Labelled], held_out: Sequence[Labelled]
-    ) -> None:
-        self._train = np.stack([_descriptor(project.pixels(i.frame.id)) for i in train])
-        subjects = np.array([item.frame.subject for item in train])
-        # Real frames of different subjects: what they share cannot have been copied.
-        among = self._train @ self._train.T
-        among[subjects[:, None] == subjects[None, :]] = -1
-        others = [self.nearest(project.pixels(item.frame.id)) for item in held_out]
-        self.of_held_out = float(np.mean(others))
-        self.threshold = max(float(among.max()), *others)
-
-    def nearest(self, image: NDArray[np.uint8]) -> float:
-        return float((self._train @ _descriptor(image)).max())
-
-
-def _descriptor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A small picture of unit length, so that a product is a correlation."""
-    h, w = image.shape
-    size = (48, 32)
-    smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(w / size[0], 1) / 2)
-    small = warp(smooth, letterbox((w, h), size), size).ravel()
-    small = small - small.mean()
-    return (small / max(float(np.linalg.norm(small)), 1e-6)).astype(np.float32)

@@ -248,8 +248,9 @@ class AdaptResult:
     """``fidelity``, ``grey``, ``spectrum``, ``similarity``, ``copies`` of ``HeldOutFigures``."""
     after: Mapping[str, float]
     """Of the best measurement; as ``before`` where there is no model."""
-    similarity_real: float
-    """Mean similarity of a real held-out frame to its nearest training frame."""
+    similarity_real: float | None
+    """Mean similarity of a real held-out frame to its nearest training frame; None where the parent
+    saw all of them."""
     steps_run: int
     best_step: int
     verdict: str

@@ -19,7 +19,8 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import ModelCard, training_frames
+from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine import adapt_choice, held_out
 from fetalstudio.engine.adapt_choice import Choice, HeldOutFigures, Measured
 from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
@@ -63,6 +64,10 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     )
     lift = Lift.read(find_model("synthesizer", "compact").folder)
     Synthesizer(pipeline, card, "unsaved", lift).save(sample_project.path / "models" / "tiny")
+    write_training_frames(sample_project.path / "models" / "tiny", ["0" * 16])
+    known = Neighbours.read(find_model("synthesizer", "compact").folder)
+    assert known is not None
+    known.write(sample_project.path / "models" / "tiny")
     sample_project.add_model("tiny", "synthesizer", "models/tiny")
     return "tiny"
 
@@ -101,7 +106,9 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     assert card.metrics["after"] == result.after and "held out" in card.metrics["protocol"]
     run = sample_project.run(result.run_id)
     assert run.state == "finished" and run.job == "adapt" and len(run.history) == 3
-    assert training_frames(folder) == {i[:16] for i in run.data["train"]}
+    neighbours = Neighbours.read(folder)
+    assert neighbours is not None and training_frames(folder) == set(neighbours.ids)
+    assert {i[:16] for i in run.data["train"]} < set(neighbours.ids)
     assert not list((sample_project.path / "models").glob(".*"))
 
     asked = SampleRequest(

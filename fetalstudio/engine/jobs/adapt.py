@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,25 +25,28 @@ from fetalstudio.engine.models import (
     BUILT_IN,
     FoundModel,
     find_model,
+    judge_model,
     load_segmenter,
     load_synthesizer,
 )
+from fetalstudio.engine.remember import remember
 from fetalstudio.engine.requests import AdaptRequest, AdaptResult
 from fetalstudio.project.records import Run
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.lift import Lift
+from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import Example
+from fetalstudio.synthesis.training import Example, fit_lift
 
-LIFT_FRAMES = 40
-"""Plenty for what the lift measures."""
+LIFT_FRAMES = 20
+"""At most: each is rendered anew at every measurement."""
 PROTOCOL = (
     "pictures on ellipses and sectors of subjects held out of the adapting (validation part), "
     "fixed seeds. fidelity: mean Dice between the ellipse asked for and the built-in segmenter's. "
     "grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to the real "
-    "held-out frames. similarity: mean over the pictures to the nearest training frame; copies: "
-    "pictures nearer to one than real frames of different subjects are. The step was chosen by "
+    "held-out frames. similarity: mean over the pictures to the nearest training frame, the parent's "
+    "included; copies: pictures above the parent's threshold for them. The step was chosen by "
     "these same figures, so they flatter it."
 )
 
@@ -117,8 +122,13 @@ class _Adapting:
         """The result, and whether it was cut short."""
         done = self.measured[-1].step if self.measured else 0
         self.report(Progress(done, self.request.steps, None, "looking at the held-out frames"))
-        judge = load_segmenter(find_model("segmenter", BUILT_IN))
-        self.held_out = HeldOut(self.project, self.data.held_out, self.data.train, judge)
+        with tempfile.TemporaryDirectory() as folder:
+            # A parent that does not know its frames is refused before anything is trained.
+            self.neighbours = remember(
+                self.project, self.data.train, Path(folder), self.model.folder
+            )
+        judge = load_segmenter(judge_model())
+        self.held_out = HeldOut(self.project, self.data.held_out, self.neighbours, judge)
         self._measure_start()
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
         self.settings = adapt_settings(
@@ -137,7 +147,7 @@ class _Adapting:
             )
             for item in self.data.train
         ]
-        self.lift = self._own_lift([example.image for example in examples])
+        self.examples = examples
         every, steps = self.request.measure_every, self.request.steps
         last = self.measured[-1].step
         try:
@@ -163,10 +173,10 @@ class _Adapting:
             self._card(result).write(self.folder)
         return result, stopped
 
-    def _own_lift(self, images: Sequence[NDArray[np.uint8]]) -> Lift | None:
+    def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
         """The fine grain of these frames; the parent's where they are too small to show any."""
         try:
-            return Lift.fit(images[:: -(-len(images) // LIFT_FRAMES)])
+            return fit_lift(pipeline, self.examples[:: -(-len(self.examples) // LIFT_FRAMES)])
         except ValueError:
             return self.parent.lift
 
@@ -192,7 +202,8 @@ class _Adapting:
         """Measure, keep the model if it is the best so far; whether to go on."""
         name, step = self.record.name, halt.step
         card = replace(self.parent.card, name=name)
-        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", self.lift)
+        lift = self._own_lift(halt.pipeline)
+        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", lift)
         left = self.clock.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
@@ -236,11 +247,11 @@ class _Adapting:
 
     def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
         card = self._base_card(asdict(measured.figures))
-        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", self.lift)
-        seen = training_frames(self.model.folder) | {i.frame.id for i in self.data.train}
+        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.lift)
         with atomic_folder(self.folder) as temporary:
             saved.save(temporary)
-            write_training_frames(temporary, sorted(seen))
+            self.neighbours.write(temporary)
+            write_training_frames(temporary, list(self.neighbours.ids))
         if not self.saved:
             path = self.folder.relative_to(self.project.path).as_posix()
             self.project.add_model(
