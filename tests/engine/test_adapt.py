@@ -234,7 +234,7 @@ def test_another_adapting_does_not_take_up_an_interrupted_one(
 def test_what_helps_nothing_leaves_no_model(
     sample_project: Project, tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_small(_images: object) -> Lift:
+    def too_small(*_: object) -> Lift:
         raise ValueError
 
     monkeypatch.setattr(Lift, "fit", too_small)  # so that the parent's grain stays too
