@@ -46,8 +46,8 @@ PROTOCOL = (
     "fixed seeds. fidelity: mean Dice between the ellipse asked for and the built-in segmenter's. "
     "grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to the real "
     "held-out frames. similarity: mean over the pictures to the nearest training frame, those of "
-    "the parent included; copies: pictures above the parent's threshold for them. The step was chosen by "
-    "these same figures, so they flatter it."
+    "the parent included; copies: pictures above the parent's threshold for them. The step was "
+    "chosen by these same figures, so they flatter it."
 )
 
 
