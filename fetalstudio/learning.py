@@ -49,16 +49,20 @@ class Schedule:
 class MovingAverage:
     """An exponential moving average of a module's parameters, in float32."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, module: nn.Module, decay: float, *, seasoned: bool = False) -> None:
+        self.decay, self.seasoned = decay, seasoned
         self.shadow = {k: v.detach().clone().float() for k, v in module.state_dict().items()}
         self.updates = 0
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move towards the module; the first updates average over what there is so far."""
+        """Move towards the module; the first updates average over what there is so far.
+
+        A ``seasoned`` module was trained before: its average begins with it and moves slowly.
+        """
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        young = (1 + self.updates) / (10 + self.updates)
+        decay = self.decay if self.seasoned else min(self.decay, young)
         for key, value in module.state_dict().items():
             self.shadow[key].lerp_(value.float(), 1 - decay)
 
@@ -88,6 +92,10 @@ class Plan:
     weight_decay: float
     ema: float
     seed: int
+    warmup: int = 100
+    """Steps until the learning rate is at its peak."""
+    seasoned: bool = False
+    """The module was trained before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +127,8 @@ def train_resumably(
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
-    average = MovingAverage(module, plan.ema)
-    schedule = Schedule(plan.learning_rate, plan.steps)
+    average = MovingAverage(module, plan.ema, seasoned=plan.seasoned)
+    schedule = Schedule(plan.learning_rate, plan.steps, plan.warmup)
     step = 0
     if state := load_checkpoint(checkpoint):
         module.load_state_dict(state["model"])

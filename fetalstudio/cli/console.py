@@ -56,6 +56,13 @@ class Console:
                         f"validation loss {event.validation_loss:.4f}  "
                         f"Dice {event.validation_dice:.4f}{best}"
                     )
+                elif isinstance(event, events.Adapting):
+                    best = "  best so far" if event.best else ""
+                    self.say(
+                        f"step {event.step}/{event.steps}  loss {event.loss:.4f}  "
+                        f"Dice {event.fidelity:.4f}  grey levels {event.grey:.1f} away  "
+                        f"spectrum {event.spectrum:.2f} dB away  copies {event.copies}{best}"
+                    )
                 elif isinstance(event, events.Warned):
                     self.warn(event.message)
 

@@ -16,6 +16,7 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
+    AdaptRequest,
     EvaluateRequest,
     ExportRequest,
     ImportRequest,
@@ -119,6 +120,24 @@ def _review(options: argparse.Namespace, console: Console) -> None:
     console.result(
         counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
     )
+
+
+def _adapt(options: argparse.Namespace, console: Console) -> None:
+    result = console.run(
+        "adapt",
+        AdaptRequest(
+            options.project,
+            cohort=options.cohort,
+            synthesizer=options.synthesizer,
+            steps=options.steps,
+            name=options.name,
+            seed=options.seed,
+        ),
+    )
+    if options.adopt and result.model is not None:
+        with Project.open(options.project) as project:
+            project.adopt("synthesizer", result.model)
+    console.result(result, result.verdict)
 
 
 def _train(options: argparse.Namespace, console: Console) -> None:
@@ -265,6 +284,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--edge-above", type=float, metavar="SHARE", help="least skull edge, 0 to 1")
     sub.add_argument("--similarity-below", type=float, metavar="R", help="to any training frame")
     sub.add_argument("--reviewer", default="command line")
+    sub = add("adapt", _adapt, "fit the synthesizer to one's own annotated frames")
+    sub.add_argument("--cohort", metavar="NAME")
+    sub.add_argument("--steps", type=int, default=500, metavar="K")
+    sub.add_argument("--name", metavar="NAME", help="of the new model")
+    sub.add_argument("--synthesizer", metavar="NAME", help="start from this one")
+    sub.add_argument("--seed", type=int, default=0, metavar="S")
+    sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
     sub = add("train", _train, "fine-tune the segmenter")
     _segmenter_options(sub)
     sub.add_argument("--real", type=int, metavar="N")

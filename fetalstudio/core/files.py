@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; on success its files are moved into ``path`` one by
+    one, each at once and over its namesake.
+
+    On any error the files of ``path`` are as they were. Raises :class:`UserError` as
+    :func:`atomic_path`.
+    """
+    temporary = path.with_name(f".part-{secrets.token_hex(8)}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for made in sorted(p for p in temporary.rglob("*") if p.is_file()):
+            with atomic_path(path / made.relative_to(temporary)) as place:
+                made.replace(place)
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written: {error.strerror or error}. "
+            "Check that the folder is writable and the disk has room, then try again."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

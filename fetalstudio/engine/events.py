@@ -48,6 +48,25 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapting:
+    """A synthesizer after ``step`` steps, measured on ellipses that it does not learn from."""
+
+    step: int
+    steps: int
+    loss: float
+    """Mean of the training loss since the last measurement; NaN before the first step."""
+    fidelity: float
+    """Mean Dice between the ellipses asked for and what the segmenter finds."""
+    grey: float
+    """Distance of the grey levels to real held-out frames, in grey levels."""
+    spectrum: float
+    """Distance of the power spectra to theirs, in dB."""
+    copies: int
+    """Pictures too near to a training frame."""
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Something that outlives a cancel or a crash was saved."""
 
@@ -85,6 +104,17 @@ class Cancelled:
     result: Any = None
 
 
-Event = Started | Progress | Preview | Epoch | Checkpoint | Warned | Finished | Failed | Cancelled
+Event = (
+    Started
+    | Progress
+    | Preview
+    | Epoch
+    | Adapting
+    | Checkpoint
+    | Warned
+    | Finished
+    | Failed
+    | Cancelled
+)
 FINAL = (Finished, Failed, Cancelled)
 """The last event of every job is one of these."""

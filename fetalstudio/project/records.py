@@ -140,6 +140,11 @@ class Run:
     started_at: datetime
     ended_at: datetime | None
 
+    @property
+    def job(self) -> str:
+        """What ran: ``train`` (a segmenter) or ``adapt`` (a synthesizer)."""
+        return str(self.settings.get("job", "train"))
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:

@@ -50,6 +50,14 @@ class RunStore(Store):
             self._run_locks[run_id] = lock
             return self.run(run_id)
 
+    def resume_run(self, run_id: int) -> Run | None:
+        """Take up a run whose process is gone; None where one is still busy with it."""
+        lock = self._run_lock(run_id)
+        if run_id in self._run_locks or not lock.acquire():
+            return None
+        self._run_locks[run_id] = lock
+        return self.update_run(run_id, state="running")
+
     def update_run(
         self,
         run_id: int,

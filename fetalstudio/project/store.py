@@ -13,6 +13,7 @@ processes may open it; each instance is used from one thread.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -154,10 +155,10 @@ class Project(BatchStore, RunStore):
                 self._pictures.remove(frame_id)
                 removed += 1
         for folder in ("models", "exports"):
-            for path in (self.path / folder).rglob(".part-*"):
+            for path in sorted((self.path / folder).rglob(".part-*")):
                 # A job of another process may be writing this very moment; an hour tells.
-                if path.is_file() and time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
-                    path.unlink(missing_ok=True)
+                if path.exists() and time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                     removed += 1
         return removed
 

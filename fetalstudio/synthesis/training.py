@@ -44,6 +44,7 @@ class TrainSettings:
     steps: int = 2500
     batch: int = 8
     learning_rate: float = 3e-4
+    warmup: int = 100
     weight_decay: float = 0.01
     ema: float = 0.998
     seed: int = 0
@@ -98,6 +99,8 @@ def train(
         settings.weight_decay,
         settings.ema,
         settings.seed,
+        settings.warmup,
+        seasoned=start is not None,
     )
     averaged = train_resumably(
         unet,

@@ -14,6 +14,7 @@ from PySide6.QtGui import QUndoCommand
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
+from fetalstudio.project.runs import BUILT_IN, ModelKind
 
 if TYPE_CHECKING:
     from fetalstudio.ui.session import Session
@@ -169,6 +170,47 @@ class LeaveBatch(ProjectCommand):
     def _set(self, dropped: bool) -> None:
         self.session.open.drop_batch(self._batch_id, dropped=dropped)
         self.session.batches_changed.emit()
+
+
+class MoveHead(QUndoCommand):
+    """Move a synthetic head: nothing is stored, yet undo takes it back like any edit."""
+
+    def __init__(
+        self, show: Callable[[str, Ellipse], None], frame_id: str, old: Ellipse, new: Ellipse
+    ) -> None:
+        super().__init__("move the synthetic head")
+        self._show, self._frame_id, self._old, self._new = show, frame_id, old, new
+
+    def redo(self) -> None:
+        """Place the new ellipse."""
+        self._show(self._frame_id, self._new)
+
+    def undo(self) -> None:
+        """Place the former one."""
+        self._show(self._frame_id, self._old)
+
+
+class AdoptModel(ProjectCommand):
+    """Use another model from now on; None is the built-in one."""
+
+    def __init__(self, session: Session, kind: ModelKind, name: str | None) -> None:
+        super().__init__(session, f"use {name or BUILT_IN}")
+        active = session.open.active_model(kind)
+        self.kind, self.name = kind, name
+        self.before = active.name if active is not None else None
+
+    def apply(self) -> None:
+        self.session.open.adopt(self.kind, self.name)
+        self.session.models_changed.emit()
+
+    def revert(self) -> None:
+        active = self.session.open.active_model(self.kind)
+        if (active.name if active is not None else None) == self.name:
+            # So that rolling back later does not come upon what was undone.
+            self.session.open.roll_back(self.kind)
+        else:
+            self.session.open.adopt(self.kind, self.before)
+        self.session.models_changed.emit()
 
 
 def _ellipse_text(

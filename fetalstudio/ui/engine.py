@@ -14,6 +14,7 @@ from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
 from fetalstudio.engine.client import GRACE_S, EngineClient
 from fetalstudio.engine.events import (
     FINAL,
+    Adapting,
     Cancelled,
     Checkpoint,
     Epoch,
@@ -38,6 +39,8 @@ class JobHandle(QObject):
     """`Preview`, at most 20 a second; some are left out."""
     epoch = Signal(object)
     """`Epoch`."""
+    adapting = Signal(object)
+    """`Adapting`."""
     checkpoint = Signal(object)
     """`Checkpoint`."""
     warned = Signal(str)
@@ -71,6 +74,8 @@ class JobHandle(QObject):
                 self.preview.emit(event)
             case Epoch():
                 self.epoch.emit(event)
+            case Adapting():
+                self.adapting.emit(event)
             case Checkpoint():
                 self.checkpoint.emit(event)
             case Warned(message):

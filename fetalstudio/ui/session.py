@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
@@ -17,9 +16,10 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.engine.events import Failed
 from fetalstudio.engine.requests import ImportRequest
 from fetalstudio.project.records import AnnotationState, ReviewState
+from fetalstudio.project.runs import ModelKind
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir, user_data_dir
-from fetalstudio.ui.commands import ReviewPair, SetEllipse
+from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,19 +205,14 @@ class Session(QObject):
             return
         self.undo_stack.push(command)
 
-    def adopt(
-        self, name: str | None, kind: Literal["segmenter", "synthesizer"] = "segmenter"
-    ) -> None:
-        """Use the project's model ``name`` from now on; None goes back to the built-in one."""
-        self._change_model(lambda: self.open.adopt(kind, name))
+    def adopt(self, name: str | None, kind: ModelKind = "segmenter") -> None:
+        """Use the project's model ``name`` from now on, as a step of undo; None is the built-in."""
+        self.undo_stack.push(AdoptModel(self, kind, name))
 
-    def roll_back(self, kind: Literal["segmenter", "synthesizer"] = "segmenter") -> None:
+    def roll_back(self, kind: ModelKind = "segmenter") -> None:
         """Go back to the model that was in use before the present one was adopted."""
-        self._change_model(lambda: self.open.roll_back(kind))
-
-    def _change_model(self, work: Callable[[], object]) -> None:
         try:
-            work()
+            self.open.roll_back(kind)
         except UserError as error:
             self.report(error)
             return

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.files import atomic_path, write_bytes
+from fetalstudio.core.files import atomic_folder, atomic_path, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits and masks")
 
@@ -119,3 +119,26 @@ def test_readers_see_the_old_or_the_new_file_and_nothing_between(tmp_path: Path)
     assert seen <= set(contents)
     assert seen
     assert [p.name for p in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_a_folder_takes_all_of_the_new_files_or_none(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    for text in (b"one", b"two"):
+        with atomic_folder(model) as temporary:
+            write_bytes(temporary / "unet" / "weights", text)
+            write_bytes(temporary / "card", text)
+            assert temporary.parent == tmp_path and temporary.name.startswith(".part-")
+    with pytest.raises(RuntimeError), atomic_folder(model) as temporary:
+        write_bytes(temporary / "card", b"three")
+        raise RuntimeError
+    assert (model / "unet" / "weights").read_bytes() == b"two"
+    assert (model / "card").read_bytes() == b"two"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert len([p for p in model.rglob("*") if p.is_file()]) == 2
+
+
+def test_a_folder_in_the_way_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    folder = atomic_folder(tmp_path / "file" / "model")
+    with pytest.raises(UserError, match="could not be written"), folder:
+        pass

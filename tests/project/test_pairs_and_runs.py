@@ -154,3 +154,17 @@ def test_models_that_cannot_be(project: Project) -> None:
             project.add_model("two", "segmenter", path)
     with pytest.raises(BadInput, match="compact, one"):
         project.adopt("segmenter", "three")
+
+
+def test_a_run_whose_process_is_gone_is_taken_up_again(project: Project) -> None:
+    run = project.start_run("r", {"job": "adapt"}, {})
+    project.update_run(run.id, history_entry={"step": 0})
+    with Project.open(project.path) as other:
+        assert other.resume_run(run.id) is None  # its process is busy with it
+        project.close()
+        resumed = other.resume_run(run.id)
+        assert resumed is not None and resumed.state == "running" and len(resumed.history) == 1
+        with Project.open(project.path) as third:
+            assert third.fail_crashed() == []
+        assert other.update_run(run.id, state="finished").job == "adapt"
+        assert not list(project.path.glob(".run-*"))

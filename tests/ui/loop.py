@@ -32,7 +32,7 @@ class HandleFake(QObject):
     """A handle whose signals the test emits itself, for orders of events that are rare."""
 
     started, ended = Signal(), Signal()
-    progress, preview, epoch, checkpoint = (Signal(object) for _ in range(4))
+    progress, preview, epoch, adapting, checkpoint = (Signal(object) for _ in range(5))
     warned = Signal(str)
     finished, failed, cancelled = (Signal(object) for _ in range(3))
 

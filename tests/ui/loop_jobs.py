@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
-from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
+from fetalstudio.engine.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.requests import (
+    AdaptRequest,
+    AdaptResult,
     EvaluateRequest,
     EvaluateResult,
     FrameScore,
@@ -153,6 +155,43 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
     if stopped:
         raise JobCancelled(result)
     return result
+
+
+def adapt(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptResult:
+    """Step 30 is the best, whatever comes after it."""
+    with Project.open(request.project) as project:
+        run = project.start_run(request.name or "ward-1", {"job": "adapt"}, {})
+        for step in range(0, request.steps + 1, 10):
+            time.sleep(STEP_S)
+            best = 0 < step <= 30
+            grey = 10 - step / 10 if step <= 30 else 9.0
+            row = {"step": step, "grey": grey, "seconds": STEP_S * step}
+            project.update_run(run.id, history_entry=row)
+            loss = 1.0 if step else math.nan
+            report(Adapting(step, request.steps, loss, 0.98, grey, grey / 2, 0, best))
+            report(Progress(step, request.steps, STEP_S, "adapting"))
+            report(Preview(np.full((40, 60, 3), 90, np.uint8), f"step {step}"))
+        (project.path / "models" / str(run.id)).mkdir(parents=True)
+        project.add_model(run.name, "synthesizer", f"models/{run.id}", run_id=run.id)
+        project.update_run(run.id, state="finished")
+        start = {"fidelity": 0.98, "grey": 10.0, "spectrum": 5.0, "similarity": 0.4, "copies": 0}
+        best_figures = {**start, "grey": 7.0, "spectrum": 3.5}
+        return AdaptResult(
+            run_id=run.id,
+            model=run.name,
+            parent="compact",
+            frames=10,
+            subjects=8,
+            samples=6,
+            held_out_subjects=2,
+            fidelity_real=0.98,
+            before=start,
+            after=best_figures,
+            similarity_real=0.4,
+            steps_run=request.steps,
+            best_step=30,
+            verdict="The pictures are nearer.",
+        )
 
 
 def evaluate(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:

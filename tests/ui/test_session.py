@@ -248,6 +248,28 @@ def test_models_are_adopted_and_rolled_back(open_session: Session, qtbot: QtBot)
         session.adopt("no such model")
 
 
+def test_adopting_is_taken_back_by_undo(open_session: Session) -> None:
+    session = open_session
+    for name in ("one", "two"):
+        (session.open.path / "models" / name).mkdir(parents=True)
+        session.open.add_model(name, "synthesizer", f"models/{name}")
+        session.adopt(name, "synthesizer")
+
+    def used() -> str | None:
+        active = session.open.active_model("synthesizer")
+        return active.name if active is not None else None
+
+    seen = [used()]
+    for step in (session.undo_stack.undo, session.undo_stack.undo, session.undo_stack.redo):
+        step()
+        seen.append(used())
+    assert seen == ["two", "one", None, "one"]
+    session.roll_back("synthesizer")
+    assert used() is None
+    session.undo_stack.undo()
+    assert used() is None
+
+
 def test_places_are_checked(session: Session, qtbot: QtBot) -> None:
     with qtbot.waitSignal(session.place_requested) as asked:
         session.go("train")

@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSignalBlocker, QTimer
-from PySide6.QtGui import QUndoCommand
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QPushButton,
@@ -26,8 +25,10 @@ from fetalstudio.engine.events import Preview
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme
+from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.engine import JobHandle
 from fetalstudio.ui.pages.sampler import Sampler
+from fetalstudio.ui.pages.synthesizer_choice import SynthesizerChoice
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.empty import EmptyState
@@ -36,7 +37,7 @@ from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_
 from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
-from fetalstudio.ui.widgets.synthesis_controls import SynthesisControls
+from fetalstudio.ui.widgets.synthesis_controls import Look, SynthesisControls
 
 
 def typical_ellipse(size: Size) -> Ellipse:
@@ -74,7 +75,9 @@ class SynthesisePage(QWidget):
         self.filmstrip = Filmstrip()
         self.controls = SynthesisControls(session.settings)
         self.controls.changed.connect(self._changed)
-        self.batch = BatchPanel(session, self.filmstrip, self.controls.look)
+        self.synthesizer = SynthesizerChoice(session, self)
+        self.synthesizer.changed.connect(self._changed)
+        self.batch = BatchPanel(session, self.filmstrip, self.look)
         self.batch.give_keys(self)
         self.controls.changed.connect(self.batch.look_changed)
         self.empty = EmptyState()
@@ -104,7 +107,7 @@ class SynthesisePage(QWidget):
         row.setSpacing(0)
         row.addLayout(stage, 1)
         one = (self._head_section(), self.controls, self._actions())
-        panel = side_panel(328, *one, rule(), self.batch)
+        panel = side_panel(328, self.synthesizer, *one, rule(), self.batch)
         row.addWidget(panel)
         # On a low screen the button that leads on would be out of sight.
         to_review = partial(panel.ensureWidgetVisible, self.batch.review_button)
@@ -266,15 +269,25 @@ class SynthesisePage(QWidget):
             # Without an ellipse there is nothing to synthesise: the one that was stays.
             self._place(self._settled)
         elif ellipse != self._settled:
-            self.session.undo_stack.push(_MoveHead(self, self._frame.id, self._settled, ellipse))
+            self.session.undo_stack.push(
+                MoveHead(self._show_head, self._frame.id, self._settled, ellipse)
+            )
+
+    def _show_head(self, frame_id: str, ellipse: Ellipse) -> None:
+        if self.select_frame(frame_id):
+            self.place_ellipse(ellipse)
 
     # -- the picture --------------------------------------------------------------------------
+
+    def look(self) -> Look:
+        """What pictures shall look like, and who makes them."""
+        return replace(self.controls.look(), synthesizer=self.synthesizer.name)
 
     def request(self) -> SampleRequest:
         """What the canvas and the fields ask for. Raises ``ValueError`` without a frame."""
         if self._frame is None or self._ellipse is None:
             raise ValueError("there is no ellipse to synthesise")
-        look = self.controls.look()
+        look = self.look()
         return SampleRequest(
             ellipse=self._ellipse,
             size=self._frame.size,
@@ -283,6 +296,7 @@ class SynthesisePage(QWidget):
             reference=self._reference,
             replaces=self._own_ellipse() if look.background == "frame" else None,
             project=self.session.open.path,
+            synthesizer=look.synthesizer,
             steps=look.steps,
             guidance=look.guidance,
             seed=look.seed,
@@ -350,7 +364,8 @@ class SynthesisePage(QWidget):
         elif stale or self._draft:
             self.view.say("Draft; the full picture comes when the ellipse rests.")
         else:
-            self.view.say(f"Synthetic, made in {result.seconds:.1f} s.")
+            maker = result.provenance.get("synthesizer", "")
+            self.view.say(f"Synthetic, made by {maker} in {result.seconds:.1f} s.")
         self.keep_button.setEnabled(
             result is not None and not stale and not self._draft and not self._kept
         )
@@ -378,23 +393,3 @@ class SynthesisePage(QWidget):
         self._tell()
         self.session.pairs_changed.emit()
         self.session.message.emit(f"Kept as pair {pair.id}, to be reviewed.", "info")
-
-
-class _MoveHead(QUndoCommand):
-    """Move the ellipse on the canvas: nothing is stored, yet undo takes it back like any edit."""
-
-    def __init__(self, page: SynthesisePage, frame_id: str, old: Ellipse, new: Ellipse) -> None:
-        super().__init__("move the synthetic head")
-        self._page, self._frame_id, self._old, self._new = page, frame_id, old, new
-
-    def redo(self) -> None:
-        """Place the new ellipse."""
-        self._show(self._new)
-
-    def undo(self) -> None:
-        """Place the former one."""
-        self._show(self._old)
-
-    def _show(self, ellipse: Ellipse) -> None:
-        if self._page.select_frame(self._frame_id):
-            self._page.place_ellipse(ellipse)

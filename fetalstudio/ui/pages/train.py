@@ -300,7 +300,7 @@ class TrainPage(QWidget):
     def _refresh_runs(self) -> None:
         """List the runs; the chosen one stays, and where none is, it is the newest."""
         project = self.session.project
-        self._runs = {run.id: run for run in project.runs()} if project is not None else {}
+        self._runs = {r.id: r for r in project.runs() if r.job == "train"} if project else {}
         ids, chosen = list(self._runs), self._chosen()
         self.runs.blockSignals(True)
         self.runs.clear()

@@ -241,6 +241,7 @@ class BatchPanel(Section):
         self._submit(
             SynthesizeRequest(
                 project=self._session.open.path,
+                synthesizer=look.synthesizer,
                 steps=look.steps,
                 guidance=look.guidance,
                 style=look.style,

@@ -43,19 +43,19 @@ class TrainingCurves(QWidget):
         self._log.setToolTip("Show the losses on a logarithmic scale (Ctrl+L)")
         self._log.toggled.connect(self._show)
 
-        self.loss_plot = _plot("Loss")
-        self.dice_plot = _plot("Dice")
+        self.loss_plot = step_plot("Loss")
+        self.dice_plot = step_plot("Dice")
         self.dice_plot.setLabel("bottom", "Epoch", color=theme.TEXT_DIM)
         self.dice_plot.setXLink(self.loss_plot)
-        self._train = _curve(self.loss_plot, TRAIN)
-        self._validation = _curve(self.loss_plot, VALIDATION)
-        self._dice = _curve(self.dice_plot, DICE)
-        self._best_lines = [_line(plot, DICE) for plot in (self.loss_plot, self.dice_plot)]
+        self._train = step_curve(self.loss_plot, TRAIN)
+        self._validation = step_curve(self.loss_plot, VALIDATION)
+        self._dice = step_curve(self.dice_plot, DICE)
+        self._best_lines = [marker(plot, DICE) for plot in (self.loss_plot, self.dice_plot)]
         self._best_point = pg.ScatterPlotItem(
             size=13, pen=pg.mkPen(DICE, width=2), brush=pg.mkBrush(theme.CANVAS)
         )
         self.dice_plot.addItem(self._best_point)
-        self._cursors = [_line(p, theme.TEXT_DIM) for p in (self.loss_plot, self.dice_plot)]
+        self._cursors = [marker(p, theme.TEXT_DIM) for p in (self.loss_plot, self.dice_plot)]
         for plot in (self.loss_plot, self.dice_plot):
             plot.scene().sigMouseMoved.connect(lambda at, plot=plot: self._hover(plot, at))
             plot.viewport().installEventFilter(self)
@@ -197,8 +197,8 @@ class TrainingCurves(QWidget):
             cursor.setVisible(self._hovered is not None)
         if not self._rows:
             self._readout.setText(
-                f"{_chip(TRAIN, 'training loss')} {_chip(VALIDATION, 'validation loss')} "
-                f"{_chip(DICE, 'Dice on the validation frames')}"
+                f"{chip(TRAIN, 'training loss')} {chip(VALIDATION, 'validation loss')} "
+                f"{chip(DICE, 'Dice on the validation frames')}"
             )
             return
         row = self._rows[self._hovered if self._hovered is not None else -1]
@@ -206,9 +206,9 @@ class TrainingCurves(QWidget):
             cursor.setValue(row["epoch"])
         self._readout.setText(
             f"Epoch {int(row['epoch'])}&nbsp; "
-            f"{_chip(TRAIN, 'training', row.get('train_loss'))} "
-            f"{_chip(VALIDATION, 'validation', row.get('validation_loss'))} "
-            f"{_chip(DICE, 'Dice', row.get('validation_dice'), 4)} "
+            f"{chip(TRAIN, 'training', row.get('train_loss'))} "
+            f"{chip(VALIDATION, 'validation', row.get('validation_loss'))} "
+            f"{chip(DICE, 'Dice', row.get('validation_dice'), 4)} "
             f'<span style="color:{theme.TEXT_DIM}">{self._best_text()}</span>'
         )
 
@@ -220,12 +220,12 @@ class TrainingCurves(QWidget):
 
 
 class _EpochAxis(pg.AxisItem):
-    """Whole epochs only."""
+    """Whole epochs or steps only."""
 
     def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
         """One level of ticks, a round number of epochs apart, some 60 px from each other."""
         wanted = (high - low) / max(size / 60.0, 1.0)
-        steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+        steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
         return [(float(next((s for s in steps if s >= wanted), steps[-1])), 0.0)]
 
 
@@ -241,7 +241,8 @@ class _ValueAxis(pg.AxisItem):
         return [f"{10**value:.2g}" for value in values]
 
 
-def _plot(title: str) -> pg.PlotWidget:
+def step_plot(title: str) -> pg.PlotWidget:
+    """A plot over epochs or steps, named on its left; it is looked at, not moved."""
     axes = {"bottom": _EpochAxis(orientation="bottom"), "left": _ValueAxis()}
     plot = pg.PlotWidget(background=theme.CANVAS, axisItems=axes)
     plot.setLabel("left", title, color=theme.TEXT_DIM)
@@ -259,7 +260,8 @@ def _plot(title: str) -> pg.PlotWidget:
     return plot
 
 
-def _curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
+def step_curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
+    """An empty line with a dot at each value."""
     return plot.plot(
         [],
         [],
@@ -272,7 +274,8 @@ def _curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
     )
 
 
-def _line(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
+def marker(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
+    """A dashed line across the plot, hidden until it has a place."""
     line = pg.InfiniteLine(
         angle=90, pen=pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine), movable=False
     )
@@ -281,7 +284,8 @@ def _line(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
     return line
 
 
-def _chip(colour: str, name: str, value: float | None = None, digits: int = 3) -> str:
+def chip(colour: str, name: str, value: float | None = None, digits: int = 3) -> str:
+    """A dot of the curve's colour, its name and its value, as rich text."""
     text = name
     if value is not None:
         text += f" {value:.{digits}f}" if math.isfinite(value) else " none"

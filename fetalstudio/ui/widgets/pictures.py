@@ -95,3 +95,35 @@ class Picture(QLabel):
             self.setText(self._otherwise)
             return
         self.setPixmap(framed(self._image, self._ellipse, width, self.height(), theme.ELLIPSE))
+
+
+class FittedPicture(QLabel):
+    """A picture of any shape, as large as the layout gives room for; it asks for none itself."""
+
+    def __init__(self, placeholder: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._picture: NDArray[np.uint8] | None = None
+        self._placeholder = placeholder
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
+        self.setProperty("role", "dim")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.setMinimumSize(QSize(160, 110))
+        self.show_picture(None)
+
+    def show_picture(self, picture: NDArray[np.uint8] | None) -> None:
+        """Show (H, W) or (H, W, 3) uint8, or the placeholder for None."""
+        self._picture = picture
+        if picture is None:
+            self.setText(self._placeholder)
+        else:
+            self.setPixmap(to_pixmap(shrunk(picture, self.width(), self.height())))
+
+    @property
+    def shown(self) -> NDArray[np.uint8] | None:
+        """The picture at its own size."""
+        return self._picture
+
+    def resizeEvent(self, event: object) -> None:
+        """Fit anew."""
+        self.show_picture(self._picture)

@@ -41,6 +41,7 @@ class Look:
     seed: int
     steps: int | None
     guidance: float | None
+    synthesizer: str | None = None
 
 
 class SynthesisControls(Section):

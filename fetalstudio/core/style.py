@@ -1,0 +1,87 @@
+"""How far pictures are from frames in style: grey levels and texture, not content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.geometry import letterbox, warp
+from fetalstudio.core.sector import sector_mask
+
+_CANVAS = (384, 256)
+"""All pictures are compared at this (width, height), so that a frequency means the same."""
+_RINGS = 32
+"""Rings of equal width between frequency 0 and the Nyquist frequency of the lower side."""
+
+
+@dataclass(frozen=True, slots=True)
+class StyleDistance:
+    """Two differences, each 0 for the same style."""
+
+    grey: float
+    """Earth mover's distance of the grey levels inside the sectors, in grey levels (0 to 255)."""
+    spectrum: float
+    """Mean absolute difference of the radial power spectra, in dB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a set of pictures looks like."""
+
+    levels: NDArray[np.float64]
+    """(256,) cumulative share of the grey levels inside the sectors, each picture counting once."""
+    spectrum_db: NDArray[np.float64]
+    """(31,) mean power by ring of spatial frequency, in dB; the mean grey (ring 0) left out."""
+
+    @classmethod
+    def of(cls, images: Sequence[NDArray[np.uint8]]) -> Style:
+        """Of one or more pictures (H, W) uint8 of any size. Raises ``ValueError`` for none."""
+        if not images:
+            raise ValueError("a style needs at least one picture")
+        placed = [_placed(image) for image in images]
+        levels = np.mean([_levels(image) for image in placed], axis=0)
+        spectrum = np.mean([_spectrum(image) for image in placed], axis=0)
+        return cls(np.cumsum(levels), spectrum)
+
+    def distance(self, other: Style) -> StyleDistance:
+        """Symmetric."""
+        return StyleDistance(
+            float(np.abs(self.levels - other.levels).sum()),
+            float(np.abs(self.spectrum_db - other.spectrum_db).mean()),
+        )
+
+
+def _placed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    h, w = image.shape
+    return warp(image, letterbox((w, h), _CANVAS), _CANVAS).astype(np.uint8)
+
+
+def _inside(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The sector; the whole picture where none can be seen."""
+    inside = sector_mask(image) > 0
+    return inside if inside.any() else np.ones(image.shape, bool)
+
+
+def _levels(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.bincount(image[_inside(image)], minlength=256) / _inside(image).sum()
+
+
+def _spectrum(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Power by ring, in dB, under a window: the edge of the sector would drown the rest."""
+    h, w = image.shape
+    inside = _inside(image)
+    window = np.outer(np.hanning(h), np.hanning(w)) * cv2.GaussianBlur(
+        inside.astype(np.float64), (0, 0), 6
+    )
+    centred = np.where(inside, image - image[inside].mean(), 0.0) * window
+    power = np.abs(np.fft.fft2(centred)) ** 2 / (window**2).sum()
+    radius = np.hypot(*np.meshgrid(np.fft.fftfreq(h), np.fft.fftfreq(w), indexing="ij"))
+    ring = np.minimum((radius / 0.5 * _RINGS).astype(int), _RINGS)
+    total = np.bincount(ring.ravel(), power.ravel(), minlength=_RINGS + 1)
+    count = np.bincount(ring.ravel(), minlength=_RINGS + 1)
+    # A picture of one grey has no power at all; a ten-thousandth of a grey level is nothing.
+    return 10 * np.log10(total[1:_RINGS] / count[1:_RINGS] + 1e-8)

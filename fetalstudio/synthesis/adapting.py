@@ -1,0 +1,92 @@
+"""Adapting the compact synthesizer to a handful of frames: a short training with halts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.synthesis.pipeline import CompactPipeline
+from fetalstudio.synthesis.training import Example, TrainSettings, train
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The model after ``step`` steps."""
+
+    step: int
+    pipeline: CompactPipeline
+    """Around the moving average, rounded to half precision: what is measured is what is saved."""
+
+
+def adapt_settings(
+    parent: CompactPipeline,
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    guidance: float,
+) -> TrainSettings:
+    """All weights learn, at a low rate; the average is over some 50 steps, as single ones differ
+    in brightness more than the adapting changes it.
+
+    ``guidance`` is the one that the parent had learnt to follow by itself (1: none).
+    """
+    return TrainSettings(
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        warmup=min(100, max(steps // 5, 1)),
+        ema=0.98,
+        seed=seed,
+        widths=tuple(parent.unet.config.block_out_channels),
+        guidance=guidance,
+    )
+
+
+def adapt(
+    examples: Sequence[Example],
+    settings: TrainSettings,
+    checkpoint: Path,
+    *,
+    start: CompactPipeline,
+    halts: Iterable[int],
+    device: torch.device,
+    on_step: Callable[[int, float], None],
+    on_halt: Callable[[Halt], bool],
+) -> None:
+    """Train ``start`` further (it is left as it is), halting after each of the steps ``halts``.
+
+    ``on_halt`` says whether to go on. Begun before with the same ``checkpoint``, the training goes
+    on from there. Returns when the halts are through or ``on_halt`` has enough; both callbacks may
+    raise to stop, and what was done since the last checkpoint is then lost.
+    """
+    begun = load_checkpoint(checkpoint)
+    done = 0 if begun is None else int(begun["step"])
+    del begun
+
+    def stepped(step: int, loss: float) -> None:
+        nonlocal done
+        done = step
+        on_step(step, loss)
+
+    for halt in halts:
+
+        def stop(halt: int = halt) -> bool:
+            return done >= halt
+
+        watch = Watch(stepped, stop, save_every_s=60)
+        pipeline = train(examples, settings, checkpoint, start=start, device=device, watch=watch)
+        # It is sampled as the parent is.
+        pipeline.register_modules(scheduler=copy.deepcopy(start.scheduler))
+        pipeline.register_to_config(
+            default_steps=start.config.default_steps, default_guidance=start.config.default_guidance
+        )
+        pipeline.unet.half().float()
+        if not on_halt(Halt(halt, pipeline)):
+            return

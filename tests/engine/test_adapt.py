@@ -1,0 +1,360 @@
+"""Job ``adapt``: what it learns from, what it keeps, and that it goes on after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fetalstudio.cli import main
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.core.similarity import Neighbours
+from fetalstudio.engine import adapt_choice, held_out
+from fetalstudio.engine.adapt_choice import Choice, HeldOutFigures, Measured
+from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
+from fetalstudio.engine.data import labelled_frames, split
+from fetalstudio.engine.events import Adapting, Event, Preview, Progress
+from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.local import run_job
+from fetalstudio.engine.models import find_model
+from fetalstudio.engine.requests import AdaptRequest, SampleRequest, SynthesizeRequest
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.lift import Lift
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.synthesizer import Synthesizer
+
+RATE = 2e-2
+"""High: in a few steps the tiny model must get visibly nearer to the frames."""
+
+
+@pytest.fixture
+def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A synthesizer of the project that knows nothing: too bright, and without any head.
+
+    What the segmenter finds in its noise is chance, so the fidelity decides nothing here.
+    """
+    monkeypatch.setattr(held_out, "SAMPLES", 2)
+    monkeypatch.setattr(adapt_choice, "TOLERANCE", 1.0)
+    torch.manual_seed(0)
+    pipeline = CompactPipeline(
+        build_unet((8, 8, 16, 32)),
+        build_scheduler(),
+        [1.0] + [0.0] * 15,
+        [0.5] * 16,
+    )
+    card = ModelCard(
+        name="tiny",
+        kind="synthesizer",
+        architecture={"type": "compact"},
+        preprocessing={},
+        licence="Apache-2.0",
+        training_data={"settings": {"guidance": 2.5}},
+    )
+    lift = Lift.read(find_model("synthesizer", "compact").folder)
+    Synthesizer(pipeline, card, "unsaved", lift).save(sample_project.path / "models" / "tiny")
+    write_training_frames(sample_project.path / "models" / "tiny", ["0" * 16])
+    known = Neighbours.read(find_model("synthesizer", "compact").folder)
+    assert known is not None
+    known.write(sample_project.path / "models" / "tiny")
+    sample_project.add_model("tiny", "synthesizer", "models/tiny")
+    return "tiny"
+
+
+def request_for(project: Project, **fields: Any) -> AdaptRequest:
+    small = {"steps": 16, "measure_every": 8, "learning_rate": RATE, "synthesizer": "tiny"}
+    return AdaptRequest(project.path, **{**small, **fields})
+
+
+def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
+    sample_project: Project, tiny: str
+) -> None:
+    heard: list[Event] = []
+    result = run_job("adapt", request_for(sample_project, name="mine"), heard.append)
+    said = [e for e in heard if isinstance(e, Adapting)]
+    assert [e.step for e in said] == [0, 8, 16]
+    assert result.model == "mine" and result.parent == "tiny" and result.best_step in (8, 16)
+    assert result.after["grey"] + result.after["spectrum"] < (
+        result.before["grey"] + result.before["spectrum"]
+    )
+    best = next(e for e in said if e.step == result.best_step)
+    assert best.best and best.grey == result.after["grey"]
+    steps = [e for e in heard if isinstance(e, Progress)]
+    assert steps[-1].done == 16 and any(e.eta_s for e in steps)
+    sheets = [e.image for e in heard if isinstance(e, Preview)]
+    assert len(sheets) == 3 and all(sheet.ndim == 3 for sheet in sheets)
+
+    record = sample_project.model("synthesizer", "mine")
+    folder = sample_project.path / record.path
+    card = ModelCard.read(folder)
+    assert card.training_data["started_from"] == "tiny"
+    assert len(card.training_data["started_from_sha256"]) == 64
+    assert card.training_data["cohorts"] == {"HC18": result.frames} or result.frames == sum(
+        card.training_data["cohorts"].values()
+    )
+    assert card.metrics["after"] == result.after and "held out" in card.metrics["protocol"]
+    run = sample_project.run(result.run_id)
+    assert run.state == "finished" and run.job == "adapt" and len(run.history) == 3
+    neighbours = Neighbours.read(folder)
+    assert neighbours is not None and training_frames(folder) == set(neighbours.ids)
+    assert {i[:16] for i in run.data["train"]} < set(neighbours.ids)
+    assert not list((sample_project.path / "models").glob(".*"))
+
+    asked = SampleRequest(
+        Ellipse(400, 270, 200, 150, 10), (800, 540), project=sample_project.path, steps=1
+    )
+    adapted = run_job("sample", replace(asked, synthesizer="mine", measure=False))
+    assert adapted.provenance["synthesizer"] == "mine"
+    sample_project.adopt("synthesizer", "mine")
+    run_job("synthesize", SynthesizeRequest(sample_project.path, count=1, steps=1))
+    assert sample_project.pairs()[0].provenance["synthesizer"] == "mine"
+    sample_project.roll_back("synthesizer")
+    assert sample_project.active_model("synthesizer") is None
+
+
+def test_no_test_subject_is_learnt_from_or_watched(sample_project: Project) -> None:
+    parts = split(labelled_frames(sample_project))
+    data = choose_adapt_data(sample_project, None, 0)
+    assert {parts[i.frame.subject] for i in data.train} == {"train"}
+    assert {parts[i.frame.subject] for i in data.held_out} == {"validation"}
+    assert data.notes == ()
+
+
+def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> None:
+    heard: list[Event] = []
+
+    def improved() -> bool:
+        return any(isinstance(e, Adapting) and e.best for e in heard)
+
+    with pytest.raises(JobCancelled) as stopped:
+        run_job("adapt", request_for(sample_project, steps=4000), heard.append, cancelled=improved)
+    result = stopped.value.result
+    run = sample_project.run(result.run_id)
+    assert run.state == "cancelled" and result.steps_run < 4000
+    assert result.model == run.name == sample_project.models("synthesizer")[0].name
+    loaded = Synthesizer.load(sample_project.path / sample_project.models()[0].path)
+    assert loaded.card.metrics["best_step"] == result.best_step
+
+
+def test_a_cancel_before_anything_was_measured_leaves_nothing(
+    sample_project: Project, tiny: str
+) -> None:
+    heard: list[Event] = []
+    with pytest.raises(JobCancelled) as stopped:
+        run_job(
+            "adapt",
+            request_for(sample_project),
+            heard.append,
+            cancelled=lambda: any(isinstance(e, Progress) and e.done == 3 for e in heard),
+        )
+    assert stopped.value.result is None
+    assert [m.name for m in sample_project.models()] == ["tiny"]
+    assert [p.name for p in (sample_project.path / "models").iterdir()] == ["tiny"]
+    assert max(e.done for e in heard if isinstance(e, Progress)) == 3
+
+
+KILLED = """
+import sys
+from fetalstudio.engine import adapt_choice, held_out
+from fetalstudio.engine.events import Adapting
+from fetalstudio.engine.local import run_job
+from tests.engine.test_adapt import request_for
+from fetalstudio.project.store import Project
+held_out.SAMPLES, adapt_choice.TOLERANCE = 2, 1.0
+def heard(event):
+    if isinstance(event, Adapting):
+        print(event.step, flush=True)
+with Project.open(sys.argv[1]) as project:
+    request = request_for(project, steps=8, measure_every=4)
+run_job("adapt", request, heard)
+"""
+
+
+def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
+    sample_project: Project, tiny: str, tmp_path: Path
+) -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(sample_project.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "4":
+                time.sleep(0.1)
+                process.kill()
+                break
+        assert process.wait() == -signal.SIGKILL
+    (run,) = sample_project.runs()
+    assert run.state == "running" and [row["step"] for row in run.history] == [0, 4]
+
+    heard: list[Event] = []
+    result = run_job("adapt", request_for(sample_project, steps=8, measure_every=4), heard.append)
+    assert result.run_id == run.id
+    assert min(e.done for e in heard if isinstance(e, Progress)) == 4
+    assert [e.step for e in heard if isinstance(e, Adapting)] == [8]
+    assert len(sample_project.runs()) == 1
+    resumed = sample_project.run(run.id)
+    assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
+    again = run_job("adapt", request_for(sample_project, steps=8, measure_every=4))
+    assert again.run_id != run.id
+    whole = sample_project.run(again.run_id)
+    for a, b in zip(resumed.history, whole.history, strict=True):
+        assert a["grey"] == pytest.approx(b["grey"], abs=0.05)
+
+
+def test_another_adapting_does_not_take_up_an_interrupted_one(
+    sample_project: Project, tiny: str
+) -> None:
+    def broken(event: Event) -> None:
+        if isinstance(event, Adapting) and event.step == 8:
+            raise RuntimeError("the power failed")
+
+    with pytest.raises(RuntimeError):
+        run_job("adapt", request_for(sample_project), broken)
+    assert sample_project.runs()[0].state == "failed"
+    result = run_job("adapt", request_for(sample_project, seed=1, steps=2, measure_every=2))
+    assert result.run_id != sample_project.runs()[-1].id
+
+
+def test_what_helps_nothing_leaves_no_model(
+    sample_project: Project, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_small(*_: object) -> Lift:
+        raise ValueError
+
+    monkeypatch.setattr(Lift, "fit", too_small)  # so that the parent's grain stays too
+    heard: list[Event] = []
+    request = request_for(sample_project, steps=6, measure_every=1, learning_rate=1e-9, patience=2)
+    result = run_job("adapt", request, heard.append)
+    assert result.model is None and result.best_step == 0 and result.steps_run == 2
+    assert "keep tiny" in result.verdict and result.after == result.before
+    assert len(sample_project.models()) == 1
+
+
+FIGURES = HeldOutFigures(0.98, 10.0, 4.0, 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "better"),
+    [
+        ({"grey": 5.0}, True),
+        ({"grey": 9.9}, False),
+        ({"grey": 5.0, "fidelity": 0.972}, True),
+        ({"grey": 5.0, "fidelity": 0.96}, False),
+        ({"grey": 5.0, "copies": 1}, False),
+        ({"grey": 5.0, "spectrum": 7.0}, False),
+    ],
+)
+def test_only_what_is_faithful_original_and_nearer_is_better(
+    change: dict[str, Any], better: bool
+) -> None:
+    choice = Choice([Measured(0, FIGURES, False)])
+    assert choice.better(replace(FIGURES, **change), 0.99) is better
+
+
+def test_heads_need_not_be_found_better_than_in_real_frames() -> None:
+    choice = Choice([Measured(0, FIGURES, False)])
+    nearer = replace(FIGURES, grey=5.0, fidelity=0.92)
+    assert choice.better(nearer, 0.92) and not choice.better(nearer, 0.95)
+
+
+def bare(path: Path, subjects: list[str]) -> Project:
+    project = Project.create(path)
+    rng = np.random.default_rng(0)
+    for i, subject in enumerate(subjects):
+        pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
+        frame, _ = project.add_frame(pixels, name=f"f{i}", cohort="ward", subject=subject)
+        project.annotate(frame.id, Ellipse(20, 20, 9, 8, 0), author="t", state="final")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("subjects", "message"),
+    [
+        ([], "no annotated frame"),
+        (["a", "b", "c", "d"], "at least 5 annotated frames; the project has 4"),
+        (["a"] * 9, "at least three subjects"),
+        (["a", "b"] * 4, "at least three subjects"),
+    ],
+)
+def test_too_little_is_refused_with_the_cure(
+    tmp_path: Path, subjects: list[str], message: str
+) -> None:
+    with bare(tmp_path / "p", subjects) as project:
+        with pytest.raises(BadInput, match=message):
+            run_job("adapt", AdaptRequest(project.path))
+        assert project.runs() == []
+
+
+def test_a_proposal_is_no_annotation(sample_project: Project) -> None:
+    before = choose_adapt_data(sample_project, None, 0)
+    for frame in sample_project.frames(annotated=False):
+        ellipse = Ellipse(300, 200, 100, 80, 0)
+        sample_project.annotate(frame.id, ellipse, author="compact", state="proposed")
+    assert choose_adapt_data(sample_project, None, 0) == before
+
+
+def test_of_too_many_frames_a_seeded_choice_of_subjects_is_taken(tmp_path: Path) -> None:
+    with bare(tmp_path / "p", [f"s{i // 3}" for i in range(3 * 130)]) as project:
+        data = choose_adapt_data(project, None, 0)
+        assert MAX_FRAMES - 3 < len(data.train) <= MAX_FRAMES
+        assert f"learns from {len(data.train)} of" in data.notes[0]
+        assert "Choose a cohort" in data.notes[0]
+        frames: dict[str, int] = {}
+        for item in data.train:
+            frames[item.frame.subject] = frames.get(item.frame.subject, 0) + 1
+        assert set(frames.values()) == {3}
+        assert choose_adapt_data(project, None, 0) == data != choose_adapt_data(project, None, 1)
+
+
+def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: str) -> None:
+    folder = sample_project.path / "models" / "tiny"
+    other = ModelCard.read(folder)
+    replace(other, architecture={"type": "stable-diffusion"}).write(folder)
+    with pytest.raises(BadInput, match="tiny is no compact synthesizer"):
+        run_job("adapt", request_for(sample_project))
+    assert sample_project.runs() == []
+
+
+def test_the_command_adapts_and_adopts(
+    sample_project: Project, tiny: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(sample_project.path)
+    options = ["--steps", "2", "--synthesizer", "tiny", "--name", "mine", "--cohort"]
+    assert main(["adapt", path, *options, "nowhere", "--json"]) == 2
+    assert "there are" in json.loads(capsys.readouterr().out)["error"]
+    assert main(["adapt", path, *options, sample_project.cohorts()[0], "--adopt", "--json"]) == 0
+    out = capsys.readouterr()
+    result = json.loads(out.out.splitlines()[-1])
+    assert "step 0/2" in out.err and result["verdict"] in out.err.replace("\n", " ")
+    active = sample_project.active_model("synthesizer")
+    assert (result["model"] == "mine") == (active is not None and active.name == "mine")
+
+
+def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> None:
+    path = sample_project.path
+    for request, message in (
+        (AdaptRequest(path, steps=0), "steps is 0"),
+        (AdaptRequest(path, name="compact"), "taken"),
+        (AdaptRequest(path, cohort="nowhere"), "no cohort 'nowhere'; there are"),
+        (AdaptRequest(path, synthesizer="gone"), "there are: compact"),
+        (AdaptRequest(path, learning_rate=0), "learning rate"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            run_job("adapt", request)
+    assert sample_project.runs() == [] and json.dumps(sample_project.counts())
