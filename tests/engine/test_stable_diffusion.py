@@ -20,7 +20,7 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, training_frames
 from fetalstudio.engine import base_models, models
 from fetalstudio.engine.data import labelled_frames, of_part, split
-from fetalstudio.engine.events import Checkpoint, Event, Progress, Warned
+from fetalstudio.engine.events import Checkpoint, Event, Preview, Progress, Warned
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
 from fetalstudio.engine.models import find_model, list_models, load_synthesizer
@@ -132,6 +132,10 @@ def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
     folder = find_model("synthesizer", "mine", paper).folder
     assert training_frames(folder) == {item.frame.id[:16] for item in train}
     assert not (folder / "checkpoint.pt").exists()
+    remembered = models.load_neighbours(find_model("synthesizer", "mine", paper))
+    assert remembered is not None and set(remembered.ids) == training_frames(folder)
+    own = paper.pixels(train[0].frame.id)
+    assert remembered.nearest(own, train[0].ellipse).similarity > remembered.threshold
     assert load_synthesizer(find_model("synthesizer", "mine", paper)).card.name == "mine"
 
 
@@ -164,14 +168,15 @@ def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
     asked = 0
 
     def cancelled() -> bool:
+        """In the middle of the second four pictures."""
         nonlocal asked
-        asked += 1
-        return asked > 14
+        asked += sum(isinstance(event, Preview) for event in heard) >= 4
+        return asked > 5
 
     with pytest.raises(JobCancelled) as stopped:
         run_job("synthesize", request, heard.append, cancelled=cancelled)
     assert len(paper.pairs()) == len(stopped.value.result.pair_ids) == 4
-    assert asked == 15
+    assert asked == 6
 
 
 def test_running_out_of_memory_is_said_in_a_warning(

@@ -12,10 +12,17 @@ import numpy as np
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, write_training_frames
+from fetalstudio.core.similarity import TrainingFrame, write_neighbours
 from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, style_of
 from fetalstudio.engine.events import Checkpoint, Warned
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION, FoundModel, find_model
+from fetalstudio.engine.models import (
+    BUILT_IN,
+    STABLE_DIFFUSION,
+    FoundModel,
+    find_model,
+    load_neighbours,
+)
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import AdaptStableDiffusionRequest, AdaptStableDiffusionResult
 from fetalstudio.learning import Watch, load_checkpoint, pick_device
@@ -54,6 +61,7 @@ def run(
             raise JobCancelled
         save_adapter(unet, folder)
         write_training_frames(folder, [item.frame.id for item in frames])
+        _remember(project, frames, folder, report)
         result = training.result(name, frames)
         _card(base, name, settings, request.memory, frames, result).write(folder)
         path = folder.relative_to(project.path).as_posix()
@@ -134,6 +142,22 @@ class _Training:
             loss_last=float(np.mean(self.losses[-tenth:])) if self.losses else 0.0,
             seconds=time.monotonic() - self.started,
         )
+
+
+def _remember(project: Project, frames: Sequence[Labelled], folder: Path, report: Report) -> None:
+    """So that copies of the training frames are noticed, by the built-in synthesizer's threshold:
+    a handful of frames gives none of its own."""
+    known = load_neighbours(find_model("synthesizer", BUILT_IN))
+    if known is None:
+        report(Warned("The built-in synthesizer remembers no frames, so copies go unnoticed."))
+        return
+    none_yet = replace(known, ids=(), descriptors=known.descriptors[:0])
+    seen = (
+        TrainingFrame(f.id, f.subject, project.pixels(f.id), item.ellipse)
+        for item in frames
+        for f in (item.frame,)
+    )
+    write_neighbours(folder, seen, none_yet)
 
 
 def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:

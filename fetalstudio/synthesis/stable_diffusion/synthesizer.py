@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, fingerprint
@@ -176,7 +176,7 @@ class StableDiffusionSynthesizer:
     ) -> list[RgbPicture]:
         parts, device, dtype = self.parts, self.device, preset.dtype(self.device)
         for module in (parts.unet, parts.vae, parts.text_encoder):
-            module.to(dtype)
+            nn.Module.to(module, dtype)  # diffusers' own warns of a case that is none of ours
         if preset.sliced:
             parts.unet.set_attention_slice("auto")
         asked = torch.cat([self._prompt(self.settings.prompt(s.style)) for s in scenes])
