@@ -80,7 +80,9 @@ class MovingAverage:
 
     def restore(self, state: dict[str, Any]) -> None:
         """From :meth:`state`."""
-        self.shadow, self.updates = state["shadow"], state["updates"]
+        # A checkpoint is read onto the CPU; the module may be elsewhere.
+        self.shadow = {k: v.to(self.shadow[k].device) for k, v in state["shadow"].items()}
+        self.updates = state["updates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Plan:
     """Steps until the learning rate is at its peak."""
     seasoned: bool = False
     """The module was trained before."""
+    plateau: float = 0.5
+    """See :class:`Schedule`; no warm-up and a plateau of 1 keep the rate constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def train_resumably(
         module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
     )
     average = MovingAverage(module, plan.ema, seasoned=plan.seasoned)
-    schedule = Schedule(plan.learning_rate, plan.steps, plan.warmup)
+    schedule = Schedule(plan.learning_rate, plan.steps, plan.warmup, plan.plateau)
     step = 0
     if state := load_checkpoint(checkpoint):
         module.load_state_dict(state["model"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fetalstudio import __version__
+from fetalstudio.cli import stable_diffusion
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
@@ -210,6 +211,9 @@ def _export(options: argparse.Namespace, console: Console) -> None:
 
 
 def _models(options: argparse.Namespace, console: Console) -> None:
+    if options.action == "add":
+        stable_diffusion.add_model(options, console)
+        return
     project = None if options.project is None else Project.open(options.project)
     try:
         found = list_models(project)
@@ -310,8 +314,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--cohort", metavar="NAME")
     sub.add_argument("--real-only", action="store_true", help="without the accepted pairs")
     sub.add_argument("--include-copies", action="store_true", help="also copies of training frames")
-    sub = add("models", _models, "list the models that can be loaded by name", project=False)
-    sub.add_argument("action", choices=["list"], nargs="?", default="list")
+    sub = add(
+        "adapt-sd", stable_diffusion.adapt, "fit Stable Diffusion to the project's own frames"
+    )
+    stable_diffusion.adapt_options(sub)
+    text = "list the models that can be loaded by name, or add a Stable Diffusion"
+    sub = add("models", _models, text, project=False)
+    sub.add_argument("action", choices=["list", "add"], nargs="?", default="list")
+    sub.add_argument("path", type=Path, nargs="?", metavar="PATH", help="folder or .safetensors")
+    sub.add_argument("--name", metavar="NAME", help="of the added model")
+    sub.add_argument("--config", type=Path, metavar="DIR", help="configurations for a single file")
     sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
     sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")

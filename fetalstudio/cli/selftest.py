@@ -23,10 +23,12 @@ from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir
 
 PATIENCE_S = 300.0
+PROBE = "fetalstudio.engine.jobs.adapt_stable_diffusion:probe"
 
 
 def selftest(console: Console) -> None:
-    """Qt, the models, one pair and two epochs of training in the engine's child, and a cancel.
+    """Qt, the models, one pair and two epochs of training in the engine's child, a cancel, and what
+    Stable Diffusion is made of.
 
     Raises :class:`UserError` that names the part which is not whole.
     """
@@ -41,6 +43,7 @@ def selftest(console: Console) -> None:
             ("pair", lambda: _pair(engine)),
             ("training", lambda: _training(engine, folder)),
             ("cancel", lambda: _cancel(engine, folder)),
+            ("diffusion", lambda: _result(engine, PROBE, None)),
         )
         try:
             for name, check in checks:

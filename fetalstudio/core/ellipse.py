@@ -87,7 +87,7 @@ class Ellipse:
         HC of the HC18 tables within 0.03 %; an open one (cut by the border) a least-squares fit.
         Raises ``ValueError`` if the line does not describe an ellipse.
         """
-        line = _main_strokes(ring)
+        line = main_strokes(ring)
         ys, xs = np.nonzero(line)
         if len(xs) < 16:
             raise ValueError("the annotation holds no ring to fit an ellipse to")
@@ -247,7 +247,7 @@ def largest_component(mask: NDArray[np.generic]) -> NDArray[np.uint8]:
     return _binary(labels == best)
 
 
-def _main_strokes(ring: NDArray[np.generic]) -> NDArray[np.uint8]:
+def main_strokes(ring: NDArray[np.generic]) -> NDArray[np.uint8]:
     """The ring without specks, (H, W) of 0 and 1: the border may cut it into several strokes."""
     binary = _binary(ring)
     # Growing by a pixel joins strokes across small gaps before they are told apart.

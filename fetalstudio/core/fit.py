@@ -35,6 +35,46 @@ def fit_ellipse(points: Points) -> tuple[float, float, float, float, float]:
     return x * spread + mean[0], y * spread + mean[1], a * spread, b * spread, math.degrees(angle)
 
 
+def robust_fit(
+    points: Points, tolerance: float, *, seed: int = 0, trials: int = 200
+) -> tuple[tuple[float, float, float, float, float], NDArray[np.bool_]]:
+    """:func:`fit_ellipse` to the points that agree on one, and which these are, (n,) bool.
+
+    RANSAC (Fischler and Bolles 1981): of many ellipses through six points each, the one with the
+    most points within ``tolerance``; then the fit to those, twice. Raises ``ValueError`` where
+    no ellipse is found, or fewer than five points.
+    """
+    if len(points) < 6:
+        raise ValueError("an ellipse needs at least six points to choose from")
+    rng = np.random.default_rng(seed)
+    # A thousand points tell as much as all pixels of a line, in a fraction of the time.
+    sample = points[rng.permutation(len(points))[:1000]]
+    near, most = None, 5
+    for _ in range(trials):
+        six = sample[rng.choice(len(sample), 6, replace=False)]
+        (x, y), (d1, d2), degrees = cv2.fitEllipseDirect(six.astype(np.float32))
+        trial = np.array([x, y, d1 / 2, d2 / 2, math.radians(degrees)])
+        if not np.isfinite(trial).all() or trial[2:4].min() <= tolerance:
+            continue
+        agree = np.abs(_distances(trial, sample)[0]) < tolerance
+        if agree.sum() > most:
+            near, most = agree, int(agree.sum())
+    if near is None:
+        raise ValueError("the points do not agree on an ellipse")
+    for _ in range(2):
+        found = fit_ellipse(sample[near])
+        params = np.array([*found[:4], math.radians(found[4])])
+        near = np.abs(_distances(params, sample)[0]) < tolerance
+        if near.sum() < 5:
+            raise ValueError("the points do not agree on an ellipse")
+    return found, np.abs(_distances(params, points)[0]) < tolerance
+
+
+def distances(params: tuple[float, float, float, float, float], points: Points) -> Points:
+    """Signed distances of points, (n, 2), to an ellipse as :func:`fit_ellipse` gives it, (n,)."""
+    return _distances(np.array([*params[:4], math.radians(params[4])]), points)[0]
+
+
 def _is_ellipse(params: NDArray[np.float64]) -> bool:
     return bool(params[2:4].min() > 5e-5 and params[2:4].max() < 500)
 

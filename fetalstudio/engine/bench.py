@@ -24,6 +24,7 @@ from fetalstudio.engine.models import (
 )
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.requests import DRAFT_STEPS
+from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.synthesizer import Scene
 
 _SIZE = (800, 540)
@@ -42,7 +43,7 @@ def bench(
     say("Timing the compact synthesizer")
     figures: dict[str, Any] = {
         "threads": torch.get_num_threads(),
-        "device": str(synthesizer.pipeline.unet.device),
+        "device": str(pick_device()),
         "repeats": repeats,
         "sample_s": _median(repeats, lambda: synthesizer.generate(scenes[:1], [0])),
         "draft_s": _median(
@@ -77,7 +78,7 @@ def _paper_step_s() -> float:
     """Seconds of one guided step (two evaluations) at 512x512; the first, cold one not counted."""
     from diffusers import UNet2DConditionModel
 
-    device = load_synthesizer(find_model("synthesizer", BUILT_IN)).pipeline.unet.device
+    device = pick_device()
     # Stable Diffusion 1.5: all else is this class's default.
     unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768).to(device).eval()
     latents, text = torch.zeros(2, 4, 64, 64), torch.zeros(2, 77, 768)

@@ -16,9 +16,11 @@ from fetalstudio.resources import models_dir, user_data_dir
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
-    from fetalstudio.synthesis.synthesizer import Synthesizer
+    from fetalstudio.synthesis.interface import SceneSynthesizer
 
 BUILT_IN = "compact"
+STABLE_DIFFUSION = "stable-diffusion"
+"""Architecture type of the cards whose weights lie elsewhere; see :func:`base_folder`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ def load_segmenter(model: FoundModel) -> Segmenter:
     return _segmenter(model.folder, _changed_at(model.folder))
 
 
-def load_synthesizer(model: FoundModel) -> Synthesizer:
-    """Loaded, and kept for the next job unless its files change."""
+def load_synthesizer(model: FoundModel) -> SceneSynthesizer:
+    """Loaded, as the type that its card names, and kept for the next job unless it changes."""
     return _synthesizer(model.folder, _changed_at(model.folder))
 
 
@@ -90,7 +92,13 @@ def _segmenter(folder: Path, _changed: float) -> Segmenter:
 
 
 @lru_cache(maxsize=1)
-def _synthesizer(folder: Path, _changed: float) -> Synthesizer:
+def _synthesizer(folder: Path, _changed: float) -> SceneSynthesizer:
+    card = ModelCard.read(folder)
+    if card.architecture.get("type") == STABLE_DIFFUSION:
+        # Imported for these models only: transformers and peft take seconds.
+        from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
+
+        return StableDiffusionSynthesizer.load(folder, base_folder(folder))
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
     return Synthesizer.load(folder)
@@ -104,6 +112,31 @@ def load_neighbours(model: FoundModel) -> Neighbours | None:
 @lru_cache(maxsize=2)
 def _neighbours(folder: Path, _changed: float) -> Neighbours | None:
     return Neighbours.read(folder)
+
+
+def base_folder(folder: Path) -> Path:
+    """The model folder that says where a Stable Diffusion model's own weights are.
+
+    An adapted model names its base, which each machine has at a place of its own. Raises
+    :class:`BadInput` where this one has it not, or other weights by that name.
+    """
+    card = ModelCard.read(folder)
+    name = card.architecture.get("base")
+    if name is None:
+        return folder
+    for model in _in_folder(user_data_dir() / "models", "user"):
+        if model.name == name and model.kind == "synthesizer":
+            known = ModelCard.read(model.folder).architecture.get("weights_sha256")
+            if known != card.architecture.get("weights_sha256"):
+                raise BadInput(
+                    f"{card.name} was trained on other weights than those that are called {name} "
+                    "here. Add the right ones under another name and train again."
+                )
+            return model.folder
+    raise BadInput(
+        f"{card.name} needs Stable Diffusion weights called {name}, which this machine does not "
+        f"have. Add them: fetalstudio models add PATH --name {name}."
+    )
 
 
 def _changed_at(folder: Path) -> float:

@@ -19,6 +19,7 @@ JOBS: Mapping[str, str] = MappingProxyType(
         "adapt": "fetalstudio.engine.jobs.adapt:run",
         "evaluate": "fetalstudio.engine.jobs.evaluate:run",
         "export": "fetalstudio.engine.jobs.export:run",
+        "adapt-sd": "fetalstudio.engine.jobs.adapt_stable_diffusion:run",
     }
 )
 

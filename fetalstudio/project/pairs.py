@@ -35,8 +35,12 @@ class PairStore(FrameStore):
         calibration: Calibration | None,
         quality: Mapping[str, float],
         provenance: Mapping[str, Any],
+        label: Ellipse | None = None,
     ) -> Pair:
         """Keep a synthetic picture with the ellipse that it was asked to show, to be reviewed.
+
+        ``label`` is the ellipse that the picture shows, where the synthesizer knows that it is
+        another one: it then is the pair's ellipse, as a reviewer's correction would be.
 
         The same picture again (same seed, same ellipse) is the pair that is already there, with
         its review. Raises :class:`UserError` if it is, pixel by pixel, a real frame.
@@ -63,12 +67,14 @@ class PairStore(FrameStore):
                 id=last + 1,
                 frame_id=frame_id,
                 **ellipse_columns(ellipse),
-                dice=quality.get("dice"),
+                dice=_rank(quality),
                 quality=to_json(quality),
                 provenance=to_json(provenance),
                 created_at=now(),
             )
-            return self.pair(last + 1)
+            if label is None or label == ellipse:
+                return self.pair(last + 1)
+            return self.review_pair(last + 1, "pending", reviewer="synthesizer", ellipse=label)
 
     def pair(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""
@@ -78,7 +84,8 @@ class PairStore(FrameStore):
         return self._pair(row)
 
     def pairs(self, *, state: ReviewState | None = None) -> list[Pair]:
-        """The worst first: by Dice, those without one before all others."""
+        """The worst first: by Dice, or by how sure the outline is where that is lower; those
+        without a Dice before all others."""
         # A missing Dice is NULL, and so is NaN; NULL sorts first.
         rows = self._database.query(
             f"{_PAIRS} WHERE ?1 IS NULL OR coalesce(r.state, 'pending') = ?1"
@@ -129,3 +136,9 @@ class PairStore(FrameStore):
             reviewed_at=None if reviewed_at is None else datetime.fromisoformat(reviewed_at),
             created_at=datetime.fromisoformat(row["created_at"]),
         )
+
+
+def _rank(quality: Mapping[str, float]) -> float | None:
+    """A pair's place in the queue: a label that is in doubt must be seen, whatever its Dice."""
+    dice = quality.get("dice")
+    return None if dice is None else min(dice, quality.get("outline_score", dice))

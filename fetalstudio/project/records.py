@@ -62,14 +62,16 @@ class Pair:
     id: int
     frame: Frame
     ellipse: Ellipse
-    """As requested, or as the reviewer corrected it: the training label."""
+    """As requested, as the synthesizer found it in its picture, or as the reviewer corrected it:
+    the training label."""
     requested: Ellipse
     state: ReviewState
     quality: Mapping[str, float]
     """``dice``, ``hc_difference`` (relative), ``hd95_px`` of the segmenter's ellipse against the
-    requested one; ``edge`` 0 to 1; ``similarity`` to the nearest training frame, -1 to 1;
-    ``speckle_snr``, and ``speckle_difference`` (relative), ``spectrum_db``, ``grey_difference``
-    (grey levels) against the cohort's real frames."""
+    one that the pair began with; ``edge`` 0 to 1; ``similarity`` to the nearest training frame,
+    -1 to 1; ``speckle_snr``, and ``speckle_difference`` (relative), ``spectrum_db``,
+    ``grey_difference`` (grey levels) against the cohort's real frames; ``outline_*`` where the
+    synthesizer drew the outline too."""
     provenance: Mapping[str, Any]
     """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version;
     ``nearest_frame`` (16 digits of its id) and ``copy_threshold``, both None where the

@@ -21,6 +21,7 @@ from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
+from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_pictures, simulated_provenance
@@ -96,7 +97,7 @@ class Synthesizer:
         *,
         steps: int | None = None,
         guidance: float | None = None,
-        on_step: Callable[[int, int, Callable[[], NDArray[np.uint8]]], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> list[NDArray[np.uint8]]:
         """The pictures, each (H, W) uint8 at its scene's size.
 
@@ -133,6 +134,20 @@ class Synthesizer:
         return [
             self._picture(*parts) for parts in zip(canvases, conditions, scenes, seeds, strict=True)
         ]
+
+    def draw(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> list[Drawn]:
+        """As :meth:`generate`, each picture labelled with its scene's ellipse, which it follows."""
+        images = self.generate(scenes, seeds, steps=steps, guidance=guidance, on_step=on_step)
+        return [Drawn(i, scene.ellipse) for i, scene in zip(images, scenes, strict=True)]
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str

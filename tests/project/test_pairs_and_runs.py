@@ -51,6 +51,29 @@ def test_the_worst_pairs_come_first(project: Project, picture, ellipse: Ellipse)
     assert project.pairs()[1] == unmeasured
 
 
+def test_a_label_in_doubt_comes_first_whatever_its_dice(
+    project: Project, picture, ellipse: Ellipse
+) -> None:
+    add(project, picture(1), ellipse, dice=0.9)
+    doubtful = add(project, picture(2), ellipse, dice=0.99, outline_score=0.2)
+    add(project, picture(3), ellipse, dice=0.95, outline_score=0.98)
+    assert project.pairs()[0] == doubtful
+    assert [pair.quality["dice"] for pair in project.pairs()] == [0.99, 0.9, 0.95]
+
+
+def test_the_ellipse_that_a_picture_shows_is_its_label_from_the_start(
+    project: Project, picture, ellipse: Ellipse
+) -> None:
+    shown = Ellipse(40, 40, 20, 10, 0)
+    values = {"cohort": "c", "calibration": None, "quality": {}, "provenance": {}}
+    pair = project.add_pair(picture(1), name="s", ellipse=ellipse, label=shown, **values)
+    assert (pair.state, pair.ellipse, pair.requested) == ("pending", shown, ellipse)
+    corrected = Ellipse(42, 40, 20, 10, 0)
+    project.review_pair(pair.id, "accepted", reviewer="me", ellipse=corrected)
+    again = project.add_pair(picture(1), name="s", ellipse=ellipse, label=shown, **values)
+    assert (again.id, again.state, again.ellipse) == (pair.id, "accepted", corrected)
+
+
 def test_reviews_are_a_log(project: Project, picture, ellipse: Ellipse) -> None:
     pair = add(project, picture(1), ellipse)
     corrected = Ellipse(40, 40, 20, 10, 0)

@@ -68,6 +68,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         for sentence in data.notes:
             report(Warned(sentence))
         parent = load_synthesizer(model)
+        assert isinstance(parent, Synthesizer)  # as the card's type said
         settings = {
             **asdict(request),
             "project": None,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fetalstudio import __version__
 from fetalstudio.engine.data import style_of
-from fetalstudio.engine.events import Preview, Progress
+from fetalstudio.engine.events import Preview, Progress, Warned
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.quality import Judge, Measured
@@ -39,8 +39,13 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         eta = (time.monotonic() - started) / done * (total - done)
         report(Progress(done, total, eta, "synthesising"))
 
-    image = synthesizer.generate(
-        [scene], [request.seed], steps=request.steps, guidance=request.guidance, on_step=on_step
+    drawn = synthesizer.draw(
+        [scene],
+        [request.seed],
+        steps=request.steps,
+        guidance=request.guidance,
+        on_step=on_step,
+        on_warning=lambda message: report(Warned(message)),
     )[0]
     seconds = time.monotonic() - started
     provenance = {
@@ -50,6 +55,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         "background": "made" if request.replaces is None else "frame",
         "fetalstudio": __version__,
     }
-    measured = Measured({}, {}) if judge is None else judge(image, request.ellipse)
+    measured = Measured({}, {}) if judge is None else judge(drawn.image, drawn.ellipse)
     provenance |= measured.provenance
-    return SampleResult(image, request.ellipse, seconds, provenance, measured.quality)
+    quality = {**measured.quality, **drawn.figures}
+    return SampleResult(drawn.image, drawn.ellipse, seconds, provenance, quality)

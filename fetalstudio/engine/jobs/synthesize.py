@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.core.screening import is_copy
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
-from fetalstudio.engine.events import Preview
+from fetalstudio.engine.events import Preview, Warned
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import FoundModel, find_model, load_synthesizer
 from fetalstudio.engine.progress import Steps
@@ -29,7 +29,8 @@ from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
+from fetalstudio.synthesis.synthesizer import Scene
 
 CHUNK = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
@@ -58,14 +59,12 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                 # odd pixel by a grey level.
                 for start in range(0, len(maker.missing), CHUNK):
                     chunk = maker.missing[start : start + CHUNK]
-                    images = maker.make(chunk, cancelled)
-                    figures = [
-                        judge(image, item.ellipse)
-                        for item, image in zip(chunk, images, strict=True)
-                    ]
-                    maker.store(chunk, images, figures)
-                    for item, image, measured in zip(chunk, images, figures, strict=True):
-                        report(Preview(image, f"{item.name}: Dice {measured.quality['dice']:.3f}"))
+                    drawn = maker.make(chunk, report, cancelled)
+                    figures = [_measured(judge, one) for one in drawn]
+                    maker.store(chunk, drawn, figures)
+                    for item, one, measured in zip(chunk, drawn, figures, strict=True):
+                        caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
+                        report(Preview(one.image, caption))
                     steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
@@ -143,7 +142,7 @@ def _item(
 class _Maker:
     """Makes and stores the pairs of one batch."""
 
-    def __init__(self, project: Project, batch: Batch, synthesizer: Synthesizer) -> None:
+    def __init__(self, project: Project, batch: Batch, synthesizer: SceneSynthesizer) -> None:
         self.project, self.batch, self.synthesizer = project, batch, synthesizer
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         out = batch.settings["out"]
@@ -155,12 +154,14 @@ class _Maker:
         self.before = len(self.pairs)
         done = (item for item in items if item.number in made)
         self._rows = [
-            _row(item, pair.quality, pair.provenance)
+            _row(item, pair.ellipse, pair.quality, pair.provenance)
             for item, pair in zip(done, self.pairs, strict=True)
         ]
         self.started = time.monotonic()
 
-    def make(self, chunk: Sequence[BatchItem], cancelled: CancelCheck) -> list[NDArray[np.uint8]]:
+    def make(
+        self, chunk: Sequence[BatchItem], report: Report, cancelled: CancelCheck
+    ) -> list[Drawn]:
         """Synthesise a few pictures together."""
 
         def on_step(_done: int, _total: int, _preview: Callable[[], NDArray[np.uint8]]) -> None:
@@ -171,35 +172,36 @@ class _Maker:
             Scene(item.ellipse, item.size, item.style, self._reference(item), item.replaces)
             for item in chunk
         ]
-        return self.synthesizer.generate(
+        return self.synthesizer.draw(
             scenes,
             [item.seed for item in chunk],
             steps=self.steps,
             guidance=self.guidance,
             on_step=on_step,
+            on_warning=lambda message: report(Warned(message)),
         )
 
     def store(
         self,
         chunk: Sequence[BatchItem],
-        images: Sequence[NDArray[np.uint8]],
+        drawn: Sequence[Drawn],
         figures: Sequence[Measured],
     ) -> None:
         """All of the chunk into the project, or none of it; into the folder first, so that a crash
         in between leaves files that the resumed batch writes again, and none that it misses."""
         self._rows += [
-            _row(item, measured.quality, measured.provenance)
-            for item, measured in zip(chunk, figures, strict=True)
+            _row(item, one.ellipse, measured.quality, measured.provenance)
+            for item, one, measured in zip(chunk, drawn, figures, strict=True)
         ]
         if self.out is not None:
-            for item, image in zip(chunk, images, strict=True):
-                write_png(self.out / f"{item.name}.png", image)
-                mask = item.ellipse.mask(item.size) * np.uint8(255)
+            for item, one in zip(chunk, drawn, strict=True):
+                write_png(self.out / f"{item.name}.png", one.image)
+                mask = one.ellipse.mask(item.size) * np.uint8(255)
                 write_png(self.out / f"{item.name}_mask.png", mask)
             write_bytes(self.out / "pairs.csv", _table(self._rows))
         with self.project.transaction():
-            for item, image, measured in zip(chunk, images, figures, strict=True):
-                pair = self._add(item, image, measured)
+            for item, one, measured in zip(chunk, drawn, figures, strict=True):
+                pair = self._add(item, one, measured)
                 self.project.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
 
@@ -215,11 +217,12 @@ class _Maker:
             self.before,
         )
 
-    def _add(self, item: BatchItem, image: NDArray[np.uint8], measured: Measured) -> Pair:
+    def _add(self, item: BatchItem, drawn: Drawn, measured: Measured) -> Pair:
         return self.project.add_pair(
-            image,
+            drawn.image,
             name=item.name,
             ellipse=item.ellipse,
+            label=drawn.ellipse,
             cohort=SYNTHETIC_COHORT,
             calibration=item.calibration,
             quality=measured.quality,
@@ -239,10 +242,16 @@ class _Maker:
         return None if item.source_frame is None else self.project.pixels(item.source_frame)
 
 
+def _measured(judge: Judge, drawn: Drawn) -> Measured:
+    """Against the ellipse that labels it, with what the synthesizer itself knows of that."""
+    measured = judge(drawn.image, drawn.ellipse)
+    return replace(measured, quality={**measured.quality, **drawn.figures})
+
+
 def _row(
-    item: BatchItem, quality: Mapping[str, float], provenance: Mapping[str, Any]
+    item: BatchItem, label: Ellipse, quality: Mapping[str, float], provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    e, (width, height) = item.ellipse, item.size
+    e, (width, height) = label, item.size
     ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
     figures = {"seed": item.seed, "style": item.style, **quality}
     copied = is_copy(quality, provenance["copy_threshold"])
@@ -252,7 +261,7 @@ def _row(
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return table.getvalue().encode()

@@ -1,0 +1,93 @@
+"""The commands that concern Stable Diffusion."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.requests import AdaptStableDiffusionRequest
+
+
+def adapt_options(sub: argparse.ArgumentParser) -> None:
+    """The options of ``adapt-sd``."""
+    sub.add_argument("--base", required=True, metavar="NAME", help="as in `models add --name`")
+    sub.add_argument("--mode", choices=["paper", "conditioned"], default="paper")
+    sub.add_argument("--steps", type=int, metavar="K", help="default 6000, as the paper's code")
+    sub.add_argument("--name", metavar="NAME")
+    sub.add_argument("--cohort", metavar="NAME")
+    sub.add_argument("--memory", choices=["auto", "large", "medium", "small"], default="auto")
+    sub.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="depart from the paper's code, for instance placement=letterbox, flip=true, rank=16",
+    )
+
+
+def adapt(options: argparse.Namespace, console: Console) -> None:
+    """``adapt-sd``."""
+    result = console.run(
+        "adapt-sd",
+        AdaptStableDiffusionRequest(
+            options.project,
+            base=options.base,
+            mode=options.mode,
+            steps=options.steps,
+            name=options.name,
+            cohort=options.cohort,
+            memory=options.memory,
+            options=_settings(options.set),
+        ),
+    )
+    console.result(
+        result,
+        f"Adapted {options.base} to {result.frames} frames of {result.subjects} subjects in "
+        f"{result.steps} steps (loss {result.loss_first:.4f} at first, {result.loss_last:.4f} at "
+        f"last). Use it: fetalstudio synthesize {options.project} --synthesizer {result.model}.",
+    )
+
+
+def add_model(options: argparse.Namespace, console: Console) -> None:
+    """``models add``."""
+    from fetalstudio.engine.base_models import add_base_model
+
+    if options.path is None:
+        raise BadInput("Say which model: fetalstudio models add PATH [--name NAME].")
+    console.say("Reading the weights once, to know them again.")
+    added = add_base_model(options.path, options.name, options.config)
+    console.result(
+        {"added": added},
+        f"Added {added.name}. It has never seen an ultrasound: adapt it with `fetalstudio adapt-sd "
+        f"PROJECT --base {added.name}`.",
+    )
+
+
+def _settings(pairs: list[str]) -> Mapping[str, Any]:
+    """``SETTING=VALUE`` as values of the types that the settings have."""
+    import dataclasses
+
+    from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
+
+    defaults = dataclasses.asdict(LoraSettings())
+    result: dict[str, Any] = {}
+    for pair in pairs:
+        name, given, text = pair.partition("=")
+        if not given or name not in defaults or name in ("mode", "steps"):
+            known = ", ".join(n for n in defaults if n not in ("mode", "steps"))
+            raise BadInput(f"--set {pair} is none of the settings: {known}.")
+        kind = type(defaults[name])
+        try:
+            result[name] = _truth(text) if kind is bool else kind(text)
+        except ValueError as error:
+            raise BadInput(f"--set {pair}: {name} is a {kind.__name__}.") from error
+    return result
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"

@@ -1,0 +1,78 @@
+"""The ellipse in a picture of an outline that a model drew: broken, smeared, with specks.
+
+The paper shows this step in a figure only (arXiv 2506.23664, figure b) and its code leaves it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse, main_strokes
+from fetalstudio.core.fit import distances, robust_fit
+
+PAPER_THRESHOLD = 180
+"""Grey level, after normalisation, from which a pixel belongs to the outline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """An ellipse found in a picture of its outline, and how sure that is."""
+
+    ellipse: Ellipse
+    residual_px: float
+    """Root mean square distance of the line's pixels, those that agree, to the ellipse."""
+    agreement: float
+    """Share of the line's pixels that lie on the ellipse, 0 to 1."""
+    coverage: float
+    """Share of the ellipse, as far as it is in the picture, that has a line on it, 0 to 1."""
+
+    @property
+    def score(self) -> float:
+        """0 to 1: coverage times agreement, less what the residual takes (all at a tenth of b)."""
+        loss = min(self.residual_px / (0.1 * self.ellipse.b), 1.0)
+        return self.coverage * self.agreement * (1 - loss)
+
+
+def find_outline(
+    picture: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD
+) -> Outline | None:
+    """The ellipse whose outline is bright in ``picture``, (H, W) uint8; None where there is none.
+
+    Normalised to 0 to 255, thresholded (None: by Otsu), freed from specks; then the ellipse on
+    which most of the line agrees.
+    """
+    low, high = float(np.percentile(picture, 50)), float(picture.max())
+    if high - low < 16:
+        return None
+    stretched = np.clip((picture.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
+    grey = stretched.astype(np.uint8)
+    level = threshold
+    if level is None:
+        level = int(cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0])
+    line = main_strokes(grey >= level)
+    points = np.argwhere(line)[:, ::-1].astype(np.float64)
+    tolerance = max(1.5, 0.008 * max(picture.shape))
+    try:
+        fitted, agree = robust_fit(points, tolerance)
+        ellipse = Ellipse.of(*fitted)
+    except ValueError:
+        return None
+    if ellipse.a > 2 * max(picture.shape) or ellipse.b < 3 * tolerance:
+        return None  # nearly a straight line, or a blot
+    residual = float(np.sqrt(np.mean(distances(fitted, points[agree]) ** 2)))
+    coverage = _coverage(line, ellipse, tolerance)
+    return Outline(ellipse, residual, float(agree.mean()), coverage)
+
+
+def _coverage(line: NDArray[np.uint8], ellipse: Ellipse, tolerance: float) -> float:
+    h, w = line.shape
+    x, y = np.round(ellipse.contour(360)).astype(int).T
+    inside = (x >= 0) & (y >= 0) & (x < w) & (y < h)
+    if not inside.any():
+        return 0.0
+    away = cv2.distanceTransform(1 - line, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return float((away[y[inside], x[inside]] <= tolerance).mean())

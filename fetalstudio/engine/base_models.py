@@ -1,0 +1,77 @@
+"""Adding Stable Diffusion to the user's models: a card that says where its weights are.
+
+The weights stay where they are, for they are gigabytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import ModelCard
+from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION, FoundModel
+from fetalstudio.resources import user_data_dir
+from fetalstudio.synthesis.stable_diffusion.loading import check_source, weight_files
+
+_BLOCK = 1 << 24
+
+
+def add_base_model(
+    weights: Path,
+    name: str | None = None,
+    config: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FoundModel:
+    """Register a local Stable Diffusion 1.5: a diffusers folder or a ``.safetensors`` file.
+
+    A file needs ``config``, a folder in diffusers' layout without the weights. ``on_progress``
+    hears (bytes read, bytes). Raises :class:`BadInput` that names the file and the cure.
+    """
+    weights = weights.absolute()
+    config = None if config is None else config.absolute()
+    stem = weights.stem if weights.is_file() else weights.name
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == BUILT_IN:
+        raise BadInput(
+            f"{name!r} cannot be a model's name. Choose one of letters, digits, '.', '_' and '-' "
+            f"with --name (not {BUILT_IN})."
+        )
+    folder = user_data_dir() / "models" / name
+    if (folder / "model.json").exists():
+        raise BadInput(f"There already is a model called {name}. Choose another --name.")
+    check_source(weights, config)
+    files = weight_files(weights)
+    total = sum(path.stat().st_size for path in files)
+    digest, done = hashlib.sha256(), 0
+    for block in _blocks(files):
+        digest.update(block)
+        done += len(block)
+        on_progress(done, total)
+    card = ModelCard(
+        name=name,
+        kind="synthesizer",
+        architecture={
+            "type": STABLE_DIFFUSION,
+            "weights": str(weights),
+            "config": None if config is None else str(config),
+            "weights_sha256": digest.hexdigest(),
+            "weights_bytes": total,
+            "mode": None,
+            "lora": [],
+        },
+        preprocessing={},
+        licence="that of the weights; Stable Diffusion 1.5 has the CreativeML Open RAIL-M",
+        training_data={"source": str(weights)},
+    )
+    card.write(folder)
+    return FoundModel(name, "synthesizer", folder, "user")
+
+
+def _blocks(files: list[Path]) -> Iterator[bytes]:
+    for path in files:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                yield block

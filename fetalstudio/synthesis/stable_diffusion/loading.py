@@ -1,0 +1,210 @@
+"""Stable Diffusion's parts from a local folder or a single file. Nothing is ever downloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fetalstudio.core.errors import BadInput
+
+Part = TypeVar("Part")
+TOKENS = 77
+"""Length of every prompt, in tokens."""
+
+
+@dataclass
+class Parts:
+    """A Stable Diffusion 1.x model, in eval mode on the CPU."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: Any
+    """transformers' CLIPTextModel."""
+    tokenizer: Any
+    scheduler: Mapping[str, Any]
+    """The configuration of the noise schedule, for whichever sampler."""
+
+    @property
+    def factor(self) -> int:
+        """Px of the picture to one cell of the latents, along a side."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def side(self) -> int:
+        """Of the square picture that the model was made for, in px (512)."""
+        return int(self.unet.config.sample_size) * self.factor
+
+
+def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
+    """From a diffusers folder, or from a ``.safetensors`` file with a folder of configurations.
+
+    Raises :class:`BadInput` that names the file for what is missing, damaged, a pickle, or another
+    model than Stable Diffusion 1.x.
+    """
+    check_source(weights, config)
+    folder = weights if config is None else config
+    checkpoint = None if config is None else _attempt(weights, lambda: load_file(weights))
+
+    def model(kind: Any, name: str) -> Any:
+        if checkpoint is None:
+            plain = (folder / name / "diffusion_pytorch_model.safetensors").is_file()
+            return kind.from_pretrained(
+                folder,
+                subfolder=name,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+                use_safetensors=True,
+                variant=None if plain else "fp16",
+                dtype=dtype,
+            )
+        # A copy: the conversion takes what it has read out of the dictionary.
+        return kind.from_single_file(
+            dict(checkpoint), config=str(folder), subfolder=name, local_files_only=True
+        ).to(dtype)
+
+    unet = _attempt(weights, lambda: model(UNet2DConditionModel, "unet"))
+    if unet.config.in_channels != 4:
+        raise BadInput(
+            f"{weights} takes {unet.config.in_channels} channels (an inpainting or edited model?). "
+            "Give plain Stable Diffusion 1.5."
+        )
+    vae = _attempt(weights, lambda: model(AutoencoderKL, "vae"))
+    text = _attempt(weights, lambda: _text_encoder(folder, checkpoint, dtype))
+    if text.config.hidden_size != unet.config.cross_attention_dim:
+        raise BadInput(
+            f"The text encoder of {folder} has {text.config.hidden_size} features, the UNet wants "
+            f"{unet.config.cross_attention_dim}. Give the parts of one Stable Diffusion 1.5."
+        )
+    tokenizer = _attempt(folder, lambda: _tokenizer(folder / "tokenizer"))
+    scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    parts = Parts(unet, vae, text, tokenizer, scheduler)
+    for module in (parts.unet, parts.vae, parts.text_encoder):
+        module.eval().requires_grad_(False)
+    return parts
+
+
+def check_source(weights: Path, config: Path | None) -> None:
+    """Refuse with :class:`BadInput`, without reading weights, what can be no Stable Diffusion."""
+    if weights.suffix in (".ckpt", ".pt", ".pth", ".bin"):
+        raise BadInput(
+            f"{weights} is a pickle, which can run any program when it is read. Give the "
+            ".safetensors file of the same model, or a diffusers folder."
+        )
+    if weights.is_file() and weights.suffix != ".safetensors":
+        raise BadInput(f"{weights} is neither a .safetensors file nor a folder.")
+    if weights.is_file() and config is None:
+        raise BadInput(
+            f"{weights} holds weights only. Give with --config a folder of Stable Diffusion 1.5 in "
+            "diffusers' layout (unet, vae, text_encoder, tokenizer, scheduler), weights not needed."
+        )
+    folder = weights if config is None else config
+    needed = [
+        *("unet/config.json", "vae/config.json", "text_encoder/config.json"),
+        "scheduler/scheduler_config.json",
+    ]
+    missing = [name for name in needed if not (folder / name).is_file()]
+    words = folder / "tokenizer"
+    if not (words / "vocab.json").is_file() and not (words / "tokenizer.json").is_file():
+        missing.append("tokenizer/vocab.json")
+    if not weights.exists() or missing:
+        raise BadInput(
+            f"{folder} is no Stable Diffusion in diffusers' layout: "
+            f"{missing[0] if missing else weights} is missing. Give the folder that holds "
+            "model_index.json, or a .safetensors file."
+        )
+
+
+def weight_files(weights: Path) -> list[Path]:
+    """The files that hold the model: itself, or the safetensors of the three parts of a folder.
+
+    Raises :class:`BadInput` where a part has none.
+    """
+    if weights.is_file():
+        return [weights]
+    files = []
+    for part in ("unet", "vae", "text_encoder"):
+        found = sorted((weights / part).glob("*.safetensors"))
+        if not found:
+            raise BadInput(
+                f"{weights / part} holds no .safetensors file. Pickled weights (.bin) are not "
+                "read; get the same model as safetensors."
+            )
+        files += found
+    return files
+
+
+def token_ids(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
+    """(B, 77) int64, cut or padded."""
+    answer = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=TOKENS,
+        truncation=True,
+        return_tensors="pt",
+    )
+    ids: Tensor = answer.input_ids
+    return ids
+
+
+def _text_encoder(folder: Path, checkpoint: Mapping[str, Tensor] | None, dtype: torch.dtype) -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    if checkpoint is None:
+        plain = folder / "text_encoder" / "model.safetensors"
+        stored = load_file(plain if plain.is_file() else plain.with_suffix(".fp16.safetensors"))
+    else:
+        stored = convert_ldm_clip_checkpoint(dict(checkpoint))
+    model = CLIPTextModel(
+        CLIPTextConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
+    )
+    own = model.state_dict()
+    # transformers dropped this prefix in version 5. What it does not find it would leave random.
+    found = {
+        name: value
+        for key, value in stored.items()
+        if (name := key if key in own else key.removeprefix("text_model.")) in own
+    }
+    if missing := set(own) - set(found):
+        raise ValueError(f"its text encoder lacks {min(missing)}")
+    model.load_state_dict(found)
+    return model.to(dtype)
+
+
+def _tokenizer(folder: Path) -> Any:
+    """Built from the vocabulary itself: given file names, transformers 5 silently returns one and
+    the same id for every word."""
+    from transformers import CLIPTokenizer
+
+    whole = folder / "tokenizer.json"
+    if whole.is_file():
+        model = json.loads(whole.read_text(encoding="utf-8"))["model"]
+        vocabulary, merges = model["vocab"], model["merges"]
+        merges = [tuple(m.split()) if isinstance(m, str) else tuple(m) for m in merges]
+    else:
+        vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+        merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)
+    one, two = token_ids(tokenizer, ["fetal head", "third trimester"])
+    if torch.equal(one, two):
+        raise ValueError("its tokenizer gives two prompts the same ids")
+    return tokenizer
+
+
+def _attempt(source: Path, load: Callable[[], Part]) -> Part:
+    try:
+        return load()
+    except BadInput:
+        raise
+    except Exception as error:
+        # diffusers, transformers and safetensors raise a dozen kinds of error for a damaged file.
+        raise BadInput(f"{source} is not a complete Stable Diffusion 1.5: {error}") from error

@@ -1,0 +1,107 @@
+"""What is chosen for a training, with each point where the paper's text and code differ named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from fetalstudio.core.errors import BadInput
+
+TYPE = "stable-diffusion"
+"""The architecture type in ``model.json``."""
+LORA_TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
+
+Mode = Literal["paper", "conditioned"]
+MODES = ("paper", "conditioned")
+
+_HEAD = "An ultrasound image of a fetal head"
+_PLANE = "a photo of standard maternal fetal ultrasound planes, fetal head"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """A training of Stable Diffusion; the defaults are what the paper's code does."""
+
+    mode: Mode = "paper"
+    """``paper``: picture and outline are drawn together, the prompt alone is asked for.
+    ``conditioned``: the drawn ellipse is an input of the denoiser, and decides."""
+    steps: int = 6000
+    """100 epochs of 60 frames."""
+    batch: int = 1
+    learning_rate: float = 1e-4
+    """Constant, without warm-up."""
+    weight_decay: float = 0.01
+    rank: int = 128
+    alpha: int = 128
+    seed: int = 42
+    third_channel: Literal["outline", "filled"] = "outline"
+    """The text speaks of masks; the code's data are outlines, 0.4 to 0.7 % of the pixels."""
+    outline_width: float = 2.0
+    """Of the drawn line, in px of the model's picture (512 px)."""
+    placement: Literal["squash", "letterbox"] = "squash"
+    """The code squashes each frame to a square; ``letterbox`` keeps its proportions."""
+    flip: bool = False
+    """Left-right. The script is given --random_flip, but its data set never reads the option."""
+    caption_dropout: float = 0.0
+    """Share of frames without prompt (and, conditioned, without ellipse). The code drops none, and
+    guides by a branch that was never adapted."""
+    prompts: Literal["trimester", "plane"] = "trimester"
+    """HC18 frames are prompted by trimester, the Spanish ones by one text for all."""
+    latents: Literal["sample", "mean"] = "sample"
+    """What is taken of the autoencoder's answer; the code draws anew at each step."""
+
+    def checked(self) -> LoraSettings:
+        """Itself. Raises :class:`BadInput` for what is out of range."""
+        ranges: Mapping[str, tuple[float, float, float]] = {
+            "steps": (self.steps, 1, 10**6),
+            "batch": (self.batch, 1, 64),
+            "rank": (self.rank, 1, 1024),
+            "alpha": (self.alpha, 1, 4096),
+            "learning_rate": (self.learning_rate, 1e-8, 0.1),
+            "caption_dropout": (self.caption_dropout, 0, 0.9),
+            "outline_width": (self.outline_width, 0.5, 20),
+        }
+        for name, (value, low, high) in ranges.items():
+            if not low <= value <= high:
+                raise BadInput(f"{name} is {value}; it must be {low:g} to {high:g}.")
+        choices = {
+            "mode": MODES,
+            "third_channel": ("outline", "filled"),
+            "placement": ("squash", "letterbox"),
+            "prompts": ("trimester", "plane"),
+            "latents": ("sample", "mean"),
+        }
+        for name, allowed in choices.items():
+            if (given := getattr(self, name)) not in allowed:
+                raise BadInput(f"{name} is {given}; it must be {' or '.join(allowed)}.")
+        return self
+
+    def prompt(self, style: str) -> str:
+        """The text for a style (``first``, ``second``, ``third``, ``any``)."""
+        if self.prompts == "plane":
+            return _PLANE
+        return f"{_HEAD}." if style == "any" else f"{_HEAD}, {style} trimester."
+
+    def plain(self) -> dict[str, Any]:
+        """For ``model.json`` and checkpoints."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> LoraSettings:
+        """From :meth:`plain`. Raises :class:`BadInput` for names that are not settings."""
+        try:
+            return cls(**values).checked()
+        except TypeError as error:
+            raise BadInput(f"These are no settings of Stable Diffusion: {error}.") from error
+
+
+def settings_for(mode: Mode) -> LoraSettings:
+    """The defaults of a mode.
+
+    Conditioned: nothing is squashed, since the ellipse is given in the frame's proportions, and a
+    tenth of the frames go without prompt and ellipse, which is what the guidance works against.
+    """
+    if mode == "paper":
+        return LoraSettings()
+    return replace(LoraSettings(), mode=mode, placement="letterbox", caption_dropout=0.1).checked()

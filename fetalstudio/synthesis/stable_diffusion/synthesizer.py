@@ -1,0 +1,302 @@
+"""Stable Diffusion as a synthesizer: the same questions and answers as the compact one's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import ModelCard, fingerprint
+from fetalstudio.core.outline import find_outline
+from fetalstudio.core.sector import sector_mask
+from fetalstudio.learning import pick_device
+from fetalstudio.synthesis.conditions import STYLES
+from fetalstudio.synthesis.interface import Drawn, OnStep
+from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
+from fetalstudio.synthesis.stable_diffusion.canvas import RgbPicture, to_canvas, to_frame
+from fetalstudio.synthesis.stable_diffusion.loading import Parts, load_parts, weight_files
+from fetalstudio.synthesis.stable_diffusion.settings import TYPE, LoraSettings
+from fetalstudio.synthesis.stable_diffusion.training import told_picture
+from fetalstudio.synthesis.synthesizer import Scene
+
+DEFAULT_STEPS = 30
+PAPER_GUIDANCE, CONDITIONED_GUIDANCE = 7.5, 3.0
+"""The paper's; and a milder one, since the ellipse is given: it was not tuned on real weights."""
+PAPER_SCALE = 0.9
+"""Strength of the LoRA when sampling, as in the paper's code; conditioned, it keeps all of it."""
+
+
+class StableDiffusionSynthesizer:
+    """Stable Diffusion with its adapter; see ``fetalstudio.synthesis.interface``."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        card: ModelCard,
+        hash_: str,
+        device: torch.device,
+        settings: LoraSettings,
+    ) -> None:
+        self.parts, self.card, self.hash = parts, card, hash_
+        self.device, self.settings = device, settings
+        self._prompts: dict[str, Tensor] = {}
+        self._ways: list[memory.Preset] | None = None
+
+    @classmethod
+    def load(
+        cls, folder: Path, base: Path | None = None, device: torch.device | None = None
+    ) -> StableDiffusionSynthesizer:
+        """From a model's folder; ``base`` is that of the Stable Diffusion it was trained on.
+
+        Raises :class:`BadInput` for a folder that is incomplete, has no adapter, or whose base has
+        changed.
+        """
+        card = ModelCard.read(folder)
+        names = list(card.architecture.get("lora", []))
+        if not names:
+            raise BadInput(
+                f"The model {card.name} is plain Stable Diffusion, which has never seen an "
+                "ultrasound. Adapt it first: fetalstudio adapt-sd PROJECT --base "
+                f"{card.name}."
+            )
+        device = device or pick_device()
+        settings = LoraSettings.of(card.architecture.get("settings", {}))
+        parts = load_base(base or folder, device)
+        for name in names:
+            lora.load_adapter(parts.unet, folder / name, settings.alpha)
+        if settings.mode == "conditioned":
+            lora.load_conv_in(parts.unet, folder / lora.CONV_IN_FILE)
+        lora.set_scale(parts.unet, PAPER_SCALE if settings.mode == "paper" else 1.0)
+        base_hash = str(ModelCard.read(base or folder).architecture["weights_sha256"])
+        both = hashlib.sha256((base_hash + fingerprint(folder)).encode()).hexdigest()
+        return cls(parts, card, both, device, settings)
+
+    def generate(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """The pictures alone, of :meth:`draw`."""
+        drawn = self.draw(scenes, seeds, steps=steps, guidance=guidance, on_step=on_step)
+        return [one.image for one in drawn]
+
+    def draw(
+        self,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+        on_warning: Callable[[str], None] | None = None,
+    ) -> list[Drawn]:
+        """A picture, (H, W) uint8, for each scene, with its label.
+
+        In the mode ``paper`` the scene's ellipse is not followed: the label is the ellipse that is
+        found in the third channel, and the scene's only where none is found. ``outline_score`` (0
+        to 1), ``outline_coverage`` and ``outline_residual_px`` tell how sure it is; conditioned,
+        ``outline_overlap`` is the Dice of that ellipse and the scene's, which stays the label.
+
+        Raises :class:`BadInput` for what no picture can be made of, ``UserError`` where memory does
+        not suffice. When memory runs out on the way, ``on_warning`` is told and the pictures are
+        begun anew in a smaller way. ``on_step`` may raise to stop.
+        """
+        steps = DEFAULT_STEPS if steps is None else steps
+        guidance = self._default_guidance if guidance is None else guidance
+        _check(scenes, seeds, steps, guidance)
+        if self._ways is None:
+            self._ways = self._usable()
+
+        def work(preset: memory.Preset) -> list[RgbPicture]:
+            made: list[RgbPicture] = []
+            for start in range(0, len(scenes), preset.batch):
+                part = slice(start, start + preset.batch)
+                made += self._pictures(preset, scenes[part], seeds[part], steps, guidance, on_step)
+            return made
+
+        def warn(message: str) -> None:
+            # What did not fit once is not tried again.
+            self._ways = (self._ways or [])[1:]
+            if on_warning is not None:
+                on_warning(message)
+
+        pictures = memory.falling_back(self._ways, work, warn)
+        return [self._label(p, scene) for p, scene in zip(pictures, scenes, strict=True)]
+
+    def provenance(
+        self, *, seed: int, steps: int | None, guidance: float | None, style: str
+    ) -> Mapping[str, Any]:
+        """What makes the same picture again, as plain values."""
+        return {
+            "synthesizer": self.card.name,
+            "synthesizer_sha256": self.hash,
+            "seed": seed,
+            "steps": DEFAULT_STEPS if steps is None else steps,
+            "guidance": self._default_guidance if guidance is None else guidance,
+            "style": style,
+            "prompt": self.settings.prompt(style),
+            "mode": self.settings.mode,
+            "sampler": "UniPC",
+            "lora_scale": PAPER_SCALE if self.settings.mode == "paper" else 1.0,
+            "memory_preset": self._ways[0].name if self._ways else "auto",
+            "generated_at_px": [self.parts.side, self.parts.side],
+        }
+
+    @property
+    def _default_guidance(self) -> float:
+        return PAPER_GUIDANCE if self.settings.mode == "paper" else CONDITIONED_GUIDANCE
+
+    def _usable(self) -> list[memory.Preset]:
+        needs = [
+            (way, memory.needed_bytes(self.parts, way, self.device))
+            for way in memory.presets(self.device)
+        ]
+        asked = str(self.card.architecture.get("memory", "auto"))
+        return memory.choose(asked, needs, memory.room_for(self.parts, self.device), self.device)
+
+    def _pictures(
+        self,
+        preset: memory.Preset,
+        scenes: Sequence[Scene],
+        seeds: Sequence[int],
+        steps: int,
+        guidance: float,
+        on_step: OnStep | None,
+    ) -> list[RgbPicture]:
+        parts, device, dtype = self.parts, self.device, preset.dtype(self.device)
+        for module in (parts.unet, parts.vae, parts.text_encoder):
+            nn.Module.to(module, dtype)  # diffusers' own warns of a case that is none of ours
+        if preset.sliced:
+            parts.unet.set_attention_slice("auto")
+        asked = torch.cat([self._prompt(self.settings.prompt(s.style)) for s in scenes])
+        free = self._prompt("")
+        condition = self._told(scenes) if self.settings.mode == "conditioned" else None
+        if preset.offload:
+            parts.text_encoder.to("cpu")
+            parts.vae.to("cpu")
+        parts.unet.to(device)
+
+        def heard(done: int, total: int, preview: Callable[[], RgbPicture]) -> None:
+            if on_step is not None:
+                there = self._to_canvas(scenes[0])
+                on_step(done, total, lambda: _image(rendered(preview), there, scenes[0]))
+
+        def rendered(preview: Callable[[], RgbPicture]) -> RgbPicture:
+            picture = preview()
+            if preset.offload:
+                parts.vae.to("cpu")
+            return picture
+
+        latents = sampling.sample(
+            parts.unet,
+            parts.vae,
+            parts.scheduler,
+            asked,
+            free,
+            condition,
+            seeds,
+            steps=steps,
+            guidance=guidance,
+            on_step=heard,
+        )
+        if preset.offload:
+            parts.unet.to("cpu")
+        return sampling.decode(parts.vae, latents)
+
+    def _prompt(self, text: str) -> Tensor:
+        if text not in self._prompts:
+            self._prompts[text] = sampling.embed(self.parts, [text], self.device).float()
+        return self._prompts[text]
+
+    def _told(self, scenes: Sequence[Scene]) -> Tensor:
+        pictures = [
+            told_picture(
+                scene.ellipse,
+                scene.reference,
+                self._to_canvas(scene),
+                self.parts.side,
+                self.settings.outline_width,
+            )
+            for scene in scenes
+        ]
+        return sampling.encode(self.parts.vae, pictures, self.device)[:, :4]
+
+    def _label(self, picture: RgbPicture, scene: Scene) -> Drawn:
+        there = self._to_canvas(scene)
+        image = _image(picture, there, scene)
+        if self.settings.mode == "conditioned" and scene.reference is not None:
+            image[sector_mask(scene.reference) == 0] = 0  # exact black, as a scanner leaves it
+        found = find_outline(picture[..., 2])
+        if found is None:
+            return Drawn(image, scene.ellipse, {"outline_score": 0.0, "outline_coverage": 0.0})
+        realised = found.ellipse.transformed(there.inverse())
+        figures = {
+            "outline_score": found.score,
+            "outline_coverage": found.coverage,
+            "outline_residual_px": found.residual_px,
+        }
+        if self.settings.mode == "paper":
+            return Drawn(image, realised, figures)
+        return Drawn(
+            image, scene.ellipse, {**figures, "outline_overlap": realised.overlap(scene.ellipse)}
+        )
+
+    def _to_canvas(self, scene: Scene) -> Any:
+        return to_canvas(scene.size, self.parts.side, self.settings.placement)
+
+
+def load_base(folder: Path, device: torch.device) -> Parts:
+    """The Stable Diffusion that a model's folder points to, as precise as ``device`` has use for.
+
+    Raises :class:`BadInput` where its weights are gone or have changed since they were added.
+    """
+    card = ModelCard.read(folder)
+    if card.architecture.get("type") != TYPE or "weights" not in card.architecture:
+        raise BadInput(f"{folder} does not say where the weights of its Stable Diffusion are.")
+    weights = Path(card.architecture["weights"])
+    config = card.architecture.get("config")
+    if not weights.exists():
+        raise BadInput(
+            f"{weights}, the weights of {card.name}, is gone. Put it back, or add it again from "
+            "where it is now: fetalstudio models add PATH --name NAME."
+        )
+    if sum(p.stat().st_size for p in weight_files(weights)) != card.architecture["weights_bytes"]:
+        raise BadInput(
+            f"{weights} has changed since it was added as {card.name}. Add it by another name."
+        )
+    memory.check_room_to_load(card.architecture["weights_bytes"])
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    return load_parts(weights, None if config is None else Path(config), dtype)
+
+
+def _check(scenes: Sequence[Scene], seeds: Sequence[int], steps: int, guidance: float) -> None:
+    if len(seeds) != len(scenes):
+        raise ValueError("give one seed for each scene")
+    if not 2 <= steps <= 200:
+        raise BadInput(f"{steps} steps are outside 2 to 200. Thirty are a good choice.")
+    if not 1 <= guidance <= 30:
+        raise BadInput(f"A guidance of {guidance} is outside 1 to 30. 7.5 is the paper's.")
+    for scene in scenes:
+        if scene.style not in STYLES:
+            raise BadInput(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
+        if scene.replaces is not None:
+            raise BadInput(
+                "Stable Diffusion makes whole pictures and cannot keep the tissue of a frame. Ask "
+                "for the background 'made', or use the synthesizer 'compact'."
+            )
+
+
+def _image(picture: RgbPicture, there: Any, scene: Scene) -> NDArray[np.uint8]:
+    """The first channel, which is the frame, at the scene's size."""
+    return to_frame(picture[..., 0], there, scene.size)

@@ -1,0 +1,207 @@
+"""Training the LoRA as the paper's code does, and the wider first layer where the ellipse rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.geometry import Affine, warp
+from fetalstudio.core.sector import sector_mask
+from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
+from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
+from fetalstudio.synthesis.stable_diffusion.canvas import (
+    RgbPicture,
+    condition_picture,
+    to_canvas,
+    training_picture,
+)
+from fetalstudio.synthesis.stable_diffusion.loading import Parts
+from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
+from fetalstudio.synthesis.training import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What the frozen models have to say about the frames, computed once; all on the CPU."""
+
+    pictures: Tensor
+    """(N, 8, h, w): mean and standard deviation of the latents."""
+    conditions: Tensor | None
+    """(N, 4, h, w): latents of the drawn ellipses."""
+    prompts: Tensor
+    """(P, 77, f), the empty prompt first."""
+    prompt_of: tuple[int, ...]
+    """Of each picture; a mirrored frame is a picture of its own."""
+
+
+def train_lora(
+    parts: Parts,
+    examples: Sequence[Example],
+    settings: LoraSettings,
+    checkpoint: Path,
+    *,
+    device: torch.device,
+    memory_preset: str = "auto",
+    watch: Watch | None = None,
+    on_cached: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> UNet2DConditionModel:
+    """Train, or go on from ``checkpoint``; returns ``parts.unet`` with its adapter.
+
+    ``parts`` is used up: the text encoder and the autoencoder are dropped from it once the frames
+    are encoded. ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises
+    :class:`BadInput` for a checkpoint of other settings, or memory that does not suffice.
+    """
+    if (begun := load_checkpoint(checkpoint)) and begun["settings"] != _comparable(settings):
+        raise BadInput(f"{checkpoint} was begun with other settings. Choose another name.")
+    unet = parts.unet
+    torch.manual_seed(settings.seed)
+    lora.add_lora(unet, settings.rank, settings.alpha)
+    if settings.mode == "conditioned":
+        lora.widen_conv_in(unet)
+    adapter = nn.ParameterList(lora.trained(unet))
+    count = sum(p.numel() for p in adapter)
+    ways = [
+        (way, memory.needed_bytes(parts, way, device, batch=settings.batch, trained=count))
+        for way in memory.presets(device)
+    ]
+    usable = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
+    cached = _cache(parts, examples, settings, device, on_cached)
+    schedule = DDPMScheduler.from_config(dict(parts.scheduler))
+    # Constant rate and no average, as the paper's code: its last step is its result.
+    plan = Plan(
+        settings.steps,
+        settings.learning_rate,
+        settings.weight_decay,
+        ema=0.0,
+        seed=settings.seed,
+        warmup=0,
+        plateau=1.0,
+    )
+
+    def work(preset: memory.Preset) -> nn.Module:
+        _settle(unet, preset, device)
+        for parameter in adapter:
+            parameter.grad = None
+        return train_resumably(
+            adapter,
+            lambda rng: step_loss(unet, schedule, cached, settings, rng),
+            plan,
+            checkpoint,
+            watch=watch or Watch(),
+            keep={"settings": _comparable(settings)},
+        )
+
+    memory.falling_back(usable, work, warn)
+    return unet.requires_grad_(False).eval()
+
+
+def step_loss(
+    unet: UNet2DConditionModel,
+    schedule: DDPMScheduler,
+    cached: Cached,
+    settings: LoraSettings,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Mean squared error of the predicted noise (or v) on a batch drawn by ``rng``."""
+    device = next(unet.parameters()).device
+    index = rng.integers(0, len(cached.pictures), settings.batch)
+    mean, std = cached.pictures[index].chunk(2, dim=1)
+    clean = mean if settings.latents == "mean" else mean + std * _normal(rng, mean)
+    noise = _normal(rng, clean)
+    times = torch.from_numpy(rng.integers(0, schedule.config.num_train_timesteps, len(index)))
+    noisy = schedule.add_noise(clean, noise, times)
+    dropped = torch.from_numpy(rng.random(len(index)) < settings.caption_dropout)
+    prompt = torch.tensor([cached.prompt_of[i] for i in index])
+    text = cached.prompts[torch.where(dropped, torch.zeros_like(prompt), prompt)]
+    if cached.conditions is not None:
+        told = cached.conditions[index]
+        told = torch.where(dropped[:, None, None, None], torch.zeros_like(told), told)
+        noisy = torch.cat([noisy, told], dim=1)
+    target = noise
+    if schedule.config.prediction_type == "v_prediction":
+        target = schedule.get_velocity(clean, noise, times)
+    dtype = unet.mid_block.resnets[0].conv1.weight.dtype
+    half = dtype != torch.float32
+    with torch.autocast(device.type, dtype if half else torch.bfloat16, enabled=half):
+        answer = unet(
+            noisy.to(device), times.to(device), encoder_hidden_states=text.to(device, dtype)
+        ).sample
+    return nn.functional.mse_loss(answer.float(), target.to(device))
+
+
+def told_picture(
+    ellipse: Ellipse, reference: np.ndarray | None, there: Affine, side: int, width: float
+) -> RgbPicture:
+    """The condition of one scene; ``reference`` lends its sector."""
+    sector = None
+    if reference is not None:
+        sector = sector_mask(warp(reference, there, (side, side)).astype(np.uint8))
+    return condition_picture(ellipse.transformed(there), sector, side, width)
+
+
+def _cache(
+    parts: Parts,
+    examples: Sequence[Example],
+    settings: LoraSettings,
+    device: torch.device,
+    on_cached: Callable[[int, int], None],
+) -> Cached:
+    """Encode the frames and the prompts, then let go of the models that did."""
+    styles = sorted({example.style for example in examples})
+    texts = ["", *(settings.prompt(style) for style in styles)]
+    if settings.flip:
+        examples = [*examples, *(_mirrored(example) for example in examples)]
+    prompts = sampling.embed(parts, texts, device)
+    pictures, conditions = [], []
+    for done, example in enumerate(examples, 1):
+        frame, side = example.image, parts.side
+        picture = training_picture(frame, example.ellipse, side, settings)
+        pictures.append(sampling.encode(parts.vae, [picture], device))
+        if settings.mode == "conditioned":
+            there = to_canvas((frame.shape[1], frame.shape[0]), side, settings.placement)
+            told = told_picture(example.ellipse, frame, there, side, settings.outline_width)
+            conditions.append(sampling.encode(parts.vae, [told], device)[:, :4])
+        on_cached(done, len(examples))
+    del parts.vae, parts.text_encoder
+    return Cached(
+        torch.cat(pictures),
+        torch.cat(conditions) if conditions else None,
+        prompts.float(),
+        tuple(1 + styles.index(example.style) for example in examples),
+    )
+
+
+def _mirrored(example: Example) -> Example:
+    width = example.image.shape[1]
+    ellipse = example.ellipse.transformed(Affine(xx=-1, x0=width - 1))
+    return replace(example, image=np.ascontiguousarray(example.image[:, ::-1]), ellipse=ellipse)
+
+
+def _settle(unet: UNet2DConditionModel, preset: memory.Preset, device: torch.device) -> None:
+    """The frozen weights as the preset has them; what is trained stays in float32."""
+    dtype = preset.dtype(device, training=True)
+    unet.to(device).train()
+    for parameter in unet.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+    if preset.sliced:
+        unet.enable_gradient_checkpointing()
+
+
+def _comparable(settings: LoraSettings) -> Mapping[str, Any]:
+    """Without the steps, of which one may ask for more."""
+    return {k: v for k, v in settings.plain().items() if k != "steps"}
+
+
+def _normal(rng: np.random.Generator, like: Tensor) -> Tensor:
+    return torch.from_numpy(rng.standard_normal(tuple(like.shape), dtype=np.float32))

@@ -1,0 +1,283 @@
+"""Stable Diffusion through the commands and jobs: added, adapted, synthesised from, reviewed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fetalstudio.cli import main
+from fetalstudio.cli.selftest import PROBE
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import ModelCard, training_frames
+from fetalstudio.engine import base_models, models
+from fetalstudio.engine.data import labelled_frames, of_part, split
+from fetalstudio.engine.events import Checkpoint, Event, Preview, Progress, Warned
+from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.local import run_job
+from fetalstudio.engine.models import find_model, list_models, load_synthesizer
+from fetalstudio.engine.requests import (
+    AdaptStableDiffusionRequest,
+    SampleRequest,
+    SynthesizeRequest,
+)
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.stable_diffusion import memory, sampling
+from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
+from tests.synthesis.tiny_stable_diffusion import write_single_file, write_tiny
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("sd") / "tiny")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    models._synthesizer.cache_clear()
+
+
+def _adapt(project: Project, **fields: Any) -> AdaptStableDiffusionRequest:
+    options = {"rank": 4, "alpha": 4, **fields.pop("options", {})}
+    values: dict[str, Any] = {"base": "sd15", "steps": 3, "options": options, **fields}
+    return AdaptStableDiffusionRequest(project.path, **values)
+
+
+def test_the_whole_way_by_commands(
+    home: Path, weights: Path, sample_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(*arguments: str) -> Any:
+        assert main([*arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    project = str(sample_project.path)
+    added = command("models", "add", str(weights), "--name", "sd15")["added"]
+    assert added["name"] == "sd15" and Path(added["folder"]).is_relative_to(home)
+    listed = command("models", "list")["models"]
+    assert ("synthesizer", "sd15", "user") in {(m["kind"], m["name"], m["origin"]) for m in listed}
+
+    adapt = ["adapt-sd", project, "--base", "sd15", "--steps", "3", "--set", "rank=4"]
+    paper = command(*adapt, "--set", "flip=true")
+    assert paper["model"] == "sd15-paper" and paper["steps"] == 3 and paper["loss_first"] > 0
+    conditioned = command(*adapt, "--mode", "conditioned", "--name", "rules")
+    assert conditioned["frames"] == paper["frames"] > 0
+
+    card = ModelCard.read(find_model("synthesizer", "sd15-paper", sample_project).folder)
+    assert card.architecture["settings"]["flip"] is True
+    assert card.architecture["base"] == "sd15" and str(weights) not in json.dumps(card.architecture)
+
+    made = {}
+    for name in ("sd15-paper", "rules"):
+        run = ["synthesize", project, "--synthesizer", name, "--count", "2", "--steps", "2"]
+        made[name] = command(*run)["pair_ids"]
+        assert len(made[name]) == 2
+    for name, ids in made.items():
+        for pair in map(sample_project.pair, ids):
+            assert pair.state == "pending" and pair.frame.kind == "synthetic"
+            assert pair.provenance["synthesizer"] == name
+            assert pair.provenance["steps"] == 2 and isinstance(pair.provenance["seed"], int)
+            assert len(pair.provenance["synthesizer_sha256"]) == 64
+            assert "outline_score" in pair.quality and "dice" in pair.quality
+    assert all(p.ellipse == p.requested for p in map(sample_project.pair, made["rules"]))
+
+
+@pytest.fixture
+def paper(home: Path, weights: Path, sample_project: Project) -> Project:
+    """A project with an adapted model called ``mine``."""
+    base_models.add_base_model(weights, "sd15")
+    run_job("adapt-sd", _adapt(sample_project, name="mine"))
+    return sample_project
+
+
+def test_the_ellipse_in_the_picture_becomes_the_label(
+    paper: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Ellipse(30, 33, 20, 14, 40)
+    ring = draw_outline(shown, 64, 1.5)
+    half = ring.copy()
+    half[:, 36:] = 0
+    rng = np.random.default_rng(0)
+    drawings = iter([ring, half, ring])
+
+    def decode(vae: Any, latents: Any) -> list[Any]:
+        grey = [rng.integers(0, 200, (64, 64), dtype=np.uint8) for _ in latents]
+        return [np.dstack([g, g, next(drawings)]) for g in grey]
+
+    monkeypatch.setattr(sampling, "decode", decode)
+    request = SynthesizeRequest(paper.path, count=3, synthesizer="mine", steps=2, seed=1)
+    ids = run_job("synthesize", request).pair_ids
+    pairs = [paper.pair(i) for i in ids]
+    for pair in (pairs[0], pairs[2]):
+        (w, h), e = pair.frame.size, pair.ellipse
+        assert e != pair.requested and pair.state == "pending"
+        assert (e.cx / w, e.cy / h) == pytest.approx((30.5 / 64, 33.5 / 64), abs=0.02)
+        assert pair.quality["outline_score"] > 0.7
+    assert pairs[1].quality["outline_score"] < 0.65
+    assert paper.review_pair(pairs[0].id, "accepted", reviewer="t").ellipse == pairs[0].ellipse
+
+
+def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
+    labelled = labelled_frames(paper)
+    train = of_part(labelled, split(labelled), "train")
+    folder = find_model("synthesizer", "mine", paper).folder
+    assert training_frames(folder) == {item.frame.id[:16] for item in train}
+    assert not (folder / "checkpoint.pt").exists()
+    remembered = models.load_neighbours(find_model("synthesizer", "mine", paper))
+    assert remembered is not None and set(remembered.ids) == training_frames(folder)
+    own = paper.pixels(train[0].frame.id)
+    assert remembered.nearest(own, train[0].ellipse).similarity > remembered.threshold
+    assert load_synthesizer(find_model("synthesizer", "mine", paper)).card.name == "mine"
+
+
+def test_a_cancelled_adaptation_goes_on_where_it_was(
+    home: Path, weights: Path, sample_project: Project
+) -> None:
+    base_models.add_base_model(weights, "sd15")
+    heard: list[Event] = []
+
+    def after_two() -> bool:
+        return any(isinstance(e, Progress) and e.total == 6 and e.done == 2 for e in heard)
+
+    request = _adapt(sample_project, name="mine", steps=6)
+    with pytest.raises(JobCancelled):
+        run_job("adapt-sd", request, heard.append, cancelled=after_two)
+    assert isinstance(heard[-2], Checkpoint) and heard[-2].path.exists()
+    assert sample_project.models("synthesizer") == []
+    with pytest.raises(BadInput, match="other settings"):
+        run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
+    heard.clear()
+    run_job("adapt-sd", request, heard.append)
+    adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
+    assert adapting == [0, 3, 4, 5, 6]
+    assert [m.name for m in sample_project.models("synthesizer")] == ["mine"]
+
+
+def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
+    heard: list[Event] = []
+    request = SynthesizeRequest(paper.path, count=8, synthesizer="mine", steps=10)
+    asked = 0
+
+    def cancelled() -> bool:
+        """In the middle of the second four pictures."""
+        nonlocal asked
+        asked += sum(isinstance(event, Preview) for event in heard) >= 4
+        return asked > 5
+
+    with pytest.raises(JobCancelled) as stopped:
+        run_job("synthesize", request, heard.append, cancelled=cancelled)
+    assert len(paper.pairs()) == len(stopped.value.result.pair_ids) == 4
+    assert asked == 6
+
+
+def test_running_out_of_memory_is_said_in_a_warning(
+    paper: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = sampling.sample, 0
+
+    def sample(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise torch.OutOfMemoryError("injected")
+        return real(*args, **options)
+
+    monkeypatch.setattr(sampling, "sample", sample)
+    heard: list[Event] = []
+    item = labelled_frames(paper)[0]
+    request = SampleRequest(
+        item.ellipse, item.frame.size, project=paper.path, synthesizer="mine", steps=2
+    )
+    run_job("sample", replace(request, measure=False, previews=False), heard.append)
+    (warned,) = [e for e in heard if isinstance(e, Warned)]
+    assert "Memory ran out with the preset 'large'" in warned.message
+
+
+def test_an_adaptation_that_cannot_fit_is_refused_before_it_begins(
+    home: Path, weights: Path, sample_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base_models.add_base_model(weights, "sd15")
+    sizes = {"large": 9e9, "medium": 5e9, "small": 2e9}
+    monkeypatch.setattr(memory, "needed_bytes", lambda parts, way, *a, **k: int(sizes[way.name]))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 3 * 10**9)
+    with pytest.raises(BadInput, match=r"preset 'large'.*Choose the preset 'small'"):
+        run_job("adapt-sd", _adapt(sample_project, memory="large"))
+    assert sample_project.models("synthesizer") == []
+
+
+def test_what_cannot_be_adapted_or_used_is_said(
+    home: Path, weights: Path, sample_project: Project
+) -> None:
+    base_models.add_base_model(weights, "sd15")
+    for fields, message in (
+        ({"base": "nowhere"}, "no synthesizer called 'nowhere'"),
+        ({"base": "compact"}, "compact is no Stable Diffusion"),
+        ({"name": "compact"}, "is taken"),
+        ({"name": "a/b"}, "cannot be a model's name"),
+        ({"steps": 0}, "steps is 0"),
+        ({"cohort": "none"}, "no annotated frame"),
+        ({"memory": "huge"}, "no memory preset 'huge'"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            run_job("adapt-sd", _adapt(sample_project, **fields))
+    with pytest.raises(BadInput, match="has never seen an ultrasound"):
+        load_synthesizer(find_model("synthesizer", "sd15"))
+
+
+def test_the_self_tests_probe_is_a_job() -> None:
+    assert "transformers" in run_job(PROBE, None)
+
+
+def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_path: Path) -> None:
+    base_models.add_base_model(weights, "sd15")
+    file = write_single_file(weights, tmp_path / "v1-5.safetensors")
+    heard: list[tuple[int, int]] = []
+    added = base_models.add_base_model(
+        file, config=weights, on_progress=lambda done, total: heard.append((done, total))
+    )
+    assert added.name == "v1-5" and heard[-1][0] == heard[-1][1] == file.stat().st_size
+    assert {m.name for m in list_models() if m.origin == "user"} == {"sd15", "v1-5"}
+    (tmp_path / "old.ckpt").touch()
+    for path, name, message in (
+        (weights, "sd15", "already is a model"),
+        (weights, "compact", "cannot be a model's name"),
+        (tmp_path / "old.ckpt", None, "is a pickle"),
+        (file, "other", "--config"),
+        (tmp_path, "other", "is missing"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            base_models.add_base_model(path, name)
+
+
+def test_weights_that_moved_or_changed_are_named_with_the_cure(
+    paper: Project, weights: Path, tmp_path: Path
+) -> None:
+    mine = find_model("synthesizer", "mine", paper)
+    base = find_model("synthesizer", "sd15").folder
+    card = ModelCard.read(base)
+
+    def load_with(**changes: Any) -> None:
+        models._synthesizer.cache_clear()
+        replace(card, architecture={**card.architecture, **changes}).write(base)
+        load_synthesizer(mine)
+
+    load_with()
+    with pytest.raises(BadInput, match=r"gone.*models add PATH"):
+        load_with(weights=str(tmp_path / "away"))
+    with pytest.raises(BadInput, match="has changed since"):
+        load_with(weights_bytes=1)
+    with pytest.raises(BadInput, match="other weights than those that are called sd15"):
+        load_with(weights_sha256="0" * 64)
+    shutil.rmtree(base)
+    models._synthesizer.cache_clear()
+    with pytest.raises(BadInput, match="weights called sd15, which this machine does not have"):
+        load_synthesizer(mine)
