@@ -11,6 +11,10 @@ saves, and writes the model as far as it is. The same command runs on a CPU and 
 ``--simulated N`` adds N simulated frames to the real ones: each is drawn as often as a real one, so
 that N over all frames is their share. For a synthesizer they belong before the training on real
 frames alone (a second call with ``--start``), or its samples will look simulated in part.
+
+``segmenter --accepted-pairs`` learns from the project's accepted pairs in place of its real frames,
+and is measured on the same held-out real ones: what synthetic data is worth on its own. ``--frames
+N`` takes that many frames (or pairs), so that both can be compared at the same number.
 """
 
 from __future__ import annotations
@@ -64,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
     parser.add_argument("--simulated", type=int, default=0, metavar="N", help="frames added")
+    parser.add_argument(
+        "--accepted-pairs", action="store_true", help="in place of real frames (segmenter only)"
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="learn from at most that many")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     options = parser.parse_args(arguments)
@@ -77,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (item.frame.subject for item in labelled), validation=VALIDATION, test=TEST
         )
         data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}
+        data["train"] = data["train"][: options.frames]
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
         run = _segmenter if options.kind == "segmenter" else _synthesizer
         run(project, data, options)
@@ -85,7 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _segmenter(
     project: Project, data: Mapping[str, list[Labelled]], options: argparse.Namespace
 ) -> None:
-    examples = [(project.pixels(item.frame.id), item.ellipse) for item in data["train"]]
+    learnt = data["train"]
+    if options.accepted_pairs:
+        pairs = project.pairs(state="accepted")[::-1][: options.frames]
+        learnt = [Labelled(pair.frame, pair.ellipse) for pair in pairs]
+        _say(f"{len(learnt)} accepted pairs in place of the real frames")
+    examples = [(project.pixels(item.frame.id), item.ellipse) for item in learnt]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [(frame.image, frame.ellipse) for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
@@ -113,11 +127,11 @@ def _segmenter(
     card = compact_card(
         BUILT_IN,
         CompactConfig(),
-        training_data=_training_data(data["train"], asdict(settings), len(simulated)),
+        training_data=_training_data(learnt, asdict(settings), len(simulated)),
         metrics=metrics,
     )
     segmenter.save(options.out, card)
-    write_training_frames(options.out, [item.frame.id for item in data["train"]])
+    write_training_frames(options.out, [item.frame.id for item in learnt])
     _say(str(metrics))
 
 
