@@ -96,7 +96,7 @@ def _segmenter(
 ) -> None:
     learnt = data["train"]
     if options.accepted_pairs:
-        pairs = project.pairs(state="accepted")[::-1][: options.frames]
+        pairs = sorted(project.pairs(state="accepted"), key=lambda p: p.id)[: options.frames]
         learnt = [Labelled(pair.frame, pair.ellipse) for pair in pairs]
         _say(f"{len(learnt)} accepted pairs in place of the real frames")
     examples = [(project.pixels(item.frame.id), item.ellipse) for item in learnt]
