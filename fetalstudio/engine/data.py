@@ -52,6 +52,11 @@ def split(labelled: list[Labelled]) -> Mapping[str, Part]:
     )
 
 
+def bundled_parts(labelled: list[Labelled]) -> Mapping[str, Part]:
+    """Part of each subject in the training of the bundled models: 20 % test, 5 % validate."""
+    return split_subjects((item.frame.subject for item in labelled), validation=0.05, test=0.2)
+
+
 def of_part(labelled: list[Labelled], parts: Mapping[str, Part], part: Part) -> list[Labelled]:
     """The frames whose subject is in ``part``."""
     return [item for item in labelled if parts[item.frame.subject] == part]

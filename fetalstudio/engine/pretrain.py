@@ -31,13 +31,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from fetalstudio.core.metrics import bootstrap_ci
-from fetalstudio.core.model_card import ModelCard, write_training_frames
-from fetalstudio.core.splits import split_subjects
-from fetalstudio.engine.data import Labelled, labelled_frames, of_part, style_of
+from fetalstudio.core.model_card import ModelCard, fingerprint, write_training_frames
+from fetalstudio.engine.data import Labelled, bundled_parts, labelled_frames, of_part, style_of
 from fetalstudio.engine.evaluation import score_frame, summarise
-from fetalstudio.engine.models import BUILT_IN, judge_model, load_segmenter
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.fidelity import fidelity
+from fetalstudio.engine.models import BUILT_IN
 from fetalstudio.engine.remember import remember
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
@@ -45,10 +43,9 @@ from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.simulation import simulated_frames
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import Example, TrainSettings, fit_lift, train
 
-VALIDATION, TEST = 0.05, 0.2
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
 """px; more than either model sees of a frame, and small enough for thousands in memory."""
@@ -81,9 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
-        parts = split_subjects(
-            (item.frame.subject for item in labelled), validation=VALIDATION, test=TEST
-        )
+        parts = bundled_parts(labelled)
         data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}
         data["train"] = data["train"][: options.frames]
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
@@ -164,7 +159,10 @@ def _synthesizer(
         architecture={"type": "compact", "widths": list(settings.widths)},
         preprocessing={"canvas": [384, 256], "resize": "letterbox, centred"},
         licence="Apache-2.0",
-        training_data=_training_data(data["train"], asdict(settings), len(simulated)),
+        training_data={
+            **_training_data(data["train"], asdict(settings), len(simulated)),
+            "started_from": None if options.start is None else fingerprint(options.start),
+        },
     )
     # What a scanner's grain is, only real frames tell.
     lift = fit_lift(pipeline, examples[: len(data["train"])])
@@ -174,41 +172,6 @@ def _synthesizer(
     found = remember(project, data["train"], options.out)
     _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
-
-
-def fidelity(
-    project: Project, synthesizer: Synthesizer, items: Sequence[Labelled]
-) -> Mapping[str, Any]:
-    """Dice between held-out real ellipses and what the built-in segmenter finds in the pictures.
-
-    One picture an ellipse, on the frame's own sector, seed = its position; default settings.
-    """
-    judge = load_segmenter(judge_model())
-    scores: list[float] = []
-    styles: list[str] = []
-    started = time.monotonic()
-    for seed, item in enumerate(items):
-        style = style_of(item.ellipse, item.frame.calibration, "auto")
-        scene = Scene(item.ellipse, item.frame.size, style, project.pixels(item.frame.id))
-        image = synthesizer.generate([scene], [seed])[0]
-        scores.append(pair_quality(judge, image, item.ellipse)["dice"])
-        styles.append(style)
-    interval = bootstrap_ci(scores, [item.frame.subject for item in items])
-    return {
-        "protocol": fidelity.__doc__.split("\n")[0] if fidelity.__doc__ else "",
-        "steps": synthesizer.pipeline.config.default_steps,
-        "guidance": synthesizer.pipeline.config.default_guidance,
-        "n": len(scores),
-        "subjects": len({item.frame.subject for item in items}),
-        "dice_mean": interval.mean,
-        "dice_ci95": [interval.low, interval.high],
-        "dice_5th_percentile": float(np.percentile(scores, 5)),
-        "dice_by_trimester": {
-            style: float(np.mean([d for d, s in zip(scores, styles, strict=True) if s == style]))
-            for style in sorted(set(styles))
-        },
-        "seconds_per_pair": (time.monotonic() - started) / max(len(scores), 1),
-    }
 
 
 class _Log:

@@ -1,0 +1,50 @@
+"""How a synthesizer is measured: the hard cases are hard, and the figures are those of pictures."""
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.similarity import Neighbours
+from fetalstudio.engine.data import labelled_frames
+from fetalstudio.engine.fidelity import HEADS, Sampling, fidelity
+from fetalstudio.engine.models import find_model, load_synthesizer
+from fetalstudio.project.store import Project
+
+SIZE = (800, 540)
+HEAD = Ellipse(420, 260, 200, 155, 20)
+
+
+def test_the_hard_heads_are_what_their_names_say() -> None:
+    made = {name: change(HEAD, SIZE) for name, change in HEADS.items()}
+    assert made["drawn"] == HEAD
+    assert made["small"].area == pytest.approx(HEAD.area / 4)
+    assert abs(made["rotated"].angle_deg - HEAD.angle_deg) == pytest.approx(90)
+    assert made["elongated"].b / made["elongated"].a == pytest.approx(0.62)
+    x, y = made["cut"].contour(360).T
+    off = (x < 0) | (x > SIZE[0] - 1) | (y < 0) | (y > SIZE[1] - 1)
+    assert 0.15 < off.mean() < 0.45
+
+
+def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project) -> None:
+    model = find_model("synthesizer", "compact")
+    items = labelled_frames(sample_project)[:2]
+    figures = fidelity(
+        sample_project,
+        load_synthesizer(model),
+        items,
+        sampling=Sampling(steps=4),
+        neighbours=Neighbours.read(model.folder),
+    )
+    assert figures["n"] == 2 and figures["steps"] == 4
+    assert figures["dice_min"] > 0.85
+    assert sum(figures["dice_by_trimester"].values()) > 0
+    assert 0 < figures["similarity_max"] < 1 and figures["copies"] in (0, 1, 2)
+    kept = fidelity(
+        sample_project,
+        load_synthesizer(model),
+        items,
+        heads="small",
+        sampling=Sampling(steps=1, background="frame"),
+    )
+    assert kept["background"] == "frame" and np.isfinite(kept["dice_mean"])
+    assert "copies" not in kept
