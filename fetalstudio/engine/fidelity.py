@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.files import write_bytes
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.data import Labelled, bundled_parts, labelled_frames, of_part, style_of
 from fetalstudio.engine.models import judge_model, load_segmenter
+from fetalstudio.engine.pictures import montage
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.requests import Background
 from fetalstudio.project.store import Project
@@ -125,6 +129,22 @@ def fidelity(
     return figures
 
 
+def contact_sheet(
+    project: Project, synthesizer: Synthesizer, items: Sequence[Labelled]
+) -> NDArray[np.uint8]:
+    """Side by side as RGB, a row a frame: the real one, the picture made to its ellipse, and the
+    same in the frame's own surroundings; seed = the position, so nothing is picked."""
+    pictures = []
+    for seed, item in enumerate(items):
+        real = project.pixels(item.frame.id)
+        style = style_of(item.ellipse, item.frame.calibration, "auto")
+        scenes = [
+            Scene(item.ellipse, item.frame.size, style, real, own) for own in (None, item.ellipse)
+        ]
+        pictures += [real, *synthesizer.generate(scenes, [seed, seed])]
+    return montage(pictures, columns=3, cell=(480, 324))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -136,12 +156,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--shift", type=float, help="of the noise levels; default the model's")
     parser.add_argument("--background", choices=["made", "frame"], default="made")
+    parser.add_argument("--sheets", type=Path, metavar="DIR", help="pictures by trimester instead")
     options = parser.parse_args(arguments)
     synthesizer = Synthesizer.load(options.model)
     if options.shift is not None:
         synthesizer.pipeline.register_modules(scheduler=build_scheduler(options.shift))
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
+        if options.sheets is not None:
+            _write_sheets(project, synthesizer, labelled, options.sheets)
+            return
         items = of_part(labelled, bundled_parts(labelled), options.part)
         figures = fidelity(
             project,
@@ -152,6 +176,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             neighbours=Neighbours.read(options.model),
         )
     print(json.dumps({**figures, "shift": options.shift}, indent=2))
+
+
+def _write_sheets(
+    project: Project, synthesizer: Synthesizer, labelled: Sequence[Labelled], folder: Path
+) -> None:
+    """Of the first four annotated frames of each trimester; give a project of held-out frames."""
+    for style in ("first", "second", "third"):
+        items = [
+            item
+            for item in labelled
+            if style_of(item.ellipse, item.frame.calibration, "auto") == style
+        ][:4]
+        if items:
+            sheet = contact_sheet(project, synthesizer, items)
+            jpeg = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+            write_bytes(folder / f"{style}.jpg", jpeg.tobytes())
 
 
 if __name__ == "__main__":

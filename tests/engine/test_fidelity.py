@@ -6,7 +6,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.fidelity import HEADS, Sampling, fidelity
+from fetalstudio.engine.fidelity import HEADS, Sampling, contact_sheet, fidelity
 from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.project.store import Project
 
@@ -48,3 +48,14 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     )
     assert kept["background"] == "frame" and np.isfinite(kept["dice_mean"])
     assert "copies" not in kept
+
+
+def test_a_contact_sheet_shows_real_made_and_kept(sample_project: Project) -> None:
+    items = [i for i in labelled_frames(sample_project) if i.frame.name == "209_HC"]
+    sheet = contact_sheet(
+        sample_project, load_synthesizer(find_model("synthesizer", "compact")), items
+    )
+    assert sheet.shape == (324, 3 * 480, 3)
+    real, made, kept = (sheet[:, i * 480 : (i + 1) * 480, 0].astype(float) for i in range(3))
+    beside = np.s_[130:200, 25:60]  # the head, inside the sector
+    assert np.abs(real - kept)[beside].mean() < 3 < np.abs(real - made)[beside].mean()
