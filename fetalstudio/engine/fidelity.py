@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,17 +87,14 @@ def fidelity(
     scores: list[float] = []
     styles: list[str] = []
     similar: list[float] = []
-    seconds = 0.0
     for seed, item in enumerate(items):
         ellipse = HEADS[heads](item.ellipse, item.frame.size)
         style = style_of(item.ellipse, item.frame.calibration, "auto")
         own = item.ellipse if sampling.background == "frame" else None
         scene = Scene(ellipse, item.frame.size, style, project.pixels(item.frame.id), own)
-        started = time.monotonic()
         image = synthesizer.generate(
             [scene], [seed], steps=sampling.steps, guidance=sampling.guidance
         )[0]
-        seconds += time.monotonic() - started
         scores.append(pair_quality(judge, image, ellipse)["dice"])
         styles.append(style)
         if neighbours is not None:
@@ -121,7 +117,6 @@ def fidelity(
             style: float(np.mean([d for d, s in zip(scores, styles, strict=True) if s == style]))
             for style in sorted(set(styles))
         },
-        "seconds_per_picture": seconds / max(len(scores), 1),
     }
     if neighbours is not None:
         figures["similarity_max"] = float(np.max(similar))

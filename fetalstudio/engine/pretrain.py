@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
+    parser.add_argument(
+        "--guidance", type=float, help="that the synthesizer learns to follow; 1 for none"
+    )
     parser.add_argument("--simulated", type=int, default=0, metavar="N", help="frames added")
     parser.add_argument(
         "--accepted-pairs", action="store_true", help="in place of real frames (segmenter only)"
@@ -144,6 +147,8 @@ def _synthesizer(
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [Example(frame.image, frame.ellipse, frame.trimester) for frame in simulated]
     settings = TrainSettings(steps=options.steps, batch=options.batch)
+    if options.guidance is not None:
+        settings = replace(settings, guidance=options.guidance)
     with until_stopped() as stopped:
         pipeline = train(
             examples,
