@@ -80,7 +80,8 @@ def test_the_second_interrupt_ends_a_deaf_job() -> None:
     before = signal.getsignal(signal.SIGINT)
     events: list[Event] = []
     _interrupt_soon(0.1)
-    _interrupt_soon(0.3)
+    # Signals that arrive together count as one: on a busy machine the second must not catch up.
+    _interrupt_soon(1.5)
     with pytest.raises(JobCancelled) as stopped:
         run_job(job("deaf"), 20.0, events.append)
     assert stopped.value.result is None
@@ -103,8 +104,10 @@ def test_the_registry_knows_the_jobs() -> None:
         "sample",
         "synthesize",
         "train",
+        "adapt",
         "evaluate",
         "export",
+        "adapt-sd",
     ]
     assert reference("train") == JOBS["train"]
     with pytest.raises(ValueError, match="no job 'Train'; there are: import"):
