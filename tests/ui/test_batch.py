@@ -22,6 +22,7 @@ from fetalstudio.ui.pages.synthesise import SynthesisePage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.heads_dialog import HeadsDialog, RangeField
+from fetalstudio.ui.widgets.synthesis_panel import MANY
 from tests.ui.loop import HandleFake, use_fakes
 
 
@@ -33,6 +34,7 @@ def page(
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
+    page.panel.tabs.setCurrentIndex(MANY)
     return page
 
 
