@@ -181,7 +181,7 @@ def test_any_figure_can_fail_a_pair_and_the_queue_is_sorted_by_the_verdict(
     assert page.filter_form.reject_button.text() == "Reject 3 that fail"
     page.filter_form.hc_box.setValue(100)
     page.filter_form.edge_box.setValue(0)
-    assert page.filter_form.reject_button.text() == "Reject 1 that fail"
+    assert page.filter_form.reject_button.text() == "Reject 1 that fails"
     assert page.list.pairs.pair(0).frame.name == "pair_1"
 
 
@@ -248,7 +248,7 @@ def test_a_stricter_similarity_fails_a_pair_that_is_no_copy(page: ReviewPage) ->
     failing = page.filter_form.reject_button.text()
     page.filter_form.similarity_box.setValue(0.55)
     assert (failing, page.filter_form.reject_button.text()) == (
-        "Reject 1 that fail",
+        "Reject 1 that fails",
         "Reject 2 that fail",
     )
     assert not page.copy_badge.isVisible()

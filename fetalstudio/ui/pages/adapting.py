@@ -303,8 +303,8 @@ def _described(data: AdaptData) -> str:
         f"Learns from {counted(len(data.train), 'frame')} of "
         f"{counted(len({i.frame.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
         f"{counted(len(data.held_out), 'frame')} of "
-        f"{counted(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when to "
-        "stop. Subjects kept for tests are not touched."
+        f"{counted(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when "
+        "to stop. Subjects kept for tests are not touched."
     )
 
 

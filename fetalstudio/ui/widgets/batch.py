@@ -91,13 +91,14 @@ class BatchPanel(Section):
         self.heads_button.clicked.connect(self._ask_heads)
         self.size_plot = SizeHistogram(small=True)
         self.size_plot.setFixedHeight(72)
-        self.size_plot.setToolTip("HC of the batch's heads (teal) and of the cohort's (grey)")
+        self.plot_key = note()
         self.wished = note()
         self.row("Pairs", self.count_box, "How many to make, with the settings above")
         self.row("Cohort", self.cohort_box, "Whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
         self.add(self.wished)
         self.add(self.size_plot)
+        self.add(self.plot_key)
 
     def _make_buttons(self) -> None:
         self.make_button = QPushButton()
@@ -109,9 +110,7 @@ class BatchPanel(Section):
         self.job_bar = JobBar()
         self.summary = note()
         self.review_button = theme.style(QPushButton("Review them"), "primary")
-        self.review_button.setToolTip(
-            theme.tip("Accept or reject the pairs, worst first", "Ctrl+4")
-        )
+        self.review_button.setToolTip(theme.tip("Accept or reject them, worst first", "Ctrl+4"))
         self.review_button.clicked.connect(lambda: self._session.go("review"))
         for widget in (
             *(self.make_button, self.job_bar, self.summary, self.review_button),
@@ -188,6 +187,9 @@ class BatchPanel(Section):
         if self.heads.distribution is not None:
             heads = self.heads
             self.size_plot.show_heads(self.heads.distribution, heads.cohort, heads.drawn)
+            self.plot_key.setText(
+                f"HC in {self.heads.distribution.unit}: the batch teal, the cohort grey"
+            )
 
     def set_pace(self, seconds: float) -> None:
         """What one picture took just now, for the estimate."""
@@ -295,8 +297,9 @@ class BatchPanel(Section):
         n = len(result.pair_ids)
         before = f" ({result.before} of them before)" if result.before else ""
         self.summary.setText(
-            f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the ellipse asked "
-            f"for and the one the segmenter finds; {result.seconds_per_pair:.1f} s each."
+            f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the "
+            f"ellipse asked for and the one the segmenter finds; "
+            f"{result.seconds_per_pair:.1f} s each."
         )
         self.review_button.setVisible(n > 0)
 
@@ -340,7 +343,9 @@ class BatchPanel(Section):
         self.heads_button.setText("Changed ..." if wished else "As in the cohort ...")
         self.wished.setText(wished)
         self.wished.setVisible(bool(wished))
-        self.size_plot.setVisible(self.heads.distribution is not None)
+        for widget in (self.size_plot, self.plot_key):
+            widget.setVisible(self.heads.distribution is not None)
+        theme.style(self.make_button, "" if self.review_button.isVisibleTo(self) else "primary")
         self._tell_offer(self._unfinished is not None and not running)
         theme.style(self.summary, "error" if error and not running else "dim")
         if few:

@@ -45,7 +45,7 @@ class SynthesisPanel(QWidget):
         self.tabs.setCurrentIndex(settings.get(_KEPT, ONE))
         self.tabs.currentChanged.connect(lambda index: settings.set(_KEPT, index))
         top = QVBoxLayout()
-        top.setContentsMargins(*[2 * theme.SPACE] * 3, theme.SPACE)
+        top.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, theme.SPACE)
         top.setSpacing(theme.SPACE)
         for part in shared:
             top.addWidget(part)
