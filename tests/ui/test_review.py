@@ -62,8 +62,8 @@ def test_a_and_r_decide_and_go_to_the_next_pending(qtbot: QtBot, page: ReviewPag
     press(qtbot, page, Qt.Key.Key_A)
     assert current(page) == 0.9699
     assert states(page)[0.91] == "rejected" and states(page)[0.95] == "accepted"
-    assert page.filter_buttons["pending"].text() == "Pending 3"
-    assert page.filter_buttons["rejected"].text() == "Rejected 1"
+    assert page.filter_buttons["pending"].text() == "Pending\n3"
+    assert page.filter_buttons["rejected"].text() == "Rejected\n1"
 
 
 def test_undo_brings_the_pair_back_and_shows_it(qtbot: QtBot, page: ReviewPage) -> None:

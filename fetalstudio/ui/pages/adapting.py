@@ -191,7 +191,8 @@ class AdaptingDialog(QDialog):
 
     def _title(self) -> str:
         if self._handle is not None:
-            return f"Adapting {self._from}"
+            where = "" if self._here or self._project is None else f", in {self._project.name}"
+            return f"Adapting {self._from}{where}"
         if self._made is not None:
             return f"{self._made}, adapted from {self._from}"
         return f"A copy of {self._parent_name()} will learn"

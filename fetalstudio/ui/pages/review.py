@@ -217,7 +217,7 @@ class ReviewPage(QWidget):
         for pair in self._all.values():
             counts[pair.state] += 1
         for state, button in self.filter_buttons.items():
-            button.setText(f"{state.capitalize()} {counts[state]}")
+            button.setText(f"{state.capitalize()}\n{counts[state]}")
         passing = len(self._pending(passed=True))
         self.filter_form.count(passing, counts["pending"] - passing)
         self._stack.setCurrentIndex(0 if self._all else 1)

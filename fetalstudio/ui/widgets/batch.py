@@ -280,6 +280,10 @@ class BatchPanel(Section):
         project = self._session.project
         return project is not None and project.path == self._project
 
+    @property
+    def _where(self) -> str:
+        return f"the project {self._project.name}" if self._project is not None else ""
+
     def _progress(self, progress: Progress) -> None:
         # The first pairs can be reviewed while the others are made.
         if progress.done and time.monotonic() - self._told_at > TELL_EVERY_S:
@@ -291,10 +295,11 @@ class BatchPanel(Section):
             self._filmstrip.add(preview.image, preview.caption)
 
     def _finished(self, result: SynthesizeResult) -> None:
+        n = len(result.pair_ids)
         if not self._here:
+            self._session.message.emit(f"{counted(n, 'pair')} made in {self._where}.", "info")
             return
         self._pace = result.seconds_per_pair
-        n = len(result.pair_ids)
         before = f" ({result.before} of them before)" if result.before else ""
         self.summary.setText(
             f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the "
@@ -352,7 +357,9 @@ class BatchPanel(Section):
             self.summary.setText("Needs at least one annotated frame to take the ellipses from.")
         elif error and not running:
             self.summary.setText(error)
-        elif not running and not self.review_button.isVisibleTo(self):
+        elif running:
+            self.summary.setText("" if self._here else f"It goes on in {self._where}.")
+        elif not self.review_button.isVisibleTo(self):
             pace = self._pace
             self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")
         self.summary.setVisible(bool(self.summary.text()))
