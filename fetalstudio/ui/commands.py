@@ -28,7 +28,7 @@ class ProjectCommand(QUndoCommand):
     not stay on the stack.
     """
 
-    places: tuple[str, ...] = ("library", "annotate")
+    places: tuple[str, ...] = ("annotate", "library")
     """Where one sees what it does; the first is the one to look at."""
 
     def __init__(self, session: Session, text: str) -> None:

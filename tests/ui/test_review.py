@@ -342,3 +342,13 @@ def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
     assert str(page.session.open.path) in said.args[0]
     press(qtbot, page, Qt.Key.Key_J)
     assert current(page) == 0.9699 and page.canvas.ellipse() is not None
+
+
+def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
+    frame = page.session.open.frames(annotated=False)[0]
+    page.session.set_ellipse(frame.id, Ellipse(300, 200, 90, 80, 0))
+    page.list.setFocus()
+    with qtbot.waitSignal(page.session.message) as said:
+        qtbot.keyClick(page.list, Qt.Key.Key_U)
+    assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
+    assert page.session.open.annotation(frame.id) is None
