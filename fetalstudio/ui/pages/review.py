@@ -92,7 +92,7 @@ class ReviewPage(QWidget):
             self.filter_buttons[state] = button
             line.addWidget(button)
         queue = QWidget()
-        queue.setFixedWidth(252)
+        queue.setFixedWidth(268)
         column = QVBoxLayout(queue)
         column.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         column.addLayout(line)
