@@ -15,6 +15,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
 from fetalstudio.project.runs import BUILT_IN, ModelKind
+from fetalstudio.ui.words import counted
 
 if TYPE_CHECKING:
     from fetalstudio.ui.session import Session
@@ -26,6 +27,9 @@ class ProjectCommand(QUndoCommand):
     Exceptions must not cross from an override into Qt, and a command whose first run failed must
     not stay on the stack.
     """
+
+    places: tuple[str, ...] = ("annotate", "library")
+    """Where one sees what it does; the first is the one to look at."""
 
     def __init__(self, session: Session, text: str) -> None:
         super().__init__(text)
@@ -112,6 +116,8 @@ class SetCalibration(ProjectCommand):
 class ReviewPair(ProjectCommand):
     """Accept or reject a pair, or correct its ellipse."""
 
+    places = ("review",)
+
     def __init__(
         self, session: Session, before: Pair, state: ReviewState, ellipse: Ellipse | None
     ) -> None:
@@ -136,8 +142,10 @@ class ReviewPair(ProjectCommand):
 class ReviewPairs(ProjectCommand):
     """Give many pairs the same state at once: one transaction, one step of undo."""
 
+    places = ("review",)
+
     def __init__(self, session: Session, before: Sequence[Pair], state: ReviewState) -> None:
-        super().__init__(session, f"review {len(before)} pairs")
+        super().__init__(session, f"review {counted(len(before), 'pair')}")
         self.before, self.state = tuple(before), state
 
     def apply(self) -> None:
@@ -157,6 +165,8 @@ class ReviewPairs(ProjectCommand):
 class LeaveBatch(ProjectCommand):
     """Offer an unfinished batch no more."""
 
+    places = ("synthesise",)
+
     def __init__(self, session: Session, batch_id: int) -> None:
         super().__init__(session, "leave batch")
         self._batch_id = batch_id
@@ -174,6 +184,8 @@ class LeaveBatch(ProjectCommand):
 
 class MoveHead(QUndoCommand):
     """Move a synthetic head: nothing is stored, yet undo takes it back like any edit."""
+
+    places = ("synthesise",)
 
     def __init__(
         self, show: Callable[[str, Ellipse], None], frame_id: str, old: Ellipse, new: Ellipse
@@ -197,6 +209,7 @@ class AdoptModel(ProjectCommand):
         super().__init__(session, f"use {name or BUILT_IN}")
         active = session.open.active_model(kind)
         self.kind, self.name = kind, name
+        self.places = ("synthesise",) if kind == "synthesizer" else ("train",)
         self.before = active.name if active is not None else None
 
     def apply(self) -> None:

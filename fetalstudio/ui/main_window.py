@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QShortcut,
 )
 from PySide6.QtWidgets import (
+    QDialog,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -37,6 +38,7 @@ from fetalstudio.ui.widgets.notice import NoticeBoard
 from fetalstudio.ui.widgets.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.widgets.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.widgets.status_job import JOB_TITLES, StatusJob
+from fetalstudio.ui.words import counted
 
 _PRELOAD_MS = 400
 
@@ -300,9 +302,10 @@ class MainWindow(QMainWindow):
         handle.finished.connect(self._exported)
 
     def _exported(self, result: ExportResult) -> None:
-        text = f"{result.frames} frames and {result.pairs} synthetic pairs are in {result.out}."
+        frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "synthetic pair")
+        text = f"Exported {frames} and {pairs} to {result.out}."
         if result.copies_left_out:
-            text += f" {result.copies_left_out} copies of training frames were left out."
+            text += f" Copies of training frames left out: {result.copies_left_out}."
         self.session.message.emit(text, "info")
 
     def ask_author(self) -> None:
@@ -319,6 +322,8 @@ class MainWindow(QMainWindow):
         groups = {"Everywhere": keys_of(self, without=pages)}
         for place in sorted(PLACES, key=lambda place: place != self.session.place):
             groups[PLACE_TITLES[place][0]] = keys_of(self.page(place))
+            for dialog in self.page(place).findChildren(QDialog):
+                groups[dialog.windowTitle()] = keys_of(dialog)
         ShortcutSheet({title: keys for title, keys in groups.items() if keys}, self).open()
 
     def show_about(self) -> None:

@@ -74,6 +74,8 @@ class Session(QObject):
         self.frame_id: str | None = None
         self.place: str = PLACES[0]
         self.undo_stack = QUndoStack(self)
+        self._undo_index = 0
+        self.undo_stack.indexChanged.connect(self._history_moved)
         self._held = contextlib.ExitStack()
 
     @property
@@ -217,6 +219,14 @@ class Session(QObject):
             self.report(error)
             return
         self.models_changed.emit()
+
+    def _history_moved(self, index: int) -> None:
+        """The steps of all places are one history: say what is undone out of sight."""
+        undone, self._undo_index = index < self._undo_index, index
+        command = self.undo_stack.command(index) if undone else None
+        places: tuple[str, ...] = getattr(command, "places", ())
+        if command is not None and places and self.place not in places:
+            self.message.emit(f"Undone in {places[0].capitalize()}: {command.text()}.", "info")
 
     # -- jobs -------------------------------------------------------------------------------
 

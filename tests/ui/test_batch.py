@@ -22,6 +22,7 @@ from fetalstudio.ui.pages.synthesise import SynthesisePage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.heads_dialog import HeadsDialog, RangeField
+from fetalstudio.ui.widgets.synthesis_panel import MANY
 from tests.ui.loop import HandleFake, use_fakes
 
 
@@ -33,6 +34,7 @@ def page(
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
+    page.panel.tabs.setCurrentIndex(MANY)
     return page
 
 
@@ -229,6 +231,11 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert (request.resume, request.count, request.ellipses) == (batch_id, None, None)
     assert not batch.resume_button.isVisible() and not batch.make_button.isEnabled()
     handle.started.emit()
+    # The batch that runs is unfinished, too, and its keys must not ask for it again.
+    page.session.batches_changed.emit()
+    for key in (Qt.Key.Key_R, Qt.Key.Key_L):
+        qtbot.keyClick(page.canvas, key, Qt.KeyboardModifier.ShiftModifier)
+    assert len(fakes) == 1 and not page.session.undo_stack.canUndo()
     handle.finished.emit(SynthesizeResult(tuple(range(10)), 0.95, 1.0, None, 4))
     handle.ended.emit()
     assert "10 pairs made (4 of them before)" in batch.summary.text()

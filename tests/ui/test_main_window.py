@@ -318,7 +318,7 @@ def test_export_writes_what_the_dialog_says(
     dialog.folder.setText(str(out))
     with qtbot.waitSignal(open_session.message, timeout=60_000) as told:
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
-    assert told.args == [f"24 frames and 0 synthetic pairs are in {out}.", "info"]
+    assert told.args == [f"Exported 24 frames and 0 synthetic pairs to {out}.", "info"]
     assert len(list(out.rglob("*_Annotation.png"))) == 16
 
 

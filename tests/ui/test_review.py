@@ -62,8 +62,8 @@ def test_a_and_r_decide_and_go_to_the_next_pending(qtbot: QtBot, page: ReviewPag
     press(qtbot, page, Qt.Key.Key_A)
     assert current(page) == 0.9699
     assert states(page)[0.91] == "rejected" and states(page)[0.95] == "accepted"
-    assert page.filter_buttons["pending"].text() == "Pending 3"
-    assert page.filter_buttons["rejected"].text() == "Rejected 1"
+    assert page.filter_buttons["pending"].text() == "Pending\n3"
+    assert page.filter_buttons["rejected"].text() == "Rejected\n1"
 
 
 def test_undo_brings_the_pair_back_and_shows_it(qtbot: QtBot, page: ReviewPage) -> None:
@@ -181,7 +181,7 @@ def test_any_figure_can_fail_a_pair_and_the_queue_is_sorted_by_the_verdict(
     assert page.filter_form.reject_button.text() == "Reject 3 that fail"
     page.filter_form.hc_box.setValue(100)
     page.filter_form.edge_box.setValue(0)
-    assert page.filter_form.reject_button.text() == "Reject 1 that fail"
+    assert page.filter_form.reject_button.text() == "Reject 1 that fails"
     assert page.list.pairs.pair(0).frame.name == "pair_1"
 
 
@@ -248,7 +248,7 @@ def test_a_stricter_similarity_fails_a_pair_that_is_no_copy(page: ReviewPage) ->
     failing = page.filter_form.reject_button.text()
     page.filter_form.similarity_box.setValue(0.55)
     assert (failing, page.filter_form.reject_button.text()) == (
-        "Reject 1 that fail",
+        "Reject 1 that fails",
         "Reject 2 that fail",
     )
     assert not page.copy_badge.isVisible()
@@ -342,3 +342,14 @@ def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
     assert str(page.session.open.path) in said.args[0]
     press(qtbot, page, Qt.Key.Key_J)
     assert current(page) == 0.9699 and page.canvas.ellipse() is not None
+
+
+def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
+    frame = page.session.open.frames(annotated=False)[0]
+    page.session.set_ellipse(frame.id, Ellipse(300, 200, 90, 80, 0))
+    page.list.setFocus()
+    with qtbot.waitSignal(page.session.message) as said:
+        qtbot.keyClick(page.list, Qt.Key.Key_U)
+    assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
+    now = page.session.open.annotation(frame.id)
+    assert now is not None and now.ellipse is None

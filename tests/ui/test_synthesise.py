@@ -19,6 +19,7 @@ from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.sampler import DRAFT_STEPS
 from fetalstudio.ui.pages.synthesise import SynthesisePage, typical_ellipse
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.synthesis_panel import MANY, ONE
 from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
 from tests.ui.loop_jobs import ring
 
@@ -373,6 +374,7 @@ def test_a_batch_fills_the_queue_and_leads_to_it(
     qtbot: QtBot, page: SynthesisePage, requests: list[Any]
 ) -> None:
     batch = page.batch
+    page.panel.tabs.setCurrentIndex(MANY)
     batch.count_box.setValue(5)
     page.controls.steps_box.setValue(6)
     assert batch.make_button.text() == "Make 5 pairs like my cohort"
@@ -481,3 +483,61 @@ def test_without_annotations_there_is_nothing_to_be_like(
     assert not page.batch.make_button.isEnabled()
     assert "annotated frame" in page.batch.summary.text()
     assert "mm" in page.size_label.text() and "HC" not in page.size_label.text()
+
+
+# -- the two tabs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [ONE, MANY])
+def test_the_main_buttons_are_in_sight_on_a_laptop(
+    page: SynthesisePage, window: MainWindow, qtbot: QtBot, index: int
+) -> None:
+    window.resize(1280, 800)
+    page.panel.tabs.setCurrentIndex(index)
+    main = (page.make_button, page.keep_button) if index == ONE else (page.batch.make_button,)
+    for button in main:
+        qtbot.waitUntil(lambda b=button: b.visibleRegion().boundingRect() == b.rect())
+
+
+def test_t_switches_and_a_batch_asked_for_by_its_key_is_seen(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_T)
+    assert page.batch.isVisible() and not page.make_button.isVisible()
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_T)
+    assert page.make_button.isVisible() and not page.batch.isVisible()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_G, Qt.KeyboardModifier.ShiftModifier)
+    assert len(fakes) == 1 and page.batch.job_bar.isVisible()
+
+
+def test_the_tab_is_remembered(page: SynthesisePage, qtbot: QtBot) -> None:
+    page.panel.tabs.setCurrentIndex(MANY)
+    again = SynthesisePage(page.session)
+    qtbot.addWidget(again)
+    assert again.panel.tabs.currentIndex() == MANY
+
+
+# -- what cannot be had ------------------------------------------------------------------------
+
+
+def test_surroundings_of_a_frame_without_an_ellipse_are_told_to_be_synthetic(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    box, told = page.controls.background_box, page.controls.no_ellipse
+    box.setCurrentIndex(box.findData("frame"))
+    assert not told.isVisible()
+    frame = page.session.open.frames(annotated=False)[0]
+    page.session.select_frame(frame.id)
+    assert told.isVisible() and "has no ellipse" in told.text()
+    page.synthesise()
+    assert fakes[0][0].replaces is None
+    finish(fakes)
+    page.session.set_ellipse(frame.id, MOVED, "final")
+    assert not told.isVisible() and page.request().replaces == MOVED
+    assert "other settings" in page.view.caption.text()
+    page.session.undo_stack.undo()
+    assert told.isVisible()
+    box.setCurrentIndex(box.findData("made"))
+    assert not told.isVisible()

@@ -33,6 +33,7 @@ from fetalstudio.ui.widgets.form import (
 )
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.pictures import FittedPicture
+from fetalstudio.ui.words import counted
 
 
 class AdaptingDialog(QDialog):
@@ -190,7 +191,8 @@ class AdaptingDialog(QDialog):
 
     def _title(self) -> str:
         if self._handle is not None:
-            return f"Adapting {self._from}"
+            where = "" if self._here or self._project is None else f", in {self._project.name}"
+            return f"Adapting {self._from}{where}"
         if self._made is not None:
             return f"{self._made}, adapted from {self._from}"
         return f"A copy of {self._parent_name()} will learn"
@@ -299,22 +301,18 @@ class AdaptingDialog(QDialog):
 def _described(data: AdaptData) -> str:
     cohorts = ", ".join(f"{n} of {cohort}" for cohort, n in data.cohorts.items())
     return (
-        f"Learns from {_count(len(data.train), 'frame')} of "
-        f"{_count(len({i.frame.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
-        f"{_count(len(data.held_out), 'frame')} of "
-        f"{_count(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when to "
-        "stop. Subjects kept for tests are not touched."
+        f"Learns from {counted(len(data.train), 'frame')} of "
+        f"{counted(len({i.frame.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
+        f"{counted(len(data.held_out), 'frame')} of "
+        f"{counted(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when "
+        "to stop. Subjects kept for tests are not touched."
     )
 
 
 def _protocol(result: AdaptResult) -> str:
     return (
-        f"Learnt from {_count(result.frames, 'frame')} of {_count(result.subjects, 'subject')}. "
+        f"Learnt from {counted(result.frames, 'frame')} of {counted(result.subjects, 'subject')}. "
         f"Measured on {result.samples} pictures on ellipses of "
-        f"{_count(result.held_out_subjects, 'subject')} that it did not learn from; in their real "
+        f"{counted(result.held_out_subjects, 'subject')} that it did not learn from; in their real "
         f"frames the heads are found with a Dice of {result.fidelity_real:.3f}."
     )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -31,6 +31,7 @@ from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
 from fetalstudio.ui.widgets.pair_filter import PairFilterForm
 from fetalstudio.ui.widgets.pair_list import PairList
 from fetalstudio.ui.widgets.quality import QualityPanel
+from fetalstudio.ui.widgets.view_bar import ElidedLabel
 
 FILTERS: tuple[ReviewState, ...] = ("pending", "accepted", "rejected")
 
@@ -91,7 +92,7 @@ class ReviewPage(QWidget):
             self.filter_buttons[state] = button
             line.addWidget(button)
         queue = QWidget()
-        queue.setFixedWidth(276)
+        queue.setFixedWidth(268)
         column = QVBoxLayout(queue)
         column.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         column.addLayout(line)
@@ -119,9 +120,7 @@ class ReviewPage(QWidget):
             "padding: 2px 8px; border-radius: 3px"
         )
         self.copy_badge.hide()
-        self.caption = theme.style(QLabel(), "dim")
-        # In a narrow window the buttons matter more.
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption = ElidedLabel()  # in a narrow window the buttons matter more
         self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
         self.accept_button.setToolTip("The picture shows this head: train on the pair")
         self.accept_button.clicked.connect(lambda: self.decide("accepted"))
@@ -218,7 +217,7 @@ class ReviewPage(QWidget):
         for pair in self._all.values():
             counts[pair.state] += 1
         for state, button in self.filter_buttons.items():
-            button.setText(f"{state.capitalize()} {counts[state]}")
+            button.setText(f"{state.capitalize()}\n{counts[state]}")
         passing = len(self._pending(passed=True))
         self.filter_form.count(passing, counts["pending"] - passing)
         self._stack.setCurrentIndex(0 if self._all else 1)
@@ -253,7 +252,7 @@ class ReviewPage(QWidget):
         self.details.setText(_details(pair))
         place = self.list.currentIndex().row() + 1
         self.caption.setText(
-            f"{pair.frame.name}: {pair.state}, {place} of {self.list.pairs.rowCount()}"
+            f"{place} of {self.list.pairs.rowCount()}, {pair.state}: {pair.frame.name}"
         )
 
     def _show_nothing(self) -> None:

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QSignalBlocker, QTimer
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QPushButton,
-    QStackedLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSignalBlocker
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
@@ -33,11 +26,12 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.batch import BatchPanel
 from fetalstudio.ui.widgets.empty import EmptyState
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, combo, keyed, note, rule, side_by_side, side_panel
+from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side
 from fetalstudio.ui.widgets.job_bar import JobBar
 from fetalstudio.ui.widgets.pair_view import PairView
 from fetalstudio.ui.widgets.quality import QualityPanel
 from fetalstudio.ui.widgets.synthesis_controls import Look, SynthesisControls
+from fetalstudio.ui.widgets.synthesis_panel import SynthesisPanel
 
 
 def typical_ellipse(size: Size) -> Ellipse:
@@ -106,12 +100,14 @@ class SynthesisePage(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         row.addLayout(stage, 1)
-        one = (self._head_section(), self.controls, self._actions())
-        panel = side_panel(328, self.synthesizer, *one, rule(), self.batch)
-        row.addWidget(panel)
-        # On a low screen the button that leads on would be out of sight.
-        to_review = partial(panel.ensureWidgetVisible, self.batch.review_button)
-        self.batch.done.connect(lambda: QTimer.singleShot(0, to_review))
+        self.panel = SynthesisPanel(
+            self.session.settings,
+            self,
+            (self.synthesizer, self.controls),
+            (self._head_section(), self._actions()),
+            self.batch,
+        )
+        row.addWidget(self.panel)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(work)
         self._stack.addWidget(self.empty)
@@ -125,7 +121,7 @@ class SynthesisePage(QWidget):
         self.reset_button = QPushButton("Start from the frame's ellipse")
         self.reset_button.setToolTip("The frame's own ellipse again, or a typical head")
         self.reset_button.clicked.connect(self.reset_ellipse)
-        head = Section("Head")
+        head = Section("")
         head.row(
             "Frame",
             self.frame_box,
@@ -150,6 +146,7 @@ class SynthesisePage(QWidget):
         self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
         self.keep_button.clicked.connect(self.keep)
         section = Section("")
+        section.add(self.controls.follow_box)
         section.add(
             side_by_side(
                 keyed(self, self.make_button, "G"), keyed(self, self.variation_button, "N")
@@ -214,8 +211,11 @@ class SynthesisePage(QWidget):
 
     def _annotation_changed(self, frame_id: str) -> None:
         # Until a picture was made, the ellipse shown is the frame's own and follows it.
-        if self._frame is not None and frame_id == self._frame.id and self._made is None:
+        if self._frame is None or frame_id != self._frame.id:
+            return
+        if self._made is None:
             self._place(self._start_ellipse(self._frame))
+        self._tell()
 
     def _own_ellipse(self) -> Ellipse | None:
         """Of the frame's own head, if anybody drew it."""
@@ -356,11 +356,14 @@ class SynthesisePage(QWidget):
     def _tell(self) -> None:
         """The caption, and which buttons have something to do."""
         result, stale = self._result, self.stale
+        self.controls.tell(has_ellipse=self._frame is None or self._own_ellipse() is not None)
         if result is None:
             name = self._frame.name if self._frame is not None else ""
             self.view.say(f"{name}: the real frame. G makes the ultrasound of the ellipse.")
         elif stale and not self.sampler.busy:
-            self.view.say("The picture is of an earlier ellipse. G makes it anew.", "warning")
+            moved = self._made is not None and self._made.ellipse != self._ellipse
+            of = "of an earlier ellipse" if moved else "made with other settings"
+            self.view.say(f"The picture is {of}. G makes it anew.", "warning")
         elif stale or self._draft:
             self.view.say("Draft; the full picture comes when the ellipse rests.")
         else:

@@ -23,17 +23,19 @@ class SynthesizerChoice(Section):
 
     def __init__(self, session: Session, page: QWidget) -> None:
         """The keys work anywhere on ``page``."""
-        super().__init__("Synthesizer", page)
+        super().__init__("", page)
         self._session, self._page = session, page
         self.dialog: AdaptingDialog | None = None
         self._name = BUILT_IN
         self.box = combo()
         self.box.activated.connect(self._chosen)
         self.about = note()
-        self.adapt_button = QPushButton("Adapt to my frames...")
+        self.adapt_button = QPushButton("Adapt to my frames ...")
         self.adapt_button.setToolTip("Fit the synthesizer to your own annotated frames")
         self.adapt_button.clicked.connect(self.adapt)
-        self.row("Model", self.box, theme.tip("What makes the pictures", "Y"))
+        self.row(
+            "Synthesizer", self.box, theme.tip("What makes the pictures; adapting adds one", "Y")
+        )
         self.add(self.about)
         self.add(keyed(page, self.adapt_button, "M"))
         next_key = QShortcut(QKeySequence("Y"), page)
@@ -62,7 +64,6 @@ class SynthesizerChoice(Section):
             self.box.addItem(model.name, model.name)
         self.box.setCurrentIndex(self.box.findData(self._name))
         blocker.unblock()
-        self.box.setEnabled(self.box.count() > 1)
         self.about.setText("" if active is None else self._about(active.path))
         self.about.setVisible(bool(self.about.text()))
         if before != self._name:

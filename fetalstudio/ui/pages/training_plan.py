@@ -9,6 +9,7 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, usable_pairs
 from fetalstudio.project.store import Project
+from fetalstudio.ui.words import counted
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 MIN_SUBJECTS = 3
@@ -79,13 +80,13 @@ def _problems(plan: Plan, subjects: int, real: int | None, synthetic: int | None
     if subjects < MIN_SUBJECTS:
         said.append(
             f"Training, validation and test need a subject each, and the annotated frames are of "
-            f"{_count(subjects, 'subject')}. Annotate frames of {MIN_SUBJECTS} or more."
+            f"{counted(subjects, 'subject')}. Annotate frames of {MIN_SUBJECTS} or more."
         )
     if real is not None and real > plan.parts["train"].frames:
-        available = _count(plan.parts["train"].frames, "real frame")
+        available = counted(plan.parts["train"].frames, "real frame")
         said.append(f"{real} real frames are asked for; the training part has {available}.")
     if synthetic is not None and synthetic > plan.pairs:
-        available = _count(plan.pairs, "accepted pair")
+        available = counted(plan.pairs, "accepted pair")
         said.append(f"{synthetic} pairs are asked for; there are {available} to use.")
     if not said and plan.real + plan.synthetic == 0:
         said.append("There is nothing to train on: ask for real frames, pairs or both.")
@@ -96,26 +97,22 @@ def _warnings(plan: Plan, project: Project, cohort: str | None, synthetic: int |
     said = []
     proposed = sum(a.state == "proposed" for a in project.annotations(cohort).values())
     if proposed:
-        said.append(f"{_count(proposed, 'proposal')} left out: no person has confirmed them.")
+        said.append(f"{counted(proposed, 'proposal')} left out: no person has confirmed them.")
     if 0 < plan.parts["test"].subjects < FEW_TEST_SUBJECTS:
-        tested = _count(plan.parts["test"].subjects, "subject")
+        tested = counted(plan.parts["test"].subjects, "subject")
         said.append(f"Only {tested} to test on: the verdict's interval will be wide.")
     copies = sum(pair.copy for pair in project.pairs(state="accepted"))
     if copies:
         said.append(
-            f"{_count(copies, 'accepted pair')} left out: too much like a training frame of the "
+            f"{counted(copies, 'accepted pair')} left out: too much like a training frame of the "
             "synthesizer."
         )
     left_out = project.counts()["accepted"] - plan.pairs - copies
     if left_out:
         said.append(
-            f"{_count(left_out, 'accepted pair')} left out: "
+            f"{counted(left_out, 'accepted pair')} left out: "
             "they took their sector from a frame of a held-out subject."
         )
     if plan.pairs == 0 and synthetic != 0:
         said.append("No accepted pairs: the training is on real frames alone.")
     return said
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

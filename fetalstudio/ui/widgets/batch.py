@@ -27,6 +27,7 @@ from fetalstudio.ui.widgets.heads import HeadPreview, in_words
 from fetalstudio.ui.widgets.heads_dialog import HeadsDialog
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.synthesis_controls import Look
+from fetalstudio.ui.words import counted
 
 MAX_COUNT = 5000
 TELL_EVERY_S = 2.0
@@ -37,6 +38,10 @@ class BatchPanel(Section):
 
     done = Signal()
     """The batch ended, one way or another; the summary says how."""
+    used = Signal()
+    """A batch or its heads were asked for, perhaps by a key while the panel is out of sight."""
+    offered = Signal(bool)
+    """Whether an unfinished batch is offered."""
 
     def __init__(
         self,
@@ -45,7 +50,7 @@ class BatchPanel(Section):
         look: Callable[[], Look],
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__("Many at once", parent)
+        super().__init__("", parent)
         self._session, self._filmstrip, self._look = session, filmstrip, look
         self._pace: float | None = None
         self._project: Path | None = None
@@ -80,28 +85,20 @@ class BatchPanel(Section):
         self.count_box = whole_number(self._session.settings, "synthesise/count", 40, 1, MAX_COUNT)
         self.count_box.valueChanged.connect(lambda _: self.look_changed())
         self.cohort_box = combo()
-        self.cohort_box.setMinimumContentsLength(4)  # it shares its line
         self.cohort_box.currentIndexChanged.connect(lambda _: self._out_of_date())
         self.heads_button = QPushButton()
         self.heads_button.setToolTip("Change size, shape, angle and place of the batch's heads")
-        self.heads_button.clicked.connect(self.dialog.show)
+        self.heads_button.clicked.connect(self._ask_heads)
         self.size_plot = SizeHistogram(small=True)
         self.size_plot.setFixedHeight(72)
-        self.size_plot.setToolTip("HC of the batch's heads (teal) and of the cohort's (grey)")
+        self.plot_key = note()
         self.wished = note()
-        self.count_box.setAccessibleName("Pairs")
-        self.cohort_box.setAccessibleName("Cohort")
-        self.row(
-            "Pairs, like",
-            side_by_side(self.count_box, self.cohort_box),
-            "How many, and the cohort whose heads and sectors they follow; the settings of the "
-            "picture apply",
-        )
-        self.count_box.setToolTip("How many pairs to make")
-        self.cohort_box.setToolTip("The cohort whose heads and sectors the pairs follow")
+        self.row("Pairs", self.count_box, "How many to make, with the settings above")
+        self.row("Cohort", self.cohort_box, "Whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
         self.add(self.wished)
         self.add(self.size_plot)
+        self.add(self.plot_key)
 
     def _make_buttons(self) -> None:
         self.make_button = QPushButton()
@@ -113,7 +110,7 @@ class BatchPanel(Section):
         self.job_bar = JobBar()
         self.summary = note()
         self.review_button = theme.style(QPushButton("Review them"), "primary")
-        self.review_button.setToolTip("Accept or reject the pairs, worst first")
+        self.review_button.setToolTip(theme.tip("Accept or reject them, worst first", "Ctrl+4"))
         self.review_button.clicked.connect(lambda: self._session.go("review"))
         for widget in (
             *(self.make_button, self.job_bar, self.summary, self.review_button),
@@ -153,6 +150,7 @@ class BatchPanel(Section):
             for cohort in named:
                 self.cohort_box.addItem(cohort, cohort)
         self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+        self._look_for_unfinished()
         self._out_of_date()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -189,6 +187,9 @@ class BatchPanel(Section):
         if self.heads.distribution is not None:
             heads = self.heads
             self.size_plot.show_heads(self.heads.distribution, heads.cohort, heads.drawn)
+            self.plot_key.setText(
+                f"HC in {self.heads.distribution.unit}: the batch teal, the cohort grey"
+            )
 
     def set_pace(self, seconds: float) -> None:
         """What one picture took just now, for the estimate."""
@@ -225,6 +226,10 @@ class BatchPanel(Section):
             path = self._session.open.path
             self._submit(SynthesizeRequest(path, resume=self._unfinished.id))
 
+    def _ask_heads(self) -> None:
+        self.used.emit()
+        self.dialog.show()
+
     def _ask_table(self) -> None:
         name, _ = QFileDialog.getOpenFileName(
             self, "Ellipses: name,cx,cy,a,b,angle_deg,width,height", "", "Tables (*.csv)"
@@ -252,6 +257,7 @@ class BatchPanel(Section):
         )
 
     def _submit(self, request: SynthesizeRequest) -> None:
+        self.used.emit()
         handle = self._session.submit("synthesize", request)
         self._project = request.project
         self._filmstrip.drop_all()
@@ -274,6 +280,10 @@ class BatchPanel(Section):
         project = self._session.project
         return project is not None and project.path == self._project
 
+    @property
+    def _where(self) -> str:
+        return f"the project {self._project.name}" if self._project is not None else ""
+
     def _progress(self, progress: Progress) -> None:
         # The first pairs can be reviewed while the others are made.
         if progress.done and time.monotonic() - self._told_at > TELL_EVERY_S:
@@ -285,14 +295,16 @@ class BatchPanel(Section):
             self._filmstrip.add(preview.image, preview.caption)
 
     def _finished(self, result: SynthesizeResult) -> None:
+        n = len(result.pair_ids)
         if not self._here:
+            self._session.message.emit(f"{counted(n, 'pair')} made in {self._where}.", "info")
             return
         self._pace = result.seconds_per_pair
-        n = len(result.pair_ids)
         before = f" ({result.before} of them before)" if result.before else ""
         self.summary.setText(
-            f"{n} pairs made{before}, mean Dice {result.mean_dice:.3f} between the ellipse asked "
-            f"for and the one the segmenter finds; {result.seconds_per_pair:.1f} s each."
+            f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the "
+            f"ellipse asked for and the one the segmenter finds; "
+            f"{result.seconds_per_pair:.1f} s each."
         )
         self.review_button.setVisible(n > 0)
 
@@ -318,25 +330,36 @@ class BatchPanel(Section):
             self.resume_button.setText(f"Go on: {wanted - done} more")
         self._tell()
 
+    def _tell_offer(self, open_: bool) -> None:
+        # Also the keys: the batch that runs is unfinished, too.
+        for button in (self.resume_button, self.leave_button):
+            button.setEnabled(open_)
+        self._offer.setVisible(open_)
+        self.offered.emit(open_)
+
     def _tell(self) -> None:
         count, few = self.count_box.value(), self.cohort_box.count() == 0
         running, error = self.job_bar.handle is not None, self.heads.error
         self.make_button.setEnabled(not few and not running and not error)
-        self.make_button.setText(f"Make {count} pairs like my cohort")
+        self.make_button.setText(f"Make {counted(count, 'pair')} like my cohort")
         self.table_button.setEnabled(not running and self._session.project is not None)
         self.heads_button.setEnabled(not few)
         wished = in_words(self.heads.wish)
         self.heads_button.setText("Changed ..." if wished else "As in the cohort ...")
         self.wished.setText(wished)
         self.wished.setVisible(bool(wished))
-        self.size_plot.setVisible(self.heads.distribution is not None)
-        self._offer.setVisible(self._unfinished is not None and not running)
+        for widget in (self.size_plot, self.plot_key):
+            widget.setVisible(self.heads.distribution is not None)
+        theme.style(self.make_button, "" if self.review_button.isVisibleTo(self) else "primary")
+        self._tell_offer(self._unfinished is not None and not running)
         theme.style(self.summary, "error" if error and not running else "dim")
         if few:
             self.summary.setText("Needs at least one annotated frame to take the ellipses from.")
         elif error and not running:
             self.summary.setText(error)
-        elif not running and not self.review_button.isVisibleTo(self):
+        elif running:
+            self.summary.setText("" if self._here else f"It goes on in {self._where}.")
+        elif not self.review_button.isVisibleTo(self):
             pace = self._pace
             self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")
         self.summary.setVisible(bool(self.summary.text()))

@@ -65,9 +65,9 @@ class Comparison(QWidget):
             self._show(self.nearest, project, frame)
         name = frame.name if frame is not None else f"frame {str(start)[:8]}"
         if is_copy(pair.quality, threshold):
-            text = f"{name}: {similarity:.3f}, above {threshold:.3f}: a copy"
+            text = f"{name}: similarity {similarity:.3f}, above {threshold:.3f}: a copy"
         else:
-            text = f"{name}: {similarity:.3f}; copies are above {threshold:.3f}"
+            text = f"{name}: similarity {similarity:.3f}; a copy has above {threshold:.3f}"
         self.nearest_label.setText(text)
 
     def _show_source(self, project: Project, pair: Pair) -> None:

@@ -289,7 +289,8 @@ def chip(colour: str, name: str, value: float | None = None, digits: int = 3) ->
     text = name
     if value is not None:
         text += f" {value:.{digits}f}" if math.isfinite(value) else " none"
-    return f'<span style="color:{colour}">●</span> {text}&nbsp;'
+    # The dot stays with its first word where the line is narrow.
+    return f'<span style="color:{colour}">●</span>&nbsp;{text}&nbsp;'
 
 
 def _highest_dice(rows: Sequence[Row]) -> int | None:

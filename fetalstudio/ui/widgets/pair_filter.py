@@ -59,9 +59,9 @@ class PairFilterForm(Section):
 
     def count(self, passing: int, failing: int) -> None:
         """Say on the buttons how many pending pairs they would decide."""
-        self.accept_button.setText(f"Accept {passing} that pass")
+        self.accept_button.setText(f"Accept {passing} that {'passes' if passing == 1 else 'pass'}")
         self.accept_button.setEnabled(passing > 0)
-        self.reject_button.setText(f"Reject {failing} that fail")
+        self.reject_button.setText(f"Reject {failing} that {'fails' if failing == 1 else 'fail'}")
         self.reject_button.setEnabled(failing > 0)
 
 

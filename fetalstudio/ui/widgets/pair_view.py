@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.geometry import Size
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.widgets.view_bar import ElidedLabel
 
 
 class PairView(QWidget):
@@ -41,8 +41,7 @@ class PairView(QWidget):
         self._tap = False
         self.canvas = FrameCanvas()
         self.canvas.installEventFilter(self)
-        self.caption = QLabel()
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.caption = ElidedLabel()
         self.split = QSlider(Qt.Orientation.Horizontal)
         self.split.setRange(0, 100)
         self.split.setFixedWidth(160)
@@ -86,6 +85,7 @@ class PairView(QWidget):
     def say(self, text: str, role: str = "dim") -> None:
         """Write the caption, in a role of the style sheet."""
         self.caption.setText(text)
+        self.caption.setToolTip(text)  # whole, also where there is no room for it
         theme.style(self.caption, role)
 
     def peek(self, on: bool) -> None:

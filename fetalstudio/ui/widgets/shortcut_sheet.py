@@ -55,7 +55,8 @@ def keys_of(root: QObject, without: tuple[QObject, ...] = ()) -> list[tuple[str,
 
 def _tree(root: QObject, without: tuple[QObject, ...]) -> Iterator[QObject]:
     for child in root.children():
-        if child not in without:
+        # A dialog's keys work in the dialog alone.
+        if child not in without and not isinstance(child, QDialog):
             yield child
             yield from _tree(child, without)
 

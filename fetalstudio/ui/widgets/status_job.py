@@ -19,6 +19,7 @@ JOB_TITLES = {
     "propose": "Proposing ellipses",
     "sample": "Synthesising a frame",
     "synthesize": "Making pairs",
+    "adapt": "Adapting the synthesizer",
     "train": "Training the segmenter",
     "evaluate": "Evaluating the segmenter",
     "export": "Exporting",

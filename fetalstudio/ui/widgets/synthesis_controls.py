@@ -8,11 +8,13 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from fetalstudio.engine.requests import Background
+from fetalstudio.ui import theme
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.widgets.form import (
     Section,
     choice,
     decimal_number,
+    note,
     side_by_side,
     tick,
     whole_number,
@@ -26,8 +28,12 @@ STYLES = {
     "any": "Any",
     "simulated": "Simulated scanner",
 }
-BACKGROUNDS: dict[str, str] = {"made": "Made too", "frame": "The real frame's"}
+BACKGROUNDS: dict[str, str] = {"made": "Synthetic too", "frame": "From the real frame"}
 MAX_SEED = 999_999
+_NO_ELLIPSE = (
+    "This frame has no ellipse, so its surroundings cannot be kept: they are synthetic too. Draw "
+    "its ellipse in Annotate (Ctrl+2)."
+)
 _OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
 """Below any value that makes sense: they stand for the synthesizer's own."""
 
@@ -50,7 +56,7 @@ class SynthesisControls(Section):
     changed = Signal()
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
-        super().__init__("Picture", parent)
+        super().__init__("", parent)
         own = "auto"
         self.style_box = choice(settings, "synthesise/style", "auto", STYLES)
         self.background_box = choice(settings, "synthesise/background", "made", BACKGROUNDS)
@@ -83,6 +89,9 @@ class SynthesisControls(Section):
             "The tissue around the head: made with it, or kept from the real frame (which needs "
             "its ellipse)",
         )
+        self.no_ellipse = theme.style(note(_NO_ELLIPSE), "warning")
+        self.no_ellipse.hide()
+        self.add(self.no_ellipse)
         self.row("Seed", self.seed_box, "The same seed gives the same picture")
         self.steps_box.setToolTip(
             "More steps: finer speckle, more time; auto: the synthesizer's own"
@@ -95,7 +104,6 @@ class SynthesisControls(Section):
             side_by_side(self.steps_box, self.guidance_box),
             "How many steps, and how strictly the skull keeps to the ellipse",
         )
-        self.add(self.follow_box)
         for signal in (
             self.style_box.currentIndexChanged,
             self.background_box.currentIndexChanged,
@@ -115,6 +123,11 @@ class SynthesisControls(Section):
             steps=steps if steps > _OWN_STEPS else None,
             guidance=guidance if guidance > _OWN_GUIDANCE + 1e-6 else None,
         )
+
+    def tell(self, *, has_ellipse: bool) -> None:
+        """Say so where the surroundings of a frame without an ellipse are asked for."""
+        wanted = self.background_box.currentData() == "frame"
+        self.no_ellipse.setVisible(wanted and not has_ellipse)
 
     def next_seed(self) -> None:
         """Another variation; after the last seed comes the first."""
