@@ -208,8 +208,8 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
         if scene.style not in (*STYLES, SIMULATED):
             styles = ", ".join((*STYLES, SIMULATED))
             raise BadInput(f"There is no style {scene.style!r}; there are {styles}.")
-        (x0, y0, x1, y1), (w, h) = scene.ellipse.box(), scene.size
-        if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
+        if not scene.ellipse.reaches(scene.size):
+            w, h = scene.size
             raise BadInput(
                 f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture."
             )

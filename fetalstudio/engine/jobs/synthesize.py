@@ -68,6 +68,11 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                     steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
+            except BadInput:
+                # What the synthesizer cannot make at all must not be offered to be gone on with.
+                if not maker.pairs:
+                    project.drop_batch(batch.id)
+                raise
             return maker.result()
 
 
@@ -254,8 +259,9 @@ def _row(
     e, (width, height) = label, item.size
     ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
     figures = {"seed": item.seed, "style": item.style, **quality}
-    copied = is_copy(quality, provenance["copy_threshold"])
-    nearest = {"nearest_frame": provenance["nearest_frame"], "copy": int(copied)}
+    # A pair that was there before (the same picture again) may be of a version without these.
+    copied = is_copy(quality, provenance.get("copy_threshold"))
+    nearest = {"nearest_frame": provenance.get("nearest_frame"), "copy": int(copied)}
     return {"name": item.name, **ellipse, "width": width, "height": height, **figures, **nearest}
 
 
@@ -289,10 +295,15 @@ def _wanted(
             check=check,
         )
     for item in request.ellipses:
+        width, height = item.size
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
-            width, height = item.size
             raise BadInput(
                 f"{item.name} asks for {width}x{height} px; a picture has {MIN_SIDE} to "
                 f"{MAX_SIDE} px a side."
+            )
+        if not item.ellipse.reaches(item.size):
+            raise BadInput(
+                f"The ellipse of {item.name} lies off its {width}x{height} px picture. Move it "
+                "onto the picture."
             )
     return request.ellipses
