@@ -130,7 +130,6 @@ class _Adapting:
             )
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.project, self.data.held_out, self.neighbours, judge)
-        self._measure_start()
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
         self.settings = adapt_settings(
             self.parent.pipeline,
@@ -140,7 +139,7 @@ class _Adapting:
             seed=self.request.seed,
             guidance=guidance,
         )
-        examples = [
+        self.examples = [
             Example(
                 self.project.pixels(item.frame.id),
                 item.ellipse,
@@ -148,13 +147,13 @@ class _Adapting:
             )
             for item in self.data.train
         ]
-        self.examples = examples
         every, steps = self.request.measure_every, self.request.steps
-        last = self.measured[-1].step
         try:
+            self._measure_start()
+            last = self.measured[-1].step
             if self.choice.patient(self.request.patience):
                 adapt(
-                    examples,
+                    self.examples,
                     self.settings,
                     self.checkpoint,
                     start=self.parent.pipeline,
@@ -176,8 +175,9 @@ class _Adapting:
 
     def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
         """The fine grain of these frames; the parent's where they are too small to show any."""
+        some = self.examples[:: -(-len(self.examples) // LIFT_FRAMES)]
         try:
-            return fit_lift(pipeline, self.examples[:: -(-len(self.examples) // LIFT_FRAMES)])
+            return fit_lift(pipeline, some, check=self._check)
         except ValueError:
             return self.parent.lift
 
