@@ -155,6 +155,12 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
     assert sample_project.models("synthesizer") == []
     with pytest.raises(BadInput, match="other settings"):
         run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
+    item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
+    moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
+    sample_project.annotate(item.frame.id, moved, author="me", state="final")
+    with pytest.raises(BadInput, match="other frames"):
+        run_job("adapt-sd", request)
+    sample_project.annotate(item.frame.id, item.ellipse, author="me", state="final")
     heard.clear()
     run_job("adapt-sd", request, heard.append)
     adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
