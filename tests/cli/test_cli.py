@@ -159,10 +159,37 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
         assert pair.ellipse.angle_deg <= 5 or pair.ellipse.angle_deg >= 175
 
 
-def test_unknown_options_are_status_2() -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["import"])
-    assert stopped.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import"], "required: PROJECT, SOURCE"),
+        (["synthesize", "p", "--count", "many"], "invalid int value: 'many'"),
+        (["synthesize", "p", "--no-such-option"], "--no-such-option"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_wrong_options_are_status_2_with_the_message_in_the_json(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--json"]) == 2
+    said = capsys.readouterr()
+    assert message in json.loads(said.out)["error"] and "--help" in said.err
+    if arguments:
+        assert main(arguments) == 2
+        assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_ours_has_its_json_line_and_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a wheel came off")
+
+    monkeypatch.setattr(Project, "create", broken)
+    assert main(["new", str(tmp_path / "p"), "--json"]) == 1
+    said = capsys.readouterr()
+    assert "a wheel came off" in json.loads(said.out)["error"] and "in broken" in said.err
 
 
 @pytest.mark.parametrize(
