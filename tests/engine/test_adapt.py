@@ -354,6 +354,7 @@ def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> Non
     path = sample_project.path
     for request, message in (
         (AdaptRequest(path, steps=0), "steps is 0"),
+        (AdaptRequest(path, seed=-1), "seed is -1"),
         (AdaptRequest(path, name="compact"), "taken"),
         (AdaptRequest(path, cohort="nowhere"), "no cohort 'nowhere'; there are"),
         (AdaptRequest(path, synthesizer="gone"), "there are: compact"),

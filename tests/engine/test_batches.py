@@ -188,6 +188,7 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
         ({"steps": 500}, "500 steps"),
         ({"guidance": 50.0}, "guidance of 50"),
         ({"style": "fourth"}, "no style 'fourth'"),
+        ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_what_cannot_be_made_is_not_offered_to_be_gone_on_with(

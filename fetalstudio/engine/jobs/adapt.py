@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import atomic_folder
 from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.engine.adapt_choice import Choice, Clock, HeldOutFigures, Measured
@@ -30,7 +30,7 @@ from fetalstudio.engine.models import (
     load_synthesizer,
 )
 from fetalstudio.engine.remember import remember
-from fetalstudio.engine.requests import AdaptRequest, AdaptResult
+from fetalstudio.engine.requests import MAX_SEED, AdaptRequest, AdaptResult
 from fetalstudio.project.records import Run
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
@@ -320,15 +320,15 @@ def _interrupted(project: Project, settings: Mapping[str, Any], data: AdaptData)
 
 
 def _check_settings(request: AdaptRequest) -> None:
-    ranges = {
-        "steps": (request.steps, 1, 20_000),
-        "batch": (request.batch, 1, 64),
-        "measure_every": (request.measure_every, 1, 20_000),
-        "patience": (request.patience, 1, 1000),
-    }
-    for name, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            raise BadInput(f"{name} is {value}; it must be {low} to {high}.")
+    check_ranges(
+        {
+            "steps": (request.steps, 1, 20_000),
+            "batch": (request.batch, 1, 64),
+            "measure_every": (request.measure_every, 1, 20_000),
+            "patience": (request.patience, 1, 1000),
+            "seed": (request.seed, 0, MAX_SEED),
+        }
+    )
     if not 0 < request.learning_rate <= 0.1:
         raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fetalstudio import __version__
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.core.screening import is_copy
@@ -26,7 +26,12 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import FoundModel, find_model, load_synthesizer
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured
-from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
+from fetalstudio.engine.requests import (
+    MAX_SEED,
+    NamedEllipse,
+    SynthesizeRequest,
+    SynthesizeResult,
+)
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
@@ -284,6 +289,7 @@ def _wanted(
         raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
         raise BadInput(f"{request.count} pairs are outside 1 to 100000.")
+    check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
         return ellipses_like(
