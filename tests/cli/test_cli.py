@@ -133,11 +133,15 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
 ) -> None:
     project = str(sample_project.path)
     base = ["synthesize", project, "--json"]
+    table = str(sample_project.path / "e.csv")
+    Path(table).write_text(HEADER + "x,50,40,10,20,0,100,80\n")
     assert main([*base, "--resume"]) == 2
     assert "no unfinished batch" in last_json()["error"]
     for wrong, message in (
         (["--count", "2", "--hc-mm", "150", "100"], "empty range"),
         (["--hc-px", "500", "900"], "in mm"),
+        (["--ellipses", table, "--ratio", "0.7", "0.8"], "give no ranges"),
+        (["--ellipses", table, "--background", "frame"], "without --background frame"),
         (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "leave out --seed, --ratio"),
     ):
         assert main([*base, *wrong]) == 2
@@ -200,7 +204,7 @@ def test_an_error_of_ours_has_its_json_line_and_its_traceback(
         (HEADER + "x,1,2,nan,3,0,100,100\n", "line 2"),
         (HEADER + "x,1,2,5,3,0,100,\n", "line 2"),
         (HEADER + "../x,50,50,20,10,0,100,100\n", "cannot be a file's name"),
-        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x twice"),
+        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x 2 times"),
     ],
 )
 def test_a_bad_table_of_ellipses_names_the_file_and_the_row(
