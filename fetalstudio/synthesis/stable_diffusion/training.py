@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine, warp
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import (
@@ -151,7 +151,7 @@ def told_picture(
     """The condition of one scene; ``reference`` lends its sector."""
     sector = None
     if reference is not None:
-        sector = sector_mask(warp(reference, there, (side, side)).astype(np.uint8))
+        sector = seen_sector(warp(reference, there, (side, side)).astype(np.uint8))
     return condition_picture(ellipse.transformed(there), sector, side, width)
 
 
