@@ -20,7 +20,7 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
-from fetalstudio.core.similarity import Neighbours
+from fetalstudio.core.similarity import FILE, Neighbours
 from fetalstudio.engine import adapt_choice, held_out
 from fetalstudio.engine.adapt_choice import Choice, HeldOutFigures, Measured
 from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
@@ -324,6 +324,15 @@ def test_of_too_many_frames_a_seeded_choice_of_subjects_is_taken(tmp_path: Path)
             frames[item.frame.subject] = frames.get(item.frame.subject, 0) + 1
         assert set(frames.values()) == {3}
         assert choose_adapt_data(project, None, 0) == data != choose_adapt_data(project, None, 1)
+
+
+def test_a_parent_that_does_not_know_its_frames_is_refused(
+    sample_project: Project, tiny: str
+) -> None:
+    (sample_project.path / "models" / "tiny" / FILE).unlink()
+    with pytest.raises(BadInput, match="does not say what it was trained on"):
+        run_job("adapt", request_for(sample_project))
+    assert sample_project.runs() == []
 
 
 def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: str) -> None:

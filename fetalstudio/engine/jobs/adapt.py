@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import atomic_folder
 from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.adapt_choice import Choice, Clock, HeldOutFigures, Measured
 from fetalstudio.engine.adapt_data import AdaptData, choose_adapt_data
 from fetalstudio.engine.data import style_of
@@ -67,6 +68,9 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
+        with tempfile.TemporaryDirectory() as folder:
+            # A parent that does not know its frames is refused before anything is written down.
+            neighbours = remember(project, data.train, Path(folder), model.folder)
         parent = load_synthesizer(model)
         assert isinstance(parent, Synthesizer)  # as the card's type said
         settings = {
@@ -79,7 +83,9 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         record = _interrupted(project, settings, data) or project.start_run(
             _free_name(project, request), settings, data.summary()
         )
-        adapting = _Adapting(project, request, record, data, parent, model, report, cancelled)
+        adapting = _Adapting(
+            project, request, record, data, parent, model, neighbours, report, cancelled
+        )
         try:
             result, stopped = adapting.run()
         except JobCancelled:
@@ -106,11 +112,13 @@ class _Adapting:
         data: AdaptData,
         parent: Synthesizer,
         model: FoundModel,
+        neighbours: Neighbours,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
         self.project, self.request, self.record, self.data = project, request, record, data
-        self.parent, self.model, self.report, self.cancelled = parent, model, report, cancelled
+        self.parent, self.model, self.neighbours = parent, model, neighbours
+        self.report, self.cancelled = report, cancelled
         self.folder = project.path / "models" / str(record.id)
         self.checkpoint = project.path / "models" / f".adapt-{record.id}.pt"
         self.saved = any(m.run_id == record.id for m in project.models("synthesizer"))
@@ -123,11 +131,6 @@ class _Adapting:
         """The result, and whether it was cut short."""
         done = self.measured[-1].step if self.measured else 0
         self.report(Progress(done, self.request.steps, None, "looking at the held-out frames"))
-        with tempfile.TemporaryDirectory() as folder:
-            # A parent that does not know its frames is refused before anything is trained.
-            self.neighbours = remember(
-                self.project, self.data.train, Path(folder), self.model.folder
-            )
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.project, self.data.held_out, self.neighbours, judge)
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
