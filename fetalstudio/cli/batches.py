@@ -83,6 +83,11 @@ def request_of(options: argparse.Namespace) -> SynthesizeRequest:
     if options.ellipses is not None:
         if heads:
             raise BadInput("The table of --ellipses says what the heads are like: give no ranges.")
+        if given.get("background") == "frame":
+            raise BadInput(
+                "The ellipses of a table lie on no frame whose tissue could be kept. Ask for them "
+                "without --background frame."
+            )
         ellipses = read_ellipses(options.ellipses)
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)
     count = COUNT if options.count is None else options.count

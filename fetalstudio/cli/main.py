@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from fetalstudio import __version__
 from fetalstudio.cli import stable_diffusion
@@ -14,7 +16,7 @@ from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.screening import PairFilter
-from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.job import JobCancelled, failure
 from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
     AdaptRequest,
@@ -38,26 +40,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fetalstudio.ui.app import run as open_window
 
         return open_window()
-    options = _parser().parse_args(arguments)
-    console = Console(as_json=options.json)
-    command: Command = options.command
+    console = Console(as_json="--json" in arguments)
     try:
+        options = _parser().parse_args(arguments)
+        console.as_json = options.json
+        command: Command = options.command
         command(options, console)
     except BadInput as error:
-        return _fail(console, error, BAD_INPUT)
+        return _fail(console, str(error), BAD_INPUT)
     except UserError as error:
-        return _fail(console, error, FAILED)
+        return _fail(console, str(error), FAILED)
     except JobCancelled as stopped:
         console.result(
             {"cancelled": True, "result": stopped.result}, "Cancelled; what was saved is kept."
         )
         return FAILED
+    except Exception as error:
+        # Ours to mend: the traceback helps with that, and a script still gets its line.
+        traceback.print_exc()
+        return _fail(console, failure(arguments[0], error).message, FAILED)
     return OK
 
 
-def _fail(console: Console, error: UserError, status: int) -> int:
-    console.error(str(error))
-    console.result({"error": str(error)}, "")
+def _fail(console: Console, message: str, status: int) -> int:
+    console.error(message)
+    console.result({"error": message}, "")
     return status
 
 
@@ -253,7 +260,7 @@ def _window(options: argparse.Namespace, _console: Console) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fetalstudio",
         description="Draw fetal head ellipses, synthesise matching ultrasound, fine-tune SAM. "
         "Without a command the window opens. For research, not for diagnosis.",
@@ -335,7 +342,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Parser = argparse.ArgumentParser
+class _Parser(argparse.ArgumentParser):
+    """Wrong options are bad input like any other, in the JSON line too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise BadInput(f"{message}. {self.prog} --help tells what there is.")
 
 
 def _segmenter_options(sub: _Parser) -> None:

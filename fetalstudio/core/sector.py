@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import largest_component
 
 
+def seen_sector(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """:func:`sector_mask`; None for a frame so dark that no sector is seen in it."""
+    mask = sector_mask(image)
+    return mask if mask.any() else None
+
+
 def sector_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Estimate the sector of an (H, W) uint8 frame, as (H, W) of 0 and 1.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.geometry import letterbox, warp
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 
 _CANVAS = (384, 256)
 """All pictures are compared at this (width, height), so that a frequency means the same."""
@@ -62,8 +62,8 @@ def _placed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _inside(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The sector; the whole picture where none can be seen."""
-    inside = sector_mask(image) > 0
-    return inside if inside.any() else np.ones(image.shape, bool)
+    sector = seen_sector(image)
+    return np.ones(image.shape, bool) if sector is None else sector > 0
 
 
 def _levels(image: NDArray[np.uint8]) -> NDArray[np.float64]:

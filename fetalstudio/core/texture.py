@@ -61,18 +61,22 @@ class CohortTexture:
             limits = {
                 key: float(np.percentile([abs(one[key]) for one in apart], LIMIT_PERCENTILE))
                 for key in apart[0]
+                if all(key in one for one in apart)
             }
         return cls(whole.speckle_snr, whole.spectrum, whole.greys, len(textures), limits)
 
     def differences(self, texture: Texture) -> Mapping[str, float]:
         """``speckle_difference`` relative, ``spectrum_db`` root mean square over the frequencies,
-        ``grey_difference`` in grey levels (earth mover's distance of the histograms)."""
+        ``grey_difference`` in grey levels (earth mover's distance of the histograms). The first is
+        left out where the cohort is too dark to have speckle."""
         gaps = np.abs(texture.greys - self.greys)
-        return {
-            "speckle_difference": texture.speckle_snr / self.speckle_snr - 1,
+        figures = {
             "spectrum_db": float(np.sqrt(np.mean((texture.spectrum - self.spectrum) ** 2))),
             "grey_difference": float(gaps.sum() * 256 / _LEVELS),
         }
+        if self.speckle_snr > 0:
+            figures["speckle_difference"] = texture.speckle_snr / self.speckle_snr - 1
+        return figures
 
 
 def texture_of(image: NDArray[np.uint8], ellipse: Ellipse) -> Texture:

@@ -31,18 +31,23 @@ class Labelled:
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[Labelled]:
     """The frames to learn from or to measure on. Raises :class:`BadInput` where there are none."""
+    result = labelled_if_any(project, cohort)
+    if not result:
+        where = f"cohort {cohort!r} of {project.path}" if cohort else str(project.path)
+        raise BadInput(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
+    return result
+
+
+def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelled]:
+    """As :func:`labelled_frames`; empty where there are none."""
     annotations = project.annotations(cohort)
-    result = [
+    return [
         Labelled(frame, annotation.ellipse)
         for frame in project.frames(cohort=cohort)
         if (annotation := annotations.get(frame.id)) is not None
         and annotation.ellipse is not None
         and annotation.state != "proposed"
     ]
-    if not result:
-        where = f"cohort {cohort!r} of {project.path}" if cohort else str(project.path)
-        raise BadInput(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
-    return result
 
 
 def split(labelled: list[Labelled]) -> Mapping[str, Part]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fetalstudio.synthesis.interface import SceneSynthesizer
 
 BUILT_IN = "compact"
+State = tuple[tuple[str, int, int], ...]
+"""Of a folder's files: name, time in ns, bytes."""
 STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of the cards whose weights lie elsewhere; see :func:`base_folder`."""
 
@@ -76,29 +78,31 @@ def judge_model() -> FoundModel:
 
 def load_segmenter(model: FoundModel) -> Segmenter:
     """Loaded, and kept for the next job unless its files change."""
-    return _segmenter(model.folder, _changed_at(model.folder))
+    return _segmenter(model.folder, _state(model.folder))
 
 
 def load_synthesizer(model: FoundModel) -> SceneSynthesizer:
     """Loaded, as the type that its card names, and kept for the next job unless it changes."""
-    return _synthesizer(model.folder, _changed_at(model.folder))
+    folder, base = model.folder, None
+    if ModelCard.read(folder).architecture.get("type") == STABLE_DIFFUSION:
+        base = base_folder(folder)
+    return _synthesizer(folder, base, _state(folder) + (() if base is None else _state(base)))
 
 
 @lru_cache(maxsize=2)
-def _segmenter(folder: Path, _changed: float) -> Segmenter:
+def _segmenter(folder: Path, _as: State) -> Segmenter:
     from fetalstudio.segmentation.segmenter import Segmenter
 
     return Segmenter.load(folder)
 
 
 @lru_cache(maxsize=1)
-def _synthesizer(folder: Path, _changed: float) -> SceneSynthesizer:
-    card = ModelCard.read(folder)
-    if card.architecture.get("type") == STABLE_DIFFUSION:
+def _synthesizer(folder: Path, base: Path | None, _as: State) -> SceneSynthesizer:
+    if base is not None:
         # Imported for these models only: transformers and peft take seconds.
         from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
 
-        return StableDiffusionSynthesizer.load(folder, base_folder(folder))
+        return StableDiffusionSynthesizer.load(folder, base)
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
     return Synthesizer.load(folder)
@@ -106,11 +110,11 @@ def _synthesizer(folder: Path, _changed: float) -> SceneSynthesizer:
 
 def load_neighbours(model: FoundModel) -> Neighbours | None:
     """What the synthesizer's folder remembers of its training frames; None where it does not."""
-    return _neighbours(model.folder, _changed_at(model.folder))
+    return _neighbours(model.folder, _state(model.folder))
 
 
 @lru_cache(maxsize=2)
-def _neighbours(folder: Path, _changed: float) -> Neighbours | None:
+def _neighbours(folder: Path, _as: State) -> Neighbours | None:
     return Neighbours.read(folder)
 
 
@@ -139,8 +143,10 @@ def base_folder(folder: Path) -> Path:
     )
 
 
-def _changed_at(folder: Path) -> float:
-    return max((p.stat().st_mtime for p in folder.rglob("*") if p.is_file()), default=0.0)
+def _state(folder: Path) -> State:
+    """Differs whenever a file was added, taken away or replaced, by an older one too."""
+    files = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
+    return tuple((str(p), stat.st_mtime_ns, stat.st_size) for p, stat in files)
 
 
 def _in_folder(folder: Path, origin: str) -> Iterator[FoundModel]:

@@ -17,6 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.texture import CohortTexture, texture_of
+from fetalstudio.engine.data import labelled_if_any
 from fetalstudio.engine.models import FoundModel, judge_model, load_neighbours, load_segmenter
 from fetalstudio.project.store import Project
 
@@ -80,14 +81,7 @@ def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture
 
     Kept for the last few cohorts, until their frames or ellipses change.
     """
-    annotations = project.annotations(cohort)
-    drawn = [
-        (frame.id, annotation.ellipse)
-        for frame in project.frames(cohort=cohort)
-        if (annotation := annotations.get(frame.id)) is not None
-        and annotation.ellipse is not None
-        and annotation.state != "proposed"
-    ]
+    drawn = [(item.frame.id, item.ellipse) for item in labelled_if_any(project, cohort)]
     chosen = drawn[:: max(1, math.ceil(len(drawn) / COHORT_FRAMES))]
     key = (project.path, tuple(chosen))
     if key not in _cohorts:

@@ -24,6 +24,8 @@ Background = Literal["made", "frame"]
 """Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
 
 
+MAX_SEED = 2**31 - 1
+"""Of every request; 0 is the least."""
 DRAFT_STEPS = 2
 """Of a picture while the ellipse is dragged: enough to see where the skull will be."""
 

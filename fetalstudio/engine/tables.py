@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
@@ -31,9 +32,9 @@ def read_ellipses(path: Path) -> tuple[NamedEllipse, ...]:
     if missing:
         raise BadInput(f"{path} has no column {', '.join(missing)}. It needs {','.join(COLUMNS)}.")
     named = tuple(_row(path, number, row) for number, row in enumerate(rows, start=2))
-    names = [item.name for item in named]
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise BadInput(f"{path} names {twice[0]} twice. Each row needs a name of its own.")
+    name, times = Counter(item.name for item in named).most_common(1)[0]
+    if times > 1:
+        raise BadInput(f"{path} names {name} {times} times. Each row needs a name of its own.")
     return named
 
 

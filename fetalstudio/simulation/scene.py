@@ -69,8 +69,8 @@ def scene_for(
     Raises :class:`BadInput` for an ellipse off the picture, a scale that is not positive, or a
     sector that is empty or of another size.
     """
-    (x0, y0, x1, y1), (w, h) = ellipse.box(), size
-    if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
+    w, h = size
+    if not ellipse.reaches(size):
         raise BadInput(f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture.")
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise BadInput(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.simulation import scene_for, simulate
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def simulated_pictures(
     """What :meth:`Synthesizer.generate` answers; ``on_step`` hears one step a picture."""
     pictures: list[NDArray[np.uint8]] = []
     for scene, seed in zip(scenes, seeds, strict=True):
-        sector = None if scene.reference is None else sector_mask(scene.reference)
-        if sector is not None and not sector.any():
-            sector = None
+        sector = None if scene.reference is None else seen_sector(scene.reference)
         pictures.append(
             simulate(scene_for(scene.ellipse, scene.size, seed, sector=sector), seed).image
         )

@@ -18,7 +18,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.model_card import ModelCard, fingerprint
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
 from fetalstudio.synthesis.interface import Drawn, OnStep
@@ -193,7 +193,8 @@ def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> N
         made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
         mixed = made * picture + (1 - made) * scene.reference
         return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-    picture[sector_mask(scene.reference) == 0] = 0
+    if (sector := seen_sector(scene.reference)) is not None:
+        picture[sector == 0] = 0
     return picture
 
 
@@ -208,8 +209,8 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
         if scene.style not in (*STYLES, SIMULATED):
             styles = ", ".join((*STYLES, SIMULATED))
             raise BadInput(f"There is no style {scene.style!r}; there are {styles}.")
-        (x0, y0, x1, y1), (w, h) = scene.ellipse.box(), scene.size
-        if x1 < 0 or y1 < 0 or x0 > w - 1 or y0 > h - 1:
+        if not scene.ellipse.reaches(scene.size):
+            w, h = scene.size
             raise BadInput(
                 f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture."
             )
@@ -225,7 +226,7 @@ def _condition(scene: Scene) -> Condition:
     if scene.replaces is not None:
         made = np.maximum(*(_made(e) for e in (ellipse, scene.replaces.transformed(to_canvas))))
         surroundings = Surroundings(laid, made)
-    return Condition(ellipse, sector_mask(laid), scene.style, surroundings)
+    return Condition(ellipse, seen_sector(laid), scene.style, surroundings)
 
 
 def _made(head: Ellipse) -> NDArray[np.float32]:

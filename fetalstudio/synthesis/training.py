@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -115,28 +115,31 @@ def train(
     return CompactPipeline(averaged, build_scheduler(), mean, std, default_guidance=guidance)
 
 
-def fit_lift(pipeline: CompactPipeline, examples: Sequence[Example], *, level: float = 0.4) -> Lift:
-    """The lift for what this model draws, from at most 60 of the real frames.
+def fit_lift(
+    pipeline: CompactPipeline,
+    examples: Sequence[Example],
+    *,
+    level: float = 0.4,
+    check: Callable[[], None] = lambda: None,
+) -> Lift:
+    """The lift for what this model draws, from the real frames; of 120 and more from 60 to 119.
 
-    Raises ``ValueError`` where they have no more detail than the canvas shows.
+    ``check`` is called before each, and may raise to stop. Raises ``ValueError`` where they have
+    no more detail than the canvas shows.
     """
     rng = np.random.default_rng(0)
     chosen = examples[:: max(len(examples) // 60, 1)]
-    laid = [augment(rng, NONE, e.image, e.ellipse, CANVAS) for e in chosen]
-    canvases = [
-        pipeline.redraw(
-            [Condition(ellipse, sector_mask(image), example.style)],
-            _to_unit(image[None]),
-            [seed],
-            level,
-        )[0]
-        for seed, ((image, ellipse), example) in enumerate(zip(laid, chosen, strict=True))
-    ]
+    canvases = []
+    for seed, example in enumerate(chosen):
+        check()
+        image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
+        condition = Condition(ellipse, sector_mask(image), example.style)
+        canvases.append(pipeline.redraw([condition], _to_unit(image[None]), [seed], level)[0])
     return Lift.fit([e.image for e in chosen], canvases)
 
 
 def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each band over (at most 200 of) the frames."""
+    """Mean and standard deviation of each band over the frames; of 400 and more over 200 to 399."""
     rng = np.random.default_rng(0)
     images = [
         augment(rng, NONE, e.image, e.ellipse, CANVAS)[0]

@@ -117,7 +117,7 @@ def test_a_threshold_that_is_no_share_is_bad_input(sample_project: Project, last
 
 def test_bad_input_is_status_2_with_the_message_in_the_json(tmp_path: Path, last_json: Any) -> None:
     nowhere = str(tmp_path / "nowhere")
-    assert main(["evaluate", nowhere, "--json"]) in (1, 2)
+    assert main(["evaluate", nowhere, "--json"]) == 2
     assert nowhere in last_json()["error"]
     with Project.create(tmp_path / "p"):
         pass
@@ -133,11 +133,15 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
 ) -> None:
     project = str(sample_project.path)
     base = ["synthesize", project, "--json"]
+    table = str(sample_project.path / "e.csv")
+    Path(table).write_text(HEADER + "x,50,40,10,20,0,100,80\n")
     assert main([*base, "--resume"]) == 2
     assert "no unfinished batch" in last_json()["error"]
     for wrong, message in (
         (["--count", "2", "--hc-mm", "150", "100"], "empty range"),
         (["--hc-px", "500", "900"], "in mm"),
+        (["--ellipses", table, "--ratio", "0.7", "0.8"], "give no ranges"),
+        (["--ellipses", table, "--background", "frame"], "without --background frame"),
         (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "leave out --seed, --ratio"),
     ):
         assert main([*base, *wrong]) == 2
@@ -159,10 +163,37 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
         assert pair.ellipse.angle_deg <= 5 or pair.ellipse.angle_deg >= 175
 
 
-def test_unknown_options_are_status_2() -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["import"])
-    assert stopped.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import"], "required: PROJECT, SOURCE"),
+        (["synthesize", "p", "--count", "many"], "invalid int value: 'many'"),
+        (["synthesize", "p", "--no-such-option"], "--no-such-option"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_wrong_options_are_status_2_with_the_message_in_the_json(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--json"]) == 2
+    said = capsys.readouterr()
+    assert message in json.loads(said.out)["error"] and "--help" in said.err
+    if arguments:
+        assert main(arguments) == 2
+        assert capsys.readouterr().out == ""
+
+
+def test_an_error_of_ours_has_its_json_line_and_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("a wheel came off")
+
+    monkeypatch.setattr(Project, "create", broken)
+    assert main(["new", str(tmp_path / "p"), "--json"]) == 1
+    said = capsys.readouterr()
+    assert "a wheel came off" in json.loads(said.out)["error"] and "in broken" in said.err
 
 
 @pytest.mark.parametrize(
@@ -173,7 +204,7 @@ def test_unknown_options_are_status_2() -> None:
         (HEADER + "x,1,2,nan,3,0,100,100\n", "line 2"),
         (HEADER + "x,1,2,5,3,0,100,\n", "line 2"),
         (HEADER + "../x,50,50,20,10,0,100,100\n", "cannot be a file's name"),
-        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x twice"),
+        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x 2 times"),
     ],
 )
 def test_a_bad_table_of_ellipses_names_the_file_and_the_row(

@@ -61,3 +61,11 @@ def test_heads_cut_by_the_border_tiny_or_off_the_frame_have_finite_figures(
     found = texture_of(speckled(0)[:80, :120], ellipse)
     assert isinstance(found, Texture)
     assert np.isfinite([found.speckle_snr, *found.spectrum, *found.greys]).all()
+
+
+def test_a_cohort_too_dark_for_speckle_still_tells_the_other_figures() -> None:
+    dark = CohortTexture.of([texture_of(np.full((300, 400), 2, np.uint8), HEAD)] * 12)
+    assert dark is not None and dark.speckle_snr == 0
+    figures = dark.differences(texture_of(speckled(0), HEAD))
+    assert set(figures) == set(dark.limits) == {"spectrum_db", "grey_difference"}
+    assert np.isfinite(list(figures.values())).all() and figures["grey_difference"] > 30

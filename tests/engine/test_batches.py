@@ -182,6 +182,35 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
     assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 500}, "500 steps"),
+        ({"guidance": 50.0}, "guidance of 50"),
+        ({"style": "fourth"}, "no style 'fourth'"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_what_cannot_be_made_is_not_offered_to_be_gone_on_with(
+    sample_project: Project, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        run_job("synthesize", SynthesizeRequest(sample_project.path, count=6, **fields))
+    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+
+
+def test_a_table_is_looked_through_before_anything_is_made(sample_project: Project) -> None:
+    named = [NamedEllipse(f"n{i}", Ellipse(130, 100, 80, 60, 0), (260, 200)) for i in range(6)]
+    for wrong, message in (
+        (NamedEllipse("away", Ellipse(400, 100, 80, 60, 0), (260, 200)), "away lies off"),
+        (NamedEllipse("tiny", Ellipse(10, 10, 8, 6, 0), (20, 20)), "tiny asks for 20x20"),
+    ):
+        request = SynthesizeRequest(sample_project.path, ellipses=(*named, wrong), steps=1)
+        with pytest.raises(BadInput, match=message):
+            run_job("synthesize", request)
+    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+
+
 def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
     sample_project: Project,
 ) -> None:

@@ -38,7 +38,8 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     assert figures["n"] == 2 and figures["steps"] == 4
     assert figures["dice_min"] > 0.85
     assert sum(figures["dice_by_trimester"].values()) > 0
-    assert 0 < figures["similarity_max"] < 1 and figures["copies"] in (0, 1, 2)
+    # The samples are of subjects that the bundled model never saw.
+    assert 0 < figures["similarity_max"] < 1 and figures["copies"] == 0
     kept = fidelity(
         sample_project,
         load_synthesizer(model),

@@ -235,6 +235,7 @@ def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Pr
         (TrainRequest(path, cohort="nowhere"), "no annotated frame"),
         (TrainRequest(path, name="compact"), "taken"),
         (TrainRequest(path, epochs=0), "epochs is 0"),
+        (TrainRequest(path, seed=-1), "seed is -1"),
         (TrainRequest(path, segmenter="gone"), "there are: compact"),
     ):
         with pytest.raises(BadInput, match=message):

@@ -155,6 +155,12 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
     assert sample_project.models("synthesizer") == []
     with pytest.raises(BadInput, match="other settings"):
         run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
+    item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
+    moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
+    sample_project.annotate(item.frame.id, moved, author="me", state="final")
+    with pytest.raises(BadInput, match="other frames"):
+        run_job("adapt-sd", request)
+    sample_project.annotate(item.frame.id, item.ellipse, author="me", state="final")
     heard.clear()
     run_job("adapt-sd", request, heard.append)
     adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
@@ -266,7 +272,6 @@ def test_weights_that_moved_or_changed_are_named_with_the_cure(
     card = ModelCard.read(base)
 
     def load_with(**changes: Any) -> None:
-        models._synthesizer.cache_clear()
         replace(card, architecture={**card.architecture, **changes}).write(base)
         load_synthesizer(mine)
 
@@ -278,6 +283,5 @@ def test_weights_that_moved_or_changed_are_named_with_the_cure(
     with pytest.raises(BadInput, match="other weights than those that are called sd15"):
         load_with(weights_sha256="0" * 64)
     shutil.rmtree(base)
-    models._synthesizer.cache_clear()
     with pytest.raises(BadInput, match="weights called sd15, which this machine does not have"):
         load_synthesizer(mine)

@@ -42,9 +42,9 @@ def test_the_sector_is_that_of_the_reference(synthesizer: Synthesizer) -> None:
     picture = synthesizer.generate([Scene(HEAD, SIZE, SIMULATED, reference)], [3])[0]
     assert not picture[:, :60].any() and not picture[:, 340:].any()
     assert picture[20:230, 80:320].mean() > 10
-    # As with the network, nothing shows where the reference has no sector at all.
+    # As with the network, a frame that is all black tells nothing of the sector.
     black = Scene(HEAD, SIZE, SIMULATED, np.zeros((256, 384), np.uint8))
-    assert not synthesizer.generate([black], [3])[0].any()
+    assert synthesizer.generate([black], [3])[0].mean() > 10
 
 
 def test_the_references_surroundings_can_stay(synthesizer: Synthesizer) -> None:

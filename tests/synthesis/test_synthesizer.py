@@ -1,5 +1,6 @@
 """The bundled synthesizer: skulls stand on the drawn ellipses, at the frame's own size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_previews_are_rendered_on_request(bundled: Synthesizer) -> None:
     )
     assert [done for done, _ in previews] == [1, 2, 3]
     assert all(p.shape == (540, 800) for _, p in previews)
+
+
+def test_a_frame_too_dark_to_show_its_sector_leaves_that_to_the_model(
+    bundled: Synthesizer,
+) -> None:
+    dark = replace(SCENE, reference=np.zeros((540, 800), np.uint8))
+    made, free = bundled.generate([dark, replace(SCENE, reference=None)], [5, 5], steps=1)
+    assert made.mean() > 10
+    np.testing.assert_array_equal(made, free)
 
 
 @pytest.mark.parametrize(

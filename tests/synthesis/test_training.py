@@ -8,12 +8,14 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.learning import Watch
 from fetalstudio.synthesis.conditions import condition_tensors
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
     Example,
     TrainSettings,
     _draw,
     _guidance_pull,
     band_statistics,
+    fit_lift,
     train,
 )
 
@@ -104,3 +106,17 @@ def test_what_a_model_learnt_is_not_asked_of_it_again(
     plain = train(examples, replace(SETTINGS, steps=1, guidance=1.0), tmp_path / "plain.pt")
     assert guided.config.default_guidance == 1.0
     assert plain.config.default_guidance == 2.5
+
+
+def test_fitting_the_lift_stops_between_two_frames(examples: list[Example]) -> None:
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+
+    pipeline = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler())
+    with pytest.raises(KeyboardInterrupt):
+        fit_lift(pipeline, examples, check=check)
+    assert len(asked) == 2

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import atomic_folder
 from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.adapt_choice import Choice, Clock, HeldOutFigures, Measured
 from fetalstudio.engine.adapt_data import AdaptData, choose_adapt_data
 from fetalstudio.engine.data import style_of
@@ -30,7 +31,7 @@ from fetalstudio.engine.models import (
     load_synthesizer,
 )
 from fetalstudio.engine.remember import remember
-from fetalstudio.engine.requests import AdaptRequest, AdaptResult
+from fetalstudio.engine.requests import MAX_SEED, AdaptRequest, AdaptResult
 from fetalstudio.project.records import Run
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
@@ -67,6 +68,9 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
+        with tempfile.TemporaryDirectory() as folder:
+            # A parent that does not know its frames is refused before anything is written down.
+            neighbours = remember(project, data.train, Path(folder), model.folder)
         parent = load_synthesizer(model)
         assert isinstance(parent, Synthesizer)  # as the card's type said
         settings = {
@@ -79,7 +83,9 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         record = _interrupted(project, settings, data) or project.start_run(
             _free_name(project, request), settings, data.summary()
         )
-        adapting = _Adapting(project, request, record, data, parent, model, report, cancelled)
+        adapting = _Adapting(
+            project, request, record, data, parent, model, neighbours, report, cancelled
+        )
         try:
             result, stopped = adapting.run()
         except JobCancelled:
@@ -106,11 +112,13 @@ class _Adapting:
         data: AdaptData,
         parent: Synthesizer,
         model: FoundModel,
+        neighbours: Neighbours,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
         self.project, self.request, self.record, self.data = project, request, record, data
-        self.parent, self.model, self.report, self.cancelled = parent, model, report, cancelled
+        self.parent, self.model, self.neighbours = parent, model, neighbours
+        self.report, self.cancelled = report, cancelled
         self.folder = project.path / "models" / str(record.id)
         self.checkpoint = project.path / "models" / f".adapt-{record.id}.pt"
         self.saved = any(m.run_id == record.id for m in project.models("synthesizer"))
@@ -123,14 +131,8 @@ class _Adapting:
         """The result, and whether it was cut short."""
         done = self.measured[-1].step if self.measured else 0
         self.report(Progress(done, self.request.steps, None, "looking at the held-out frames"))
-        with tempfile.TemporaryDirectory() as folder:
-            # A parent that does not know its frames is refused before anything is trained.
-            self.neighbours = remember(
-                self.project, self.data.train, Path(folder), self.model.folder
-            )
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.project, self.data.held_out, self.neighbours, judge)
-        self._measure_start()
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
         self.settings = adapt_settings(
             self.parent.pipeline,
@@ -140,7 +142,7 @@ class _Adapting:
             seed=self.request.seed,
             guidance=guidance,
         )
-        examples = [
+        self.examples = [
             Example(
                 self.project.pixels(item.frame.id),
                 item.ellipse,
@@ -148,13 +150,13 @@ class _Adapting:
             )
             for item in self.data.train
         ]
-        self.examples = examples
         every, steps = self.request.measure_every, self.request.steps
-        last = self.measured[-1].step
         try:
+            self._measure_start()
+            last = self.measured[-1].step
             if self.choice.patient(self.request.patience):
                 adapt(
-                    examples,
+                    self.examples,
                     self.settings,
                     self.checkpoint,
                     start=self.parent.pipeline,
@@ -176,8 +178,9 @@ class _Adapting:
 
     def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
         """The fine grain of these frames; the parent's where they are too small to show any."""
+        some = self.examples[:: -(-len(self.examples) // LIFT_FRAMES)]
         try:
-            return fit_lift(pipeline, self.examples[:: -(-len(self.examples) // LIFT_FRAMES)])
+            return fit_lift(pipeline, some, check=self._check)
         except ValueError:
             return self.parent.lift
 
@@ -320,15 +323,15 @@ def _interrupted(project: Project, settings: Mapping[str, Any], data: AdaptData)
 
 
 def _check_settings(request: AdaptRequest) -> None:
-    ranges = {
-        "steps": (request.steps, 1, 20_000),
-        "batch": (request.batch, 1, 64),
-        "measure_every": (request.measure_every, 1, 20_000),
-        "patience": (request.patience, 1, 1000),
-    }
-    for name, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            raise BadInput(f"{name} is {value}; it must be {low} to {high}.")
+    check_ranges(
+        {
+            "steps": (request.steps, 1, 20_000),
+            "batch": (request.batch, 1, 64),
+            "measure_every": (request.measure_every, 1, 20_000),
+            "patience": (request.patience, 1, 1000),
+            "seed": (request.seed, 0, MAX_SEED),
+        }
+    )
     if not 0 < request.learning_rate <= 0.1:
         raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -123,6 +124,7 @@ class _Training:
             self.settings,
             self.checkpoint,
             device=device,
+            data=_identity(base, frames),
             memory_preset=memory,
             watch=Watch(on_step=on_step, stopped=self.cancelled),
             on_cached=on_cached,
@@ -164,6 +166,13 @@ def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:
     values = settings_for(request.mode).plain() | dict(request.options)
     settings = LoraSettings.of(values)
     return settings if request.steps is None else replace(settings, steps=request.steps).checked()
+
+
+def _identity(base: FoundModel, frames: Sequence[Labelled]) -> str:
+    """SHA-256 (hex) of what is trained and on what: a training only goes on with the same."""
+    parts = [ModelCard.read(base.folder).architecture["weights_sha256"]]
+    parts += [f"{item.frame.id} {item.ellipse}" for item in frames]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _frames(project: Project, cohort: str | None) -> list[Labelled]:

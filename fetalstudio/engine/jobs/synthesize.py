@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fetalstudio import __version__
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.core.screening import is_copy
@@ -26,7 +26,12 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import FoundModel, find_model, load_synthesizer
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured
-from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest, SynthesizeResult
+from fetalstudio.engine.requests import (
+    MAX_SEED,
+    NamedEllipse,
+    SynthesizeRequest,
+    SynthesizeResult,
+)
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
@@ -68,6 +73,11 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                     steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
+            except BadInput:
+                # What the synthesizer cannot make at all must not be offered to be gone on with.
+                if not maker.pairs:
+                    project.drop_batch(batch.id)
+                raise
             return maker.result()
 
 
@@ -254,8 +264,9 @@ def _row(
     e, (width, height) = label, item.size
     ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
     figures = {"seed": item.seed, "style": item.style, **quality}
-    copied = is_copy(quality, provenance["copy_threshold"])
-    nearest = {"nearest_frame": provenance["nearest_frame"], "copy": int(copied)}
+    # A pair that was there before (the same picture again) may be of a version without these.
+    copied = is_copy(quality, provenance.get("copy_threshold"))
+    nearest = {"nearest_frame": provenance.get("nearest_frame"), "copy": int(copied)}
     return {"name": item.name, **ellipse, "width": width, "height": height, **figures, **nearest}
 
 
@@ -278,6 +289,7 @@ def _wanted(
         raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
         raise BadInput(f"{request.count} pairs are outside 1 to 100000.")
+    check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
         return ellipses_like(
@@ -289,10 +301,15 @@ def _wanted(
             check=check,
         )
     for item in request.ellipses:
+        width, height = item.size
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
-            width, height = item.size
             raise BadInput(
                 f"{item.name} asks for {width}x{height} px; a picture has {MIN_SIDE} to "
                 f"{MAX_SIDE} px a side."
+            )
+        if not item.ellipse.reaches(item.size):
+            raise BadInput(
+                f"The ellipse of {item.name} lies off its {width}x{height} px picture. Move it "
+                "onto the picture."
             )
     return request.ellipses

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.model_card import ModelCard, write_training_frames
 from fetalstudio.core.splits import Part
@@ -21,7 +21,7 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.requests import EvaluateResult, TrainRequest, TrainResult
+from fetalstudio.engine.requests import MAX_SEED, EvaluateResult, TrainRequest, TrainResult
 from fetalstudio.project.records import Pair, Run, RunState
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.fine_tuning import (
@@ -308,16 +308,16 @@ def verdict(
 
 
 def _check_settings(request: TrainRequest) -> None:
-    ranges = {
-        "epochs": (request.epochs, 1, 1000),
-        "batch": (request.batch, 1, 64),
-        "patience": (request.patience, 1, 1000),
-        "real": (request.real or 0, 0, 10**6),
-        "synthetic": (request.synthetic or 0, 0, 10**6),
-    }
-    for name, (value, low, high) in ranges.items():
-        if not low <= value <= high:
-            raise BadInput(f"{name} is {value}; it must be {low} to {high}.")
+    check_ranges(
+        {
+            "epochs": (request.epochs, 1, 1000),
+            "batch": (request.batch, 1, 64),
+            "seed": (request.seed, 0, MAX_SEED),
+            "patience": (request.patience, 1, 1000),
+            "real": (request.real or 0, 0, 10**6),
+            "synthetic": (request.synthetic or 0, 0, 10**6),
+        }
+    )
     if not 0 < request.learning_rate <= 0.1:
         raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 

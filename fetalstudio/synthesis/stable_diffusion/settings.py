@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, check_ranges
 
 TYPE = "stable-diffusion"
 """The architecture type in ``model.json``."""
@@ -53,18 +53,18 @@ class LoraSettings:
 
     def checked(self) -> LoraSettings:
         """Itself. Raises :class:`BadInput` for what is out of range."""
-        ranges: Mapping[str, tuple[float, float, float]] = {
-            "steps": (self.steps, 1, 10**6),
-            "batch": (self.batch, 1, 64),
-            "rank": (self.rank, 1, 1024),
-            "alpha": (self.alpha, 1, 4096),
-            "learning_rate": (self.learning_rate, 1e-8, 0.1),
-            "caption_dropout": (self.caption_dropout, 0, 0.9),
-            "outline_width": (self.outline_width, 0.5, 20),
-        }
-        for name, (value, low, high) in ranges.items():
-            if not low <= value <= high:
-                raise BadInput(f"{name} is {value}; it must be {low:g} to {high:g}.")
+        check_ranges(
+            {
+                "steps": (self.steps, 1, 10**6),
+                "batch": (self.batch, 1, 64),
+                "rank": (self.rank, 1, 1024),
+                "alpha": (self.alpha, 1, 4096),
+                "learning_rate": (self.learning_rate, 1e-8, 0.1),
+                "caption_dropout": (self.caption_dropout, 0, 0.9),
+                "outline_width": (self.outline_width, 0.5, 20),
+                "seed": (self.seed, 0, 2**31 - 1),
+            }
+        )
         choices = {
             "mode": MODES,
             "third_channel": ("outline", "filled"),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.outline import find_outline
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.interface import Drawn, OnStep
@@ -236,7 +236,9 @@ class StableDiffusionSynthesizer:
         there = self._to_canvas(scene)
         image = _image(picture, there, scene)
         if self.settings.mode == "conditioned" and scene.reference is not None:
-            image[sector_mask(scene.reference) == 0] = 0  # exact black, as a scanner leaves it
+            sector = seen_sector(scene.reference)
+            if sector is not None:
+                image[sector == 0] = 0  # exact black, as a scanner leaves it
         found = find_outline(picture[..., 2])
         if found is None:
             return Drawn(image, scene.ellipse, {"outline_score": 0.0, "outline_coverage": 0.0})

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine, warp
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import (
@@ -50,6 +50,7 @@ def train_lora(
     checkpoint: Path,
     *,
     device: torch.device,
+    data: str = "",
     memory_preset: str = "auto",
     watch: Watch | None = None,
     on_cached: Callable[[int, int], None] = lambda done, total: None,
@@ -58,11 +59,16 @@ def train_lora(
     """Train, or go on from ``checkpoint``; returns ``parts.unet`` with its adapter.
 
     ``parts`` is used up: the text encoder and the autoencoder are dropped from it once the frames
-    are encoded. ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises
-    :class:`BadInput` for a checkpoint of other settings, or memory that does not suffice.
+    are encoded. ``data`` stands for the frames and the base: what goes on must have the same.
+    ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises :class:`BadInput`
+    for a checkpoint of other settings or data, or memory that does not suffice.
     """
-    if (begun := load_checkpoint(checkpoint)) and begun["settings"] != _comparable(settings):
-        raise BadInput(f"{checkpoint} was begun with other settings. Choose another name.")
+    kept = {"settings": _comparable(settings), "data": data}
+    if (begun := load_checkpoint(checkpoint)) is not None:
+        for key, words in (("settings", "settings"), ("data", "frames, ellipses or weights")):
+            if begun[key] != kept[key]:
+                raise BadInput(f"{checkpoint} was begun with other {words}. Choose another name.")
+    del begun
     unet = parts.unet
     torch.manual_seed(settings.seed)
     lora.add_lora(unet, settings.rank, settings.alpha)
@@ -98,7 +104,7 @@ def train_lora(
             plan,
             checkpoint,
             watch=watch or Watch(),
-            keep={"settings": _comparable(settings)},
+            keep=kept,
         )
 
     memory.falling_back(usable, work, warn)
@@ -145,7 +151,7 @@ def told_picture(
     """The condition of one scene; ``reference`` lends its sector."""
     sector = None
     if reference is not None:
-        sector = sector_mask(warp(reference, there, (side, side)).astype(np.uint8))
+        sector = seen_sector(warp(reference, there, (side, side)).astype(np.uint8))
     return condition_picture(ellipse.transformed(there), sector, side, width)
 
 
