@@ -53,6 +53,17 @@ def test_the_tissue_around_the_heads_can_stay(bundled: Synthesizer) -> None:
         assert np.abs(image[inside].astype(int) - reference[inside]).mean() > 10
 
 
+def test_a_nudged_ellipse_morphs_the_picture_and_does_not_replace_it(
+    bundled: Synthesizer,
+) -> None:
+    e = SCENE.ellipse
+    nudged = replace(SCENE, ellipse=Ellipse(e.cx + 3, e.cy + 2, e.a, e.b, e.angle_deg))
+    base, moved = (bundled.generate([scene], [5], steps=2)[0] for scene in (SCENE, nudged))
+    other = bundled.generate([SCENE], [6], steps=2)[0]
+    change = [np.abs(base.astype(int) - p).mean() for p in (moved, other)]
+    assert 0 < change[0] < 0.4 * change[1]
+
+
 def test_equal_requests_give_equal_pixels(bundled: Synthesizer) -> None:
     one, two = (bundled.generate([SCENE], [5], steps=3)[0] for _ in range(2))
     np.testing.assert_array_equal(one, two)
