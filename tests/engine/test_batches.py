@@ -17,6 +17,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.heads import Wish
+from fetalstudio.core.images import read_image
 from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, split
 from fetalstudio.engine.events import Event, Preview, Progress
 from fetalstudio.engine.job import JobCancelled
@@ -127,6 +128,22 @@ def _table(folder: Path) -> list[dict[str, str]]:
     relative = ("speckle_difference", "spectrum_db", "grey_difference")
     with (folder / "pairs.csv").open() as stream:
         return [{k: v for k, v in r.items() if k not in relative} for r in csv.DictReader(stream)]
+
+
+def test_a_correction_before_the_resumption_reaches_table_and_mask(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    batch_id = stop_after(sample_project, 6, out=out)
+    pair = sample_project.pairs()[0]
+    e = pair.ellipse
+    corrected = Ellipse(e.cx + 9, e.cy, e.a, e.b, e.angle_deg)
+    sample_project.review_pair(pair.id, "accepted", reviewer="me", ellipse=corrected)
+    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    (row,) = (r for r in _table(out) if r["name"] == pair.frame.name)
+    assert float(row["cx"]) == pytest.approx(corrected.cx)
+    mask = read_image(out / f"{pair.frame.name}_mask.png") > 0
+    np.testing.assert_array_equal(mask, corrected.mask(pair.frame.size) > 0)
 
 
 def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(

@@ -163,10 +163,12 @@ class _Maker:
         self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
         done = (item for item in items if item.number in made)
-        self._rows = [
-            _row(item, pair.ellipse, pair.quality, pair.provenance)
-            for item, pair in zip(done, self.pairs, strict=True)
-        ]
+        self._rows = []
+        for item, pair in zip(done, self.pairs, strict=True):
+            self._rows.append(_row(item, pair.ellipse, pair.quality, pair.provenance))
+            # Corrected in review meanwhile: the mask must be that of its row in the table.
+            if self.out is not None and pair.ellipse != item.ellipse:
+                self._write_mask(item, pair.ellipse)
         self.started = time.monotonic()
 
     def make(
@@ -206,14 +208,17 @@ class _Maker:
         if self.out is not None:
             for item, one in zip(chunk, drawn, strict=True):
                 write_png(self.out / f"{item.name}.png", one.image)
-                mask = one.ellipse.mask(item.size) * np.uint8(255)
-                write_png(self.out / f"{item.name}_mask.png", mask)
+                self._write_mask(item, one.ellipse)
             write_bytes(self.out / "pairs.csv", _table(self._rows))
         with self.project.transaction():
             for item, one, measured in zip(chunk, drawn, figures, strict=True):
                 pair = self._add(item, one, measured)
                 self.project.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
+
+    def _write_mask(self, item: BatchItem, label: Ellipse) -> None:
+        assert self.out is not None
+        write_png(self.out / f"{item.name}_mask.png", label.mask(item.size) * np.uint8(255))
 
     def result(self) -> SynthesizeResult:
         """Of the whole batch, as far as it is made."""
