@@ -176,6 +176,18 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware has instructions for it, else as it is.
+
+    On a CPU without them it would take longer than float32.
+    """
+    native = device.type == "cuda"
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        native = bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=native)
+
+
 def pick_device() -> torch.device:
     """The first CUDA device, else Apple's, else the CPU."""
     if torch.cuda.is_available():

@@ -34,6 +34,11 @@ class Augmentation:
     """Largest Gaussian sigma, applied to a third of the frames."""
     speckle: float = 0.0
     """Largest standard deviation of the multiplicative noise, applied to half of the frames."""
+    tilt: float = 0.0
+    """Largest |ln gain| at the frame's border, of a gain that grows evenly across it, as an
+    unevenly set time-gain compensation or a probe that touches on one side only make it."""
+    shadow: float = 0.0
+    """Largest loss of brightness in an acoustic shadow, 0 to 1; a third of the frames have one."""
 
 
 NONE = Augmentation()
@@ -77,8 +82,12 @@ def place(
 def vary(
     rng: np.random.Generator, kind: Augmentation, image: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Random gain, gamma, blur and speckle on an (H, W) uint8 image; black stays black."""
+    """Random gain, gamma, blur, speckle and shadow on an (H, W) uint8 image; black stays black."""
     x = image.astype(np.float32) / 255
+    if kind.tilt:
+        x = x * np.exp(_ramp(rng, x.shape) * float(rng.uniform(0, kind.tilt)))
+    if kind.shadow and rng.random() < 1 / 3:
+        x = x * (1 - float(rng.uniform(0, kind.shadow)) * _shadow(rng, x.shape))
     if kind.blur_px and rng.random() < 1 / 3:
         sigma = float(rng.uniform(0.2, max(kind.blur_px, 0.21)))
         x = cv2.GaussianBlur(x, (0, 0), sigma).astype(np.float32)
@@ -106,3 +115,27 @@ def augment(
     affine = place(rng, kind, (w, h), target, keep=ellipse)
     moved = warp(image, affine, target).astype(np.uint8)
     return vary(rng, kind, moved), ellipse.transformed(affine)
+
+
+def _ramp(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A plane through 0 in the middle, 1 at the farthest border, in a random direction."""
+    h, w = shape
+    angle = rng.uniform(0, 2 * np.pi)
+    x = np.linspace(-1, 1, w, dtype=np.float32)[None] * np.float32(np.cos(angle))
+    y = np.linspace(-1, 1, h, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
+    reach = np.float32(abs(np.cos(angle)) + abs(np.sin(angle)))
+    return np.asarray((x + y) / reach, np.float32)
+
+
+def _shadow(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """0 to 1: a soft-edged wedge that begins at some depth and widens downwards, as beams do."""
+    h, w = shape
+    top, middle = rng.uniform(-0.1, 0.7) * h, rng.uniform(0.1, 0.9) * w
+    lean, width, spread = rng.uniform(-0.5, 0.5), rng.uniform(0.02, 0.08) * w, rng.uniform(0, 0.1)
+    depth = np.arange(h, dtype=np.float32)[:, None] - np.float32(top)
+    x = np.arange(w, dtype=np.float32)[None]
+    aside = (x - np.float32(middle) - np.float32(lean) * depth) / (
+        np.float32(width) + np.float32(spread) * np.maximum(depth, 0)
+    )
+    begins = np.clip(depth / np.float32(0.05 * h), 0, 1)
+    return np.asarray(begins * np.exp(-(aside**4)), np.float32)

@@ -12,9 +12,9 @@ saves, and writes the model as far as it is. The same command runs on a CPU and 
 that N over all frames is their share. For a synthesizer they belong before the training on real
 frames alone (a second call with ``--start``), or its samples will look simulated in part.
 
-``segmenter --accepted-pairs`` learns from the project's accepted pairs in place of its real frames,
-and is measured on the same held-out real ones: what synthetic data is worth on its own. ``--frames
-N`` takes that many frames (or pairs), so that both can be compared at the same number.
+``segmenter --accepted-pairs also`` learns from the project's accepted pairs too, ``only`` in place
+of its real frames: what synthetic data is worth on its own. All are measured on the same held-out
+real frames. ``--frames N`` takes that many frames (or pairs); 0 leaves the simulated ones alone.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--simulated", type=int, default=0, metavar="N", help="frames added")
     parser.add_argument(
-        "--accepted-pairs", action="store_true", help="in place of real frames (segmenter only)"
+        "--accepted-pairs", choices=["also", "only"], help="beside or in place of real frames"
     )
     parser.add_argument("--frames", type=int, metavar="N", help="learn from at most that many")
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -92,12 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _segmenter(
     project: Project, data: Mapping[str, list[Labelled]], options: argparse.Namespace
 ) -> None:
-    learnt = data["train"]
+    learnt: list[Labelled] = [] if options.accepted_pairs == "only" else data["train"]
+    pairs: list[Labelled] = []
     if options.accepted_pairs:
-        pairs = sorted(project.pairs(state="accepted"), key=lambda p: p.id)[: options.frames]
-        learnt = [Labelled(pair.frame, pair.ellipse) for pair in pairs]
-        _say(f"{len(learnt)} accepted pairs in place of the real frames")
-    examples = [(project.pixels(item.frame.id), item.ellipse) for item in learnt]
+        accepted = sorted(project.pairs(state="accepted"), key=lambda p: p.id)[: options.frames]
+        pairs = [Labelled(pair.frame, pair.ellipse) for pair in accepted]
+        _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
+    examples = [(project.pixels(item.frame.id), item.ellipse) for item in (*learnt, *pairs)]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [(frame.image, frame.ellipse) for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
@@ -125,7 +126,10 @@ def _segmenter(
     card = compact_card(
         BUILT_IN,
         CompactConfig(),
-        training_data=_training_data(learnt, asdict(settings), len(simulated)),
+        training_data={
+            **_training_data(learnt, asdict(settings), len(simulated)),
+            "synthetic_pairs": len(pairs),
+        },
         metrics=metrics,
     )
     segmenter.save(options.out, card)

@@ -19,12 +19,12 @@ class CompactConfig:
 
     image_size: int = 384
     """Side of the square input in px; the embedding has a sixteenth of it."""
-    widths: tuple[int, int, int, int] = (24, 48, 96, 192)
+    widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     """Channels at stride 2, 4, 8 and 16."""
     blocks: tuple[int, int, int] = (1, 2, 2)
     """Residual blocks at stride 4, 8 and 16."""
-    attention: int = 2
-    """Attention blocks at stride 16."""
+    attention: int = 3
+    """Attention blocks at stride 16, a head for every 32 channels."""
     decoder_mlp: int = 512
     auto_tokens: int = 4
     """Learned tokens that stand for the prompt where there is none."""
@@ -67,7 +67,13 @@ class CompactEncoder(nn.Module):
         self.position = nn.Parameter(torch.zeros(1, side * side, w[3]))
         self.attention = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                w[3], 6, 2 * w[3], dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+                w[3],
+                max(w[3] // 32, 1),
+                2 * w[3],
+                dropout=0.0,
+                activation="gelu",
+                batch_first=True,
+                norm_first=True,
             )
             for _ in range(config.attention)
         )

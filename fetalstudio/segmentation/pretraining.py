@@ -16,9 +16,11 @@ from torch.nn import functional
 
 from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.learning import Plan, Watch, train_resumably
+from fetalstudio.core.geometry import Affine
+from fetalstudio.learning import Plan, Watch, autocast, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes
+from fetalstudio.simulation import Clutter, draw_clutter
 
 Example = tuple[NDArray[np.uint8], Ellipse]
 """A frame, (H, W) uint8, and its ellipse."""
@@ -33,8 +35,13 @@ VARIED = Augmentation(
     gain=0.25,
     blur_px=1.2,
     speckle=0.25,
+    tilt=0.7,
+    shadow=0.8,
 )
-"""Strong: the encoder learns from a few hundred frames."""
+"""Strong: the encoder learns from a few hundred frames of one hospital."""
+
+
+MARKS = Clutter(grey_bar=True, boxes=True, text=True, calipers=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,10 @@ class PretrainSettings:
     box_jitter: float = 0.1
     """Each box side moves by up to this share of the box, in or out."""
     without_prompt: float = 0.5
-    """Share of steps without a prompt; of the rest, four in five show a box, one in five points."""
+    """Share of steps without a prompt; of the rest, six in ten show a box, two points, and two a
+    rough mask, with or without a box."""
+    marked: float = 0.3
+    """Share of frames that get a scanner's text, calipers and blanked corners drawn over them."""
 
 
 def pretrain(
@@ -70,8 +80,9 @@ def pretrain(
 
     def loss_of(rng: np.random.Generator) -> Tensor:
         images, targets, ellipses = _batch(rng, examples, settings, sam.image_encoder.img_size)
-        prompt = _prompt(rng, ellipses, settings, device)
-        return training_loss(sam, images.to(device), targets.to(device), prompt)
+        prompt = _prompt(rng, ellipses, settings, sam.image_encoder.img_size, device)
+        with autocast(device):
+            return training_loss(sam, images.to(device), targets.to(device), prompt)
 
     plan = Plan(
         settings.steps,
@@ -115,6 +126,8 @@ def _batch(
     for index in rng.integers(0, len(examples), settings.batch):
         frame, known = examples[index]
         image, ellipse = augment(rng, settings.augmentation, frame, known, (side, side))
+        if rng.random() < settings.marked:
+            draw_clutter(rng, image, MARKS)
         coverage = cv2.resize(
             ellipse.mask((side, side)).astype(np.float32),
             (side // 2, side // 2),
@@ -130,17 +143,38 @@ def _prompt(
     rng: np.random.Generator,
     ellipses: Sequence[Ellipse],
     settings: PretrainSettings,
+    side: int,
     device: torch.device,
 ) -> dict[str, Any]:
     """One kind of prompt for the whole batch, as keyword arguments of ``decode``."""
     if rng.random() < settings.without_prompt:
         return {}
-    if rng.random() < 0.8:
-        return {"boxes": jittered_boxes(rng, ellipses, settings.box_jitter, device)}
-    count = int(rng.integers(1, 4))
-    points = np.stack([_points_inside(rng, e, count) for e in ellipses])
-    labels = torch.ones(points.shape[:2], device=device)
-    return {"points": (torch.from_numpy(points).float().to(device), labels)}
+    kind = rng.random()
+    if kind < 0.2:
+        count = int(rng.integers(1, 4))
+        points = np.stack([_points_inside(rng, e, count) for e in ellipses])
+        labels = torch.ones(points.shape[:2], device=device)
+        return {"points": (torch.from_numpy(points).float().to(device), labels)}
+    prompt: dict[str, Any] = {}
+    if kind > 0.3:
+        prompt["boxes"] = jittered_boxes(rng, ellipses, settings.box_jitter, device)
+    if kind < 0.4:
+        rough = np.stack([_rough_logits(rng, e, side) for e in ellipses])
+        prompt["masks"] = torch.from_numpy(rough)[:, None].to(device)
+    return prompt
+
+
+def _rough_logits(rng: np.random.Generator, ellipse: Ellipse, side: int) -> NDArray[np.float32]:
+    """Logits (side/4, side/4) of an ellipse near the true one, as an earlier answer would be."""
+    grid = Affine(xx=0.25, x0=-0.375, yy=0.25, y0=-0.375)
+    dx, dy = rng.normal(0, 0.05, 2) * ellipse.a
+    major, minor = ellipse.a * rng.uniform(0.85, 1.15), ellipse.b * rng.uniform(0.85, 1.15)
+    rough = Ellipse.of(
+        ellipse.cx + dx, ellipse.cy + dy, major, minor, ellipse.angle_deg + rng.normal(0, 6)
+    ).transformed(grid)
+    u, v = rough.local((side // 4, side // 4))
+    inside = 1 - np.sqrt((u / rough.a) ** 2 + (v / rough.b) ** 2)
+    return np.asarray(np.clip(inside * rng.uniform(10, 40), -20, 20), np.float32)
 
 
 def _points_inside(rng: np.random.Generator, ellipse: Ellipse, n: int) -> NDArray[np.float64]:

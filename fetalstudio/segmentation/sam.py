@@ -79,13 +79,15 @@ def decode(
     *,
     boxes: Tensor | None = None,
     points: tuple[Tensor, Tensor] | None = None,
+    masks: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Low-resolution logits (B, 1, 4h, 4w) and IoU estimates (B, 1), one prompt an image.
 
     ``boxes`` is (B, 4) and ``points`` (B, n, 2) with labels (B, n), in pixels of the model's
-    square input. Without either, the model's learned tokens stand for the prompt (compact only).
+    square input; ``masks`` are logits (B, 1, 4h, 4w) of an earlier answer. Without a box or points
+    the model's learned tokens stand for the prompt (compact only).
     """
-    sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=None)
+    sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
     if sparse.shape[0] != embeddings.shape[0]:
         sparse = sparse.expand(embeddings.shape[0], -1, -1)
         dense = dense.expand(embeddings.shape[0], -1, -1, -1)

@@ -5,6 +5,7 @@ beams and depths; pulse and beam blur them, sound loses strength on its way, the
 compressed and laid out as a sector. The outer edge of the skull is the given ellipse.
 """
 
+from fetalstudio.simulation.clutter import draw_clutter
 from fetalstudio.simulation.scene import Clutter, SimulatedScene, random_scene, scene_for
 from fetalstudio.simulation.simulator import SimulatedFrame, simulate, simulated_frames
 
@@ -12,6 +13,7 @@ __all__ = [
     "Clutter",
     "SimulatedFrame",
     "SimulatedScene",
+    "draw_clutter",
     "random_scene",
     "scene_for",
     "simulate",

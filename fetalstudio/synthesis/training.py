@@ -14,7 +14,7 @@ from torch import Tensor
 from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
+from fetalstudio.learning import Plan, Watch, autocast, load_checkpoint, train_resumably
 from fetalstudio.synthesis.bands import to_bands
 from fetalstudio.synthesis.conditions import CANVAS, Condition, condition_tensors
 from fetalstudio.synthesis.lift import Lift
@@ -167,8 +167,7 @@ def _step_loss(
     logits = rng.normal(settings.level_mean, settings.level_std, len(images)).astype(np.float32)
     level = torch.from_numpy(logits).sigmoid().to(device)
     noisy = torch.lerp(clean, noise, level.view(-1, 1, 1, 1))
-    # bfloat16 on a GPU only: few CPUs have instructions for it.
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with autocast(device):
         velocity = pipeline.velocity(noisy, *condition_tensors(conditions, device), level)
         guided = [i for i, c in enumerate(conditions) if c.ellipse is not None]
         pull = _guidance_pull(pipeline, noisy, level, conditions, velocity, guided, settings)
