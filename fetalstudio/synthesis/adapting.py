@@ -38,6 +38,7 @@ def adapt_settings(
     ``guidance`` is the one that the parent had learnt to follow by itself (1: none).
     """
     return TrainSettings(
+        wide=0.0,
         steps=steps,
         batch=batch,
         learning_rate=learning_rate,

@@ -24,6 +24,11 @@ VARIED = Augmentation(
     rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
 )
 """Mild: what is varied here will be seen in the samples."""
+WIDE = Augmentation(
+    rotation_deg=25, log_scale=0.5, log_aspect=0.2, shift=0.2, flip=True, gamma=0.1, gain=0.1
+)
+"""For heads that are small, long, turned or cut by the border, which few frames show. The sector is
+a condition too, so that samples on a plain sector stay plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class TrainSettings:
     seed: int = 0
     widths: tuple[int, ...] = (48, 96, 144, 192)
     augmentation: Augmentation = VARIED
+    wide: float = 0.35
+    """Share of frames that are varied widely instead."""
     drop_ellipse: float = 0.1
     """Share of frames whose ellipse and style are withheld, for guidance."""
     drop_style: float = 0.15
@@ -208,9 +215,12 @@ def _guidance_pull(
 def _draw(
     rng: np.random.Generator, example: Example, settings: TrainSettings
 ) -> tuple[NDArray[np.uint8], Condition]:
-    image, ellipse = augment(rng, settings.augmentation, example.image, example.ellipse, CANVAS)
+    wide = rng.random() < settings.wide
+    kind = WIDE if wide else settings.augmentation
+    image, ellipse = augment(rng, kind, example.image, example.ellipse, CANVAS)
     condition = Condition(ellipse, sector_mask(image), example.style)
-    if rng.random() < settings.drop_sector:
+    # Without a sector a sample shall have a plain one.
+    if not wide and rng.random() < settings.drop_sector:
         condition = replace(condition, sector=None)
     if rng.random() < settings.drop_ellipse:
         condition = replace(condition, ellipse=None, style="any")
