@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fetalstudio import distributed
 from fetalstudio.core.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -189,9 +190,9 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def pick_device() -> torch.device:
-    """The first CUDA device, else Apple's, else the CPU."""
+    """This process' CUDA device, else Apple's, else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", distributed.local_rank())
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from fetalstudio import __version__
+from fetalstudio import __version__, distributed
 from fetalstudio.cli import stable_diffusion
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
@@ -26,6 +26,7 @@ from fetalstudio.engine.requests import (
     ProposeRequest,
     TrainRequest,
 )
+from fetalstudio.engine.threads import settle_threads
 from fetalstudio.project.records import ReviewState
 from fetalstudio.project.store import Project
 
@@ -40,7 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fetalstudio.ui.app import run as open_window
 
         return open_window()
+    if distributed.rank() > 0:
+        settle_threads()
+        distributed.follow()
+        return OK
     console = Console(as_json="--json" in arguments)
+    status = _command(arguments, console)
+    distributed.dismiss()
+    return status
+
+
+def _command(arguments: Sequence[str], console: Console) -> int:
     try:
         options = _parser().parse_args(arguments)
         console.as_json = options.json

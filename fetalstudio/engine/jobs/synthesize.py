@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio import __version__
+from fetalstudio import __version__, distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
 from fetalstudio.core.screening import is_copy
+from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview, Warned
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import FoundModel, find_model, load_synthesizer
+from fetalstudio.engine.models import (
+    FoundModel,
+    find_model,
+    judge_model,
+    load_neighbours,
+    load_segmenter,
+    load_synthesizer,
+)
 from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.quality import Judge, Measured
+from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.engine.requests import (
     MAX_SEED,
     NamedEllipse,
@@ -34,9 +42,10 @@ from fetalstudio.engine.requests import (
 )
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
-from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
+from fetalstudio.synthesis.interface import Drawn
 from fetalstudio.synthesis.synthesizer import Scene
 
+Made = tuple[Drawn, Measured]
 CHUNK = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
 COLUMNS = (
@@ -54,23 +63,20 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             batch, model = _begin(project, request, cancelled)
         else:
             batch, model = _resume(project, request)
-        synthesizer = load_synthesizer(model)
-        judge = Judge.of(model, project, batch.settings["cohort"])
+        texture = cohort_texture(project, batch.settings["cohort"])
         with project.batch_lock(batch.id):
-            maker = _Maker(project, batch, synthesizer)
+            maker = _Maker(project, batch, model, texture)
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
             try:
-                # The chunks are those of an unbroken run: what is made beside a picture changes the
-                # odd pixel by a grey level.
-                for start in range(0, len(maker.missing), CHUNK):
-                    chunk = maker.missing[start : start + CHUNK]
-                    drawn = maker.make(chunk, report, cancelled)
-                    figures = [_measured(judge, one) for one in drawn]
-                    maker.store(chunk, drawn, figures)
-                    for item, one, measured in zip(chunk, drawn, figures, strict=True):
-                        caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
-                        report(Preview(one.image, caption))
-                    steps.advance(len(maker.pairs))
+                for chunks in maker.rounds():
+                    for chunk, made in zip(
+                        chunks, maker.make(chunks, report, cancelled), strict=True
+                    ):
+                        maker.store(chunk, made)
+                        for item, (one, measured) in zip(chunk, made, strict=True):
+                            caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
+                            report(Preview(one.image, caption))
+                        steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
             except BadInput:
@@ -152,8 +158,11 @@ def _item(
 class _Maker:
     """Makes and stores the pairs of one batch."""
 
-    def __init__(self, project: Project, batch: Batch, synthesizer: SceneSynthesizer) -> None:
-        self.project, self.batch, self.synthesizer = project, batch, synthesizer
+    def __init__(
+        self, project: Project, batch: Batch, model: FoundModel, texture: CohortTexture | None
+    ) -> None:
+        self.project, self.batch, self.model, self.texture = project, batch, model, texture
+        self.synthesizer = load_synthesizer(model)
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         out = batch.settings["out"]
         self.out = None if out is None else Path(out)
@@ -171,47 +180,51 @@ class _Maker:
                 self._write_mask(item, pair.ellipse)
         self.started = time.monotonic()
 
+    def rounds(self) -> Iterator[list[Sequence[BatchItem]]]:
+        """What is missing, a chunk for each process at a time.
+
+        The chunks are those of an unbroken run: what is made beside a picture changes the odd
+        pixel by a grey level.
+        """
+        chunks = [self.missing[i : i + CHUNK] for i in range(0, len(self.missing), CHUNK)]
+        for i in range(0, len(chunks), distributed.size()):
+            yield list(chunks[i : i + distributed.size()])
+
     def make(
-        self, chunk: Sequence[BatchItem], report: Report, cancelled: CancelCheck
-    ) -> list[Drawn]:
-        """Synthesise a few pictures together."""
+        self, chunks: Sequence[Sequence[BatchItem]], report: Report, cancelled: CancelCheck
+    ) -> list[list[Made]]:
+        """Synthesise the pictures of each chunk together, and measure them."""
 
         def on_step(_done: int, _total: int, _preview: Callable[[], NDArray[np.uint8]]) -> None:
             if cancelled():
                 raise JobCancelled
 
-        scenes = [
-            Scene(item.ellipse, item.size, item.style, self._reference(item), item.replaces)
-            for item in chunk
-        ]
-        return self.synthesizer.draw(
-            scenes,
-            [item.seed for item in chunk],
-            steps=self.steps,
-            guidance=self.guidance,
-            on_step=on_step,
-            on_warning=lambda message: report(Warned(message)),
-        )
+        told = {"steps": self.steps, "guidance": self.guidance}
+        told["on_step"] = distributed.Here(on_step)
+        told["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
+        calls = []
+        for chunk in chunks:
+            scenes = [
+                Scene(item.ellipse, item.size, item.style, self._reference(item), item.replaces)
+                for item in chunk
+            ]
+            calls.append((self.model, self.texture, scenes, [item.seed for item in chunk], told))
+        return distributed.each(_draw, calls)
 
-    def store(
-        self,
-        chunk: Sequence[BatchItem],
-        drawn: Sequence[Drawn],
-        figures: Sequence[Measured],
-    ) -> None:
+    def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
         """All of the chunk into the project, or none of it; into the folder first, so that a crash
         in between leaves files that the resumed batch writes again, and none that it misses."""
         self._rows += [
             _row(item, one.ellipse, measured.quality, measured.provenance)
-            for item, one, measured in zip(chunk, drawn, figures, strict=True)
+            for item, (one, measured) in zip(chunk, made, strict=True)
         ]
         if self.out is not None:
-            for item, one in zip(chunk, drawn, strict=True):
+            for item, (one, _) in zip(chunk, made, strict=True):
                 write_png(self.out / f"{item.name}.png", one.image)
                 self._write_mask(item, one.ellipse)
             write_bytes(self.out / "pairs.csv", _table(self._rows))
         with self.project.transaction():
-            for item, one, measured in zip(chunk, drawn, figures, strict=True):
+            for item, (one, measured) in zip(chunk, made, strict=True):
                 pair = self._add(item, one, measured)
                 self.project.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
@@ -255,6 +268,19 @@ class _Maker:
 
     def _reference(self, item: BatchItem) -> NDArray[np.uint8] | None:
         return None if item.source_frame is None else self.project.pixels(item.source_frame)
+
+
+def _draw(
+    model: FoundModel,
+    texture: CohortTexture | None,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    told: Mapping[str, Any],
+) -> list[Made]:
+    """Pictures and their figures, in whichever process; models are loaded once in each."""
+    judge = Judge(load_segmenter(judge_model()), load_neighbours(model), texture)
+    drawn = load_synthesizer(model).draw(scenes, seeds, **told)
+    return [(one, _measured(judge, one)) for one in drawn]
 
 
 def _measured(judge: Judge, drawn: Drawn) -> Measured:
