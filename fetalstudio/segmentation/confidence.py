@@ -1,0 +1,61 @@
+"""From the IoU head's own estimate to the IoU that can be expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """A logistic curve through log-odds (J. Platt's scaling, for shares instead of yes and no).
+
+    It keeps the order of the estimates. As it comes it changes nothing.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, estimate: float) -> float:
+        """The expected IoU, 0 to 1, for the head's ``estimate`` (any value; 0 to 1 counts)."""
+        return float(_logistic(self.slope * _log_odds(estimate) + self.offset))
+
+    @classmethod
+    def fit(cls, estimates: ArrayLike, actual: ArrayLike) -> Confidence:
+        """The curve of least cross-entropy between what it expects and the ``actual`` IoUs.
+
+        Newton steps with a weak pull towards "as it comes", which decides where the data do not.
+        Raises ``ValueError`` for fewer than two values, or where larger estimates stand for
+        smaller IoUs: such a head knows nothing.
+        """
+        x = _log_odds(np.asarray(estimates, float))
+        y = np.clip(np.asarray(actual, float), 0, 1)
+        if len(x) < 2:
+            raise ValueError("a curve needs at least two predictions")
+        features = np.column_stack([x, np.ones_like(x)])
+        start = np.array([1.0, 0.0])
+        pull = 1e-3
+        w = start.copy()
+        for _ in range(100):
+            p = _logistic(features @ w)
+            gradient = features.T @ (p - y) + pull * (w - start)
+            curvature = (features * (p * (1 - p))[:, None]).T @ features + pull * np.eye(2)
+            step = np.linalg.solve(curvature, gradient)
+            # Far from the optimum a full step can overshoot.
+            w = w - step * min(1.0, 2.0 / float(np.linalg.norm(step) + 1e-12))
+            if float(np.abs(step).max()) < 1e-9:
+                break
+        if w[0] <= 0:
+            raise ValueError("larger estimates stand for smaller IoUs")
+        return cls(float(w[0]), float(w[1]))
+
+
+def _log_odds(share: ArrayLike) -> NDArray[np.float64]:
+    p = np.clip(np.asarray(share, float), 1e-3, 1 - 1e-3)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def _logistic(x: ArrayLike) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.asarray(x, float))))
