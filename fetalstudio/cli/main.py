@@ -100,7 +100,8 @@ def _import(options: argparse.Namespace, console: Console) -> None:
 
 def _propose(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
-        "propose", ProposeRequest(options.project, options.segmenter, options.cohort)
+        "propose",
+        ProposeRequest(options.project, options.segmenter, options.cohort, again=options.again),
     )
     console.result(
         result,
@@ -294,6 +295,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--cohort", metavar="NAME")
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
+    sub.add_argument(
+        "--again", action="store_true", help="also where a proposal of this segmenter waits"
+    )
     batch_options(add("synthesize", _synthesize, "make synthetic pairs"))
     sub = add("review", _review, "accept or reject all pending pairs by their figures")
     sub.description = (

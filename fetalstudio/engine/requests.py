@@ -62,6 +62,8 @@ class ProposeRequest:
     cohort: str | None = None
     frame_ids: tuple[str, ...] | None = None
     """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
+    again: bool = False
+    """Also where a proposal of this segmenter waits already."""
 
 
 @dataclass(frozen=True, slots=True)

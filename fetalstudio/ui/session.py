@@ -15,12 +15,13 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.events import Failed
 from fetalstudio.engine.requests import ImportRequest
-from fetalstudio.project.records import AnnotationState, ReviewState
+from fetalstudio.project.records import AnnotationState, Frame, ReviewState
 from fetalstudio.project.runs import ModelKind
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir, user_data_dir
 from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.worklist import in_order
 
 if TYPE_CHECKING:
     from fetalstudio.ui.engine import Engine, JobHandle
@@ -195,6 +196,27 @@ class Session(QObject):
     def _frame_key(self) -> str:
         # QSettings reads a slash as a group, and a path may hold any character.
         return f"frame/{self.open.path.as_posix().encode().hex()}"
+
+    @property
+    def least_certain_first(self) -> bool:
+        """Whether the least certain proposals are offered first; kept from start to start."""
+        return self.settings.get("least_certain_first", False)
+
+    def offer_least_certain_first(self, first: bool) -> None:
+        """Change the order in which the pages show the frames."""
+        if first != self.least_certain_first:
+            self.settings.set("least_certain_first", first)
+            self.frames_changed.emit()
+
+    def frames(self) -> list[Frame]:
+        """The open project's real frames in the order of the work; none without a project."""
+        if self.project is None:
+            return []
+        return in_order(
+            self.project.frames(),
+            self.project.annotations(),
+            least_certain_first=self.least_certain_first,
+        )
 
     # -- pairs and models -------------------------------------------------------------------
 

@@ -50,6 +50,19 @@ def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None
     assert proposed.confidence == pytest.approx(result.proposals[0].confidence)
 
 
+def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Project) -> None:
+    first = run_job("propose", ProposeRequest(sample_project.path))
+    assert first.proposals
+    again = run_job("propose", ProposeRequest(sample_project.path))
+    assert len(again.proposals) + len(again.without) == len(first.without)
+    asked = run_job("propose", ProposeRequest(sample_project.path, again=True))
+    assert len(asked.proposals) == len(first.proposals)
+    other = first.proposals[0].frame_id
+    sample_project.annotate(other, HEAD, author="segmenter:other", state="proposed", confidence=0.5)
+    replaced = run_job("propose", ProposeRequest(sample_project.path))
+    assert other in {p.frame_id for p in replaced.proposals}
+
+
 def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:
     item = labelled_frames(sample_project)[0]
     result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.frame.id,)))

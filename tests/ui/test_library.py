@@ -204,7 +204,40 @@ def test_proposals_for_all_wait_for_a_person(
     assert window.notices.notices[-1].text == "8 ellipses proposed; you decide on each."
     assert library.propose_button.isEnabled(), "another model may propose anew"
     waiting = next(i for i in rows(library) if i.data(ANNOTATION).state == "proposed")
-    assert "confidence" in waiting.data(Qt.ItemDataRole.ToolTipRole)
+    assert "sure, " in waiting.data(Qt.ItemDataRole.ToolTipRole)
+
+
+def test_the_least_certain_proposal_is_offered_first(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    session = library.session
+    imported = [index.data(FRAME).id for index in rows(library)]
+    open_ones = [f for f in session.open.frames(annotated=False)][:3]
+    head = Ellipse(400, 270, 200, 150, 0)
+    for frame, confidence in zip(open_ones, (0.97, 0.81, 0.92), strict=True):
+        session.open.annotate(
+            frame.id, head, author="segmenter:x", state="proposed", confidence=confidence
+        )
+    session.frames_changed.emit()
+    assert [index.data(FRAME).id for index in rows(library)] == imported
+    qtbot.keyClick(library.grid, Qt.Key.Key_O)
+    assert library.filters.order_box.currentText() == "Least certain first"
+    shown = [index.data(FRAME).id for index in rows(library)]
+    a, b, c = (frame.id for frame in open_ones)
+    assert shown[:3] == [b, c, a] and sorted(shown) == sorted(imported)
+    library.grid.selectionModel().clear()
+    qtbot.keyClick(library.grid, Qt.Key.Key_N)
+    assert (session.place, session.frame_id) == ("annotate", b)
+    page = window.page("annotate")
+    qtbot.keyClick(page.canvas, Qt.Key.Key_Return)
+    assert session.frame_id == c and session.open.annotation(b).state == "final"
+    session.undo_stack.undo()
+    undone = session.open.annotation(b)
+    assert (undone.state, undone.confidence, undone.author) == ("proposed", 0.81, "segmenter:x")
+    assert session.frame_id == b
+    assert "least certain first" in page.position.text()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_O)
+    assert [index.data(FRAME).id for index in rows(library)] == imported
 
 
 def test_a_cancelled_proposal_leaves_the_page_ready(library: LibraryPage, qtbot: QtBot) -> None:

@@ -14,14 +14,17 @@ from fetalstudio.project.store import Project
 def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> ProposeResult:
     """Store a ``proposed`` revision for each frame that no person has annotated.
 
-    Frames asked for by id that a person has annotated get a proposal in the result only.
+    Frames that wait with a proposal of this segmenter already are left out, unless asked for by id
+    or with ``again``. Frames asked for by id that a person has annotated get a proposal in the
+    result only.
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        frames = _frames(project, request)
+        author = f"segmenter:{model.name}"
+        frames = _frames(project, request, author)
         steps = Steps(len(frames), report, cancelled, "proposing")
         if not frames:
-            report(Warned("There is nothing to propose: all frames are annotated."))
+            report(Warned("There is nothing to propose: all frames have an ellipse."))
             return ProposeResult((), ())
         segmenter = load_segmenter(model)
         proposals, without = [], []
@@ -36,7 +39,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
                     project.annotate(
                         frame.id,
                         found.ellipse,
-                        author=f"segmenter:{model.name}",
+                        author=author,
                         state="proposed",
                         confidence=found.confidence,
                     )
@@ -44,12 +47,15 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     return ProposeResult(tuple(proposals), tuple(without))
 
 
-def _frames(project: Project, request: ProposeRequest) -> list[Frame]:
+def _frames(project: Project, request: ProposeRequest, author: str) -> list[Frame]:
     if request.frame_ids is not None:
         return [project.frame(frame_id) for frame_id in request.frame_ids]
     annotations = project.annotations(request.cohort)
-    return [
-        f
-        for f in project.frames(cohort=request.cohort)
-        if f.id not in annotations or annotations[f.id].state == "proposed"
-    ]
+
+    def waits(frame: Frame) -> bool:
+        held = annotations.get(frame.id)
+        if held is None or held.ellipse is None:
+            return True
+        return held.state == "proposed" and (request.again or held.author != author)
+
+    return [frame for frame in project.frames(cohort=request.cohort) if waits(frame)]

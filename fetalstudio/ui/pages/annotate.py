@@ -80,6 +80,12 @@ class AnnotatePage(QWidget):
         self.propose_action = act(
             "Propose", "Let the segmenter propose an ellipse", self.propose, "P"
         )
+        self.order_action = act(
+            "Least certain first",
+            "Offer the least certain proposals first, or frames as they were imported",
+            lambda: self.session.offer_least_certain_first(not self.session.least_certain_first),
+            "O",
+        )
         self.use_action = act("Use it", "Use the proposal", self.use_proposal, "U")
         self.ruler_action = act(
             "Calibrate",
@@ -183,9 +189,8 @@ class AnnotatePage(QWidget):
 
     def reload(self) -> None:
         """Read the project's frames anew, and show the selected one."""
-        project = self.session.project
         self.canvas.flush()
-        self._frames = project.frames() if project is not None else []
+        self._frames = self.session.frames()
         held = {frame.id for frame in self._frames}
         wanted = self.session.frame_id
         if wanted in held:
@@ -319,7 +324,8 @@ class AnnotatePage(QWidget):
         left = count - len(self._final_ids())
         todo = f"{left} to do" if left else "all final"
         self.name.setText(self._frame.name)
-        self.position.setText(f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}")
+        order = ", least certain first" if self.session.least_certain_first else ""
+        self.position.setText(f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}")
         self.previous_action.setEnabled(index > 0)
         self.next_action.setEnabled(index + 1 < count)
 

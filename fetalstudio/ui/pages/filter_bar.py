@@ -17,6 +17,8 @@ class FilterBar(QWidget):
     """The filters; ``state`` and ``cohort`` are None where all are shown."""
 
     changed = Signal()
+    order_chosen = Signal(bool)
+    """Whether the least certain proposals shall come first."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +35,18 @@ class FilterBar(QWidget):
             row.addWidget(button)
         self.state_buttons[None].setChecked(True)
         row.addStretch()
+        self.order_box = QComboBox()
+        self.order_box.addItem("As imported", False)
+        self.order_box.addItem("Least certain first", True)
+        self.order_box.setToolTip(
+            theme.tip("In which order frames are shown and offered to you", "O")
+        )
+        self.order_box.setAccessibleName("Order")
+        self.order_box.activated.connect(
+            lambda _row: self.order_chosen.emit(self.order_box.currentData())
+        )
+        row.addWidget(self.order_box)
+        row.addSpacing(theme.SPACE)
         self.cohort_box = QComboBox()
         self.cohort_box.addItem(ALL_COHORTS, None)
         self.cohort_box.setMinimumWidth(110)
@@ -84,6 +98,10 @@ class FilterBar(QWidget):
             for name in names:
                 self.cohort_box.addItem(name, name)
             self.cohort_box.setCurrentIndex(max(self.cohort_box.findData(chosen), 0))
+
+    def show_order(self, least_certain_first: bool) -> None:
+        """Say which order is shown."""
+        self.order_box.setCurrentIndex(int(least_certain_first))
 
     def show_counts(self, counts: Mapping[State, int]) -> None:
         """Say how many frames each state has."""

@@ -40,6 +40,7 @@ from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.thumbnails import Thumbnails
+from fetalstudio.ui.worklist import certainty
 
 State = Literal["none", "proposed", "draft", "final"]
 STATES: tuple[State, ...] = ("none", "proposed", "draft", "final")
@@ -72,13 +73,13 @@ class FrameModel(QAbstractListModel):
         self._thumbnails = Thumbnails(PICTURE * ratio, self)
         self._thumbnails.ready.connect(lambda frame_id: self._changed(frame_id, THUMBNAIL))
 
-    def load(self, project: Project | None) -> None:
-        """Show the frames of ``project``, read anew."""
+    def load(self, project: Project | None, frames: list[Frame]) -> None:
+        """Show these frames of ``project``, with their annotations read anew."""
         self.beginResetModel()
         if project is not self._project:
             self._thumbnails.clear()
         self._project = project
-        self._frames = project.frames() if project is not None else []
+        self._frames = frames
         self._annotations = dict(project.annotations()) if project is not None else {}
         self._rows = {frame.id: row for row, frame in enumerate(self._frames)}
         self.endResetModel()
@@ -135,9 +136,8 @@ class FrameModel(QAbstractListModel):
             + ("calibrated" if frame.calibration else "no calibration: no mm"),
         ]
         if annotation is not None:
-            sure = (
-                "" if annotation.confidence is None else f", confidence {annotation.confidence:.2f}"
-            )
+            held = annotation.confidence
+            sure = "" if held is None else f", {certainty(held)}"
             lines.append(f"Ellipse {annotation.state} by {annotation.author}{sure}")
         return "\n".join(lines)
 
@@ -274,9 +274,10 @@ def _draw_caption(
     painter.setPen(QPen(colour, 1.4))
     painter.drawEllipse(QPointF(bottom.x() + 5, bottom.center().y()), 3.4, 3.4)
     painter.setPen(QColor(theme.TEXT_DIM))
-    painter.drawText(
-        bottom.adjusted(15, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, STATE_TITLES[state]
-    )
+    said = STATE_TITLES[state]
+    if annotation is not None and state == "proposed" and annotation.confidence is not None:
+        said = certainty(annotation.confidence).capitalize()
+    painter.drawText(bottom.adjusted(15, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, said)
     if annotation is not None and annotation.ellipse is not None and frame.calibration is not None:
         hc = measure(annotation.ellipse, frame.calibration).hc_mm
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight

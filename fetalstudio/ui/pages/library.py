@@ -117,6 +117,7 @@ class LibraryPage(QWidget):
         self._action("Propose an ellipse", self.propose_selected, "P")
         self._action("Confirm as final", self.confirm_selected, "F")
         self._action("Remove the ellipse", self.remove_selected, "Del")
+        self._action("Change the order", self.change_order, "O")
         self.menu.addSeparator()
         self._action("Copy names", self.copy_names, "Ctrl+C")
         for text, slot, key in (
@@ -143,6 +144,7 @@ class LibraryPage(QWidget):
         self.propose_button.clicked.connect(self.propose_all)
         self.next_button.clicked.connect(self.open_next)
         self.filters.changed.connect(self._apply_filter)
+        self.filters.order_chosen.connect(self.session.offer_least_certain_first)
         self.filters.search.returnPressed.connect(self.grid.setFocus)
         self.grid.doubleClicked.connect(lambda _index: self.open_current())
         self.grid.selectionModel().currentChanged.connect(self._current_changed)
@@ -160,7 +162,8 @@ class LibraryPage(QWidget):
     def reload(self) -> None:
         """Read the frames of the project anew; filters and the current frame stay."""
         project = self.session.project
-        self.model.load(project)
+        self.model.load(project, self.session.frames())
+        self.filters.show_order(self.session.least_certain_first)
         self.filters.set_cohorts(project.cohorts() if project is not None else [])
         self._apply_filter()
         self._frame_selected(self.session.frame_id or "")
@@ -255,6 +258,10 @@ class LibraryPage(QWidget):
     def _show_menu(self, at: QPoint) -> None:
         if self.grid.indexAt(at).isValid():
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def change_order(self) -> None:
+        """Least certain first, or as imported."""
+        self.session.offer_least_certain_first(not self.session.least_certain_first)
 
     def copy_names(self) -> None:
         """Put the names of the selected frames on the clipboard, one a line."""

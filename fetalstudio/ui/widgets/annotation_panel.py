@@ -13,6 +13,7 @@ from fetalstudio.ui.canvas import EllipseStyle
 from fetalstudio.ui.widgets.biometry_panel import BiometryPanel
 from fetalstudio.ui.widgets.calibration_panel import CalibrationPanel
 from fetalstudio.ui.widgets.revision_list import RevisionList
+from fetalstudio.ui.worklist import certainty
 
 _WIDTH = 300
 _STATE_WORDS = {
@@ -136,11 +137,11 @@ def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
     colour = theme.STATE_COLOURS[annotation.state]
     if annotation.state == "final":
         return EllipseStyle(colour)
-    sure = "" if annotation.confidence is None else f", {annotation.confidence:.0%}"
+    sure = "" if annotation.confidence is None else f": {certainty(annotation.confidence)}"
     return EllipseStyle(colour, dashed=True, label=f"proposed{sure}")
 
 
 def _by(annotation: Annotation) -> str:
     if annotation.confidence is None:
         return f"by {annotation.author}"
-    return f"by {annotation.author}, confidence {annotation.confidence:.0%}"
+    return f"by {annotation.author}, {certainty(annotation.confidence)}"
