@@ -296,7 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
     sub.add_argument(
-        "--again", action="store_true", help="also where a proposal of this segmenter waits"
+        "--again",
+        action="store_true",
+        help="also where a proposal of this segmenter waits or was rejected",
     )
     batch_options(add("synthesize", _synthesize, "make synthetic pairs"))
     sub = add("review", _review, "accept or reject all pending pairs by their figures")

@@ -63,7 +63,7 @@ class ProposeRequest:
     frame_ids: tuple[str, ...] | None = None
     """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
     again: bool = False
-    """Also where a proposal of this segmenter waits already."""
+    """Also where a proposal of this segmenter waits already, or was rejected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Projec
     assert first.proposals
     again = run_job("propose", ProposeRequest(sample_project.path))
     assert len(again.proposals) + len(again.without) == len(first.without)
+    rejected = first.proposals[0].frame_id
+    sample_project.annotate(rejected, None, author="a person", state="draft")
+    again = run_job("propose", ProposeRequest(sample_project.path))
+    assert rejected not in {p.frame_id for p in again.proposals}
     asked = run_job("propose", ProposeRequest(sample_project.path, again=True))
     assert len(asked.proposals) == len(first.proposals)
     other = first.proposals[0].frame_id

@@ -14,9 +14,9 @@ from fetalstudio.project.store import Project
 def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> ProposeResult:
     """Store a ``proposed`` revision for each frame that no person has annotated.
 
-    Frames that wait with a proposal of this segmenter already are left out, unless asked for by id
-    or with ``again``. Frames asked for by id that a person has annotated get a proposal in the
-    result only.
+    Frames that wait with a proposal of this segmenter already, or had one that a person took away,
+    are left out, unless asked for by id or with ``again``. Frames asked for by id that a person
+    has annotated get a proposal in the result only.
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
@@ -54,8 +54,14 @@ def _frames(project: Project, request: ProposeRequest, author: str) -> list[Fram
 
     def waits(frame: Frame) -> bool:
         held = annotations.get(frame.id)
-        if held is None or held.ellipse is None:
-            return True
+        if held is None:
+            return request.again or not _rejected(project, frame, author)
         return held.state == "proposed" and (request.again or held.author != author)
 
     return [frame for frame in project.frames(cohort=request.cohort) if waits(frame)]
+
+
+def _rejected(project: Project, frame: Frame, author: str) -> bool:
+    """Whether a person took away this segmenter's proposal, and drew none since."""
+    last = project.revisions(frame.id)[-2:]
+    return len(last) == 2 and last[1].ellipse is None and last[0].author == author
