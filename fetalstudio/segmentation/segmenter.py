@@ -21,6 +21,7 @@ from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.model_card import ModelCard
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
+from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.sam import Sam, decode
 
 WEIGHTS = "model.safetensors"
@@ -37,7 +38,7 @@ class Prediction:
     ellipse: Ellipse | None
     """Fitted to the mask; None where there is no head to fit."""
     confidence: float
-    """The model's own estimate of its IoU, 0 to 1."""
+    """The IoU to expect, 0 to 1: the model's own estimate by the curve of its card."""
 
 
 class Segmenter:
@@ -47,6 +48,7 @@ class Segmenter:
         self.device = device or pick_device()
         self.sam = sam.to(self.device).eval()
         self.card = card
+        self.confidence = Confidence(**card.preprocessing.get("confidence", {}))
         self.side: int = sam.image_encoder.img_size
 
     @classmethod
@@ -97,7 +99,7 @@ class Segmenter:
             labelled = (placed.to(self.device), torch.ones(1, len(points), device=self.device))
         logits, iou = decode(self.sam, embedding, boxes=boxes, points=labelled)
         mask = largest_component(self._to_frame(logits[0, 0].float().cpu().numpy(), size) > 0)
-        return Prediction(mask, _ellipse(mask), float(iou[0, 0].clamp(0, 1)))
+        return Prediction(mask, _ellipse(mask), self.confidence(float(iou[0, 0])))
 
     def predict(
         self, image: NDArray[np.uint8], *, box: Box | None = None, points: Points | None = None
