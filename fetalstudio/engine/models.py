@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fetalstudio.synthesis.interface import SceneSynthesizer
 
 BUILT_IN = "compact"
+JUDGE = "judge"
 State = tuple[tuple[str, int, int], ...]
 """Of a folder's files: name, time in ns, bytes."""
 STABLE_DIFFUSION = "stable-diffusion"
@@ -64,15 +65,15 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
 
 
 def judge_model() -> FoundModel:
-    """The segmenter that judges synthetic frames: the built-in one, trained on real frames only.
+    """The segmenter that judges synthetic frames: a built-in one, trained on real frames only.
 
-    Never the adopted one, which may have learned from the pairs that it would judge, and never
+    Never ``compact`` or the adopted one, which learned from such pairs as it would judge, and never
     one of the same name from the user's or the project's folders.
     """
     return next(
         model
         for model in _in_folder(models_dir(), "built-in")
-        if (model.kind, model.name) == ("segmenter", BUILT_IN)
+        if (model.kind, model.name) == ("segmenter", JUDGE)
     )
 
 

@@ -53,7 +53,7 @@ class Judge:
     def of(
         cls, synthesizer: FoundModel, project: Project | None = None, cohort: str | None = None
     ) -> Judge:
-        """The built-in segmenter, what ``synthesizer`` remembers, and the project's frames."""
+        """The judge segmenter, what ``synthesizer`` remembers, and the project's frames."""
         texture = None if project is None else cohort_texture(project, cohort)
         return cls(load_segmenter(judge_model()), load_neighbours(synthesizer), texture)
 

@@ -90,7 +90,7 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
         assert pair.provenance["nearest_frame"] in known.ids
         assert pair.copy_threshold == pytest.approx(known.threshold)
         assert pair.copy == (pair.quality["similarity"] > known.threshold)
-        assert pair.provenance["judge"] == "compact"
+        assert pair.provenance["judge"] == "judge"
         assert pair.provenance["cohort_frames"] == 16
         assert set(pair.provenance["cohort_limits"]) == COHORT_FIGURES - {"speckle_snr"}
     with (out / "pairs.csv").open() as stream:

@@ -18,7 +18,7 @@ from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, u
 from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models import BUILT_IN, JUDGE, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import MAX_SEED, EvaluateResult, TrainRequest, TrainResult
@@ -323,7 +323,7 @@ def _check_settings(request: TrainRequest) -> None:
 
 
 def _free_name(project: Project, request: TrainRequest) -> str:
-    taken = {m.name for m in project.models("segmenter")} | {BUILT_IN}
+    taken = {m.name for m in project.models("segmenter")} | {BUILT_IN, JUDGE}
     if request.name is not None:
         if not request.name.strip() or request.name in taken:
             raise BadInput(f"The name {request.name!r} is empty or taken. Choose another one.")
