@@ -152,7 +152,12 @@ def _with_confidence(
 ) -> Mapping[str, Any]:
     """The card's ``preprocessing``, with the curve that fits frames that no training saw."""
     held = estimates(segmenter, frames)
-    curve = Confidence.fit(held.expected, held.actual)
+    try:
+        curve = Confidence.fit(held.expected, held.actual)
+    except ValueError as error:
+        # A training stopped early leaves such a head; its weights may still be wanted.
+        _say(f"the confidence is left as it comes: {error}")
+        return segmenter.card.preprocessing
     return {**segmenter.card.preprocessing, "confidence": asdict(curve)}
 
 

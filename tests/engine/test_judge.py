@@ -73,7 +73,7 @@ def test_a_users_model_of_the_same_name_is_not_the_judge(
     from fetalstudio.resources import user_data_dir
 
     segmenter.save(user_data_dir() / "models" / "mine", segmenter.card)
-    assert find_model("segmenter", "compact").origin == "user"
+    assert find_model("segmenter", "judge").origin == "user"
     assert judge_model() == built_in
 
 
