@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import stable_diffusion
+from fetalstudio.cli import models, stable_diffusion
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled, failure
-from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
     AdaptRequest,
     EvaluateRequest,
@@ -229,20 +228,6 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def _models(options: argparse.Namespace, console: Console) -> None:
-    if options.action == "add":
-        stable_diffusion.add_model(options, console)
-        return
-    project = None if options.project is None else Project.open(options.project)
-    try:
-        found = list_models(project)
-    finally:
-        if project is not None:
-            project.close()
-    lines = [f"{m.kind:12} {m.name:24} {m.origin}" for m in found]
-    console.result({"models": found}, "\n".join(lines))
-
-
 def _demo(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.cli.demo import demo
 
@@ -342,13 +327,8 @@ def _parser() -> argparse.ArgumentParser:
         "adapt-sd", stable_diffusion.adapt, "fit Stable Diffusion to the project's own frames"
     )
     stable_diffusion.adapt_options(sub)
-    text = "list the models that can be loaded by name, or add a Stable Diffusion"
-    sub = add("models", _models, text, project=False)
-    sub.add_argument("action", choices=["list", "add"], nargs="?", default="list")
-    sub.add_argument("path", type=Path, nargs="?", metavar="PATH", help="folder or .safetensors")
-    sub.add_argument("--name", metavar="NAME", help="of the added model")
-    sub.add_argument("--config", type=Path, metavar="DIR", help="configurations for a single file")
-    sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
+    text = "list the models that can be loaded by name; add, verify, export them"
+    models.options(add("models", models.run, text, project=False))
     sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
     sub = add("bench", _bench, "time this machine, and the paper's generator on it", project=False)

@@ -96,8 +96,7 @@ class Segmenter:
         self, embedding: Tensor, size: Size, *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
         """From one embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
-        if self.needs_prompt and box is None and points is None:
-            raise BadInput(needs_a_prompt(self.card.name))
+        self._require_prompt(box, points)
         to_input = self.profile.to_input(size)
         boxes = labelled = None
         if box is not None:
@@ -117,8 +116,17 @@ class Segmenter:
 
         Raises :class:`BadInput` without a prompt where the model :attr:`needs_prompt`.
         """
+        self._require_prompt(box, points)
         h, w = image.shape
         return self.predict_embedded(self.embed([image]), (w, h), box=box, points=points)
+
+    def _require_prompt(self, box: Box | None, points: Points | None) -> None:
+        """Before the seconds that embedding takes, and not at the end of them."""
+        if self.needs_prompt and box is None and points is None:
+            raise BadInput(
+                f"{self.card.name} finds no head by itself: plain SAM needs a prompt. Give it a "
+                "box prompt, fine-tune it first, or use compact."
+            )
 
     def _to_frame(self, logits: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
         """Logits on the model's grid, enlarged to the frame and cut to it."""
@@ -129,14 +137,6 @@ class Segmenter:
             logits, to_frame.matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         return enlarged.astype(np.float32)
-
-
-def needs_a_prompt(name: str) -> str:
-    """What to tell who asks a model for a head that it cannot find by itself."""
-    return (
-        f"{name} finds no head by itself: plain SAM needs a prompt. Give it a box prompt, "
-        "fine-tune it first, or use compact."
-    )
 
 
 def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCard:
