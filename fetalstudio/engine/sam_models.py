@@ -61,7 +61,7 @@ def add_sam(
     if profile is None and "medsam" in given.name.lower():
         raise BadInput(
             f"{given.name} sounds like MedSAM, whose frames are prepared in another way than "
-            "SAM's, and the weights do not tell. Say which it is: --profile medsam or --profile sam."
+            "SAM's, and the weights do not tell. Say which: --profile medsam or --profile sam."
         )
     folder = new_folder(name, given)
     state = read_checkpoint(path)
