@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.engine.models import FoundModel, find_model, list_models
+from fetalstudio.engine.catalogue import FoundModel, list_models
+from fetalstudio.engine.models import find_model
 from fetalstudio.project.store import Project
 
 DESCRIPTION = (

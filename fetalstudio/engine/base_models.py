@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION, FoundModel
+from fetalstudio.engine.catalogue import FoundModel
+from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION
 from fetalstudio.resources import user_data_dir
 from fetalstudio.synthesis.stable_diffusion.loading import check_source, weight_files
 

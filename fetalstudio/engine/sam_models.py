@@ -14,7 +14,8 @@ from safetensors import safe_open
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, Source
 from fetalstudio.engine.base_models import digest, new_folder
-from fetalstudio.engine.models import FoundModel, load_segmenter
+from fetalstudio.engine.catalogue import FoundModel
+from fetalstudio.engine.models import load_segmenter
 from fetalstudio.segmentation.checkpoints import (
     read_checkpoint,
     to_hugging_face,

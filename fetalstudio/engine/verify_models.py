@@ -9,7 +9,8 @@ from safetensors import safe_open
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.model_card import ModelCard, Source
 from fetalstudio.engine.base_models import digest
-from fetalstudio.engine.models import STABLE_DIFFUSION, FoundModel, base_folder
+from fetalstudio.engine.catalogue import FoundModel
+from fetalstudio.engine.models import STABLE_DIFFUSION, base_folder
 from fetalstudio.segmentation.segmenter import WEIGHTS
 from fetalstudio.synthesis.stable_diffusion.loading import weight_files
 

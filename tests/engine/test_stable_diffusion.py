@@ -19,11 +19,12 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard, training_frames
 from fetalstudio.engine import base_models, models
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import labelled_frames, of_part, split
 from fetalstudio.engine.events import Checkpoint, Event, Preview, Progress, Warned
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, list_models, load_synthesizer
+from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.requests import (
     AdaptStableDiffusionRequest,
     SampleRequest,
