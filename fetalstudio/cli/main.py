@@ -100,7 +100,13 @@ def _import(options: argparse.Namespace, console: Console) -> None:
 def _propose(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "propose",
-        ProposeRequest(options.project, options.segmenter, options.cohort, again=options.again),
+        ProposeRequest(
+            options.project,
+            options.segmenter,
+            options.cohort,
+            prompt=options.prompt,
+            again=options.again,
+        ),
     )
     console.result(
         result,
@@ -282,6 +288,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--cohort", metavar="NAME")
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
+    sub.add_argument(
+        "--prompt",
+        choices=["auto", "box"],
+        default="auto",
+        help="box: that of another segmenter's proposal, for a SAM that needs a prompt",
+    )
     sub.add_argument(
         "--again",
         action="store_true",

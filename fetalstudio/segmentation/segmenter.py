@@ -125,7 +125,7 @@ class Segmenter:
         if self.needs_prompt and box is None and points is None:
             raise BadInput(
                 f"{self.card.name} finds no head by itself: plain SAM needs a prompt. Give it a "
-                "box prompt, fine-tune it first, or use compact."
+                "box (--prompt box), fine-tune it first, or use compact."
             )
 
     def _to_frame(self, logits: NDArray[np.float32], size: Size) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,23 @@ def test_a_model_that_learned_to_do_without_prompts_proposes(
     assert result.n > 0
     assert export_sam(find_model("segmenter", "tuned", sample_project), tmp_path / "out.pth")
     vanilla().load_state_dict(torch.load(tmp_path / "out.pth"))
+
+
+def test_shown_the_box_of_a_proposal_it_replaces_that(
+    checkpoint: Path, sample_project: Project
+) -> None:
+    add_sam(checkpoint, "mine")
+    request = ProposeRequest(sample_project.path, "mine", prompt="box")
+    assert run_job("propose", request).proposals == ()  # no frame has a box to show
+    first = run_job("propose", ProposeRequest(sample_project.path)).proposals
+    then = run_job("propose", request)
+    refined = [p.frame_id for p in then.proposals]
+    assert len(refined) + len(then.without) == len(first) > 0
+    assert set(refined) <= {p.frame_id for p in first}
+    for frame_id in refined:
+        held = sample_project.annotation(frame_id)
+        assert held is not None and (held.author, held.state) == ("segmenter:mine", "proposed")
+    drawn = next(f.id for f in sample_project.frames() if f.id not in {p.frame_id for p in first})
+    before = sample_project.annotation(drawn)
+    run_job("propose", replace(request, frame_ids=(drawn,)))
+    assert sample_project.annotation(drawn) == before
