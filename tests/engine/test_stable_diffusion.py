@@ -30,6 +30,7 @@ from fetalstudio.engine.requests import (
     SampleRequest,
     SynthesizeRequest,
 )
+from fetalstudio.engine.verify_models import verify
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
@@ -253,6 +254,10 @@ def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_pa
     )
     assert added.name == "v1-5" and heard[-1][0] == heard[-1][1] == file.stat().st_size
     assert {m.name for m in list_models() if m.origin == "user"} == {"sd15", "v1-5"}
+    assert verify(added) is None and verify(find_model("synthesizer", "sd15")) is None
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "v1-5.safetensors is not what was added" in str(verify(added))
     (tmp_path / "old.ckpt").touch()
     for path, name, message in (
         (weights, "sd15", "already is a model"),

@@ -135,6 +135,17 @@ def test_a_file_that_runs_code_is_not_read(tmp_path: Path) -> None:
     assert not (tmp_path / "harmed").exists()
 
 
+def test_noise_is_never_more_than_bad_input(tmp_path: Path) -> None:
+    write_checkpoint({"a": torch.zeros(3)}, tmp_path / "good.pth")
+    good, rng = (tmp_path / "good.pth").read_bytes(), np.random.default_rng(0)
+    for i in range(60):
+        suffix = (".pth", ".safetensors")[i % 2]
+        noise = rng.bytes(int(rng.integers(0, 200)))
+        (tmp_path / f"noise{suffix}").write_bytes(good[: int(rng.integers(0, 40))] + noise)
+        with pytest.raises(BadInput, match="noise"):
+            read_checkpoint(tmp_path / f"noise{suffix}")
+
+
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"none\.pth does not exist"):
         read_checkpoint(tmp_path / "none.pth")
