@@ -247,6 +247,7 @@ def _selftest(options: argparse.Namespace, console: Console) -> None:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    settle_threads()  # as the jobs do, before torch is imported
     from fetalstudio.engine.bench import bench
 
     if options.repeats < 1:
