@@ -176,6 +176,27 @@ def test_saved_and_exported_it_is_the_same_model(tmp_path: Path) -> None:
     torch.testing.assert_close(ours, _answer(plain, images, BOXES[:1]), rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
+def test_the_registry_of_segment_anything_loads_a_vit_b(tmp_path: Path) -> None:
+    from segment_anything.build_sam import sam_model_registry
+
+    sam, path = build_vit(VARIANTS["vit_b"]).eval(), tmp_path / "vit_b.pth"
+    write_checkpoint(sam.state_dict(), path)
+    plain = sam_model_registry["vit_b"](checkpoint=str(path))
+    path.unlink()  # 375 MB
+    assert plain.state_dict().keys() == sam.state_dict().keys()
+    for key, value in plain.state_dict().items():
+        assert torch.equal(sam.state_dict()[key], value), key
+    embedding = torch.randn(1, 256, 64, 64)
+    plain.image_encoder = torch.nn.Identity()  # its weights are equal; it takes 20 s
+    torch.testing.assert_close(
+        decode(sam, embedding, boxes=16 * BOXES[:1])[0],
+        _answer(plain, embedding, 16 * BOXES[:1]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
 def test_learned_tokens_survive_saving_and_make_a_prompt_unnecessary(tmp_path: Path) -> None:
     segmenter = Segmenter(load_vit(vanilla().state_dict()), _card())
     image = np.zeros((50, 60), np.uint8)
