@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import stable_diffusion
+from fetalstudio.cli import models, stable_diffusion
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled, failure
-from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
     AdaptRequest,
     EvaluateRequest,
@@ -101,7 +100,13 @@ def _import(options: argparse.Namespace, console: Console) -> None:
 def _propose(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "propose",
-        ProposeRequest(options.project, options.segmenter, options.cohort, again=options.again),
+        ProposeRequest(
+            options.project,
+            options.segmenter,
+            options.cohort,
+            prompt=options.prompt,
+            again=options.again,
+        ),
     )
     console.result(
         result,
@@ -229,20 +234,6 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def _models(options: argparse.Namespace, console: Console) -> None:
-    if options.action == "add":
-        stable_diffusion.add_model(options, console)
-        return
-    project = None if options.project is None else Project.open(options.project)
-    try:
-        found = list_models(project)
-    finally:
-        if project is not None:
-            project.close()
-    lines = [f"{m.kind:12} {m.name:24} {m.origin}" for m in found]
-    console.result({"models": found}, "\n".join(lines))
-
-
 def _demo(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.cli.demo import demo
 
@@ -256,12 +247,15 @@ def _selftest(options: argparse.Namespace, console: Console) -> None:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    settle_threads()  # as the jobs do, before torch is imported
     from fetalstudio.engine.bench import bench
 
     if options.repeats < 1:
         raise BadInput(f"--repeats is at least 1, not {options.repeats}.")
-    figures = bench(options.repeats, with_paper=not options.without_paper, say=console.say)
-    lines = [f"{key:20} {value}" for key, value in figures.items()]
+    figures = bench(
+        options.repeats, part=options.part, with_paper=not options.without_paper, say=console.say
+    )
+    lines = [f"{key:28} {value}" for key, value in figures.items()]
     console.result(figures, "\n".join(lines))
 
 
@@ -295,6 +289,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--cohort", metavar="NAME")
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
+    sub.add_argument(
+        "--prompt",
+        choices=["auto", "box"],
+        default="auto",
+        help="box: that of another segmenter's proposal, for a SAM that needs a prompt",
+    )
     sub.add_argument(
         "--again",
         action="store_true",
@@ -342,16 +342,12 @@ def _parser() -> argparse.ArgumentParser:
         "adapt-sd", stable_diffusion.adapt, "fit Stable Diffusion to the project's own frames"
     )
     stable_diffusion.adapt_options(sub)
-    text = "list the models that can be loaded by name, or add a Stable Diffusion"
-    sub = add("models", _models, text, project=False)
-    sub.add_argument("action", choices=["list", "add"], nargs="?", default="list")
-    sub.add_argument("path", type=Path, nargs="?", metavar="PATH", help="folder or .safetensors")
-    sub.add_argument("--name", metavar="NAME", help="of the added model")
-    sub.add_argument("--config", type=Path, metavar="DIR", help="configurations for a single file")
-    sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
+    text = "list the models that can be loaded by name; add, verify, export them"
+    models.options(add("models", models.run, text, project=False))
     sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
-    sub = add("bench", _bench, "time this machine, and the paper's generator on it", project=False)
+    sub = add("bench", _bench, "time this machine, and the paper's pipeline on it", project=False)
+    sub.add_argument("--part", choices=["all", "synthesis", "segmentation"], default="all")
     sub.add_argument("--repeats", type=int, default=5, metavar="N")
     sub.add_argument("--without-paper", action="store_true", help="our own speed alone")
     add("selftest", _selftest, "prove that this installation is whole", project=False)

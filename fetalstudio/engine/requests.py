@@ -64,6 +64,9 @@ class ProposeRequest:
     """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
     again: bool = False
     """Also where a proposal of this segmenter waits already, or was rejected."""
+    prompt: Prompt = "auto"
+    """``box``: show the segmenter the box of the ellipse that a frame has, as another segmenter's
+    proposal; frames without one are left out."""
 
 
 @dataclass(frozen=True, slots=True)

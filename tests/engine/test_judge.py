@@ -15,10 +15,11 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.similarity import FILE, Neighbours
 from fetalstudio.engine import quality, remember
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import labelled_frames, split, usable_pairs
 from fetalstudio.engine.jobs.train import choose_data
 from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, judge_model, list_models
+from fetalstudio.engine.models import find_model, judge_model
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.engine.requests import (
     ExportRequest,

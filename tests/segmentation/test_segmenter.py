@@ -110,7 +110,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
     segmenter.save(tmp_path, segmenter.card)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(BadInput, match=r"model\.safetensors does not fit"):
+    with pytest.raises(BadInput, match=r"model\.safetensors cannot be read"):
         Segmenter.load(tmp_path)
     (tmp_path / "model.json").write_text('{"name": 1')
     with pytest.raises(BadInput, match=r"model\.json is damaged"):
