@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.core.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.checkpoints import read_checkpoint, write_checkpoint
@@ -23,6 +24,7 @@ from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.profiles import profile_of
 from fetalstudio.segmentation.sam import Sam, decode
+from fetalstudio.segmentation.views import views_of
 from fetalstudio.segmentation.vit import load_vit
 
 WEIGHTS = "model.safetensors"
@@ -37,7 +39,7 @@ class Prediction:
     mask: NDArray[np.uint8]
     """(H, W) of 0 and 1 at the frame's own size: the largest region."""
     ellipse: Ellipse | None
-    """Fitted to the mask; None where there is no head to fit."""
+    """Fitted to the logits; None where there is no head to fit."""
     confidence: float
     """The IoU to expect, 0 to 1: the model's own estimate by the curve of its card."""
 
@@ -52,6 +54,7 @@ class Segmenter:
         self.confidence = Confidence(**card.preprocessing.get("confidence", {}))
         self.side: int = sam.image_encoder.img_size
         self.profile = profile_of(card.preprocessing, self.side)
+        self.views: int = card.preprocessing.get("views", 1)
 
     @property
     def needs_prompt(self) -> bool:
@@ -97,17 +100,8 @@ class Segmenter:
     ) -> Prediction:
         """From one embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
         self._require_prompt(box, points)
-        to_input = self.profile.to_input(size)
-        boxes = labelled = None
-        if box is not None:
-            corners = to_input.apply(np.array(box, float).reshape(2, 2)).reshape(1, 4)
-            boxes = torch.from_numpy(corners).float().to(self.device)
-        if points is not None:
-            placed = torch.from_numpy(to_input.apply(np.array(points, float))[None]).float()
-            labelled = (placed.to(self.device), torch.ones(1, len(points), device=self.device))
-        logits, iou = decode(self.sam, embedding, boxes=boxes, points=labelled)
-        mask = largest_component(self._to_frame(logits[0, 0].float().cpu().numpy(), size) > 0)
-        return Prediction(mask, _ellipse(mask), self.confidence(float(iou[0, 0])))
+        logits, estimate = self._look(embedding, size, Affine(), box, points)
+        return self._answer(logits, estimate)
 
     def predict(
         self, image: NDArray[np.uint8], *, box: Box | None = None, points: Points | None = None
@@ -118,7 +112,36 @@ class Segmenter:
         """
         self._require_prompt(box, points)
         h, w = image.shape
-        return self.predict_embedded(self.embed([image]), (w, h), box=box, points=points)
+        views = views_of((w, h), self.views, turned=box is None and points is None)
+        embeddings = self.embed([warp(image, view, (w, h)) for view in views])
+        seen = [
+            self._look(embedding[None], (w, h), view, box, points)
+            for embedding, view in zip(embeddings, views, strict=True)
+        ]
+        logits = np.mean([logits for logits, _ in seen], axis=0)
+        return self._answer(logits, float(np.mean([estimate for _, estimate in seen])))
+
+    @torch.inference_mode()
+    def _look(
+        self, embedding: Tensor, size: Size, view: Affine, box: Box | None, points: Points | None
+    ) -> tuple[NDArray[np.float32], float]:
+        """Logits (H, W) in the frame's pixels and the IoU estimate, from a view of the frame;
+        prompts in the frame's pixels."""
+        to_input = self.profile.to_input(size) @ view
+        boxes = labelled = None
+        if box is not None:
+            corners = np.sort(to_input.apply(np.array(box, float).reshape(2, 2)), axis=0)
+            boxes = torch.from_numpy(corners.reshape(1, 4)).float().to(self.device)
+        if points is not None:
+            placed = torch.from_numpy(to_input.apply(np.array(points, float))[None]).float()
+            labelled = (placed.to(self.device), torch.ones(1, len(points), device=self.device))
+        logits, iou = decode(self.sam, embedding, boxes=boxes, points=labelled)
+        found = logits[0, 0].float().cpu().numpy()
+        return self._to_frame(found, size, to_input), float(iou[0, 0])
+
+    def _answer(self, logits: NDArray[np.float32], estimate: float) -> Prediction:
+        mask = largest_component(logits > 0)
+        return Prediction(mask, ellipse_of(logits), self.confidence(estimate))
 
     def _require_prompt(self, box: Box | None, points: Points | None) -> None:
         """Before the seconds that embedding takes, and not at the end of them."""
@@ -128,13 +151,18 @@ class Segmenter:
                 "box (--prompt box), fine-tune it first, or use compact."
             )
 
-    def _to_frame(self, logits: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+    def _to_frame(
+        self, logits: NDArray[np.float32], size: Size, to_input: Affine
+    ) -> NDArray[np.float32]:
         """Logits on the model's grid, enlarged to the frame and cut to it."""
         s = self.side / logits.shape[1]
         grid_to_input = Affine(xx=s, x0=0.5 * s - 0.5, yy=s, y0=0.5 * s - 0.5)
-        to_frame = self.profile.to_input(size).inverse() @ grid_to_input
         enlarged = cv2.warpAffine(
-            logits, to_frame.matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            logits,
+            (to_input.inverse() @ grid_to_input).matrix,
+            size,
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         return enlarged.astype(np.float32)
 
@@ -153,13 +181,6 @@ def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCar
         architecture={"type": "compact", **{k: _listed(v) for k, v in asdict(config).items()}},
         **values,  # type: ignore[arg-type]  # checked by ModelCard's own constructor
     )
-
-
-def _ellipse(mask: NDArray[np.uint8]) -> Ellipse | None:
-    try:
-        return Ellipse.from_mask(mask)
-    except ValueError:
-        return None
 
 
 def _compact(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sam:
