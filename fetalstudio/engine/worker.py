@@ -69,6 +69,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """From the child, before anything of a job: it is in hand. A job that never was is lost with
+    its process without a trace, and another process can take it."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """From the child: an event of a job, pickled on its own for the reason given at `Run`."""
 
@@ -109,7 +117,7 @@ class _Reporter:
     cannot be pickled is an error at the line that reported it.
     """
 
-    def __init__(self, outbox: queue.Queue[Said], job_id: int, job: str) -> None:
+    def __init__(self, outbox: queue.Queue[Begun | Said], job_id: int, job: str) -> None:
         self._outbox = outbox
         self._job_id = job_id
         self._job = job
@@ -171,7 +179,7 @@ class _Worker:
     def __init__(self, pipe: Connection, grace_s: float) -> None:
         self._pipe = pipe
         self._grace_s = grace_s
-        self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
+        self._outbox: queue.Queue[Begun | Said] = queue.Queue(maxsize=_OUTBOX)
         self._inbox: queue.SimpleQueue[WarmUp | _Task | None] = queue.SimpleQueue()
         self._task: _Task | None = None  # the newest; written by the reading thread alone
 
@@ -204,6 +212,7 @@ class _Worker:
                 self._leave()
             match message:
                 case Run(job_id, job, _):
+                    self._outbox.put(Begun(job_id))
                     task = _Task(message, _Reporter(self._outbox, job_id, job))
                     self._task = task
                     self._inbox.put(task)

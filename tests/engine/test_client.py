@@ -400,6 +400,18 @@ def test_a_process_killed_while_idle_costs_no_job(client: EngineClient, log: Log
     assert _surroundings(client, log)["pid"] != pid
 
 
+def test_a_job_sent_to_a_dying_process_goes_to_another(client: EngineClient, log: Log) -> None:
+    pid = _surroundings(client, log)["pid"]
+    assert isinstance(pid, int)
+    # Stopped, it is alive to the client, takes the message and never reads it.
+    os.kill(pid, signal.SIGSTOP)
+    number = client.submit(job("surroundings"), None)
+    log.events += client.poll(0.2)
+    assert isinstance(log.last(number), Started)
+    os.kill(pid, signal.SIGKILL)
+    assert log.until_final(number).result["pid"] != pid
+
+
 def test_a_process_killed_after_cancel_counts_as_cancelled(client: EngineClient, log: Log) -> None:
     number = client.submit(job("deaf"), 600.0)
     log.until_said(number, Checkpoint)
