@@ -74,6 +74,10 @@ def test_what_is_saved_loads_and_draws_the_same(tiny: CompactPipeline, tmp_path:
     loaded = CompactPipeline.from_pretrained(tmp_path, local_files_only=True)
     before = tiny([HEAD], [7], num_inference_steps=2)
     np.testing.assert_array_equal(loaded([HEAD], [7], num_inference_steps=2), before)
+    inputs = torch.randn(1, tiny.unet.config.in_channels, 64, 96), 500, torch.zeros(1).long()
+    with torch.inference_mode():
+        exact, again = (p.unet(*inputs).sample for p in (tiny, loaded))
+    assert torch.equal(exact, again)
 
 
 def test_a_missing_seed_is_refused(tiny: CompactPipeline) -> None:
