@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import models, stable_diffusion
+from fetalstudio.cli import evaluation, models, stable_diffusion
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
@@ -19,7 +19,6 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled, failure
 from fetalstudio.engine.requests import (
     AdaptRequest,
-    EvaluateRequest,
     ExportRequest,
     ImportRequest,
     ProposeRequest,
@@ -190,28 +189,6 @@ def _train(options: argparse.Namespace, console: Console) -> None:
     console.result(result, result.verdict)
 
 
-def _evaluate(options: argparse.Namespace, console: Console) -> None:
-    result = console.run(
-        "evaluate",
-        EvaluateRequest(
-            options.project,
-            segmenter=options.segmenter,
-            cohort=options.cohort,
-            prompt=options.prompt,
-            protocol=options.protocol,
-        ),
-    )
-    low, high = result.dice["ci95"]
-    hc = "" if result.hc_mae_mm is None else f", HC MAE {result.hc_mae_mm:.2f} mm"
-    console.result(
-        result,
-        f"{result.segmenter} on {result.n} frames: Dice {result.dice['mean']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}), median {result.dice['median']:.4f}, "
-        f"min {result.dice['min']:.4f}, HD95 {result.hd95_px:.1f} px{hc}, "
-        f"{result.failures} failures.",
-    )
-
-
 def _export(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "export",
@@ -328,10 +305,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, default=0, metavar="S")
     sub.add_argument("--name", metavar="NAME")
     sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
-    sub = add("evaluate", _evaluate, "measure a segmenter on the annotated frames")
+    sub = add("evaluate", evaluation.run, "measure a segmenter on the annotated frames")
     _segmenter_options(sub)
-    sub.add_argument("--prompt", choices=["auto", "box"], default="auto")
-    sub.add_argument("--protocol", choices=["native", "paper"], default="native")
+    evaluation.options(sub)
     sub = add("export", _export, "write frames and pairs in a layout that others read")
     sub.add_argument("out", type=Path, metavar="OUT")
     sub.add_argument("--format", choices=["hc18"], required=True)

@@ -40,6 +40,7 @@ from fetalstudio.engine.fidelity import fidelity
 from fetalstudio.engine.models import BUILT_IN
 from fetalstudio.engine.reliability import estimates, reliability
 from fetalstudio.engine.remember import remember
+from fetalstudio.engine.requests import EvaluateResult
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -226,9 +227,12 @@ class _Log:
             self.losses.clear()
 
 
-def _figures(result: Any) -> Mapping[str, Any]:
+_LEFT_OUT = ("segmenter", "prompt", "protocol", "groups", "paper", "frames")
+
+
+def _figures(result: EvaluateResult) -> Mapping[str, Any]:
     values = asdict(result)
-    return {k: v for k, v in values.items() if k not in ("frames", "segmenter")}
+    return {k: v for k, v in values.items() if k not in _LEFT_OUT}
 
 
 def _training_data(
