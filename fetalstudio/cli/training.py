@@ -8,6 +8,7 @@ from typing import Any
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.requests import RECIPES, TrainRequest
+from fetalstudio.engine.resuming import can_go_on
 from fetalstudio.project.store import Project
 
 
@@ -69,7 +70,10 @@ def _request(options: argparse.Namespace) -> TrainRequest:
 
 def _newest_unfinished(options: argparse.Namespace) -> int:
     with Project.open(options.project) as project:
+        project.fail_crashed()
         for run in project.runs():
-            if run.job == "train" and run.state != "finished":
+            if can_go_on(project, run):
                 return run.id
-    raise BadInput(f"{options.project} has no unfinished training. Start one without --resume.")
+    raise BadInput(
+        f"{options.project} has no training that could go on. Start one without --resume."
+    )

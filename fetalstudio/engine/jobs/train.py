@@ -31,6 +31,7 @@ from fetalstudio.engine.requests import (
     TrainRequest,
     TrainResult,
 )
+from fetalstudio.engine.resuming import state_file
 from fetalstudio.project.records import Pair, Run, RunState
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
@@ -121,11 +122,6 @@ def _taken_up(project: Project, record: Run, data: TrainingData) -> Run:
     if taken is None:
         raise BadInput(f"{record.name} is being trained by another process. Wait for it.")
     return taken
-
-
-def state_file(project: Project, run_id: int) -> Path:
-    """Where an unfinished run keeps what it needs to go on."""
-    return project.path / "models" / str(run_id) / "state.pt"
 
 
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
