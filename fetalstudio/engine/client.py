@@ -52,6 +52,9 @@ class _Order:
     job: str
     request: bytes
     sent: bool = False
+    begun: bool = False
+    """Whether the child said that it runs it: not before, whatever died was not the job's doing."""
+    sent_again: bool = False
     cancel_asked: bool = False
     kill_at: float | None = None
     """When its process is ended; set once the child was told to cancel."""
@@ -77,7 +80,7 @@ class _Child:
         self.ready = False
         self.warmed = False
 
-    def said(self, limit: int | None = None) -> Iterator[worker.Ready | worker.Said]:
+    def said(self, limit: int | None = None) -> Iterator[worker.FromChild]:
         """What it sent and was not read yet. Raises EOFError or OSError where the pipe ended."""
         count = 0
         while (limit is None or count < limit) and self.pipe.poll():
@@ -312,7 +315,11 @@ class EngineClient:
         for message in child.said(limit):
             if isinstance(message, worker.Ready):
                 child.ready = True
-            elif self._current is not None and message.job_id == self._current.id:
+            elif self._current is None or message.job_id != self._current.id:
+                continue
+            elif isinstance(message, worker.Begun):
+                self._current.begun = True
+            else:
                 event = _read(message)
                 if message.final:
                     self._conclude(event)
@@ -342,7 +349,7 @@ class EngineClient:
             self._conclude(Cancelled())
         elif not child.ready:
             self._conclude(_could_not_start(_reason(code)))
-        elif order.sent:
+        elif order.begun or order.sent_again:
             self._conclude(
                 Failed(
                     f"The engine stopped unexpectedly ({_reason(code)}). "
@@ -350,7 +357,8 @@ class EngineClient:
                     traceback="",
                 )
             )
-        # else it died idle, and the job goes to a fresh one
+        else:  # it died idle, perhaps with the job unread in the pipe: a fresh one gets it
+            order.sent, order.sent_again = False, order.sent
 
 
 class _Reader(pickle.Unpickler):

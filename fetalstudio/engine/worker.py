@@ -69,12 +69,23 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """From the child: it runs this job now. Sent before the job's first line, so that a job whose
+    process died without it can be given to another one, and nothing is done twice."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
     """From the child: an event of a job, pickled on its own for the reason given at `Run`."""
 
     job_id: int
     event: bytes
     final: bool
+
+
+FromChild = Ready | Begun | Said
 
 
 def main(pipe: Connection, grace_s: float) -> None:
@@ -174,10 +185,10 @@ class _Worker:
         self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
         self._inbox: queue.SimpleQueue[WarmUp | _Task | None] = queue.SimpleQueue()
         self._task: _Task | None = None  # the newest; written by the reading thread alone
+        self._writing = threading.Lock()
 
     def serve(self) -> None:
-        with suppress(OSError):  # the client may have been closed meanwhile
-            self._pipe.send(Ready())
+        self._send(Ready())
         threading.Thread(target=self._listen, name="engine-reader", daemon=True).start()
         threading.Thread(target=self._speak, name="engine-writer", daemon=True).start()
         while True:
@@ -188,13 +199,18 @@ class _Worker:
                     return
                 case task:
                     if task.claim.acquire(blocking=False):
+                        # By this thread: in the outbox it might be lost with a job that crashes.
+                        self._send(Begun(task.order.job_id))
                         _perform(task)
 
     def _speak(self) -> None:
         while True:
-            said = self._outbox.get()
-            with suppress(OSError):  # the client is gone; the reading thread sees it too and acts
-                self._pipe.send(said)
+            self._send(self._outbox.get())
+
+    def _send(self, message: FromChild) -> None:
+        # The client may be gone; the reading thread sees it too and acts.
+        with self._writing, suppress(OSError):
+            self._pipe.send(message)
 
     def _listen(self) -> None:
         while True:

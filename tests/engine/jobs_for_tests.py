@@ -132,6 +132,17 @@ def kill_self(request: None, report: Report, cancelled: CancelCheck) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_a_mark(request: Path, report: Report, cancelled: CancelCheck) -> int:
+    with request.open("a") as marks:
+        marks.write(f"{os.getpid()}\n")
+    return os.getpid()
+
+
+def leave_a_mark_and_crash(request: Path, report: Report, cancelled: CancelCheck) -> None:
+    leave_a_mark(request, report, cancelled)
+    ctypes.string_at(0)
+
+
 def hold_a_semaphore(request: None, report: Report, cancelled: CancelCheck) -> None:
     """As tqdm does: the system has to be told when it is no longer used."""
     _kept.append(multiprocessing.get_context("spawn").RLock())
