@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_WINDOW: Final = 64
+_FEWEST: Final = 4
+"""A frame with fewer windows inside its sector is not typical of anything."""
+
+
+def tissue_power(
+    images: Sequence[NDArray[np.number]], tissue: NDArray[np.uint8], rings: int
+) -> NDArray[np.float64] | None:
+    """(n, rings) for n pictures of one size, the mean of :func:`radial_power` per px (that of white
+    noise is its variance) over the windows of 64 px that lie in ``tissue``, (H, W) of 0 and 1.
+
+    None where fewer than four do.
+    """
+    taper = np.outer(np.hanning(_WINDOW), np.hanning(_WINDOW))
+    h, w = tissue.shape
+    places = [
+        at
+        for y in range(0, h - _WINDOW + 1, _WINDOW)
+        for x in range(0, w - _WINDOW + 1, _WINDOW)
+        if tissue[at := np.s_[y : y + _WINDOW, x : x + _WINDOW]].all()
+    ]
+    if len(places) < _FEWEST:
+        return None
+    windows = [[image[at] - image[at].mean() for at in places] for image in images]
+    power = [[radial_power(one * taper, rings) for one in each] for each in windows]
+    return np.asarray(np.mean(power, axis=1) / (taper * taper).sum())
 
 
 def radial_power(tapered: NDArray[np.floating], rings: int) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fetalstudio.core.spectrum import radial_power
+from fetalstudio.core.spectrum import radial_power, tissue_power
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (96, 128)])
@@ -18,6 +18,20 @@ def test_white_noise_is_as_strong_in_all_rings() -> None:
     noise = np.random.default_rng(0).normal(0, 3, (256, 256))
     power = radial_power(noise, 8) / noise.size
     np.testing.assert_allclose(power[1:], 9, rtol=0.05)
+
+
+def test_only_windows_inside_the_tissue_count() -> None:
+    noise = np.random.default_rng(0).normal(0, 3, (256, 256))
+    tissue = np.zeros((256, 256), np.uint8)
+    tissue[:128, :192] = 1
+    elsewhere = np.where(tissue > 0, noise, 1000 * noise)
+    power = tissue_power([noise, elsewhere, 2 * noise], tissue, 8)
+    assert power is not None
+    np.testing.assert_allclose(power[0][1:], 9, rtol=0.3)
+    np.testing.assert_array_equal(power[0], power[1])
+    np.testing.assert_allclose(power[2], 4 * power[0])
+    tissue[64:] = 0
+    assert tissue_power([noise], tissue, 8) is None
 
 
 def test_a_picture_too_small_for_its_rings_has_none_there() -> None:
