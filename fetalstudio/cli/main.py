@@ -11,20 +11,17 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import stable_diffusion
+from fetalstudio.cli import evaluation, models, stable_diffusion, training
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.job import JobCancelled, failure
-from fetalstudio.engine.models import list_models
 from fetalstudio.engine.requests import (
     AdaptRequest,
-    EvaluateRequest,
     ExportRequest,
     ImportRequest,
     ProposeRequest,
-    TrainRequest,
 )
 from fetalstudio.engine.threads import settle_threads
 from fetalstudio.project.records import ReviewState
@@ -101,7 +98,13 @@ def _import(options: argparse.Namespace, console: Console) -> None:
 def _propose(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "propose",
-        ProposeRequest(options.project, options.segmenter, options.cohort, again=options.again),
+        ProposeRequest(
+            options.project,
+            options.segmenter,
+            options.cohort,
+            prompt=options.prompt,
+            again=options.again,
+        ),
     )
     console.result(
         result,
@@ -160,53 +163,6 @@ def _adapt(options: argparse.Namespace, console: Console) -> None:
     console.result(result, result.verdict)
 
 
-def _train(options: argparse.Namespace, console: Console) -> None:
-    result = console.run(
-        "train",
-        TrainRequest(
-            options.project,
-            segmenter=options.segmenter,
-            cohort=options.cohort,
-            real=options.real,
-            synthetic=options.synthetic,
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-            name=options.name,
-        ),
-    )
-    if options.adopt and result.model is not None:
-        with Project.open(options.project) as project:
-            project.adopt("segmenter", result.model)
-    if result.copies_left_out:
-        console.warn(
-            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
-        )
-    console.result(result, result.verdict)
-
-
-def _evaluate(options: argparse.Namespace, console: Console) -> None:
-    result = console.run(
-        "evaluate",
-        EvaluateRequest(
-            options.project,
-            segmenter=options.segmenter,
-            cohort=options.cohort,
-            prompt=options.prompt,
-            protocol=options.protocol,
-        ),
-    )
-    low, high = result.dice["ci95"]
-    hc = "" if result.hc_mae_mm is None else f", HC MAE {result.hc_mae_mm:.2f} mm"
-    console.result(
-        result,
-        f"{result.segmenter} on {result.n} frames: Dice {result.dice['mean']:.4f} "
-        f"(95 % interval {low:.4f} to {high:.4f}), median {result.dice['median']:.4f}, "
-        f"min {result.dice['min']:.4f}, HD95 {result.hd95_px:.1f} px{hc}, "
-        f"{result.failures} failures.",
-    )
-
-
 def _export(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "export",
@@ -229,20 +185,6 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def _models(options: argparse.Namespace, console: Console) -> None:
-    if options.action == "add":
-        stable_diffusion.add_model(options, console)
-        return
-    project = None if options.project is None else Project.open(options.project)
-    try:
-        found = list_models(project)
-    finally:
-        if project is not None:
-            project.close()
-    lines = [f"{m.kind:12} {m.name:24} {m.origin}" for m in found]
-    console.result({"models": found}, "\n".join(lines))
-
-
 def _demo(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.cli.demo import demo
 
@@ -256,12 +198,15 @@ def _selftest(options: argparse.Namespace, console: Console) -> None:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> None:
+    settle_threads()  # as the jobs do, before torch is imported
     from fetalstudio.engine.bench import bench
 
     if options.repeats < 1:
         raise BadInput(f"--repeats is at least 1, not {options.repeats}.")
-    figures = bench(options.repeats, with_paper=not options.without_paper, say=console.say)
-    lines = [f"{key:20} {value}" for key, value in figures.items()]
+    figures = bench(
+        options.repeats, part=options.part, with_paper=not options.without_paper, say=console.say
+    )
+    lines = [f"{key:28} {value}" for key, value in figures.items()]
     console.result(figures, "\n".join(lines))
 
 
@@ -296,7 +241,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("propose", _propose, "let the segmenter propose ellipses")
     _segmenter_options(sub)
     sub.add_argument(
-        "--again", action="store_true", help="also where a proposal of this segmenter waits"
+        "--prompt",
+        choices=["auto", "box"],
+        default="auto",
+        help="box: that of another segmenter's proposal, for a SAM that needs a prompt",
+    )
+    sub.add_argument(
+        "--again",
+        action="store_true",
+        help="also where a proposal of this segmenter waits or was rejected",
     )
     batch_options(add("synthesize", _synthesize, "make synthetic pairs"))
     sub = add("review", _review, "accept or reject all pending pairs by their figures")
@@ -317,19 +270,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--synthesizer", metavar="NAME", help="start from this one")
     sub.add_argument("--seed", type=int, default=0, metavar="S")
     sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
-    sub = add("train", _train, "fine-tune the segmenter")
+    sub = add("train", training.run, "fine-tune the segmenter")
     _segmenter_options(sub)
-    sub.add_argument("--real", type=int, metavar="N")
-    sub.add_argument("--synthetic", type=int, metavar="M")
-    sub.add_argument("--epochs", type=int, default=20, metavar="E")
-    sub.add_argument("--learning-rate", type=float, default=1e-4, metavar="R")
-    sub.add_argument("--seed", type=int, default=0, metavar="S")
-    sub.add_argument("--name", metavar="NAME")
-    sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
-    sub = add("evaluate", _evaluate, "measure a segmenter on the annotated frames")
+    training.options(sub)
+    sub = add("evaluate", evaluation.run, "measure a segmenter on the annotated frames")
     _segmenter_options(sub)
-    sub.add_argument("--prompt", choices=["auto", "box"], default="auto")
-    sub.add_argument("--protocol", choices=["native", "paper"], default="native")
+    evaluation.options(sub)
     sub = add("export", _export, "write frames and pairs in a layout that others read")
     sub.add_argument("out", type=Path, metavar="OUT")
     sub.add_argument("--format", choices=["hc18"], required=True)
@@ -340,16 +286,12 @@ def _parser() -> argparse.ArgumentParser:
         "adapt-sd", stable_diffusion.adapt, "fit Stable Diffusion to the project's own frames"
     )
     stable_diffusion.adapt_options(sub)
-    text = "list the models that can be loaded by name, or add a Stable Diffusion"
-    sub = add("models", _models, text, project=False)
-    sub.add_argument("action", choices=["list", "add"], nargs="?", default="list")
-    sub.add_argument("path", type=Path, nargs="?", metavar="PATH", help="folder or .safetensors")
-    sub.add_argument("--name", metavar="NAME", help="of the added model")
-    sub.add_argument("--config", type=Path, metavar="DIR", help="configurations for a single file")
-    sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
+    text = "list the models that can be loaded by name; add, verify, export them"
+    models.options(add("models", models.run, text, project=False))
     sub = add("demo", _demo, "go once round the loop on the sample frames", project=False)
     sub.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
-    sub = add("bench", _bench, "time this machine, and the paper's generator on it", project=False)
+    sub = add("bench", _bench, "time this machine, and the paper's pipeline on it", project=False)
+    sub.add_argument("--part", choices=["all", "synthesis", "segmentation"], default="all")
     sub.add_argument("--repeats", type=int, default=5, metavar="N")
     sub.add_argument("--without-paper", action="store_true", help="our own speed alone")
     add("selftest", _selftest, "prove that this installation is whole", project=False)

@@ -15,9 +15,10 @@ import numpy as np
 from fetalstudio.cli.console import Console
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.client import EngineClient
 from fetalstudio.engine.events import FINAL, Cancelled, Epoch, Event, Failed, Finished, Progress
-from fetalstudio.engine.models import BUILT_IN, find_model, list_models
+from fetalstudio.engine.models import BUILT_IN, find_model
 from fetalstudio.engine.requests import ImportRequest, SampleRequest, SampleResult, TrainRequest
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir

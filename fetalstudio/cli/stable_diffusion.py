@@ -51,21 +51,6 @@ def adapt(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def add_model(options: argparse.Namespace, console: Console) -> None:
-    """``models add``."""
-    from fetalstudio.engine.base_models import add_base_model
-
-    if options.path is None:
-        raise BadInput("Say which model: fetalstudio models add PATH [--name NAME].")
-    console.say("Reading the weights once, to know them again.")
-    added = add_base_model(options.path, options.name, options.config)
-    console.result(
-        {"added": added},
-        f"Added {added.name}. It has never seen an ultrasound: adapt it with `fetalstudio adapt-sd "
-        f"PROJECT --base {added.name}`.",
-    )
-
-
 def _settings(pairs: list[str]) -> Mapping[str, Any]:
     """``SETTING=VALUE`` as values of the types that the settings have."""
     import dataclasses

@@ -70,6 +70,26 @@ def robust_fit(
     return found, np.abs(_distances(params, points)[0]) < tolerance
 
 
+def settle(
+    start: tuple[float, float, float, float, float], points: Points, scale: float
+) -> tuple[float, float, float, float, float]:
+    """The ellipse near ``start``, as :func:`fit_ellipse` gives it, of least Huber distance.
+
+    Points beyond ``scale`` count by their distance and not its square (Huber 1964), so that a
+    notch or a bulge moves the ellipse less. ``start`` comes back where the points pull it apart.
+    """
+    params = np.array([*start[:4], math.radians(start[4])])
+    size = float(params[2:4].max())
+    for _ in range(15):
+        away, jacobian = _distances(params, points)
+        weights = np.minimum(1.0, scale / np.maximum(np.abs(away), 1e-9))[:, None]
+        hessian = (jacobian * weights).T @ jacobian + 1e-6 * len(points) * np.eye(5)
+        params = params - np.linalg.solve(hessian, (jacobian * weights).T @ away)
+        if not 0.2 * size < params[2:4].min() <= params[2:4].max() < 2 * size:
+            return start
+    return (*params[:4].tolist(), math.degrees(params[4]))
+
+
 def distances(params: tuple[float, float, float, float, float], points: Points) -> Points:
     """Signed distances of points, (n, 2), to an ellipse as :func:`fit_ellipse` gives it, (n,)."""
     return _distances(np.array([*params[:4], math.radians(params[4])]), points)[0]

@@ -90,6 +90,27 @@ def bootstrap_ci(
     return Interval(float(x.mean()), float(low), float(high), len(x))
 
 
+def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | None:
+    """Mean difference -/+ 1.96 standard deviations (Bland and Altman 1986); None below two."""
+    if len(differences) < 2:
+        return None
+    mean, spread = float(np.mean(differences)), 1.96 * float(np.std(differences, ddof=1))
+    return mean - spread, mean + spread
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share, 0 to 1 (Wilson 1927): sensible also for none of few.
+
+    Raises ``ValueError`` unless 0 <= successes <= n and n > 0.
+    """
+    if not (0 <= successes <= n and n > 0):
+        raise ValueError(f"{successes} of {n} is no share")
+    z, share = 1.96, successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 def _pair(predicted: Mask, reference: Mask) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     if predicted.shape != reference.shape:
         raise ValueError(f"masks differ in size: {predicted.shape} and {reference.shape}")

@@ -15,6 +15,7 @@ from fetalstudio.core.files import write_bytes
 Kind = Literal["synthesizer", "segmenter"]
 FORMAT = 1
 TRAINING_FRAMES = "training_frames.txt"
+SOURCE = "source.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,44 @@ class ModelCard:
         """Into a model's folder, atomically."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
         write_bytes(folder / "model.json", text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """``source.json``: the file that an added model's weights came from.
+
+    Without weights of its own beside it, the model is read from that file, which must stay.
+    """
+
+    path: str
+    """Absolute."""
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Source | None:
+        """From a model's folder; None for a model that was not added from a file."""
+        path = folder / SOURCE
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise BadInput(f"{path} is damaged: {error}. Add the model again.") from error
+
+    def write(self, folder: Path) -> None:
+        """Into a model's folder, atomically."""
+        write_bytes(folder / SOURCE, json.dumps(asdict(self), indent=2).encode())
+
+    def check(self) -> Path:
+        """The file. Raises :class:`BadInput` where it is gone or has another size."""
+        path = Path(self.path)
+        if not path.is_file() or path.stat().st_size != self.bytes:
+            raise BadInput(
+                f"{path} is not there any more, or is not what was added. Put it back, or add the "
+                "model again: fetalstudio models add PATH --name NAME."
+            )
+        return path
 
 
 def write_training_frames(folder: Path, frame_ids: list[str]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION, FoundModel
+from fetalstudio.engine.catalogue import FoundModel
+from fetalstudio.engine.models import BUILT_IN, STABLE_DIFFUSION
 from fetalstudio.resources import user_data_dir
 from fetalstudio.synthesis.stable_diffusion.loading import check_source, weight_files
 
@@ -32,32 +33,17 @@ def add_base_model(
     """
     weights = weights.absolute()
     config = None if config is None else config.absolute()
-    stem = weights.stem if weights.is_file() else weights.name
-    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == BUILT_IN:
-        raise BadInput(
-            f"{name!r} cannot be a model's name. Choose one of letters, digits, '.', '_' and '-' "
-            f"with --name (not {BUILT_IN})."
-        )
-    folder = user_data_dir() / "models" / name
-    if (folder / "model.json").exists():
-        raise BadInput(f"There already is a model called {name}. Choose another --name.")
+    folder = new_folder(name, weights)
     check_source(weights, config)
-    files = weight_files(weights)
-    total = sum(path.stat().st_size for path in files)
-    digest, done = hashlib.sha256(), 0
-    for block in _blocks(files):
-        digest.update(block)
-        done += len(block)
-        on_progress(done, total)
+    sha256, total = digest(weight_files(weights), on_progress)
     card = ModelCard(
-        name=name,
+        name=folder.name,
         kind="synthesizer",
         architecture={
             "type": STABLE_DIFFUSION,
             "weights": str(weights),
             "config": None if config is None else str(config),
-            "weights_sha256": digest.hexdigest(),
+            "weights_sha256": sha256,
             "weights_bytes": total,
             "mode": None,
             "lora": [],
@@ -67,11 +53,37 @@ def add_base_model(
         training_data={"source": str(weights)},
     )
     card.write(folder)
-    return FoundModel(name, "synthesizer", folder, "user")
+    return FoundModel(card.name, "synthesizer", folder, "user")
 
 
-def _blocks(files: list[Path]) -> Iterator[bytes]:
+def new_folder(name: str | None, source: Path) -> Path:
+    """Where a model of that name goes, by default named after its file or folder.
+
+    Raises :class:`BadInput` for a name that cannot be or is taken.
+    """
+    stem = source.stem if source.is_file() else source.name
+    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == BUILT_IN:
+        raise BadInput(
+            f"{name!r} cannot be a model's name. Choose one of letters, digits, '.', '_' and '-' "
+            f"with --name (not {BUILT_IN})."
+        )
+    folder = user_data_dir() / "models" / name
+    if (folder / "model.json").exists():
+        raise BadInput(f"There already is a model called {name}. Choose another --name.")
+    return folder
+
+
+def digest(
+    files: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[str, int]:
+    """SHA-256 (hex) over the files, one after the other, and their bytes."""
+    total = sum(path.stat().st_size for path in files)
+    read, done = hashlib.sha256(), 0
     for path in files:
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
-                yield block
+                read.update(block)
+                done += len(block)
+                on_progress(done, total)
+    return read.hexdigest(), total

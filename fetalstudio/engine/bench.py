@@ -1,20 +1,19 @@
-"""How fast this machine synthesises, and how fast it would with the paper's generator.
+"""How fast this machine synthesises and segments, and how fast the paper's pipeline does.
 
-Times are medians of whole calls in this process. The paper's pipeline is timed on random weights,
+Times are medians of whole calls in this process. The paper's generator is timed on random weights,
 which take as long as trained ones: one guided step of Stable Diffusion 1.5's denoiser at 512x512,
 of which a picture takes thirty.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.bench_segmentation import proposal_s, sam_figures
 from fetalstudio.engine.models import (
     BUILT_IN,
     find_model,
@@ -24,17 +23,40 @@ from fetalstudio.engine.models import (
 )
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.requests import DRAFT_STEPS
+from fetalstudio.engine.timing import median_s
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.synthesizer import Scene
 
+Part = Literal["all", "synthesis", "segmentation"]
 _SIZE = (800, 540)
 _PAPER_STEPS = 30
 
 
 def bench(
-    repeats: int, *, with_paper: bool, say: Callable[[str], None] = lambda text: None
+    repeats: int,
+    *,
+    part: Part = "all",
+    with_paper: bool,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Mapping[str, Any]:
-    """Median seconds of each thing, and the paper's time for one picture over ours."""
+    """Median seconds of each thing, the paper's for the same, and how many times faster ours is."""
+    figures: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "device": str(pick_device()),
+        "repeats": repeats,
+    }
+    if part != "segmentation":
+        figures |= _synthesis_figures(repeats, with_paper=with_paper, say=say)
+    if part != "synthesis":
+        say("Timing the compact segmenter")
+        figures["proposal_s"] = proposal_s(repeats)
+        figures |= sam_figures(repeats, with_paper=with_paper, say=say)
+    return figures
+
+
+def _synthesis_figures(
+    repeats: int, *, with_paper: bool, say: Callable[[str], None]
+) -> Mapping[str, Any]:
     synthesizer = load_synthesizer(find_model("synthesizer", BUILT_IN))
     judge = load_segmenter(judge_model())
     scenes = [Scene(Ellipse(400, 270, 220 - 5 * i, 165, 10 * i), _SIZE, "second") for i in range(4)]
@@ -42,18 +64,15 @@ def bench(
 
     say("Timing the compact synthesizer")
     figures: dict[str, Any] = {
-        "threads": torch.get_num_threads(),
-        "device": str(pick_device()),
-        "repeats": repeats,
-        "sample_s": _median(repeats, lambda: synthesizer.generate(scenes[:1], [0])),
-        "draft_s": _median(
+        "sample_s": median_s(repeats, lambda: synthesizer.generate(scenes[:1], [0])),
+        "draft_s": median_s(
             repeats, lambda: synthesizer.generate(scenes[:1], [0], steps=DRAFT_STEPS)
         ),
-        "sample_in_batch_s": _median(
+        "sample_in_batch_s": median_s(
             repeats, lambda: synthesizer.generate(scenes, range(len(scenes)))
         )
         / len(scenes),
-        "quality_s": _median(repeats, lambda: pair_quality(judge, picture, scenes[0].ellipse)),
+        "quality_s": median_s(repeats, lambda: pair_quality(judge, picture, scenes[0].ellipse)),
     }
     if with_paper:
         say("Timing one step of the paper's generator (takes 3.5 GB of memory for a minute)")
@@ -62,15 +81,6 @@ def bench(
         figures["paper_picture_s"] = _PAPER_STEPS * step
         figures["times_faster"] = _PAPER_STEPS * step / figures["sample_s"]
     return figures
-
-
-def _median(repeats: int, call: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
 
 
 @torch.inference_mode()
@@ -89,4 +99,4 @@ def _paper_step_s() -> float:
         unet(*inputs).sample.sum().item()
 
     step()
-    return _median(2, step)
+    return median_s(2, step)

@@ -38,6 +38,7 @@ GRACE_S: Final = 5.0
 SEEN_INTERVAL_S: Final = 0.05
 """Progress and previews come at most this often each: 20 a second."""
 _EXIT_S: Final = 4.0  # torch takes a second or two to leave in good order
+_TRIES: Final = 2  # of a job whose process ended before it had it in hand
 _BATCH: Final = (
     256  # messages read in one go, so that a chatty job cannot keep `poll` from returning
 )
@@ -53,8 +54,9 @@ class _Order:
     request: bytes
     sent: bool = False
     begun: bool = False
-    """Whether the child said that it runs it: not before, whatever died was not the job's doing."""
-    sent_again: bool = False
+    """Its process has it in hand."""
+    tries: int = 0
+    """How often it was sent."""
     cancel_asked: bool = False
     kill_at: float | None = None
     """When its process is ended; set once the child was told to cancel."""
@@ -80,7 +82,7 @@ class _Child:
         self.ready = False
         self.warmed = False
 
-    def said(self, limit: int | None = None) -> Iterator[worker.FromChild]:
+    def said(self, limit: int | None = None) -> Iterator[worker.Ready | worker.Begun | worker.Said]:
         """What it sent and was not read yet. Raises EOFError or OSError where the pipe ended."""
         count = 0
         while (limit is None or count < limit) and self.pipe.poll():
@@ -270,6 +272,7 @@ class EngineClient:
         elif not order.sent:
             child.pipe.send(worker.Run(order.id, order.job, order.request))
             order.sent = True
+            order.tries += 1
         elif order.cancel_asked and order.kill_at is None:
             order.kill_at = time.monotonic() + self._grace_s
             child.pipe.send(worker.Cancel(order.id))
@@ -349,7 +352,9 @@ class EngineClient:
             self._conclude(Cancelled())
         elif not child.ready:
             self._conclude(_could_not_start(_reason(code)))
-        elif order.begun or order.sent_again:
+        elif not order.begun and order.tries < _TRIES:
+            order.sent = False  # it died idle, and the job goes to a fresh one
+        else:
             self._conclude(
                 Failed(
                     f"The engine stopped unexpectedly ({_reason(code)}). "
@@ -357,8 +362,6 @@ class EngineClient:
                     traceback="",
                 )
             )
-        else:  # it died idle, perhaps with the job unread in the pipe: a fresh one gets it
-            order.sent, order.sent_again = False, order.sent
 
 
 class _Reader(pickle.Unpickler):

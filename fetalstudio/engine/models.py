@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import Kind, ModelCard
 from fetalstudio.core.similarity import Neighbours
+from fetalstudio.engine.catalogue import FoundModel, list_models, models_in
 from fetalstudio.project.store import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
@@ -19,32 +18,11 @@ if TYPE_CHECKING:
     from fetalstudio.synthesis.interface import SceneSynthesizer
 
 BUILT_IN = "compact"
+JUDGE = "judge"
 State = tuple[tuple[str, int, int], ...]
 """Of a folder's files: name, time in ns, bytes."""
 STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of the cards whose weights lie elsewhere; see :func:`base_folder`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundModel:
-    """A model folder and where it comes from."""
-
-    name: str
-    kind: Kind
-    folder: Path
-    origin: str
-    """``built-in``, ``user`` or ``project``."""
-
-
-def list_models(project: Project | None = None) -> list[FoundModel]:
-    """All models that can be loaded by name: built-in, the user's, the project's."""
-    found = list(_in_folder(models_dir(), "built-in"))
-    found += _in_folder(user_data_dir() / "models", "user")
-    if project is not None:
-        for record in project.models():
-            folder = project.path / record.path
-            found.append(FoundModel(record.name, record.kind, folder, "project"))
-    return found
 
 
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
@@ -64,15 +42,15 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
 
 
 def judge_model() -> FoundModel:
-    """The segmenter that judges synthetic frames: the built-in one, trained on real frames only.
+    """The segmenter that judges synthetic frames: a built-in one, trained on real frames only.
 
-    Never the adopted one, which may have learned from the pairs that it would judge, and never
+    Never ``compact`` or the adopted one, which learned from such pairs as it would judge, and never
     one of the same name from the user's or the project's folders.
     """
     return next(
         model
-        for model in _in_folder(models_dir(), "built-in")
-        if (model.kind, model.name) == ("segmenter", BUILT_IN)
+        for model in models_in(models_dir(), "built-in")
+        if (model.kind, model.name) == ("segmenter", JUDGE)
     )
 
 
@@ -128,7 +106,7 @@ def base_folder(folder: Path) -> Path:
     name = card.architecture.get("base")
     if name is None:
         return folder
-    for model in _in_folder(user_data_dir() / "models", "user"):
+    for model in models_in(user_data_dir() / "models", "user"):
         if model.name == name and model.kind == "synthesizer":
             known = ModelCard.read(model.folder).architecture.get("weights_sha256")
             if known != card.architecture.get("weights_sha256"):
@@ -147,9 +125,3 @@ def _state(folder: Path) -> State:
     """Differs whenever a file was added, taken away or replaced, by an older one too."""
     files = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
     return tuple((str(p), stat.st_mtime_ns, stat.st_size) for p, stat in files)
-
-
-def _in_folder(folder: Path, origin: str) -> Iterator[FoundModel]:
-    for path in sorted(folder.glob("*/model.json")):
-        card = ModelCard.read(path.parent)
-        yield FoundModel(card.name, card.kind, path.parent, origin)

@@ -30,16 +30,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.engine.data import Labelled, bundled_parts, labelled_frames, of_part, style_of
 from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.fidelity import fidelity
 from fetalstudio.engine.models import BUILT_IN
+from fetalstudio.engine.reliability import estimates, reliability
 from fetalstudio.engine.remember import remember
+from fetalstudio.engine.requests import EvaluateResult
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
+from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.simulation import simulated_frames
@@ -98,7 +103,7 @@ def _segmenter(
         accepted = sorted(project.pairs(state="accepted"), key=lambda p: p.id)[: options.frames]
         pairs = [Labelled(pair.frame, pair.ellipse) for pair in accepted]
         _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
-    examples = [(project.pixels(item.frame.id), item.ellipse) for item in (*learnt, *pairs)]
+    examples = _pixels(project, [*learnt, *pairs])
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [(frame.image, frame.ellipse) for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
@@ -110,7 +115,11 @@ def _segmenter(
             device=pick_device(),
             watch=Watch(_Log(), lambda: stopped[0]),
         )
-    segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig()))
+    preprocessing = _with_confidence(
+        Segmenter(sam, compact_card(BUILT_IN, CompactConfig())),
+        _pixels(project, data["validation"]),
+    )
+    segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=preprocessing))
     scores = [score_frame(segmenter, item, project.pixels(item.frame.id)) for item in data["test"]]
     boxed = [
         score_frame(segmenter, item, project.pixels(item.frame.id), prompt="box")
@@ -122,6 +131,7 @@ def _segmenter(
         "subjects": len({item.frame.subject for item in data["test"]}),
         "auto": _figures(summarise(BUILT_IN, scores)),
         "box": _figures(summarise(BUILT_IN, boxed)),
+        "confidence": reliability(estimates(segmenter, _pixels(project, data["test"]))),
     }
     card = compact_card(
         BUILT_IN,
@@ -130,11 +140,30 @@ def _segmenter(
             **_training_data(learnt, asdict(settings), len(simulated)),
             "synthetic_pairs": len(pairs),
         },
+        preprocessing=preprocessing,
         metrics=metrics,
     )
     segmenter.save(options.out, card)
     write_training_frames(options.out, [item.frame.id for item in learnt])
     _say(str(metrics))
+
+
+def _with_confidence(
+    segmenter: Segmenter, frames: Sequence[tuple[NDArray[np.uint8], Ellipse]]
+) -> Mapping[str, Any]:
+    """The card's ``preprocessing``, with the curve that fits frames that no training saw."""
+    held = estimates(segmenter, frames)
+    try:
+        curve = Confidence.fit(held.expected, held.actual)
+    except ValueError as error:
+        # A training stopped early leaves such a head; its weights may still be wanted.
+        _say(f"the confidence is left as it comes: {error}")
+        return segmenter.card.preprocessing
+    return {**segmenter.card.preprocessing, "confidence": asdict(curve)}
+
+
+def _pixels(project: Project, items: Sequence[Labelled]) -> list[tuple[NDArray[np.uint8], Ellipse]]:
+    return [(project.pixels(item.frame.id), item.ellipse) for item in items]
 
 
 def _synthesizer(
@@ -198,9 +227,12 @@ class _Log:
             self.losses.clear()
 
 
-def _figures(result: Any) -> Mapping[str, Any]:
+_LEFT_OUT = ("segmenter", "prompt", "protocol", "groups", "paper", "frames")
+
+
+def _figures(result: EvaluateResult) -> Mapping[str, Any]:
     values = asdict(result)
-    return {k: v for k, v in values.items() if k not in ("frames", "segmenter")}
+    return {k: v for k, v in values.items() if k not in _LEFT_OUT}
 
 
 def _training_data(

@@ -17,8 +17,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.texture import CohortTexture, texture_of
+from fetalstudio.engine.catalogue import FoundModel
 from fetalstudio.engine.data import labelled_if_any
-from fetalstudio.engine.models import FoundModel, judge_model, load_neighbours, load_segmenter
+from fetalstudio.engine.models import judge_model, load_neighbours, load_segmenter
 from fetalstudio.project.store import Project
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Judge:
     def of(
         cls, synthesizer: FoundModel, project: Project | None = None, cohort: str | None = None
     ) -> Judge:
-        """The built-in segmenter, what ``synthesizer`` remembers, and the project's frames."""
+        """The judge segmenter, what ``synthesizer`` remembers, and the project's frames."""
         texture = None if project is None else cohort_texture(project, cohort)
         return cls(load_segmenter(judge_model()), load_neighbours(synthesizer), texture)
 

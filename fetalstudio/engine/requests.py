@@ -19,7 +19,13 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import Wish
 
 Prompt = Literal["auto", "box"]
-Protocol = Literal["native", "paper"]
+Protocol = Literal["native", "paper", "both"]
+Recipe = Literal["recommended", "paper"]
+RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
+    "recommended": {"epochs": 20, "batch": 8, "learning_rate": 1e-4, "patience": 5, "copies": 2},
+    "paper": {"epochs": 20, "batch": 5, "learning_rate": 1e-5, "patience": 20, "copies": 1},
+}
+"""The other fields of ``TrainRequest`` that go with a recipe."""
 Background = Literal["made", "frame"]
 """Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
 
@@ -63,7 +69,10 @@ class ProposeRequest:
     frame_ids: tuple[str, ...] | None = None
     """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
     again: bool = False
-    """Also where a proposal of this segmenter waits already."""
+    """Also where a proposal of this segmenter waits already, or was rejected."""
+    prompt: Prompt = "auto"
+    """``box``: show the segmenter the box of the ellipse that a frame has, as another segmenter's
+    proposal; frames without one are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +193,15 @@ class TrainRequest:
     learning_rate: float = 1e-4
     patience: int = 5
     """Stop after that many epochs without a better validation Dice."""
+    copies: int = 2
+    """Of each frame: as it is, and varied ones."""
+    recipe: Recipe = "recommended"
+    """Optimizer and prompts; see ``segmentation.fine_tuning.FineTuneSettings``."""
     seed: int = 0
     name: str | None = None
     """Of the new model; default ``<cohort>-<run>``."""
+    resume: int | None = None
+    """Id of a run that did not finish: go on with it, by its own settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,32 +285,62 @@ class EvaluateRequest:
     cohort: str | None = None
     prompt: Prompt = "auto"
     protocol: Protocol = "native"
+    """With ``both``, the result is that of ``native`` and holds the other as ``paper``."""
     frame_ids: tuple[str, ...] | None = None
+    held_out: bool = False
+    """Leave out the subjects of frames that the segmenter learnt from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
+    """A segmenter's ellipse on one frame against the person's. Distances are infinite where it
+    found none; mm are known where the frame is calibrated."""
+
     frame_id: str
     name: str
     subject: str
+    cohort: str
     dice: float
     iou: float
     hd95_px: float
-    hc_error_mm: float | None
+    assd_px: float
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
+    hc_mm: float | None = None
+    """Of the person's ellipse."""
+    hc_error_mm: float | None = None
+    """Its HC less the person's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateResult:
+    """Means over frames."""
+
     segmenter: str
     n: int
+    subjects: int
     dice: Mapping[str, Any]
-    """``mean``, ``ci95`` (pair), ``median``, ``min``."""
+    """``mean``, ``ci95`` (pair, by subject), ``median``, ``min``."""
     iou: float
     hd95_px: float
-    hc_mae_mm: float | None
-    hc_bias_mm: float | None
+    """Like all distances over the frames where something was found; infinite where none is."""
+    assd_px: float
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
+    hc_mae_mm: float | None = None
+    hc_bias_mm: float | None = None
+    hc_limits_mm: tuple[float, float] | None = None
+    """95 % limits of agreement (Bland and Altman 1986); None for fewer than two frames."""
     failures: int
     """Frames with a Dice below 0.9, those without any mask included."""
+    failure_ci95: tuple[float, float]
+    """Of their share, by Wilson (1927)."""
+    prompt: Prompt = "auto"
+    protocol: Protocol = "native"
+    groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
+    """By ``cohort NAME`` and ``trimester first``, where there are several; without frames."""
+    paper: EvaluateResult | None = None
+    """With protocol ``both``."""
     frames: tuple[FrameScore, ...] = field(default=())
 
 

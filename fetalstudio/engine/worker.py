@@ -70,8 +70,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """From the child: it runs this job now. Sent before the job's first line, so that a job whose
-    process died without it can be given to another one, and nothing is done twice."""
+    """From the child, before the first line of a job: it is in hand. A job that never was is lost
+    with its process without a trace, and another process can take it."""
 
     job_id: int
 
@@ -83,9 +83,6 @@ class Said:
     job_id: int
     event: bytes
     final: bool
-
-
-FromChild = Ready | Begun | Said
 
 
 def main(pipe: Connection, grace_s: float) -> None:
@@ -199,7 +196,8 @@ class _Worker:
                     return
                 case task:
                     if task.claim.acquire(blocking=False):
-                        # By this thread: in the outbox it might be lost with a job that crashes.
+                        # By this thread: from the outbox it might not get out before a crash, and
+                        # what the job has done by then would be done twice.
                         self._send(Begun(task.order.job_id))
                         _perform(task)
 
@@ -207,7 +205,7 @@ class _Worker:
         while True:
             self._send(self._outbox.get())
 
-    def _send(self, message: FromChild) -> None:
+    def _send(self, message: Ready | Begun | Said) -> None:
         # The client may be gone; the reading thread sees it too and acts.
         with self._writing, suppress(OSError):
             self._pipe.send(message)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fetalstudio.segmentation.sam import BatchedMaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-
-PIXEL_MEAN, PIXEL_STD = 45.0, 50.0
-"""Of the 8-bit grey values, near those of HC18 inside the sector."""
+from fetalstudio.segmentation.profiles import PIXEL_MEAN, PIXEL_STD
+from fetalstudio.segmentation.sam import (
+    AutoPromptEncoder,
+    BatchedMaskDecoder,
+    Sam,
+    TwoWayTransformer,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +92,6 @@ class CompactEncoder(nn.Module):
         for block in self.attention:
             tokens = block(tokens)
         return self.neck(tokens.transpose(1, 2).reshape(b, c, h, w))
-
-
-class AutoPromptEncoder(PromptEncoder):
-    """SAM's prompt encoder, with learned tokens where no prompt is given."""
-
-    def __init__(self, auto_tokens: int, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.auto_tokens = nn.Parameter(0.02 * torch.randn(1, auto_tokens, self.embed_dim))
-
-    def forward(
-        self,
-        points: tuple[Tensor, Tensor] | None,
-        boxes: Tensor | None,
-        masks: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """As SAM's; the learned tokens are the sparse embedding of no points and no boxes."""
-        sparse, dense = super().forward(points, boxes, masks)
-        if points is None and boxes is None:
-            sparse = self.auto_tokens.expand(dense.shape[0], -1, -1)
-        return sparse, dense
 
 
 def build_compact(config: CompactConfig) -> Sam:

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fetalstudio.core.ellipse import Ellipse
@@ -36,9 +36,62 @@ def _open_package() -> None:
 
 _open_package()
 
-from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
+from segment_anything.modeling import (  # noqa: E402
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    Sam,
+    TwoWayTransformer,
+)
 
-__all__ = ["BatchedMaskDecoder", "MaskDecoder", "PromptEncoder", "Sam", "TwoWayTransformer"]
+__all__ = [
+    "AutoPromptEncoder",
+    "BatchedMaskDecoder",
+    "ImageEncoderViT",
+    "MaskDecoder",
+    "PromptEncoder",
+    "Sam",
+    "TwoWayTransformer",
+]
+
+
+class AutoPromptEncoder(PromptEncoder):
+    """SAM's prompt encoder, with learned tokens where no prompt is given.
+
+    With no tokens it is the original, the state dict included, and needs a prompt.
+    """
+
+    auto_tokens: nn.Parameter | None
+    """(1, n, 256)."""
+
+    def __init__(self, auto_tokens: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.register_parameter("auto_tokens", None)
+        if auto_tokens:
+            self.add_auto_tokens(auto_tokens)
+
+    def add_auto_tokens(self, count: int) -> None:
+        """Untrained ones: from now on no prompt is a prompt, still to be learned."""
+        like = self.no_mask_embed.weight
+        tokens = 0.02 * torch.randn(1, count, self.embed_dim, device=like.device)
+        self.auto_tokens = nn.Parameter(tokens)
+
+    def forward(
+        self,
+        points: tuple[Tensor, Tensor] | None,
+        boxes: Tensor | None,
+        masks: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """As SAM's; the learned tokens are the sparse embedding of no points and no boxes.
+
+        Raises ``ValueError`` where there is neither a prompt nor a learned token.
+        """
+        sparse, dense = super().forward(points, boxes, masks)
+        if points is None and boxes is None:
+            if self.auto_tokens is None:
+                raise ValueError("a SAM without learned tokens needs a box or points")
+            sparse = self.auto_tokens.expand(dense.shape[0], -1, -1)
+        return sparse, dense
 
 
 class BatchedMaskDecoder(MaskDecoder):
@@ -85,7 +138,7 @@ def decode(
 
     ``boxes`` is (B, 4) and ``points`` (B, n, 2) with labels (B, n), in pixels of the model's
     square input; ``masks`` are logits (B, 1, 4h, 4w) of an earlier answer. Without a box or points
-    the model's learned tokens stand for the prompt (compact only).
+    the model's learned tokens stand for the prompt, see :class:`AutoPromptEncoder`.
     """
     sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
     if sparse.shape[0] != embeddings.shape[0]:
@@ -110,6 +163,15 @@ def jittered_boxes(
     boxes = np.array([e.box() for e in ellipses])
     extent = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     boxes += extent * rng.uniform(-1, 1, boxes.shape) * share
+    return torch.from_numpy(boxes).float().to(device)
+
+
+def outward_boxes(
+    rng: np.random.Generator, ellipses: Sequence[Ellipse], most: float, device: torch.device
+) -> Tensor:
+    """Tight boxes (B, 4), each side moved outwards by up to ``most`` px, as the paper does."""
+    boxes = np.array([e.box() for e in ellipses])
+    boxes += rng.uniform(0, most, boxes.shape) * np.array([-1.0, -1.0, 1.0, 1.0])
     return torch.from_numpy(boxes).float().to(device)
 
 

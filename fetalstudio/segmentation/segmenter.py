@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,21 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import write_bytes
-from fetalstudio.core.geometry import Affine, Size, letterbox, warp
-from fetalstudio.core.model_card import ModelCard
+from fetalstudio.core.geometry import Affine, Size, warp
+from fetalstudio.core.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
+from fetalstudio.segmentation.checkpoints import read_checkpoint, write_checkpoint
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
+from fetalstudio.segmentation.confidence import Confidence
+from fetalstudio.segmentation.profiles import profile_of
 from fetalstudio.segmentation.sam import Sam, decode
+from fetalstudio.segmentation.views import views_of
+from fetalstudio.segmentation.vit import load_vit
 
 WEIGHTS = "model.safetensors"
 Box = tuple[float, float, float, float]
@@ -35,84 +39,130 @@ class Prediction:
     mask: NDArray[np.uint8]
     """(H, W) of 0 and 1 at the frame's own size: the largest region."""
     ellipse: Ellipse | None
-    """Fitted to the mask; None where there is no head to fit."""
+    """Fitted to the logits; None where there is no head to fit."""
     confidence: float
-    """The model's own estimate of its IoU, 0 to 1."""
+    """The IoU to expect, 0 to 1: the model's own estimate by the curve of its card."""
 
 
 class Segmenter:
-    """A ``Sam`` with its preprocessing and its card."""
+    """A ``Sam`` with its preprocessing profile and its card."""
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
         self.device = device or pick_device()
         self.sam = sam.to(self.device).eval()
         self.card = card
+        self.confidence = Confidence(**card.preprocessing.get("confidence", {}))
         self.side: int = sam.image_encoder.img_size
+        self.profile = profile_of(card.preprocessing, self.side)
+        self.views: int = card.preprocessing.get("views", 1)
+
+    @property
+    def needs_prompt(self) -> bool:
+        """Whether it finds nothing by itself: plain SAM, to which a prompt was always given."""
+        return self.sam.prompt_encoder.auto_tokens is None
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
         """From a model's folder. Raises :class:`BadInput` where it holds no usable segmenter."""
         card = ModelCard.read(folder)
-        architecture: dict[str, Any] = dict(card.architecture)
-        if card.kind != "segmenter" or architecture.pop("type", None) != "compact":
+        if card.kind != "segmenter" or card.architecture.get("type") not in _BUILDERS:
             raise BadInput(f"{folder} holds a {card.kind} that cannot segment. Choose a segmenter.")
-        path = folder / WEIGHTS
+        path, source = folder / WEIGHTS, Source.read(folder)
+        if source is not None and not path.exists():
+            path = source.check()
+        state = read_checkpoint(path)
         try:
-            sam = build_compact(CompactConfig(**{k: _tuple(v) for k, v in architecture.items()}))
-            sam.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-        except OSError as error:
-            raise BadInput(f"{path} cannot be read: {error}. Copy the model again.") from error
-        except Exception as error:
-            # safetensors and load_state_dict each have their own errors for a damaged file.
+            sam = _BUILDERS[card.architecture["type"]](card.architecture, state)
+        except (RuntimeError, ValueError, TypeError) as error:
             raise BadInput(f"{path} does not fit its model.json: {error}") from error
         return cls(sam, card, device)
 
     def save(self, folder: Path, card: ModelCard) -> None:
-        """Into a folder: half-precision weights first, then the card that makes it a model."""
-        weights = {k: v.half().contiguous().cpu() for k, v in self.sam.state_dict().items()}
-        write_bytes(folder / WEIGHTS, save(weights))
+        """Into a folder: weights first, then the card that makes it a model.
+
+        In half precision, but for a vision transformer: what was embedded with it stays valid.
+        """
+        weights = self.sam.state_dict()
+        if self.card.architecture["type"] == "compact":
+            weights = {k: v.half() for k, v in weights.items()}
+        write_checkpoint(weights, folder / WEIGHTS)
         replace(card, architecture=self.card.architecture).write(folder)
 
     @torch.inference_mode()
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Frames, each (H, W) uint8, to embeddings (B, 256, side/16, side/16) float32."""
-        target = (self.side, self.side)
-        laid = [warp(i, letterbox((i.shape[1], i.shape[0]), target), target) for i in images]
-        x = torch.from_numpy(np.stack(laid)).float()[:, None].to(self.device)
-        x = (x - self.sam.pixel_mean[0]) / self.sam.pixel_std[0]
-        return self.sam.image_encoder(x.expand(-1, 3, -1, -1))
+        x = torch.stack([self.profile.prepare(image) for image in images])
+        return self.sam.image_encoder(x.to(self.device))
 
     @torch.inference_mode()
     def predict_embedded(
         self, embedding: Tensor, size: Size, *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
         """From one embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
-        to_input = letterbox(size, (self.side, self.side))
-        boxes = labelled = None
-        if box is not None:
-            corners = to_input.apply(np.array(box, float).reshape(2, 2)).reshape(1, 4)
-            boxes = torch.from_numpy(corners).float().to(self.device)
-        if points is not None:
-            placed = torch.from_numpy(to_input.apply(np.array(points, float))[None]).float()
-            labelled = (placed.to(self.device), torch.ones(1, len(points), device=self.device))
-        logits, iou = decode(self.sam, embedding, boxes=boxes, points=labelled)
-        mask = largest_component(self._to_frame(logits[0, 0].float().cpu().numpy(), size) > 0)
-        return Prediction(mask, _ellipse(mask), float(iou[0, 0].clamp(0, 1)))
+        self._require_prompt(box, points)
+        logits, estimate = self._look(embedding, size, Affine(), box, points)
+        return self._answer(logits, estimate)
 
     def predict(
         self, image: NDArray[np.uint8], *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
-        """From a frame, (H, W) uint8; without a prompt the model finds the head itself."""
-        h, w = image.shape
-        return self.predict_embedded(self.embed([image]), (w, h), box=box, points=points)
+        """From a frame, (H, W) uint8; without a prompt the model finds the head itself.
 
-    def _to_frame(self, logits: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
+        Raises :class:`BadInput` without a prompt where the model :attr:`needs_prompt`.
+        """
+        self._require_prompt(box, points)
+        h, w = image.shape
+        views = views_of((w, h), self.views, turned=box is None and points is None)
+        embeddings = self.embed([warp(image, view, (w, h)) for view in views])
+        seen = [
+            self._look(embedding[None], (w, h), view, box, points)
+            for embedding, view in zip(embeddings, views, strict=True)
+        ]
+        logits = np.mean([logits for logits, _ in seen], axis=0)
+        return self._answer(logits, float(np.mean([estimate for _, estimate in seen])))
+
+    @torch.inference_mode()
+    def _look(
+        self, embedding: Tensor, size: Size, view: Affine, box: Box | None, points: Points | None
+    ) -> tuple[NDArray[np.float32], float]:
+        """Logits (H, W) in the frame's pixels and the IoU estimate, from a view of the frame;
+        prompts in the frame's pixels."""
+        to_input = self.profile.to_input(size) @ view
+        boxes = labelled = None
+        if box is not None:
+            corners = np.sort(to_input.apply(np.array(box, float).reshape(2, 2)), axis=0)
+            boxes = torch.from_numpy(corners.reshape(1, 4)).float().to(self.device)
+        if points is not None:
+            placed = torch.from_numpy(to_input.apply(np.array(points, float))[None]).float()
+            labelled = (placed.to(self.device), torch.ones(1, len(points), device=self.device))
+        logits, iou = decode(self.sam, embedding, boxes=boxes, points=labelled)
+        found = logits[0, 0].float().cpu().numpy()
+        return self._to_frame(found, size, to_input), float(iou[0, 0])
+
+    def _answer(self, logits: NDArray[np.float32], estimate: float) -> Prediction:
+        mask = largest_component(logits > 0)
+        return Prediction(mask, ellipse_of(logits), self.confidence(estimate))
+
+    def _require_prompt(self, box: Box | None, points: Points | None) -> None:
+        """Before the seconds that embedding takes, and not at the end of them."""
+        if self.needs_prompt and box is None and points is None:
+            raise BadInput(
+                f"{self.card.name} finds no head by itself: plain SAM needs a prompt. Give it a "
+                "box (--prompt box), fine-tune it first, or use compact."
+            )
+
+    def _to_frame(
+        self, logits: NDArray[np.float32], size: Size, to_input: Affine
+    ) -> NDArray[np.float32]:
         """Logits on the model's grid, enlarged to the frame and cut to it."""
         s = self.side / logits.shape[1]
         grid_to_input = Affine(xx=s, x0=0.5 * s - 0.5, yy=s, y0=0.5 * s - 0.5)
-        to_frame = letterbox(size, (self.side, self.side)).inverse() @ grid_to_input
         enlarged = cv2.warpAffine(
-            logits, to_frame.matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            logits,
+            (to_input.inverse() @ grid_to_input).matrix,
+            size,
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         return enlarged.astype(np.float32)
 
@@ -133,11 +183,18 @@ def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCar
     )
 
 
-def _ellipse(mask: NDArray[np.uint8]) -> Ellipse | None:
-    try:
-        return Ellipse.from_mask(mask)
-    except ValueError:
-        return None
+def _compact(architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> Sam:
+    fields = {k: _tuple(v) for k, v in architecture.items() if k != "type"}
+    sam = build_compact(CompactConfig(**fields))
+    sam.load_state_dict({k: v.float() for k, v in state.items()})
+    return sam
+
+
+_BUILDERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Sam]] = {
+    "compact": _compact,
+    "sam": lambda _architecture, state: load_vit(state),
+}
+"""By the card's architecture type, from its architecture and the weights."""
 
 
 def _listed(value: Any) -> Any:

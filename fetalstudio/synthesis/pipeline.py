@@ -87,7 +87,10 @@ class CompactPipeline(DiffusionPipeline):
         )
         # Anything but channels-last convolutions costs several times as much on a CPU.
         self.unet.to(memory_format=torch.channels_last)
-        _realign(self.unet)
+        # Weights read from a file lie as the file has them, and a CPU sums in another order where
+        # they do not begin on a cache line: the same request would give other last digits.
+        for parameter in self.unet.parameters():
+            parameter.data = parameter.data.clone()
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 1, 256, 384) in [-1, 1] to normalised bands (B, 16, 64, 96)."""
@@ -203,13 +206,3 @@ class CompactPipeline(DiffusionPipeline):
         return torch.stack(
             [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
         )
-
-
-def _realign(unet: UNet2DModel) -> None:
-    """Move the weights to memory of torch's own, which begins at multiples of 64 bytes.
-
-    Loaded ones may lie anywhere in a mapped file, and matrix products sum in another order there:
-    without this a model that is saved and loaded draws the odd pixel a grey level off.
-    """
-    for parameter in unet.parameters():
-        parameter.data = parameter.data.clone()

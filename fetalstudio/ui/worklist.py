@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.project.records import Annotation, AnnotationState, Frame
 
 _UNSURE, _SURE = 0.90, 0.95
 """Expected IoU: below the first a proposal usually has to be corrected, from the second seldom."""
@@ -27,6 +27,28 @@ def in_order(
         return (2 if annotation.state == "draft" else 3), 0.0
 
     return sorted(frames, key=rank)
+
+
+def next_to_do(
+    frames: Sequence[Frame], annotations: Mapping[str, Annotation], after: str
+) -> Frame | None:
+    """The next frame whose ellipse is not final, from the start again after the last; not
+    ``after`` itself."""
+    at = [frame.id for frame in frames].index(after)
+    round_trip = (*frames[at + 1 :], *frames[:at])
+    return next((f for f in round_trip if not _is(annotations.get(f.id), "final")), None)
+
+
+def least_certain(
+    frames: Sequence[Frame], annotations: Mapping[str, Annotation], but: str
+) -> Frame | None:
+    """The frame with the least certain proposal that waits for a person; not ``but``."""
+    waiting = [f for f in frames if f.id != but and _is(annotations.get(f.id), "proposed")]
+    return min(waiting, key=lambda f: annotations[f.id].confidence or 0.0, default=None)
+
+
+def _is(annotation: Annotation | None, state: AnnotationState) -> bool:
+    return annotation is not None and annotation.state == state
 
 
 def certainty(confidence: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,12 @@ def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> 
     assert main([*train, "--name", "mine"]) == 0
     trained = last_json()
     assert trained["synthetic"] == 2 and 0 < trained["dice_before"] <= 1
-    assert main(["evaluate", project, "--segmenter", "compact", "--prompt", "box", "--json"]) == 0
+    table = tmp_path / "scores.csv"
+    evaluate = ["evaluate", project, "--segmenter", "compact", "--prompt", "box", "--json"]
+    assert main([*evaluate, "--csv", str(table)]) == 0
     evaluated = last_json()
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == evaluated["n"] and 0.9 < float(rows[0]["dice"]) <= 1
     wanted = {"n", "dice", "iou", "hd95_px", "hc_mae_mm", "hc_bias_mm", "failures"}
     assert wanted <= set(evaluated) and set(evaluated["dice"]) == {"mean", "ci95", "median", "min"}
     export = ["export", project, str(tmp_path / "exported"), "--format", "hc18", "--json"]

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.metrics import bootstrap_ci, dice, iou, surface_distances
+from fetalstudio.core.metrics import (
+    bootstrap_ci,
+    dice,
+    iou,
+    limits_of_agreement,
+    surface_distances,
+    wilson_interval,
+)
 
 properties = settings(max_examples=60, deadline=None, derandomize=True)
 EMPTY = np.zeros((20, 30), np.uint8)
@@ -191,3 +198,23 @@ def test_one_subject_has_no_width() -> None:
 def test_values_without_subjects_are_refused(values: list[float], subjects: list[str]) -> None:
     with pytest.raises(ValueError, match="subject"):
         bootstrap_ci(values, subjects)
+
+
+def test_limits_of_agreement_are_about_the_mean_difference() -> None:
+    low, high = limits_of_agreement([1.0, 2.0, 3.0])
+    assert (low, high) == (pytest.approx(2 - 1.96), pytest.approx(2 + 1.96))
+    assert limits_of_agreement([1.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "interval"),
+    # By the formula of Wilson (1927) with z = 1.96.
+    [(0, 10, (0.0, 0.2775)), (1, 20, (0.0089, 0.2361)), (10, 10, (0.7225, 1.0))],
+)
+def test_wilsons_interval(k: int, n: int, interval: tuple[float, float]) -> None:
+    assert wilson_interval(k, n) == pytest.approx(interval, abs=5e-4)
+
+
+def test_what_is_no_share_is_refused() -> None:
+    with pytest.raises(ValueError, match="share"):
+        wilson_interval(3, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import read_image
+from fetalstudio.core.model_card import write_training_frames
 from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.events import Cancelled, Epoch, Event, Finished, Preview, Progress, Started
 from fetalstudio.engine.job import JobCancelled
@@ -55,6 +57,10 @@ def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Projec
     assert first.proposals
     again = run_job("propose", ProposeRequest(sample_project.path))
     assert len(again.proposals) + len(again.without) == len(first.without)
+    rejected = first.proposals[0].frame_id
+    sample_project.annotate(rejected, None, author="a person", state="draft")
+    again = run_job("propose", ProposeRequest(sample_project.path))
+    assert rejected not in {p.frame_id for p in again.proposals}
     asked = run_job("propose", ProposeRequest(sample_project.path, again=True))
     assert len(asked.proposals) == len(first.proposals)
     other = first.proposals[0].frame_id
@@ -287,6 +293,46 @@ def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, prot
     assert 0.85 < result.dice["min"] <= low <= result.dice["mean"] <= high <= 1
     assert (result.hc_mae_mm is None) == (protocol == "paper")
     json.dumps(result.dice)
+
+
+def test_both_protocols_by_one_request_with_groups_and_millimetres(
+    sample_project: Project,
+) -> None:
+    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[4:12])
+    both = EvaluateRequest(sample_project.path, protocol="both", frame_ids=ids)
+    result = run_job("evaluate", both)
+    alone = run_job("evaluate", replace(both, protocol="paper"))
+    assert result.paper == alone and result.paper.protocol == "paper"
+    assert result.n == 8 and result.subjects == len({f.subject for f in result.frames})
+    trimesters = {name: g.n for name, g in result.groups.items()}
+    assert sum(trimesters.values()) == 8 and len(trimesters) > 1
+    for frame in result.frames:
+        assert 0 < frame.assd_px < frame.hd95_px
+        scale = frame.assd_mm / frame.assd_px
+        assert 0.05 < scale < 0.5 and frame.hd95_mm == pytest.approx(scale * frame.hd95_px)
+    errors = [frame.hc_error_mm for frame in result.frames]
+    low, high = result.hc_limits_mm
+    assert (low + high) / 2 == pytest.approx(result.hc_bias_mm)
+    assert high - low == pytest.approx(2 * 1.96 * np.std(errors, ddof=1))
+    assert result.failure_ci95[0] <= result.failures / 8 <= result.failure_ci95[1]
+
+
+def test_held_out_leaves_out_all_frames_of_subjects_that_were_learnt_from(
+    sample_project: Project,
+) -> None:
+    model = find_model("segmenter", None, sample_project)
+    copy = sample_project.path / "models" / "mine"
+    shutil.copytree(model.folder, copy)
+    twice = [i for i in labelled_frames(sample_project) if i.frame.subject == "299"]
+    write_training_frames(copy, [twice[0].frame.id])
+    sample_project.add_model("mine", "segmenter", "models/mine", run_id=None, metrics={})
+    request = EvaluateRequest(sample_project.path, segmenter="mine", held_out=True)
+    result = run_job("evaluate", request)
+    assert len(twice) == 2
+    assert result.n == len(labelled_frames(sample_project)) - 2
+    write_training_frames(copy, [i.frame.id for i in labelled_frames(sample_project)])
+    with pytest.raises(BadInput, match="all of these subjects"):
+        run_job("evaluate", request)
 
 
 def test_the_same_evaluation_twice_is_the_same(sample_project: Project) -> None:

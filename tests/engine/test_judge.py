@@ -15,10 +15,11 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.similarity import FILE, Neighbours
 from fetalstudio.engine import quality, remember
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import labelled_frames, split, usable_pairs
 from fetalstudio.engine.jobs.train import choose_data
 from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, judge_model, list_models
+from fetalstudio.engine.models import find_model, judge_model
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.engine.requests import (
     ExportRequest,
@@ -73,7 +74,7 @@ def test_a_users_model_of_the_same_name_is_not_the_judge(
     from fetalstudio.resources import user_data_dir
 
     segmenter.save(user_data_dir() / "models" / "mine", segmenter.card)
-    assert find_model("segmenter", "compact").origin == "user"
+    assert find_model("segmenter", "judge").origin == "user"
     assert judge_model() == built_in
 
 
@@ -90,7 +91,7 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
         assert pair.provenance["nearest_frame"] in known.ids
         assert pair.copy_threshold == pytest.approx(known.threshold)
         assert pair.copy == (pair.quality["similarity"] > known.threshold)
-        assert pair.provenance["judge"] == "compact"
+        assert pair.provenance["judge"] == "judge"
         assert pair.provenance["cohort_frames"] == 16
         assert set(pair.provenance["cohort_limits"]) == COHORT_FIGURES - {"speckle_snr"}
     with (out / "pairs.csv").open() as stream:

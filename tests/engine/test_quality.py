@@ -4,7 +4,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.data import style_of
-from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.models import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 
 HEAD = Ellipse(400, 270, 240, 180, 10)
@@ -37,7 +37,7 @@ def test_points_off_the_frame_do_not_count() -> None:
 
 
 def test_a_picture_without_a_head_has_a_poor_dice() -> None:
-    judge = load_segmenter(find_model("segmenter", "compact"))
+    judge = load_segmenter(judge_model())
     quality = pair_quality(judge, np.zeros((540, 800), np.uint8), HEAD)
     assert quality["dice"] < 0.9 and quality["edge"] == 0
 

@@ -11,7 +11,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.engine import pretrain
 from fetalstudio.engine.events import Event, Warned
 from fetalstudio.engine.jobs import sample, synthesize
-from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.models import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.engine.requests import NamedEllipse, SampleRequest, SynthesizeRequest
 from fetalstudio.project.store import Project
@@ -21,7 +21,7 @@ from tests.simulated import labelled
 
 @pytest.mark.parametrize("kind", TRIMESTERS)
 def test_the_built_in_segmenter_finds_simulated_heads(kind: str) -> None:
-    judge = load_segmenter(find_model("segmenter", "compact"))
+    judge = load_segmenter(judge_model())
     frames = labelled(4, seed=4, trimester=kind)  # type: ignore[arg-type]
     dice = [pair_quality(judge, image, ellipse)["dice"] for image, ellipse in frames]
     assert np.mean(dice) > 0.93

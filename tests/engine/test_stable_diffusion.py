@@ -19,16 +19,18 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.model_card import ModelCard, training_frames
 from fetalstudio.engine import base_models, models
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import labelled_frames, of_part, split
 from fetalstudio.engine.events import Checkpoint, Event, Preview, Progress, Warned
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, list_models, load_synthesizer
+from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.requests import (
     AdaptStableDiffusionRequest,
     SampleRequest,
     SynthesizeRequest,
 )
+from fetalstudio.engine.verify_models import verify
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
@@ -270,6 +272,10 @@ def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_pa
     )
     assert added.name == "v1-5" and heard[-1][0] == heard[-1][1] == file.stat().st_size
     assert {m.name for m in list_models() if m.origin == "user"} == {"sd15", "v1-5"}
+    assert verify(added) is None and verify(find_model("synthesizer", "sd15")) is None
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "v1-5.safetensors is not what was added" in str(verify(added))
     (tmp_path / "old.ckpt").touch()
     for path, name, message in (
         (weights, "sd15", "already is a model"),

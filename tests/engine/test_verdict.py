@@ -10,7 +10,19 @@ from fetalstudio.engine.requests import EvaluateResult, FrameScore
 def _result(dices: Sequence[float]) -> EvaluateResult:
     return summarise(
         "model",
-        [FrameScore(f"f{i}", f"f{i}", f"s{i}", d, d, 1.0, None) for i, d in enumerate(dices)],
+        [
+            FrameScore(
+                frame_id=f"f{i}",
+                name=f"f{i}",
+                subject=f"s{i}",
+                cohort="c",
+                dice=d,
+                iou=d,
+                hd95_px=1.0,
+                assd_px=0.5,
+            )
+            for i, d in enumerate(dices)
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """The bundled segmenter on real frames of subjects that it was not trained on, and its files."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from fetalstudio.engine.models import find_model, load_segmenter
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.segmentation.views import views_of
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
 COMPACT = find_model("segmenter", "compact")
@@ -87,7 +89,7 @@ def test_masks_land_where_the_logits_are() -> None:
         )
         inside = ((np.stack([x, y], -1) - [head.cx, head.cy]) @ head.axes.T) / [head.a, head.b]
         logits = (1 - np.linalg.norm(inside, axis=-1)).astype(np.float32)
-        mask = segmenter._to_frame(logits, size) > 0
+        mask = segmenter._to_frame(logits, size, segmenter.profile.to_input(size)) > 0
         assert dice(mask, head.mask(size)) > 0.985
 
 
@@ -110,7 +112,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
     segmenter.save(tmp_path, segmenter.card)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(BadInput, match=r"model\.safetensors does not fit"):
+    with pytest.raises(BadInput, match=r"model\.safetensors cannot be read"):
         Segmenter.load(tmp_path)
     (tmp_path / "model.json").write_text('{"name": 1')
     with pytest.raises(BadInput, match=r"model\.json is damaged"):
@@ -120,3 +122,42 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
 def test_a_synthesizer_is_not_taken_for_a_segmenter() -> None:
     with pytest.raises(BadInput, match="cannot segment"):
         Segmenter.load(find_model("synthesizer", "compact").folder)
+
+
+def _looking(segmenter: Segmenter, views: int) -> Segmenter:
+    preprocessing = {**segmenter.card.preprocessing, "views": views}
+    return Segmenter(segmenter.sam, replace(segmenter.card, preprocessing=preprocessing))
+
+
+def test_with_its_mirror_image_a_frame_has_the_mirrored_answer(
+    bundled: Segmenter, annotated: list[tuple[np.ndarray, Ellipse]]
+) -> None:
+    image, ellipse = annotated[0]
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    both = _looking(bundled, 2)
+    straight, other = both.predict(image), both.predict(mirrored)
+    np.testing.assert_array_equal(other.mask[:, ::-1], straight.mask)
+    assert other.confidence == pytest.approx(straight.confidence, abs=1e-6)
+    x0, y0, x1, y1 = ellipse.box()
+    w = image.shape[1]
+    prompted = both.predict(mirrored, box=(w - 1 - x1, y0, w - 1 - x0, y1))
+    assert dice(prompted.mask[:, ::-1], both.predict(image, box=(x0, y0, x1, y1)).mask) > 0.999
+
+
+def test_turned_views_lie_on_the_frame_again(
+    bundled: Segmenter, annotated: list[tuple[np.ndarray, Ellipse]]
+) -> None:
+    scores = []
+    for image, ellipse in annotated[3:7]:
+        found = _looking(bundled, 4).predict(image)
+        assert found.ellipse is not None
+        scores.append(found.ellipse.overlap(ellipse))
+    assert np.mean(scores) > 0.95
+
+
+def test_prompted_frames_are_not_turned() -> None:
+    size = (80, 54)
+    assert len(views_of(size, 4, turned=True)) == 4
+    assert [v.yx for v in views_of(size, 4, turned=False)] == [0, 0]
+    mirror = views_of(size, 2, turned=False)[1]
+    np.testing.assert_allclose(mirror.apply(np.array([0.0, 5.0])), [79, 5])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.evaluation import summarise
 from fetalstudio.engine.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.requests import (
@@ -206,13 +207,18 @@ def evaluate(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -
         found = Ellipse.of(e.cx, e.cy, 1.02 * e.a, 1.02 * e.b, e.angle_deg)
         dice = found.overlap(e)
         f = item.frame
-        scores.append(FrameScore(f.id, f.name, f.subject, dice, dice, 3.0, 2.0))
-    values = [score.dice for score in scores]
-    dice = {
-        "mean": float(np.mean(values)),
-        "ci95": (min(values), max(values)),
-        "median": float(np.median(values)),
-        "min": min(values),
-    }
-    name = request.segmenter or "compact"
-    return EvaluateResult(name, len(values), dice, 0.96, 3.0, 2.0, 2.0, 0, frames=tuple(scores))
+        scores.append(
+            FrameScore(
+                frame_id=f.id,
+                name=f.name,
+                subject=f.subject,
+                cohort=f.cohort,
+                dice=dice,
+                iou=dice,
+                hd95_px=3.0,
+                assd_px=1.5,
+                hc_mm=180.0,
+                hc_error_mm=2.0,
+            )
+        )
+    return summarise(request.segmenter or "compact", scores)

@@ -133,8 +133,8 @@ def test_the_selected_frame_is_shown_with_its_place_in_the_list(page, project):
     names = [frame.name for frame in project.frames()]
     frame_id = annotated(page)
     assert page.canvas.ellipse() == project.annotation(frame_id).ellipse
-    assert page.name.text() == "346_HC"
-    assert f"frame {names.index('346_HC') + 1} of 24, 8 to do" in page.position.text()
+    assert page.bar.name.text() == "346_HC"
+    assert f"frame {names.index('346_HC') + 1} of 24, 8 to do" in page.bar.position.text()
 
 
 def test_page_keys_walk_through_the_frames(page, project):
@@ -371,7 +371,7 @@ def test_enter_makes_final_and_goes_to_the_next_frame_to_do(page, project):
     assert confirmed.state == "final"
     assert confirmed.ellipse.cx == pytest.approx(HEAD.cx - 1, abs=0.1)
     assert page.session.frame_id == waiting[1]
-    assert f"{len(waiting) - 1} to do" in page.position.text()
+    assert f"{len(waiting) - 1} to do" in page.bar.position.text()
     select(page, frames[-1].id)
     key(page, Qt.Key.Key_N)
     assert page.session.frame_id == waiting[1]
@@ -417,7 +417,31 @@ def test_the_end_of_the_work_is_said(page, project):
     annotated(page)
     key(page, Qt.Key.Key_Return)
     assert "All frames are final" in said.at(0)[0]
-    assert "all final" in page.position.text()
+    assert "all final" in page.bar.position.text()
+
+
+def test_proposals_are_gone_through_from_the_least_certain_on(page, project):
+    sure, unsure, doubtful = [f.id for f in project.frames(annotated=False)][:3]
+    for frame_id, confidence in ((sure, 0.98), (unsure, 0.6), (doubtful, 0.8)):
+        project.annotate(
+            frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=confidence
+        )
+    annotated(page)
+    key(page, Qt.Key.Key_L)
+    assert page.session.frame_id == unsure
+    key(page, Qt.Key.Key_R)
+    assert project.annotation(unsure).ellipse is None
+    assert page.session.frame_id == doubtful
+    page.session.undo_stack.undo()
+    assert project.annotation(unsure).ellipse == HEAD
+
+
+def test_without_a_proposal_nothing_is_rejected(page, project):
+    frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_R)
+    assert "no proposal" in said.at(0)[0]
+    assert len(project.revisions(frame_id)) == 1
 
 
 # -- figures ---------------------------------------------------------------------------------

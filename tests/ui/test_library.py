@@ -235,7 +235,7 @@ def test_the_least_certain_proposal_is_offered_first(
     undone = session.open.annotation(b)
     assert (undone.state, undone.confidence, undone.author) == ("proposed", 0.81, "segmenter:x")
     assert session.frame_id == b
-    assert "least certain first" in page.position.text()
+    assert "least certain first" in page.bar.position.text()
     qtbot.keyClick(page.canvas, Qt.Key.Key_O)
     assert [index.data(FRAME).id for index in rows(library)] == imported
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.model_card import ModelCard
 from fetalstudio.engine.data import labelled_frames, of_part, split
 from fetalstudio.engine.events import Epoch, Failed, Preview, Progress
+from fetalstudio.resources import user_data_dir
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.train import TrainPage
 from fetalstudio.ui.pages.training_plan import plan_training
@@ -323,6 +326,32 @@ def test_each_cohort_is_evaluated_in_turn(
         lambda: panel.table.rowCount() == 2 and panel.button.isEnabled(), timeout=20_000
     )
     assert [panel.table.item(i, 0).text() for i in range(2)] == ["other (1)", "samples (16)"]
+
+
+def test_segmenters_that_were_added_can_be_evaluated_and_trained(
+    qtbot: QtBot,
+    page: TrainPage,
+    requests: list[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path))
+    card = ModelCard("vit", "segmenter", {"type": "sam"}, {"profile": "sam"}, "", {})
+    card.write(user_data_dir() / "models" / "vit")
+    page.session.models_changed.emit()
+    boxes = page.evaluation.model_box, page.start_box
+    for box in boxes:
+        assert box.currentText() == "compact (in use)"
+        assert [box.itemData(i) for i in range(box.count())] == ["compact", "vit"]
+    page.start_box.setCurrentIndex(1)
+    train(qtbot, page)
+    assert requests[-1].segmenter == "vit" and page.start_box.currentData() == "vit"
+    page.start_box.setCurrentIndex(0)
+    page.session.adopt("tuned-1")
+    assert page.start_box.currentText() == "tuned-1 (in use)"  # the one in use is followed
+    (user_data_dir() / "models" / "vit" / "model.json").write_text("{")  # damaged
+    page.session.models_changed.emit()
+    assert [boxes[0].itemData(i) for i in range(boxes[0].count())] == ["compact", "tuned-1"]
 
 
 # -- the curves --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
-from fetalstudio.ui.worklist import certainty, in_order
+from fetalstudio.ui.worklist import certainty, in_order, least_certain, next_to_do
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -39,6 +39,18 @@ def test_as_imported_is_left_as_it_is() -> None:
 def test_proposals_come_from_the_least_certain_on_and_finals_last() -> None:
     ordered = in_order(FRAMES, ANNOTATIONS, least_certain_first=True)
     assert [frame.name for frame in ordered] == ["f", "e", "b", "c", "d", "a"]
+
+
+def test_the_next_to_do_comes_round_again_and_skips_what_is_final() -> None:
+    assert next_to_do(FRAMES, ANNOTATIONS, "b") is FRAMES[2]
+    assert next_to_do(FRAMES, ANNOTATIONS, "f") is FRAMES[1]
+    assert next_to_do(FRAMES[:2], ANNOTATIONS, "b") is None
+
+
+def test_the_least_certain_proposal_is_another_than_the_one_shown() -> None:
+    assert least_certain(FRAMES, ANNOTATIONS, "a") is FRAMES[5]
+    assert least_certain(FRAMES, ANNOTATIONS, "f") is FRAMES[4]
+    assert least_certain(FRAMES[:2], ANNOTATIONS, "b") is None
 
 
 @pytest.mark.parametrize(

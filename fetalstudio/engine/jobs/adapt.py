@@ -44,7 +44,7 @@ LIFT_FRAMES = 20
 """At most: each is rendered anew at every measurement."""
 PROTOCOL = (
     "pictures on ellipses and sectors of subjects held out of the adapting (validation part), "
-    "fixed seeds. fidelity: mean Dice between the ellipse asked for and the built-in segmenter's. "
+    "fixed seeds. fidelity: mean Dice between the ellipse asked for and the judge's. "
     "grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to the real "
     "held-out frames. similarity: mean over the pictures to the nearest training frame, those of "
     "the parent included; copies: pictures above the parent's threshold for them. The step was "

@@ -2,55 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio import distributed
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.model_card import training_frames
-from fetalstudio.engine.data import labelled_frames
+from fetalstudio.engine.data import Labelled, labelled_frames
 from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.events import Warned
 from fetalstudio.engine.job import CancelCheck, Report
-from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.models import FoundModel, find_model, load_segmenter
 from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult
+from fetalstudio.engine.requests import (
+    EvaluateRequest,
+    EvaluateResult,
+    FrameScore,
+    Prompt,
+    Protocol,
+)
 from fetalstudio.project.store import Project
+
+_AT_ONCE = 8
+"""Frames for each process between two looks at whether to stop."""
 
 
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
     """Over all annotated frames asked for; says so where the model was trained on some of them."""
-    if request.prompt not in ("auto", "box") or request.protocol not in ("native", "paper"):
+    if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
         raise BadInput(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "
-            f"{request.protocol!r}. Prompts: auto, box; protocols: native, paper."
+            f"{request.protocol!r}. Prompts: auto, box; protocols: native, paper, both."
         )
+    protocols: Sequence[Protocol] = (
+        ("native", "paper") if request.protocol == "both" else (request.protocol,)
+    )
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        items = labelled_frames(project, request.cohort)
-        if request.frame_ids is not None:
-            items = [item for item in items if item.frame.id in set(request.frame_ids)]
-            if not items:
-                raise BadInput("None of these frames is annotated. Choose annotated frames.")
-        seen = training_frames(model.folder)
-        known = sum(item.frame.id[:16] in seen for item in items)
-        if known:
-            report(
-                Warned(
-                    f"{known} of the {len(items)} frames were used to train {model.name}: "
-                    "these figures are better than they would be on new frames."
-                )
+        items = _frames(project, request, model, report)
+        load_segmenter(model)  # what it cannot do is said before the first frame
+        steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
+        results = [
+            summarise(
+                model.name,
+                _scores(project, model, items, request.prompt, protocol, steps),
+                prompt=request.prompt,
+                protocol=protocol,
             )
-        segmenter = load_segmenter(model)
-        steps = Steps(len(items), report, cancelled, "evaluating")
-        scores = []
-        for i, item in enumerate(items):
-            image = project.pixels(item.frame.id)
-            scores.append(
-                score_frame(
-                    segmenter,
-                    item,
-                    image,
-                    prompt=request.prompt,
-                    protocol=request.protocol,
-                    seed=i,
-                )
+            for protocol in protocols
+        ]
+    return results[0] if len(results) == 1 else replace(results[0], paper=results[1])
+
+
+def _frames(
+    project: Project, request: EvaluateRequest, model: FoundModel, report: Report
+) -> list[Labelled]:
+    items = labelled_frames(project, request.cohort)
+    if request.frame_ids is not None:
+        items = [item for item in items if item.frame.id in set(request.frame_ids)]
+        if not items:
+            raise BadInput("None of these frames is annotated. Choose annotated frames.")
+    seen = training_frames(model.folder)
+    known = [item for item in items if item.frame.id[:16] in seen]
+    if request.held_out:
+        subjects = {(item.frame.cohort, item.frame.subject) for item in known}
+        items = [i for i in items if (i.frame.cohort, i.frame.subject) not in subjects]
+        if not items:
+            raise BadInput(
+                f"{model.name} was trained on all of these subjects. Annotate frames of others, "
+                "or evaluate without holding them out."
             )
-            steps.advance(note=item.frame.name)
-    return summarise(model.name, scores)
+    elif known:
+        report(
+            Warned(
+                f"{len(known)} of the {len(items)} frames were used to train {model.name}: "
+                "these figures are better than they would be on new frames."
+            )
+        )
+    return items
+
+
+def _scores(
+    project: Project,
+    model: FoundModel,
+    items: Sequence[Labelled],
+    prompt: Prompt,
+    protocol: Protocol,
+    steps: Steps,
+) -> list[FrameScore]:
+    """Shared out over the processes, a few frames at a time."""
+    scores: list[FrameScore] = []
+    at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
+    for start in range(0, len(items), at_once):
+        some = items[start : start + at_once]
+        work = [
+            (model, item, project.pixels(item.frame.id), prompt, protocol, start + i)
+            for i, item in enumerate(some)
+        ]
+        scores += distributed.each(_score, work)
+        steps.advance(steps.done + len(some), note=some[-1].frame.name)
+    return scores
+
+
+def _score(
+    model: FoundModel,
+    item: Labelled,
+    image: NDArray[np.uint8],
+    prompt: Prompt,
+    protocol: Protocol,
+    seed: int,
+) -> FrameScore:
+    segmenter = load_segmenter(model)
+    return score_frame(segmenter, item, image, prompt=prompt, protocol=protocol, seed=seed)

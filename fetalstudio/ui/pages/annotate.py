@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -24,7 +23,9 @@ from fetalstudio.ui.pages.proposing import ProposalFlow
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel, ellipse_style, scrolling
 from fetalstudio.ui.widgets.empty import EmptyState
-from fetalstudio.ui.widgets.view_bar import ElidedLabel, ViewBar, tool_button
+from fetalstudio.ui.widgets.frame_bar import FrameBar
+from fetalstudio.ui.widgets.view_bar import ViewBar
+from fetalstudio.ui.worklist import least_certain, next_to_do
 
 _DRAW_HINT = "Drag along the long axis, outer edge to outer edge, then click at its side"
 _EDIT_HINT = "Drag a handle, or nudge: arrows, - +, [ ], Q E (Shift: tenfold)"
@@ -80,6 +81,15 @@ class AnnotatePage(QWidget):
         self.propose_action = act(
             "Propose", "Let the segmenter propose an ellipse", self.propose, "P"
         )
+        self.least_certain_action = act(
+            "Least certain",
+            "Go to the least certain proposal that waits for you",
+            self.least_certain,
+            "L",
+        )
+        self.reject_action = act(
+            "Reject", "Reject the proposal and go to the next one", self.reject_proposal, "R"
+        )
         self.order_action = act(
             "Least certain first",
             "Offer the least certain proposals first, or frames as they were imported",
@@ -118,7 +128,14 @@ class AnnotatePage(QWidget):
         work = QWidget()
         column = QVBoxLayout()
         column.setSpacing(0)
-        column.addWidget(self._build_bar())
+        commands = self.canvas.commands
+        self.bar = FrameBar(
+            (self.previous_action, self.next_action),
+            (commands.draw, commands.box, commands.remove),
+            (self.propose_action,),
+            (self.undo_action, self.redo_action),
+        )
+        column.addWidget(self.bar)
         column.addWidget(self.canvas, 1)
         column.addWidget(self.view_bar)
         row = QHBoxLayout(work)
@@ -135,37 +152,6 @@ class AnnotatePage(QWidget):
         self.panel.confirm.setToolTip(self.confirm_action.toolTip())
         self.panel.calibration.button.setToolTip(self.ruler_action.toolTip())
         self.panel.use_button.setToolTip(self.use_action.toolTip())
-
-    def _build_bar(self) -> QWidget:
-        bar = theme.style(QWidget(), "bar")
-        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        row = QHBoxLayout(bar)
-        row.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
-        row.setSpacing(theme.SPACE // 2)
-        self.name = theme.style(QLabel(), "heading")
-        self.position = ElidedLabel()
-        for action, arrow in (
-            (self.previous_action, Qt.ArrowType.LeftArrow),
-            (self.next_action, Qt.ArrowType.RightArrow),
-        ):
-            button = tool_button(action)
-            button.setArrowType(arrow)
-            row.addWidget(button)
-        row.addSpacing(theme.SPACE)
-        row.addWidget(self.name)
-        row.addSpacing(theme.SPACE)
-        row.addWidget(self.position, 1)
-        self.propose_button = tool_button(self.propose_action)
-        self.propose_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        commands = self.canvas.commands
-        for action in (commands.draw, commands.box, commands.remove):
-            row.addWidget(tool_button(action))
-        row.addSpacing(theme.SPACE)
-        row.addWidget(self.propose_button)
-        row.addSpacing(theme.SPACE)
-        row.addWidget(tool_button(self.undo_action))
-        row.addWidget(tool_button(self.redo_action))
-        return bar
 
     def _connect(self) -> None:
         session, canvas, panel = self.session, self.canvas, self.panel
@@ -256,18 +242,23 @@ class AnnotatePage(QWidget):
         self.canvas.flush()
         if self._frame is None:
             return
-        final = self._final_ids()
-        start = self._index() + 1
-        waiting = (
-            frame
-            for frame in self._frames[start:] + self._frames[: max(0, start - 1)]
-            if frame.id not in final
-        )
-        found = next(waiting, None)
+        annotations = self.session.open.annotations()
+        found = next_to_do(self._frames, annotations, self._frame.id)
         if found is not None:
             self.session.select_frame(found.id)
-        elif self._frame.id in final:
+        elif self._frame.id in self._final_ids():
             self.session.message.emit("All frames are final. Well done.", "info")
+
+    def least_certain(self) -> None:
+        """Go to the least certain proposal that waits, whatever the order of the list."""
+        self.canvas.flush()
+        if self._frame is None:
+            return
+        found = least_certain(self._frames, self.session.open.annotations(), self._frame.id)
+        if found is not None:
+            self.session.select_frame(found.id)
+        else:
+            self.session.message.emit("No other proposal waits for you.", "info")
 
     def _final_ids(self) -> set[str]:
         annotations = self.session.open.annotations()
@@ -323,9 +314,11 @@ class AnnotatePage(QWidget):
         index, count = self._index(), len(self._frames)
         left = count - len(self._final_ids())
         todo = f"{left} to do" if left else "all final"
-        self.name.setText(self._frame.name)
+        self.bar.name.setText(self._frame.name)
         order = ", least certain first" if self.session.least_certain_first else ""
-        self.position.setText(f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}")
+        self.bar.position.setText(
+            f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}"
+        )
         self.previous_action.setEnabled(index > 0)
         self.next_action.setEnabled(index + 1 < count)
 
@@ -390,6 +383,18 @@ class AnnotatePage(QWidget):
         if self._frame is not None:
             own = self._annotation.ellipse if self._annotation is not None else None
             self.panel.show_proposal(proposal, own, self._frame)
+
+    def reject_proposal(self) -> None:
+        """Not this ellipse: take the proposal away and go to the next least certain one."""
+        self.canvas.leave_gesture()
+        held = self._annotation
+        if self._proposal is not None:
+            self._propose_ghost(None)
+        elif self._frame is not None and held is not None and held.state == "proposed":
+            if self._save(self._frame, None, "draft"):
+                self.least_certain()
+        else:
+            self.session.message.emit("Here is no proposal to reject.", "info")
 
     def use_proposal(self) -> None:
         """Put the proposal in the place of the person's ellipse, as a draft."""

@@ -122,6 +122,7 @@ class LibraryPage(QWidget):
         self._action("Copy names", self.copy_names, "Ctrl+C")
         for text, slot, key in (
             ("Propose for all", self.propose_all, "Ctrl+P"),
+            ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
             ("Annotate the next frame to do", self.open_next, "N"),
             ("Search by name", self.filters.focus_search, "Ctrl+F"),
         ):
@@ -141,7 +142,7 @@ class LibraryPage(QWidget):
 
     def _connect(self) -> None:
         self.import_button.clicked.connect(self.importing.ask_folder)
-        self.propose_button.clicked.connect(self.propose_all)
+        self.propose_button.clicked.connect(lambda: self.propose_all())
         self.next_button.clicked.connect(self.open_next)
         self.filters.changed.connect(self._apply_filter)
         self.filters.order_chosen.connect(self.session.offer_least_certain_first)
@@ -302,20 +303,23 @@ class LibraryPage(QWidget):
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
-            self._propose(frame_ids=tuple(todo))
+            self._propose(ProposeRequest(self.session.open.path, frame_ids=tuple(todo)))
         else:
             text = "The selected frames are annotated; a proposal would not replace your ellipse."
             self.session.message.emit(text, "info")
 
-    def propose_all(self) -> None:
-        """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown."""
-        if self.propose_button.isEnabled():
-            self._propose(cohort=self.shown.cohort)
+    def propose_all(self, *, again: bool = False) -> None:
+        """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown.
 
-    def _propose(self, cohort: str | None = None, frame_ids: tuple[str, ...] | None = None) -> None:
+        ``again``: also where its proposal waits or was rejected.
+        """
+        if self.propose_button.isEnabled():
+            request = ProposeRequest(self.session.open.path, cohort=self.shown.cohort, again=again)
+            self._propose(request)
+
+    def _propose(self, request: ProposeRequest) -> None:
         if self._propose_job is not None:
             return
-        request = ProposeRequest(self.session.open.path, cohort=cohort, frame_ids=frame_ids)
         handle = self._propose_job = self.session.submit("propose", request)
         handle.finished.connect(self._proposed)
         handle.ended.connect(self._propose_ended)

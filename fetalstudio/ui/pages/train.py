@@ -20,15 +20,17 @@ from fetalstudio.core.splits import Part
 from fetalstudio.engine.events import Epoch, Preview
 from fetalstudio.engine.requests import TrainRequest, TrainResult
 from fetalstudio.project.records import Run
+from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
 from fetalstudio.ui.engine import JobHandle
 from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_training
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
-from fetalstudio.ui.widgets.evaluation import BUILT_IN, EvaluationPanel
+from fetalstudio.ui.widgets.evaluation import EvaluationPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
 from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
+from fetalstudio.ui.widgets.segmenter_box import fill_segmenters
 from fetalstudio.ui.widgets.training_settings import TrainingSettings
 from fetalstudio.ui.widgets.verdict import VerdictCard, improved
 
@@ -96,14 +98,16 @@ class TrainPage(QWidget):
         self.checks = QLabel()
         self.checks.setWordWrap(True)
         section = Section("Data")
+        self.start_box = combo()
         section.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
+        section.row("Start from", self.start_box, "The segmenter to fine-tune")
         section.add(table)
         section.add(self.checks)
         return section
 
     def _start_section(self) -> Section:
         self.start_button = theme.style(QPushButton("Start training"), "primary")
-        self.start_button.setToolTip("Fine-tune the segmenter in use on these data")
+        self.start_button.setToolTip("Fine-tune the chosen segmenter on these data")
         self.start_button.clicked.connect(self.start)
         self.estimate = note()
         section = Section("")
@@ -174,6 +178,8 @@ class TrainPage(QWidget):
         self._live = False
         self.filmstrip.drop_all()
         self.evaluation.forget()
+        self.start_box.clear()
+        fill_segmenters(self.start_box, self.session.project, follow=True)
         self._frames_changed()
         self._refresh_runs()
         self._refresh_plan()
@@ -246,6 +252,7 @@ class TrainPage(QWidget):
         chosen = self.settings.choice()
         request = TrainRequest(
             project=self.session.open.path,
+            segmenter=str(self.start_box.currentData()),
             cohort=str(self.cohort_box.currentData() or "") or None,
             real=chosen.real,
             synthetic=chosen.synthetic,
@@ -380,6 +387,7 @@ class TrainPage(QWidget):
 
     def _models_changed(self) -> None:
         self.evaluation.refresh()
+        fill_segmenters(self.start_box, self.session.project, follow=True)
         self._show_adoption()
 
 

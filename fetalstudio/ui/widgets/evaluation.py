@@ -18,8 +18,8 @@ from fetalstudio.project.store import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.form import Section, choice, combo, note
 from fetalstudio.ui.widgets.job_bar import JobBar
+from fetalstudio.ui.widgets.segmenter_box import fill_segmenters
 
-BUILT_IN = "compact"
 WORST = 6
 PROMPTS = {"auto": "No prompt", "box": "A box"}
 
@@ -55,16 +55,9 @@ class EvaluationPanel(Section):
         self._show_results([])
 
     def refresh(self) -> None:
-        """Offer the project's segmenters and cohorts."""
+        """Offer the segmenters and the project's cohorts."""
         project = self._session.project
-        models = project.models("segmenter") if project is not None else []
-        active = project.active_model("segmenter") if project is not None else None
-        kept = self.model_box.currentData() or (active.name if active else BUILT_IN)
-        self.model_box.clear()
-        for name in (BUILT_IN, *(model.name for model in models)):
-            used = name == (active.name if active else BUILT_IN)
-            self.model_box.addItem(f"{name} (in use)" if used else name, name)
-        self.model_box.setCurrentIndex(max(0, self.model_box.findData(kept)))
+        fill_segmenters(self.model_box, project)
         cohorts = [c for c in project.cohorts() if project.annotations(c)] if project else []
         cohort = self.cohort_box.currentData()
         self.cohort_box.clear()

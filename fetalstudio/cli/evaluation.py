@@ -1,0 +1,64 @@
+"""Command ``evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fetalstudio.cli.console import Console
+from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult
+from fetalstudio.engine.score_table import write_scores
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes besides project, segmenter and cohort."""
+    parser.add_argument("--prompt", choices=["auto", "box"], default="auto")
+    parser.add_argument(
+        "--protocol",
+        choices=["native", "paper", "both"],
+        default="native",
+        help="at the frames' own size, as the paper's code measures, or both",
+    )
+    parser.add_argument(
+        "--held-out",
+        action="store_true",
+        help="without the subjects that the segmenter learnt from",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="each frame's figures")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Measure, tell, and write what was asked for."""
+    result = console.run(
+        "evaluate",
+        EvaluateRequest(
+            options.project,
+            segmenter=options.segmenter,
+            cohort=options.cohort,
+            prompt=options.prompt,
+            protocol=options.protocol,
+            held_out=options.held_out,
+        ),
+    )
+    if options.csv is not None:
+        write_scores(options.csv, result.frames)
+    lines = [_line(f"{result.segmenter} on", result)]
+    lines += [_line(f"  {name}:", group) for name, group in result.groups.items()]
+    if result.paper is not None:
+        lines.append(_line("As the paper's code measures, on", result.paper))
+    console.result(result, "\n".join(lines))
+
+
+def _line(beginning: str, result: EvaluateResult) -> str:
+    low, high = result.dice["ci95"]
+    text = (
+        f"{beginning} {result.n} frames of {result.subjects} subjects: "
+        f"Dice {result.dice['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+        f"median {result.dice['median']:.4f}, min {result.dice['min']:.4f}, "
+        f"HD95 {result.hd95_px:.1f} px, ASSD {result.assd_px:.1f} px"
+    )
+    if result.hc_mae_mm is not None:
+        text += f", HC MAE {result.hc_mae_mm:.2f} mm, bias {result.hc_bias_mm:+.2f} mm"
+    if result.hc_limits_mm is not None:
+        text += " (limits of agreement {:+.1f} to {:+.1f} mm)".format(*result.hc_limits_mm)
+    return f"{text}, {result.failures} failures."

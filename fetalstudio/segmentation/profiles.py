@@ -1,0 +1,122 @@
+"""Preprocessing profiles: how a frame becomes a model's square input, and where its pixels lie.
+
+A model sees well only what is prepared as in its training, so each says which profile is its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.geometry import Affine, Size, letterbox, warp
+
+PIXEL_MEAN, PIXEL_STD = 45.0, 50.0
+"""Of the 8-bit grey values, near those of HC18 inside the sector."""
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile(ABC):
+    """One way to lay a frame on a square input of ``side`` px and to scale its grey values."""
+
+    side: int
+
+    @abstractmethod
+    def to_input(self, size: Size) -> Affine:
+        """From pixels of a frame of ``size`` to pixels of the input; prompts go along it too."""
+
+    @abstractmethod
+    def prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        """A frame (H, W) uint8 as the encoder takes it: (3, side, side) float32."""
+
+
+class CompactProfile(Profile):
+    """In the middle at one scale, black bars, one mean and deviation."""
+
+    __slots__ = ()
+
+    def to_input(self, size: Size) -> Affine:
+        return letterbox(size, (self.side, self.side))
+
+    def prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        to_input = self.to_input((image.shape[1], image.shape[0]))
+        laid = warp(image, to_input, (self.side, self.side))
+        return ((torch.from_numpy(laid).float() - PIXEL_MEAN) / PIXEL_STD).expand(3, -1, -1)
+
+
+class SamProfile(Profile):
+    """As segment_anything: the longest side fills the input, ImageNet's scaling, then zeros at the
+    right or bottom (``utils/transforms.py`` and ``Sam.preprocess``)."""
+
+    __slots__ = ()
+
+    def to_input(self, size: Size) -> Affine:
+        return _stretched(size, self._inner(size))
+
+    def prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        w, h = self._inner((image.shape[1], image.shape[0]))
+        grey = _resized(image, (w, h), "bilinear")
+        mean, std = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+        return functional.pad((grey - mean) / std, (0, self.side - w, 0, self.side - h))
+
+    def _inner(self, size: Size) -> Size:
+        scale = self.side / max(size)
+        return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+
+
+class MedSamProfile(Profile):
+    """As MedSAM (``MedSAM_Inference.py``): stretched to the square; darkest 0, brightest 1."""
+
+    __slots__ = ()
+
+    def to_input(self, size: Size) -> Affine:
+        return _stretched(size, (self.side, self.side))
+
+    def prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        grey = _resized(image, (self.side, self.side), "bicubic").clamp(0, 255).round()
+        low, high = grey.min(), grey.max()
+        return ((grey - low) / (high - low).clamp(min=1e-8)).expand(3, -1, -1)
+
+
+ProfileName = Literal["compact", "sam", "medsam"]
+PROFILES: Mapping[str, type[Profile]] = {
+    "compact": CompactProfile,
+    "sam": SamProfile,
+    "medsam": MedSamProfile,
+}
+
+
+def profile_of(preprocessing: Mapping[str, Any], side: int) -> Profile:
+    """The profile that a card's ``preprocessing`` names, by default ``compact``.
+
+    Raises :class:`BadInput` for one that there is not.
+    """
+    name = preprocessing.get("profile", "compact")
+    if name not in PROFILES:
+        raise BadInput(
+            f"There is no preprocessing profile {name!r}; there are: {', '.join(PROFILES)}."
+        )
+    return PROFILES[name](side)
+
+
+def _stretched(size: Size, inner: Size) -> Affine:
+    """A scale of each axis; edges, not pixel centres, are what scales."""
+    sx, sy = inner[0] / size[0], inner[1] / size[1]
+    return Affine(xx=sx, x0=0.5 * sx - 0.5, yy=sy, y0=0.5 * sy - 0.5)
+
+
+def _resized(image: NDArray[np.uint8], size: Size, mode: str) -> Tensor:
+    """(1, h, w) float32; filtered where it shrinks, as Pillow does and those models were shown."""
+    grey = torch.from_numpy(np.ascontiguousarray(image)).float()[None, None]
+    shape = (size[1], size[0])
+    return functional.interpolate(grey, shape, mode=mode, align_corners=False, antialias=True)[0]

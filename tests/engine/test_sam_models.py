@@ -1,0 +1,175 @@
+"""SAM checkpoints as a user adds, uses, verifies and exports them; tiny ones with real parts."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fetalstudio.cli import main
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import ModelCard
+from fetalstudio.engine import models, sam_models
+from fetalstudio.engine.local import run_job
+from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.requests import EvaluateRequest, ProposeRequest
+from fetalstudio.engine.sam_models import add_sam, export_sam
+from fetalstudio.engine.verify_models import verify
+from fetalstudio.project.store import Project
+from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
+from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile
+from tests.segmentation.tiny_sam import vanilla
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path / "home"))
+    yield tmp_path / "home"
+    models._segmenter.cache_clear()
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    write_checkpoint(vanilla().state_dict(), tmp_path / "sam_tiny.pth")
+    return tmp_path / "sam_tiny.pth"
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: str | Path, status: int = 0) -> Any:
+        assert main([*map(str, arguments), "--json"]) == status
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return run
+
+
+def test_added_verified_evaluated_and_exported_by_commands(
+    checkpoint: Path, sample_project: Project, tmp_path: Path, command: Command
+) -> None:
+    added = command("models", "add", checkpoint, "--name", "mine")["added"]
+    checkpoint.unlink()  # it was copied
+    assert (added["kind"], added["name"]) == ("segmenter", "mine")
+    listed = {(m["kind"], m["name"], m["origin"]) for m in command("models", "list")["models"]}
+    assert ("segmenter", "mine", "user") in listed
+    assert command("models", "verify")["problems"] == {}
+    project = sample_project.path
+    boxed = command("evaluate", project, "--segmenter", "mine", "--prompt", "box")
+    assert boxed["n"] > 0
+    for asked in (["evaluate", project], ["propose", project]):
+        said = command(*asked, "--segmenter", "mine", status=2)["error"]
+        assert "mine finds no head by itself" in said and "compact" in said
+    out = tmp_path / "plain.pth"
+    command("models", "export", "mine", out)
+    plain = vanilla(seed=1)
+    plain.load_state_dict(torch.load(out))
+    assert all(torch.equal(plain.state_dict()[k], v) for k, v in vanilla().state_dict().items())
+
+
+def test_large_checkpoints_stay_where_they_are_and_are_missed(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setattr(sam_models, "COPIED_UP_TO", 1000)
+    added = add_sam(checkpoint)
+    assert added.name == "sam_tiny" and not list(added.folder.glob("*.safetensors"))
+    assert load_segmenter(added).needs_prompt and verify(added) is None
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "is not what was added" in str(verify(added))
+    assert "is not what was added" in command("models", "verify", status=1)["error"]
+    checkpoint.unlink()
+    models._segmenter.cache_clear()
+    with pytest.raises(BadInput, match=r"sam_tiny\.pth is not there any more.*models add"):
+        load_segmenter(added)
+
+
+def test_damaged_weights_are_found(checkpoint: Path) -> None:
+    added = add_sam(checkpoint)
+    weights = added.folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert "model.safetensors is damaged" in str(verify(added))
+    weights.unlink()
+    checkpoint.unlink()
+    assert "not there any more" in str(verify(added))
+
+
+def test_medsam_has_to_be_said(checkpoint: Path, tmp_path: Path) -> None:
+    file = checkpoint.rename(tmp_path / "medsam_vit_b.pth")
+    with pytest.raises(BadInput, match=r"sounds like MedSAM.*--profile medsam"):
+        add_sam(file)
+    assert isinstance(load_segmenter(add_sam(file, profile="medsam")).profile, MedSamProfile)
+    assert isinstance(load_segmenter(add_sam(file, "other", "sam")).profile, SamProfile)
+
+
+def test_hugging_faces_folder_and_names_go_both_ways(tmp_path: Path) -> None:
+    state = vanilla().state_dict()
+    folder = tmp_path / "sam-vit-tiny"
+    folder.mkdir()
+    write_checkpoint(to_hugging_face(state), folder / "model.safetensors")
+    added = add_sam(folder)
+    found = load_segmenter(added).sam.state_dict()
+    assert all(torch.equal(found[k].cpu(), v) for k, v in state.items())
+    export_sam(added, tmp_path / "back.safetensors", hugging_face=True)
+    assert sam_models.is_sam(tmp_path / "back.safetensors")
+    again = add_sam(tmp_path / "back.safetensors")
+    assert ModelCard.read(again.folder).architecture == ModelCard.read(added.folder).architecture
+
+
+def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -> None:
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    state = vanilla().state_dict()
+    del state["mask_decoder.iou_token.weight"]
+    torch.save(state, tmp_path / "part.pth")
+    for path, message in (
+        ("other.pth", r"other\.pth is no SAM.*keys of SAM's image encoder"),
+        ("part.pth", r"part\.pth is no SAM.*Missing key.*iou_token"),
+        ("none.pth", r"none\.pth does not exist"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            add_sam(tmp_path / path)
+    add_sam(checkpoint, "mine")
+    with pytest.raises(BadInput, match="already is a model"):
+        add_sam(checkpoint, "mine")
+    with pytest.raises(BadInput, match="no SAM of segment_anything's"):
+        export_sam(find_model("segmenter", "compact"), tmp_path / "out.pth")
+    with pytest.raises(BadInput, match=r"must end in \.pth"):
+        export_sam(find_model("segmenter", "mine"), tmp_path / "out.zip")
+
+
+def test_a_model_that_learned_to_do_without_prompts_proposes(
+    checkpoint: Path, sample_project: Project, tmp_path: Path
+) -> None:
+    segmenter = load_segmenter(add_sam(checkpoint))
+    segmenter.sam.prompt_encoder.add_auto_tokens(2)
+    folder = sample_project.path / "models" / "tuned"
+    segmenter.save(folder, segmenter.card)
+    sample_project.add_model("tuned", "segmenter", "models/tuned")
+    run_job("propose", ProposeRequest(sample_project.path, "tuned"))
+    result = run_job("evaluate", EvaluateRequest(sample_project.path, "tuned"))
+    assert result.n > 0
+    assert export_sam(find_model("segmenter", "tuned", sample_project), tmp_path / "out.pth")
+    vanilla().load_state_dict(torch.load(tmp_path / "out.pth"))
+
+
+def test_shown_the_box_of_a_proposal_it_replaces_that(
+    checkpoint: Path, sample_project: Project
+) -> None:
+    add_sam(checkpoint, "mine")
+    request = ProposeRequest(sample_project.path, "mine", prompt="box")
+    assert run_job("propose", request).proposals == ()  # no frame has a box to show
+    first = run_job("propose", ProposeRequest(sample_project.path)).proposals
+    then = run_job("propose", request)
+    refined = [p.frame_id for p in then.proposals]
+    assert len(refined) + len(then.without) == len(first) > 0
+    assert set(refined) <= {p.frame_id for p in first}
+    for frame_id in refined:
+        held = sample_project.annotation(frame_id)
+        assert held is not None and (held.author, held.state) == ("segmenter:mine", "proposed")
+    drawn = next(f.id for f in sample_project.frames() if f.id not in {p.frame_id for p in first})
+    before = sample_project.annotation(drawn)
+    run_job("propose", replace(request, frame_ids=(drawn,)))
+    assert sample_project.annotation(drawn) == before
