@@ -227,8 +227,10 @@ class _Log:
             self.losses.clear()
 
 
-_KEPT = ("n", "subjects", "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm")
-_KEPT += ("hc_mae_mm", "hc_bias_mm", "hc_limits_mm", "failures", "failure_ci95", "ci95")
+_KEPT = (
+    *("n", "subjects", "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm"),
+    *("hc_mae_mm", "hc_bias_mm", "hc_limits_mm", "failures", "failure_ci95", "ci95"),
+)
 
 
 def _figures(result: EvaluateResult) -> Mapping[str, Any]:
