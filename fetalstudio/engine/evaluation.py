@@ -187,11 +187,13 @@ def _score_paper(
             "measures. Correct the ellipse, or evaluate by the protocol native."
         )
     squashed = _squashed(image)
-    rng = np.random.default_rng(seed)
-    repeats = []
-    for _ in range(_PAPER_REPEATS if prompt == "box" else 1):
-        box = _jittered_box(rng, eroded) if prompt == "box" else None
-        repeats.append(_score(item, segmenter.predict(squashed, box=box).mask, eroded))
+    if prompt == "box":
+        rng = np.random.default_rng(seed)
+        boxes = [_jittered_box(rng, eroded) for _ in range(_PAPER_REPEATS)]
+        predictions = segmenter.predict_boxes(squashed, boxes)
+    else:
+        predictions = [segmenter.predict(squashed)]
+    repeats = [_score(item, found.mask, eroded) for found in predictions]
     means = np.mean([(r.dice, r.iou, r.hd95_px, r.assd_px) for r in repeats], axis=0)
     d, i, hd95, assd = means.tolist()
     return replace(repeats[0], dice=d, iou=i, hd95_px=hd95, assd_px=assd)

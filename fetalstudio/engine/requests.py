@@ -346,6 +346,21 @@ class EvaluateResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """Job ``report``: an evaluation as one HTML file to share."""
+
+    project: Path
+    """Which holds the frames of the evaluation."""
+    out: Path
+    result: EvaluateResult
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRequest:
     """Job ``export``: frames and masks in a layout that others read."""
 

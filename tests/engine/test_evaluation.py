@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.model_card import write_training_frames
 from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.evaluation import score_frame
+from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.local import run_job
 from fetalstudio.engine.models import find_model, load_segmenter
-from fetalstudio.engine.requests import EvaluateRequest
+from fetalstudio.engine.report import report_html
+from fetalstudio.engine.requests import EvaluateRequest, FrameScore, ReportRequest
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Prediction
 
@@ -77,3 +80,47 @@ def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: P
     speck = replace(item, ellipse=Ellipse(50, 50, 2, 1, 0))
     with pytest.raises(BadInput, match="256 x 256"):
         score_frame(segmenter, speck, image, protocol="paper")
+
+
+def test_a_report_holds_the_figures_the_plot_and_the_pictures(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    items = labelled_frames(sample_project)[2:6]
+    ids = tuple(item.frame.id for item in items)
+    both = EvaluateRequest(sample_project.path, protocol="both", prompt="box", frame_ids=ids)
+    result = run_job("evaluate", both)
+    named = replace(result.frames[0], name="<b>&")
+    lost = replace(result.frames[1], frame_id="0" * 64)
+    frames = (named, lost, *result.frames[2:])
+    page = tmp_path / "report.html"
+    request = ReportRequest(sample_project.path, page, replace(result, frames=frames))
+    assert run_job("report", request).out == page
+    text = page.read_text()
+    assert f"{result.dice['mean']:.4f}" in text and f"{result.paper.dice['mean']:.4f}" in text
+    assert result.model_sha256[:16] in text and len(result.model_sha256) == 64
+    assert "Protocol paper" in text and "limits" in text and "upper limit" in text
+    assert text.count("data:image/jpeg") == 3 and "holds no frame" not in text
+    assert "<b>&" not in text and "&lt;b&gt;&amp;" in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    with pytest.raises(BadInput, match="is a folder"):
+        run_job("report", replace(request, out=tmp_path))
+
+
+def test_a_report_without_millimetres_and_with_a_frame_without_an_outline(
+    sample_project: Project,
+) -> None:
+    scores = [
+        FrameScore(
+            **{"frame_id": f"{i}", "name": f"f{i}", "subject": f"{i}", "cohort": "c"},
+            **{"dice": dice, "iou": dice, "hd95_px": distance, "assd_px": distance},
+        )
+        for i, (dice, distance) in enumerate([(0.0, np.inf), (0.97, 3.0)])
+    ]
+    result = summarise("m", scores)
+    assert (result.hd95_px, result.hd95_mm, result.failures) == (3.0, None, 1)
+    text = report_html(result, lambda _: np.zeros((40, 60), np.uint8), datetime(2026, 1, 1))
+    assert "Bland-Altman plot" not in text and "HC MAE mm" not in text and "f0 (c)" in text
+    nothing = summarise("m", scores[:1])
+    assert nothing.hd95_px == np.inf and "none found" in report_html(
+        nothing, lambda _: np.zeros((40, 60), np.uint8), datetime(2026, 1, 1)
+    )
