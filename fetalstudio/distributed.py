@@ -59,6 +59,11 @@ def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> 
     return [parts[i % size()][i // size()] for i in range(len(arguments))]
 
 
+def agreed(value: Any) -> Any:
+    """Within a shared call: the leader's ``value``, in every process."""
+    return value if size() == 1 else _tell(value)
+
+
 def follow() -> None:
     """What all but the leader do: take part in its calls until it dismisses them."""
     while (call := _tell(None)) is not None:
@@ -131,6 +136,8 @@ def _take_part(function: Callable[..., Any], arguments: Sequence[Any]) -> list[A
 @cache
 def _join() -> None:
     """Meet the other processes; accelerate knows the back end and this process' GPU."""
+    import torch
     from accelerate import PartialState
 
-    PartialState(timeout=_PATIENCE)
+    # Without being told, it takes a process without a GPU for the only one.
+    PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import evaluation, models, stable_diffusion
+from fetalstudio.cli import evaluation, models, stable_diffusion, training
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
@@ -22,7 +22,6 @@ from fetalstudio.engine.requests import (
     ExportRequest,
     ImportRequest,
     ProposeRequest,
-    TrainRequest,
 )
 from fetalstudio.engine.threads import settle_threads
 from fetalstudio.project.records import ReviewState
@@ -164,31 +163,6 @@ def _adapt(options: argparse.Namespace, console: Console) -> None:
     console.result(result, result.verdict)
 
 
-def _train(options: argparse.Namespace, console: Console) -> None:
-    result = console.run(
-        "train",
-        TrainRequest(
-            options.project,
-            segmenter=options.segmenter,
-            cohort=options.cohort,
-            real=options.real,
-            synthetic=options.synthetic,
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            seed=options.seed,
-            name=options.name,
-        ),
-    )
-    if options.adopt and result.model is not None:
-        with Project.open(options.project) as project:
-            project.adopt("segmenter", result.model)
-    if result.copies_left_out:
-        console.warn(
-            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
-        )
-    console.result(result, result.verdict)
-
-
 def _export(options: argparse.Namespace, console: Console) -> None:
     result = console.run(
         "export",
@@ -296,15 +270,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--synthesizer", metavar="NAME", help="start from this one")
     sub.add_argument("--seed", type=int, default=0, metavar="S")
     sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
-    sub = add("train", _train, "fine-tune the segmenter")
+    sub = add("train", training.run, "fine-tune the segmenter")
     _segmenter_options(sub)
-    sub.add_argument("--real", type=int, metavar="N")
-    sub.add_argument("--synthetic", type=int, metavar="M")
-    sub.add_argument("--epochs", type=int, default=20, metavar="E")
-    sub.add_argument("--learning-rate", type=float, default=1e-4, metavar="R")
-    sub.add_argument("--seed", type=int, default=0, metavar="S")
-    sub.add_argument("--name", metavar="NAME")
-    sub.add_argument("--adopt", action="store_true", help="use the new model from now on")
+    training.options(sub)
     sub = add("evaluate", evaluation.run, "measure a segmenter on the annotated frames")
     _segmenter_options(sub)
     evaluation.options(sub)

@@ -20,6 +20,12 @@ from fetalstudio.core.heads import Wish
 
 Prompt = Literal["auto", "box"]
 Protocol = Literal["native", "paper", "both"]
+Recipe = Literal["recommended", "paper"]
+RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
+    "recommended": {"epochs": 20, "batch": 8, "learning_rate": 1e-4, "patience": 5, "copies": 2},
+    "paper": {"epochs": 20, "batch": 5, "learning_rate": 1e-5, "patience": 20, "copies": 1},
+}
+"""The other fields of ``TrainRequest`` that go with a recipe."""
 Background = Literal["made", "frame"]
 """Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
 
@@ -187,9 +193,15 @@ class TrainRequest:
     learning_rate: float = 1e-4
     patience: int = 5
     """Stop after that many epochs without a better validation Dice."""
+    copies: int = 2
+    """Of each frame: as it is, and varied ones."""
+    recipe: Recipe = "recommended"
+    """Optimizer and prompts; see ``segmentation.fine_tuning.FineTuneSettings``."""
     seed: int = 0
     name: str | None = None
     """Of the new model; default ``<cohort>-<run>``."""
+    resume: int | None = None
+    """Id of a run that did not finish: go on with it, by its own settings."""
 
 
 @dataclass(frozen=True, slots=True)

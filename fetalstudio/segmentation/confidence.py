@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+_LEAST = 1e-3
+"""Estimates count between this and one less it: the ends have infinite odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,13 @@ class Confidence:
     def __call__(self, estimate: float) -> float:
         """The expected IoU, 0 to 1, for the head's ``estimate`` (any value; 0 to 1 counts)."""
         return float(_logistic(self.slope * _log_odds(estimate) + self.offset))
+
+    def of_tensor(self, estimates: Tensor) -> Tensor:
+        """The same for many estimates (n,), so that a training can follow it."""
+        clamped = estimates.clamp(_LEAST, 1 - _LEAST)
+        # Beyond the ends the slope is kept, or an estimate there would never learn to come back.
+        odds = (estimates + (clamped - estimates).detach()).logit()
+        return (self.slope * odds + self.offset).sigmoid()
 
     @classmethod
     def fit(cls, estimates: ArrayLike, actual: ArrayLike) -> Confidence:
@@ -53,7 +64,7 @@ class Confidence:
 
 
 def _log_odds(share: ArrayLike) -> NDArray[np.float64]:
-    p = np.clip(np.asarray(share, float), 1e-3, 1 - 1e-3)
+    p = np.clip(np.asarray(share, float), _LEAST, 1 - _LEAST)
     return np.asarray(np.log(p / (1 - p)))
 
 

@@ -166,6 +166,15 @@ def jittered_boxes(
     return torch.from_numpy(boxes).float().to(device)
 
 
+def outward_boxes(
+    rng: np.random.Generator, ellipses: Sequence[Ellipse], most: float, device: torch.device
+) -> Tensor:
+    """Tight boxes (B, 4), each side moved outwards by up to ``most`` px, as the paper does."""
+    boxes = np.array([e.box() for e in ellipses])
+    boxes += rng.uniform(0, most, boxes.shape) * np.array([-1.0, -1.0, 1.0, 1.0])
+    return torch.from_numpy(boxes).float().to(device)
+
+
 def dice_ce(logits: Tensor, target: Tensor) -> Tensor:
     """Soft Dice (squared denominators) plus binary cross-entropy, mean over a batch.
 

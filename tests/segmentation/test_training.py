@@ -9,15 +9,19 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.learning import Watch
-from fetalstudio.segmentation.compact import CompactConfig, build_compact
+from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
+from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
+from fetalstudio.segmentation.examples import Example, varied
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
-    Example,
     FineTuneSettings,
     fine_tune,
 )
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
+from fetalstudio.segmentation.sam import outward_boxes
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.segmentation.vit import build_vit
+from tests.segmentation import tiny_sam
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
 
@@ -135,3 +139,129 @@ def test_the_same_seed_gives_the_same_model(segmenter: Segmenter) -> None:
 def test_nothing_to_learn_from_is_refused(segmenter: Segmenter) -> None:
     with pytest.raises(ValueError, match="at least one"):
         fine_tune(segmenter, [], EXAMPLES[4:], FineTuneSettings())
+
+
+def test_a_fine_tuning_that_goes_on_is_the_unbroken_one(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    settings = FineTuneSettings(epochs=4, batch=4, learning_rate=2e-3, patience=9)
+    whole, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)
+    seen: list[EpochFigures] = []
+    state = tmp_path / "state.pt"
+    fine_tune(
+        segmenter,
+        EXAMPLES[:4],
+        EXAMPLES[4:],
+        settings,
+        state=state,
+        on_epoch=lambda f, _model: seen.append(f),
+        cancelled=lambda: len(seen) == 3,
+    )
+    assert [f.epoch for f in seen] == [0, 1, 2]
+    resumed, again = fine_tune(
+        segmenter,
+        EXAMPLES[:4],
+        EXAMPLES[4:],
+        settings,
+        state=state,
+        on_epoch=lambda f, _model: seen.append(f),
+    )
+    assert [f.epoch for f in seen] == [0, 1, 2, 3, 4]
+    assert again[1:] == figures[1:]
+    for key, value in _state(whole).items():
+        assert torch.equal(value, _state(resumed)[key])
+
+
+def test_what_was_embedded_once_is_not_embedded_again(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    forward = CompactEncoder.forward
+
+    def counted(self: CompactEncoder, x: torch.Tensor) -> torch.Tensor:
+        looks.append(len(x))
+        return forward(self, x)
+
+    monkeypatch.setattr(CompactEncoder, "forward", counted)
+    cache = EmbeddingCache(tmp_path / "cache")
+    settings = FineTuneSettings(epochs=1, batch=4, learning_rate=2e-3, copies=2)
+    tuned, first = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
+    assert len(looks) == 10
+    _, second = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
+    assert len(looks) == 10 and second[1:] == first[1:]
+    # Its encoder is the same, so a tuned model finds them too.
+    fine_tune(tuned, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
+    assert len(looks) == 10
+    file = next(cache.folder.iterdir())
+    file.write_bytes(file.read_bytes()[:50])
+    fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
+    assert len(looks) == 11
+
+
+def test_a_cache_is_kept_below_its_limit_and_apart_by_encoder(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    small = EmbeddingCache(tmp_path, limit=3 * 9000)
+    key = encoder_key(segmenter)
+    for example in EXAMPLES:
+        small.embed(segmenter, key, example.image)
+    small.trim()
+    held = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert 0 < held <= small.limit
+    with torch.no_grad():
+        segmenter.sam.image_encoder.position += 1
+    assert encoder_key(segmenter) != key
+
+
+def test_a_varied_copy_is_the_same_each_time_and_has_its_own_ellipse() -> None:
+    one, again, other = varied(EXAMPLES[0], 1), varied(EXAMPLES[0], 1), varied(EXAMPLES[0], 2)
+    np.testing.assert_array_equal(one.image, again.image)
+    assert one.ellipse == again.ellipse != other.ellipse
+    assert varied(EXAMPLES[0], 0) is EXAMPLES[0]
+    inside = one.ellipse.mask((120, 80)) > 0
+    assert one.image[inside].mean() > 2 * one.image[~inside].mean()
+
+
+def test_the_papers_boxes_move_outwards_only() -> None:
+    heads = [e.ellipse for e in EXAMPLES]
+    tight = np.array([head.box() for head in heads])
+    moved = outward_boxes(np.random.default_rng(0), heads, 5.0, torch.device("cpu")).numpy()
+    out = (moved - tight) * [-1, -1, 1, 1]
+    assert (out > -1e-4).all() and out.max() <= 5 and out.std() > 0.5
+
+
+def test_a_plain_sam_learns_to_find_heads_by_itself_or_by_the_papers_boxes(tmp_path: Path) -> None:
+    card = replace(
+        compact_card("tiny", TINY),
+        architecture={"type": "sam"},
+        preprocessing={"profile": "sam"},
+    )
+    plain = Segmenter(build_vit(tiny_sam.TINY), card)
+    settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3)
+    tuned, figures = fine_tune(plain, EXAMPLES[:4], EXAMPLES[4:], settings)
+    assert len(figures) == 3 and not tuned.needs_prompt and plain.needs_prompt
+    tuned.save(tmp_path, card)
+    found = Segmenter.load(tmp_path).predict(EXAMPLES[4].image)
+    np.testing.assert_array_equal(found.mask, tuned.predict(EXAMPLES[4].image).mask)
+    boxed, _ = fine_tune(
+        plain, EXAMPLES[:4], EXAMPLES[4:], replace(settings, recipe="paper", copies=1)
+    )
+    assert boxed.needs_prompt
+
+
+def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
+    segmenter: Segmenter,
+) -> None:
+    before = segmenter.predict(EXAMPLES[0].image).confidence
+    settings = FineTuneSettings(epochs=14, batch=4, learning_rate=5e-3, patience=14)
+    last: list[float] = []
+    fine_tune(
+        segmenter,
+        EXAMPLES[:4],
+        EXAMPLES[4:],
+        settings,
+        on_epoch=lambda _f, model: last.append(model.predict(EXAMPLES[0].image).confidence),
+    )
+    found = segmenter.predict(EXAMPLES[0].image)
+    assert last[0] == before == found.confidence < 0.2
+    assert last[-1] > before + 0.1

@@ -18,6 +18,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.model_card import ModelCard
 from fetalstudio.engine.data import labelled_frames, of_part, split
 from fetalstudio.engine.events import Epoch, Failed, Preview, Progress
+from fetalstudio.engine.resuming import state_file
 from fetalstudio.resources import user_data_dir
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.train import TrainPage
@@ -438,3 +439,43 @@ def test_progress_of_the_training_is_told(
     handle.started.emit()
     handle.progress.emit(Progress(2, 20, 44.0, "fine-tuning"))
     assert page.job_bar.text() == "fine-tuning 2 of 20 · 44 s left"
+
+
+# -- recipes, and going on ---------------------------------------------------------------------
+
+
+def test_a_recipe_sets_what_goes_with_it(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    box = page.settings.recipe_box
+    box.setCurrentIndex(box.findData("paper"))
+    box.activated.emit(box.currentIndex())
+    page.start()
+    request, handle = fakes[-1]
+    assert (request.recipe, request.batch, request.learning_rate) == ("paper", 5, 1e-5)
+    assert (request.copies, request.epochs, request.patience) == (1, 20, 20)
+    handle.ended.emit()
+    box.setCurrentIndex(box.findData("recommended"))
+    box.activated.emit(box.currentIndex())
+    assert page.settings.choice().learning_rate == 1e-4
+
+
+def test_a_run_that_did_not_finish_can_go_on(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    project = page.session.open
+    run = project.start_run("broken", {"job": "train", "epochs": 5}, {})
+    project.update_run(run.id, state="cancelled")
+    page._refresh_runs()
+    assert not page.go_on_button.isVisible()  # not even its first epoch was done
+    state = state_file(project, run.id)
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"")
+    page._refresh_runs()
+    assert page.go_on_button.isVisible() and page.go_on_button.isEnabled()
+    QTest.keyClick(page, Qt.Key.Key_G)
+    request, handle = fakes[-1]
+    assert request.resume == run.id and not page.go_on_button.isEnabled()
+    assert not page.start_button.isEnabled()
+    handle.ended.emit()
+    assert page.start_button.isEnabled()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,21 +18,26 @@ from fetalstudio.core.model_card import ModelCard, write_training_frames
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
-from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
+from fetalstudio.engine.events import Checkpoint, Epoch, Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import BUILT_IN, JUDGE, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
-from fetalstudio.engine.progress import Steps
-from fetalstudio.engine.requests import MAX_SEED, EvaluateResult, TrainRequest, TrainResult
+from fetalstudio.engine.progress import Steps, counter
+from fetalstudio.engine.requests import (
+    MAX_SEED,
+    RECIPES,
+    EvaluateResult,
+    Prompt,
+    TrainRequest,
+    TrainResult,
+)
+from fetalstudio.engine.resuming import state_file
 from fetalstudio.project.records import Pair, Run, RunState
 from fetalstudio.project.store import Project
-from fetalstudio.segmentation.fine_tuning import (
-    EpochFigures,
-    Example,
-    FineTuneSettings,
-    fine_tune,
-)
-from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.segmentation.embeddings import EmbeddingCache
+from fetalstudio.segmentation.examples import Example
+from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
+from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +64,20 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     Cancelling keeps the best epoch so far; the ``Cancelled`` event then carries the result, unless
     no epoch had been finished.
     """
-    _check_settings(request)
     with Project.open(request.project) as project:
+        before = None if request.resume is None else _unfinished(project, request.resume)
+        if before is not None:
+            request = _request_of(before, request.project)
+        _check_settings(request)
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
-        name = _free_name(project, request)
         segmenter = load_segmenter(model)
-        settings = {**asdict(request), "project": None, "started_from": model.name}
-        record = project.start_run(name, settings, data.summary())
+        if before is None:
+            name = _free_name(project, request)
+            settings = {**asdict(request), "project": None, "started_from": model.name}
+            record = project.start_run(name, settings, data.summary())
+        else:
+            record = _taken_up(project, before, data)
         training = _Training(project, request, record, data, segmenter, report, cancelled)
         try:
             result, stopped = training.run()
@@ -79,6 +92,36 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     if stopped:
         raise JobCancelled(result)
     return result
+
+
+def _unfinished(project: Project, run_id: int) -> Run:
+    record = project.run(run_id)
+    if not state_file(project, run_id).exists():
+        raise BadInput(
+            f"{record.name} cannot go on: it is finished, or it ended before its first epoch was "
+            "done. Start a new training."
+        )
+    return record
+
+
+def _request_of(record: Run, project: Path) -> TrainRequest:
+    """What was asked for when the run began; the model that it started from by its name."""
+    known = {field.name for field in fields(TrainRequest)}
+    settings = {k: v for k, v in record.settings.items() if k in known}
+    started_from = record.settings["started_from"]
+    return TrainRequest(**{**settings, "project": project, "segmenter": started_from})
+
+
+def _taken_up(project: Project, record: Run, data: TrainingData) -> Run:
+    if json.loads(json.dumps(data.summary())) != record.data:
+        raise BadInput(
+            f"{record.name} cannot go on: frames, ellipses' states or pairs have changed since, "
+            "and it would learn from others than it began with. Start a new training."
+        )
+    taken = project.resume_run(record.id)
+    if taken is None:
+        raise BadInput(f"{record.name} is being trained by another process. Wait for it.")
+    return taken
 
 
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
@@ -134,9 +177,12 @@ class _Training:
         self.project, self.request, self.record, self.data = project, request, record, data
         self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
         self.folder = project.path / "models" / str(record.id)
-        self.saved = False
-        self.started = time.monotonic()
-        self.epochs_started = self.started
+        self.saved_epoch = 0
+        self.saved = any(m.run_id == record.id for m in project.models("segmenter"))
+        # A run that goes on adds to the time that it took before.
+        self.started = time.monotonic() - max((row["seconds"] for row in record.history), default=0)
+        self.steps: Steps | None = None
+        self.prompt: Prompt = "box" if segmenter.needs_prompt else "auto"
 
     def run(self) -> tuple[TrainResult, bool]:
         """The result, and whether it was cut short."""
@@ -151,41 +197,61 @@ class _Training:
             learning_rate=request.learning_rate,
             patience=request.patience,
             seed=request.seed,
+            copies=request.copies,
+            recipe=request.recipe,
         )
-        steps = Steps(1, self.report, self.cancelled, "embedding the frames")
-
-        def on_embedded(done: int, total: int) -> None:
-            steps.total = total
-            steps.advance(done)
-            self.epochs_started = time.monotonic()
-
+        state = state_file(self.project, self.record.id)
         tuned, figures = fine_tune(
             self.segmenter,
             train,
             self.validation,
             settings,
-            on_embedded=on_embedded,
+            cache=EmbeddingCache(self.project.path / "cache" / "embeddings"),
+            state=state,
+            on_embedded=counter(self.report, self.cancelled, "embedding the frames"),
+            on_step=self._step,
             on_epoch=self._epoch,
             cancelled=self.cancelled,
         )
         stopped = self.cancelled()
         if len(figures) < 2:
             raise JobCancelled
+        self._catch_up(tuned, figures)
         # The person who cancels waits for no more than what the verdict needs: the test part.
         after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
         result = self._result(before, after, figures)
         if self.saved:
             self._card(result).write(self.folder)
+        if not stopped:
+            state.unlink(missing_ok=True)
         return result, stopped
+
+    def _step(self, done: int, total: int) -> None:
+        if self.steps is None:
+            self.steps = Steps(total, self.report, lambda: False, "fine-tuning", done=done - 1)
+        self.steps.advance(done, f"fine-tuning on {self.segmenter.device}")
 
     def _example(self, item: Labelled) -> Example:
         return Example(self.project.pixels(item.frame.id), item.ellipse)
 
-    def _epoch(self, figures: EpochFigures, tuned: Segmenter) -> None:
-        epochs = self.request.epochs
+    def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
+        """What a crash left out after an epoch whose state it had saved."""
+        told = {row["epoch"] for row in self.project.run(self.record.id).history}
+        for row in figures:
+            if row.epoch not in told:
+                self._remember(row)
+        best = max((row for row in figures if row.best), key=lambda row: row.epoch)
+        if best.epoch > self.saved_epoch:
+            self._save(tuned, best)
+
+    def _remember(self, figures: EpochFigures) -> None:
         entry = {k: v for k, v in asdict(figures).items() if not _nan(v)}
         entry["seconds"] = time.monotonic() - self.started
         self.project.update_run(self.record.id, history_entry=entry)
+
+    def _epoch(self, figures: EpochFigures, tuned: Segmenter) -> None:
+        epochs = self.request.epochs
+        self._remember(figures)
         self.report(
             Epoch(
                 figures.epoch,
@@ -196,20 +262,22 @@ class _Training:
                 figures.best,
             )
         )
-        if figures.epoch:
-            per_epoch = (time.monotonic() - self.epochs_started) / figures.epoch
-            left = per_epoch * (epochs - figures.epoch)
-            self.report(Progress(figures.epoch, epochs, left, "fine-tuning"))
         if figures.best and figures.epoch:
             self._save(tuned, figures)
         shown = [
-            overlay(e.image, tuned.predict(e.image).ellipse, e.ellipse) for e in self.validation[:4]
+            overlay(e.image, self._predict(tuned, e).ellipse, e.ellipse)
+            for e in self.validation[:4]
         ]
         self.report(Preview(montage(shown, columns=2), f"validation frames, epoch {figures.epoch}"))
+
+    def _predict(self, tuned: Segmenter, example: Example) -> Prediction:
+        box = example.ellipse.box() if tuned.needs_prompt else None
+        return tuned.predict(example.image, box=box)
 
     def _save(self, tuned: Segmenter, figures: EpochFigures) -> None:
         metrics = {"validation_dice": figures.validation_dice, "epoch": figures.epoch}
         tuned.save(self.folder, self._base_card(metrics))
+        self.saved_epoch = figures.epoch
         if not self.saved:
             write_training_frames(self.folder, [i.frame.id for i in self.data.train])
             path = self.folder.relative_to(self.project.path).as_posix()
@@ -226,7 +294,8 @@ class _Training:
         steps = Steps(len(self.data.test), self.report, never, note)
         scores = []
         for item in self.data.test:
-            scores.append(score_frame(segmenter, item, self.project.pixels(item.frame.id)))
+            image = self.project.pixels(item.frame.id)
+            scores.append(score_frame(segmenter, item, image, prompt=self.prompt))
             steps.advance()
         return summarise(segmenter.card.name, scores)
 
@@ -274,8 +343,9 @@ class _Training:
         )
 
     def _card(self, result: TrainResult) -> ModelCard:
+        prompt = "prompt-free ellipse" if self.prompt == "auto" else "ellipse prompted by a box"
         protocol = (
-            "mean Dice of the prompt-free ellipse on subject-held-out frames at native resolution; "
+            f"mean Dice of the {prompt} on subject-held-out frames at native resolution; "
             "95 % interval of the paired difference by bootstrap over subjects"
         )
         return self._base_card({**asdict(result), "protocol": protocol})
@@ -314,10 +384,13 @@ def _check_settings(request: TrainRequest) -> None:
             "batch": (request.batch, 1, 64),
             "seed": (request.seed, 0, MAX_SEED),
             "patience": (request.patience, 1, 1000),
+            "copies": (request.copies, 1, 16),
             "real": (request.real or 0, 0, 10**6),
             "synthetic": (request.synthetic or 0, 0, 10**6),
         }
     )
+    if request.recipe not in RECIPES:
+        raise BadInput(f"There is no recipe {request.recipe!r}; there are: {', '.join(RECIPES)}.")
     if not 0 < request.learning_rate <= 0.1:
         raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 

@@ -19,6 +19,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.events import Epoch, Preview
 from fetalstudio.engine.requests import TrainRequest, TrainResult
+from fetalstudio.engine.resuming import can_go_on
 from fetalstudio.project.records import Run
 from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
@@ -30,6 +31,7 @@ from fetalstudio.ui.widgets.evaluation import EvaluationPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
 from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
+from fetalstudio.ui.widgets.run_words import run_text, without_verdict
 from fetalstudio.ui.widgets.segmenter_box import fill_segmenters
 from fetalstudio.ui.widgets.training_settings import TrainingSettings
 from fetalstudio.ui.widgets.verdict import VerdictCard, improved
@@ -150,10 +152,14 @@ class TrainPage(QWidget):
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
         self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
+        self.go_on_button = QPushButton("Go on")
+        self.go_on_button.setToolTip("Go on with this run after its last epoch")
+        self.go_on_button.clicked.connect(self.go_on)
         self.no_runs = note("Every training is listed here, with its curves and its verdict.")
         self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
         section = Section("Runs")
         section.add(self.runs)
+        section.add(keyed(self, self.go_on_button, "G"))
         section.add(self.no_runs)
         return section
 
@@ -257,14 +263,16 @@ class TrainPage(QWidget):
             real=chosen.real,
             synthetic=chosen.synthetic,
             epochs=chosen.epochs,
+            batch=chosen.batch,
             learning_rate=chosen.learning_rate,
             patience=chosen.patience,
+            copies=chosen.copies,
+            recipe=chosen.recipe,
             seed=chosen.seed,
             name=chosen.name,
         )
-        handle = self.session.submit("train", request)
-        self._handle = handle
-        self._live, self._listed = True, False
+        self._submit(request)
+        self._listed = False
         self.curves.clear(chosen.epochs)
         self.filmstrip.drop_all()
         self.runs.blockSignals(True)
@@ -273,6 +281,21 @@ class TrainPage(QWidget):
         self.title.setText("Training")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
         self._show_adoption()
+
+    def go_on(self) -> None:
+        """Go on with the chosen run, which did not finish."""
+        chosen = self._chosen()
+        if chosen is None or not self.go_on_button.isEnabled():
+            return
+        self._submit(TrainRequest(self.session.open.path, resume=chosen))
+        self._listed = True
+        self.go_on_button.setEnabled(False)
+        self.title.setText(f"{self._runs[chosen].name}, going on")
+        self.verdict.show_verdict(None, "The verdict follows when the training ends.")
+
+    def _submit(self, request: TrainRequest) -> None:
+        handle = self.session.submit("train", request)
+        self._handle, self._live = handle, True
         self.start_button.setEnabled(False)
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
@@ -312,7 +335,7 @@ class TrainPage(QWidget):
         self.runs.blockSignals(True)
         self.runs.clear()
         for run in self._runs.values():
-            item = QListWidgetItem(_run_text(run))
+            item = QListWidgetItem(run_text(run))
             item.setData(_RUN_ROLE, run.id)
             item.setToolTip(f"Started {run.started_at.astimezone():%d %b %Y, %H:%M}")
             self.runs.addItem(item)
@@ -330,6 +353,9 @@ class TrainPage(QWidget):
         chosen = self._chosen()
         run = self.session.open.run(chosen) if chosen is not None else None
         self._live = run is not None and run.state == "running" and self._handle is not None
+        resumable = run is not None and can_go_on(self.session.open, run)
+        self.go_on_button.setVisible(resumable)
+        self.go_on_button.setEnabled(resumable and self._handle is None)
         if run is None:
             self.title.setText("No run yet")
             self.curves.clear()
@@ -345,7 +371,7 @@ class TrainPage(QWidget):
                 best_epoch=(run.verdict or {}).get("best_epoch"),
                 expected_epochs=int(run.settings.get("epochs", 0)) if self._live else 0,
             )
-            self.verdict.show_verdict(run.verdict, _without_verdict(run))
+            self.verdict.show_verdict(run.verdict, without_verdict(run))
         self._show_adoption()
 
     # -- adopting -----------------------------------------------------------------------------
@@ -389,19 +415,3 @@ class TrainPage(QWidget):
         self.evaluation.refresh()
         fill_segmenters(self.start_box, self.session.project, follow=True)
         self._show_adoption()
-
-
-def _run_text(run: Run) -> str:
-    if run.verdict is not None and run.verdict.get("dice_after") is not None:
-        before, after = run.verdict["dice_before"], run.verdict["dice_after"]
-        return f"{run.name}\nDice {before:.3f} → {after:.3f}"
-    return f"{run.name}\n{run.state}"
-
-
-def _without_verdict(run: Run) -> str:
-    return {
-        "running": "The verdict follows when the training ends.",
-        "finished": "This run has no verdict.",
-        "cancelled": "Stopped before a first epoch was done: there is no model to judge.",
-        "failed": "The run failed before its verdict. What it had saved is kept.",
-    }[run.state]

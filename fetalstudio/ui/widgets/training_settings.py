@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QLineEdit, QWidget
 
+from fetalstudio.engine.requests import RECIPES, Recipe
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.widgets.form import Section, choice, whole_number
 
@@ -19,6 +20,7 @@ LEARNING_RATES = {
     "0.0003": "0.0003",
     "0.001": "0.001",
 }
+_RECIPE_WORDS = {"recommended": "Recommended", "paper": "As the paper"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,11 @@ class TrainingChoice:
     real: int | None
     synthetic: int | None
     epochs: int
+    batch: int
     learning_rate: float
     patience: int
+    copies: int
+    recipe: Recipe
     seed: int
 
 
@@ -50,6 +55,8 @@ class TrainingSettings(Section):
         self.synthetic_box = whole_number(
             settings, "train/synthetic", _ALL_PAIRS, _ALL_PAIRS, MAX_FRAMES, lowest="all accepted"
         )
+        self.recipe_box = choice(settings, "train/recipe", "recommended", _RECIPE_WORDS)
+        self.copies_box = whole_number(settings, "train/copies", 2, 1, 8)
         self.epochs_box = whole_number(settings, "train/epochs", 20, 1, 500)
         self.rate_box = choice(settings, "train/learning_rate", "0.0001", LEARNING_RATES)
         self.patience_box = whole_number(settings, "train/patience", 5, 1, 100)
@@ -57,6 +64,12 @@ class TrainingSettings(Section):
         self.row("Name", self.name_box, "Of the new model")
         self.row("Real frames", self.real_box, "Train on at most so many real frames")
         self.row("Pairs", self.synthetic_box, "Train on at most so many accepted pairs; 0 for none")
+        self.row(
+            "Recipe",
+            self.recipe_box,
+            "Optimizer and prompts; choosing one sets the four fields below to what goes with it",
+        )
+        self.row("Copies", self.copies_box, "Of each frame: as it is, and varied ones")
         self.row("Epochs", self.epochs_box, "Passes over the training data, at most")
         self.row("Learning rate", self.rate_box, "The size of a step; smaller is slower and safer")
         self.row("Patience", self.patience_box, "Stop after so many epochs without a better Dice")
@@ -65,8 +78,22 @@ class TrainingSettings(Section):
             self.seed_box,
             "Decides which frames are taken where not all are, and their order",
         )
-        for box in (self.real_box, self.synthetic_box, self.epochs_box, self.seed_box):
+        self.recipe_box.activated.connect(lambda _: self._follow_recipe())
+        boxes = self.real_box, self.synthetic_box, self.copies_box, self.epochs_box, self.seed_box
+        for box in boxes:
             box.valueChanged.connect(lambda _: self.changed.emit())
+
+    def _follow_recipe(self) -> None:
+        values = RECIPES[self._recipe()]
+        self.copies_box.setValue(values["copies"])
+        self.epochs_box.setValue(values["epochs"])
+        self.patience_box.setValue(values["patience"])
+        self.rate_box.setCurrentIndex(self.rate_box.findData(f"{values['learning_rate']:g}"))
+        # Only a person's choice is remembered by itself.
+        self.rate_box.activated.emit(self.rate_box.currentIndex())
+
+    def _recipe(self) -> Recipe:
+        return "paper" if self.recipe_box.currentData() == "paper" else "recommended"
 
     def choice(self) -> TrainingChoice:
         """The values as the request takes them; None stands for all, or for a name made up."""
@@ -76,7 +103,10 @@ class TrainingSettings(Section):
             real=real if real > _ALL_REAL else None,
             synthetic=synthetic if synthetic > _ALL_PAIRS else None,
             epochs=self.epochs_box.value(),
+            batch=RECIPES[self._recipe()]["batch"],
             learning_rate=float(self.rate_box.currentData()),
             patience=self.patience_box.value(),
+            copies=self.copies_box.value(),
+            recipe=self._recipe(),
             seed=self.seed_box.value(),
         )

@@ -1,0 +1,79 @@
+"""Command ``train``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.requests import RECIPES, TrainRequest
+from fetalstudio.engine.resuming import can_go_on
+from fetalstudio.project.store import Project
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the command takes besides project, segmenter and cohort."""
+    parser.add_argument(
+        "--preset",
+        choices=[*RECIPES],
+        default="recommended",
+        help="optimizer, prompts and the defaults of the options below; paper: as its code",
+    )
+    parser.add_argument("--real", type=int, metavar="N")
+    parser.add_argument("--synthetic", type=int, metavar="M")
+    parser.add_argument("--epochs", type=int, metavar="E")
+    parser.add_argument("--batch", type=int, metavar="B")
+    parser.add_argument("--learning-rate", type=float, metavar="R")
+    parser.add_argument("--patience", type=int, metavar="E", help="epochs without a better Dice")
+    parser.add_argument("--copies", type=int, metavar="K", help="of each frame, all but one varied")
+    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--name", metavar="NAME")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the newest training that did not finish, by its own settings",
+    )
+    parser.add_argument("--adopt", action="store_true", help="use the new model from now on")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Train, adopt where asked to, tell the verdict."""
+    result = console.run("train", _request(options))
+    if options.adopt and result.model is not None:
+        with Project.open(options.project) as project:
+            project.adopt("segmenter", result.model)
+    if result.copies_left_out:
+        console.warn(
+            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
+        )
+    console.result(result, result.verdict)
+
+
+def _request(options: argparse.Namespace) -> TrainRequest:
+    if options.resume:
+        return TrainRequest(options.project, resume=_newest_unfinished(options))
+    given: dict[str, Any] = {k: getattr(options, k) for k in RECIPES[options.preset]}
+    chosen = {k: v for k, v in given.items() if v is not None}
+    return TrainRequest(
+        options.project,
+        segmenter=options.segmenter,
+        cohort=options.cohort,
+        real=options.real,
+        synthetic=options.synthetic,
+        recipe=options.preset,
+        seed=options.seed,
+        name=options.name,
+        **{**RECIPES[options.preset], **chosen},
+    )
+
+
+def _newest_unfinished(options: argparse.Namespace) -> int:
+    with Project.open(options.project) as project:
+        project.fail_crashed()
+        for run in project.runs():
+            if can_go_on(project, run):
+                return run.id
+    raise BadInput(
+        f"{options.project} has no training that could go on. Start one without --resume."
+    )

@@ -1,0 +1,47 @@
+"""What `test_distributed` runs in one process and, by accelerate's launcher, in two: the same jobs
+on a project, and what came of them as a JSON file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from fetalstudio import distributed
+
+
+def work(path: Path, out: Path) -> None:
+    from fetalstudio.engine.local import run_job
+    from fetalstudio.engine.requests import EvaluateRequest, SynthesizeRequest, TrainRequest
+    from fetalstudio.project.store import Project
+
+    run_job("synthesize", SynthesizeRequest(path, count=3, steps=1))
+    train = TrainRequest(path, real=4, synthetic=0, epochs=2, batch=3, learning_rate=3e-4, copies=1)
+    trained = run_job("train", train)
+    with Project.open(path) as project:
+        ids = tuple(frame.id for frame in project.frames(annotated=True))[:5]
+        pixels = [int(project.pixels(pair.frame.id).sum()) for pair in project.pairs()]
+        curve = [row["validation_loss"] for row in project.run(trained.run_id).history]
+    evaluated = run_job("evaluate", EvaluateRequest(path, segmenter="compact", frame_ids=ids))
+    weights = {}
+    model = path / "models" / str(trained.run_id) / "model.safetensors"
+    if model.exists():
+        weights = {k: float(abs(v.astype(float)).sum()) for k, v in load_file(model).items()}
+    result = {
+        "processes": distributed.size(),
+        "pixels": pixels,
+        "dice": [score.dice for score in evaluated.frames],
+        "curve": curve,
+        "weights": weights,
+    }
+    out.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    if distributed.rank() > 0:
+        distributed.follow()
+    else:
+        work(Path(sys.argv[1]), Path(sys.argv[2]))
+        distributed.dismiss()

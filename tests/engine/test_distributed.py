@@ -1,0 +1,57 @@
+"""Batches, evaluations and fine-tuning by two processes: what one process makes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fetalstudio.project.store import Project
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+# That is accelerate's word for several processes, on CPUs too.
+LAUNCH += [
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+]
+
+
+def _run(command: list[str], project: Path, out: Path) -> dict:
+    arguments = ["-m", "tests.engine.shared_work", str(project), str(out)]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())
+
+
+def test_two_processes_make_what_one_makes(sample_project: Project, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(sample_project.path, copy)
+    one = _run([sys.executable], sample_project.path, tmp_path / "one.json")
+    two = _run(LAUNCH, copy, tmp_path / "two.json")
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert two["pixels"] == one["pixels"] and len(one["pixels"]) == 3
+    assert two["dice"] == one["dice"] and len(one["dice"]) == 5
+    # Half batches summed: other last digits, and bfloat16 where the CPU has it.
+    assert two["curve"] == pytest.approx(one["curve"], rel=0.01)
+    assert len(one["curve"]) == 3 and one["curve"][2] != one["curve"][0]
+    assert two["weights"].keys() == one["weights"].keys()
+    for name, total in one["weights"].items():
+        assert two["weights"][name] == pytest.approx(total, rel=0.01)
