@@ -8,21 +8,12 @@ from html import escape
 import numpy as np
 
 from fetalstudio.engine.evaluation import FAILURE
-from fetalstudio.engine.requests import EvaluateResult, FrameScore
+from fetalstudio.engine.requests import EvaluateResult
+from fetalstudio.engine.scorecard import agreement_points
 
 _W, _H = 560, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 44
 _COLOURS = ("#1b7f79", "#b0722a", "#4a6fb5", "#96508c", "#6f7f2f", "#555555")
-
-
-def agreement_points(scores: Sequence[FrameScore]) -> list[tuple[FrameScore, float, float]]:
-    """What a Bland-Altman plot shows: of each frame whose HC is known by both, the mean of both HC
-    and the segmenter's less the person's, in mm."""
-    return [
-        (s, s.hc_mm + s.hc_error_mm / 2, s.hc_error_mm)
-        for s in scores
-        if s.hc_mm is not None and s.hc_error_mm is not None
-    ]
 
 
 def bland_altman(result: EvaluateResult) -> str | None:
