@@ -227,12 +227,14 @@ class _Log:
             self.losses.clear()
 
 
-_LEFT_OUT = ("segmenter", "prompt", "protocol", "groups", "paper", "frames")
+_KEPT = (
+    *("n", "subjects", "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm"),
+    *("hc_mae_mm", "hc_bias_mm", "hc_limits_mm", "failures", "failure_ci95", "ci95"),
+)
 
 
 def _figures(result: EvaluateResult) -> Mapping[str, Any]:
-    values = asdict(result)
-    return {k: v for k, v in values.items() if k not in _LEFT_OUT}
+    return {name: getattr(result, name) for name in _KEPT}
 
 
 def _training_data(

@@ -116,15 +116,29 @@ class Segmenter:
         Raises :class:`BadInput` without a prompt where the model :attr:`needs_prompt`.
         """
         self._require_prompt(box, points)
+        return self._predict(image, [(box, points)])[0]
+
+    def predict_boxes(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Prediction]:
+        """As :meth:`predict` with each box, from one embedding."""
+        return self._predict(image, [(box, None) for box in boxes])
+
+    def _predict(
+        self, image: NDArray[np.uint8], prompts: Sequence[tuple[Box | None, Points | None]]
+    ) -> list[Prediction]:
+        """By prompt; all of them or none."""
         h, w = image.shape
-        views = views_of((w, h), self.views, turned=box is None and points is None)
+        views = views_of((w, h), self.views, turned=prompts[0] == (None, None))
         embeddings = self.embed([warp(image, view, (w, h)) for view in views])
-        seen = [
-            self._look(embedding[None], (w, h), view, box, points)
-            for embedding, view in zip(embeddings, views, strict=True)
-        ]
-        logits = np.mean([logits for logits, _ in seen], axis=0)
-        return self._answer(logits, float(np.mean([estimate for _, estimate in seen])))
+        answers = []
+        for box, points in prompts:
+            seen = [
+                self._look(embedding[None], (w, h), view, box, points)
+                for embedding, view in zip(embeddings, views, strict=True)
+            ]
+            logits = np.mean([logits for logits, _ in seen], axis=0)
+            estimate = float(np.mean([estimate for _, estimate in seen]))
+            answers.append(self._answer(logits, estimate))
+        return answers
 
     @torch.inference_mode()
     def _look(
