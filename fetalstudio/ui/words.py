@@ -1,8 +1,5 @@
 """Numbers of things, as a person says them."""
 
-from __future__ import annotations
+from fetalstudio.core.words import counted
 
-
-def counted(n: int, noun: str) -> str:
-    """``1 pair``, ``8 pairs``."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+__all__ = ["counted"]
