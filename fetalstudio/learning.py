@@ -189,6 +189,18 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
+def describe(device: torch.device) -> str:
+    """Where and in which numbers a training computes, for a person: ``the CPU in bfloat16``."""
+    name = "the CPU"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    elif device.type != "cpu":
+        name = "the graphics processor"
+    with autocast(device):
+        mixed = torch.is_autocast_enabled(device.type)
+    return f"{name} in bfloat16" if mixed else name
+
+
 def pick_device() -> torch.device:
     """This process' CUDA device, else Apple's, else the CPU."""
     if torch.cuda.is_available():

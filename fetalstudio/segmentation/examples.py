@@ -38,8 +38,11 @@ class Example:
 class Embedded:
     """An example as the decoder sees it."""
 
-    embedding: Tensor
-    """(256, h, w) float16: half the memory, far more precise than the decoder needs."""
+    image: NDArray[np.uint8]
+    """(H, W) uint8."""
+    embedding: Tensor | None
+    """(256, h, w) float16: half the memory, far more precise than the decoder needs. None where the
+    encoder changes and must look anew each time."""
     target: Tensor
     """(1, T, T) coverage of each cell, 0 to 1."""
     ellipse: Ellipse
@@ -110,11 +113,16 @@ def _embed(example: Example) -> Embedded:
         embedding = cache.embed(segmenter, encoder, example.image)
     else:
         embedding = segmenter.embed([example.image])[0].half().cpu()
+    # Outside of inference mode's tensors, which no training may take.
+    return laid(segmenter, example, embedding.clone())
+
+
+def laid(segmenter: Segmenter, example: Example, embedding: Tensor | None = None) -> Embedded:
+    """The example on the segmenter's input, with its embedding where that does not change."""
     h, w = example.image.shape
     inner = example.ellipse.transformed(segmenter.profile.to_input((w, h)))
     side, target = segmenter.side, min(segmenter.side // 2, MAX_TARGET)
     coverage = cv2.resize(
         inner.mask((side, side)).astype(np.float32), (target, target), interpolation=cv2.INTER_AREA
     )
-    # Outside of inference mode's tensors, which no training may take.
-    return Embedded(embedding.clone(), torch.from_numpy(coverage)[None], inner)
+    return Embedded(example.image, embedding, torch.from_numpy(coverage)[None], inner)

@@ -1,4 +1,5 @@
-"""Fine-tuning a segmenter's mask decoder on embeddings that are computed once."""
+"""Fine-tuning a segmenter: its mask decoder on embeddings that are computed once, or its encoder
+too, by low-rank changes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from fetalstudio import distributed
@@ -18,13 +19,19 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.examples import Embedded, Example, embed_all, varied
+from fetalstudio.segmentation.examples import Embedded, Example, embed_all, laid, varied
+from fetalstudio.segmentation.lora import add_lora
 from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, outward_boxes
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.segmentation.tuned_weights import TunedWeights
 
 _IOU_WEIGHT = 0.1
 _PAPER_JITTER = 20 / 256
 """Of the input's side: up to 19 px outwards at 256 px."""
+_FAILURE = 0.9
+"""A validation frame with a Dice below this is one that fails."""
+_LEAST_GAIN = 1e-4
+"""Of Dice; less is rounding, not learning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,11 @@ class FineTuneSettings:
     constant rate, every frame prompted by a box moved outwards only."""
     box_jitter: float = 0.1
     without_prompt: float = 0.6
+    average: float = 0.9
+    """Decay, by step, of the moving average of the weights that is validated and kept; 0 is the
+    last step's own. ``paper`` has none, and neither clips gradients nor tunes the IoU head."""
+    lora: int = 0
+    """Rank of a low-rank change of the encoder; 0 leaves it as it is, and embeds frames once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +85,9 @@ def fine_tune(
 ) -> tuple[Segmenter, list[EpochFigures]]:
     """The best epoch's segmenter (epoch 0, the original, included) and all figures.
 
-    The given segmenter is left as it is. The encoder is frozen; the mask decoder and the learned
-    prompt tokens are tuned, and a SAM that had none is given some. Where the ``state`` of an
+    The given segmenter is left as it is. The mask decoder and the learned prompt tokens are tuned,
+    and a SAM that had none is given some; the encoder is frozen without ``settings.lora``. An epoch
+    is better than the original only by more than chance, see ``_better``. Where the ``state`` of an
     earlier call with the same arguments is there, the training goes on after its last epoch.
     Cancelling ends after the current step with the best so far. ``on_step`` hears (steps done, of
     all epochs). Under a launcher each step's batch is shared out over the processes. Raises
@@ -88,7 +101,10 @@ def fine_tune(
         tuned.sam.prompt_encoder.add_auto_tokens(4)
         tuned.sam.to(tuned.device)
     examples = [varied(e, k) for k in range(settings.copies) for e in train] + list(validation)
-    embedded = embed_all(tuned, examples, cache, on_embedded=on_embedded, cancelled=cancelled)
+    if settings.lora:
+        embedded: list[Embedded] | None = [laid(tuned, example) for example in examples]
+    else:
+        embedded = embed_all(tuned, examples, cache, on_embedded=on_embedded, cancelled=cancelled)
     if embedded is None:
         return tuned, []
     learnt = len(examples) - len(validation)
@@ -98,7 +114,8 @@ def fine_tune(
         distributed.Here(on_step), distributed.Here(on_epoch), distributed.Here(cancelled)
     )
     saved = None if state is None else _Saved(state)
-    best, figures = distributed.everywhere(_train, tuned, task, begun, callbacks, saved)[0]
+    changing = Segmenter(copy.deepcopy(tuned.sam), tuned.card, tuned.device)
+    best, figures = distributed.everywhere(_train, changing, task, begun, callbacks, saved)[0]
     tuned.sam.load_state_dict(best)
     return tuned, figures
 
@@ -132,7 +149,10 @@ class _Saved:
 class _Progress:
     """What a training knows besides its weights."""
 
+    first: Sequence[float]
+    """Dice of each validation frame by the model as it came."""
     best: float
+    """Mean of the best epoch."""
     best_state: Mapping[str, Tensor]
     since: int = 0
     """Epochs without a better one."""
@@ -150,84 +170,99 @@ def _train(
     leads = distributed.rank() == 0
     if not leads:
         segmenter = Segmenter(segmenter.sam, segmenter.card)
-    settings = task.settings
-    parameters = _unfreeze(segmenter)
-    optimizer = _optimizer(parameters, settings)
+    weights = _weights(segmenter, task.settings)
     done = 0
-    progress = _Progress(-1.0, {})
+    progress = _Progress([], -1.0, {})
     if begun is not None:
-        _restore(segmenter, optimizer, begun)
+        weights.restore(begun)
         done = begun["figures"][-1]["epoch"]
         figures = [EpochFigures(**row) for row in begun["figures"]]
-        progress = _Progress(begun["best"], begun["best_state"], begun["since"], figures)
+        progress = _Progress(
+            begun["first"], begun["best"], begun["best_state"], begun["since"], figures
+        )
     elif leads:
-        loss, score = _validate(segmenter, task)
-        progress = _Progress(score, _state(segmenter))
-        progress.figures.append(EpochFigures(0, float("nan"), loss, score, True))
-        callbacks.on_epoch(progress.figures[-1], segmenter)
-    for epoch in range(done + 1, settings.epochs + 1):
-        if distributed.agreed(progress.since >= settings.patience):
+        with weights.averaged() as original:
+            loss, scores = _validate(original, task)
+            score = float(np.mean(scores))
+            figures = [EpochFigures(0, float("nan"), loss, score, True)]
+            progress = _Progress(scores, score, _state(original), figures=figures)
+            callbacks.on_epoch(figures[0], original)
+    for epoch in range(done + 1, task.settings.epochs + 1):
+        if distributed.agreed(progress.since >= task.settings.patience):
             break
-        train_loss = _one_epoch(segmenter, task, optimizer, parameters, epoch, callbacks)
+        train_loss = _one_epoch(weights, task, epoch, callbacks)
         if train_loss is None:
             break
         if leads:
-            _measure(segmenter, task, progress, epoch, train_loss)
-            if saved is not None:
-                saved.write(_whole_state(segmenter, optimizer, progress))
-            callbacks.on_epoch(progress.figures[-1], segmenter)
+            reached = weights.state()
+            with weights.averaged() as averaged:
+                _measure(averaged, task, progress, epoch, train_loss)
+                if saved is not None:
+                    saved.write(reached | _state_of(progress))
+                callbacks.on_epoch(progress.figures[-1], averaged)
     return (progress.best_state, progress.figures) if leads else None
 
 
 def _measure(
     segmenter: Segmenter, task: _Task, progress: _Progress, epoch: int, train_loss: float
 ) -> None:
-    loss, score = _validate(segmenter, task)
-    improved = score > progress.best
+    loss, scores = _validate(segmenter, task)
+    improved = _better(scores, progress)
+    score = float(np.mean(scores))
     progress.since = 0 if improved else progress.since + 1
     if improved:
         progress.best, progress.best_state = score, _state(segmenter)
     progress.figures.append(EpochFigures(epoch, train_loss, loss, score, improved))
 
 
+def _better(scores: Sequence[float], progress: _Progress) -> bool:
+    """Whether an epoch is the best so far, and no worse a choice than the model as it came.
+
+    Its gain over that one must exceed its standard error over the validation frames: with few of
+    them the best of twenty epochs is otherwise one that is better by chance. And no more frames may
+    fail.
+    """
+    gains = np.subtract(scores, progress.first)
+    error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+    failures = [sum(score < _FAILURE for score in s) for s in (progress.first, scores)]
+    return (
+        float(np.mean(scores)) > progress.best + _LEAST_GAIN
+        and float(gains.mean()) > error
+        and failures[1] <= failures[0]
+    )
+
+
 def _state(segmenter: Segmenter) -> Mapping[str, Tensor]:
     return {k: v.detach().clone().cpu() for k, v in segmenter.sam.state_dict().items()}
 
 
-def _whole_state(
-    segmenter: Segmenter, optimizer: torch.optim.Optimizer, progress: _Progress
-) -> Mapping[str, Any]:
-    return {
-        "model": _state(segmenter),
-        "optimizer": optimizer.state_dict(),
-        "best": progress.best,
-        "best_state": dict(progress.best_state),
-        "since": progress.since,
-        "figures": [asdict(row) for row in progress.figures],
-    }
+def _state_of(progress: _Progress) -> dict[str, Any]:
+    figures = [asdict(row) for row in progress.figures]
+    best = {"best": progress.best, "best_state": dict(progress.best_state)}
+    return {**best, "first": list(progress.first), "since": progress.since, "figures": figures}
 
 
-def _restore(
-    segmenter: Segmenter, optimizer: torch.optim.Optimizer, begun: Mapping[str, Any]
-) -> None:
-    segmenter.sam.load_state_dict(begun["model"])
-    optimizer.load_state_dict(begun["optimizer"])
-
-
-def _unfreeze(segmenter: Segmenter) -> list[torch.nn.Parameter]:
+def _unfreeze(segmenter: Segmenter, settings: FineTuneSettings) -> list[nn.Parameter]:
     segmenter.sam.requires_grad_(False)
-    segmenter.sam.mask_decoder.requires_grad_(True)
+    parameters = list(segmenter.sam.mask_decoder.parameters())
     if not segmenter.needs_prompt:
-        segmenter.sam.prompt_encoder.auto_tokens.requires_grad_(True)
-    return [p for p in segmenter.sam.parameters() if p.requires_grad]
+        parameters.append(segmenter.sam.prompt_encoder.auto_tokens)
+    if settings.lora:
+        parameters += add_lora(segmenter.sam.image_encoder, settings.lora)
+    return [p.requires_grad_(True) for p in parameters]
 
 
-def _optimizer(
-    parameters: Sequence[torch.nn.Parameter], settings: FineTuneSettings
-) -> torch.optim.Optimizer:
+def _weights(segmenter: Segmenter, settings: FineTuneSettings) -> TunedWeights:
+    plain = segmenter
+    if settings.lora:
+        plain = Segmenter(copy.deepcopy(segmenter.sam), segmenter.card, segmenter.device)
+    torch.manual_seed(settings.seed)
+    parameters = _unfreeze(segmenter, settings)
     if settings.recipe == "paper":
-        return torch.optim.Adam(parameters, lr=settings.learning_rate)
-    return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
+        adam = torch.optim.Adam(parameters, lr=settings.learning_rate)
+        return TunedWeights(segmenter, plain, parameters, adam, 0.0)
+    adamw = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
+    return TunedWeights(segmenter, plain, parameters, adamw, settings.average)
 
 
 def _rate(settings: FineTuneSettings, epoch: int) -> float:
@@ -238,21 +273,18 @@ def _rate(settings: FineTuneSettings, epoch: int) -> float:
 
 
 def _one_epoch(
-    segmenter: Segmenter,
-    task: _Task,
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[torch.nn.Parameter],
-    epoch: int,
-    callbacks: _Callbacks,
+    weights: TunedWeights, task: _Task, epoch: int, callbacks: _Callbacks
 ) -> float | None:
     """Mean training loss of this process' share, or None when cancelled."""
-    settings = task.settings
+    settings, segmenter, optimizer = task.settings, weights.segmenter, weights.optimizer
+    parameters = list(weights.parameters)
     for group in optimizer.param_groups:
         group["lr"] = _rate(settings, epoch)
     # Seeded by the epoch: a resumed training sees what an unbroken one would have.
     rng = np.random.default_rng((settings.seed, epoch))
     order = rng.permutation(len(task.train))
     starts = range(0, len(order), settings.batch)
+    iou_weight = 0.0 if settings.recipe == "paper" else _IOU_WEIGHT
     total = 0.0
     for i, start in enumerate(starts):
         if distributed.agreed(callbacks.cancelled()):
@@ -263,12 +295,15 @@ def _one_epoch(
         mine = slice(distributed.rank(), None, distributed.size())
         share = [task.train[k] for k in chosen[mine]]
         if share:
-            loss = _loss(segmenter, share, None if boxes is None else boxes[mine])
+            embeddings = _embeddings(segmenter, share)
+            boxes = None if boxes is None else boxes[mine]
+            loss = _loss(segmenter, embeddings, share, boxes, iou_weight)
             (loss * (len(share) / len(chosen))).backward()
             total += loss.item() * len(share)
         distributed.sum_of_gradients(parameters)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        if settings.recipe != "paper":
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+        weights.step()
         callbacks.on_step((epoch - 1) * len(starts) + i + 1, settings.epochs * len(starts))
     return total / max(len(order) / distributed.size(), 1)
 
@@ -286,9 +321,25 @@ def _boxes(
     return jittered_boxes(rng, heads, settings.box_jitter, segmenter.device)
 
 
-def _loss(segmenter: Segmenter, batch: Sequence[Embedded], boxes: Tensor | None) -> Tensor:
+def _embeddings(segmenter: Segmenter, batch: Sequence[Embedded]) -> Tensor:
+    """(B, 256, h, w) float32 on the segmenter's device: known ones, or those of the encoder now."""
+    known = [e.embedding for e in batch if e.embedding is not None]
+    if known:
+        return torch.stack(known).float().to(segmenter.device)
+    images = torch.stack([segmenter.profile.prepare(e.image) for e in batch])
+    with autocast(segmenter.device):
+        embeddings: Tensor = segmenter.sam.image_encoder(images.to(segmenter.device))
+    return embeddings.float()
+
+
+def _loss(
+    segmenter: Segmenter,
+    embeddings: Tensor,
+    batch: Sequence[Embedded],
+    boxes: Tensor | None,
+    iou_weight: float = 0.0,
+) -> Tensor:
     """DiceCE, and what the IoU head's estimate misses by, read as the segmenter will read it."""
-    embeddings = torch.stack([e.embedding for e in batch]).float().to(segmenter.device)
     targets = torch.stack([e.target for e in batch]).to(segmenter.device)
     with autocast(segmenter.device):
         logits, estimate = decode(segmenter.sam, embeddings, boxes=boxes)
@@ -300,12 +351,12 @@ def _loss(segmenter: Segmenter, batch: Sequence[Embedded], boxes: Tensor | None)
         union = (found | true).sum((1, 2, 3)).clamp(min=1)
         actual = (found & true).sum((1, 2, 3)) / union
     expected = segmenter.confidence.of_tensor(estimate.float()[:, 0])
-    return dice_ce(logits, targets) + _IOU_WEIGHT * functional.mse_loss(expected, actual)
+    return dice_ce(logits, targets) + iou_weight * functional.mse_loss(expected, actual)
 
 
 @torch.no_grad()
-def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, float]:
-    """Mean loss, and mean Dice of the mask at each frame's own size: prompt-free, or by the
+def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, list[float]]:
+    """Mean loss, and the Dice of each mask at its frame's own size: prompt-free, or by the
     reference's box where the model needs a prompt."""
     losses, scores = [], []
     for e, example in zip(task.held_out, task.validation, strict=True):
@@ -314,8 +365,8 @@ def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, float]:
         if segmenter.needs_prompt:
             box = example.ellipse.box()
             inner = torch.tensor([e.ellipse.box()], device=segmenter.device).float()
-        losses.append(_loss(segmenter, [e], inner).item())
-        embedding = e.embedding[None].float().to(segmenter.device)
+        embedding = _embeddings(segmenter, [e])
+        losses.append(_loss(segmenter, embedding, [e], inner).item())
         found = segmenter.predict_embedded(embedding, (w, h), box=box)
         scores.append(dice(found.mask, example.ellipse.mask((w, h))))
-    return float(np.mean(losses)), float(np.mean(scores))
+    return float(np.mean(losses)), scores

@@ -45,7 +45,11 @@ class Prediction:
 
 
 class Segmenter:
-    """A ``Sam`` with its preprocessing profile and its card."""
+    """A ``Sam`` with its preprocessing profile and its card.
+
+    Of the card's ``preprocessing`` it takes the profile, the number of ``views`` over which it
+    averages, the ``level`` of the logits at which the head ends, and the curve of its confidence.
+    """
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
         self.device = device or pick_device()
@@ -55,6 +59,7 @@ class Segmenter:
         self.side: int = sam.image_encoder.img_size
         self.profile = profile_of(card.preprocessing, self.side)
         self.views: int = card.preprocessing.get("views", 1)
+        self.level: float = card.preprocessing.get("level", 0.0)
 
     @property
     def needs_prompt(self) -> bool:
@@ -154,6 +159,7 @@ class Segmenter:
         return self._to_frame(found, size, to_input), float(iou[0, 0])
 
     def _answer(self, logits: NDArray[np.float32], estimate: float) -> Prediction:
+        logits = logits - np.float32(self.level)
         mask = largest_component(logits > 0)
         return Prediction(mask, ellipse_of(logits), self.confidence(estimate))
 

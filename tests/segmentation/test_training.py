@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from fetalstudio.segmentation.examples import Example, varied
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
     FineTuneSettings,
+    _better,
+    _Progress,
     fine_tune,
 )
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
@@ -265,3 +268,54 @@ def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
     found = segmenter.predict(EXAMPLES[0].image)
     assert last[0] == before == found.confidence < 0.2
     assert last[-1] > before + 0.1
+
+
+def test_an_epoch_must_be_better_by_more_than_chance() -> None:
+    before = _Progress([0.95, 0.96, 0.97, 0.98], 0.965, {})
+    assert _better([0.96, 0.97, 0.98, 0.99], before)
+    assert not _better([0.99, 0.94, 0.97, 0.98], before), "one frame's luck"
+    assert not _better([0.95, 0.96, 0.97, 0.98], before)
+    assert not _better([0.899, 0.999, 0.999, 0.999], replace(before, best=0.96)), "a frame fails"
+    later = replace(before, best=0.98)
+    assert not _better([0.96, 0.97, 0.98, 0.99], later), "an earlier epoch was better"
+
+
+def test_the_papers_recipe_keeps_no_average(segmenter: Segmenter) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def tune(**changed: Any) -> float:
+        settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3, copies=1)
+        start = _state(segmenter)["mask_decoder.iou_token.weight"]
+        seen.clear()
+        fine_tune(
+            segmenter,
+            EXAMPLES[:4],
+            EXAMPLES[4:],
+            replace(settings, **changed),
+            on_epoch=lambda _f, model: seen.append(_state(model)),
+        )
+        return float((seen[-1]["mask_decoder.iou_token.weight"] - start).abs().max())
+
+    assert tune(average=0.9) < 0.5 * tune(average=0.0)
+    assert tune(average=0.9, recipe="paper") == tune(average=0.0, recipe="paper")
+
+
+def test_lora_changes_the_encoder_and_leaves_its_architecture(segmenter: Segmenter) -> None:
+    before = _state(segmenter)
+    seen: list[set[str]] = []
+    settings = FineTuneSettings(epochs=8, batch=4, learning_rate=2e-3, lora=2, patience=8)
+    tuned, figures = fine_tune(
+        segmenter,
+        EXAMPLES[:4],
+        EXAMPLES[4:],
+        settings,
+        on_epoch=lambda _f, model: seen.append(set(model.sam.state_dict())),
+    )
+    assert any(f.best for f in figures[1:]) and all(keys == set(before) for keys in seen)
+    changed = {k for k, v in _state(tuned).items() if not torch.equal(v, before[k])}
+    assert "image_encoder.attention.0.self_attn.in_proj_weight" in changed
+    assert any(k.startswith("image_encoder.stages") for k in changed)
+    layer = "image_encoder.attention.0.linear1.weight"
+    assert torch.linalg.matrix_rank(_state(tuned)[layer] - before[layer], rtol=1e-3) == 2
+    for key, value in _state(segmenter).items():
+        assert torch.equal(value, before[key]), "the model that it started from was changed"

@@ -145,7 +145,7 @@ def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None
     page.settings.real_box.setValue(4)
     assert page.start_button.isEnabled()
     page.settings.synthetic_box.setValue(3)
-    assert not page.start_button.isEnabled() and "3 pairs" in page.checks.text()
+    assert not page.start_button.isEnabled() and "3 synthetic pairs" in page.checks.text()
 
 
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:

@@ -6,17 +6,14 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.model_card import ModelCard, write_training_frames
-from fetalstudio.core.splits import Part
-from fetalstudio.engine.data import Labelled, labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.data import Labelled
 from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.events import Checkpoint, Epoch, Preview
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
@@ -32,30 +29,13 @@ from fetalstudio.engine.requests import (
     TrainResult,
 )
 from fetalstudio.engine.resuming import state_file
-from fetalstudio.project.records import Pair, Run, RunState
+from fetalstudio.engine.training_data import TrainingData, look_through, with_duplicates
+from fetalstudio.project.records import Run, RunState
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """What is trained on what; no subject is in two parts, no synthetic frame outside training."""
-
-    train: Sequence[Labelled]
-    validation: Sequence[Labelled]
-    test: Sequence[Labelled]
-    pairs: Sequence[Pair]
-    copies: int
-    """Accepted pairs that were left out because they copy a training frame."""
-
-    def summary(self) -> Mapping[str, Any]:
-        """Frame and pair ids by part, for the run's record."""
-        parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        ids = {name: [item.frame.id for item in items] for name, items in parts.items()}
-        return {**ids, "pairs": [pair.id for pair in self.pairs]}
 
 
 def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainResult:
@@ -127,40 +107,16 @@ def _taken_up(project: Project, record: Run, data: TrainingData) -> Run:
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     """Split by subject and take as many frames and pairs as asked for.
 
-    Raises :class:`BadInput` that says what is missing: fewer than three annotated subjects, or
-    more frames or pairs asked for than there are.
+    Raises :class:`BadInput` that says what is missing or amiss, see ``engine.training_data``.
     """
-    labelled = labelled_frames(project, request.cohort)
-    parts: Mapping[str, Part] = split(labelled)
-    if len(parts) < 3:
-        raise BadInput(
-            f"Training needs annotated frames of at least three subjects (to learn from, to choose "
-            f"the best epoch, to test); {project.path} has {len(parts)}. Annotate more frames."
-        )
-    train = of_part(labelled, parts, "train")
-    pairs = usable_pairs(project, parts)
-    copies = sum(pair.copy for pair in project.pairs(state="accepted"))
-    rng = np.random.default_rng(request.seed)
-    if request.real is not None:
-        if request.real > len(train):
-            raise BadInput(
-                f"{request.real} real frames were asked for, but the training part holds "
-                f"{len(train)} (the others are held out to validate and to test)."
-            )
-        train = [train[i] for i in sorted(rng.permutation(len(train))[: request.real])]
-    if request.synthetic is not None:
-        if request.synthetic > len(pairs):
-            raise BadInput(
-                f"{request.synthetic} synthetic pairs were asked for, but {len(pairs)} are "
-                "accepted"
-                + (f", besides {copies} copies of training frames. " if copies else ". ")
-                + "Synthesise and accept more, or ask for fewer."
-            )
-        pairs = [pairs[i] for i in sorted(rng.permutation(len(pairs))[: request.synthetic])]
-    if not train and not pairs:
-        raise BadInput("There is nothing to learn from: ask for real frames, pairs or both.")
-    validation, test = (of_part(labelled, parts, p) for p in ("validation", "test"))
-    return TrainingData(train, validation, test, pairs, copies)
+    data = look_through(
+        project, request.cohort, real=request.real, synthetic=request.synthetic, seed=request.seed
+    )
+    if not data.problems:
+        data = with_duplicates(data, project)
+    if data.problems:
+        raise BadInput(" ".join(data.problems))
+    return data
 
 
 class _Training:

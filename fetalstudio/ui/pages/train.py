@@ -258,7 +258,7 @@ class TrainPage(QWidget):
             trained_on = len(run.data.get("train", ())) + len(run.data.get("pairs", ()))
             if len(clock) > 1 and trained_on:
                 pace = (clock[-1] - clock[0]) / (len(clock) - 1) / trained_on
-                total = pace * (plan.real + plan.synthetic) * epochs
+                total = pace * (len(plan.data.train) + len(plan.data.pairs)) * epochs
                 return f"At most about {duration(total)}, by the pace of {run.name}."
         return "The first epoch tells how long the training will take."
 
