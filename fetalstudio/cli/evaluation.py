@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
-from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult
+from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult, ReportRequest
 from fetalstudio.engine.score_table import write_scores
 
 
@@ -25,6 +25,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="without the subjects that the segmenter learnt from",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="each frame's figures")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="all of it as one HTML file to share"
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -42,10 +45,13 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     if options.csv is not None:
         write_scores(options.csv, result.frames)
+    if options.report is not None:
+        console.run("report", ReportRequest(options.project, options.report, result))
     lines = [_line(f"{result.segmenter} on", result)]
     lines += [_line(f"  {name}:", group) for name, group in result.groups.items()]
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))
+        lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
     console.result(result, "\n".join(lines))
 
 

@@ -27,6 +27,11 @@ class Calibration:
             if not (math.isfinite(value) and 0 < value <= 10):
                 raise ValueError(f"a pixel is more than 0 and at most 10 mm wide, not {value}")
 
+    @property
+    def mm_per_px(self) -> float:
+        """Side in mm of a square as large as the pixel."""
+        return math.sqrt(self.mm_per_px_x * self.mm_per_px_y)
+
     def to_mm(self, ellipse: Ellipse) -> Ellipse:
         """The ellipse in mm. Axes are taken after mapping, so non-square pixels come out right."""
         return ellipse.transformed(Affine.scaling(self.mm_per_px_x, self.mm_per_px_y))

@@ -111,9 +111,16 @@ def training_frames(folder: Path) -> frozenset[str]:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 (hex) over the model's weights, whatever its folder is called."""
+    """SHA-256 (hex) over the model's weights, whatever its folder is called.
+
+    Of an added model without weights of its own, that of the file that it is read from.
+    """
+    paths = sorted(folder.rglob("*.safetensors"))
+    source = None if paths else Source.read(folder)
+    if source is not None:
+        return source.sha256
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
+    for path in paths:
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

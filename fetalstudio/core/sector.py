@@ -15,6 +15,14 @@ def seen_sector(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     return mask if mask.any() else None
 
 
+def tissue_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) of 0 and 1: well inside the sector of an (H, W) uint8 frame, nothing drawn near."""
+    sector = cv2.erode(sector_mask(image), np.ones((17, 17), np.uint8))
+    # Text and calipers are drawn in white, and sharper than anything that a beam can show.
+    drawn = cv2.dilate((image > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
+    return np.asarray(sector - cv2.min(sector, drawn), np.uint8)
+
+
 def sector_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Estimate the sector of an (H, W) uint8 frame, as (H, W) of 0 and 1.
 

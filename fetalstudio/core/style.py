@@ -1,4 +1,8 @@
-"""How far pictures are from frames in style: grey levels and texture, not content."""
+"""How far a set of pictures is from a set of frames in style: grey levels and texture, not content.
+
+Of whole sectors on one canvas, whatever the frames' sizes; `core.texture` looks at one head, in the
+frame's own pixels, where the finest speckle is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.sector import seen_sector
+from fetalstudio.core.spectrum import radial_power
 
 _CANVAS = (384, 256)
 """All pictures are compared at this (width, height), so that a frequency means the same."""
@@ -78,10 +83,6 @@ def _spectrum(image: NDArray[np.uint8]) -> NDArray[np.float64]:
         inside.astype(np.float64), (0, 0), 6
     )
     centred = np.where(inside, image - image[inside].mean(), 0.0) * window
-    power = np.abs(np.fft.fft2(centred)) ** 2 / (window**2).sum()
-    radius = np.hypot(*np.meshgrid(np.fft.fftfreq(h), np.fft.fftfreq(w), indexing="ij"))
-    ring = np.minimum((radius / 0.5 * _RINGS).astype(int), _RINGS)
-    total = np.bincount(ring.ravel(), power.ravel(), minlength=_RINGS + 1)
-    count = np.bincount(ring.ravel(), minlength=_RINGS + 1)
+    power = radial_power(centred, _RINGS) / (window**2).sum()
     # A picture of one grey has no power at all; a ten-thousandth of a grey level is nothing.
-    return 10 * np.log10(total[1:_RINGS] / count[1:_RINGS] + 1e-8)
+    return 10 * np.log10(power[1:] + 1e-8)

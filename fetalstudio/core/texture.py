@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.spectrum import radial_power
 
 _SIDE = 256
 _RINGS, _LEVELS = 32, 64
@@ -124,13 +125,6 @@ def _spectrum(image: NDArray[np.uint8], centre: tuple[int, int]) -> Floats:
     x, y = (min(max(at, 0), side - 1) for at, side in zip(centre, image.shape[::-1], strict=True))
     square = framed[y : y + _SIDE, x : x + _SIDE].astype(np.float32)
     taper = np.hanning(_SIDE).astype(np.float32)
-    power = np.abs(np.fft.rfft2((square - square.mean()) * taper * taper[:, None])) ** 2
-    sums = np.bincount(_RING.ravel(), power.ravel(), minlength=_RINGS + 1)[:_RINGS]
-    level = 10 * np.log10(sums / _RING_SIZES + 1.0)
+    power = radial_power((square - square.mean()) * taper * taper[:, None], _RINGS)
+    level = 10 * np.log10(power + 1.0)
     return np.asarray(level - level.mean())
-
-
-_RING = np.minimum(
-    np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)) / 0.5 * _RINGS, _RINGS
-).astype(np.intp)
-_RING_SIZES = np.bincount(_RING.ravel(), minlength=_RINGS + 1)[:_RINGS]

@@ -1,17 +1,20 @@
-"""A segmenter's figures on frames whose ellipse is known."""
+"""A segmenter's figures on frames whose ellipse is known; docs/evaluation.md defines them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
+from fetalstudio.core.errors import BadInput
 from fetalstudio.core.metrics import (
+    Interval,
     bootstrap_ci,
     dice,
     iou,
@@ -42,7 +45,9 @@ def score_frame(
     """One frame's figures. The box prompt is the tight box of the known ellipse.
 
     ``paper`` repeats what the paper's code does: the frame squashed to 256 x 256, the reference
-    eroded by its resampling, boxes moved outwards by up to 19 px, five repeats (one without box).
+    eroded by its resampling, boxes moved outwards by up to 19 px, five repeats (one without box),
+    the mask and not its ellipse compared. Raises :class:`BadInput` where the erosion leaves nothing
+    of the reference, or the segmenter needs a prompt.
     """
     if protocol == "paper":
         return _score_paper(segmenter, item, image, prompt, seed)
@@ -50,11 +55,10 @@ def score_frame(
     box = item.ellipse.box() if prompt == "box" else None
     found = segmenter.predict(image, box=box)
     mask = found.mask if found.ellipse is None else found.ellipse.mask(item.frame.size)
-    score = _score(item, mask, reference)
+    score = replace(_score(item, mask, reference), found=found.ellipse)
     calibration = item.frame.calibration
     if calibration is None:
         return score
-    hc = measure(item.ellipse, calibration).hc_mm
     found_hc = None if found.ellipse is None else measure(found.ellipse, calibration).hc_mm
     spacing = (calibration.mm_per_px_x, calibration.mm_per_px_y)
     distances = surface_distances(mask, reference, spacing)
@@ -62,8 +66,7 @@ def score_frame(
         score,
         hd95_mm=distances.hd95,
         assd_mm=distances.assd,
-        hc_mm=hc,
-        hc_error_mm=None if found_hc is None else found_hc - hc,
+        hc_error_mm=None if found_hc is None or score.hc_mm is None else found_hc - score.hc_mm,
     )
 
 
@@ -74,7 +77,7 @@ def summarise(
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
 ) -> EvaluateResult:
-    """Means over the frames, and by cohort and trimester where there are several."""
+    """Means over the frames; also by cohort, trimester and label where there are several."""
     whole = _means(segmenter, scores, prompt, protocol)
     groups = {
         name: _means(segmenter, members, prompt, protocol)
@@ -86,89 +89,120 @@ def summarise(
 def _means(
     segmenter: str, scores: Sequence[FrameScore], prompt: Prompt, protocol: Protocol
 ) -> EvaluateResult:
-    """The interval is by bootstrap over subjects (2000 draws, seed 0)."""
     values = [s.dice for s in scores]
-    interval = bootstrap_ci(values, [s.subject for s in scores])
+    interval = _mean(scores, lambda s: s.dice)
+    means = {name: _mean(scores, figure) for name, figure in _FIGURES.items()}
     errors = [s.hc_error_mm for s in scores if s.hc_error_mm is not None]
     failures = sum(v < FAILURE for v in values)
+    figures: dict[str, Any] = {name: mean and mean.mean for name, mean in means.items()}
     return EvaluateResult(
         segmenter=segmenter,
         n=len(scores),
         subjects=len({s.subject for s in scores}),
         dice={
-            "mean": interval.mean,
-            "ci95": [interval.low, interval.high],
+            "mean": interval and interval.mean,
+            "ci95": interval and [interval.low, interval.high],
             "median": float(np.median(values)),
             "min": float(np.min(values)),
         },
-        iou=float(np.mean([s.iou for s in scores])),
-        hd95_px=_mean_distance([s.hd95_px for s in scores]),
-        assd_px=_mean_distance([s.assd_px for s in scores]),
-        hd95_mm=_mean_if_any([s.hd95_mm for s in scores]),
-        assd_mm=_mean_if_any([s.assd_mm for s in scores]),
-        hc_mae_mm=float(np.mean(np.abs(errors))) if errors else None,
-        hc_bias_mm=float(np.mean(errors)) if errors else None,
+        ci95={name: (mean.low, mean.high) for name, mean in means.items() if mean is not None},
         hc_limits_mm=limits_of_agreement(errors),
         failures=failures,
         failure_ci95=wilson_interval(failures, len(scores)),
         prompt=prompt,
         protocol=protocol,
+        **figures,
     )
 
 
+def _hc_error(score: FrameScore) -> float | None:
+    return None if score.hc_error_mm is None else abs(score.hc_error_mm)
+
+
+_FIGURES: Mapping[str, Callable[[FrameScore], float | None]] = {
+    **{n: attrgetter(n) for n in ("iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm")},
+    "hc_mae_mm": _hc_error,
+    "hc_bias_mm": attrgetter("hc_error_mm"),
+}
+
+
+def _mean(
+    scores: Sequence[FrameScore], figure: Callable[[FrameScore], float | None]
+) -> Interval | None:
+    """Over the frames where it is known, with its interval by bootstrap over their subjects.
+
+    A frame without any mask has an infinite distance, which would hide all the others: it is left
+    out, and counts as a failure.
+    """
+    known = [(value, s.subject) for s in scores if (value := figure(s)) is not None]
+    finite = [(value, subject) for value, subject in known if np.isfinite(value)]
+    if known and not finite:
+        return Interval(np.inf, np.inf, np.inf, 0)
+    return bootstrap_ci(*zip(*finite, strict=True)) if finite else None
+
+
 def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
-    by_cohort: dict[str, list[FrameScore]] = {}
-    by_trimester: dict[str, list[FrameScore]] = {}
+    kinds: dict[str, dict[str, list[FrameScore]]] = {"cohort": {}, "trimester": {}}
     for score in scores:
-        by_cohort.setdefault(f"cohort {score.cohort}", []).append(score)
+        of = {"cohort": score.cohort, **score.labels}
         if score.hc_mm is not None:
-            by_trimester.setdefault(f"trimester {trimester(score.hc_mm)}", []).append(score)
-    kinds = (by_cohort, by_trimester)
-    return {name: kind[name] for kind in kinds if len(kind) > 1 for name in sorted(kind)}
-
-
-def _mean_distance(distances: Sequence[float]) -> float:
-    """A frame without any mask has an infinite distance, which would hide all the others."""
-    finite = [d for d in distances if np.isfinite(d)]
-    return float(np.mean(finite)) if finite else float("inf")
-
-
-def _mean_if_any(distances: Sequence[float | None]) -> float | None:
-    known = [d for d in distances if d is not None]
-    return _mean_distance(known) if known else None
+            of["trimester"] = trimester(score.hc_mm)
+        for kind, name in of.items():
+            kinds.setdefault(kind, {}).setdefault(name, []).append(score)
+    return {
+        f"{kind} {name}": groups[name]
+        for kind, groups in kinds.items()
+        if len(groups) > 1
+        for name in sorted(groups)
+    }
 
 
 def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]) -> FrameScore:
     distances = surface_distances(mask, reference)
     frame = item.frame
+    calibration = frame.calibration
     return FrameScore(
         frame_id=frame.id,
         name=frame.name,
         subject=frame.subject,
         cohort=frame.cohort,
+        labels=frame.labels,
+        reference=item.ellipse,
         dice=dice(mask, reference),
         iou=iou(mask, reference),
         hd95_px=distances.hd95,
         assd_px=distances.assd,
+        hc_mm=None if calibration is None else measure(item.ellipse, calibration).hc_mm,
     )
 
 
 def _score_paper(
     segmenter: Segmenter, item: Labelled, image: NDArray[np.uint8], prompt: Prompt, seed: int
 ) -> FrameScore:
-    side = (_PAPER_SIDE, _PAPER_SIDE)
-    filled = item.ellipse.mask(item.frame.size) * np.uint8(255)
-    # Cubic resampling and then truncation keeps only what is fully white: the eroded reference.
-    eroded = (cv2.resize(filled, side, interpolation=cv2.INTER_CUBIC) == 255).astype(np.uint8)
-    squashed = cv2.resize(image, side, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    rng = np.random.default_rng(seed)
-    repeats = []
-    for _ in range(_PAPER_REPEATS if prompt == "box" else 1):
-        box = _jittered_box(rng, eroded) if prompt == "box" else None
-        repeats.append(_score(item, segmenter.predict(squashed, box=box).mask, eroded))
+    # Bicubic resampling and then truncation keep only what is fully white: the eroded reference.
+    eroded = (_squashed(item.ellipse.mask(item.frame.size) * np.uint8(255)) == 255).astype(np.uint8)
+    if not eroded.any():
+        raise BadInput(
+            f"{item.frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
+            "measures. Correct the ellipse, or evaluate by the protocol native."
+        )
+    squashed = _squashed(image)
+    if prompt == "box":
+        rng = np.random.default_rng(seed)
+        boxes = [_jittered_box(rng, eroded) for _ in range(_PAPER_REPEATS)]
+        predictions = segmenter.predict_boxes(squashed, boxes)
+    else:
+        predictions = [segmenter.predict(squashed)]
+    repeats = [_score(item, found.mask, eroded) for found in predictions]
     means = np.mean([(r.dice, r.iou, r.hd95_px, r.assd_px) for r in repeats], axis=0)
     d, i, hd95, assd = means.tolist()
     return replace(repeats[0], dice=d, iou=i, hd95_px=hd95, assd_px=assd)
+
+
+def _squashed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(256, 256) uint8 by Pillow's ``resize``, whose default is what the paper's code uses."""
+    side = (_PAPER_SIDE, _PAPER_SIDE)
+    return np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BICUBIC))
 
 
 def _jittered_box(

@@ -18,6 +18,7 @@ JOBS: Mapping[str, str] = MappingProxyType(
         "train": "fetalstudio.engine.jobs.train:run",
         "adapt": "fetalstudio.engine.jobs.adapt:run",
         "evaluate": "fetalstudio.engine.jobs.evaluate:run",
+        "report": "fetalstudio.engine.jobs.report:run",
         "export": "fetalstudio.engine.jobs.export:run",
         "adapt-sd": "fetalstudio.engine.jobs.adapt_stable_diffusion:run",
     }

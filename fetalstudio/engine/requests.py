@@ -292,7 +292,7 @@ class EvaluateRequest:
     """With ``both``, the result is that of ``native`` and holds the other as ``paper``."""
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
-    """Leave out the subjects of frames that the segmenter learnt from."""
+    """Leave out the subjects that the segmenter's training saw, to learn or to choose the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +304,7 @@ class FrameScore:
     name: str
     subject: str
     cohort: str
+    labels: Mapping[str, str] = field(default_factory=dict)
     dice: float
     iou: float
     hd95_px: float
@@ -313,7 +314,11 @@ class FrameScore:
     hc_mm: float | None = None
     """Of the person's ellipse."""
     hc_error_mm: float | None = None
-    """Its HC less the person's."""
+    """The segmenter's less the person's."""
+    reference: Ellipse | None = None
+    """The person's."""
+    found: Ellipse | None = None
+    """The segmenter's; None where it found none, and in protocol ``paper`` (masks only)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +334,8 @@ class EvaluateResult:
     hd95_px: float
     """Like all distances over the frames where something was found; infinite where none is."""
     assd_px: float
+    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of the other means by name (``iou``, ``hd95_px``, ``hc_mae_mm``, ...), by subject."""
     hd95_mm: float | None = None
     assd_mm: float | None = None
     hc_mae_mm: float | None = None
@@ -341,11 +348,32 @@ class EvaluateResult:
     """Of their share, by Wilson (1927)."""
     prompt: Prompt = "auto"
     protocol: Protocol = "native"
+    model_sha256: str = ""
+    trained_on: int = 0
+    """So many of the frames were used to train the segmenter."""
+    held_out: bool = False
+    """Whether all of its training's subjects were left out."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
-    """By ``cohort NAME`` and ``trimester first``, where there are several; without frames."""
+    """By ``cohort NAME``, ``trimester first`` and each label (``country EGY``), where there are
+    several; without frames."""
     paper: EvaluateResult | None = None
     """With protocol ``both``."""
     frames: tuple[FrameScore, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """Job ``report``: an evaluation as one HTML file to share."""
+
+    project: Path
+    """Which holds the frames of the evaluation."""
+    out: Path
+    result: EvaluateResult
+
+
+@dataclass(frozen=True, slots=True)
+class ReportResult:
+    out: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """From the child, before anything of a job: it is in hand. A job that never was is lost with
-    its process without a trace, and another process can take it."""
+    """From the child, before the first line of a job: it is in hand. A job that never was is lost
+    with its process without a trace, and another process can take it."""
 
     job_id: int
 
@@ -117,7 +117,7 @@ class _Reporter:
     cannot be pickled is an error at the line that reported it.
     """
 
-    def __init__(self, outbox: queue.Queue[Begun | Said], job_id: int, job: str) -> None:
+    def __init__(self, outbox: queue.Queue[Said], job_id: int, job: str) -> None:
         self._outbox = outbox
         self._job_id = job_id
         self._job = job
@@ -179,13 +179,13 @@ class _Worker:
     def __init__(self, pipe: Connection, grace_s: float) -> None:
         self._pipe = pipe
         self._grace_s = grace_s
-        self._outbox: queue.Queue[Begun | Said] = queue.Queue(maxsize=_OUTBOX)
+        self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
         self._inbox: queue.SimpleQueue[WarmUp | _Task | None] = queue.SimpleQueue()
         self._task: _Task | None = None  # the newest; written by the reading thread alone
+        self._writing = threading.Lock()
 
     def serve(self) -> None:
-        with suppress(OSError):  # the client may have been closed meanwhile
-            self._pipe.send(Ready())
+        self._send(Ready())
         threading.Thread(target=self._listen, name="engine-reader", daemon=True).start()
         threading.Thread(target=self._speak, name="engine-writer", daemon=True).start()
         while True:
@@ -196,13 +196,19 @@ class _Worker:
                     return
                 case task:
                     if task.claim.acquire(blocking=False):
+                        # By this thread: from the outbox it might not get out before a crash, and
+                        # what the job has done by then would be done twice.
+                        self._send(Begun(task.order.job_id))
                         _perform(task)
 
     def _speak(self) -> None:
         while True:
-            said = self._outbox.get()
-            with suppress(OSError):  # the client is gone; the reading thread sees it too and acts
-                self._pipe.send(said)
+            self._send(self._outbox.get())
+
+    def _send(self, message: Ready | Begun | Said) -> None:
+        # The client may be gone; the reading thread sees it too and acts.
+        with self._writing, suppress(OSError):
+            self._pipe.send(message)
 
     def _listen(self) -> None:
         while True:
@@ -212,7 +218,6 @@ class _Worker:
                 self._leave()
             match message:
                 case Run(job_id, job, _):
-                    self._outbox.put(Begun(job_id))
                     task = _Task(message, _Reporter(self._outbox, job_id, job))
                     self._task = task
                     self._inbox.put(task)

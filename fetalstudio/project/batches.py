@@ -96,16 +96,14 @@ class BatchStore(PairStore):
         """Held while a process makes a batch. Raises :class:`UserError` where another does."""
         lock = self._batch_lock(batch_id)
         # Whoever only looks whether it is free holds it for a moment.
-        if not lock.acquire(wait_s=2.0):
-            raise UserError(f"Batch {batch_id} is being made by another FetalStudio. Let it end.")
-        try:
-            yield
-        finally:
-            batch = self.batch(batch_id)
-            if batch.done == batch.wanted:
-                lock.remove()
-            else:
-                lock.release()
+        otherwise = f"Batch {batch_id} is being made by another FetalStudio. Let it end."
+        with lock.held(otherwise, wait_s=2.0):
+            try:
+                yield
+            finally:
+                batch = self.batch(batch_id)
+                if batch.done == batch.wanted:
+                    lock.remove()
 
     def _batch_busy(self, batch_id: int) -> bool:
         lock = self._batch_lock(batch_id)

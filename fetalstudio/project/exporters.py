@@ -158,6 +158,7 @@ class _Writer:
             "cohort": frame.cohort,
             "id": frame.id,
             "mm_per_px": _mm_per_px(frame.calibration),
+            "labels": dict(frame.labels),
             "ellipse": ellipse and ellipse_columns(ellipse),
         }
 

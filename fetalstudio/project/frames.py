@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +19,10 @@ from fetalstudio.project.records import Annotation, AnnotationState, Frame
 
 Kind = Literal["real", "synthetic"]
 
-_FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source FROM frames
-    LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
+_FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source,
+        (SELECT json_group_object(name, value) FROM newest_labels WHERE frame_id = frames.id)
+        AS labels
+    FROM frames LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
 
 
 class FrameStore(Store):
@@ -134,6 +138,26 @@ class FrameStore(Store):
         with self.transaction():
             self.frame(frame_id)
             self._append_calibration(frame_id, calibration)
+
+    def set_labels(self, frame_id: str, labels: Mapping[str, str]) -> None:
+        """From now on the frame has these labels, beside those of other names."""
+        with self.transaction():
+            held = self.frame(frame_id).labels
+            for name, value in labels.items():
+                if held.get(name) == value:
+                    continue
+                row = self._database.one(
+                    "SELECT max(revision) FROM labels WHERE frame_id = ? AND name = ?",
+                    (frame_id, name),
+                )
+                self._database.insert(
+                    "labels",
+                    frame_id=frame_id,
+                    name=name,
+                    revision=1 + ((row and row[0]) or 0),
+                    value=value,
+                    created_at=now(),
+                )
 
     # -- annotations -------------------------------------------------------------------------
 
@@ -257,6 +281,7 @@ def _frame(row: sqlite3.Row) -> Frame:
         subject=row["subject"],
         calibration=calibration,
         added_at=datetime.fromisoformat(row["added_at"]),
+        labels=json.loads(row["labels"]),
     )
 
 

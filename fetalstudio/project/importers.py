@@ -129,15 +129,29 @@ def _read(candidate: Candidate, staging: Staging, problems: list[str]) -> _Read:
         )
     height, width = pixels.shape
     ellipse = None
-    if candidate.annotation is not None:
-        try:
-            ellipse = _annotation(candidate.annotation, (width, height))
-        except BadInput as error:
-            problems.append(f"{error} Its frame was imported without an ellipse.")
+    try:
+        ellipse = _ellipse(candidate, (width, height))
+    except BadInput as error:
+        problems.append(f"{error} Its frame was imported without an ellipse.")
     note = ellipse and _disagreement(candidate, ellipse)
     if note:
         problems.append(note)
     return _Read(candidate, staging.put(pixels), (width, height), ellipse)
+
+
+def _ellipse(candidate: Candidate, size: tuple[int, int]) -> Ellipse | None:
+    """The table's, which is exact, or that of the annotation picture."""
+    path, row = candidate.path, candidate.row
+    if row.ellipse is None:
+        return None if candidate.annotation is None else _annotation(candidate.annotation, size)
+    if row.size not in (None, size):
+        raise BadInput(
+            f"{path} is {size[0]}x{size[1]} px, which is not the width and height that the table "
+            "of ellipses has. Correct the table."
+        )
+    if not row.ellipse.reaches(size):
+        raise BadInput(f"{path}: its ellipse lies outside. Correct the table.")
+    return row.ellipse
 
 
 def _annotation(path: Path, size: tuple[int, int]) -> Ellipse:
@@ -183,6 +197,8 @@ def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -
             frames += new
             if not new:
                 _calibrate(project, frame, item.candidate)
+            if frame.kind == "real":
+                project.set_labels(frame.id, item.candidate.row.labels)
             if item.ellipse is not None and _wants_ellipse(project, frame):
                 project.annotate(frame.id, item.ellipse, author=AUTHOR, state="final")
                 annotated += 1

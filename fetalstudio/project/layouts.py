@@ -4,7 +4,7 @@ Two layouts are known. ``hc18`` is that of the HC18 challenge:
 ``training_set_pixel_size_and_HC.csv`` and, beside it or in ``training_set/``, ``NNN_HC.png`` with
 ``NNN_HC_Annotation.png``. ``folder`` is any other: images at the top and one folder down,
 annotations beside them (``NAME_mask.png``) or in a folder of their own (``masks/NAME.png``), and
-perhaps a table of pixel sizes.
+perhaps a table of pixel sizes, of ellipses (``name,cx,cy,a,b,angle_deg``) or of labels.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import SUFFIXES
 from fetalstudio.project.tables import (
+    ELLIPSE,
     FILENAME,
     HC18_HEADER,
+    LABELS,
     PIXEL_SIZE,
     Row,
     columns,
@@ -36,6 +38,8 @@ HC18_FOLDER = "training_set"
 PROVENANCE = "provenance.json"
 PROVENANCE_FORMAT = "fetalstudio-export-1"
 """What an export of ours writes beside the table: subjects that the file names do not tell."""
+ELLIPSES_TABLE = "ellipses.csv"
+"""Which of several tables of ellipses counts."""
 _HC18_TEST_TABLE = "test_set_pixel_size.csv"
 
 _IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", HC18_FOLDER, "test_set"})
@@ -45,10 +49,9 @@ _MASK_FOLDERS = frozenset(
 )
 _ANNOTATION = re.compile(r"(.+)[-_ .](?:annotation|mask|seg|segmentation|gt|label)", re.IGNORECASE)
 _HC18_NAME = re.compile(r"(\d+)_\d*HC")
-_PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_[A-Z]{3}(?![A-Za-z]))?")
+_PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
 
-
-_NO_ROW = Row(None, None)
+_NO_ROW = Row()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,12 @@ def subject_of(name: str) -> str:
     if hc18:
         return hc18[1]
     return patient[0] if patient else name
+
+
+def _country_of(name: str) -> Mapping[str, str]:
+    """The label that a name such as ``patient002_EGY_plane1`` tells (ISO 3166, three letters)."""
+    patient = _PATIENT.match(name)
+    return {"country": patient[1]} if patient and patient[1] else {}
 
 
 def find_layout(source: Path, format: Format = "auto") -> Layout:
@@ -177,7 +186,8 @@ def _recorded(candidate: Candidate, entry: Mapping[str, Any] | None) -> Candidat
     row, mm_per_px = candidate.row, entry["mm_per_px"]
     if row.calibration is None and mm_per_px is not None:
         x, y = mm_per_px
-        row = Row(Calibration(x, y, "table"), row.hc_mm)
+        row = replace(row, calibration=Calibration(x, y, "table"))
+    row = replace(row, labels={**row.labels, **entry.get("labels", {})})
     return replace(candidate, subject=str(entry["subject"]), row=row)
 
 
@@ -217,15 +227,48 @@ def _neighbours(source: Path) -> list[Path]:
 
 
 def _folder_tables(folders: Iterable[Path]) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """The rows of all tables of pixel sizes, and a note for each other table."""
+    """What all tables say about the frames, and a note for each table that was not used."""
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
-    for path in sorted(p for folder in folders for p in folder.glob("*.[cC][sS][vV]")):
-        if PIXEL_SIZE in columns(path) or path.name == HC18_TABLE:
-            rows |= read_table(path)
+    tables = {
+        path: columns(path)
+        for path in sorted(p for folder in folders for p in folder.glob("*.[cC][sS][vV]"))
+    }
+    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
+    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
+    if len(chosen) > 1:
+        raise BadInput(
+            f"{_some([str(p) for p in chosen])} each give the ellipses. "
+            f"Keep one, or call it {ELLIPSES_TABLE}."
+        )
+    for path, has in tables.items():
+        if path in of_ellipses and path not in chosen:
+            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
+        elif path in chosen or _tells(has) or path.name == HC18_TABLE:
+            required = (FILENAME, PIXEL_SIZE) if path.name == HC18_TABLE else (FILENAME,)
+            for name, row in read_table(path, required=required).items():
+                rows[name] = _joined(rows.get(name, _NO_ROW), row)
         else:
-            notes += (f"{path} has no column {PIXEL_SIZE!r} and was not used.",)
+            notes += (
+                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
+                f"({', '.join(ELLIPSE)}) and was not used.",
+            )
     return rows, notes
+
+
+def _tells(has: frozenset[str]) -> bool:
+    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint(LABELS))
+
+
+def _joined(row: Row, more: Row) -> Row:
+    """What two tables say about a frame; the second counts where both say it."""
+    return Row(
+        calibration=more.calibration or row.calibration,
+        hc_mm=more.hc_mm or row.hc_mm,
+        ellipse=more.ellipse or row.ellipse,
+        size=more.size or row.size,
+        labels={**row.labels, **more.labels},
+    )
 
 
 # -- shared ----------------------------------------------------------------------------------
@@ -271,13 +314,14 @@ def _candidates(
         stem = path.stem
         name = stem if repeated[stem.lower()] == 1 else f"{path.parent.name}_{stem}"
         subject = subject_of(stem)
+        row = rows.get(path.name.lower()) or rows.get(stem.lower()) or _NO_ROW
         candidates.append(
             Candidate(
                 path=path,
                 name=name,
                 subject=name if subject == stem else subject,
                 annotation=annotations[path.parent].get(stem.lower()),
-                row=rows.get(path.name.lower()) or rows.get(stem.lower()) or _NO_ROW,
+                row=replace(row, labels={**_country_of(stem), **row.labels}),
             )
         )
     return tuple(candidates)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +33,19 @@ class Lock:
                 "Copy the project to a folder where you may write and open it there."
             ) from error
         return True
+
+    @contextlib.contextmanager
+    def held(self, otherwise: str, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Taken, and let go at the end.
+
+        Raises :class:`UserError` with the message ``otherwise`` where another owner has it.
+        """
+        if not self.acquire(wait_s):
+            raise UserError(otherwise)
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let go. May be called twice."""

@@ -32,6 +32,8 @@ class Frame:
     """The patient key by which splits are made; for a synthetic frame ``synthetic:<pair id>``."""
     calibration: Calibration | None
     added_at: datetime
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What a table said about it, by column: ``country``, ``quality``; figures are given by it."""
 
     @property
     def size(self) -> tuple[int, int]:

@@ -150,6 +150,19 @@ _BATCH_TABLES = (
     ) WITHOUT ROWID""",
 )
 
+_LABEL_TABLES = (
+    """CREATE TABLE labels (
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        name TEXT NOT NULL,
+        revision INTEGER NOT NULL CHECK (revision > 0),
+        value TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        PRIMARY KEY (frame_id, name, revision)
+    ) WITHOUT ROWID""",
+    """CREATE VIEW newest_labels AS SELECT * FROM labels AS mine WHERE revision =
+        (SELECT max(revision) FROM labels WHERE frame_id = mine.frame_id AND name = mine.name)""",
+)
+
 _APPEND_ONLY_1 = (
     "frames",
     "calibrations",
@@ -161,7 +174,8 @@ _APPEND_ONLY_1 = (
     "adoptions",
 )
 _APPEND_ONLY_2 = ("batch_items", "batch_pairs")
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2)
+_APPEND_ONLY_3 = ("labels",)
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3)
 """Tables whose rows never change; of a run, only its state and verdict do, of a batch, whether it
 was dropped."""
 
@@ -177,5 +191,6 @@ def _guards(table: str) -> tuple[str, ...]:
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_TABLES, *_NEWEST, *(guard for table in _APPEND_ONLY_1 for guard in _guards(table))),
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
+    (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""

@@ -105,15 +105,9 @@ class Project(BatchStore, RunStore):
 
         Raises :class:`UserError` if another window holds it.
         """
-        lock = Lock(self.path / ".lock")
-        if not lock.acquire():
-            raise UserError(
-                f"{self.path} is open in another window. Use that one, or close it first."
-            )
-        try:
+        otherwise = f"{self.path} is open in another window. Use that one, or close it first."
+        with Lock(self.path / ".lock").held(otherwise):
             yield
-        finally:
-            lock.release()
 
     def counts(self) -> Mapping[str, int]:
         """Real frames by annotation state (``none``, ``proposed``, ``draft``, ``final``) and pairs

@@ -1,24 +1,34 @@
-"""Tables of pixel sizes: a CSV file beside the frames."""
+"""Tables beside the frames (CSV): pixel sizes, ellipses, labels."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
 HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
 """The columns of HC18's table, as its authors spell them."""
+ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
+"""In px of the frame, the angle in degrees."""
+SIZE = ("width", "height")
+"""In px: of the frame that an ellipse was drawn on."""
+LABELS = ("country", "quality", "scanner", "site")
+"""Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
 _SPELLINGS = {
-    FILENAME: ("filename", "file", "image", "imagename"),
+    FILENAME: ("filename", "file", "image", "imagename", "name"),
     PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
     HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
+    "angle_deg": ("angledeg", "angle"),
+    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
 }
 
 
@@ -26,12 +36,16 @@ _SPELLINGS = {
 class Row:
     """What a table says about one frame."""
 
-    calibration: Calibration | None
-    hc_mm: float | None
+    calibration: Calibration | None = None
+    hc_mm: float | None = None
+    ellipse: Ellipse | None = None
+    size: tuple[int, int] | None = None
+    """(width, height) of the frame that the ellipse was drawn on, if it is told."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def columns(path: Path) -> frozenset[str]:
-    """Which of :data:`HC18_HEADER` the table has, under whatever spelling."""
+    """Which of the columns named above the table has, under whatever spelling."""
     return frozenset(_columns(_lines(path)[0]))
 
 
@@ -63,27 +77,44 @@ def read_table(path: Path, *, required: tuple[str, ...] = (FILENAME, PIXEL_SIZE)
 
 
 def _row(path: Path, number: int, cells: list[str], where: Mapping[str, int]) -> Row:
-    pixel_size = _number(path, number, cells, where.get(PIXEL_SIZE))
-    hc_mm = _number(path, number, cells, where.get(HC))
+    texts = {name: cells[index].strip() for name, index in where.items()}
     try:
-        calibration = pixel_size and Calibration(pixel_size, pixel_size, "table")
+        pixel_size = _above_zero(texts.get(PIXEL_SIZE, ""))
+        return Row(
+            calibration=Calibration(pixel_size, pixel_size, "table") if pixel_size else None,
+            hc_mm=_above_zero(texts.get(HC, "")),
+            ellipse=_ellipse([texts.get(name, "") for name in ELLIPSE]),
+            size=_size([texts.get(name, "") for name in SIZE]),
+            labels={name: texts[name] for name in LABELS if texts.get(name)},
+        )
     except ValueError as error:
         raise BadInput(f"{path}, line {number}: {error}. Correct it, import again.") from error
-    return Row(calibration or None, hc_mm)
 
 
-def _number(path: Path, number: int, cells: list[str], index: int | None) -> float | None:
-    text = "" if index is None else cells[index].strip()
+def _ellipse(texts: list[str]) -> Ellipse | None:
+    return Ellipse.of(*map(_number, texts)) if all(texts) else None
+
+
+def _size(texts: list[str]) -> tuple[int, int] | None:
+    return (int(_number(texts[0])), int(_number(texts[1]))) if all(texts) else None
+
+
+def _above_zero(text: str) -> float | None:
     if not text:
         return None
+    value = _number(text)
+    if not value > 0:
+        raise ValueError(f"{text} is not above 0")
+    return value
+
+
+def _number(text: str) -> float:
     try:
         value = float(text.replace(",", "."))
-    except ValueError as error:
-        raise BadInput(
-            f"{path}, line {number}: {text!r} is not a number. Correct it, import again."
-        ) from error
-    if not value > 0:
-        raise BadInput(f"{path}, line {number}: {text} is not above 0. Correct it, import again.")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a number")
     return value
 
 

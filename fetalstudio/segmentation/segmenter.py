@@ -45,7 +45,11 @@ class Prediction:
 
 
 class Segmenter:
-    """A ``Sam`` with its preprocessing profile and its card."""
+    """A ``Sam`` with its preprocessing profile and its card.
+
+    Of the card's ``preprocessing`` it takes the profile, the number of ``views`` over which it
+    averages, the ``level`` of the logits at which the head ends, and the curve of its confidence.
+    """
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
         self.device = device or pick_device()
@@ -55,6 +59,7 @@ class Segmenter:
         self.side: int = sam.image_encoder.img_size
         self.profile = profile_of(card.preprocessing, self.side)
         self.views: int = card.preprocessing.get("views", 1)
+        self.level: float = card.preprocessing.get("level", 0.0)
 
     @property
     def needs_prompt(self) -> bool:
@@ -111,15 +116,29 @@ class Segmenter:
         Raises :class:`BadInput` without a prompt where the model :attr:`needs_prompt`.
         """
         self._require_prompt(box, points)
+        return self._predict(image, [(box, points)])[0]
+
+    def predict_boxes(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Prediction]:
+        """As :meth:`predict` with each box, from one embedding."""
+        return self._predict(image, [(box, None) for box in boxes])
+
+    def _predict(
+        self, image: NDArray[np.uint8], prompts: Sequence[tuple[Box | None, Points | None]]
+    ) -> list[Prediction]:
+        """By prompt; all of them or none."""
         h, w = image.shape
-        views = views_of((w, h), self.views, turned=box is None and points is None)
+        views = views_of((w, h), self.views, turned=prompts[0] == (None, None))
         embeddings = self.embed([warp(image, view, (w, h)) for view in views])
-        seen = [
-            self._look(embedding[None], (w, h), view, box, points)
-            for embedding, view in zip(embeddings, views, strict=True)
-        ]
-        logits = np.mean([logits for logits, _ in seen], axis=0)
-        return self._answer(logits, float(np.mean([estimate for _, estimate in seen])))
+        answers = []
+        for box, points in prompts:
+            seen = [
+                self._look(embedding[None], (w, h), view, box, points)
+                for embedding, view in zip(embeddings, views, strict=True)
+            ]
+            logits = np.mean([logits for logits, _ in seen], axis=0)
+            estimate = float(np.mean([estimate for _, estimate in seen]))
+            answers.append(self._answer(logits, estimate))
+        return answers
 
     @torch.inference_mode()
     def _look(
@@ -140,6 +159,7 @@ class Segmenter:
         return self._to_frame(found, size, to_input), float(iou[0, 0])
 
     def _answer(self, logits: NDArray[np.float32], estimate: float) -> Prediction:
+        logits = logits - np.float32(self.level)
         mask = largest_component(logits > 0)
         return Prediction(mask, ellipse_of(logits), self.confidence(estimate))
 

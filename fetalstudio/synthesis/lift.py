@@ -2,15 +2,16 @@
 
 The canvas holds no detail finer than two of its pixels, and the model's cells of 4x4 px do not
 join without a seam. What real frames have instead is partly foretold by the canvas (a
-least-squares map from each cell and its neighbours) and partly not: that part is added as noise of
-the measured spectrum, as strong as the surroundings say. All of it is fitted in closed form, within
-seconds, to real frames and to what the model makes of them.
+least-squares map from each cell and its neighbours) and partly not: that part is added as noise, as
+strong as the surroundings say. The map and the noise together have the radial power spectrum of a
+typical real frame. All of it is fitted in closed form, within seconds, to real frames and to what
+the model makes of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,8 @@ from safetensors.numpy import load_file, save
 
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.geometry import Size, letterbox, warp
-from fetalstudio.core.sector import sector_mask
+from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.spectrum import radial_power, tissue_power
 from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, GRID
 
@@ -34,6 +36,9 @@ _WINDOW = 64
 """Side in px, on the double grid, of the windows whose spectrum is measured."""
 _GRAIN = 15
 """Side in px of the kernel that gives noise this spectrum."""
+_RINGS = 16
+"""Rings of equal width from 0 to 0.5 cycles per px of the double grid, in radial spectra."""
+_FREQUENCIES = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
 _LARGEST_SCALE = 1.25
 """Frames that would have to be enlarged more than this to fill the double grid show no detail."""
 Image = NDArray[np.float32]
@@ -50,6 +55,9 @@ class Lift:
     of the surroundings, in grey levels."""
     grain: NDArray[np.float32]
     """(15, 15) kernel of unit energy that shapes white noise like the unforetold part."""
+    blur: NDArray[np.float32] = field(default_factory=lambda: _blur(0))
+    """(3,) taps, along both axes, that take the enlargement's excess of the finest detail away:
+    least squares follows the sharpest frames, and leaves a trace of the cells."""
 
     @classmethod
     def fit(
@@ -70,7 +78,8 @@ class Lift:
         if sum(pair.inside.sum() for pair in pairs) < 2 * _PATCH**2:
             raise ValueError("the frames show too little tissue to measure its fine detail")
         enlargement = _fit_enlargement(pairs)
-        return cls(enlargement, _fit_spread(pairs, enlargement), _fit_grain(pairs, enlargement))
+        spread, grain = _fit_spread(pairs, enlargement), _fit_grain(pairs, enlargement)
+        return _balanced(cls(enlargement, spread, grain), pairs)
 
     @classmethod
     def read(cls, folder: Path) -> Lift | None:
@@ -80,18 +89,27 @@ class Lift:
 
     def write(self, folder: Path) -> None:
         """Into a model's folder, atomically."""
-        parts = {"enlargement": self.enlargement, "spread": self.spread, "grain": self.grain}
-        write_bytes(folder / FILE, save(parts))
+        write_bytes(folder / FILE, save({f.name: getattr(self, f.name) for f in fields(self)}))
 
     def apply(self, canvas: NDArray[np.uint8], size: Size, seed: int) -> NDArray[np.uint8]:
         """The (256, 384) canvas as a picture of ``size``, (H, W) uint8; the same for a seed."""
-        detailed = _enlarge(canvas, self.enlargement)
-        white = np.random.default_rng(seed).standard_normal(detailed.shape, np.float32)
+        detailed = self.foretold(canvas) + self.noise(canvas, seed)
+        return fit_to(np.clip(detailed, 0, 255), size)
+
+    def foretold(self, canvas: NDArray[np.generic]) -> Image:
+        """The detail that follows from the canvas, on the double grid, in grey levels."""
+        enlarged = _enlarge(canvas, self.enlargement)
+        blurred = cv2.sepFilter2D(enlarged, -1, self.blur, self.blur)
+        return np.asarray(blurred, np.float32)
+
+    def noise(self, canvas: NDArray[np.generic], seed: int) -> Image:
+        """The part that is not foretold, on the double grid, in grey levels."""
+        white = np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
         noise = cv2.filter2D(white, -1, self.grain, borderType=cv2.BORDER_REFLECT)
         # Where the scanner wrote nothing there is no grain either.
-        lit = cv2.resize((canvas > 1).astype(np.float32), DOUBLE, interpolation=cv2.INTER_LINEAR)
-        detailed += noise * np.sqrt(_variance(canvas, self.spread)) * lit
-        return fit_to(np.clip(detailed, 0, 255), size)
+        written = (canvas.astype(np.float32) > 1).astype(np.float32)
+        lit = cv2.resize(written, DOUBLE, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(noise * np.sqrt(_variance(canvas, self.spread)) * lit, np.float32)
 
 
 def fit_to(picture: Image, size: Size) -> NDArray[np.uint8]:
@@ -102,8 +120,9 @@ def fit_to(picture: Image, size: Size) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A frame as the model renders it, and as it is on the double grid."""
+    """A frame as the model renders it, as it is, and as it is on the double grid."""
 
+    frame: NDArray[np.uint8]
     canvas: Image
     double: Image
     inside: NDArray[np.bool_]
@@ -112,15 +131,67 @@ class _Pair:
     @classmethod
     def of(cls, frame: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> _Pair:
         double = warp(frame, letterbox((frame.shape[1], frame.shape[0]), DOUBLE), DOUBLE)
-        sector = cv2.erode(sector_mask(double), np.ones((17, 17), np.uint8))
-        # Text and calipers are drawn in white, and sharper than anything that a beam can show.
-        drawn = cv2.dilate((double > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
-        usable = cv2.resize(sector - cv2.min(sector, drawn), GRID, interpolation=cv2.INTER_AREA)
-        return cls(canvas.astype(np.float32), double.astype(np.float32), usable > 0)
+        usable = cv2.resize(tissue_mask(double), GRID, interpolation=cv2.INTER_AREA)
+        return cls(frame, canvas.astype(np.float32), double.astype(np.float32), usable > 0)
 
     def rest(self, enlargement: NDArray[np.float32]) -> Image:
         """What the enlargement does not foretell."""
         return self.double - _enlarge(self.canvas, enlargement)
+
+
+def _balanced(lift: Lift, pairs: Sequence[_Pair]) -> Lift:
+    """With the blur and the grain by which pictures get the radial spectrum of a typical frame, at
+    the frames' own sizes."""
+    measured = [found for pair in pairs if (found := _spectra(lift, pair)) is not None]
+    if not measured:
+        return lift
+    real, foretold, noise = np.stack(measured, axis=1)
+
+    def excess(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By ring, how much stronger than a typical frame, as ln of the power."""
+        return np.asarray(np.log(pictures / real).mean(axis=-2))
+
+    fine = slice(_RINGS // 2, None)
+    blurs = [_blur(share) for share in np.linspace(0, 0.2, 41)]
+    blur = min(blurs, key=lambda taps: (excess(foretold * _passed(taps))[fine] ** 2).sum())
+    foretold = foretold * _passed(blur)
+    gains = np.concatenate([[0.0], np.geomspace(1e-3, 10, 100)])
+    best = np.abs(excess(foretold + gains[:, None, None] * noise)).argmin(axis=0)
+    radius = np.hypot(np.fft.fftfreq(_WINDOW)[:, None], np.fft.fftfreq(_WINDOW))
+    gain = np.interp(radius, _FREQUENCIES, np.sqrt(gains[best]))
+    kernel = _cut(gain * np.abs(np.fft.fft2(lift.grain, gain.shape)))
+    # None at all where what is foretold is too strong already.
+    energy = max(float((kernel * kernel).sum()), 1e-12)
+    spread = lift.spread + np.array([np.log(energy), 0, 0], np.float32)
+    return Lift(lift.enlargement, spread, kernel / np.float32(np.sqrt(energy)), blur)
+
+
+def _blur(share: float) -> NDArray[np.float32]:
+    """Each px gives this share to either neighbour."""
+    return np.array([share, 1 - 2 * share, share], np.float32)
+
+
+def _passed(taps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(16,) share of the power that is left by ring, blurred along both axes."""
+    kernel = np.zeros((_WINDOW, _WINDOW))
+    kernel[:3, :3] = np.outer(taps, taps)
+    return radial_power(kernel, _RINGS)
+
+
+def _spectra(lift: Lift, pair: _Pair) -> NDArray[np.float64] | None:
+    """(3, 16) radial power by cycles per px of the double grid: of the frame, of what is foretold
+    of it, of the noise; None where it shows too little tissue."""
+    size = (pair.frame.shape[1], pair.frame.shape[0])
+    to_double = letterbox(size, DOUBLE)
+    back = to_double.inverse()
+    parts = [lift.foretold(pair.canvas), lift.noise(pair.canvas, 0)]
+    images = [pair.frame.astype(np.float32), *(warp(part, back, size) for part in parts)]
+    power = tissue_power(images, tissue_mask(pair.frame), _RINGS)
+    if power is None:
+        return None
+    power[1] += 1 / 12  # the rounding to whole grey levels, which the frame has been through
+    own = _FREQUENCIES * to_double.scale
+    return np.exp([np.interp(own, _FREQUENCIES, row) for row in np.log(power)])
 
 
 def _fit_enlargement(pairs: Sequence[_Pair]) -> NDArray[np.float32]:
@@ -169,10 +240,16 @@ def _fit_grain(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDAr
                 power += np.abs(np.fft.fft2(window)) ** 2 / ((window * window).sum() + 1)
     if not power.any():
         raise ValueError("the frames show too little tissue to measure its fine detail")
-    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)
+    kernel = _cut(np.sqrt(power))
+    return kernel / np.sqrt((kernel * kernel).sum())
+
+
+def _cut(amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(15, 15) of the kernel whose spectrum has this (64, 64) amplitude, and no phase."""
+    kernel = np.fft.fftshift(np.fft.ifft2(amplitude).real)
     middle, reach = _WINDOW // 2, _GRAIN // 2
-    cut = kernel[middle - reach : middle + reach + 1, middle - reach : middle + reach + 1]
-    return (cut / np.sqrt((cut * cut).sum())).astype(np.float32)
+    within = slice(middle - reach, middle + reach + 1)
+    return kernel[within, within].astype(np.float32)
 
 
 def _patches(canvas: Image) -> Image:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.simulation import scene_for, simulate
 
@@ -27,9 +28,8 @@ def simulated_pictures(
     pictures: list[NDArray[np.uint8]] = []
     for scene, seed in zip(scenes, seeds, strict=True):
         sector = None if scene.reference is None else seen_sector(scene.reference)
-        pictures.append(
-            simulate(scene_for(scene.ellipse, scene.size, seed, sector=sector), seed).image
-        )
+        whole = scene_for(scene.ellipse, scene.size, seed, mm_per_px=scene.mm_per_px, sector=sector)
+        pictures.append(simulate(whole, seed).image)
         if on_step is not None:
             on_step(len(pictures), len(scenes), lambda: pictures[0])
     return pictures
@@ -38,3 +38,11 @@ def simulated_pictures(
 def simulated_provenance(seed: int) -> Mapping[str, Any]:
     """What makes the same picture again: no model had a part in it."""
     return {"synthesizer": "simulator", "seed": seed, "style": SIMULATED}
+
+
+def scale_of(style: str, calibration: Calibration | None) -> Mapping[str, str]:
+    """For the provenance, ``scale``: ``calibrated``, or ``guessed`` by the simulator from the
+    head's size on the picture. Empty for the other styles: the network is told no scale."""
+    if style != SIMULATED:
+        return {}
+    return {"scale": "guessed" if calibration is None else "calibrated"}

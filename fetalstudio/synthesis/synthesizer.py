@@ -49,6 +49,8 @@ class Scene:
     replaces: Ellipse | None = None
     """The head in ``reference``, in its px: the picture keeps the tissue around it and the new
     one."""
+    mm_per_px: float | None = None
+    """Where it is known. The network has no use for it; the simulator guesses it without."""
 
 
 class Synthesizer:

@@ -49,10 +49,12 @@ def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> 
     assert trained["synthetic"] == 2 and 0 < trained["dice_before"] <= 1
     table = tmp_path / "scores.csv"
     evaluate = ["evaluate", project, "--segmenter", "compact", "--prompt", "box", "--json"]
-    assert main([*evaluate, "--csv", str(table)]) == 0
+    page = tmp_path / "report.html"
+    assert main([*evaluate, "--csv", str(table), "--report", str(page)]) == 0
     evaluated = last_json()
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == evaluated["n"] and 0.9 < float(rows[0]["dice"]) <= 1
+    assert "Bland-Altman" in page.read_text()
     wanted = {"n", "dice", "iou", "hd95_px", "hc_mae_mm", "hc_bias_mm", "failures"}
     assert wanted <= set(evaluated) and set(evaluated["dice"]) == {"mean", "ci95", "median", "min"}
     export = ["export", project, str(tmp_path / "exported"), "--format", "hc18", "--json"]

@@ -132,6 +132,12 @@ def kill_self(request: None, report: Report, cancelled: CancelCheck) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def leave_a_mark_and_crash(request: Path, report: Report, cancelled: CancelCheck) -> None:
+    with request.open("a") as marks:
+        marks.write("begun\n")
+    ctypes.string_at(0)
+
+
 def hold_a_semaphore(request: None, report: Report, cancelled: CancelCheck) -> None:
     """As tqdm does: the system has to be told when it is no longer used."""
     _kept.append(multiprocessing.get_context("spawn").RLock())

@@ -412,6 +412,14 @@ def test_a_job_sent_to_a_dying_process_goes_to_another(client: EngineClient, log
     assert log.until_final(number).result["pid"] != pid
 
 
+def test_a_job_that_was_begun_is_not_run_a_second_time(
+    client: EngineClient, log: Log, tmp_path: Path
+) -> None:
+    number = client.submit(job("leave_a_mark_and_crash"), tmp_path / "marks")
+    assert isinstance(log.until_final(number), Failed)
+    assert (tmp_path / "marks").read_text() == "begun\n"
+
+
 def test_a_process_killed_after_cancel_counts_as_cancelled(client: EngineClient, log: Log) -> None:
     number = client.submit(job("deaf"), 600.0)
     log.until_said(number, Checkpoint)

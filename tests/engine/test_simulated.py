@@ -1,16 +1,19 @@
 """What the engine makes of simulated frames: finds heads in them, asks for them, learns them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.engine import pretrain
+from fetalstudio.engine.events import Event, Warned
 from fetalstudio.engine.jobs import sample, synthesize
 from fetalstudio.engine.models import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.engine.requests import SampleRequest, SynthesizeRequest
+from fetalstudio.engine.requests import NamedEllipse, SampleRequest, SynthesizeRequest
 from fetalstudio.project.store import Project
 from fetalstudio.simulation.scene import TRIMESTERS
 from tests.simulated import labelled
@@ -44,13 +47,33 @@ def test_a_sample_is_simulated_on_request_and_says_so() -> None:
     assert result.quality["dice"] > 0.9
 
 
+def test_the_scale_is_the_frames_and_a_guessed_one_is_called_so(sample_project: Project) -> None:
+    (_, ellipse) = labelled(1, seed=8, trimester="second")[0]
+    guessed = SampleRequest(ellipse, (384, 256), style="simulated", seed=5, measure=False)
+    small = replace(guessed, calibration=Calibration(0.05, 0.05, "manual"))
+    pictures = [sample.run(r, lambda _event: None, lambda: False) for r in (guessed, small)]
+    assert [p.provenance["scale"] for p in pictures] == ["guessed", "calibrated"]
+    assert (pictures[0].image != pictures[1].image).mean() > 0.5
+
+    heads = tuple(NamedEllipse(name, ellipse, (384, 256)) for name in "ab")
+    request = SynthesizeRequest(sample_project.path, ellipses=heads, style="simulated")
+    heard: list[Event] = []
+    synthesize.run(request, heard.append, lambda: False)
+    (warning,) = (event.message for event in heard if isinstance(event, Warned))
+    assert warning.startswith("2 of 2 heads have no calibration: the simulated scanner guesses")
+    assert {p.provenance["scale"] for p in sample_project.pairs()} == {"guessed"}
+
+
 def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project) -> None:
     request = SynthesizeRequest(sample_project.path, count=2, style="simulated", seed=1)
-    result = synthesize.run(request, lambda _event: None, lambda: False)
+    heard: list[Event] = []
+    result = synthesize.run(request, heard.append, lambda: False)
+    assert not any(isinstance(event, Warned) for event in heard), "these frames are calibrated"
     pairs = sample_project.pairs(state="pending")
     assert len(pairs) == len(result.pair_ids) == 2
     for pair in pairs:
         assert pair.provenance["synthesizer"] == "simulator"
+        assert pair.provenance["scale"] == "calibrated"
         source = sample_project.pixels(pair.provenance["source_frame"])
         made = sample_project.pixels(pair.frame.id)
         assert made.shape == source.shape

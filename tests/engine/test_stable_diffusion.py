@@ -16,7 +16,7 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.cli.selftest import PROBE
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.model_card import ModelCard, training_frames
 from fetalstudio.engine import base_models, models
 from fetalstudio.engine.catalogue import list_models
@@ -31,6 +31,7 @@ from fetalstudio.engine.requests import (
     SynthesizeRequest,
 )
 from fetalstudio.engine.verify_models import verify
+from fetalstudio.project.locks import Lock
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
@@ -208,6 +209,23 @@ def test_running_out_of_memory_is_said_in_a_warning(
     run_job("sample", replace(request, measure=False, previews=False), heard.append)
     (warned,) = [e for e in heard if isinstance(e, Warned)]
     assert "Memory ran out with the preset 'large'" in warned.message
+
+
+def test_a_name_that_is_being_adapted_elsewhere_is_left_alone(
+    home: Path, weights: Path, sample_project: Project
+) -> None:
+    base_models.add_base_model(weights, "sd15")
+    lock = Lock(sample_project.path / "models" / ".sd-mine.lock")
+    other_name = _adapt(sample_project, name="other", steps=1)
+    with lock.held("free at first"):
+        with pytest.raises(UserError, match=r"Another FetalStudio is adapting .* name mine\. Let"):
+            run_job("adapt-sd", _adapt(sample_project, name="mine"))
+        assert not (sample_project.path / "models" / "sd-mine").exists()
+        run_job("adapt-sd", other_name)
+    with pytest.raises(BadInput, match="taken"):
+        run_job("adapt-sd", other_name)
+    run_job("adapt-sd", _adapt(sample_project, name="mine", steps=1))
+    assert {m.name for m in sample_project.models("synthesizer")} == {"mine", "other"}
 
 
 def test_an_adaptation_that_cannot_fit_is_refused_before_it_begins(

@@ -139,6 +139,7 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     project: Project, frame: Frame, picture, ellipse: Ellipse, table: str, verb: str
 ) -> None:
     project.annotate(frame.id, ellipse, author="me", state="final")
+    project.set_labels(frame.id, {"quality": "clear"})
     pair = project.add_pair(
         picture(9),
         **{"name": "s", "ellipse": ellipse, "cohort": "c", "calibration": None},

@@ -195,9 +195,82 @@ def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, heade
 
 def test_other_tables_are_left_alone_and_named(project: Project, picture, tmp_path: Path) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
-    (tmp_path / "source" / "ellipses.csv").write_text("filename,cx,cy,a,b,angle_deg\n")
+    (tmp_path / "source" / "notes.csv").write_text("quality,remark\nclear,none\n")
     (problem,) = import_frames(project, tmp_path / "source").problems
-    assert "ellipses.csv has no column 'pixel size(mm)' and was not used" in problem
+    assert "notes.csv has neither a column 'pixel size(mm)' nor" in problem
+
+
+def _with_table(source: Path, picture, lines: str, name: str = "ellipses.csv") -> Path:
+    for i in range(2):
+        write_png(source / "image" / f"patient00{i}_EGY_plane1.png", picture(i))
+    (source / name).write_text(lines)
+    return source
+
+
+def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Path) -> None:
+    source = _with_table(
+        tmp_path / "af",
+        picture,
+        "filename,cx,cy,a,b,angle_deg,quality\n"
+        "patient000_EGY_plane1.png,48.5,40,30,22,190,cut\npatient001_EGY_plane1.png,,,,,,\n",
+    )
+    (source / "other_hand.csv").write_text("name,cx,cy,a,b,angle_deg\nx,1,1,9,8,0\n")
+    report = import_frames(project, source)
+    (problem,) = report.problems
+    assert "other_hand.csv was not used: ellipses.csv gives the ellipses" in problem
+    first, second = project.frames()
+    assert (report.cohort, report.annotated, first.subject) == ("af", 1, "patient000_EGY")
+    (annotation,) = project.annotations().values()
+    assert annotation.frame_id == first.id and annotation.state == "final"
+    assert annotation.ellipse == Ellipse.of(48.5, 40, 30, 22, 190)
+    assert first.labels == {"country": "EGY", "quality": "cut"}
+    assert second.labels == {"country": "EGY"}
+
+
+def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    source = _with_table(tmp_path / "af", picture, "name,quality\npatient000_EGY_plane1,cut\n")
+    import_frames(project, source)
+    line = "patient000_EGY_plane1,clear,48,40,30,22,0,96,80\n"
+    _with_table(source, picture, "name,quality,cx,cy,a,b,angle_deg,width,height\n" + line)
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated, report.problems) == (0, 1, ())
+    assert project.frames()[0].labels["quality"] == "clear"
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [("48,40,30,22,0,100,80", "width and height"), ("480,40,30,22,0,,", "lies outside")],
+)
+def test_an_ellipse_that_does_not_fit_its_frame_is_left_out(
+    project: Project, picture, tmp_path: Path, cells: str, told: str
+) -> None:
+    header = "name,cx,cy,a,b,angle_deg,width,height"
+    source = _with_table(tmp_path / "x", picture, f"{header}\npatient000_EGY_plane1,{cells}\n")
+    (problem,) = import_frames(project, source).problems
+    assert told in problem and "Correct the table" in problem
+    assert project.annotations() == {} and len(project.frames()) == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"), [("48,40,30,0,0", "line 2"), ("x,40,30,20,0", "not a number")]
+)
+def test_a_table_with_an_impossible_ellipse_imports_nothing(
+    project: Project, picture, tmp_path: Path, cells: str, told: str
+) -> None:
+    lines = f"name,cx,cy,a,b,angle_deg\npatient000_EGY_plane1,{cells}\n"
+    with pytest.raises(BadInput, match=told):
+        import_frames(project, _with_table(tmp_path / "x", picture, lines))
+    assert project.frames() == []
+
+
+def test_two_tables_of_ellipses_are_one_too_many(project: Project, picture, tmp_path: Path) -> None:
+    lines = "name,cx,cy,a,b,angle_deg\n"
+    _with_table(tmp_path / "x", picture, lines, "mine.csv")
+    source = _with_table(tmp_path / "x", picture, lines, "yours.csv")
+    with pytest.raises(BadInput, match=r"each give the ellipses.*ellipses\.csv"):
+        import_frames(project, source)
 
 
 def test_a_table_without_file_names_imports_nothing(

@@ -22,6 +22,7 @@ from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.store import Project
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
+VERSION_2 = VERSION_1.with_name("version_2.sql")
 
 
 def python(script: str, *args: object) -> subprocess.Popen[str]:
@@ -173,17 +174,17 @@ def test_what_a_crashed_newer_program_had_not_yet_merged_is_left_to_it(
 # -- migrations ------------------------------------------------------------------------------
 
 
-def _version_1(path: Path) -> None:
+def _fixture(path: Path, dump: Path = VERSION_1) -> None:
     for folder in ("frames", "models", "exports"):
         (path / folder).mkdir(parents=True)
     connection = sqlite3.connect(path / "project.db")
-    connection.executescript(VERSION_1.read_text())
+    connection.executescript(dump.read_text())
     connection.close()
 
 
 def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> None:
     """The fixture was written by the first version; it never changes."""
-    _version_1(tmp_path)
+    _fixture(tmp_path)
     with Project.open(tmp_path) as project:
         real, synthetic = project.frames(kind=None)
         assert (real.name, real.subject, real.size) == ("001_HC", "001", (96, 80))
@@ -209,6 +210,22 @@ def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> N
         assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
 
 
+def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
+    """Like the one above; it has a batch, and knows no labels."""
+    _fixture(tmp_path, VERSION_2)
+    with Project.open(tmp_path) as project:
+        (frame,) = project.frames()
+        assert (frame.name, frame.labels) == ("001_HC", {})
+        assert project.annotations()[frame.id].ellipse == Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
+        (batch,) = project.unfinished_batches()
+        assert batch.wanted == 1
+        project.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
+        project.set_labels(frame.id, {"quality": "clear"})
+        assert project.frame(frame.id).labels == {"country": "EGY", "quality": "clear"}
+        assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+    assert list(tmp_path.glob("project.db.version-2*"))
+
+
 def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None:
     (tmp_path / "project.db").touch()
     with Project.open(tmp_path) as project:
@@ -218,7 +235,7 @@ def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None
 
 
 def test_a_migration_backs_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _version_1(tmp_path)
+    _fixture(tmp_path)
     step = ("ALTER TABLE runs ADD COLUMN note TEXT", "CREATE TABLE more (id INTEGER PRIMARY KEY)")
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     version = len(schema.MIGRATIONS)
@@ -236,7 +253,7 @@ def test_a_migration_backs_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_failed_migration_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _version_1(tmp_path)
+    _fixture(tmp_path)
     released = schema.MIGRATIONS
     step = ("CREATE TABLE more (id INTEGER PRIMARY KEY)", "INSERT INTO nowhere VALUES (1)")
     monkeypatch.setattr(schema, "MIGRATIONS", (*released, step))

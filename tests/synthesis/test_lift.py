@@ -1,14 +1,17 @@
 """The lift gives frames back the fine detail that the canvas lost, as far as statistics can."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import save_file
 
 from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.images import read_image
+from fetalstudio.core.spectrum import radial_power
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.conditions import CANVAS
 from fetalstudio.synthesis.lift import DOUBLE, Lift, fit_to
@@ -47,6 +50,34 @@ def test_fine_detail_comes_near_that_of_real_frames(lift: Lift) -> None:
         cubic = _fine_power(fit_to(canvas.astype(np.float32), size))
         lifted = _fine_power(lift.apply(canvas, size, 0))
         assert abs(lifted - real) < 0.5 * abs(cubic - real)
+
+
+def test_the_finest_detail_is_as_strong_as_in_the_frames(lift: Lift) -> None:
+    """By ring of frequency, above an eighth of a cycle per px, on the mean of the frames."""
+
+    def power(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        window = picture[170:370, 300:500].astype(float)
+        taper = np.outer(np.hanning(200), np.hanning(200))
+        return np.log10(radial_power((window - window.mean()) * taper, 8)[2:])
+
+    def excess(lift: Lift) -> float:
+        each = []
+        for frame in _frames(*FITTED):
+            size = (frame.shape[1], frame.shape[0])
+            each.append(power(lift.apply(_canvas(frame), size, 0)) - power(frame))
+        return float(np.abs(np.mean(each, axis=0)).max())
+
+    assert excess(lift) < 0.35
+    stronger = replace(lift, spread=lift.spread + np.array([2, 0, 0], np.float32))
+    assert excess(stronger) > 0.5
+
+
+def test_a_lift_that_was_written_without_a_blur_has_none(lift: Lift, tmp_path: Path) -> None:
+    older = {"enlargement": lift.enlargement, "spread": lift.spread, "grain": lift.grain}
+    save_file(older, tmp_path / "lift.safetensors")
+    read = Lift.read(tmp_path)
+    assert read is not None
+    np.testing.assert_array_equal(read.blur, [0, 1, 0])
 
 
 def test_the_picture_keeps_its_place_and_its_greys(lift: Lift) -> None:

@@ -15,11 +15,11 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.model_card import ModelCard
 from fetalstudio.engine.data import labelled_frames, of_part, split
+from fetalstudio.engine.evaluation import summarise
 from fetalstudio.engine.events import Epoch, Failed, Preview, Progress
+from fetalstudio.engine.requests import FrameScore
 from fetalstudio.engine.resuming import state_file
-from fetalstudio.resources import user_data_dir
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.train import TrainPage
 from fetalstudio.ui.pages.training_plan import plan_training
@@ -285,37 +285,42 @@ def test_the_settings_are_remembered(page: TrainPage, open_session: Session) -> 
 # -- evaluating --------------------------------------------------------------------------------
 
 
-def test_evaluate_by_cohort_shows_the_figures_and_the_worst_frames(
+def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
-    panel = page.evaluation
-    panel.button.click()
+    panel, view = page.evaluation, page.evaluation.view
+    assert not view.isVisible() and page.curves.isVisible()
+    qtbot.keyClick(page, Qt.Key.Key_V)
+    assert view.isVisible() and not page.curves.isVisible() and not view.report_button.isVisible()
     qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
     (request,) = requests
-    assert (request.segmenter, request.cohort, request.frame_ids) == ("compact", "samples", None)
-    row = [panel.table.item(0, column).text() for column in range(4)]
-    assert row[:2] == ["samples (16)", "0.980"] and " to " in row[2] and row[3] == "2.0"
-    assert "bias +2.00 mm" in panel.table.item(0, 0).toolTip()
+    assert (request.segmenter, request.cohort, request.protocol) == ("compact", "samples", "native")
+    assert request.held_out
+    assert view.title.text().startswith("compact on 16 frames of ")
+    heads = [view.table.horizontalHeaderItem(i).text() for i in range(view.table.columnCount())]
+    row = {head: view.table.item(0, i).text() for i, head in enumerate(heads)}
+    assert row["Dice"].startswith("0.980") and " to " in row["Dice"]
+    assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
+    assert view.plot.isVisible() and len(view.plot.points.points()) == 16
+    qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull(), timeout=5_000)
+    worst = view.result.frames
+    first = min(worst, key=lambda score: score.dice)
     with qtbot.waitSignal(page.session.place_requested) as asked:
-        panel.worst.itemActivated.emit(panel.worst.item(0))
-    assert asked.args == ["annotate"]
-    assert page.session.frame_id == panel.worst.item(0).data(Qt.ItemDataRole.UserRole)
+        view.gallery.itemActivated.emit(view.gallery.item(0))
+    assert asked.args == ["annotate"] and page.session.frame_id == first.frame_id
+    view.plot.points.sigClicked.emit(view.plot.points, view.plot.points.points()[3:4], None)
+    assert page.session.frame_id == worst[3].frame_id
 
 
-def test_a_trained_model_is_judged_on_frames_that_it_never_saw(
-    qtbot: QtBot, page: TrainPage, requests: list[Any]
+def test_starting_a_training_brings_its_curves_back(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
-    train(qtbot, page)
-    panel = page.evaluation
-    panel.model_box.setCurrentIndex(panel.model_box.findData("tuned-1"))
-    panel.evaluate()
-    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
-    (run,) = page.session.open.runs()
-    assert set(requests[-1].frame_ids) == set(run.data["test"])
-    assert panel.table.item(0, 0).text() == f"samples ({len(run.data['test'])})"
+    page.tabs.setCurrentIndex(1)
+    page.start()
+    assert page.curves.isVisible() and not page.evaluation.view.isVisible()
 
 
-def test_each_cohort_is_evaluated_in_turn(
+def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
     project = page.session.open
@@ -324,38 +329,34 @@ def test_each_cohort_is_evaluated_in_turn(
     page.session.frames_changed.emit()
     panel = page.evaluation
     panel.cohort_box.setCurrentIndex(0)
-    assert panel.cohort_box.currentText() == "Each cohort"
+    panel.held_out_box.setChecked(False)
     panel.evaluate()
-    qtbot.waitUntil(
-        lambda: panel.table.rowCount() == 2 and panel.button.isEnabled(), timeout=20_000
+    qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
+    assert requests[-1].cohort is None and not requests[-1].held_out
+    table = panel.view.table
+    names = [table.item(i, 0).text() for i in range(table.rowCount())]
+    assert names == ["All", "cohort other", "cohort samples"]
+
+
+def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path: Path) -> None:
+    view = page.evaluation.view
+    project = page.session.open
+    item = labelled_frames(project)[0]
+    score = FrameScore(
+        **{"frame_id": item.frame.id, "name": "x", "subject": "s", "cohort": "c"},
+        **{"dice": 0.9, "iou": 0.8, "hd95_px": 3.0, "assd_px": 1.0, "hc_mm": 90.0},
+        **{"hc_error_mm": 1.0, "reference": item.ellipse},
     )
-    assert [panel.table.item(i, 0).text() for i in range(2)] == ["other (1)", "samples (16)"]
-
-
-def test_segmenters_that_were_added_can_be_evaluated_and_trained(
-    qtbot: QtBot,
-    page: TrainPage,
-    requests: list[Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path))
-    card = ModelCard("vit", "segmenter", {"type": "sam"}, {"profile": "sam"}, "", {})
-    card.write(user_data_dir() / "models" / "vit")
-    page.session.models_changed.emit()
-    boxes = page.evaluation.model_box, page.start_box
-    for box in boxes:
-        assert box.currentText() == "compact (in use)"
-        assert [box.itemData(i) for i in range(box.count())] == ["compact", "vit"]
-    page.start_box.setCurrentIndex(1)
-    train(qtbot, page)
-    assert requests[-1].segmenter == "vit" and page.start_box.currentData() == "vit"
-    page.start_box.setCurrentIndex(0)
-    page.session.adopt("tuned-1")
-    assert page.start_box.currentText() == "tuned-1 (in use)"  # the one in use is followed
-    (user_data_dir() / "models" / "vit" / "model.json").write_text("{")  # damaged
-    page.session.models_changed.emit()
-    assert [boxes[0].itemData(i) for i in range(boxes[0].count())] == ["compact", "tuned-1"]
+    view.show_result(summarise("m", [score]))
+    with qtbot.waitSignal(page.session.message, timeout=20_000) as said:
+        view.save_report(tmp_path / "r.html")
+    assert said.args[0] == f"Saved {tmp_path / 'r.html'}."
+    assert "Bland-Altman" in (tmp_path / "r.html").read_text()
+    view.save_csv(tmp_path / "r.csv")
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 2
+    with qtbot.waitSignal(page.session.failure):
+        view.save_csv(tmp_path / "r.html" / "r.csv")
+    page.session.engine.shutdown()
 
 
 # -- the curves --------------------------------------------------------------------------------

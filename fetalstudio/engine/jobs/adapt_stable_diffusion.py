@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from fetalstudio.engine.models import (
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import AdaptStableDiffusionRequest, AdaptStableDiffusionResult
 from fetalstudio.learning import Watch, load_checkpoint, pick_device
+from fetalstudio.project.locks import Lock
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.stable_diffusion.lora import LORA_FILE, save_adapter, whole_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
@@ -43,17 +45,19 @@ def run(
     """Train on the training part of the project and add the model to it.
 
     A cancelled training leaves a checkpoint in the model's folder, from which the same request
-    goes on; held-out subjects are never seen.
+    goes on; held-out subjects are never seen. Raises :class:`UserError` where another process is
+    training a model of that name.
     """
     settings = _settings(request)
-    with Project.open(request.project) as project:
+    name = _name(request)
+    with Project.open(request.project) as project, _only_one(project, name):
         base = find_model("synthesizer", request.base, project)
         if "weights" not in ModelCard.read(base.folder).architecture:
             raise BadInput(
                 f"{base.name} is no Stable Diffusion that can be adapted. Add one: fetalstudio "
                 "models add PATH --name NAME."
             )
-        name = _free_name(project, request)
+        _check_free(project, request, name)
         folder = project.path / "models" / f"sd-{name}"
         frames = _frames(project, request.cohort)
         training = _Training(settings, folder / CHECKPOINT, report, cancelled)
@@ -186,13 +190,29 @@ def _frames(project: Project, cohort: str | None) -> list[Labelled]:
     return frames
 
 
-def _free_name(project: Project, request: AdaptStableDiffusionRequest) -> str:
+def _name(request: AdaptStableDiffusionRequest) -> str:
     name = request.name if request.name is not None else f"{request.base}-{request.mode}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", name):
         raise BadInput(f"{name!r} cannot be a model's name. Use letters, digits, '.', '_', '-'.")
+    return name
+
+
+def _check_free(project: Project, request: AdaptStableDiffusionRequest, name: str) -> None:
     if name in {m.name for m in project.models("synthesizer")} | {BUILT_IN, request.base}:
         raise BadInput(f"The name {name!r} is taken. Choose another one with --name.")
-    return name
+
+
+@contextlib.contextmanager
+def _only_one(project: Project, name: str) -> Iterator[None]:
+    """Two at once would write one checkpoint, each over the other's."""
+    lock = Lock(project.path / "models" / f".sd-{name}.lock")
+    otherwise = (
+        f"Another FetalStudio is adapting Stable Diffusion to {project.path} under the name "
+        f"{name}. Let it end, or choose another name with --name."
+    )
+    with lock.held(otherwise):
+        yield
+        lock.remove()  # the name is taken from now on
 
 
 def _card(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fetalstudio import distributed
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import training_frames
+from fetalstudio.core.model_card import fingerprint, training_frames
 from fetalstudio.engine.data import Labelled, labelled_frames
 from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.events import Warned
@@ -43,15 +43,20 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     )
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        items = _frames(project, request, model, report)
+        items, trained_on = _frames(project, request, model, report)
         load_segmenter(model)  # what it cannot do is said before the first frame
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         results = [
-            summarise(
-                model.name,
-                _scores(project, model, items, request.prompt, protocol, steps),
-                prompt=request.prompt,
-                protocol=protocol,
+            replace(
+                summarise(
+                    model.name,
+                    _scores(project, model, items, request.prompt, protocol, steps),
+                    prompt=request.prompt,
+                    protocol=protocol,
+                ),
+                model_sha256=fingerprint(model.folder),
+                trained_on=trained_on,
+                held_out=request.held_out,
             )
             for protocol in protocols
         ]
@@ -60,30 +65,49 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
 
 def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
-) -> list[Labelled]:
+) -> tuple[list[Labelled], int]:
+    """The frames to measure on, and how many of them the model was trained on."""
     items = labelled_frames(project, request.cohort)
     if request.frame_ids is not None:
         items = [item for item in items if item.frame.id in set(request.frame_ids)]
         if not items:
             raise BadInput("None of these frames is annotated. Choose annotated frames.")
-    seen = training_frames(model.folder)
-    known = [item for item in items if item.frame.id[:16] in seen]
+    seen = _seen(project, model)
     if request.held_out:
-        subjects = {(item.frame.cohort, item.frame.subject) for item in known}
-        items = [i for i in items if (i.frame.cohort, i.frame.subject) not in subjects]
+        subjects = {f.subject for f in project.frames() if f.id[:16] in seen}
+        items = [item for item in items if item.frame.subject not in subjects]
         if not items:
             raise BadInput(
                 f"{model.name} was trained on all of these subjects. Annotate frames of others, "
                 "or evaluate without holding them out."
             )
-    elif known:
+    known = [item for item in items if item.frame.id[:16] in seen]
+    if known:
         report(
             Warned(
                 f"{len(known)} of the {len(items)} frames were used to train {model.name}: "
                 "these figures are better than they would be on new frames."
             )
         )
-    return items
+    return items, len(known)
+
+
+def _seen(project: Project, model: FoundModel) -> frozenset[str]:
+    """The frames, by 16 digits of their ids, that made the model what it is.
+
+    Those that it learnt from, those that its best epoch was chosen on, and those of the model that
+    it started from.
+    """
+    seen = training_frames(model.folder)
+    record = next((m for m in project.models("segmenter") if m.name == model.name), None)
+    if record is None or record.run_id is None:
+        return seen
+    run = project.run(record.run_id)
+    seen |= {i[:16] for part in ("train", "validation") for i in run.data.get(part, ())}
+    parent = run.settings.get("started_from")
+    if parent is None or parent == model.name:
+        return seen
+    return seen | _seen(project, find_model("segmenter", parent, project))
 
 
 def _scores(

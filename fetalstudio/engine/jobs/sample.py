@@ -17,6 +17,7 @@ from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.project.store import Project
+from fetalstudio.synthesis.simulated import scale_of
 from fetalstudio.synthesis.synthesizer import Scene
 
 
@@ -28,7 +29,14 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         judge = Judge.of(model, project) if request.measure else None
     synthesizer = load_synthesizer(model)
     style = style_of(request.ellipse, request.calibration, request.style)
-    scene = Scene(request.ellipse, request.size, style, request.reference, request.replaces)
+    scene = Scene(
+        request.ellipse,
+        request.size,
+        style,
+        request.reference,
+        request.replaces,
+        None if request.calibration is None else request.calibration.mm_per_px,
+    )
     started = time.monotonic()
 
     def on_step(done: int, total: int, preview: Callable[[], NDArray[np.uint8]]) -> None:
@@ -52,6 +60,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         **synthesizer.provenance(
             seed=request.seed, steps=request.steps, guidance=request.guidance, style=style
         ),
+        **scale_of(style, request.calibration),
         "background": "made" if request.replaces is None else "frame",
         "fetalstudio": __version__,
     }

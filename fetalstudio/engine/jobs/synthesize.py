@@ -43,6 +43,7 @@ from fetalstudio.engine.requests import (
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.interface import Drawn
+from fetalstudio.synthesis.simulated import scale_of
 from fetalstudio.synthesis.synthesizer import Scene
 
 Made = tuple[Drawn, Measured]
@@ -66,6 +67,8 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
         texture = cohort_texture(project, batch.settings["cohort"])
         with project.batch_lock(batch.id):
             maker = _Maker(project, batch, model, texture)
+            if unscaled := maker.unscaled():
+                report(Warned(unscaled))
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
             try:
                 for chunks in maker.rounds():
@@ -190,6 +193,17 @@ class _Maker:
         for i in range(0, len(chunks), distributed.size()):
             yield list(chunks[i : i + distributed.size()])
 
+    def unscaled(self) -> str | None:
+        """What to say of heads that the simulator has to guess the scale of."""
+        scales = [scale_of(item.style, item.calibration).get("scale") for item in self.missing]
+        if (guessed := scales.count("guessed")) == 0:
+            return None
+        return (
+            f"{guessed} of {len(scales)} heads have no calibration: the simulated scanner guesses "
+            "their trimester and scale from their size on the picture. Calibrate the frames that "
+            "they are made on to have them drawn to scale."
+        )
+
     def make(
         self, chunks: Sequence[Sequence[BatchItem]], report: Report, cancelled: CancelCheck
     ) -> list[list[Made]]:
@@ -204,10 +218,7 @@ class _Maker:
         told["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
         calls = []
         for chunk in chunks:
-            scenes = [
-                Scene(item.ellipse, item.size, item.style, self._reference(item), item.replaces)
-                for item in chunk
-            ]
+            scenes = [self._scene(item) for item in chunk]
             calls.append((self.model, self.texture, scenes, [item.seed for item in chunk], told))
         return distributed.each(_draw, calls)
 
@@ -258,6 +269,7 @@ class _Maker:
                 **self.synthesizer.provenance(
                     seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
                 ),
+                **scale_of(item.style, item.calibration),
                 "background": "made" if item.replaces is None else "frame",
                 **measured.provenance,
                 "fetalstudio": __version__,
@@ -266,8 +278,16 @@ class _Maker:
             },
         )
 
-    def _reference(self, item: BatchItem) -> NDArray[np.uint8] | None:
-        return None if item.source_frame is None else self.project.pixels(item.source_frame)
+    def _scene(self, item: BatchItem) -> Scene:
+        source, calibration = item.source_frame, item.calibration
+        return Scene(
+            item.ellipse,
+            item.size,
+            item.style,
+            None if source is None else self.project.pixels(source),
+            item.replaces,
+            None if calibration is None else calibration.mm_per_px,
+        )
 
 
 def _draw(

@@ -358,6 +358,7 @@ def _details(pair: Pair) -> str:
     names = {
         "synthesizer": "",
         "style": "style ",
+        "scale": "scale ",
         "seed": "seed ",
         "steps": "steps ",
         "guidance": "guidance ",

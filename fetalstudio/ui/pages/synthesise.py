@@ -368,7 +368,9 @@ class SynthesisePage(QWidget):
             self.view.say("Draft; the full picture comes when the ellipse rests.")
         else:
             maker = result.provenance.get("synthesizer", "")
-            self.view.say(f"Synthetic, made by {maker} in {result.seconds:.1f} s.")
+            guessed = result.provenance.get("scale") == "guessed"
+            scale = " Not calibrated: its scale is guessed." if guessed else ""
+            self.view.say(f"Synthetic, made by {maker} in {result.seconds:.1f} s.{scale}")
         self.keep_button.setEnabled(
             result is not None and not stale and not self._draft and not self._kept
         )

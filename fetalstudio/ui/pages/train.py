@@ -62,9 +62,16 @@ class TrainPage(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        row.addWidget(side_panel(316, self._data_section(), self.settings, self._start_section()))
-        row.addLayout(self._stage(), 1)
-        row.addWidget(self._results())
+        stage = QWidget()
+        stage.setLayout(self._stage())
+        plan = side_panel(316, self._data_section(), self.settings, self._start_section())
+        self._training = (plan, stage)
+        row.addWidget(plan)
+        row.addWidget(stage, 1)
+        row.addWidget(self.evaluation.view, 1)
+        self.tabs = self._results()
+        row.addWidget(self.tabs)
+        self._show_tab(0)
 
         session.project_changed.connect(self._project_changed)
         session.models_changed.connect(self._models_changed)
@@ -172,8 +179,15 @@ class TrainPage(QWidget):
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
         tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
-        keyed(self, self.evaluation.button, "V")
+        tabs.currentChanged.connect(self._show_tab)
+        keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
         return tabs
+
+    def _show_tab(self, index: int) -> None:
+        """A training and an evaluation take turns in the room beside the tabs."""
+        for widget in self._training:
+            widget.setVisible(index == 0)
+        self.evaluation.view.setVisible(index == 1)
 
     # -- what will be trained -----------------------------------------------------------------
 
@@ -305,6 +319,7 @@ class TrainPage(QWidget):
     def _submit(self, request: TrainRequest) -> None:
         handle = self.session.submit("train", request)
         self._handle, self._live = handle, True
+        self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
