@@ -115,6 +115,7 @@ def test_the_registry_knows_the_jobs() -> None:
         "train",
         "adapt",
         "evaluate",
+        "report",
         "export",
         "adapt-sd",
     ]
