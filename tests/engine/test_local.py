@@ -113,6 +113,7 @@ def test_the_registry_knows_the_jobs() -> None:
         "sample",
         "synthesize",
         "train",
+        "experiment",
         "adapt",
         "evaluate",
         "report",
