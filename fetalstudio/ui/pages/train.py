@@ -28,6 +28,7 @@ from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_cost, plan_trai
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import EvaluationPanel
+from fetalstudio.ui.widgets.experiment import ExperimentPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
 from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
@@ -59,6 +60,7 @@ class TrainPage(QWidget):
         self.settings = TrainingSettings(session.settings)
         self.settings.changed.connect(self._refresh_plan)
         self.evaluation = EvaluationPanel(session)
+        self.experiment = ExperimentPanel(session, self.settings)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -179,14 +181,16 @@ class TrainPage(QWidget):
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
         tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
+        tabs.addTab(side_panel(width, self.experiment), "Experiment")
         tabs.currentChanged.connect(self._show_tab)
+        keyed(self, self.experiment.button, "H").clicked.connect(lambda: tabs.setCurrentIndex(2))
         keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
         return tabs
 
     def _show_tab(self, index: int) -> None:
         """A training and an evaluation take turns in the room beside the tabs."""
         for widget in self._training:
-            widget.setVisible(index == 0)
+            widget.setVisible(index != 1)
         self.evaluation.view.setVisible(index == 1)
 
     # -- what will be trained -----------------------------------------------------------------
