@@ -217,7 +217,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.settings.name_box.setText("first")
     train(qtbot, page, epochs=4)
     page.settings.name_box.setText("second")
-    page.settings.epochs_box.setValue(60)
+    page.settings.epochs_box.setValue(400)
     page.start()
     qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2, timeout=20_000)
     page.runs.setCurrentRow(1)
