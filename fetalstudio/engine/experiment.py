@@ -232,8 +232,8 @@ def in_words(
     had = f"{counted(pairs, 'synthetic pair')} beside {counted(real, 'real frame')}"
     without = "training just as long on varied copies of the real frames alone"
     evidence = (
-        f"Dice {dice[0]:.3f} with them and {dice[1]:.3f} without, difference {low:+.1f} to "
-        f"{high:+.1f} points (95 % interval), better in {better} of {counted(repeats, 'repeat')}, "
+        f"Dice {dice[0]:.3f} with them and {dice[1]:.3f} without, difference {low:+.2f} to "
+        f"{high:+.2f} points (95 % interval), better in {better} of {counted(repeats, 'repeat')}, "
         f"on {counted(frames, 'test frame')} of {counted(subjects, 'subject')} that no training saw"
     )
     if given == "yes":
