@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fetalstudio import __version__, distributed
-from fetalstudio.cli import evaluation, models, stable_diffusion, training
+from fetalstudio.cli import evaluation, experiment, models, stable_diffusion, training
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
@@ -273,6 +273,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("train", training.run, "fine-tune the segmenter")
     _segmenter_options(sub)
     training.options(sub)
+    sub = add("experiment", experiment.run, "measure whether the synthetic pairs help")
+    _segmenter_options(sub)
+    experiment.options(sub)
     sub = add("evaluate", evaluation.run, "measure a segmenter on the annotated frames")
     _segmenter_options(sub)
     evaluation.options(sub)

@@ -16,6 +16,7 @@ JOBS: Mapping[str, str] = MappingProxyType(
         "sample": "fetalstudio.engine.jobs.sample:run",
         "synthesize": "fetalstudio.engine.jobs.synthesize:run",
         "train": "fetalstudio.engine.jobs.train:run",
+        "experiment": "fetalstudio.engine.jobs.experiment:run",
         "adapt": "fetalstudio.engine.jobs.adapt:run",
         "evaluate": "fetalstudio.engine.jobs.evaluate:run",
         "report": "fetalstudio.engine.jobs.report:run",

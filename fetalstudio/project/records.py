@@ -137,8 +137,9 @@ class Run:
     settings: Mapping[str, Any]
     data: Mapping[str, Any]
     """Frame ids by part (train, validation, test) and pair ids."""
-    history: tuple[Mapping[str, float], ...]
-    """One entry an epoch: epoch, train_loss, validation_loss, validation_dice, seconds."""
+    history: tuple[Mapping[str, Any], ...]
+    """One entry an epoch: epoch, train_loss, validation_loss, validation_dice, seconds; of an
+    experiment, one entry a training."""
     verdict: Mapping[str, Any] | None
     """Dice before and after on the test part, with intervals, and the sentence that says so."""
     started_at: datetime
@@ -146,7 +147,7 @@ class Run:
 
     @property
     def job(self) -> str:
-        """What ran: ``train`` (a segmenter) or ``adapt`` (a synthesizer)."""
+        """What ran: ``train`` (a segmenter), ``adapt`` (a synthesizer) or ``experiment``."""
         return str(self.settings.get("job", "train"))
 
 

@@ -63,7 +63,7 @@ class RunStore(Store):
         run_id: int,
         *,
         state: RunState | None = None,
-        history_entry: Mapping[str, float] | None = None,
+        history_entry: Mapping[str, Any] | None = None,
         verdict: Mapping[str, Any] | None = None,
     ) -> Run:
         """Add an epoch's figures, the verdict, or the state in which the run ended."""

@@ -72,7 +72,7 @@ def _frames(
         items = [item for item in items if item.frame.id in set(request.frame_ids)]
         if not items:
             raise BadInput("None of these frames is annotated. Choose annotated frames.")
-    seen = _seen(project, model)
+    seen = frames_seen(project, model)
     if request.held_out:
         subjects = {f.subject for f in project.frames() if f.id[:16] in seen}
         items = [item for item in items if item.frame.subject not in subjects]
@@ -92,7 +92,7 @@ def _frames(
     return items, len(known)
 
 
-def _seen(project: Project, model: FoundModel) -> frozenset[str]:
+def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
     """The frames, by 16 digits of their ids, that made the model what it is.
 
     Those that it learnt from, those that its best epoch was chosen on, and those of the model that
@@ -107,7 +107,7 @@ def _seen(project: Project, model: FoundModel) -> frozenset[str]:
     parent = run.settings.get("started_from")
     if parent is None or parent == model.name:
         return seen
-    return seen | _seen(project, find_model("segmenter", parent, project))
+    return seen | frames_seen(project, find_model("segmenter", parent, project))
 
 
 def _scores(

@@ -21,6 +21,7 @@ JOB_TITLES = {
     "synthesize": "Making pairs",
     "adapt": "Adapting the synthesizer",
     "train": "Training the segmenter",
+    "experiment": "Comparing trainings",
     "evaluate": "Evaluating the segmenter",
     "export": "Exporting",
 }

@@ -1,0 +1,257 @@
+"""Does the synthetic data help? What is trained against what, and the answer in words.
+
+Imports no torch: the window shows an experiment by the same functions as the job that ran it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fetalstudio.core.metrics import Interval
+from fetalstudio.core.statistics import by_repeat, over_repeats, paired_difference
+from fetalstudio.core.words import counted
+from fetalstudio.project.records import Run
+
+JOB = "experiment"
+BEFORE = "before"
+"""In the place of an arm: the segmenter as it came, which is measured once."""
+SYNTHETIC = "synthetic"
+CONTROL = "augmented_steps"
+"""The arm that the answer compares with: the best use of as many steps without a synthetic frame,
+chosen before anything was measured."""
+ARMS: Mapping[str, str] = {
+    "real": "Real frames",
+    "augmented": "Real, with varied copies",
+    SYNTHETIC: "Real and synthetic",
+    "real_steps": "Real, as many steps",
+    CONTROL: "Real, varied, as many steps",
+}
+"""What is trained, with its name. ``real``: each frame once an epoch. ``augmented``: and one varied
+copy of it, whose box is derived after it was varied. ``synthetic``: and the pairs. ``*_steps``: the
+real frames, or ever new varied copies of them, as often as there are frames in ``synthetic``: as
+many optimiser steps, so that longer training is not taken for better data."""
+MARGIN = 0.002
+"""A difference of the mean Dice below this does not matter to anyone who measures heads."""
+FEW_SUBJECTS = 5
+"""Fewer to test on tell nothing about others."""
+
+Answer = Literal["yes", "no", "harm", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRequest:
+    """Job ``experiment``. Asked again after a cancel or a crash, it goes on where it was."""
+
+    project: Path
+    segmenter: str | None = None
+    """All arms start from this one; default the built-in, which learned from none of the frames."""
+    cohort: str | None = None
+    real: int | None = None
+    """So many real frames, drawn anew by each seed; default all of the training part."""
+    synthetic: int | None = None
+    """So many accepted pairs, drawn likewise; default all."""
+    seeds: int = 3
+    epochs: int = 20
+    batch: int = 8
+    learning_rate: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """One training of an arm, measured."""
+
+    arm: str
+    seed: int
+    dice: tuple[float, ...]
+    """Of the test frames, in the order of the run's record."""
+    steps: int
+    best_epoch: int
+    """0 where no epoch was better than the segmenter as it came."""
+    seconds: float
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Trained:
+        """From an entry of the run's history, which is ``asdict`` of this."""
+        return cls(**{**row, "dice": tuple(row["dice"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ArmFigures:
+    """One arm over all seeds."""
+
+    arm: str
+    dice: Interval
+    """Seeds averaged within a frame; 95 % by bootstrap over subjects."""
+    by_seed: tuple[Interval, ...]
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The arm with synthetic pairs less another one, on the same test frames."""
+
+    against: str
+    difference: Interval
+    by_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentResult:
+    """What an experiment found, over the seeds of which every arm is trained."""
+
+    run_id: int
+    name: str
+    segmenter: str
+    real: int
+    synthetic: int
+    seeds: int
+    test_frames: int
+    test_subjects: int
+    arms: tuple[ArmFigures, ...]
+    """In the order of :data:`ARMS`, after the segmenter as it came."""
+    comparisons: tuple[Comparison, ...]
+    """With each of the other arms."""
+    answer: Answer
+    sentence: str
+    """For a person."""
+
+
+def examples_in(arm: str, real: int, pairs: int) -> int:
+    """How many frames an epoch of the arm shows."""
+    return {"real": real, "augmented": 2 * real}.get(arm, real + pairs)
+
+
+def steps_in(arm: str, real: int, pairs: int, *, epochs: int, batch: int) -> int:
+    """How many optimiser steps the arm takes."""
+    return epochs * math.ceil(examples_in(arm, real, pairs) / batch)
+
+
+def result_of(run: Run) -> ExperimentResult | None:
+    """What the run has found so far; None before all arms of one seed are done."""
+    trained = [Trained.of_row(row) for row in run.history]
+    drawn = run.data["drawn"][0]
+    return findings(
+        trained,
+        run.data["subjects"],
+        run_id=run.id,
+        name=run.name,
+        segmenter=run.settings["segmenter"],
+        real=len(drawn["train"]),
+        synthetic=len(drawn["pairs"]),
+    )
+
+
+def findings(
+    trained: Sequence[Trained], subjects: Sequence[str], *, real: int, synthetic: int, **named: Any
+) -> ExperimentResult | None:
+    """Figures, comparisons and answer; ``subjects`` are those of the test frames, ``named`` the
+    other fields of the result. None before all arms of one seed are done."""
+    by_arm = {arm: {t.seed: t for t in trained if t.arm == arm} for arm in (BEFORE, *ARMS)}
+    seeds = sorted(set.intersection(*(set(by_arm[arm]) for arm in ARMS)))
+    if not seeds:
+        return None
+    of = list(subjects)
+    dice = {arm: [by_arm[arm][seed].dice for seed in seeds] for arm in ARMS}
+    dice = {BEFORE: [t.dice for t in by_arm[BEFORE].values()], **dice}
+    figures = tuple(
+        ArmFigures(
+            arm,
+            over_repeats(rows, of),
+            tuple(over_repeats([row], of) for row in rows),
+            max(t.steps for t in by_arm[arm].values()),
+        )
+        for arm, rows in dice.items()
+        if rows
+    )
+    comparisons = tuple(
+        Comparison(
+            arm,
+            paired_difference(dice[SYNTHETIC], dice[arm], of),
+            by_repeat(dice[SYNTHETIC], dice[arm]),
+        )
+        for arm in ARMS
+        if arm != SYNTHETIC
+    )
+    decisive = next(c for c in comparisons if c.against == CONTROL)
+    given = answer(decisive, len(set(subjects)))
+    means = {f.arm: f.dice.mean for f in figures}
+    return ExperimentResult(
+        real=real,
+        synthetic=synthetic,
+        seeds=len(seeds),
+        test_frames=len(subjects),
+        test_subjects=len(set(subjects)),
+        arms=figures,
+        comparisons=comparisons,
+        answer=given,
+        sentence=in_words(
+            given,
+            decisive,
+            dice=(means[SYNTHETIC], means[CONTROL]),
+            counts=(real, synthetic, len(subjects), len(set(subjects))),
+        ),
+        **named,
+    )
+
+
+def answer(comparison: Comparison, subjects: int) -> Answer:
+    """``yes`` and ``harm`` need the whole interval and every repeat on one side of zero, and ``no``
+    the whole interval within :data:`MARGIN`; few subjects tell nothing."""
+    low, high = comparison.difference.low, comparison.difference.high
+    if subjects < FEW_SUBJECTS:
+        return "unknown"
+    if low >= -MARGIN and high <= MARGIN:
+        return "no"
+    if low > 0 and all(d > 0 for d in comparison.by_seed):
+        return "yes"
+    if high < 0 and all(d < 0 for d in comparison.by_seed):
+        return "harm"
+    return "unknown"
+
+
+def in_words(
+    given: Answer,
+    comparison: Comparison,
+    *,
+    dice: tuple[float, float],
+    counts: tuple[int, int, int, int],
+) -> str:
+    """The answer as one sentence that a clinician understands, with what it rests on.
+
+    ``dice``: means with and without the pairs; ``counts``: real frames, pairs, test frames and
+    their subjects.
+    """
+    real, pairs, frames, subjects = counts
+    low, high = 100 * comparison.difference.low, 100 * comparison.difference.high
+    repeats = len(comparison.by_seed)
+    better = sum(d > 0 for d in comparison.by_seed)
+    had = f"{counted(pairs, 'synthetic pair')} beside {counted(real, 'real frame')}"
+    without = "training just as long on varied copies of the real frames alone"
+    evidence = (
+        f"Dice {dice[0]:.3f} with them and {dice[1]:.3f} without, difference {low:+.2f} to "
+        f"{high:+.2f} points (95 % interval), better in {better} of {counted(repeats, 'repeat')}, "
+        f"on {counted(frames, 'test frame')} of {counted(subjects, 'subject')} that no training saw"
+    )
+    if given == "yes":
+        return f"Yes: with {had} the heads are outlined better than by {without}: {evidence}."
+    if given == "harm":
+        return f"No: with {had} the heads are outlined worse than by {without}: {evidence}."
+    if given == "no":
+        return (
+            f"No: with {had} the heads are outlined as well as by {without}, to within "
+            f"{100 * MARGIN:.1f} points: {evidence}."
+        )
+    doubt = _doubt(comparison, subjects)
+    return f"Not known: {doubt} whether {had} help more than {without}: {evidence}."
+
+
+def _doubt(comparison: Comparison, subjects: int) -> str:
+    if subjects < FEW_SUBJECTS:
+        return f"{counted(subjects, 'subject')} to test on are too few to tell"
+    if comparison.difference.low > 0 or comparison.difference.high < 0:
+        return "it hangs on which real frames are learnt from"
+    return "more subjects to test on are needed to tell"
