@@ -80,13 +80,18 @@ def _no_thread_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
     if not {"qtbot", "qapp"} & set(request.fixturenames):
         yield
         return
-    before = {id(thread) for thread in _running_threads()}
-    yield
-    left = [thread for thread in _running_threads() if id(thread) not in before]
+    # Of hundreds of thousands of objects only those that the test makes are looked through.
+    gc.freeze()
+    try:
+        yield
+        left = _running_threads()
+    finally:
+        gc.unfreeze()
     assert not left, f"QThread left running: {[t.objectName() or type(t).__name__ for t in left]}"
 
 
 def _running_threads() -> list[QThread]:
+    """Those made since the garbage collector was frozen."""
     from shiboken6 import isValid
 
     # By type: isinstance would ask each object for its class, and torch's proxies then warn.

@@ -27,6 +27,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, metavar="R")
     parser.add_argument("--patience", type=int, metavar="E", help="epochs without a better Dice")
     parser.add_argument("--copies", type=int, metavar="K", help="of each frame, all but one varied")
+    parser.add_argument(
+        "--lora",
+        type=int,
+        nargs="?",
+        const=4,
+        default=0,
+        metavar="RANK",
+        help="tune the encoder too, by low-rank changes (rank 4); for a computer with a GPU",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--name", metavar="NAME")
     parser.add_argument(
@@ -62,6 +71,7 @@ def _request(options: argparse.Namespace) -> TrainRequest:
         real=options.real,
         synthetic=options.synthetic,
         recipe=options.preset,
+        lora=options.lora,
         seed=options.seed,
         name=options.name,
         **{**RECIPES[options.preset], **chosen},

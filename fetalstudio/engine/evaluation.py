@@ -59,7 +59,6 @@ def score_frame(
     calibration = item.frame.calibration
     if calibration is None:
         return score
-    hc = measure(item.ellipse, calibration).hc_mm
     found_hc = None if found.ellipse is None else measure(found.ellipse, calibration).hc_mm
     spacing = (calibration.mm_per_px_x, calibration.mm_per_px_y)
     distances = surface_distances(mask, reference, spacing)
@@ -67,8 +66,7 @@ def score_frame(
         score,
         hd95_mm=distances.hd95,
         assd_mm=distances.assd,
-        hc_mm=hc,
-        hc_error_mm=None if found_hc is None else found_hc - hc,
+        hc_error_mm=None if found_hc is None or score.hc_mm is None else found_hc - score.hc_mm,
     )
 
 
@@ -162,6 +160,7 @@ def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
 def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]) -> FrameScore:
     distances = surface_distances(mask, reference)
     frame = item.frame
+    calibration = frame.calibration
     return FrameScore(
         frame_id=frame.id,
         name=frame.name,
@@ -173,6 +172,7 @@ def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]
         iou=iou(mask, reference),
         hd95_px=distances.hd95,
         assd_px=distances.assd,
+        hc_mm=None if calibration is None else measure(item.ellipse, calibration).hc_mm,
     )
 
 

@@ -1,9 +1,10 @@
 r"""Whether heads are found where they were drawn, for the ellipses of held-out real heads.
 
-    python -m fetalstudio.engine.fidelity PROJECT MODEL --part test --heads drawn
+    python -m fetalstudio.engine.fidelity PROJECT MODEL --part test --heads drawn small cut
 
 prints the figures of MODEL (its folder) on the subjects of PROJECT that the bundled models never
-saw. ``--steps``, ``--guidance``, ``--shift`` and ``--background`` sample otherwise than by default.
+saw, a JSON object for each kind of heads as it is done. ``--steps``, ``--guidance``, ``--shift``
+and ``--background`` sample otherwise than by default.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("project", type=Path, metavar="PROJECT")
     parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
-    parser.add_argument("--heads", choices=[*HEADS], default="drawn")
+    parser.add_argument("--heads", nargs="+", choices=[*HEADS], default=["drawn"])
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--shift", type=float, help="of the noise levels; default the model's")
@@ -172,15 +173,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _write_sheets(project, synthesizer, labelled, options.sheets)
             return
         items = of_part(labelled, bundled_parts(labelled), options.part)
-        figures = fidelity(
-            project,
-            synthesizer,
-            items,
-            heads=options.heads,
-            sampling=Sampling(options.steps, options.guidance, options.background),
-            neighbours=Neighbours.read(options.model),
-        )
-    print(json.dumps({**figures, "shift": options.shift}, indent=2))
+        for heads in options.heads:
+            figures = fidelity(
+                project,
+                synthesizer,
+                items,
+                heads=heads,
+                sampling=Sampling(options.steps, options.guidance, options.background),
+                neighbours=Neighbours.read(options.model),
+            )
+            print(json.dumps({**figures, "shift": options.shift}, indent=2), flush=True)
 
 
 def _write_sheets(

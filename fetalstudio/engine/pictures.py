@@ -53,7 +53,7 @@ class Curve:
 
 
 def curves(
-    title: str, lines: Sequence[Curve], *, size: tuple[int, int] = (768, 320)
+    title: str, lines: Sequence[Curve], *, size: tuple[int, int] = (768, 320), x_name: str = "epoch"
 ) -> NDArray[np.uint8]:
     """A plain line plot as RGB (H, W, 3) uint8, dark like the rest, with the ends of both axes."""
     width, height = size
@@ -77,7 +77,7 @@ def curves(
     _text(plot, f"{y1:.4g}", (8, top + 8), (160, 160, 160))
     _text(plot, f"{y0:.4g}", (8, bottom), (160, 160, 160))
     _text(plot, f"{x0:g}", (left, height - 12), (160, 160, 160))
-    _text(plot, f"epoch {x1:g}", (right - 80, height - 12), (160, 160, 160))
+    _text(plot, f"{x_name} {x1:g}", (right - 22 - 9 * len(x_name), height - 12), (160, 160, 160))
     return plot
 
 

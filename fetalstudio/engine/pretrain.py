@@ -46,11 +46,15 @@ from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
+from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.simulation import simulated_frames
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import Example, TrainSettings, fit_lift, train
 
+VIEWS = 2
+"""Of each frame, over which the compact segmenter averages: as it is, and mirrored."""
+_LEVEL = -0.4
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
 """px; more than either model sees of a frame, and small enough for thousands in memory."""
@@ -115,10 +119,7 @@ def _segmenter(
             device=pick_device(),
             watch=Watch(_Log(), lambda: stopped[0]),
         )
-    preprocessing = _with_confidence(
-        Segmenter(sam, compact_card(BUILT_IN, CompactConfig())),
-        _pixels(project, data["validation"]),
-    )
+    preprocessing = _calibrated(sam, project, data["validation"])
     segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=preprocessing))
     scores = [score_frame(segmenter, item, project.pixels(item.frame.id)) for item in data["test"]]
     boxed = [
@@ -148,18 +149,38 @@ def _segmenter(
     _say(str(metrics))
 
 
-def _with_confidence(
-    segmenter: Segmenter, frames: Sequence[tuple[NDArray[np.uint8], Ellipse]]
-) -> Mapping[str, Any]:
-    """The card's ``preprocessing``, with the curve that fits frames that no training saw."""
-    held = estimates(segmenter, frames)
+def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mapping[str, Any]:
+    """The card's ``preprocessing``, with what fits frames that no training saw: the level at which
+    the outline has the right length on average, and the curve of the confidence."""
+    plain: Mapping[str, Any] = {
+        **compact_card(BUILT_IN, CompactConfig()).preprocessing,
+        "views": VIEWS,
+    }
+
+    def of(values: Mapping[str, Any]) -> Segmenter:
+        return Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=values))
+
+    def bias(level: float) -> float:
+        segmenter = of({**plain, "level": level})
+        ratios = []
+        for item in items:
+            found = segmenter.predict(project.pixels(item.frame.id)).ellipse
+            if found is not None:
+                ratios.append(found.perimeter / item.ellipse.perimeter - 1)
+        return float(np.mean(ratios)) if ratios else 0.0
+
+    # Nearly a straight line between these: the outline moves evenly with the level.
+    low, high = bias(0.0), bias(_LEVEL)
+    level = round(_LEVEL * low / (low - high), 3) if low != high else 0.0
+    values = {**plain, "level": level if abs(level) <= 2 * abs(_LEVEL) else 0.0}
+    held = estimates(of(values), _pixels(project, items))
     try:
         curve = Confidence.fit(held.expected, held.actual)
     except ValueError as error:
         # A training stopped early leaves such a head; its weights may still be wanted.
         _say(f"the confidence is left as it comes: {error}")
-        return segmenter.card.preprocessing
-    return {**segmenter.card.preprocessing, "confidence": asdict(curve)}
+        return values
+    return {**values, "confidence": asdict(curve)}
 
 
 def _pixels(project: Project, items: Sequence[Labelled]) -> list[tuple[NDArray[np.uint8], Ellipse]]:

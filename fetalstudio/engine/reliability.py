@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.files import write_bytes
 from fetalstudio.core.metrics import dice, iou
 from fetalstudio.engine.data import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.pictures import Curve, curves
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -42,6 +45,7 @@ HARD = Augmentation(
 """Far more than a frame is varied in training: some of these heads are hardly to be found."""
 _BINS = np.linspace(0, 1, 11)
 _GOOD_DICE = 0.95
+_LEAST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,19 @@ def reliability(held: Estimates) -> Mapping[str, Any]:
     }
 
 
+def plot(figures: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The bins of :func:`reliability`, those of five or more, against what a segmenter that is
+    right would have, as RGB."""
+    bins = [b for b in figures["bins"] if b["n"] >= _LEAST]
+    expected = [round(b["expected"], 2) for b in bins]
+    lines = [
+        Curve("measured", expected, [b["actual"] for b in bins]),
+        Curve("ideal", expected, expected),
+    ]
+    title = f"Actual IoU by expected IoU, n = {figures['n']}"
+    return curves(title, lines, size=(520, 420), x_name="expected")
+
+
 def _auroc(confidence: NDArray[np.float64], bad: NDArray[np.bool_]) -> float | None:
     if bad.all() or not bad.any():
         return None
@@ -111,13 +128,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--copies", type=int, default=COPIES, help="0: the frames as they are")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="the reliability plot")
     options = parser.parse_args(arguments)
     segmenter = Segmenter.load(options.model)
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
         items = of_part(labelled, bundled_parts(labelled), options.part)
         frames = [(project.pixels(item.frame.id), item.ellipse) for item in items]
-    print(json.dumps(reliability(estimates(segmenter, frames, copies=options.copies)), indent=2))
+    figures = reliability(estimates(segmenter, frames, copies=options.copies))
+    if options.picture is not None:
+        picture = cv2.imencode(".png", plot(figures)[..., ::-1])[1]
+        write_bytes(options.picture, picture.tobytes())
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

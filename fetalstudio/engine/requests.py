@@ -197,6 +197,8 @@ class TrainRequest:
     """Of each frame: as it is, and varied ones."""
     recipe: Recipe = "recommended"
     """Optimizer and prompts; see ``segmentation.fine_tuning.FineTuneSettings``."""
+    lora: int = 0
+    """Rank of low-rank changes of the encoder, 0 for none: better where a GPU allows it."""
     seed: int = 0
     name: str | None = None
     """Of the new model; default ``<cohort>-<run>``."""
@@ -223,6 +225,8 @@ class TrainResult:
     """One sentence for a person."""
     copies_left_out: int = 0
     """Accepted pairs that are too much like a training frame of the synthesizer."""
+    device: str = ""
+    """Where it was trained, and in which numbers."""
 
 
 @dataclass(frozen=True, slots=True)

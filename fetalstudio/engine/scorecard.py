@@ -36,17 +36,17 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
     return {
         "n": (str(result.n), counted(result.subjects, "subject")),
         "Dice": (f"{result.dice['mean']:.4f}", f"{low:.4f} to {high:.4f}"),
-        "median": (f"{result.dice['median']:.4f}", ""),
         "worst": (f"{result.dice['min']:.3f}", ""),
-        "IoU": mean("iou", 4),
-        "HD95 px": mean("hd95_px", 2),
-        "HD95 mm": mean("hd95_mm", 2),
-        "ASSD px": mean("assd_px", 2),
-        "ASSD mm": mean("assd_mm", 2),
+        "failures": (str(result.failures), f"{few:.1f} to {many:.1f} %"),
         "HC MAE mm": mean("hc_mae_mm", 2),
         "HC bias mm": mean("hc_bias_mm", 2, "+"),
-        "limits mm": ("" if limits is None else "{:+.1f} to {:+.1f}".format(*limits), ""),
-        "failures": (str(result.failures), f"{few:.1f} to {many:.1f} %"),
+        "HC limits mm": ("" if limits is None else "{:+.1f} to {:+.1f}".format(*limits), ""),
+        "HD95 mm": mean("hd95_mm", 2),
+        "ASSD mm": mean("assd_mm", 2),
+        "HD95 px": mean("hd95_px", 2),
+        "ASSD px": mean("assd_px", 2),
+        "IoU": mean("iou", 4),
+        "median Dice": (f"{result.dice['median']:.4f}", ""),
     }
 
 

@@ -346,6 +346,8 @@ def _loss(
     logits = functional.interpolate(
         logits.float(), size=targets.shape[-2:], mode="bilinear", align_corners=False
     )
+    # The head ends where the segmenter will look for its outline.
+    logits = logits - segmenter.level
     with torch.no_grad():
         found, true = logits > 0, targets > 0.5
         union = (found | true).sum((1, 2, 3)).clamp(min=1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -104,12 +105,17 @@ class Lift:
 
     def noise(self, canvas: NDArray[np.generic], seed: int) -> Image:
         """The part that is not foretold, on the double grid, in grey levels."""
-        white = np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
-        noise = cv2.filter2D(white, -1, self.grain, borderType=cv2.BORDER_REFLECT)
+        noise = cv2.filter2D(_white(seed), -1, self.grain, borderType=cv2.BORDER_REFLECT)
         # Where the scanner wrote nothing there is no grain either.
         written = (canvas.astype(np.float32) > 1).astype(np.float32)
         lit = cv2.resize(written, DOUBLE, interpolation=cv2.INTER_LINEAR)
         return np.asarray(noise * np.sqrt(_variance(canvas, self.spread)) * lit, np.float32)
+
+
+@lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
+def _white(seed: int) -> Image:
+    """White noise on the double grid; not to be written to."""
+    return np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
 
 
 def fit_to(picture: Image, size: Size) -> NDArray[np.uint8]:

@@ -27,6 +27,7 @@ from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
 from fetalstudio.engine.data import labelled_frames, split
 from fetalstudio.engine.events import Adapting, Event, Preview, Progress
 from fetalstudio.engine.job import JobCancelled
+from fetalstudio.engine.jobs import adapt
 from fetalstudio.engine.local import run_job
 from fetalstudio.engine.models import find_model
 from fetalstudio.engine.requests import AdaptRequest, SampleRequest, SynthesizeRequest
@@ -46,6 +47,7 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     What the segmenter finds in its noise is chance, so the fidelity decides nothing here.
     """
     monkeypatch.setattr(held_out, "SAMPLES", 2)
+    monkeypatch.setattr(adapt, "LIFT_FRAMES", 2)
     monkeypatch.setattr(adapt_choice, "TOLERANCE", 1.0)
     torch.manual_seed(0)
     pipeline = CompactPipeline(
@@ -166,10 +168,11 @@ KILLED = """
 import sys
 from fetalstudio.engine import adapt_choice, held_out
 from fetalstudio.engine.events import Adapting
+from fetalstudio.engine.jobs import adapt
 from fetalstudio.engine.local import run_job
 from tests.engine.test_adapt import request_for
 from fetalstudio.project.store import Project
-held_out.SAMPLES, adapt_choice.TOLERANCE = 2, 1.0
+held_out.SAMPLES, adapt.LIFT_FRAMES, adapt_choice.TOLERANCE = 2, 2, 1.0
 def heard(event):
     if isinstance(event, Adapting):
         print(event.step, flush=True)

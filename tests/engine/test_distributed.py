@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,12 @@ LAUNCH += [
 ]
 
 
+def _free_port() -> str:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return str(held.getsockname()[1])
+
+
 def _run(command: list[str], project: Path, out: Path) -> dict:
     arguments = ["-m", "tests.engine.shared_work", str(project), str(out)]
     done = subprocess.run(
@@ -45,7 +52,7 @@ def test_two_processes_make_what_one_makes(sample_project: Project, tmp_path: Pa
     copy = tmp_path / "copy"
     shutil.copytree(sample_project.path, copy)
     one = _run([sys.executable], sample_project.path, tmp_path / "one.json")
-    two = _run(LAUNCH, copy, tmp_path / "two.json")
+    two = _run([*LAUNCH, "--main_process_port", _free_port()], copy, tmp_path / "two.json")
     assert (one["processes"], two["processes"]) == (1, 2)
     assert two["pixels"] == one["pixels"] and len(one["pixels"]) == 3
     assert two["dice"] == one["dice"] and len(one["dice"]) == 5

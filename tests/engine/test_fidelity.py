@@ -6,7 +6,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.fidelity import HEADS, Sampling, contact_sheet, fidelity
+from fetalstudio.engine.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
 from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.project.store import Project
 
@@ -51,6 +51,22 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     )
     assert kept["background"] == "frame" and np.isfinite(kept["dice_mean"])
     assert "copies" not in kept
+
+
+def test_the_command_measures_one_kind_of_heads_after_another(
+    sample_project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def figures(*_: object, heads: str, **__: object) -> dict[str, str]:
+        asked.append(heads)
+        return {"heads": heads}
+
+    monkeypatch.setattr("fetalstudio.engine.fidelity.fidelity", figures)
+    model = find_model("synthesizer", "compact").folder
+    main([str(sample_project.path), str(model), "--heads", "small", "cut"])
+    assert asked == ["small", "cut"]
+    assert capsys.readouterr().out.count('"heads": "') == 2
 
 
 def test_a_contact_sheet_shows_real_made_and_kept(sample_project: Project) -> None:

@@ -250,7 +250,7 @@ def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Pr
     for request, message in (
         (TrainRequest(path, real=500), "500 real frames were asked for"),
         (TrainRequest(path, synthetic=3), "0 are accepted"),
-        (TrainRequest(path, real=0, synthetic=0), "nothing to learn from"),
+        (TrainRequest(path, real=0, synthetic=0), "nothing to train on"),
         (TrainRequest(path, cohort="nowhere"), "no annotated frame"),
         (TrainRequest(path, name="compact"), "taken"),
         (TrainRequest(path, epochs=0), "epochs is 0"),

@@ -113,8 +113,10 @@ def test_the_registry_knows_the_jobs() -> None:
         "sample",
         "synthesize",
         "train",
+        "experiment",
         "adapt",
         "evaluate",
+        "report",
         "export",
         "adapt-sd",
     ]

@@ -8,7 +8,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.data import labelled_frames
 from fetalstudio.engine.models import find_model, load_segmenter
-from fetalstudio.engine.reliability import Estimates, estimates, reliability
+from fetalstudio.engine.reliability import Estimates, estimates, plot, reliability
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -24,6 +24,9 @@ def test_what_comes_as_expected_has_no_error_and_what_does_not_has_the_differenc
     assert off["calibration_error"] == pytest.approx(0.99 - actual.mean())
     assert off["auroc"] == 0.5
     assert [b["n"] for b in off["bins"]] == [4]
+    two = {"n": 20, "bins": [{"n": 10, "expected": x, "actual": x} for x in (0.6, 0.9)]}
+    wrong = {"n": 20, "bins": [{**b, "actual": 0.7} for b in two["bins"]]}
+    assert (plot(two) != plot(wrong)).any()
 
 
 def test_where_none_is_bad_nothing_can_be_told_apart() -> None:

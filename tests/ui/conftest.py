@@ -47,10 +47,15 @@ def open_session(session: Session, sample_project: Project) -> Session:
     return session
 
 
-@pytest.fixture
-def window(qtbot: QtBot, qapp: QApplication, session: Session) -> MainWindow:
-    """The window, shown and dressed, on what the session has open."""
+@pytest.fixture(scope="session")
+def dressed(qapp: QApplication) -> None:
+    """The application looks as the program's. Once, as every widget that lives is styled anew."""
     theme.apply(qapp)
+
+
+@pytest.fixture
+def window(qtbot: QtBot, dressed: None, session: Session) -> MainWindow:
+    """The window, shown and dressed, on what the session has open."""
     window = MainWindow(session)
     qtbot.addWidget(window)
     window.resize(1280, 800)

@@ -107,7 +107,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             for part in ("train", "validation", "test")
         }
         pairs = [pair.id for pair in usable_pairs(project, by_subject)]
-        settings: dict[str, Any] = {**asdict(request), "project": None}
+        settings: dict[str, Any] = {**asdict(request), "project": None, "kind": "compact"}
         name = request.name or "tuned-1"
         run = project.start_run(name, settings, {**parts, "pairs": pairs})
         epoch, stopped = 0, False

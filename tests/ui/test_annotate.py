@@ -34,8 +34,7 @@ HEAD = Ellipse.of(400, 270, 200, 150, 20)
 
 
 @pytest.fixture
-def page(qtbot, qapp, open_session) -> AnnotatePage:
-    theme.apply(qapp)
+def page(qtbot, dressed, open_session) -> AnnotatePage:
     page = AnnotatePage(open_session)
     qtbot.addWidget(page)
     page.resize(1200, 760)

@@ -81,4 +81,4 @@ def test_from_an_ellipse_to_an_adopted_model(
     train.evaluation.evaluate()
     qtbot.waitUntil(lambda: train.evaluation.button.isEnabled(), timeout=PATIENCE_MS)
     assert failures == []
-    assert train.evaluation.table.rowCount() == 1
+    assert train.evaluation.view.table.rowCount() >= 1

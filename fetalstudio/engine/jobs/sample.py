@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fetalstudio import __version__
@@ -16,6 +17,7 @@ from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import SampleRequest, SampleResult
+from fetalstudio.learning import autocast
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.simulated import scale_of
 from fetalstudio.synthesis.synthesizer import Scene
@@ -47,14 +49,16 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         eta = (time.monotonic() - started) / done * (total - done)
         report(Progress(done, total, eta, "synthesising"))
 
-    drawn = synthesizer.draw(
-        [scene],
-        [request.seed],
-        steps=request.steps,
-        guidance=request.guidance,
-        on_step=on_step,
-        on_warning=lambda message: report(Warned(message)),
-    )[0]
+    # A draft that another will replace may be rough: on a CPU that can, in bfloat16.
+    with nullcontext() if request.measure else autocast(torch.device("cpu")):
+        drawn = synthesizer.draw(
+            [scene],
+            [request.seed],
+            steps=request.steps,
+            guidance=request.guidance,
+            on_step=on_step,
+            on_warning=lambda message: report(Warned(message)),
+        )[0]
     seconds = time.monotonic() - started
     provenance = {
         **synthesizer.provenance(

@@ -15,11 +15,11 @@ from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.model_card import ModelCard, write_training_frames
 from fetalstudio.engine.data import Labelled
 from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
-from fetalstudio.engine.events import Checkpoint, Epoch, Preview
+from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.models import BUILT_IN, JUDGE, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
-from fetalstudio.engine.progress import Steps, counter
+from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import (
     MAX_SEED,
     RECIPES,
@@ -29,7 +29,9 @@ from fetalstudio.engine.requests import (
     TrainResult,
 )
 from fetalstudio.engine.resuming import state_file
+from fetalstudio.engine.training_cost import Clock, Work, cost, kind_of, pace_of
 from fetalstudio.engine.training_data import TrainingData, look_through, with_duplicates
+from fetalstudio.learning import describe
 from fetalstudio.project.records import Run, RunState
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
@@ -54,7 +56,9 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         segmenter = load_segmenter(model)
         if before is None:
             name = _free_name(project, request)
-            settings = {**asdict(request), "project": None, "started_from": model.name}
+            kind = kind_of(segmenter.card.architecture)
+            origin = {"project": None, "started_from": model.name, "kind": kind}
+            settings = {**asdict(request), **origin}
             record = project.start_run(name, settings, data.summary())
         else:
             record = _taken_up(project, before, data)
@@ -137,7 +141,17 @@ class _Training:
         self.saved = any(m.run_id == record.id for m in project.models("segmenter"))
         # A run that goes on adds to the time that it took before.
         self.started = time.monotonic() - max((row["seconds"] for row in record.history), default=0)
-        self.steps: Steps | None = None
+        self.where = describe(segmenter.device)
+        work = Work(
+            train=len(data.train) + len(data.pairs),
+            validation=len(data.validation),
+            test=len(data.test),
+            copies=request.copies,
+            epochs=request.epochs,
+            lora=request.lora,
+        )
+        pace = pace_of(project, kind_of(segmenter.card.architecture), request.lora)
+        self.clock = Clock(cost(pace, work).epochs_s)
         self.prompt: Prompt = "box" if segmenter.needs_prompt else "auto"
 
     def run(self) -> tuple[TrainResult, bool]:
@@ -155,6 +169,7 @@ class _Training:
             seed=request.seed,
             copies=request.copies,
             recipe=request.recipe,
+            lora=request.lora,
         )
         state = state_file(self.project, self.record.id)
         tuned, figures = fine_tune(
@@ -164,7 +179,7 @@ class _Training:
             settings,
             cache=EmbeddingCache(self.project.path / "cache" / "embeddings"),
             state=state,
-            on_embedded=counter(self.report, self.cancelled, "embedding the frames"),
+            on_embedded=self._embedded,
             on_step=self._step,
             on_epoch=self._epoch,
             cancelled=self.cancelled,
@@ -182,10 +197,13 @@ class _Training:
             state.unlink(missing_ok=True)
         return result, stopped
 
+    def _embedded(self, done: int, total: int) -> None:
+        left = self.clock.embedded(done, total)
+        self.report(Progress(done, total, left, f"embedding on {self.where}"))
+
     def _step(self, done: int, total: int) -> None:
-        if self.steps is None:
-            self.steps = Steps(total, self.report, lambda: False, "fine-tuning", done=done - 1)
-        self.steps.advance(done, f"fine-tuning on {self.segmenter.device}")
+        left = self.clock.stepped(done, total)
+        self.report(Progress(done, total, left, f"fine-tuning on {self.where}"))
 
     def _example(self, item: Labelled) -> Example:
         return Example(self.project.pixels(item.frame.id), item.ellipse)
@@ -277,6 +295,7 @@ class _Training:
             best_epoch=best,
             verdict=verdict(before, after, interval.low, interval.high, self.saved),
             copies_left_out=self.data.copies,
+            device=self.where,
         )
 
     def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:
@@ -341,6 +360,7 @@ def _check_settings(request: TrainRequest) -> None:
             "seed": (request.seed, 0, MAX_SEED),
             "patience": (request.patience, 1, 1000),
             "copies": (request.copies, 1, 16),
+            "lora": (request.lora, 0, 64),
             "real": (request.real or 0, 0, 10**6),
             "synthetic": (request.synthetic or 0, 0, 10**6),
         }

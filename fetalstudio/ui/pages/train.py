@@ -24,10 +24,11 @@ from fetalstudio.project.records import Run
 from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
 from fetalstudio.ui.engine import JobHandle
-from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_training
+from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_cost, plan_training
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import EvaluationPanel
+from fetalstudio.ui.widgets.experiment import ExperimentPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
 from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
@@ -59,6 +60,7 @@ class TrainPage(QWidget):
         self.settings = TrainingSettings(session.settings)
         self.settings.changed.connect(self._refresh_plan)
         self.evaluation = EvaluationPanel(session)
+        self.experiment = ExperimentPanel(session, self.settings)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -108,6 +110,7 @@ class TrainPage(QWidget):
         self.checks.setWordWrap(True)
         section = Section("Data")
         self.start_box = combo()
+        self.start_box.activated.connect(lambda _: self._refresh_plan())
         section.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
         section.row("Start from", self.start_box, "The segmenter to fine-tune")
         section.add(table)
@@ -178,14 +181,16 @@ class TrainPage(QWidget):
         tabs.tabBar().setDrawBase(False)
         tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
         tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
+        tabs.addTab(side_panel(width, self.experiment), "Experiment")
         tabs.currentChanged.connect(self._show_tab)
+        keyed(self, self.experiment.button, "H").clicked.connect(lambda: tabs.setCurrentIndex(2))
         keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
         return tabs
 
     def _show_tab(self, index: int) -> None:
         """A training and an evaluation take turns in the room beside the tabs."""
         for widget in self._training:
-            widget.setVisible(index == 0)
+            widget.setVisible(index != 1)
         self.evaluation.view.setVisible(index == 1)
 
     # -- what will be trained -----------------------------------------------------------------
@@ -251,16 +256,23 @@ class TrainPage(QWidget):
         self.estimate.setText(self._estimate(plan))
 
     def _estimate(self, plan: Plan) -> str:
-        """By the pace of the newest run that tells one."""
-        epochs = self.settings.choice().epochs
-        for run in self._runs.values():
-            clock = [row["seconds"] for row in run.history if "seconds" in row]
-            trained_on = len(run.data.get("train", ())) + len(run.data.get("pairs", ()))
-            if len(clock) > 1 and trained_on:
-                pace = (clock[-1] - clock[0]) / (len(clock) - 1) / trained_on
-                total = pace * (len(plan.data.train) + len(plan.data.pairs)) * epochs
-                return f"At most about {duration(total)}, by the pace of {run.name}."
-        return "The first epoch tells how long the training will take."
+        """Of the whole training; once it is under way the job's own pace tells."""
+        if plan.problems:
+            return ""
+        chosen = self.settings.choice()
+        try:
+            told = plan_cost(
+                self.session.open,
+                plan.data,
+                str(self.start_box.currentData()),
+                copies=chosen.copies,
+                epochs=chosen.epochs,
+                lora=chosen.lora,
+            )
+        except UserError as error:  # a model's card that cannot be read
+            return str(error)
+        by = f", by the pace of {told.of}" if told.of else ""
+        return f"At most about {duration(told.seconds)}{by}; {told.memory / 1e9:.1f} GB of memory."
 
     # -- training -----------------------------------------------------------------------------
 
@@ -282,6 +294,7 @@ class TrainPage(QWidget):
             patience=chosen.patience,
             copies=chosen.copies,
             recipe=chosen.recipe,
+            lora=chosen.lora,
             seed=chosen.seed,
             name=chosen.name,
         )

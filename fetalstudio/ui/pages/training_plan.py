@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fetalstudio.core.model_card import ModelCard
 from fetalstudio.core.splits import Part
+from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import Labelled
+from fetalstudio.engine.training_cost import Cost, Work, cost, kind_of, pace_of
 from fetalstudio.engine.training_data import TrainingData, look_through
 from fetalstudio.project.store import Project
 
@@ -44,6 +47,26 @@ def plan_training(
         "test": _share(data.test),
     }
     return Plan(parts, data.usable, data, data.problems, data.warnings)
+
+
+def plan_cost(
+    project: Project, data: TrainingData, segmenter: str, *, copies: int, epochs: int, lora: int
+) -> Cost:
+    """How long the training takes at most, and in how much memory."""
+    kinds = [
+        kind_of(ModelCard.read(model.folder).architecture)
+        for model in list_models(project)
+        if (model.kind, model.name) == ("segmenter", segmenter)
+    ]
+    work = Work(
+        train=len(data.train) + len(data.pairs),
+        validation=len(data.validation),
+        test=len(data.test),
+        copies=copies,
+        epochs=epochs,
+        lora=lora,
+    )
+    return cost(pace_of(project, kinds[0] if kinds else "compact", lora), work)
 
 
 def _share(items: Sequence[Labelled]) -> Share:

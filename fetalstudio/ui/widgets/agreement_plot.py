@@ -11,7 +11,7 @@ from fetalstudio.ui import theme
 
 
 class AgreementPlot(pg.PlotWidget):
-    """Differences of HC over the mean of both HC in mm, with bias and limits of agreement."""
+    """Segmenter less person over the mean of both HC, with bias and limits of agreement."""
 
     chosen = Signal(str)
     """The id of the frame whose point was clicked."""
@@ -22,12 +22,14 @@ class AgreementPlot(pg.PlotWidget):
         self.setMenuEnabled(False)
         self.hideButtons()
         self.setLabel("bottom", "Mean of both HC in mm", color=theme.TEXT_DIM)
-        self.setLabel("left", "Segmenter less person, mm", color=theme.TEXT_DIM)
+        self.setLabel("left", "Difference in mm", color=theme.TEXT_DIM)
         for side in ("left", "bottom"):
             self.getAxis(side).setPen(pg.mkPen(theme.BORDER))
             self.getAxis(side).setTextPen(pg.mkPen(theme.TEXT_DIM))
         self.setMinimumHeight(180)
-        self.setToolTip("Each point is a frame; click it to open the frame")
+        self.setToolTip(
+            "The segmenter's HC less the person's; each point is a frame, and a click opens it"
+        )
         self.setAccessibleName("Bland-Altman plot")
         self.points = pg.ScatterPlotItem(
             size=8,
@@ -57,7 +59,10 @@ class AgreementPlot(pg.PlotWidget):
         for y, name in levels:
             self._lines.append(self._line(y, name))
             self.addItem(self._lines[-1])
-        self.autoRange()
+        if points:
+            xs, ys = [x for _, x, _ in points], [y for _, _, y in points]
+            ys += [y for y, _ in levels]
+            self.setRange(xRange=(min(xs), max(xs)), yRange=(min(ys), max(ys)), padding=0.18)
         return bool(points)
 
     def _line(self, y: float, name: str) -> pg.InfiniteLine:

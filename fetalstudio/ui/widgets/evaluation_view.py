@@ -133,7 +133,7 @@ class EvaluationView(QWidget):
     def _fill(self, result: EvaluateResult) -> None:
         rows = {"All": cells(result), **{n: cells(g) for n, g in result.groups.items()}}
         if result.paper is not None:
-            rows["All, as the paper's code measures"] = cells(result.paper)
+            rows["All (paper)"] = cells(result.paper)
             rows |= {f"{n} (paper)": cells(g) for n, g in result.paper.groups.items()}
         heads = [h for h in rows["All"] if any(row[h][0] for row in rows.values())]
         self.table.setColumnCount(len(heads) + 1)

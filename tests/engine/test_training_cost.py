@@ -1,0 +1,51 @@
+"""The estimate before a training, and the time left during one."""
+
+from dataclasses import replace
+
+import pytest
+
+from fetalstudio.engine import training_cost
+from fetalstudio.engine.training_cost import TYPICAL, Clock, Work, cost, kind_of, pace_of
+from fetalstudio.project.store import Project
+
+WORK = Work(train=60, validation=6, test=10, copies=2, epochs=20)
+
+
+def test_copies_epochs_and_lora_cost_time_and_memory(sample_project: Project) -> None:
+    pace = TYPICAL["compact"]
+    usual = cost(pace, WORK)
+    assert usual.epochs_s == pytest.approx(20 * 120 * pace.train_s)
+    assert usual.seconds == pytest.approx(usual.epochs_s + (120 + 6 + 20) * pace.embed_s)
+    assert usual.memory == pytest.approx(pace.memory + 126 * pace.embedding)
+    assert cost(pace, replace(WORK, copies=4)).seconds > 1.8 * usual.seconds
+    with_lora = cost(pace_of(sample_project, "compact", 4), replace(WORK, lora=4))
+    assert with_lora.seconds > 2 * usual.seconds
+
+
+def test_the_pace_is_that_of_the_newest_run_of_the_same_kind(sample_project: Project) -> None:
+    assert pace_of(sample_project, "compact", 0) == TYPICAL["compact"]
+    settings = {"job": "train", "kind": "compact", "lora": 0, "copies": 2}
+    run = sample_project.start_run("mine", settings, {"train": ["a", "b"], "pairs": [1]})
+    for epoch, seconds in enumerate((5.0, 8.0, 11.0)):
+        sample_project.update_run(run.id, history_entry={"epoch": epoch, "seconds": seconds})
+    pace = pace_of(sample_project, "compact", 0)
+    assert (pace.of, pace.train_s) == ("mine", pytest.approx(3 / 6))
+    assert pace_of(sample_project, "vit_b", 0) == TYPICAL["vit_b"]
+    assert pace_of(sample_project, "compact", 4).of == ""
+
+
+def test_the_clock_follows_the_trainings_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(training_cost.time, "monotonic", lambda: now[0])
+    clock = Clock(40.0)
+    assert clock.embedded(1, 11) == 40
+    now[0] += 2
+    assert clock.embedded(2, 11) == pytest.approx(9 * 2 + 40)
+    assert clock.stepped(1, 20) == pytest.approx(38)
+    now[0] += 3
+    assert clock.stepped(2, 20) == pytest.approx(3 * 18)
+
+
+def test_the_kind_is_told_by_the_card() -> None:
+    assert kind_of({"type": "compact", "widths": [8]}) == "compact"
+    assert kind_of({"type": "sam", "variant": "vit_l"}) == "vit_l"

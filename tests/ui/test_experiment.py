@@ -1,0 +1,66 @@
+"""Whether the pairs help, asked for in the window."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from fetalstudio.engine.experiment import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.project.store import Project
+from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.ui.session import Session
+from tests.ui.loop import HandleFake, use_fakes
+
+
+@pytest.fixture
+def page(open_session: Session, window: MainWindow) -> TrainPage:
+    window.show_place("train")
+    page = window.page("train")
+    assert isinstance(page, TrainPage)
+    return page
+
+
+def _record(project: Project) -> None:
+    ids = [frame.id for frame in project.frames()][:6]
+    data = {"test": ids, "subjects": [f"s{i}" for i in range(6)]}
+    data["drawn"] = [{"train": ids[:2], "pairs": [1, 2, 3]}]  # type: ignore[assignment]
+    run = project.start_run("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
+    for arm in (BEFORE, *ARMS):
+        dice = (0.95,) * 6 if arm == SYNTHETIC else (0.93,) * 6
+        trained = Trained(arm, 0, dice, 10, 1, 1.0)
+        project.update_run(run.id, history_entry=asdict(trained))
+    project.update_run(run.id, state="finished")
+
+
+def test_it_asks_for_the_frames_and_pairs_of_the_settings(
+    page: TrainPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes: list[tuple[Any, HandleFake]] = use_fakes(monkeypatch, page.session)
+    page.settings.real_box.setValue(5)
+    page.settings.epochs_box.setValue(7)
+    page.experiment.seeds_box.setValue(2)
+    QTest.keyClick(page, Qt.Key.Key_H)
+    request, handle = fakes[-1]
+    assert (request.real, request.synthetic, request.epochs, request.seeds) == (5, None, 7, 2)
+    assert page.experiment.isVisible() and not page.experiment.button.isEnabled()
+    page.experiment.start()
+    assert len(fakes) == 1
+    handle.ended.emit()
+    assert page.experiment.button.isEnabled()
+
+
+def test_the_newest_answer_is_shown_with_its_figures(page: TrainPage) -> None:
+    panel = page.experiment
+    assert panel.sentence.text() == "" and panel.table.isHidden()
+    _record(page.session.open)
+    panel.refresh()
+    assert panel.sentence.text().startswith("Yes: with 3 synthetic pairs beside 2 real frames")
+    texts = [[panel.table.item(r, c).text() for c in range(3)] for r in range(6)]
+    assert texts[0] == ["compact as it came", "0.930", ""]
+    assert [row for row in texts if row[1] == "0.950"] == [["Real and synthetic", "0.950", ""]]
+    assert texts[-1][2] == "+2.00"
