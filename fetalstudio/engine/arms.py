@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from fetalstudio.core.metrics import dice
 from fetalstudio.engine.experiment import CONTROL, SYNTHETIC
@@ -12,11 +14,13 @@ from fetalstudio.segmentation.examples import Example, varied
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
 from fetalstudio.segmentation.segmenter import Segmenter
 
+Item = TypeVar("Item")
+
 VALIDATION_FRAMES = 20
 """At most so many choose the best epoch; they are the same for all arms."""
 
 
-def evenly(items: Sequence[Example], count: int) -> list[Example]:
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
     """At most ``count`` of them, spread over the whole."""
     return (
         [items[i * len(items) // count] for i in range(count)] if len(items) > count else [*items]
@@ -52,6 +56,25 @@ def train_arm(
     return fine_tune(
         base, examples, validation, settings, cache=cache, on_step=on_step, cancelled=cancelled
     )
+
+
+def train_to_the_end(
+    base: Segmenter, examples: Sequence[Example], settings: FineTuneSettings, cache: EmbeddingCache
+) -> Segmenter:
+    """As :func:`train_arm`, and the last epoch's segmenter, whatever it is worth.
+
+    No further real frames choose the epoch: where only a handful is assumed to be there, they would
+    be of more worth to learn from.
+    """
+    last = Segmenter(copy.deepcopy(base.sam), base.card, base.device)
+
+    def keep(_figures: EpochFigures, tuned: Segmenter) -> None:
+        last.sam.load_state_dict(tuned.sam.state_dict())
+
+    settings = replace(settings, copies=1, patience=settings.epochs)
+    # Fine-tuning wants a frame to look at; what it sees there decides nothing here.
+    fine_tune(base, examples, examples[:1], settings, cache=cache, on_epoch=keep)
+    return last
 
 
 def dice_of(

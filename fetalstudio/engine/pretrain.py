@@ -224,12 +224,13 @@ def _synthesizer(
         },
     )
     # What a scanner's grain is, only real frames tell.
-    lift = fit_lift(pipeline, examples[: len(data["train"])])
+    lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
-    found = remember(project, data["train"], options.out)
-    _say(f"a copy is above a similarity of {found.threshold:.3f}")
+    if data["train"]:
+        found = remember(project, data["train"], options.out)
+        _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
 
 

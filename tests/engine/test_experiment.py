@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.arms import evenly, examples_of
+from fetalstudio.engine.data import SYNTHETIC_COHORT, batch_sources
 from fetalstudio.engine.events import Checkpoint, Event, Progress
 from fetalstudio.engine.experiment import (
     ARMS,
@@ -34,7 +36,6 @@ from fetalstudio.engine.experiment import (
 )
 from fetalstudio.engine.job import JobCancelled
 from fetalstudio.engine.local import run_job
-from fetalstudio.engine.requests import SynthesizeRequest
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.examples import Example
 
@@ -42,8 +43,19 @@ SUBJECTS = [f"s{i // 2}" for i in range(24)]
 
 
 def accept_pairs(project: Project, count: int = 3) -> None:
-    run_job("synthesize", SynthesizeRequest(project.path, count=count, steps=1))
-    for pair in project.pairs():
+    """A bright ring on noise for some ellipses of the training part."""
+    for i, item in enumerate(batch_sources(project)[:count]):
+        noise = np.random.default_rng(i).integers(0, 80, item.frame.size[::-1], dtype=np.uint8)
+        points = np.round(item.ellipse.contour(90)).astype(np.int32)
+        pair = project.add_pair(
+            np.asarray(cv2.polylines(noise, [points], True, 255, 5), np.uint8),
+            name=f"ring_{i}",
+            ellipse=item.ellipse,
+            cohort=SYNTHETIC_COHORT,
+            calibration=None,
+            quality={},
+            provenance={"source_frame": item.frame.id},
+        )
         project.review_pair(pair.id, "accepted", reviewer="test")
 
 

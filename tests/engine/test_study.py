@@ -1,0 +1,135 @@
+"""The study by number of real frames: what it does once, and what it shows."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fetalstudio.core.images import read_image
+from fetalstudio.core.model_card import ModelCard
+from fetalstudio.engine import study
+from fetalstudio.engine.data import bundled_parts, labelled_frames
+from fetalstudio.engine.experiment import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.engine.models import find_model
+from fetalstudio.engine.study_figure import figure, long_table, markdown, points_of
+from fetalstudio.engine.tables import read_ellipses
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+from fetalstudio.synthesis.synthesizer import Synthesizer
+
+SUBJECTS = [f"s{i // 2}" for i in range(20)]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A synthesizer without a head, a lift or frames that it remembers."""
+    torch.manual_seed(0)
+    unet = build_unet((8, 8, 16, 32))
+    pipeline = CompactPipeline(unet, build_scheduler(), [1.0] + [0.0] * 15, [0.5] * 16)
+    card = ModelCard(
+        name="tiny",
+        kind="synthesizer",
+        architecture={"type": "compact"},
+        preprocessing={},
+        licence="Apache-2.0",
+        training_data={},
+    )
+    Synthesizer(pipeline, card, "unsaved", None).save(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def run(project: Project, synthesizer: Path, out: Path, *more: str) -> None:
+    segmenter = find_model("segmenter", "judge").folder
+    models = ["--segmenter", str(segmenter), "--synthesizer", str(synthesizer)]
+    small = ["--real", "2", "--seeds", "1", "--epochs", "1", "--pairs", "2", "--test", "2"]
+    few = ["--adapt-steps", "1", "--filter", "none", "--threads", str(torch.get_num_threads())]
+    study.main([str(project.path), str(out), *models, *small, *few, *more])
+
+
+def rows(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_a_study_goes_on_where_it_was_cut_short(
+    sample_project: Project, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(sample_project, tiny, out)
+    first = rows(out)
+    assert [r["arm"] for r in first] == [BEFORE, *ARMS]
+    assert {r["real"] for r in first[1:]} == {2}
+    assert len({r["steps"] for r in first if r["arm"] in (SYNTHETIC, "real_steps")}) == 1
+    assert "of 2 held-out subjects" in capsys.readouterr().out
+    assert read_image(out / "study.png").size > 0
+    made = read_ellipses(out / "pairs" / "2-0" / "pairs.csv")
+    assert len(made) == 2 and not list(out.rglob("*.pt"))
+    parts = bundled_parts(labelled_frames(sample_project))
+    test = json.loads((out / "settings.json").read_text())["test"]
+    assert {parts[sample_project.frame(i).subject] for i in test} == {"test"}
+
+    # Killed in the middle of a line, and asked for another seed.
+    lines = (out / "results.jsonl").read_text().splitlines()
+    (out / "results.jsonl").write_text("\n".join([*lines[:-1], lines[-1][:40]]))
+    stamp = (out / "pairs" / "2-0" / "pairs.csv").stat().st_mtime_ns
+    run(sample_project, tiny, out)
+    again = rows(out)
+    assert again[:-1] == first[:-1] and again[-1]["dice"] == first[-1]["dice"]
+    assert (out / "pairs" / "2-0" / "pairs.csv").stat().st_mtime_ns == stamp
+
+
+def test_other_settings_are_another_study(
+    sample_project: Project, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "settings.json").write_text('{"epochs": 9}')
+    with pytest.raises(SystemExit, match=r"holds a study with another .*epochs"):
+        run(sample_project, tiny, out)
+    with pytest.raises(SystemExit, match="999 real frames are asked for"):
+        run(sample_project, tiny, tmp_path / "other", "--real", "999")
+    assert not (out / "results.jsonl").exists()
+
+
+def _rows(gain: float, reals: tuple[int, ...] = (5, 20)) -> list[tuple[int, Trained]]:
+    rng = np.random.default_rng(0)
+    made = [(0, Trained(BEFORE, 0, (0.8,) * 20, 0, 0, 0.0))]
+    for real in reals:
+        for seed in range(2):
+            base = rng.uniform(0.9, 0.95, 20)
+            for arm in ARMS:
+                more = gain if arm == SYNTHETIC and real < 10 else 0.0
+                made.append((real, Trained(arm, seed, tuple(base + more), 5, 1, 1.0)))
+    return made
+
+
+def test_tables_say_where_the_pairs_help_and_where_they_do_not() -> None:
+    points = points_of(_rows(0.01), SUBJECTS)
+    assert [p.real for p in points] == [5, 20]
+    assert points[0].gain.mean == pytest.approx(0.01) and points[1].gain.mean == 0
+    text = markdown(points, "20 test frames of 10 held-out subjects", 5)
+    assert "Before any training: 0.8000" in text
+    assert "- 5 real frames: the pairs help (+1.00 (+1.00 to +1.00) points" in text
+    assert "- 20 real frames: the pairs make no difference that matters" in text
+    table = list(csv.DictReader(long_table(points).splitlines()))
+    assert len(table) == 2 * (1 + len(ARMS))
+    assert float(table[1]["low"]) <= float(table[1]["dice"]) <= float(table[1]["high"])
+
+
+def test_the_figure_draws_what_it_is_given() -> None:
+    tested = "20 test frames of 10 held-out subjects"
+    empty = figure([], tested)
+    one = figure(points_of(_rows(0.01, (5,)), SUBJECTS), tested)
+    two = figure(points_of(_rows(0.01), SUBJECTS), tested)
+    better = figure(points_of(_rows(0.03), SUBJECTS), tested)
+    for a, b in ((empty, one), (one, two), (two, better)):
+        assert a.shape == (1080, 1400, 3) and (a != b).any()
+
+
+def test_a_number_counts_once_all_its_arms_are_done() -> None:
+    half = [row for row in _rows(0.01) if row[0] != 20 or row[1].arm != "real"]
+    assert [p.real for p in points_of(half, SUBJECTS)] == [5]
