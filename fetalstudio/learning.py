@@ -1,4 +1,4 @@
-"""What every training here shares: schedule, moving average, resumable checkpoints. Torch only."""
+"""What every training here shares: schedule, moving average, batches, resumable checkpoints."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
 
 from fetalstudio import distributed
 from fetalstudio.core.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,10 @@ class MovingAverage:
         self.updates += 1
         young = (1 + self.updates) / (10 + self.updates)
         decay = self.decay if self.seasoned else min(self.decay, young)
-        for key, value in module.state_dict().items():
-            self.shadow[key].lerp_(value.float(), 1 - decay)
+        values = module.state_dict()
+        # All at once: one by one, a GPU waits for the starts of hundreds of small kernels.
+        move = get_ema_multi_avg_fn(decay)
+        move([*self.shadow.values()], [values[k].float() for k in self.shadow], self.updates)
 
     def averaged(self, module: Module) -> Module:
         """A copy of ``module`` that holds the average."""
@@ -116,18 +122,21 @@ class Watch:
 
 def train_resumably(
     module: Module,
-    loss_of: Callable[[np.random.Generator], Tensor],
+    draw: Callable[[np.random.Generator], Batch],
+    loss_of: Callable[[Batch], Tensor],
     plan: Plan,
     checkpoint: Path,
     *,
     watch: Watch,
     keep: Mapping[str, Any],
+    workers: int = 0,
 ) -> Module:
     """Train with AdamW, or go on from ``checkpoint``; returns the averaged module.
 
-    ``loss_of`` draws a batch from the generator that it is given, which is seeded by the step: a
-    resumed training sees what an unbroken one would have. ``keep`` (plain values) is stored in
-    the checkpoint too.
+    ``draw`` makes a batch, on the CPU, with the generator that it is given, which is seeded by the
+    step: a resumed training sees what an unbroken one would have. So it does with any number of
+    ``workers``, processes that draw ahead so that a GPU does not wait; ``draw`` must then be
+    picklable. ``keep`` (plain values) is stored in the checkpoint too.
     """
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
@@ -146,10 +155,12 @@ def train_resumably(
         save_checkpoint(checkpoint, {**keep, **parts, "average": average.state(), "step": step})
 
     saved_at = time.monotonic()
-    while step < plan.steps and not watch.stopped():
+    for batch in _batches(_Drawn(draw, plan.seed, range(step, plan.steps)), workers):
+        if watch.stopped():
+            break
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
-        loss = loss_of(np.random.default_rng((plan.seed, step)))
+        loss = loss_of(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -162,6 +173,46 @@ def train_resumably(
             saved_at = time.monotonic()
     save()
     return average.averaged(module)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn(Dataset[Batch]):
+    """The batches of some steps."""
+
+    draw: Callable[[np.random.Generator], Batch]
+    seed: int
+    steps: range
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.draw(np.random.default_rng((self.seed, self.steps[index])))
+
+
+def _batches(drawn: _Drawn[Batch], workers: int) -> Iterator[Batch]:
+    if not workers:
+        return (drawn[i] for i in range(len(drawn)))
+    loader = DataLoader(
+        drawn,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4,
+        collate_fn=_as_it_is,
+        worker_init_fn=_one_thread,
+        # Without one of its own, it would take from the generator that dropout draws from.
+        generator=torch.Generator(),
+    )
+    return iter(loader)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _one_thread(_worker: int) -> None:
+    # OpenCV's threads do not survive the fork, and the processes are parallel as it is.
+    cv2.setNumThreads(0)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

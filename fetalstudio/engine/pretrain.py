@@ -72,7 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that prepare frames; for a GPU 2 to 6"
+    )
     parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
+    parser.add_argument(
+        "--teacher", type=Path, help="model folder whose guided answers are learnt (likewise)"
+    )
     parser.add_argument(
         "--guidance", type=float, help="that the synthesizer learns to follow; 1 for none"
     )
@@ -117,6 +123,7 @@ def _segmenter(
             settings,
             options.checkpoint,
             device=pick_device(),
+            workers=options.workers,
             watch=Watch(_Log(), lambda: stopped[0]),
         )
     preprocessing = _calibrated(sam, project, data["validation"])
@@ -201,6 +208,8 @@ def _synthesizer(
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [Example(frame.image, frame.ellipse, frame.trimester) for frame in simulated]
     settings = TrainSettings(steps=options.steps, batch=options.batch)
+    # An average over more than a tenth of the training would still hold what it began with.
+    settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
     if options.guidance is not None:
         settings = replace(settings, guidance=options.guidance)
     with until_stopped() as stopped:
@@ -209,7 +218,9 @@ def _synthesizer(
             settings,
             options.checkpoint,
             start=None if options.start is None else Synthesizer.load(options.start).pipeline,
+            teacher=None if options.teacher is None else Synthesizer.load(options.teacher).pipeline,
             device=pick_device(),
+            workers=options.workers,
             watch=Watch(_Log(), lambda: stopped[0]),
         )
     card = ModelCard(
@@ -221,6 +232,7 @@ def _synthesizer(
         training_data={
             **_training_data(data["train"], asdict(settings), len(simulated)),
             "started_from": None if options.start is None else fingerprint(options.start),
+            "teacher": None if options.teacher is None else fingerprint(options.teacher),
         },
     )
     # What a scanner's grain is, only real frames tell.

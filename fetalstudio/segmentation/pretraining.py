@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ VARIED = Augmentation(
 )
 """Strong: the encoder learns from a few hundred frames of one hospital."""
 
-
+WIDE = replace(VARIED, rotation_deg=45, log_scale=0.7, log_aspect=0.25, shift=0.3)
+"""For heads that are small, long, turned or cut by the border, which few frames show."""
 MARKS = Clutter(grey_bar=True, boxes=True, text=True, calipers=True)
 
 
@@ -55,6 +57,8 @@ class PretrainSettings:
     ema: float = 0.998
     seed: int = 0
     augmentation: Augmentation = VARIED
+    wide: float = 0.25
+    """Share of frames that are varied as :data:`WIDE` instead."""
     box_jitter: float = 0.1
     """Each box side moves by up to this share of the box, in or out."""
     without_prompt: float = 0.5
@@ -71,18 +75,24 @@ def pretrain(
     *,
     config: CompactConfig | None = None,
     device: torch.device | None = None,
+    workers: int = 0,
     watch: Watch | None = None,
 ) -> Sam:
-    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode."""
+    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode.
+
+    ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
+    """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     sam = build_compact(config or CompactConfig()).to(device)
 
-    def loss_of(rng: np.random.Generator) -> Tensor:
-        images, targets, ellipses = _batch(rng, examples, settings, sam.image_encoder.img_size)
-        prompt = _prompt(rng, ellipses, settings, sam.image_encoder.img_size, device)
+    def loss_of(batch: _Batch) -> Tensor:
+        prompt = {
+            name: tuple(t.to(device) for t in given) if name == "points" else given.to(device)
+            for name, given in batch.prompt.items()
+        }
         with autocast(device):
-            return training_loss(sam, images.to(device), targets.to(device), prompt)
+            return training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
 
     plan = Plan(
         settings.steps,
@@ -93,11 +103,13 @@ def pretrain(
     )
     return train_resumably(
         sam,
+        partial(_draw, examples, settings, sam.image_encoder.img_size),
         loss_of,
         plan,
         checkpoint,
         watch=watch or Watch(),
         keep={"settings": asdict(settings)},
+        workers=workers,
     )
 
 
@@ -119,13 +131,23 @@ def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, A
     return dice_ce(logits, targets) + 0.1 * functional.mse_loss(iou[:, 0], actual)
 
 
-def _batch(
-    rng: np.random.Generator, examples: Sequence[Example], settings: PretrainSettings, side: int
-) -> tuple[Tensor, Tensor, list[Ellipse]]:
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """See :func:`training_loss`."""
+
+    images: Tensor
+    targets: Tensor
+    prompt: dict[str, Any]
+
+
+def _draw(
+    examples: Sequence[Example], settings: PretrainSettings, side: int, rng: np.random.Generator
+) -> _Batch:
     images, targets, ellipses = [], [], []
     for index in rng.integers(0, len(examples), settings.batch):
         frame, known = examples[index]
-        image, ellipse = augment(rng, settings.augmentation, frame, known, (side, side))
+        kind = WIDE if rng.random() < settings.wide else settings.augmentation
+        image, ellipse = augment(rng, kind, frame, known, (side, side))
         if rng.random() < settings.marked:
             draw_clutter(rng, image, MARKS)
         coverage = cv2.resize(
@@ -136,15 +158,12 @@ def _batch(
         images.append(torch.from_numpy(image).float()[None])
         targets.append(torch.from_numpy(coverage)[None])
         ellipses.append(ellipse)
-    return torch.stack(images), torch.stack(targets), ellipses
+    prompt = _prompt(rng, ellipses, settings, side)
+    return _Batch(torch.stack(images), torch.stack(targets), prompt)
 
 
 def _prompt(
-    rng: np.random.Generator,
-    ellipses: Sequence[Ellipse],
-    settings: PretrainSettings,
-    side: int,
-    device: torch.device,
+    rng: np.random.Generator, ellipses: Sequence[Ellipse], settings: PretrainSettings, side: int
 ) -> dict[str, Any]:
     """One kind of prompt for the whole batch, as keyword arguments of ``decode``."""
     if rng.random() < settings.without_prompt:
@@ -153,14 +172,13 @@ def _prompt(
     if kind < 0.2:
         count = int(rng.integers(1, 4))
         points = np.stack([_points_inside(rng, e, count) for e in ellipses])
-        labels = torch.ones(points.shape[:2], device=device)
-        return {"points": (torch.from_numpy(points).float().to(device), labels)}
+        return {"points": (torch.from_numpy(points).float(), torch.ones(points.shape[:2]))}
     prompt: dict[str, Any] = {}
     if kind > 0.3:
-        prompt["boxes"] = jittered_boxes(rng, ellipses, settings.box_jitter, device)
+        prompt["boxes"] = jittered_boxes(rng, ellipses, settings.box_jitter, torch.device("cpu"))
     if kind < 0.4:
         rough = np.stack([_rough_logits(rng, e, side) for e in ellipses])
-        prompt["masks"] = torch.from_numpy(rough)[:, None].to(device)
+        prompt["masks"] = torch.from_numpy(rough)[:, None]
     return prompt
 
 

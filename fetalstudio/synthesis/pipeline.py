@@ -92,15 +92,18 @@ class CompactPipeline(DiffusionPipeline):
         for parameter in self.unet.parameters():
             parameter.data = parameter.data.clone()
 
+    to_bands = staticmethod(to_bands)
+    from_bands = staticmethod(from_bands)
+
     def encode(self, images: Tensor) -> Tensor:
         """(B, 1, 256, 384) in [-1, 1] to normalised bands (B, 16, 64, 96)."""
         mean, std = self._statistics(images)
-        return (to_bands(images) - mean) / std
+        return (self.to_bands(images) - mean) / std
 
     def decode(self, bands: Tensor) -> NDArray[np.uint8]:
         """Normalised bands to (B, 256, 384) uint8."""
         mean, std = self._statistics(bands)
-        images = from_bands(bands.float() * std + mean)[:, 0]
+        images = self.from_bands(bands.float() * std + mean)[:, 0]
         return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import Plan, Watch, autocast, load_checkpoint, train_resumably
-from fetalstudio.synthesis.bands import to_bands
-from fetalstudio.synthesis.conditions import CANVAS, Condition, condition_tensors
+from fetalstudio.synthesis.bands import BANDS, to_bands
+from fetalstudio.synthesis.conditions import CANVAS, GRID, Condition, condition_tensors
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 
@@ -25,7 +26,7 @@ VARIED = Augmentation(
 )
 """Mild: what is varied here will be seen in the samples."""
 WIDE = Augmentation(
-    rotation_deg=25, log_scale=0.5, log_aspect=0.2, shift=0.2, flip=True, gamma=0.1, gain=0.1
+    rotation_deg=30, log_scale=0.7, log_aspect=0.25, shift=0.3, flip=True, gamma=0.1, gain=0.1
 )
 """For heads that are small, long, turned or cut by the border, which few frames show. The sector is
 a condition too, so that samples on a plain sector stay plain."""
@@ -81,12 +82,19 @@ def train(
     checkpoint: Path,
     *,
     start: CompactPipeline | None = None,
+    teacher: CompactPipeline | None = None,
+    make: type[CompactPipeline] = CompactPipeline,
     device: torch.device | None = None,
+    workers: int = 0,
     watch: Watch | None = None,
 ) -> CompactPipeline:
     """Train, or go on from ``checkpoint``; returns a pipeline around the averaged denoiser.
 
-    ``start`` is trained further instead of random weights; it is left as it is.
+    ``start`` is trained further instead of random weights; it is left as it is. With a ``teacher``
+    its answers with the guidance are learnt instead of the frames' own: far fewer steps. Raises
+    ``ValueError`` where its bands are normalised otherwise than those of ``start``. ``make`` may be
+    another kind of pipeline. ``workers`` processes draw the batches ahead, see
+    ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
@@ -94,12 +102,15 @@ def train(
     # A training that goes on keeps the normalisation that it began with.
     if begun := load_checkpoint(checkpoint):
         mean, std = begun["band_mean"], begun["band_std"]
-    elif start is not None:
-        unet.load_state_dict(start.unet.state_dict())
-        mean, std = list(start.config.band_mean), list(start.config.band_std)
+    elif (origin := start or teacher) is not None:
+        mean, std = list(origin.config.band_mean), list(origin.config.band_std)
     else:
-        mean, std = band_statistics(examples)
-    pipeline = CompactPipeline(unet, build_scheduler(), mean, std)
+        mean, std = band_statistics(examples, make.to_bands)
+    if start is not None and not begun:
+        unet.load_state_dict(start.unet.state_dict())
+    if teacher is not None and (teacher.config.band_mean, teacher.config.band_std) != (mean, std):
+        raise ValueError("the teacher was trained on bands normalised in another way")
+    pipeline = make(unet, build_scheduler(), mean, std)
     plan = Plan(
         settings.steps,
         settings.learning_rate,
@@ -111,15 +122,17 @@ def train(
     )
     averaged = train_resumably(
         unet,
-        lambda rng: _step_loss(pipeline, rng, examples, settings, device),
+        partial(_draw, examples, settings),
+        partial(_step_loss, pipeline, settings, teacher),
         plan,
         checkpoint,
         watch=watch or Watch(),
         keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},
+        workers=workers,
     )
     # What the model does by itself need not be asked of it again.
     guidance = 1.0 if settings.guidance > 1 else 2.5
-    return CompactPipeline(averaged, build_scheduler(), mean, std, default_guidance=guidance)
+    return make(averaged, build_scheduler(), mean, std, default_guidance=guidance)
 
 
 def fit_lift(
@@ -145,41 +158,81 @@ def fit_lift(
     return Lift.fit([e.image for e in chosen], canvases)
 
 
-def band_statistics(examples: Sequence[Example]) -> tuple[list[float], list[float]]:
+def band_statistics(
+    examples: Sequence[Example], bands_of: Callable[[Tensor], Tensor] = to_bands
+) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each band over the frames; of 400 and more over 200 to 399."""
     rng = np.random.default_rng(0)
     images = [
         augment(rng, NONE, e.image, e.ellipse, CANVAS)[0]
         for e in examples[:: max(len(examples) // 200, 1)]
     ]
-    bands = to_bands(_to_unit(np.stack(images)))
+    bands = bands_of(_to_unit(np.stack(images)))
     mean, std = bands.mean((0, 2, 3)), bands.std((0, 2, 3))
     return mean.tolist(), std.clamp(min=1e-3).tolist()
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a step learns from, on the CPU; conditions as ``conditions.condition_tensors``."""
+
+    images: Tensor
+    """(B, 1, 256, 384) float32 in [-1, 1]."""
+    asked: tuple[Tensor, Tensor]
+    guided: list[int]
+    """Which of them show an ellipse."""
+    free: tuple[Tensor, Tensor]
+    """The conditions of those, without ellipse and style."""
+    noise: Tensor
+    """(B, 16, 64, 96)."""
+    level: Tensor
+    """(B,)."""
+
+
+def _draw(examples: Sequence[Example], settings: TrainSettings, rng: np.random.Generator) -> _Batch:
+    drawn = [
+        _vary(rng, examples[index], settings)
+        for index in rng.integers(0, len(examples), settings.batch)
+    ]
+    conditions = [condition for _, condition in drawn]
+    noise = rng.standard_normal((len(drawn), BANDS, GRID[1], GRID[0]), dtype=np.float32)
+    logits = rng.normal(settings.level_mean, settings.level_std, len(drawn)).astype(np.float32)
+    guided = [i for i, c in enumerate(conditions) if c.ellipse is not None]
+    free = [replace(conditions[i], ellipse=None, style="any") for i in guided]
+    cpu = torch.device("cpu")
+    return _Batch(
+        _to_unit(np.stack([image for image, _ in drawn])),
+        condition_tensors(conditions, cpu),
+        guided,
+        condition_tensors(free, cpu) if free else (torch.empty(0), torch.empty(0)),
+        torch.from_numpy(noise),
+        torch.from_numpy(logits).sigmoid(),
+    )
+
+
 def _step_loss(
     pipeline: CompactPipeline,
-    rng: np.random.Generator,
-    examples: Sequence[Example],
     settings: TrainSettings,
-    device: torch.device,
+    teacher: CompactPipeline | None,
+    batch: _Batch,
 ) -> Tensor:
-    images, conditions = [], []
-    for index in rng.integers(0, len(examples), settings.batch):
-        image, condition = _draw(rng, examples[index], settings)
-        images.append(image)
-        conditions.append(condition)
-    clean = pipeline.encode(_to_unit(np.stack(images)).to(device))
-    noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
-    logits = rng.normal(settings.level_mean, settings.level_std, len(images)).astype(np.float32)
-    level = torch.from_numpy(logits).sigmoid().to(device)
+    device = pipeline.unet.device
+    clean, noise = pipeline.encode(batch.images.to(device)), batch.noise.to(device)
+    level, (maps, labels) = batch.level.to(device), batch.asked
+    maps, labels = maps.to(device), labels.to(device)
     noisy = torch.lerp(clean, noise, level.view(-1, 1, 1, 1))
     with autocast(device):
-        velocity = pipeline.velocity(noisy, *condition_tensors(conditions, device), level)
-        guided = [i for i, c in enumerate(conditions) if c.ellipse is not None]
-        pull = _guidance_pull(pipeline, noisy, level, conditions, velocity, guided, settings)
-    target = noise - clean
-    target[guided] += pull
+        velocity = pipeline.velocity(noisy, maps, labels, level)
+        if teacher is None:
+            target = noise - clean
+            share = 1 - 1 / settings.guidance
+            pull = _guidance_pull(pipeline, batch, noisy, level, velocity, settings)
+        else:
+            with torch.no_grad():
+                target = teacher.velocity(noisy, maps, labels, level)
+            share = settings.guidance - 1
+            pull = _guidance_pull(teacher, batch, noisy, level, target, settings)
+    target[batch.guided] += share * pull
     weights = torch.tensor(pipeline.config.band_std, device=device) ** settings.band_weighting
     weights = (weights / weights.mean()).view(1, -1, 1, 1)
     return (weights * (velocity - target).square()).mean()
@@ -188,31 +241,32 @@ def _step_loss(
 @torch.no_grad()
 def _guidance_pull(
     pipeline: CompactPipeline,
+    batch: _Batch,
     noisy: Tensor,
     level: Tensor,
-    conditions: Sequence[Condition],
     velocity: Tensor,
-    guided: list[int],
     settings: TrainSettings,
 ) -> Tensor:
-    """What is added to the targets of the ``guided`` frames for the guidance to be learnt.
+    """What, times a share, is added to the targets of the guided frames: the difference of the
+    model's answers with and without the ellipse.
 
-    A target of v + m (own - free), with the model's own answers with and without the ellipse, has
-    its fixed point at free + (v - free) / (1 - m): sampled with one evaluation a step, that is the
-    guidance 1 / (1 - m) (model guidance, Tang et al. 2025, arXiv 2502.12154).
+    A teacher's answer and that times g - 1 is its answer at the guidance g (guided distillation,
+    Meng et al. 2023, arXiv 2210.03142). Without a teacher, a target of v + m (own - free), with the
+    model's own answers, has its fixed point at free + (v - free) / (1 - m): sampled with one
+    evaluation a step, that is the guidance 1 / (1 - m) (model guidance, Tang et al. 2025, arXiv
+    2502.12154).
     """
-    share = 1 - 1 / settings.guidance
     low, high = settings.guidance_interval
-    if not guided or not share:
+    guided = batch.guided
+    if not guided or settings.guidance == 1:
         return torch.zeros_like(noisy[guided])
     within = ((level >= low) & (level <= high)).float()[guided].view(-1, 1, 1, 1)
-    free = [replace(conditions[i], ellipse=None, style="any") for i in guided]
-    tensors = condition_tensors(free, noisy.device)
-    unguided = pipeline.velocity(noisy[guided], *tensors, level[guided])
-    return share * within * (velocity[guided] - unguided)
+    maps, labels = (t.to(noisy.device) for t in batch.free)
+    unguided = pipeline.velocity(noisy[guided], maps, labels, level[guided])
+    return within * (velocity[guided] - unguided)
 
 
-def _draw(
+def _vary(
     rng: np.random.Generator, example: Example, settings: TrainSettings
 ) -> tuple[NDArray[np.uint8], Condition]:
     wide = rng.random() < settings.wide

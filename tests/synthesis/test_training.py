@@ -7,7 +7,6 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.learning import Watch
-from fetalstudio.synthesis.conditions import condition_tensors
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
     Example,
@@ -47,7 +46,8 @@ def test_a_resumed_training_is_the_unbroken_one(examples: list[Example], tmp_pat
         watch=Watch(lambda _step, loss: losses.append(loss), lambda: len(losses) == 2),
     )
     assert len(losses) == 2
-    resumed = train(examples, SETTINGS, tmp_path / "broken.pt")
+    # Whether other processes draw the batches makes no difference.
+    resumed = train(examples, SETTINGS, tmp_path / "broken.pt", workers=2)
     torch.testing.assert_close(_weights(resumed), _weights(whole), rtol=0, atol=1e-6)
 
 
@@ -84,19 +84,38 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
 ) -> None:
     pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
     settings = replace(SETTINGS, guidance=2.5, guidance_interval=(0.1, 0.95))
-    rng = np.random.default_rng(0)
-    keep = replace(settings, drop_ellipse=0.0)
-    conditions = [_draw(rng, example, keep)[1] for example in examples]
+    batch = _draw(examples, replace(settings, drop_ellipse=0.0, batch=3), np.random.default_rng(0))
+    assert batch.guided == [0, 1, 2]
     noisy, level = torch.randn(3, 16, 64, 96), torch.tensor([0.5, 0.99, 0.2])
     with torch.no_grad():
-        asked = pipeline.velocity(noisy, *condition_tensors(conditions, noisy.device), level)
-        free = [replace(c, ellipse=None, style="any") for c in conditions]
-        unasked = pipeline.velocity(noisy, *condition_tensors(free, noisy.device), level)
-    pull = _guidance_pull(pipeline, noisy, level, conditions, asked, [0, 1, 2], settings)
-    torch.testing.assert_close(pull[[0, 2]], 0.6 * (asked - unasked)[[0, 2]], rtol=0, atol=1e-5)
+        asked = pipeline.velocity(noisy, *batch.asked, level)
+        unasked = pipeline.velocity(noisy, *batch.free, level)
+    pull = _guidance_pull(pipeline, batch, noisy, level, asked, settings)
+    torch.testing.assert_close(pull[[0, 2]], (asked - unasked)[[0, 2]], rtol=0, atol=1e-5)
     assert pull[0].abs().max() > 0 and not pull[1].any()
     plain = replace(settings, guidance=1.0)
-    assert not _guidance_pull(pipeline, noisy, level, conditions, asked, [0], plain).any()
+    assert not _guidance_pull(pipeline, batch, noisy, level, asked, plain).any()
+
+
+def test_a_teachers_guided_answers_are_learnt(examples: list[Example], tmp_path: Path) -> None:
+    plain = replace(SETTINGS, steps=30, batch=4, learning_rate=4e-3, guidance=1.0)
+    teacher = train(examples, plain, tmp_path / "teacher.pt")
+    still: list[float] = []
+    watch = Watch(lambda _step, loss: still.append(loss), lambda: bool(still))
+    train(examples, plain, tmp_path / "same.pt", start=teacher, teacher=teacher, watch=watch)
+    assert still[0] < 1e-6  # without guidance there is nothing to learn from oneself
+    losses: list[float] = []
+    guided = replace(plain, steps=60, guidance=4.0, guidance_interval=(0.0, 1.0))
+    watch = Watch(lambda _step, loss: losses.append(loss))
+    train(examples, guided, tmp_path / "own.pt", start=teacher, teacher=teacher, watch=watch)
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_a_teacher_must_see_the_same_bands(examples: list[Example], tmp_path: Path) -> None:
+    teacher = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler())
+    start = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler(), [0.1] * 16)
+    with pytest.raises(ValueError, match="another way"):
+        train(examples, SETTINGS, tmp_path / "c.pt", start=start, teacher=teacher)
 
 
 def test_what_a_model_learnt_is_not_asked_of_it_again(

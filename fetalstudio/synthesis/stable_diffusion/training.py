@@ -100,6 +100,7 @@ def train_lora(
             parameter.grad = None
         return train_resumably(
             adapter,
+            lambda rng: rng,  # what is cached takes no time to draw from
             lambda rng: step_loss(unet, schedule, cached, settings, rng),
             plan,
             checkpoint,
