@@ -19,6 +19,7 @@ from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.core.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
+from fetalstudio.segmentation.box_prompt import Box, drawn_to_box
 from fetalstudio.segmentation.checkpoints import read_checkpoint, write_checkpoint
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.confidence import Confidence
@@ -28,7 +29,6 @@ from fetalstudio.segmentation.views import views_of
 from fetalstudio.segmentation.vit import load_vit
 
 WEIGHTS = "model.safetensors"
-Box = tuple[float, float, float, float]
 Points = Sequence[tuple[float, float]]
 
 
@@ -39,7 +39,7 @@ class Prediction:
     mask: NDArray[np.uint8]
     """(H, W) of 0 and 1 at the frame's own size: the largest region."""
     ellipse: Ellipse | None
-    """Fitted to the logits; None where there is no head to fit."""
+    """Fitted to the logits, and to a box that is near; None where there is no head to fit."""
     confidence: float
     """The IoU to expect, 0 to 1: the model's own estimate by the curve of its card."""
 
@@ -48,7 +48,8 @@ class Segmenter:
     """A ``Sam`` with its preprocessing profile and its card.
 
     Of the card's ``preprocessing`` it takes the profile, the number of ``views`` over which it
-    averages, the ``level`` of the logits at which the head ends, and the curve of its confidence.
+    averages, the ``level`` of the logits at which the head ends, the ``box_share`` by which its
+    ellipse is drawn to the box of a prompt, and the curve of its confidence.
     """
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
@@ -60,6 +61,7 @@ class Segmenter:
         self.profile = profile_of(card.preprocessing, self.side)
         self.views: int = card.preprocessing.get("views", 1)
         self.level: float = card.preprocessing.get("level", 0.0)
+        self.box_share: float = card.preprocessing.get("box_share", 0.0)
 
     @property
     def needs_prompt(self) -> bool:
@@ -106,7 +108,7 @@ class Segmenter:
         """From one embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
         self._require_prompt(box, points)
         logits, estimate = self._look(embedding, size, Affine(), box, points)
-        return self._answer(logits, estimate)
+        return self._answer(logits, estimate, box)
 
     def predict(
         self, image: NDArray[np.uint8], *, box: Box | None = None, points: Points | None = None
@@ -137,7 +139,7 @@ class Segmenter:
             ]
             logits = np.mean([logits for logits, _ in seen], axis=0)
             estimate = float(np.mean([estimate for _, estimate in seen]))
-            answers.append(self._answer(logits, estimate))
+            answers.append(self._answer(logits, estimate, box))
         return answers
 
     @torch.inference_mode()
@@ -158,10 +160,12 @@ class Segmenter:
         found = logits[0, 0].float().cpu().numpy()
         return self._to_frame(found, size, to_input), float(iou[0, 0])
 
-    def _answer(self, logits: NDArray[np.float32], estimate: float) -> Prediction:
+    def _answer(self, logits: NDArray[np.float32], estimate: float, box: Box | None) -> Prediction:
         logits = logits - np.float32(self.level)
-        mask = largest_component(logits > 0)
-        return Prediction(mask, ellipse_of(logits), self.confidence(estimate))
+        mask, ellipse = largest_component(logits > 0), ellipse_of(logits)
+        if ellipse is not None and box is not None:
+            ellipse = drawn_to_box(ellipse, box, self.box_share)
+        return Prediction(mask, ellipse, self.confidence(estimate))
 
     def _require_prompt(self, box: Box | None, points: Points | None) -> None:
         """Before the seconds that embedding takes, and not at the end of them."""

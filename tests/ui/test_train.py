@@ -22,7 +22,7 @@ from fetalstudio.engine.requests import FrameScore
 from fetalstudio.engine.resuming import state_file
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.train import TrainPage
-from fetalstudio.ui.pages.training_plan import plan_training
+from fetalstudio.ui.training_plan import plan_training
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.job_bar import duration
@@ -64,7 +64,7 @@ def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> Non
     by_subject = split(labelled)
     for part in ("train", "validation", "test"):
         items = of_part(labelled, by_subject, part)  # type: ignore[arg-type]  # a loop of literals
-        subjects, frames = page.counts(part)  # type: ignore[arg-type]  # likewise
+        subjects, frames = page.data.counts(part)  # type: ignore[arg-type]  # likewise
         assert frames == len(items) > 0
         assert subjects == len({item.frame.subject for item in items})
     assert page.start_button.isEnabled()
@@ -84,8 +84,8 @@ def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPa
     for pair in pairs:
         project.review_pair(pair.id, "accepted", reviewer="me")
     page.activated()
-    assert page.pairs_label.text() == str(len(usable))
-    assert "held-out subject" in page.checks.text()
+    assert page.data.pairs_label.text() == str(len(usable))
+    assert "held-out subject" in page.data.checks.text()
 
 
 def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
@@ -95,8 +95,8 @@ def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
     page = window.page("train")
     assert isinstance(page, TrainPage)
     assert not page.start_button.isEnabled()
-    assert "no annotated frame" in page.checks.text()
-    assert page.checks.property("role") == "error"
+    assert "no annotated frame" in page.data.checks.text()
+    assert page.data.checks.property("role") == "error"
 
 
 def test_two_subjects_are_too_few(page: TrainPage) -> None:
@@ -106,7 +106,7 @@ def test_two_subjects_are_too_few(page: TrainPage) -> None:
         if item.frame.subject in subjects[2:]:
             project.annotate(item.frame.id, None, author="me", state="draft")
     page.activated()
-    assert not page.start_button.isEnabled() and "2 subjects" in page.checks.text()
+    assert not page.start_button.isEnabled() and "2 subjects" in page.data.checks.text()
 
 
 def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -> None:
@@ -141,11 +141,11 @@ def test_proposals_do_not_count(page: TrainPage) -> None:
 
 def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None:
     page.settings.real_box.setValue(500)
-    assert not page.start_button.isEnabled() and "500 real frames" in page.checks.text()
+    assert not page.start_button.isEnabled() and "500 real frames" in page.data.checks.text()
     page.settings.real_box.setValue(4)
     assert page.start_button.isEnabled()
     page.settings.synthetic_box.setValue(3)
-    assert not page.start_button.isEnabled() and "3 synthetic pairs" in page.checks.text()
+    assert not page.start_button.isEnabled() and "3 synthetic pairs" in page.data.checks.text()
 
 
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -16,7 +15,6 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.splits import Part
 from fetalstudio.engine.events import Epoch, Preview
 from fetalstudio.engine.requests import TrainRequest, TrainResult
 from fetalstudio.engine.resuming import can_go_on
@@ -24,16 +22,16 @@ from fetalstudio.project.records import Run
 from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
 from fetalstudio.ui.engine import JobHandle
-from fetalstudio.ui.pages.training_plan import PARTS, Plan, plan_cost, plan_training
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.training_plan import Plan, plan_cost, plan_training
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import EvaluationPanel
 from fetalstudio.ui.widgets.experiment import ExperimentPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, side_panel
+from fetalstudio.ui.widgets.form import Section, keyed, note, side_by_side, side_panel
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.run_words import run_text, without_verdict
-from fetalstudio.ui.widgets.segmenter_box import fill_segmenters
+from fetalstudio.ui.widgets.training_data import TrainingDataSection
 from fetalstudio.ui.widgets.training_settings import TrainingSettings
 from fetalstudio.ui.widgets.verdict import VerdictCard, improved
 
@@ -57,6 +55,8 @@ class TrainPage(QWidget):
         self._refresher.setSingleShot(True)
         self._refresher.timeout.connect(self._refresh_plan)
 
+        self.data = TrainingDataSection()
+        self.data.changed.connect(self._refresh_plan)
         self.settings = TrainingSettings(session.settings)
         self.settings.changed.connect(self._refresh_plan)
         self.evaluation = EvaluationPanel(session)
@@ -66,7 +66,7 @@ class TrainPage(QWidget):
         row.setSpacing(0)
         stage = QWidget()
         stage.setLayout(self._stage())
-        plan = side_panel(316, self._data_section(), self.settings, self._start_section())
+        plan = side_panel(316, self.data, self.settings, self._start_section())
         self._training = (plan, stage)
         row.addWidget(plan)
         row.addWidget(stage, 1)
@@ -83,39 +83,6 @@ class TrainPage(QWidget):
         self._project_changed()
 
     # -- layout -------------------------------------------------------------------------------
-
-    def _data_section(self) -> Section:
-        self.cohort_box = combo()
-        self.cohort_box.activated.connect(lambda _: self._refresh_plan())
-        table = QWidget()
-        grid = QGridLayout(table)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(theme.SPACE // 2)
-        right = Qt.AlignmentFlag.AlignRight
-        for column, text in enumerate(("", "Subjects", "Frames")):
-            grid.addWidget(theme.style(QLabel(text), "dim"), 0, column, right)
-        self._counts: dict[Part, tuple[QLabel, QLabel]] = {}
-        for i, (part, title) in enumerate(
-            zip(PARTS, ("Training", "Validation", "Test"), strict=True)
-        ):
-            labels = QLabel(), QLabel()
-            grid.addWidget(QLabel(title), i + 1, 0)
-            for column, label in enumerate(labels, 1):
-                grid.addWidget(label, i + 1, column, right)
-            self._counts[part] = labels
-        self.pairs_label = QLabel()
-        grid.addWidget(QLabel("Accepted pairs"), 4, 0)
-        grid.addWidget(self.pairs_label, 4, 2, right)
-        self.checks = QLabel()
-        self.checks.setWordWrap(True)
-        section = Section("Data")
-        self.start_box = combo()
-        self.start_box.activated.connect(lambda _: self._refresh_plan())
-        section.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
-        section.row("Start from", self.start_box, "The segmenter to fine-tune")
-        section.add(table)
-        section.add(self.checks)
-        return section
 
     def _start_section(self) -> Section:
         self.start_button = theme.style(QPushButton("Start training"), "primary")
@@ -203,23 +170,14 @@ class TrainPage(QWidget):
         self._live = False
         self.filmstrip.drop_all()
         self.evaluation.forget()
-        self.start_box.clear()
-        fill_segmenters(self.start_box, self.session.project, follow=True)
+        self.data.fill_segmenters(self.session.project, anew=True)
         self._frames_changed()
         self._refresh_runs()
         self._refresh_plan()
 
     def _frames_changed(self) -> None:
-        project = self.session.project
-        cohorts = project.cohorts() if project is not None else []
         self.evaluation.refresh()
-        kept = self.cohort_box.currentData()
-        self.cohort_box.clear()
-        if len(cohorts) != 1:
-            self.cohort_box.addItem("All cohorts", "")
-        for cohort in cohorts:
-            self.cohort_box.addItem(cohort, cohort)
-        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+        self.data.fill_cohorts(self.session.project)
 
     def _data_changed(self) -> None:
         # While another place is shown there is no hurry: activated() counts anew.
@@ -232,26 +190,14 @@ class TrainPage(QWidget):
             self._plan = None
             self.start_button.setEnabled(False)
             return
-        cohort = str(self.cohort_box.currentData() or "") or None
         chosen = self.settings.choice()
-        self._plan = plan_training(project, cohort, real=chosen.real, synthetic=chosen.synthetic)
+        self._plan = plan_training(
+            project, self.data.cohort, real=chosen.real, synthetic=chosen.synthetic
+        )
         self._show_plan(self._plan)
 
-    def counts(self, part: Part) -> tuple[int, int]:
-        """(subjects, frames) of a part, as they are shown."""
-        subjects, frames = self._counts[part]
-        return int(subjects.text()), int(frames.text())
-
     def _show_plan(self, plan: Plan) -> None:
-        for part, (subjects, frames) in self._counts.items():
-            share = plan.parts[part]
-            subjects.setText(str(share.subjects))
-            frames.setText(str(share.frames))
-        self.pairs_label.setText(str(plan.pairs))
-        said = plan.problems or plan.warnings
-        self.checks.setText("\n".join(said))
-        theme.style(self.checks, "error" if plan.problems else "warning")
-        self.checks.setVisible(bool(said))
+        self.data.show_plan(plan)
         self.start_button.setEnabled(not plan.problems and self._handle is None)
         self.estimate.setText(self._estimate(plan))
 
@@ -264,7 +210,7 @@ class TrainPage(QWidget):
             told = plan_cost(
                 self.session.open,
                 plan.data,
-                str(self.start_box.currentData()),
+                self.data.segmenter,
                 copies=chosen.copies,
                 epochs=chosen.epochs,
                 lora=chosen.lora,
@@ -284,8 +230,8 @@ class TrainPage(QWidget):
         chosen = self.settings.choice()
         request = TrainRequest(
             project=self.session.open.path,
-            segmenter=str(self.start_box.currentData()),
-            cohort=str(self.cohort_box.currentData() or "") or None,
+            segmenter=self.data.segmenter,
+            cohort=self.data.cohort,
             real=chosen.real,
             synthetic=chosen.synthetic,
             epochs=chosen.epochs,
@@ -441,5 +387,5 @@ class TrainPage(QWidget):
 
     def _models_changed(self) -> None:
         self.evaluation.refresh()
-        fill_segmenters(self.start_box, self.session.project, follow=True)
+        self.data.fill_segmenters(self.session.project)
         self._show_adoption()
