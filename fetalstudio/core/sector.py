@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +12,15 @@ from fetalstudio.core.ellipse import largest_component
 
 
 def seen_sector(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """:func:`sector_mask`; None for a frame so dark that no sector is seen in it."""
-    mask = sector_mask(image)
+    """:func:`sector_mask`, read-only; None for a frame so dark that no sector is seen in it."""
+    # While an ellipse is dragged, each new picture asks for the same frame's sector again.
+    return _seen_sector(image.tobytes(), image.shape)
+
+
+@lru_cache(maxsize=3)
+def _seen_sector(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    mask = sector_mask(np.frombuffer(pixels, np.uint8).reshape(shape))
+    mask.setflags(write=False)
     return mask if mask.any() else None
 
 

@@ -22,8 +22,8 @@ from fetalstudio.engine.requests import FrameScore
 from fetalstudio.engine.resuming import state_file
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.train import TrainPage
-from fetalstudio.ui.training_plan import plan_training
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.training_plan import plan_training
 from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.job_bar import duration
 from tests.ui.loop import HandleFake, add_pairs, use_fakes, use_small_jobs
