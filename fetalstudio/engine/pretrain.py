@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, help="at its peak; default the kind's own")
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that prepare frames; for a GPU 2 to 6"
@@ -120,6 +121,8 @@ def _segmenter(
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [(frame.image, frame.ellipse) for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
+    if options.learning_rate is not None:
+        settings = replace(settings, learning_rate=options.learning_rate)
     with until_stopped() as stopped:
         sam = pretrain(
             examples,
@@ -216,6 +219,8 @@ def _synthesizer(
     settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
     if options.guidance is not None:
         settings = replace(settings, guidance=options.guidance)
+    if options.learning_rate is not None:
+        settings = replace(settings, learning_rate=options.learning_rate)
     with until_stopped() as stopped:
         pipeline = train(
             examples,
