@@ -132,6 +132,20 @@ def test_filters_by_state_cohort_and_name(library: LibraryPage, qtbot: QtBot) ->
     assert {index.data(FRAME).cohort for index in rows(library)} == {cohort}
 
 
+def test_labels_are_told_and_searched(library: LibraryPage, qtbot: QtBot) -> None:
+    project = library.session.open
+    frame = row_named(library, "011_HC").data(FRAME)
+    project.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
+    library.session.frames_changed.emit()
+    told = row_named(library, "011_HC").data(Qt.ItemDataRole.ToolTipRole)
+    assert "country: EGY" in told and "quality: cut" in told
+    for text in ("egy", "Country EGY", "quality c"):
+        library.filters.search.setText(text)
+        assert names(library) == ["011_HC"]
+    library.filters.search.setText("country GHA")
+    assert not names(library)
+
+
 def test_letters_reach_the_search_field_and_are_keys_elsewhere(
     library: LibraryPage, qtbot: QtBot
 ) -> None:

@@ -55,11 +55,15 @@ class FilterBar(QWidget):
         row.addWidget(self.cohort_box)
         row.addSpacing(theme.SPACE)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search by name")
+        self.search.setPlaceholderText("Search")
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(120)
         self.search.setMaximumWidth(220)
-        self.search.setToolTip(theme.tip("Show frames whose name holds this", "Ctrl+F"))
+        self.search.setToolTip(
+            theme.tip(
+                "Show frames whose name holds this, or a label, such as country EGY", "Ctrl+F"
+            )
+        )
         glass = icons.icon("search", theme.TEXT_DIM)
         self.search.addAction(glass, QLineEdit.ActionPosition.LeadingPosition)
         row.addWidget(self.search)

@@ -134,6 +134,7 @@ class FrameModel(QAbstractListModel):
             f"Cohort {frame.cohort}, subject {frame.subject}",
             f"{frame.width} x {frame.height} px, "
             + ("calibrated" if frame.calibration else "no calibration: no mm"),
+            *(f"{label}: {value}" for label, value in frame.labels.items()),
         ]
         if annotation is not None:
             held = annotation.confidence
@@ -148,7 +149,7 @@ class FrameModel(QAbstractListModel):
 
 
 class FrameFilter(QSortFilterProxyModel):
-    """Keeps the frames of a cohort, in a state, whose name holds a text."""
+    """Keeps the frames of a cohort, in a state, whose name or labels hold a text."""
 
     def __init__(self, model: FrameModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -177,7 +178,9 @@ class FrameFilter(QSortFilterProxyModel):
         return self._in_scope(frame) and self.state in (None, self.frames.state(frame))
 
     def _in_scope(self, frame: Frame) -> bool:
-        return self.cohort in (None, frame.cohort) and self.text in frame.name.lower()
+        texts = frame.name, *(f"{label} {value}" for label, value in frame.labels.items())
+        found = any(self.text in text.lower() for text in texts)
+        return found and self.cohort in (None, frame.cohort)
 
 
 class FrameDelegate(QStyledItemDelegate):

@@ -124,7 +124,7 @@ class LibraryPage(QWidget):
             ("Propose for all", self.propose_all, "Ctrl+P"),
             ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
             ("Annotate the next frame to do", self.open_next, "N"),
-            ("Search by name", self.filters.focus_search, "Ctrl+F"),
+            ("Search by name or label", self.filters.focus_search, "Ctrl+F"),
         ):
             self._action(text, slot, key, listed=False)
 

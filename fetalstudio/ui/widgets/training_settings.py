@@ -49,7 +49,7 @@ class TrainingSettings(Section):
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__("Settings", parent)
         self.name_box = QLineEdit()
-        self.name_box.setPlaceholderText("cohort and run number")
+        self.name_box.setPlaceholderText("automatic")
         self.name_box.setMaxLength(60)
         self.real_box = whole_number(
             settings, "train/real", _ALL_REAL, _ALL_REAL, MAX_FRAMES, lowest="all"
