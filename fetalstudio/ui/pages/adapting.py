@@ -22,6 +22,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.engine import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.adapting_curves import AdaptingCurves
+from fetalstudio.ui.widgets.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.widgets.form import (
     Section,
     combo,
@@ -152,14 +153,7 @@ class AdaptingDialog(QDialog):
 
     def _data_changed(self) -> None:
         project = self._session.project
-        cohorts = project.cohorts() if project is not None else []
-        kept = self.cohort_box.currentData()
-        self.cohort_box.clear()
-        if len(cohorts) != 1:
-            self.cohort_box.addItem("All cohorts", "")
-        for cohort in cohorts:
-            self.cohort_box.addItem(cohort, cohort)
-        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
         if self.isVisible():
             self.refresh()
 
@@ -183,7 +177,7 @@ class AdaptingDialog(QDialog):
         self.curves.setVisible(self._handle is not None or bool(self.curves.steps))
 
     def _cohort(self) -> str | None:
-        return str(self.cohort_box.currentData() or "") or None
+        return chosen_cohort(self.cohort_box)
 
     def _parent_name(self) -> str:
         active = self._session.open.active_model("synthesizer")

@@ -20,6 +20,7 @@ from fetalstudio.project.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import LeaveBatch
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
 from fetalstudio.ui.widgets.form import Section, combo, keyed, note, side_by_side, whole_number
 from fetalstudio.ui.widgets.head_plots import SizeHistogram
@@ -140,16 +141,7 @@ class BatchPanel(Section):
 
     def refresh(self) -> None:
         """Offer the project's cohorts that have ellipses to follow, and what was left undone."""
-        project = self._session.project
-        kept = self.cohort_box.currentData()
-        self.cohort_box.clear()
-        if project is not None:
-            named = [c for c in project.cohorts() if project.annotations(cohort=c)]
-            if len(named) > 1:
-                self.cohort_box.addItem("All cohorts", "")
-            for cohort in named:
-                self.cohort_box.addItem(cohort, cohort)
-        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+        fill_cohorts(self.cohort_box, annotated_cohorts(self._session.project))
         self._look_for_unfinished()
         self._out_of_date()
 
@@ -198,7 +190,7 @@ class BatchPanel(Section):
 
     @property
     def _cohort(self) -> str | None:
-        return str(self.cohort_box.currentData() or "") or None
+        return chosen_cohort(self.cohort_box)
 
     # -- starting -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 
 from fetalstudio.engine.requests import EvaluateRequest, Prompt, Protocol
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.widgets.evaluation_view import EvaluationView
 from fetalstudio.ui.widgets.form import Section, choice, combo, tick
 from fetalstudio.ui.widgets.job_bar import JobBar
@@ -53,14 +54,7 @@ class EvaluationPanel(Section):
         """Offer the project's segmenters and cohorts."""
         project = self._session.project
         fill_segmenters(self.model_box, project)
-        cohorts = [c for c in project.cohorts() if project.annotations(c)] if project else []
-        cohort = self.cohort_box.currentData()
-        self.cohort_box.clear()
-        if len(cohorts) > 1:
-            self.cohort_box.addItem("All, and each", "")
-        for name in cohorts:
-            self.cohort_box.addItem(name, name)
-        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(cohort)))
+        fill_cohorts(self.cohort_box, annotated_cohorts(project), all_="All, and each")
         self._enable()
 
     def forget(self) -> None:
@@ -73,7 +67,7 @@ class EvaluationPanel(Section):
         request = EvaluateRequest(
             self._session.open.path,
             segmenter=str(self.model_box.currentData()),
-            cohort=str(self.cohort_box.currentData() or "") or None,
+            cohort=chosen_cohort(self.cohort_box),
             prompt=cast(Prompt, self.prompt_box.currentData()),
             protocol=cast(Protocol, self.protocol_box.currentData()),
             held_out=self.held_out_box.isChecked(),

@@ -9,6 +9,7 @@ from fetalstudio.core.splits import Part
 from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.training_plan import PARTS, Plan
+from fetalstudio.ui.widgets.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.widgets.form import Section, combo
 from fetalstudio.ui.widgets.segmenter_box import fill_segmenters
 
@@ -34,7 +35,7 @@ class TrainingDataSection(Section):
     @property
     def cohort(self) -> str | None:
         """The chosen one; None for all."""
-        return str(self.cohort_box.currentData() or "") or None
+        return chosen_cohort(self.cohort_box)
 
     @property
     def segmenter(self) -> str:
@@ -48,14 +49,7 @@ class TrainingDataSection(Section):
 
     def fill_cohorts(self, project: Project | None) -> None:
         """Offer the project's cohorts; the chosen one stays if it is among them."""
-        cohorts = project.cohorts() if project is not None else []
-        kept = self.cohort_box.currentData()
-        self.cohort_box.clear()
-        if len(cohorts) != 1:
-            self.cohort_box.addItem("All cohorts", "")
-        for cohort in cohorts:
-            self.cohort_box.addItem(cohort, cohort)
-        self.cohort_box.setCurrentIndex(max(0, self.cohort_box.findData(kept)))
+        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
 
     def fill_segmenters(self, project: Project | None, *, anew: bool = False) -> None:
         """Offer the segmenters; the chosen one stays unless they are listed ``anew``."""
