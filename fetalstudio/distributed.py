@@ -8,6 +8,7 @@ there is one process, and a shared call is a plain one.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
@@ -78,6 +79,18 @@ def dismiss() -> None:
     """
     if size() > 1 and not _cut_short:
         _tell(None)
+
+
+def end(status: int) -> None:
+    """Where there are several processes, end this one with ``status``, now.
+
+    Left to the interpreter's own end, threads of the process group may still run then, and abort a
+    process whose work is done.
+    """
+    if size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 class Here:

@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if distributed.rank() > 0:
         settle_threads()
         distributed.follow()
-        return OK
+        distributed.end(OK)
     console = Console(as_json="--json" in arguments)
     status = _command(arguments, console)
     distributed.dismiss()
+    distributed.end(status)
     return status
 
 

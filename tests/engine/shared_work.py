@@ -45,3 +45,4 @@ if __name__ == "__main__":
     else:
         work(Path(sys.argv[1]), Path(sys.argv[2]))
         distributed.dismiss()
+    distributed.end(0)
