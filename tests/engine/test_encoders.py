@@ -34,7 +34,7 @@ def test_a_run_trains_measures_and_adds_to_the_table(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoders, "ENCODERS", {"built-in": TINY, "narrow": TINY})
-    small = ["--steps", "1", "--batch", "1", "--frames", "2", "--copies", "0"]
+    small = ["--steps", "1", "--batch", "2", "--frames", "2", "--copies", "0"]
     for name in ("narrow", "built-in"):
         encoders.main([str(sample_project.path), str(tmp_path), "--encoders", name, *small])
     assert json.loads((tmp_path / "narrow.json").read_text())["figures"]["n"] >= 1
