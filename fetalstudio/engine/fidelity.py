@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.files import write_bytes
-from fetalstudio.core.geometry import Size
+from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.similarity import Neighbours
@@ -44,23 +44,36 @@ PROTOCOL = (
 )
 
 
-def _cut(e: Ellipse, size: Size) -> Ellipse:
-    """Moved towards the nearer side until about a quarter of it lies beyond the border."""
-    left = e.box()[0] < size[0] - 1 - e.box()[2]
-    beyond = -0.5 * e.a if left else size[0] - 1 + 0.5 * e.a
-    reach = (e.box()[2] - e.box()[0]) / 2
-    cx = beyond + (reach if left else -reach)
-    return Ellipse(cx, e.cy, e.a, e.b, e.angle_deg)
+def _about(head: Ellipse, turn_deg: float, along: float, across: float | None = None) -> Affine:
+    """Turned and scaled about a head's centre; ``across`` its minor axis other than ``along``."""
+    across = along if across is None else across
+    return (
+        Affine.translation(head.cx, head.cy)
+        @ Affine.rotation(head.angle_deg + turn_deg)
+        @ Affine.scaling(along, across)
+        @ Affine.rotation(-head.angle_deg)
+        @ Affine.translation(-head.cx, -head.cy)
+    )
 
 
-HEADS: Mapping[str, Callable[[Ellipse, Size], Ellipse]] = {
-    "drawn": lambda e, _: e,
-    "small": lambda e, _: Ellipse(e.cx, e.cy, e.a / 2, e.b / 2, e.angle_deg),
-    "rotated": lambda e, _: Ellipse.of(e.cx, e.cy, 0.8 * e.a, 0.8 * e.b, e.angle_deg + 90),
-    "elongated": lambda e, _: Ellipse(e.cx, e.cy, e.a, min(0.62 * e.a, e.b), e.angle_deg),
-    "cut": _cut,
+def _to_border(head: Ellipse, size: Size) -> Affine:
+    """Towards the nearer side until about a quarter of the head lies beyond the border."""
+    low, _, high, _ = head.box()
+    reach, right = (high - low) / 2, size[0] - 1
+    centre = reach - 0.5 * head.a if low < right - high else right + 0.5 * head.a - reach
+    return Affine.translation(centre - head.cx, 0)
+
+
+HEADS: Mapping[str, Callable[[Ellipse, Size], Affine]] = {
+    "drawn": lambda head, _: Affine(),
+    "small": lambda head, _: _about(head, 0, 0.5),
+    "rotated": lambda head, _: _about(head, 90, 0.8),
+    "elongated": lambda head, _: _about(head, 0, 1, min(0.62 * head.a / head.b, 1)),
+    "cut": _to_border,
 }
-"""The real heads, and what is made of them for the hard cases."""
+"""The real heads, and what moves them for the hard cases."""
+_WITH_SECTOR = ("cut",)
+"""Heads that the sector moves with: beyond its own edge no head could be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,31 +98,31 @@ def fidelity(
 
     ``spectrum_decades`` is how much stronger the pictures' texture is than that of the frames that
     lent the sector: mean log10 of the radial power in their tissue, by tenths of 0 to 0.5 cycles
-    per px. With ``neighbours`` also how like the pictures are to the model's training frames.
+    per px. ``real_dice_...`` is the judge's on the real frames themselves, moved and scaled with
+    their heads: what it can find at all. With ``neighbours`` also how like the pictures are to the
+    model's training frames.
     """
     sampling = sampling or Sampling()
     judge = load_segmenter(judge_model())
     scores: list[float] = []
+    real_scores: list[float] = []
     styles: list[str] = []
     similar: list[float] = []
     decades: list[NDArray[np.float64]] = []
     for seed, item in enumerate(items):
-        ellipse = HEADS[heads](item.ellipse, item.frame.size)
-        style = style_of(item.ellipse, item.frame.calibration, "auto")
-        own = item.ellipse if sampling.background == "frame" else None
-        real = project.pixels(item.frame.id)
-        scene = Scene(ellipse, item.frame.size, style, real, own)
+        scene, lender, moved_real = _scene(project, item, heads, sampling.background)
         image = synthesizer.generate(
             [scene], [seed], steps=sampling.steps, guidance=sampling.guidance
         )[0]
-        scores.append(pair_quality(judge, image, ellipse)["dice"])
-        styles.append(style)
-        if (power := tissue_power([image, real], tissue_mask(real), 10)) is not None:
+        scores.append(pair_quality(judge, image, scene.ellipse)["dice"])
+        real_scores.append(pair_quality(judge, moved_real, scene.ellipse)["dice"])
+        styles.append(scene.style)
+        if (power := tissue_power([image, lender], tissue_mask(lender), 10)) is not None:
             decades.append(np.log10(power[0] + 1e-6) - np.log10(power[1] + 1e-6))
         if neighbours is not None:
-            similar.append(neighbours.nearest(image, ellipse).similarity)
-    interval = bootstrap_ci(scores, [item.frame.subject for item in items])
+            similar.append(neighbours.nearest(image, scene.ellipse).similarity)
     config = synthesizer.pipeline.config
+    subjects = [item.frame.subject for item in items]
     figures: dict[str, Any] = {
         "protocol": PROTOCOL,
         "heads": heads,
@@ -117,15 +130,9 @@ def fidelity(
         "guidance": config.default_guidance if sampling.guidance is None else sampling.guidance,
         "background": sampling.background,
         "n": len(scores),
-        "subjects": len({item.frame.subject for item in items}),
-        "dice_mean": interval.mean,
-        "dice_ci95": [interval.low, interval.high],
-        "dice_5th_percentile": float(np.percentile(scores, 5)),
-        "dice_min": float(np.min(scores)),
-        "dice_by_trimester": {
-            style: float(np.mean([d for d, s in zip(scores, styles, strict=True) if s == style]))
-            for style in sorted(set(styles))
-        },
+        "subjects": len(set(subjects)),
+        **_dice("dice", scores, styles, subjects),
+        **_dice("real_dice", real_scores, styles, subjects),
         "spectrum_decades": np.round(np.mean(decades, axis=0), 3).tolist() if decades else None,
         "spectrum_frames": len(decades),
     }
@@ -133,6 +140,35 @@ def fidelity(
         figures["similarity_max"] = float(np.max(similar))
         figures["copies"] = int((np.array(similar) > neighbours.threshold).sum())
     return figures
+
+
+def _scene(
+    project: Project, item: Labelled, heads: str, background: Background
+) -> tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]:
+    """What is asked for, the frame that lends its sector, and the real one moved as its head is."""
+    real, size = project.pixels(item.frame.id), item.frame.size
+    moved = HEADS[heads](item.ellipse, size)
+    ellipse, moved_real = item.ellipse.transformed(moved), warp(real, moved, size)
+    lender, own = (moved_real, ellipse) if heads in _WITH_SECTOR else (real, item.ellipse)
+    style = style_of(item.ellipse, item.frame.calibration, "auto")
+    scene = Scene(ellipse, size, style, lender, own if background == "frame" else None)
+    return scene, lender, moved_real
+
+
+def _dice(
+    name: str, scores: Sequence[float], styles: Sequence[str], subjects: Sequence[str]
+) -> Mapping[str, Any]:
+    interval = bootstrap_ci(scores, subjects)
+    return {
+        f"{name}_mean": interval.mean,
+        f"{name}_ci95": [interval.low, interval.high],
+        f"{name}_5th_percentile": float(np.percentile(scores, 5)),
+        f"{name}_min": float(np.min(scores)),
+        f"{name}_by_trimester": {
+            style: float(np.mean([d for d, s in zip(scores, styles, strict=True) if s == style]))
+            for style in sorted(set(styles))
+        },
+    }
 
 
 def contact_sheet(

@@ -1,5 +1,8 @@
 """How a synthesizer is measured: the hard cases are hard, and the figures are those of pictures."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,22 +10,25 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.data import labelled_frames
 from fetalstudio.engine.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
-from fetalstudio.engine.models import find_model, load_synthesizer
+from fetalstudio.engine.models import find_model, judge_model, load_segmenter, load_synthesizer
 from fetalstudio.project.store import Project
+from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
 SIZE = (800, 540)
 HEAD = Ellipse(420, 260, 200, 155, 20)
 
 
 def test_the_hard_heads_are_what_their_names_say() -> None:
-    made = {name: change(HEAD, SIZE) for name, change in HEADS.items()}
-    assert made["drawn"] == HEAD
+    made = {name: HEAD.transformed(move(HEAD, SIZE)) for name, move in HEADS.items()}
+    assert made["drawn"].overlap(HEAD) > 0.999
     assert made["small"].area == pytest.approx(HEAD.area / 4)
     assert abs(made["rotated"].angle_deg - HEAD.angle_deg) == pytest.approx(90)
     assert made["elongated"].b / made["elongated"].a == pytest.approx(0.62)
     x, y = made["cut"].contour(360).T
     off = (x < 0) | (x > SIZE[0] - 1) | (y < 0) | (y > SIZE[1] - 1)
     assert 0.15 < off.mean() < 0.45
+    left = HEADS["cut"](Ellipse(300, 260, 200, 155, 20), SIZE)
+    assert left.apply(np.array([300.0, 260.0]))[0] < 300 and made["cut"].cx > HEAD.cx
 
 
 def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project) -> None:
@@ -42,6 +48,12 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     assert sum(figures["dice_by_trimester"].values()) > 0
     # The samples are of subjects that the bundled model never saw.
     assert 0 < figures["similarity_max"] < 1 and figures["copies"] == 0
+    # Nothing is moved, so these are the real frames as they are.
+    judge = load_segmenter(judge_model())
+    found = [judge.predict(sample_project.pixels(i.frame.id)).ellipse for i in items]
+    pairs = zip(found, items, strict=True)
+    real = [e.overlap(i.ellipse) for e, i in pairs if e is not None]
+    assert figures["real_dice_mean"] == pytest.approx(np.mean(real), abs=0.003)
     kept = fidelity(
         sample_project,
         load_synthesizer(model),
@@ -51,6 +63,27 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     )
     assert kept["background"] == "frame" and np.isfinite(kept["dice_mean"])
     assert "copies" not in kept
+
+
+def test_a_cut_head_keeps_its_place_in_the_sector(sample_project: Project) -> None:
+    item = next(i for i in labelled_frames(sample_project) if i.frame.name == "209_HC")
+    asked: list[Scene] = []
+
+    class Asked(Synthesizer):
+        def generate(self, scenes: Sequence[Scene], *_: object, **__: object) -> list[Any]:
+            asked.extend(scenes)
+            return [scene.reference for scene in scenes]
+
+    model = load_synthesizer(find_model("synthesizer", "compact"))
+    echo = Asked(model.pipeline, model.card, model.hash, model.lift)
+    figures = {heads: fidelity(sample_project, echo, [item], heads=heads) for heads in HEADS}
+    by_heads = dict(zip(HEADS, asked, strict=True))
+    real = sample_project.pixels(item.frame.id)
+    assert all(np.array_equal(by_heads[k].reference, real) for k in HEADS if k != "cut")
+    # What echoes the frame that it is lent shows the head where it is, moved with the frame.
+    assert not np.array_equal(by_heads["cut"].reference, real)
+    assert figures["cut"]["dice_mean"] == figures["cut"]["real_dice_mean"] > 0.6
+    assert figures["small"]["dice_mean"] < 0.6 < figures["small"]["real_dice_mean"]
 
 
 def test_the_command_measures_one_kind_of_heads_after_another(
