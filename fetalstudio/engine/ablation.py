@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("simulated-first needs --start, a model of simulated frames.")
     try:
         with Project.open(options.project) as project:
-            learnt, targets = _read(project, options.frames)
+            learnt, targets = examples_and_targets(project, options.frames)
     except UserError as error:
         raise SystemExit(str(error)) from error
     judge = load_segmenter(judge_model())
@@ -235,27 +235,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(name, json.dumps(found["base"]), flush=True)
 
 
+HEADER = (
+    "| | mean Dice | 95 % | 5th percentile | at least 0.95 | spectrum off by |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
+
+def table_row(words: str, found: Mapping[str, Any]) -> str:
+    """A row of the table, of :func:`figures`."""
+    low, high = found["dice_ci95"]
+    return (
+        f"| {words} | {found['dice']:.4f} | {low:.4f} to {high:.4f} | "
+        f"{found['dice_5th_percentile']:.3f} | {100 * found['at_least_0.95']:.1f} % | "
+        f"{found['spectrum_decades']:.2f} |"
+    )
+
+
 def table(out: Path) -> str:
     """All figures of ``out`` in Markdown, in the order of :data:`VARIANTS`."""
-    lines = [
-        "| | mean Dice | 95 % | 5th percentile | at least 0.95 | spectrum off by |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    lines = [*HEADER]
     for name, variant in VARIANTS.items():
         if not (path := out / f"{name}.json").exists():
             continue
         for words, f in json.loads(path.read_text())["figures"].items():
             what = variant.words if words == "base" else f"{name}, {words}"
-            low, high = f["dice_ci95"]
-            lines.append(
-                f"| {what} | {f['dice']:.4f} | {low:.4f} to {high:.4f} | "
-                f"{f['dice_5th_percentile']:.3f} | {100 * f['at_least_0.95']:.1f} % | "
-                f"{f['spectrum_decades']:.2f} |"
-            )
+            lines.append(table_row(what, f))
     return "\n".join(lines) + "\n"
 
 
-def _read(project: Project, count: int | None) -> tuple[list[Example], list[Target]]:
+def examples_and_targets(
+    project: Project, count: int | None = None
+) -> tuple[list[Example], list[Target]]:
+    """To learn from, and to measure on: the training and validation parts, at most ``count``."""
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
 
