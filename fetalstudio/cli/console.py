@@ -52,14 +52,14 @@ class Console:
                 elif isinstance(event, events.Epoch):
                     best = "  best so far" if event.best else ""
                     self.say(
-                        f"epoch {event.epoch}/{event.epochs}  loss {event.train_loss:.4f}  "
+                        f"epoch {event.epoch}/{event.epochs}  loss {_loss(event.train_loss)}  "
                         f"validation loss {event.validation_loss:.4f}  "
                         f"Dice {event.validation_dice:.4f}{best}"
                     )
                 elif isinstance(event, events.Adapting):
                     best = "  best so far" if event.best else ""
                     self.say(
-                        f"step {event.step}/{event.steps}  loss {event.loss:.4f}  "
+                        f"step {event.step}/{event.steps}  loss {_loss(event.loss)}  "
                         f"Dice {event.fidelity:.4f}  grey levels {event.grey:.1f} away  "
                         f"spectrum {event.spectrum:.2f} dB away  copies {event.copies}{best}"
                     )
@@ -87,6 +87,11 @@ class Console:
         if self.as_json:
             sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
             sys.stdout.flush()
+
+
+def _loss(value: float) -> str:
+    """A dash for the first measurement, which nothing was learnt before."""
+    return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def plain(value: Any) -> Any:

@@ -37,7 +37,10 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One pass over the training data; losses are means, Dice is over the validation frames."""
+    """One pass over the training data; losses are means, Dice is over the validation frames.
+
+    Epoch 0 is the model as it was; its ``train_loss`` is NaN.
+    """
 
     epoch: int
     epochs: int

@@ -29,7 +29,9 @@ def last_json(capsys: pytest.CaptureFixture[str]) -> Any:
     return read
 
 
-def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> None:
+def test_the_loop_by_commands(
+    tmp_path: Path, samples: Path, last_json: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     project, out = str(tmp_path / "p"), tmp_path / "out"
     assert main(["new", project, "--json"]) == 0
     assert main(["import", project, str(samples), "--cohort", "HC18", "--json"]) == 0
@@ -45,7 +47,9 @@ def test_the_loop_by_commands(tmp_path: Path, samples: Path, last_json: Any) -> 
     assert last_json() == {"accepted": 2, "rejected": 0, "copies": 0}
     train = ["train", project, "--real", "2", "--synthetic", "2", "--epochs", "1", "--json"]
     assert main([*train, "--name", "mine"]) == 0
-    trained = last_json()
+    told = capsys.readouterr()
+    assert "epoch 0/1  loss -  validation loss 0." in told.err
+    trained = json.loads(told.out.splitlines()[-1])
     assert trained["synthetic"] == 2 and 0 < trained["dice_before"] <= 1
     table = tmp_path / "scores.csv"
     evaluate = ["evaluate", project, "--segmenter", "compact", "--prompt", "box", "--json"]

@@ -132,7 +132,13 @@ def whole_parts() -> str:
     )
     add_lora(unet, 2, 2)
     config = transformers.CLIPTextConfig(
-        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1
+        vocab_size=8,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        bos_token_id=0,
+        eos_token_id=1,
     )
     words = transformers.CLIPTextModel(config)(torch.ones(1, 4, dtype=torch.long))[0]
     unet(torch.zeros(1, 4, 8, 8), 1, words)
