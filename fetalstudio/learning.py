@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import signal
 import time
 import types
@@ -20,6 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from fetalstudio import distributed
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -136,7 +138,8 @@ def train_resumably(
     ``draw`` makes a batch, on the CPU, with the generator that it is given, which is seeded by the
     step: a resumed training sees what an unbroken one would have. So it does with any number of
     ``workers``, processes that draw ahead so that a GPU does not wait; ``draw`` must then be
-    picklable. ``keep`` (plain values) is stored in the checkpoint too.
+    picklable. ``keep`` (plain values) is stored in the checkpoint too. Raises :class:`UserError`
+    where the loss is no number any more, or a checkpoint cannot be written.
     """
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
@@ -161,6 +164,12 @@ def train_resumably(
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         loss = loss_of(batch)
+        if not torch.isfinite(loss):
+            # Before it is in the weights, and in the checkpoint.
+            raise UserError(
+                f"The training's loss is no number after {step} steps. What was saved before is in "
+                f"{checkpoint}. Choose a smaller learning rate."
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -216,9 +225,15 @@ def _one_thread(_worker: int) -> None:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write plain values and tensors atomically; the previous checkpoint survives a crash."""
+    """Write plain values and tensors atomically; the previous checkpoint survives a crash.
+
+    Raises :class:`UserError` as ``files.atomic_path``.
+    """
+    # Into memory first: of a full disk torch would say "unexpected pos".
+    stream = io.BytesIO()
+    torch.save(state, stream)
     with atomic_path(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(stream.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

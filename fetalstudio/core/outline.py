@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.ellipse import Ellipse, main_strokes
+from fetalstudio.core.ellipse import Ellipse, largest_component, main_strokes
 from fetalstudio.core.fit import distances, robust_fit
 
 PAPER_THRESHOLD = 180
@@ -38,14 +38,16 @@ class Outline:
 
 
 def find_outline(
-    picture: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD
+    picture: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD, filled: bool = False
 ) -> Outline | None:
     """The ellipse whose outline is bright in ``picture``, (H, W) uint8; None where there is none.
 
     Normalised to 0 to 255, thresholded (None: by Otsu), freed from specks; then the ellipse on
-    which most of the line agrees.
+    which most of the line agrees. ``filled``: the ellipse's inside is bright too, and the line is
+    that around the largest bright region.
     """
-    low, high = float(np.percentile(picture, 50)), float(picture.max())
+    # A filled head may cover more than half of the picture.
+    low, high = float(np.percentile(picture, 5 if filled else 50)), float(picture.max())
     if high - low < 16:
         return None
     stretched = np.clip((picture.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
@@ -53,7 +55,8 @@ def find_outline(
     level = threshold
     if level is None:
         level = int(cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0])
-    line = main_strokes(grey >= level)
+    bright = grey >= level
+    line = _around(bright) if filled else main_strokes(bright)
     points = np.argwhere(line)[:, ::-1].astype(np.float64)
     tolerance = max(1.5, 0.008 * max(picture.shape))
     try:
@@ -63,9 +66,21 @@ def find_outline(
         return None
     if ellipse.a > 2 * max(picture.shape) or ellipse.b < 3 * tolerance:
         return None  # nearly a straight line, or a blot
+    if filled:  # the edge runs half a px beyond the centres of the outermost pixels
+        ellipse = Ellipse(
+            ellipse.cx, ellipse.cy, ellipse.a + 0.5, ellipse.b + 0.5, ellipse.angle_deg
+        )
     residual = float(np.sqrt(np.mean(distances(fitted, points[agree]) ** 2)))
     coverage = _coverage(line, ellipse, tolerance)
     return Outline(ellipse, residual, float(agree.mean()), coverage)
+
+
+def _around(bright: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The outermost pixels of the largest region; not where the picture's border cuts it."""
+    region = largest_component(bright)
+    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    whole = cv2.drawContours(np.zeros_like(region), contours, -1, 1, cv2.FILLED)
+    return np.asarray(whole - cv2.erode(whole, np.ones((3, 3), np.uint8)), np.uint8)
 
 
 def _coverage(line: NDArray[np.uint8], ellipse: Ellipse, tolerance: float) -> float:

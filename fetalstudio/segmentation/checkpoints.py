@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import atomic_path
+from fetalstudio.core.files import write_bytes
+from fetalstudio.learning import save_checkpoint
 from fetalstudio.segmentation.vit import AUTO_TOKENS
 
 _HEADS = ("iou_prediction_head", *(f"output_hypernetworks_mlps.{i}" for i in range(4)))
@@ -91,11 +92,10 @@ def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
     """Atomically, by the name's end: ``.safetensors``, or as a pickle that
     ``segment_anything.sam_model_registry[...](checkpoint=path)`` loads."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
-    with atomic_path(path) as temporary:
-        if path.suffix == ".safetensors":
-            save_file(tensors, temporary)
-        else:
-            torch.save(tensors, temporary)
+    if path.suffix == ".safetensors":
+        write_bytes(path, save(tensors))
+    else:
+        save_checkpoint(path, tensors)
 
 
 def _read(path: Path) -> Any:

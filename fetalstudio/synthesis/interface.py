@@ -38,6 +38,10 @@ class SceneSynthesizer(Protocol):
     hash: str
     """SHA-256 (hex) of its weights."""
 
+    @property
+    def to_scale(self) -> bool:
+        """Whether a head is drawn as large as it was asked for, so that a scale in mm holds."""
+
     def generate(
         self,
         scenes: Sequence[Scene],

@@ -12,10 +12,11 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.sector import seen_sector
@@ -65,6 +66,9 @@ class Synthesizer:
         self.lift = lift
         """None enlarges without adding detail."""
 
+    to_scale = True
+    """See ``SceneSynthesizer``."""
+
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
         """From a model's folder. Raises :class:`BadInput` where it holds no usable synthesizer."""
@@ -83,11 +87,21 @@ class Synthesizer:
         return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
 
     def save(self, folder: Path) -> None:
-        """Into a folder: the pipeline as diffusers writes it (fp16), the lift, then the card."""
+        """Into a folder: the pipeline as diffusers writes it (fp16), the lift, then the card.
+
+        Raises :class:`UserError` where the system refuses.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.pipeline.unet.half()
-        self.pipeline.save_pretrained(folder)
-        self.pipeline.unet.float()
+        try:
+            self.pipeline.save_pretrained(folder)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{folder} could not be written: {error}. Check that it is writable and the disk "
+                "has room, then try again."
+            ) from error
+        finally:
+            self.pipeline.unet.float()
         if self.lift is not None:
             self.lift.write(folder)
         self.card.write(folder)
@@ -111,8 +125,7 @@ class Synthesizer:
         steps, guidance = self._defaults(steps, guidance)
         _check(scenes, steps, guidance)
         if any(scene.style == SIMULATED for scene in scenes):
-            pictures = simulated_pictures(scenes, seeds, on_step)
-            return [_placed(p, _condition(s), s) for p, s in zip(pictures, scenes, strict=True)]
+            return simulate_scenes(scenes, seeds, on_step)
         conditions = [_condition(scene) for scene in scenes]
 
         def step_end(
@@ -188,6 +201,19 @@ class Synthesizer:
         return _placed(picture, condition, scene)
 
 
+def simulate_scenes(
+    scenes: Sequence[Scene], seeds: Sequence[int], on_step: OnStep | None = None
+) -> list[NDArray[np.uint8]]:
+    """Pictures of the style ``simulated``, each (H, W) uint8, without any model.
+
+    Raises :class:`BadInput` for a batch that is simulated in part.
+    """
+    if any(scene.style != SIMULATED for scene in scenes):
+        raise BadInput("Simulated pictures need a batch of their own. Ask for them separately.")
+    pictures = simulated_pictures(scenes, seeds, on_step)
+    return [_placed(p, _condition(s), s) for p, s in zip(pictures, scenes, strict=True)]
+
+
 def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
     """In the reference's surroundings if they are kept, else in its sector, black outside it."""
     if scene.reference is None:
@@ -209,8 +235,6 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
         raise BadInput(
             f"A guidance of {guidance} is outside 1 to 10. Leave it out for the model's own."
         )
-    if len({scene.style == SIMULATED for scene in scenes}) > 1:
-        raise BadInput("Simulated pictures need a batch of their own. Ask for them separately.")
     for scene in scenes:
         if scene.style not in (*STYLES, SIMULATED):
             styles = ", ".join((*STYLES, SIMULATED))

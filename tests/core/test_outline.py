@@ -71,3 +71,17 @@ def test_otsu_finds_what_is_too_dim_beside_a_bright_spot_for_the_papers_threshol
     by_paper, by_otsu = find_outline(picture), find_outline(picture, threshold=None)
     assert by_paper is None or by_paper.score < 0.5
     assert by_otsu is not None and by_otsu.ellipse.overlap(HEAD) > 0.98
+
+
+@pytest.mark.parametrize(
+    "head", [HEAD, Ellipse(120, 250, 180, 140, 5), Ellipse(256, 256, 240, 200, 0)]
+)
+def test_the_edge_of_a_filled_head_is_found(head: Ellipse) -> None:
+    """Whole, cut by the border, and larger than half of the picture; with a hole and specks."""
+    picture = head.mask((512, 512)) * np.uint8(230)
+    cv2.circle(picture, (200, 250), 20, 40, -1)
+    cv2.circle(picture, (500, 10), 4, 255, -1)
+    found = find_outline(cv2.GaussianBlur(picture, (0, 0), 1.0), filled=True)
+    assert found is not None
+    assert found.ellipse.overlap(head) > 0.985 and found.score > 0.8
+    assert found.ellipse.a == pytest.approx(head.a, rel=0.02)

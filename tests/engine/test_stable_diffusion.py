@@ -91,6 +91,8 @@ def test_the_whole_way_by_commands(
             assert pair.provenance["steps"] == 2 and isinstance(pair.provenance["seed"], int)
             assert len(pair.provenance["synthesizer_sha256"]) == 64
             assert "outline_score" in pair.quality and "dice" in pair.quality
+            # The paper's model chooses how large a head it draws: no scale in mm holds for it.
+            assert (pair.frame.calibration is None) == (name == "sd15-paper")
     assert all(p.ellipse == p.requested for p in map(sample_project.pair, made["rules"]))
 
 

@@ -269,7 +269,7 @@ def test_what_is_drawn_from_a_frame_follows_the_settings(
 ) -> None:
     cached = _cached(parts, examples, CONDITIONED)
     assert cached.pictures.shape == (3, 8, 16, 16) and cached.prompts.shape == (3, 77, 16)
-    assert cached.conditions is not None and cached.conditions.shape == (3, 4, 16, 16)
+    assert cached.conditions is not None and cached.conditions.shape == (3, 2, 4, 16, 16)
     assert cached.prompt_of == (1, 2, 2)
     again = load_parts(folder, None, torch.float32)
     flipped = _cached(again, examples, replace(PAPER, flip=True))
@@ -301,6 +301,21 @@ def test_what_is_drawn_from_a_frame_follows_the_settings(
         np.random.default_rng(0),
     )
     assert not (seen[1]["text"] == cached.prompts[0]).flatten(1).all(1).any()
+    told = seen[1]["noisy"][:, None, 4:]
+    with_sector, without = (
+        (told == c).flatten(2).all(2).any(1) for c in cached.conditions.unbind(1)
+    )
+    assert torch.equal(with_sector, ~without) and 2 < int(without.sum()) < 26  # a fifth of 64
+
+
+def test_what_a_conditioned_model_is_told_without_a_frame_was_in_its_training(
+    parts: Parts, examples: list[Example], folder: Path
+) -> None:
+    cached = _cached(parts, examples, CONDITIONED)
+    synthesizer = _synthesizer(load_parts(folder, None, torch.float32), CONDITIONED)
+    scene = Scene(examples[0].ellipse, (120, 90), "first")
+    assert cached.conditions is not None
+    torch.testing.assert_close(synthesizer._told([scene])[0], cached.conditions[0, 1])
 
 
 # -- sampling ------------------------------------------------------------------------------------
@@ -384,6 +399,36 @@ def test_the_label_is_the_ellipse_in_the_picture_only_where_the_drawn_one_does_n
     monkeypatch.setattr(sampling, "decode", lambda vae, latents: [np.zeros_like(picture)])
     lost = synthesizer.draw([SCENE], [1], steps=2)[0]
     assert lost.ellipse == HEAD and lost.figures["outline_score"] == 0
+
+
+@pytest.mark.parametrize("third", ["outline", "filled"])
+def test_the_third_channel_is_read_as_it_was_taught(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, third: Any
+) -> None:
+    settings = replace(PAPER, third_channel=third, outline_width=1.5)
+    shown = Ellipse(64, 40, 30, 22, 170)
+    picture = training_picture(np.zeros((90, 120), np.uint8), shown, 64, settings)
+    monkeypatch.setattr(sampling, "decode", lambda vae, latents: [picture])
+    drawn = _synthesizer(parts, settings).draw([SCENE], [1], steps=2)[0]
+    assert drawn.ellipse.overlap(shown) > 0.96 and drawn.figures["outline_score"] > 0.6
+
+
+def test_the_simulated_style_needs_no_model(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    synthesizer = _synthesizer(parts, PAPER)
+    monkeypatch.setattr(parts, "unet", None)
+    drawn = synthesizer.draw([replace(SCENE, style="simulated")], [3])[0]
+    assert drawn.ellipse == HEAD and drawn.image.shape == (90, 120) and drawn.image.std() > 5
+    record = synthesizer.provenance(seed=3, steps=None, guidance=None, style="simulated")
+    assert record == {"synthesizer": "simulator", "seed": 3, "style": "simulated"}
+    with pytest.raises(BadInput, match="batch of their own"):
+        synthesizer.draw([replace(SCENE, style="simulated"), SCENE], [3, 4])
+
+
+def test_only_a_model_that_follows_the_ellipse_is_to_scale(parts: Parts) -> None:
+    assert not _synthesizer(parts, PAPER).to_scale
+    assert StableDiffusionSynthesizer(
+        parts, ModelCard("c", "synthesizer", {}, {}, "", {}), "0" * 64, CPU, CONDITIONED
+    ).to_scale
 
 
 def test_bad_requests_are_refused(parts: Parts) -> None:
@@ -471,7 +516,8 @@ def test_free_memory_is_read_and_decides(parts: Parts, monkeypatch: pytest.Monke
     assert free is None or 10**7 < free < 10**13
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
     assert memory.room_for(parts, torch.device("cuda")) == 1000
-    synthesizer = _synthesizer(parts, PAPER)
+    # What was needed to train it says nothing of what there is now.
+    synthesizer = _synthesizer(parts, PAPER, memory="large")
     synthesizer.generate([SCENE], [0], steps=2)  # what the model itself holds is room for 16 bits
     record = synthesizer.provenance(seed=0, steps=2, guidance=None, style="any")
     assert record["memory_preset"] == "small"
@@ -553,6 +599,64 @@ def test_memory_that_never_suffices_ends_with_a_message(
     assert len(warnings) == 2
 
 
+def test_the_smallest_preset_asks_one_branch_after_the_other(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, free = torch.randn(2, 77, 16), torch.randn(1, 77, 16)
+    sizes: list[int] = []
+    real = parts.unet.forward
+    monkeypatch.setattr(
+        parts.unet, "forward", lambda x, *a, **k: (sizes.append(len(x)), real(x, *a, **k))[1]
+    )
+
+    def sampled(apart: bool) -> torch.Tensor:
+        return sampling.sample(
+            *(parts.unet, parts.vae, parts.scheduler, asked, free, None, [1, 2]),
+            steps=2,
+            guidance=5.0,
+            apart=apart,
+        )
+
+    torch.testing.assert_close(sampled(True), sampled(False), atol=1e-4, rtol=1e-4)
+    assert sizes == [2, 2, 2, 2, 4, 4]
+
+
+def test_pictures_that_overflow_in_16_bits_are_made_anew_in_32(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesizer = _synthesizer(parts, PAPER)
+    expected = synthesizer.generate([SCENE], [1], steps=2)[0]
+    # As on a GPU, which has 16 bits at each preset.
+    half = {True: torch.float16, False: torch.float32}
+    monkeypatch.setattr(memory.Preset, "dtype", lambda self, *_, **__: half[self.half])
+    synthesizer._ways = [replace(way, half=True) for way in memory.presets(CPU)]
+    real = parts.unet.forward
+
+    def forward(x: torch.Tensor, *args: Any, **options: Any) -> Any:
+        answer = real(x, *args, **options)
+        if x.dtype == torch.float16:
+            answer.sample = answer.sample * torch.nan
+        return answer
+
+    monkeypatch.setattr(parts.unet, "forward", forward)
+    warnings: list[str] = []
+    for _ in range(2):
+        drawn = synthesizer.draw([SCENE], [1], steps=2, on_warning=warnings.append)[0]
+        # The weights were rounded to 16 bits on the way.
+        assert np.abs(drawn.image.astype(int) - expected).mean() < 3
+    assert len(warnings) == 1 and "32 bits" in warnings[0]
+
+
+def test_answers_that_are_no_numbers_become_no_pictures(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesizer = _synthesizer(parts, PAPER)
+    with torch.no_grad():
+        parts.unet.conv_out.bias.fill_(torch.nan)
+    with pytest.raises(UserError, match="tiny answers with numbers that are none"):
+        synthesizer.draw([SCENE], [1], steps=2)
+
+
 def test_training_that_runs_out_of_memory_goes_on_from_its_checkpoint(
     parts: Parts, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -570,5 +674,6 @@ def test_training_that_runs_out_of_memory_goes_on_from_its_checkpoint(
         warn=warnings.append,
     )
     assert steps == [1, 2, 3, 4]
-    assert len(warnings) == 1
+    # Not 'medium', which trains as 'large' does.
+    assert len(warnings) == 1 and "'large'" in warnings[0] and "'small'" in warnings[0]
     assert not lora.trained(unet)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from fetalstudio.core.errors import BadInput
 from fetalstudio.synthesis.stable_diffusion.loading import (
     Parts,
+    bytes_to_load,
     check_source,
     load_parts,
     token_ids,
@@ -82,6 +83,20 @@ def test_half_precision_variants_are_read(copy: Path) -> None:
     assert len(weight_files(copy)) == 3
 
 
+def test_what_is_not_read_does_not_count(copy: Path) -> None:
+    read = weight_files(copy)
+    for file in read:
+        shutil.copy(file, file.with_suffix(".fp16.safetensors"))
+        shutil.copy(file, file.with_name("diffusion_pytorch_model.non_ema.safetensors"))
+    assert weight_files(copy) == read
+    parts = load_parts(copy, None, torch.float32)
+    modules = (parts.unet, parts.vae, parts.text_encoder)
+    count = sum(p.numel() for module in modules for p in module.parameters())
+    wanted = bytes_to_load(copy, torch.float32)
+    assert wanted == pytest.approx(4 * count, rel=0.05)
+    assert bytes_to_load(copy, torch.float16) == wanted / 2
+
+
 def test_pickles_are_refused_unread(copy: Path, tmp_path: Path) -> None:
     for name in ("sd.ckpt", "sd.pt", "sd.bin"):
         (tmp_path / name).write_bytes(b"a pickle")
@@ -91,7 +106,7 @@ def test_pickles_are_refused_unread(copy: Path, tmp_path: Path) -> None:
     file.rename(file.with_suffix(".bin"))
     with pytest.raises(BadInput, match=r"no \.safetensors file"):
         weight_files(copy)
-    with pytest.raises(BadInput, match="not a complete"):
+    with pytest.raises(BadInput, match=r"no \.safetensors file"):
         load_parts(copy, None, torch.float32)
 
 

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.core.model_card import ModelCard
 from fetalstudio.engine.adapt_data import choose_adapt_data
 from fetalstudio.engine.events import Adapting, Failed, Preview
 from fetalstudio.engine.requests import AdaptRequest, AdaptResult, SampleRequest, SynthesizeRequest
@@ -57,7 +58,7 @@ def opened(qtbot: QtBot, page: SynthesisePage) -> AdaptingDialog:
 
 
 def add_model(session: Session, name: str) -> None:
-    (session.open.path / "models" / name).mkdir(parents=True)
+    (session.open.path / "models" / name).mkdir(parents=True, exist_ok=True)
     session.open.add_model(name, "synthesizer", f"models/{name}")
     session.models_changed.emit()
 
@@ -80,6 +81,21 @@ def test_it_says_what_will_be_learnt_from(qtbot: QtBot, page: SynthesisePage) ->
     assert f"{len(data.held_out)} frames of 2 other subjects" in dialog.data.text()
     assert dialog.start_button.isEnabled() and not dialog.buttons.isVisible()
     assert "first steps" in dialog.estimate.text()
+
+
+@pytest.mark.parametrize("count", ["frames", "real_frames"])
+def test_what_a_model_of_the_project_learnt_from_is_told(
+    page: SynthesisePage, window: MainWindow, count: str
+) -> None:
+    """Whichever adaptation wrote its card: that of Stable Diffusion named its frames otherwise."""
+    session = page.session
+    card = ModelCard(
+        "ours", "synthesizer", {}, {}, "", {"cohorts": ["HC18"], "started_from": "sd15", count: 12}
+    )
+    card.write(session.open.path / "models" / "ours")
+    add_model(session, "ours")
+    page.synthesizer.take_next()
+    assert page.synthesizer.about.text() == "sd15, adapted to 12 frames of HC18"
 
 
 def test_too_few_frames_are_refused_with_the_cure(qtbot: QtBot, page: SynthesisePage) -> None:

@@ -241,7 +241,7 @@ def _card(
         training_data={
             "started_from": base.name,
             "cohorts": sorted({item.frame.cohort for item in frames}),
-            "real_frames": len(frames),
+            "frames": len(frames),
             "subjects": result.subjects,
         },
         metrics={"loss_first": result.loss_first, "loss_last": result.loss_last},

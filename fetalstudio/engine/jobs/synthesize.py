@@ -43,7 +43,7 @@ from fetalstudio.engine.requests import (
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.interface import Drawn
-from fetalstudio.synthesis.simulated import scale_of
+from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.synthesis.synthesizer import Scene
 
 Made = tuple[Drawn, Measured]
@@ -95,16 +95,18 @@ def _begin(
 ) -> tuple[Batch, FoundModel]:
     """Write the whole batch down before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
+    synthesizer = load_synthesizer(model)
+    to_scale = synthesizer.to_scale or request.style == SIMULATED
     frames = {frame.id: frame for frame in project.frames()}
     kept = project.annotations() if request.background == "frame" else {}
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
     items = [
-        _item(request, frames, owned, number, wanted)
+        _item(request, frames, owned, number, wanted, to_scale)
         for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
     settings = {
         "synthesizer": model.name,
-        "synthesizer_sha256": load_synthesizer(model).hash,
+        "synthesizer_sha256": synthesizer.hash,
         "steps": request.steps,
         "guidance": request.guidance,
         "style": request.style,
@@ -139,6 +141,7 @@ def _item(
     owned: Mapping[str, Ellipse | None],
     number: int,
     wanted: NamedEllipse,
+    to_scale: bool,
 ) -> BatchItem:
     source = frames.get(wanted.source_frame) if wanted.source_frame else None
     calibration = None
@@ -150,7 +153,7 @@ def _item(
         ellipse=wanted.ellipse,
         size=wanted.size,
         source_frame=None if source is None else source.id,
-        calibration=calibration,
+        calibration=calibration if to_scale else None,
         # Each picture has its own, whatever the batch.
         seed=request.seed * 1_000_003 + number,
         style=style_of(wanted.ellipse, calibration, request.style),

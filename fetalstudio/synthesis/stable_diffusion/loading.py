@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -56,14 +58,14 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
 
     def model(kind: Any, name: str) -> Any:
         if checkpoint is None:
-            plain = (folder / name / "diffusion_pytorch_model.safetensors").is_file()
+            half = _stored(folder / name).name.endswith(".fp16.safetensors")
             return kind.from_pretrained(
                 folder,
                 subfolder=name,
                 local_files_only=True,
                 low_cpu_mem_usage=False,
                 use_safetensors=True,
-                variant=None if plain else "fp16",
+                variant="fp16" if half else None,
                 dtype=dtype,
             )
         # A copy: the conversion takes what it has read out of the dictionary.
@@ -124,22 +126,38 @@ def check_source(weights: Path, config: Path | None) -> None:
 
 
 def weight_files(weights: Path) -> list[Path]:
-    """The files that hold the model: itself, or the safetensors of the three parts of a folder.
+    """The files that are read: itself, or the safetensors of the three parts of a folder.
 
     Raises :class:`BadInput` where a part has none.
     """
     if weights.is_file():
         return [weights]
-    files = []
-    for part in ("unet", "vae", "text_encoder"):
-        found = sorted((weights / part).glob("*.safetensors"))
-        if not found:
-            raise BadInput(
-                f"{weights / part} holds no .safetensors file. Pickled weights (.bin) are not "
-                "read; get the same model as safetensors."
-            )
-        files += found
-    return files
+    return [_stored(weights / part) for part in ("unet", "vae", "text_encoder")]
+
+
+def bytes_to_load(weights: Path, dtype: torch.dtype) -> int:
+    """Main memory that :func:`load_parts` takes at its most: the parameters in ``dtype``; those of
+    a single file in float32, and the file itself."""
+    parameters = 0
+    for file in weight_files(weights):
+        with safe_open(file, "pt") as stored:
+            slices = (stored.get_slice(key) for key in stored.keys())  # noqa: SIM118
+            parameters += sum(math.prod(part.get_shape()) for part in slices)
+    if weights.is_file():
+        return weights.stat().st_size + parameters * torch.float32.itemsize
+    return parameters * dtype.itemsize
+
+
+def _stored(folder: Path) -> Path:
+    """A part's weights, in full precision where there is a choice."""
+    name = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
+    for path in (folder / f"{name}.safetensors", folder / f"{name}.fp16.safetensors"):
+        if path.is_file():
+            return path
+    raise BadInput(
+        f"{folder} holds no .safetensors file ({name}.safetensors). Pickled weights (.bin) are not "
+        "read; get the same model as safetensors."
+    )
 
 
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
@@ -159,8 +177,7 @@ def _text_encoder(folder: Path, checkpoint: Mapping[str, Tensor] | None, dtype: 
     from transformers import CLIPTextConfig, CLIPTextModel
 
     if checkpoint is None:
-        plain = folder / "text_encoder" / "model.safetensors"
-        stored = load_file(plain if plain.is_file() else plain.with_suffix(".fp16.safetensors"))
+        stored = load_file(_stored(folder / "text_encoder"))
     else:
         stored = convert_ldm_clip_checkpoint(dict(checkpoint))
     model = CLIPTextModel(

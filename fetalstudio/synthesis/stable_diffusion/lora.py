@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import atomic_path
+from fetalstudio.core.files import write_bytes
 from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 
 LORA_FILE = "lora.safetensors"
@@ -166,5 +166,5 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _write(weights: dict[str, Tensor], path: Path) -> None:
-    with atomic_path(path) as temporary:
-        save_file(weights, temporary)
+    # As bytes: of a full disk safetensors says nothing that a person could read.
+    write_bytes(path, save(weights))

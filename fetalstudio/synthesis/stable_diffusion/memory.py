@@ -27,7 +27,7 @@ class Preset:
     batch: int
     """Pictures at a time."""
     sliced: bool
-    """Attention and autoencoder work through their input in slices; a training recomputes what it
+    """The two branches of the guidance are asked one after the other; a training recomputes what it
     would otherwise remember (gradient checkpointing)."""
     offload: bool
     """Text encoder and autoencoder are on the device only while they work."""
@@ -57,6 +57,9 @@ PRESETS = ("large", "medium", "small")
 def free_bytes(device: torch.device) -> int | None:
     """Free memory of the GPU, or of the machine; None where the system does not say."""
     if device.type == "cuda":
+        # What an earlier job of this process has let go of counts as free, but is still held.
+        gc.collect()
+        torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
     if sys.platform == "linux":
         for line in Path("/proc/meminfo").read_text().splitlines():

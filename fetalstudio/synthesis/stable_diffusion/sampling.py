@@ -38,10 +38,10 @@ def encode(vae: AutoencoderKL, pictures: Sequence[RgbPicture], device: torch.dev
 
 @torch.inference_mode()
 def decode(vae: AutoencoderKL, latents: Tensor) -> list[RgbPicture]:
-    """Pictures of scaled latents, (B, 4, h, w), one at a time."""
+    """Pictures of scaled latents, (B, 4, h, w), one at a time. Raises ``OverflowError``."""
     vae.to(latents.device)
     scaled = latents.to(vae.dtype) / vae.config.scaling_factor
-    return [to_pictures(vae.decode(one[None]).sample)[0] for one in scaled]
+    return [to_pictures(_finite(vae.decode(one[None]).sample))[0] for one in scaled]
 
 
 @torch.inference_mode()
@@ -56,14 +56,17 @@ def sample(
     *,
     steps: int,
     guidance: float,
+    apart: bool = False,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Clean latents, (B, 4, h, w), on the device of ``unet``.
 
     ``asked`` (B, 77, f) and ``free`` (1, 77, f) embed the prompts and the empty one. ``condition``
     (B, 4, h, w) are the latents of the drawn ellipse, which the unguided branch is not told.
-    ``on_step`` may raise to stop: latents that are not finished are then never decoded or returned.
-    Each picture has its own seed, drawn on the CPU: it does not depend on batch or device.
+    ``apart`` asks the guided and the unguided branch one after the other, which takes half the
+    memory. ``on_step`` may raise to stop: latents that are not finished are then never decoded or
+    returned. Each picture has its own seed, drawn on the CPU: it does not depend on batch or
+    device. Raises ``OverflowError`` where float16 does not suffice (GTX 16xx).
     """
     parameter = next(unet.parameters())
     device, dtype = parameter.device, parameter.dtype
@@ -82,9 +85,14 @@ def sample(
         inputs = scheduler.scale_model_input(torch.cat([latents] * count), t)
         if told is not None:
             inputs = torch.cat([inputs, told[-len(inputs) :]], dim=1)
-        answer = unet(
-            inputs.to(dtype), t, encoder_hidden_states=text[-len(inputs) :]
-        ).sample.float()
+        words = text[-len(inputs) :]
+        parts = zip(inputs.split(len(latents)), words.split(len(latents)), strict=True)
+        answer = torch.cat(
+            [
+                unet(some.to(dtype), t, encoder_hidden_states=theirs).sample.float()
+                for some, theirs in (parts if apart else [(inputs, words)])
+            ]
+        )
         if guided:
             unasked, answer = answer.chunk(2)
             answer = unasked + guidance * (answer - unasked)
@@ -95,7 +103,13 @@ def sample(
         latents = scheduler.step(answer, t, latents).prev_sample
         if on_step is not None:
             on_step(i + 1, steps, preview)
-    return latents
+    return _finite(latents)
+
+
+def _finite(tensor: Tensor) -> Tensor:
+    if not torch.isfinite(tensor).all():
+        raise OverflowError("the numbers of a picture are none: it would be black")
+    return tensor
 
 
 def _clean(scheduler: UniPCMultistepScheduler, noisy: Tensor, answer: Tensor, t: Tensor) -> Tensor:

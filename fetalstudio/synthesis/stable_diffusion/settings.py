@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from fetalstudio.core.errors import BadInput, check_ranges
@@ -46,6 +46,9 @@ class LoraSettings:
     caption_dropout: float = 0.0
     """Share of frames without prompt (and, conditioned, without ellipse). The code drops none, and
     guides by a branch that was never adapted."""
+    sector_dropout: float = 0.0
+    """Share of frames whose sector is left to the model (conditioned), as it is when an ellipse is
+    asked for without a frame that lends it one."""
     prompts: Literal["trimester", "plane"] = "trimester"
     """HC18 frames are prompted by trimester, the Spanish ones by one text for all."""
     latents: Literal["sample", "mean"] = "sample"
@@ -61,6 +64,7 @@ class LoraSettings:
                 "alpha": (self.alpha, 1, 4096),
                 "learning_rate": (self.learning_rate, 1e-8, 0.1),
                 "caption_dropout": (self.caption_dropout, 0, 0.9),
+                "sector_dropout": (self.sector_dropout, 0, 0.9),
                 "outline_width": (self.outline_width, 0.5, 20),
                 "seed": (self.seed, 0, 2**31 - 1),
             }
@@ -99,9 +103,12 @@ class LoraSettings:
 def settings_for(mode: Mode) -> LoraSettings:
     """The defaults of a mode.
 
-    Conditioned: nothing is squashed, since the ellipse is given in the frame's proportions, and a
-    tenth of the frames go without prompt and ellipse, which is what the guidance works against.
+    Conditioned: nothing is squashed, since the ellipse is given in the frame's proportions; a tenth
+    of the frames go without prompt and ellipse, which is what the guidance works against, and a
+    fifth without their sector.
     """
     if mode == "paper":
         return LoraSettings()
-    return replace(LoraSettings(), mode=mode, placement="letterbox", caption_dropout=0.1).checked()
+    return LoraSettings(
+        mode=mode, placement="letterbox", caption_dropout=0.1, sector_dropout=0.2
+    ).checked()

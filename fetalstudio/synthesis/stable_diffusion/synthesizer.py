@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.outline import find_outline
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.interface import Drawn, OnStep
+from fetalstudio.synthesis.simulated import SIMULATED, simulated_provenance
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import RgbPicture, to_canvas, to_frame
-from fetalstudio.synthesis.stable_diffusion.loading import Parts, load_parts, weight_files
+from fetalstudio.synthesis.stable_diffusion.loading import (
+    Parts,
+    bytes_to_load,
+    load_parts,
+    weight_files,
+)
 from fetalstudio.synthesis.stable_diffusion.settings import TYPE, LoraSettings
 from fetalstudio.synthesis.stable_diffusion.training import told_picture
-from fetalstudio.synthesis.synthesizer import Scene
+from fetalstudio.synthesis.synthesizer import Scene, simulate_scenes
 
 DEFAULT_STEPS = 30
 PAPER_GUIDANCE, CONDITIONED_GUIDANCE = 7.5, 3.0
@@ -112,6 +119,9 @@ class StableDiffusionSynthesizer:
         not suffice. When memory runs out on the way, ``on_warning`` is told and the pictures are
         begun anew in a smaller way. ``on_step`` may raise to stop.
         """
+        if any(scene.style == SIMULATED for scene in scenes):
+            simulated = simulate_scenes(scenes, seeds, on_step)
+            return [Drawn(i, scene.ellipse) for i, scene in zip(simulated, scenes, strict=True)]
         steps = DEFAULT_STEPS if steps is None else steps
         guidance = self._default_guidance if guidance is None else guidance
         _check(scenes, seeds, steps, guidance)
@@ -125,19 +135,38 @@ class StableDiffusionSynthesizer:
                 made += self._pictures(preset, scenes[part], seeds[part], steps, guidance, on_step)
             return made
 
+        def precise_enough(preset: memory.Preset) -> list[RgbPicture]:
+            try:
+                return work(preset)
+            except OverflowError as error:
+                if preset.dtype(self.device) != torch.float16:
+                    raise UserError(
+                        f"{self.card.name} answers with numbers that are none. Its adapter or its "
+                        "base is damaged: copy or train it again."
+                    ) from error
+            self._ways = [replace(way, half=False) for way in self._ways or []]
+            if on_warning is not None:
+                on_warning(
+                    "16-bit numbers are not precise enough on this device; going on with 32 bits, "
+                    "which takes twice the memory."
+                )
+            return work(replace(preset, half=False))
+
         def warn(message: str) -> None:
             # What did not fit once is not tried again.
             self._ways = (self._ways or [])[1:]
             if on_warning is not None:
                 on_warning(message)
 
-        pictures = memory.falling_back(self._ways, work, warn)
+        pictures = memory.falling_back(self._ways, precise_enough, warn)
         return [self._label(p, scene) for p, scene in zip(pictures, scenes, strict=True)]
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
         """What makes the same picture again, as plain values."""
+        if style == SIMULATED:
+            return simulated_provenance(seed)
         return {
             "synthesizer": self.card.name,
             "synthesizer_sha256": self.hash,
@@ -154,6 +183,11 @@ class StableDiffusionSynthesizer:
         }
 
     @property
+    def to_scale(self) -> bool:
+        """See ``SceneSynthesizer``."""
+        return self.settings.mode == "conditioned"
+
+    @property
     def _default_guidance(self) -> float:
         return PAPER_GUIDANCE if self.settings.mode == "paper" else CONDITIONED_GUIDANCE
 
@@ -162,8 +196,8 @@ class StableDiffusionSynthesizer:
             (way, memory.needed_bytes(self.parts, way, self.device))
             for way in memory.presets(self.device)
         ]
-        asked = str(self.card.architecture.get("memory", "auto"))
-        return memory.choose(asked, needs, memory.room_for(self.parts, self.device), self.device)
+        room = memory.room_for(self.parts, self.device)
+        return memory.choose("auto", needs, room, self.device)
 
     def _pictures(
         self,
@@ -177,8 +211,6 @@ class StableDiffusionSynthesizer:
         parts, device, dtype = self.parts, self.device, preset.dtype(self.device)
         for module in (parts.unet, parts.vae, parts.text_encoder):
             nn.Module.to(module, dtype)  # diffusers' own warns of a case that is none of ours
-        if preset.sliced:
-            parts.unet.set_attention_slice("auto")
         asked = torch.cat([self._prompt(self.settings.prompt(s.style)) for s in scenes])
         free = self._prompt("")
         condition = self._told(scenes) if self.settings.mode == "conditioned" else None
@@ -208,6 +240,7 @@ class StableDiffusionSynthesizer:
             seeds,
             steps=steps,
             guidance=guidance,
+            apart=preset.sliced,
             on_step=heard,
         )
         if preset.offload:
@@ -239,7 +272,8 @@ class StableDiffusionSynthesizer:
             sector = seen_sector(scene.reference)
             if sector is not None:
                 image[sector == 0] = 0  # exact black, as a scanner leaves it
-        found = find_outline(picture[..., 2])
+        filled = self.settings.third_channel == "filled"
+        found = find_outline(picture[..., 2], filled=filled)
         if found is None:
             return Drawn(image, scene.ellipse, {"outline_score": 0.0, "outline_coverage": 0.0})
         realised = found.ellipse.transformed(there.inverse())
@@ -277,8 +311,8 @@ def load_base(folder: Path, device: torch.device) -> Parts:
         raise BadInput(
             f"{weights} has changed since it was added as {card.name}. Add it by another name."
         )
-    memory.check_room_to_load(card.architecture["weights_bytes"])
     dtype = torch.float32 if device.type == "cpu" else torch.float16
+    memory.check_room_to_load(bytes_to_load(weights, dtype))
     return load_parts(weights, None if config is None else Path(config), dtype)
 
 

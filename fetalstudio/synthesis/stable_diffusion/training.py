@@ -36,7 +36,7 @@ class Cached:
     pictures: Tensor
     """(N, 8, h, w): mean and standard deviation of the latents."""
     conditions: Tensor | None
-    """(N, 4, h, w): latents of the drawn ellipses."""
+    """(N, 2, 4, h, w): latents of the drawn ellipses, with the frame's sector and without."""
     prompts: Tensor
     """(P, 77, f), the empty prompt first."""
     prompt_of: tuple[int, ...]
@@ -80,7 +80,9 @@ def train_lora(
         (way, memory.needed_bytes(parts, way, device, batch=settings.batch, trained=count))
         for way in memory.presets(device)
     ]
-    usable = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
+    chosen, *smaller = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
+    # The others differ in how they sample: a training would run out of memory in them again.
+    usable = [chosen, *(way for way in smaller if way.sliced)]
     cached = _cache(parts, examples, settings, device, on_cached)
     schedule = DDPMScheduler.from_config(dict(parts.scheduler))
     # Constant rate and no average, as the paper's code: its last step is its result.
@@ -131,7 +133,8 @@ def step_loss(
     prompt = torch.tensor([cached.prompt_of[i] for i in index])
     text = cached.prompts[torch.where(dropped, torch.zeros_like(prompt), prompt)]
     if cached.conditions is not None:
-        told = cached.conditions[index]
+        blind = rng.random(len(index)) < settings.sector_dropout
+        told = cached.conditions[index, blind.astype(int)]
         told = torch.where(dropped[:, None, None, None], torch.zeros_like(told), told)
         noisy = torch.cat([noisy, told], dim=1)
     target = noise
@@ -176,13 +179,16 @@ def _cache(
         pictures.append(sampling.encode(parts.vae, [picture], device))
         if settings.mode == "conditioned":
             there = to_canvas((frame.shape[1], frame.shape[0]), side, settings.placement)
-            told = told_picture(example.ellipse, frame, there, side, settings.outline_width)
-            conditions.append(sampling.encode(parts.vae, [told], device)[:, :4])
+            told = [
+                told_picture(example.ellipse, sector_of, there, side, settings.outline_width)
+                for sector_of in (frame, None)
+            ]
+            conditions.append(sampling.encode(parts.vae, told, device)[:, :4])
         on_cached(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(
         torch.cat(pictures),
-        torch.cat(conditions) if conditions else None,
+        torch.stack(conditions) if conditions else None,
         prompts.float(),
         tuple(1 + styles.index(example.style) for example in examples),
     )

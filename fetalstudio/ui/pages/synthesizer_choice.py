@@ -96,4 +96,6 @@ class SynthesizerChoice(Section):
         if "cohorts" not in learnt or "started_from" not in learnt:
             return ""
         cohorts = ", ".join(learnt["cohorts"])
-        return f"{learnt['started_from']}, adapted to {learnt['frames']} frames of {cohorts}"
+        # Stable Diffusion's cards called them otherwise once.
+        frames = learnt.get("frames", learnt.get("real_frames"))
+        return f"{learnt['started_from']}, adapted to {frames} frames of {cohorts}"
