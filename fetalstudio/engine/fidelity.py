@@ -138,6 +138,7 @@ def fidelity(
     }
     if neighbours is not None:
         figures["similarity_max"] = float(np.max(similar))
+        figures["similarity_median"] = float(np.median(similar))
         figures["copies"] = int((np.array(similar) > neighbours.threshold).sum())
     return figures
 
