@@ -131,8 +131,12 @@ def _review(options: argparse.Namespace, console: Console) -> None:
     filter_ = PairFilter() if named == (None,) * 4 else PairFilter(*named)
     counts = {"accepted": 0, "rejected": 0, "copies": 0}
     reasons: Counter[str] = Counter()
+    corrected = 0
     with Project.open(options.project) as project, project.transaction():
         for pair in project.pairs(state="pending"):
+            if pair.corrected:
+                corrected += 1
+                continue
             verdict = filter_.verdict(pair.quality, pair.copy_threshold)
             state: ReviewState = "accepted" if verdict.passed else "rejected"
             project.review_pair(pair.id, state, reviewer=options.reviewer)
@@ -141,6 +145,8 @@ def _review(options: argparse.Namespace, console: Console) -> None:
             reasons.update(verdict.reasons[:1])
     for reason, count in reasons.most_common():
         console.say(f"{count} rejected: {reason}")
+    if corrected:
+        console.say(f"{corrected} corrected by hand, which no filter decides: left to be reviewed.")
     console.result(
         counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
     )

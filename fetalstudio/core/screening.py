@@ -79,9 +79,11 @@ class PairFilter:
     """At least; 99 in 100 real frames reach it."""
     similarity: float | None = None
     """At most. A copy by the model's own threshold fails whatever stands here."""
+    outline: float | None = 0.5
+    """At least, where the label is an outline that the synthesizer drew itself."""
 
     def __post_init__(self) -> None:
-        for name in ("dice", "hc_difference", "edge", "similarity"):
+        for name in ("dice", "hc_difference", "edge", "similarity", "outline"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 words = name.replace("_", " ")
@@ -93,13 +95,16 @@ class PairFilter:
         ``copy_threshold`` is the synthesizer's own (``Pair.copy_threshold``), None where its
         training frames are not known.
         """
-        checks = (
+        checks = [
             self._dice(quality.get("dice")),
             self._hc(quality.get("hc_difference")),
             self._edge(quality.get("edge")),
             self._similarity(quality.get("similarity"), copy_threshold),
-        )
-        return Verdict(checks, is_copy(quality, copy_threshold))
+        ]
+        # With an overlap, the label is the ellipse that was asked for.
+        if "outline_score" in quality and "outline_overlap" not in quality:
+            checks.append(self._outline(quality["outline_score"]))
+        return Verdict(tuple(checks), is_copy(quality, copy_threshold))
 
     def _dice(self, value: float | None) -> Check:
         limit = "" if self.dice is None else f"at least {self.dice:.3f}"
@@ -130,6 +135,12 @@ class PairFilter:
         limit = f"at most {most:.3f}"
         margin = most - value
         return _check("similarity", "Similarity", value, "{:.3f}", limit, margin, 0.3, reason)
+
+    def _outline(self, value: float) -> Check:
+        limit = "" if self.outline is None else f"at least {self.outline:.2f}"
+        margin = _less(value, self.outline, 2)
+        reason = "the outline that the synthesizer drew is in doubt"
+        return _check("outline_score", "Outline", value, "{:.2f}", limit, margin, 0.5, reason)
 
 
 def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:

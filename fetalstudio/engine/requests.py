@@ -106,6 +106,8 @@ class SampleRequest:
     """The head in ``reference``: given, the picture keeps the tissue around the heads."""
     project: Path | None = None
     """Where a synthesizer that is not built in is looked up."""
+    cohort: str | None = None
+    """Of the project: what the picture's texture is compared with; None is all of them."""
     synthesizer: str | None = None
     steps: int | None = None
     """Default: the model's own."""
@@ -123,6 +125,8 @@ class SampleResult:
     seconds: float
     provenance: Mapping[str, Any]
     quality: Mapping[str, float]
+    to_scale: bool = True
+    """Whether the head is as large as it was asked for, so that a scale in mm holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,11 @@ class BatchStore(PairStore):
             raise UserError(f"{self.path} holds no batch {batch_id}. Make a new one.")
         return _batch(row)
 
+    def batch_seeds(self) -> set[int]:
+        """Those that batches were made with: with another, other heads are drawn."""
+        rows = self._database.query("SELECT json_extract(settings, '$.seed') AS seed FROM batches")
+        return {row["seed"] for row in rows if row["seed"] is not None}
+
     def unfinished_batches(self) -> list[Batch]:
         """Those that were stopped, failed or crashed and not dropped, the newest first.
 

@@ -14,7 +14,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.base import ellipse_columns, ellipse_of, now, to_json
 from fetalstudio.project.frames import FrameStore
 from fetalstudio.project.pixels import Pixels, picture_id
-from fetalstudio.project.records import Pair, ReviewState
+from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
 
 _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
@@ -74,7 +74,7 @@ class PairStore(FrameStore):
             )
             if label is None or label == ellipse:
                 return self.pair(last + 1)
-            return self.review_pair(last + 1, "pending", reviewer="synthesizer", ellipse=label)
+            return self.review_pair(last + 1, "pending", reviewer=SYNTHESIZER, ellipse=label)
 
     def pair(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""

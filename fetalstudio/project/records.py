@@ -57,6 +57,10 @@ class Annotation:
     created_at: datetime
 
 
+SYNTHESIZER = "synthesizer"
+"""The reviewer of a pair whose ellipse its own synthesizer found in the picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A synthetic frame with the ellipse that it was asked to show."""
@@ -87,6 +91,11 @@ class Pair:
         """The similarity above which the synthesizer's pictures count as copies, if known."""
         value = self.provenance.get("copy_threshold")
         return None if value is None else float(value)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a person moved the ellipse; the figures are about the one before."""
+        return self.ellipse != self.requested and self.reviewer not in (None, SYNTHESIZER)
 
     @property
     def copy(self) -> bool:

@@ -83,3 +83,13 @@ def test_copies_come_first_then_the_worst() -> None:
 def test_a_threshold_is_a_share(value: float) -> None:
     with pytest.raises(BadInput, match="between 0 and 1"):
         PairFilter(dice=value)
+
+
+def test_an_outline_in_doubt_fails_only_where_it_is_the_label() -> None:
+    figures = {"dice": 0.99, "hc_difference": 0.0, "edge": 0.9, "outline_score": 0.3}
+    doubtful = PairFilter().verdict(figures, None)
+    assert not doubtful.passed and "outline" in doubtful.reasons[0]
+    assert PairFilter().verdict(figures | {"outline_score": 0.8}, None).passed
+    assert PairFilter(outline=None).verdict(figures, None).passed
+    # With an overlap, the ellipse that was drawn is the label, and the outline a by-product.
+    assert PairFilter().verdict(figures | {"outline_overlap": 0.9}, None).passed

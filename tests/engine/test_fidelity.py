@@ -47,7 +47,9 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     assert max(map(abs, figures["spectrum_decades"])) < 1.5
     assert sum(figures["dice_by_trimester"].values()) > 0
     # The samples are of subjects that the bundled model never saw.
-    assert 0 < figures["similarity_median"] <= figures["similarity_max"] < 1 and figures["copies"] == 0
+    assert (
+        0 < figures["similarity_median"] <= figures["similarity_max"] < 1 and figures["copies"] == 0
+    )
     # Nothing is moved, so these are the real frames as they are.
     judge = load_segmenter(judge_model())
     found = [judge.predict(sample_project.pixels(i.frame.id)).ellipse for i in items]

@@ -212,6 +212,25 @@ def test_an_ellipse_drawn_in_annotate_is_one_more_head(
     assert len(batch.heads.cohort) > before
 
 
+def test_each_batch_has_a_seed_of_its_own(
+    page: SynthesisePage, batch: BatchPanel, fakes: list[tuple[Any, HandleFake]], qtbot: QtBot
+) -> None:
+    """The same one again would make the same pairs, and nothing new."""
+    page.controls.seed_box.setValue(7)
+    drawn(qtbot, batch)
+    first = [e for _, e in batch.heads.drawn]
+    batch.make()
+    request, handle = fakes[0]
+    assert request.seed == 7
+    page.session.open.start_batch({"seed": 7}, [])
+    handle.finished.emit(SynthesizeResult((1,), 0.95, 1.0, None, 0))
+    handle.ended.emit()
+    qtbot.waitUntil(lambda: [e for _, e in batch.heads.drawn] != first, timeout=5_000)
+    page.session.open.start_batch({"seed": 9}, [])
+    batch.make()
+    assert fakes[1][0].seed == 8 and page.controls.seed_box.value() == 7
+
+
 # -- going on ----------------------------------------------------------------------------------
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.records import Pair
+from fetalstudio.project.store import Project
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.review import ReviewPage
 from fetalstudio.ui.session import Session
-from tests.ui.loop import add_pairs
+from tests.ui.loop import add_pairs, same
 
 DICES = [0.99, 0.91, 0.975, 0.95, 0.9699]
 
@@ -168,6 +173,75 @@ def test_rejecting_what_fails_is_one_step_of_undo(qtbot: QtBot, page: ReviewPage
     qtbot.waitUntil(lambda: listed(page) == sorted(DICES))
     qtbot.keyClick(page.list, Qt.Key.Key_R, _SHIFT)
     assert set(states(page).values()) == {"pending", "rejected"}
+
+
+def test_what_was_corrected_by_hand_is_not_decided_by_a_filter(
+    qtbot: QtBot, page: ReviewPage
+) -> None:
+    page.filter_form.dice_box.setValue(0.96)
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_Right, _SHIFT)
+    page.canvas.flush()
+    assert page.filter_form.reject_button.text() == "Reject 1 that fails"
+    assert "no filter decides it" in page.correction.text()
+    qtbot.keyClick(page.list, Qt.Key.Key_R, _SHIFT)
+    assert states(page)[0.95] == "rejected" and states(page)[0.91] == "pending"
+
+
+def test_a_label_of_the_synthesizers_own_is_no_correction(page: ReviewPage) -> None:
+    pair = page.session.open.add_pair(
+        page.session.open.pixels(page.session.open.frames()[0].id) // 2,
+        name="found",
+        ellipse=Ellipse(300, 200, 100, 80, 10),
+        label=Ellipse(320, 200, 100, 80, 10),
+        cohort="synthetic",
+        calibration=None,
+        quality={"dice": 0.99, "hc_difference": 0.0, "edge": 0.9, "outline_score": 0.3},
+        provenance={},
+    )
+    page.refresh(pair.id)
+    assert "As the synthesizer drew it" in page.correction.text() and not pair.corrected
+    # In doubt, however well the segmenter agrees: it fails, and says why.
+    assert page.filter_form.reject_button.text() == "Reject 2 that fail"
+    assert "the outline that the synthesizer drew is in doubt" in page.quality.text()
+
+
+def test_another_project_shows_its_own_picture(
+    page: ReviewPage, tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pairs have the same numbers."""
+    session = page.session
+    shown: list[np.ndarray | None] = []
+    show = page.canvas.set_image
+    monkeypatch.setattr(page.canvas, "set_image", lambda p: (shown.append(p), show(p)))
+    other = Project.create(tmp_path / "other")
+    pixels = np.full((540, 800), 120, np.uint8)
+    real, _ = other.add_frame(pixels, name="real", cohort="c", subject="s")
+    other.annotate(real.id, Ellipse(400, 270, 200, 150, 0), author="me", state="final")
+    (theirs,) = add_pairs(other, [0.5])
+    picture = other.pixels(theirs.frame.id)
+    other.close()
+    page.refresh(theirs.id)
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_Right)  # not an edit yet
+    session.open_project(tmp_path / "other")
+    page.refresh()
+    assert current(page) == 0.5
+    assert same(shown[-1], picture)
+    assert session.open.pair(theirs.id).ellipse == theirs.ellipse
+
+
+def test_pairs_that_come_meanwhile_do_not_drop_a_drag(qtbot: QtBot, page: ReviewPage) -> None:
+    before = page.list.current()
+    assert before is not None
+    e = before.ellipse
+    start = QPointF(*page.canvas.view.to_screen((e.cx, e.cy))).toPoint()
+    QTest.mousePress(page.canvas, Qt.MouseButton.LeftButton, pos=start)
+    qtbot.mouseMove(page.canvas, start + QPointF(20, 0).toPoint())
+    page.refresh()  # as every two seconds of a batch
+    qtbot.mouseMove(page.canvas, start + QPointF(40, 0).toPoint())
+    QTest.mouseRelease(page.canvas, Qt.MouseButton.LeftButton, pos=start + QPointF(40, 0).toPoint())
+    assert page.session.open.pair(before.id).ellipse.cx > e.cx + 20
 
 
 def test_any_figure_can_fail_a_pair_and_the_queue_is_sorted_by_the_verdict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.events import Failed, Preview, Progress
 from fetalstudio.engine.requests import SampleRequest, SampleResult, SynthesizeResult
+from fetalstudio.ui.commands import SetCalibration
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.sampler import DRAFT_STEPS
 from fetalstudio.ui.pages.synthesise import SynthesisePage, typical_ellipse
@@ -269,6 +272,69 @@ def test_a_long_drag_keeps_one_draft_under_way_and_only_the_newest_waiting(
     assert fakes[1][0].steps == DRAFT_STEPS
 
 
+def test_a_drag_is_followed_before_any_picture_was_asked_for(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.controls.seed_box.setValue(5)  # a setting alone asks for nothing
+    assert fakes == []
+    page.canvas.ellipse_changing.emit(MOVED)
+    assert [r.steps for r, _ in fakes] == [DRAFT_STEPS]
+    page.controls.follow_box.setChecked(False)
+    finish(fakes)
+    page.canvas.ellipse_changing.emit(Ellipse(300, 250, 120, 90, 0))
+    assert len(fakes) == 1
+
+
+def test_the_full_picture_comes_back_after_a_drag_that_moved_nothing(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    """Esc in the middle of a drag, or a click on a handle."""
+    page.synthesise()
+    finish(fakes)
+    own = page.canvas.ellipse()
+    assert own is not None and page.keep_button.isEnabled()
+    page.canvas.ellipse_changing.emit(MOVED)
+    finish(fakes)
+    assert not page.keep_button.isEnabled()
+    page.canvas.ellipse_changing.emit(own)
+    finish(fakes)
+    qtbot.waitUntil(lambda: len(fakes) == 4, timeout=3_000)
+    request, _ = fakes[-1]
+    assert request.ellipse == own and request.steps is None and request.measure
+    # Its first steps would be a step back from the draft.
+    assert not request.previews
+    finish(fakes)
+    assert page.keep_button.isEnabled() and "Synthetic, made by" in page.view.caption.text()
+
+
+def test_undo_of_a_move_on_another_frame_shows_that_frame_everywhere(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    first = page.session.frame_id
+    other = page.session.open.frames(annotated=False)[0]
+    page.canvas.ellipse_edited.emit(MOVED)
+    page.session.select_frame(other.id)
+    page.session.undo_stack.undo()
+    assert page.session.frame_id == first == page.frame_box.currentData()
+    assert same(page.view.shown(), real(page))
+
+
+def test_a_calibration_made_elsewhere_counts_at_once(
+    page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    page.synthesise()
+    finish(fakes)
+    frame = page.session.open.frame(page.session.frame_id or "")
+    before = page.size_label.text()
+    calibration = Calibration(0.5, 0.5, "ruler")
+    page.session.undo_stack.push(SetCalibration(page.session, frame, calibration))
+    assert page.request().calibration == calibration and page.size_label.text() != before
+    # By its trimester the head is another now, perhaps: the picture must be asked for anew.
+    assert page.stale and not page.keep_button.isEnabled()
+    page.session.undo_stack.undo()
+    assert page.size_label.text() == before and not page.stale
+
+
 def test_not_following_marks_the_picture_stale_until_asked(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
@@ -365,6 +431,22 @@ def test_k_keeps_the_picture_as_a_pending_pair_once(
     assert pair.frame.calibration.source == "inherited"
     assert pair.frame.calibration.mm_per_px_x == frame.calibration.mm_per_px_x
     assert same(page.session.open.pixels(pair.frame.id), result.image)
+
+
+def test_a_head_that_was_not_followed_is_kept_as_it_is_and_without_a_scale(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    """As Stable Diffusion's in the paper's way: the label is the ellipse in its picture."""
+    page.synthesise()
+    request, handle = fakes[0]
+    result = replace(result_for(request), ellipse=MOVED, to_scale=False)
+    handle.finished.emit(result)
+    handle.ended.emit()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_K)
+    (pair,) = page.session.open.pairs()
+    assert pair.ellipse == MOVED and pair.requested == request.ellipse
+    assert pair.frame.calibration is None and not pair.corrected
+    assert request.cohort == page.session.open.frame(page.session.frame_id or "").cohort
 
 
 # -- batches -----------------------------------------------------------------------------------
@@ -470,6 +552,24 @@ def test_progress_says_how_long_and_waits_its_turn(
     handle.finished.emit(SynthesizeResult((), 0.0, 1.0, None))
     handle.ended.emit()
     assert not page.batch.review_button.isVisible()
+
+
+def test_proposals_alone_are_nothing_to_be_like(
+    session: Session, window: MainWindow, tmp_path: Any
+) -> None:
+    session.new_project(tmp_path / "bare")
+    project = session.open
+    pixels = np.full((200, 300), 9, np.uint8)
+    frame, _ = project.add_frame(pixels, name="one", cohort="c", subject="s")
+    project.annotate(frame.id, Ellipse(150, 100, 60, 50, 0), author="segmenter", state="proposed")
+    session.frames_changed.emit()
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    assert not page.batch.make_button.isEnabled()
+    assert "annotated frame" in page.batch.summary.text()
+    project.annotate(frame.id, Ellipse(150, 100, 60, 50, 0), author="me", state="final")
+    session.frames_changed.emit()
+    assert page.batch.make_button.isEnabled()
 
 
 def test_without_annotations_there_is_nothing_to_be_like(

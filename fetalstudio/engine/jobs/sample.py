@@ -19,7 +19,7 @@ from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.learning import autocast
 from fetalstudio.project.store import Project
-from fetalstudio.synthesis.simulated import scale_of
+from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.synthesis.synthesizer import Scene
 
 
@@ -28,7 +28,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
     # Opened once for the model and the cohort, as opening takes its time.
     with nullcontext() if request.project is None else Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
-        judge = Judge.of(model, project) if request.measure else None
+        judge = Judge.of(model, project, request.cohort) if request.measure else None
     synthesizer = load_synthesizer(model)
     style = style_of(request.ellipse, request.calibration, request.style)
     scene = Scene(
@@ -71,4 +71,5 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
     measured = Measured({}, {}) if judge is None else judge(drawn.image, drawn.ellipse)
     provenance |= measured.provenance
     quality = {**measured.quality, **drawn.figures}
-    return SampleResult(drawn.image, drawn.ellipse, seconds, provenance, quality)
+    to_scale = synthesizer.to_scale or style == SIMULATED
+    return SampleResult(drawn.image, drawn.ellipse, seconds, provenance, quality, to_scale)

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
-from fetalstudio.project.records import Pair, ReviewState
+from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
 from fetalstudio.ui.commands import ReviewPairs
@@ -188,7 +188,9 @@ class ReviewPage(QWidget):
         self.refresh()
 
     def _project_changed(self) -> None:
-        self._all, self._filter = {}, "pending"
+        # Ids begin anew in each project. Forgotten first: a half done correction is nobody's now.
+        self._all, self._shown, self._filter = {}, None, "pending"
+        self.canvas.leave_gesture()
         self.filter_buttons["pending"].setChecked(True)
         self.refresh()
 
@@ -207,7 +209,8 @@ class ReviewPage(QWidget):
         listed = [pair for pair in self._all.values() if pair.state == self._filter]
         changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
         current = self.list.current()
-        wishes = [go_to, *changed, current.id if current is not None else None]
+        same = current.id if current is not None and current.id in before else None
+        wishes = [go_to, *changed, same]
         row = self.list.currentIndex().row()
         self.list.show_pairs(listed, self.filter_form.filter(), wishes, row)
         self._count()
@@ -218,8 +221,7 @@ class ReviewPage(QWidget):
             counts[pair.state] += 1
         for state, button in self.filter_buttons.items():
             button.setText(f"{state.capitalize()}\n{counts[state]}")
-        passing = len(self._pending(passed=True))
-        self.filter_form.count(passing, counts["pending"] - passing)
+        self.filter_form.count(*(len(self._pending(passed=passed)) for passed in (True, False)))
         self._stack.setCurrentIndex(0 if self._all else 1)
         self.empty.say(
             "Nothing to review yet",
@@ -236,14 +238,8 @@ class ReviewPage(QWidget):
         if pair is None:
             self._show_nothing()
             return
-        if self._shown is None or self._shown.id != pair.id:
-            self.canvas.leave_gesture()
-            self.canvas.set_image(self._pixels(pair.frame.id))
-            self.canvas.set_calibration(pair.frame.calibration)
-            self.comparison.show_pair(self.session.project, pair)
-        self._shown = pair
-        self.canvas.set_editable(True)
-        self.canvas.set_ellipse(pair.ellipse)
+        if pair != self._shown:  # else a drag that is under way would be dropped
+            self._show_picture(pair)
         self.accept_button.setEnabled(pair.state != "accepted")
         self.reject_button.setEnabled(pair.state != "rejected")
         self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
@@ -254,6 +250,16 @@ class ReviewPage(QWidget):
         self.caption.setText(
             f"{place} of {self.list.pairs.rowCount()}, {pair.state}: {pair.frame.name}"
         )
+
+    def _show_picture(self, pair: Pair) -> None:
+        if self._shown is None or self._shown.frame.id != pair.frame.id:
+            self.canvas.leave_gesture()
+            self.canvas.set_image(self._pixels(pair.frame.id))
+            self.canvas.set_calibration(pair.frame.calibration)
+            self.comparison.show_pair(self.session.project, pair)
+        self._shown = pair
+        self.canvas.set_editable(True)
+        self.canvas.set_ellipse(pair.ellipse)
 
     def _show_nothing(self) -> None:
         self._shown = None
@@ -275,16 +281,22 @@ class ReviewPage(QWidget):
         self.caption.setText(left[self._filter] if self._all else "")
 
     def _show_correction(self, pair: Pair) -> None:
-        corrected = pair.ellipse != pair.requested
-        self.canvas.set_ghost(pair.requested if corrected else None)
-        self.restore_button.setVisible(corrected)
-        if corrected:
+        moved = pair.ellipse != pair.requested
+        self.canvas.set_ghost(pair.requested if moved else None)
+        self.restore_button.setVisible(moved)
+        if pair.reviewer == SYNTHESIZER:
             text = (
-                "Corrected; dashed is the ellipse that was asked for, which the figures are about."
+                "As the synthesizer drew it, and the figures are about; dashed is the ellipse that "
+                "was asked for."
+            )
+        elif moved:
+            text = (
+                "Corrected by hand, so no filter decides it. The figures are about the ellipse "
+                "that it began with; dashed is the one that was asked for."
             )
         else:
             text = "If the skull lies elsewhere, drag the ellipse onto it."
-        if pair.reviewer is not None and pair.state != "pending":
+        if pair.reviewer not in (None, SYNTHESIZER) and pair.state != "pending":
             text += f" {pair.state.capitalize()} by {pair.reviewer}."
         self.correction.setText(text)
 
@@ -337,7 +349,8 @@ class ReviewPage(QWidget):
         return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
 
     def _pending(self, *, passed: bool) -> list[Pair]:
-        pending = (pair for pair in self._all.values() if pair.state == "pending")
+        """Those that the filter decides: not what a person has corrected."""
+        pending = (p for p in self._all.values() if p.state == "pending" and not p.corrected)
         return [pair for pair in pending if self._verdict(pair).passed == passed]
 
     def decide_all(self, state: ReviewState) -> None:

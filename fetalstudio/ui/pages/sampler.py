@@ -73,10 +73,11 @@ class Sampler(QObject):
         self._rest.stop()
         self._at_rest = self._waiting = None
 
-    def _submit(self, request: SampleRequest, *, draft: bool) -> None:
+    def _submit(self, request: SampleRequest, *, draft: bool, previews: bool = True) -> None:
         self._waiting = None
         self._draft = draft
-        asked = _draft(request) if draft else request
+        # After a draft, the first steps of the full picture would be a step back.
+        asked = _draft(request) if draft else replace(request, previews=previews)
         handle = self._session.submit("sample", asked, replace=True)
         self._handle = handle
         handle.preview.connect(lambda event: self._previewed(handle, event))
@@ -108,7 +109,7 @@ class Sampler(QObject):
         # A draft still under way is let finish: _finished comes back here.
         if self._at_rest is not None and self._handle is None:
             request, self._at_rest = self._at_rest, None
-            self._submit(request, draft=False)
+            self._submit(request, draft=False, previews=False)
 
 
 def _draft(request: SampleRequest) -> SampleRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -178,6 +179,7 @@ class SynthesisePage(QWidget):
             self.frame_box.addItem(f"{frame.name}  ({frame.cohort})", frame.id)
         self._stack.setCurrentIndex(0 if frames else 1)
         self.batch.refresh()
+        self._calibrate(frames)
         shown = self._frame.id if self._frame is not None else self.session.frame_id
         if self.frame_box.findData(shown) < 0:
             shown = frames[0].id if frames else None
@@ -187,6 +189,18 @@ class SynthesisePage(QWidget):
         elif self._frame is not None:
             self._frame = self._reference = self._ellipse = None
             self._forget_picture()
+
+    def _calibrate(self, frames: Sequence[Frame]) -> None:
+        """The shown frame may have another scale now."""
+        held = self._frame.id if self._frame is not None else None
+        shown = next((frame for frame in frames if frame.id == held), None)
+        if shown is None or shown == self._frame:
+            return
+        self._frame = shown
+        self.canvas.set_calibration(shown.calibration)
+        if self._ellipse is not None:
+            self._measure(self._ellipse)
+        self._tell()
 
     def select_frame(self, frame_id: str) -> bool:
         """Show this frame, if it is not shown yet; whether it could be."""
@@ -237,7 +251,7 @@ class SynthesisePage(QWidget):
     def place_ellipse(self, ellipse: Ellipse) -> None:
         """Show this ellipse, and let the picture follow it."""
         self._place(ellipse)
-        self._changed()
+        self._follow(resting=True)
 
     def _place(self, ellipse: Ellipse) -> None:
         self._ellipse = self._settled = ellipse
@@ -258,8 +272,12 @@ class SynthesisePage(QWidget):
     def _dragging(self, ellipse: Ellipse) -> None:
         self._ellipse = ellipse
         self._measure(ellipse)
-        if self.controls.follow_box.isChecked() and self._made is not None:
-            self.sampler.follow(self.request(), resting=False)
+        # Back where it was (Esc, or a click that moves nothing), no edit follows.
+        self._follow(resting=ellipse == self._settled)
+
+    def _follow(self, *, resting: bool) -> None:
+        if self.controls.follow_box.isChecked():
+            self.sampler.follow(self.request(), resting=resting)
         self._tell()
 
     def _edited(self, ellipse: Ellipse | None) -> None:
@@ -274,6 +292,7 @@ class SynthesisePage(QWidget):
             )
 
     def _show_head(self, frame_id: str, ellipse: Ellipse) -> None:
+        self.session.select_frame(frame_id)
         if self.select_frame(frame_id):
             self.place_ellipse(ellipse)
 
@@ -296,6 +315,7 @@ class SynthesisePage(QWidget):
             reference=self._reference,
             replaces=self._own_ellipse() if look.background == "frame" else None,
             project=self.session.open.path,
+            cohort=self._frame.cohort,
             synthesizer=look.synthesizer,
             steps=look.steps,
             guidance=look.guidance,
@@ -324,8 +344,8 @@ class SynthesisePage(QWidget):
             self.synthesise()
 
     def _changed(self) -> None:
-        if self.controls.follow_box.isChecked() and self._made is not None:
-            self.sampler.follow(self.request(), resting=True)
+        if self._made is not None:  # a setting alone asks for no first picture
+            self._follow(resting=True)
         self._tell()
 
     def _began(self, handle: JobHandle) -> None:
@@ -380,12 +400,13 @@ class SynthesisePage(QWidget):
         frame, result, made = self._frame, self._result, self._made
         if frame is None or result is None or made is None:
             return
-        own = frame.calibration
+        own = frame.calibration if result.to_scale else None
         try:
             pair = self.session.open.add_pair(
                 result.image,
                 name=f"{frame.name}_seed{made.seed}",
-                ellipse=result.ellipse,
+                ellipse=made.ellipse,
+                label=result.ellipse,
                 cohort=SYNTHETIC_COHORT,
                 calibration=None if own is None else replace(own, source="inherited"),
                 quality=result.quality,

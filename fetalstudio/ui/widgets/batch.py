@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,7 +173,7 @@ class BatchPanel(Section):
 
     def look_changed(self) -> None:
         """The seed or the number of pairs: another batch, other heads."""
-        self.heads.show_batch(self.count_box.value(), self._look().seed)
+        self.heads.show_batch(self.count_box.value(), self._seed)
         self._tell()
 
     def _plot(self) -> None:
@@ -187,6 +188,13 @@ class BatchPanel(Section):
         """What one picture took just now, for the estimate."""
         self._pace = seconds
         self._tell()
+
+    @property
+    def _seed(self) -> int:
+        """The look's, or the next that no batch has had: the same one would make nothing new."""
+        project = self._session.project
+        taken = set() if project is None else project.batch_seeds()
+        return next(seed for seed in itertools.count(self._look().seed) if seed not in taken)
 
     @property
     def _cohort(self) -> str | None:
@@ -243,7 +251,7 @@ class BatchPanel(Section):
                 guidance=look.guidance,
                 style=look.style,
                 background=look.background,
-                seed=look.seed,
+                seed=self._seed,
                 **what,  # type: ignore[arg-type]
             )
         )
@@ -310,6 +318,7 @@ class BatchPanel(Section):
     def _ended(self) -> None:
         self._session.pairs_changed.emit()
         self._look_for_unfinished()
+        self.look_changed()  # the next batch has another seed
         self.done.emit()
 
     def _look_for_unfinished(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QComboBox
 
+from fetalstudio.engine.data import labelled_if_any
 from fetalstudio.project.store import Project
 
 
@@ -24,8 +25,10 @@ def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = "All coh
 
 
 def annotated_cohorts(project: Project | None) -> list[str]:
-    """Those that have an annotated frame."""
-    return [c for c in project.cohorts() if project.annotations(c)] if project is not None else []
+    """Those that have an annotated frame; a proposal that nobody confirmed is none."""
+    if project is None:
+        return []
+    return [cohort for cohort in project.cohorts() if labelled_if_any(project, cohort)]
 
 
 def chosen_cohort(box: QComboBox) -> str | None:

@@ -29,6 +29,7 @@ _WORDS = {
     "edge": "How much of the ellipse has a skull's edge under it; needs no model",
     "similarity": "How like it is to the nearest frame that the synthesizer was trained on; "
     "above the threshold it is more alike than two patients' heads are, and counts as a copy",
+    "outline_score": "How sure the ellipse is that was found in the synthesizer's own outline",
     "hd95_px": "The largest gap between the two outlines, but for the largest 5 %",
     "speckle_difference": "How smooth the speckle inside the head is, against the cohort's",
     "spectrum_db": "How far the sharpness, by spatial frequency, is from the cohort's",

@@ -92,7 +92,11 @@ class SynthesisControls(Section):
         self.no_ellipse = theme.style(note(_NO_ELLIPSE), "warning")
         self.no_ellipse.hide()
         self.add(self.no_ellipse)
-        self.row("Seed", self.seed_box, "The same seed gives the same picture")
+        self.row(
+            "Seed",
+            self.seed_box,
+            "The same seed gives the same picture; a batch takes the next that no batch had",
+        )
         self.steps_box.setToolTip(
             "More steps: finer speckle, more time; auto: the synthesizer's own"
         )
