@@ -72,6 +72,27 @@ def test_the_loop_by_commands(
 FIGURES = {"dice": 0.97, "hc_difference": 0.01, "edge": 0.9, "similarity": 0.5}
 
 
+def test_review_leaves_what_was_corrected_by_hand(
+    sample_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = sample_project.frames()[0]
+    pair = sample_project.add_pair(
+        sample_project.pixels(frame.id) // 2,
+        name="corrected",
+        ellipse=Ellipse(300, 200, 100, 80, 10),
+        cohort="synthetic",
+        calibration=None,
+        quality={**FIGURES, "dice": 0.5},
+        provenance={},
+    )
+    moved = Ellipse(320, 200, 100, 80, 10)
+    sample_project.review_pair(pair.id, "pending", reviewer="me", ellipse=moved)
+    assert main(["review", str(sample_project.path), "--json"]) == 0
+    assert "1 corrected by hand" in capsys.readouterr().err
+    after = sample_project.pair(pair.id)
+    assert (after.state, after.ellipse) == ("pending", moved)
+
+
 @pytest.mark.parametrize(
     ("options", "accepted"),
     [
