@@ -121,7 +121,12 @@ def _synthesize(options: argparse.Namespace, console: Console) -> None:
         result,
         f"Made {len(result.pair_ids)} pairs{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
         f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
-        "They wait to be reviewed.",
+        + (
+            f"{result.again} of them were there already, asked for with the same seed: give "
+            "another --seed for new ones."
+            if result.again
+            else "They wait to be reviewed."
+        ),
     )
 
 

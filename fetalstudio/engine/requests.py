@@ -178,6 +178,8 @@ class SynthesizeResult:
     out: Path | None
     before: int = 0
     """So many of them were there when it was resumed."""
+    again: int = 0
+    """So many are pairs that the project had already: an earlier batch asked for the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.heads import Wish
@@ -155,6 +156,19 @@ def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(
     again = run_job("synthesize", request)
     assert again.before == 6 and len(sample_project.pairs()) == 6
     assert all(p.provenance["batch"] == batch_id for p in sample_project.pairs())
+
+
+def test_the_same_batch_again_says_that_nothing_is_new(
+    sample_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["synthesize", str(sample_project.path), "--count", "2", "--steps", "1", "--seed"]
+    for seed, again in (("5", 0), ("5", 2), ("6", 0)):
+        assert main([*command, seed, "--json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out.splitlines()[-1])["again"] == again
+        assert ("another --seed" in said.err) == (again > 0)
+    assert len(sample_project.pairs()) == 4
+    assert sample_project.batch_seeds() == {5, 6}
 
 
 def test_another_model_is_refused_with_the_cure(

@@ -177,6 +177,7 @@ class _Maker:
         self.missing = [item for item in items if item.number not in made]
         self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
+        self.known = {pair.id for pair in project.pairs()}
         done = (item for item in items if item.number in made)
         self._rows = []
         for item, pair in zip(done, self.pairs, strict=True):
@@ -257,6 +258,7 @@ class _Maker:
             (time.monotonic() - self.started) / max(made, 1),
             self.out,
             self.before,
+            sum(pair.id in self.known for pair in self.pairs[self.before :]),
         )
 
     def _add(self, item: BatchItem, drawn: Drawn, measured: Measured) -> Pair:

@@ -134,7 +134,7 @@ class _PairDelegate(QStyledItemDelegate):
         if not verdict.passed:
             worst = f"{verdict.worst.name} {verdict.worst.value}"
         other = dice if worst != dice else ""
-        corrected = "corrected" if pair.ellipse != pair.requested else ""
+        corrected = "corrected" if pair.corrected else ""
         lines = (
             (pair.frame.name, theme.TEXT),
             (f"{SIGNS[level]} {worst}", COLOURS[level]),
