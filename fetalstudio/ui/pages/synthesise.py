@@ -344,9 +344,10 @@ class SynthesisePage(QWidget):
             self.synthesise()
 
     def _changed(self) -> None:
-        if self._made is not None:  # a setting alone asks for no first picture
+        if self._made is not None:
             self._follow(resting=True)
-        self._tell()
+        else:  # a setting alone asks for no first picture
+            self._tell()
 
     def _began(self, handle: JobHandle) -> None:
         self.job_bar.follow(handle)
