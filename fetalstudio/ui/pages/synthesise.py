@@ -14,13 +14,13 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
-from fetalstudio.engine.data import SYNTHETIC_COHORT
 from fetalstudio.engine.events import Preview
 from fetalstudio.engine.requests import SampleRequest, SampleResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import MoveHead
 from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.pages.made_picture import MadePicture
 from fetalstudio.ui.pages.sampler import Sampler
 from fetalstudio.ui.pages.synthesizer_choice import SynthesizerChoice
 from fetalstudio.ui.session import Session
@@ -51,10 +51,7 @@ class SynthesisePage(QWidget):
         self._reference: NDArray[np.uint8] | None = None
         self._ellipse: Ellipse | None = None  # as it is on screen, also in the middle of a drag
         self._settled: Ellipse | None = None  # as the last finished edit left it
-        self._made: SampleRequest | None = None
-        self._result: SampleResult | None = None
-        self._draft = False
-        self._kept = False
+        self._picture: MadePicture | None = None
         self.sampler = Sampler(session)
         self.sampler.began.connect(self._began)
         self.sampler.preview.connect(self._previewed)
@@ -227,7 +224,7 @@ class SynthesisePage(QWidget):
         # Until a picture was made, the ellipse shown is the frame's own and follows it.
         if self._frame is None or frame_id != self._frame.id:
             return
-        if self._made is None:
+        if self._picture is None:
             self._place(self._start_ellipse(self._frame))
         self._tell()
 
@@ -325,10 +322,9 @@ class SynthesisePage(QWidget):
     @property
     def stale(self) -> bool:
         """Whether the picture is of another request than is shown."""
-        if self._made is None or self._frame is None:
+        if self._picture is None or self._frame is None:
             return False
-        # The reference follows from the frame, and arrays do not compare.
-        return replace(self._made, reference=None) != replace(self.request(), reference=None)
+        return not self._picture.answers(self.request())
 
     def synthesise(self) -> None:
         """Make the picture at full quality."""
@@ -344,7 +340,7 @@ class SynthesisePage(QWidget):
             self.synthesise()
 
     def _changed(self) -> None:
-        if self._made is not None:
+        if self._picture is not None:
             self._follow(resting=True)
         else:  # a setting alone asks for no first picture
             self._tell()
@@ -357,7 +353,7 @@ class SynthesisePage(QWidget):
         self.view.set_synthetic(event.image)
 
     def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
-        self._made, self._result, self._draft, self._kept = request, result, draft, False
+        self._picture = MadePicture(request, result, draft)
         self.view.set_synthetic(result.image)
         if not draft:
             self.quality.show_quality(result.quality, result.provenance)
@@ -366,57 +362,40 @@ class SynthesisePage(QWidget):
 
     def _stopped(self) -> None:
         # A cancelled picture leaves no half-made preview behind.
-        self.view.set_synthetic(self._result.image if self._result is not None else None)
+        self.view.set_synthetic(None if self._picture is None else self._picture.result.image)
         self._tell()
 
     def _forget_picture(self) -> None:
-        self._made = self._result = None
+        self._picture = None
         self.quality.show_quality({})
         self._tell()
 
     def _tell(self) -> None:
         """The caption, and which buttons have something to do."""
-        result, stale = self._result, self.stale
+        picture, stale = self._picture, self.stale
         self.controls.tell(has_ellipse=self._frame is None or self._own_ellipse() is not None)
-        if result is None:
+        if picture is None:
             name = self._frame.name if self._frame is not None else ""
             self.view.say(f"{name}: the real frame. G makes the ultrasound of the ellipse.")
         elif stale and not self.sampler.busy:
-            moved = self._made is not None and self._made.ellipse != self._ellipse
-            of = "of an earlier ellipse" if moved else "made with other settings"
-            self.view.say(f"The picture is {of}. G makes it anew.", "warning")
-        elif stale or self._draft:
+            self.view.say(picture.lag(self._ellipse), "warning")
+        elif stale or picture.draft:
             self.view.say("Draft; the full picture comes when the ellipse rests.")
         else:
-            maker = result.provenance.get("synthesizer", "")
-            guessed = result.provenance.get("scale") == "guessed"
-            scale = " Not calibrated: its scale is guessed." if guessed else ""
-            self.view.say(f"Synthetic, made by {maker} in {result.seconds:.1f} s.{scale}")
-        self.keep_button.setEnabled(
-            result is not None and not stale and not self._draft and not self._kept
-        )
+            self.view.say(picture.words())
+        done = picture is not None and not picture.draft and not picture.kept
+        self.keep_button.setEnabled(done and not stale)
 
     def keep(self) -> None:
         """Store the picture with its ellipse as a pair to be reviewed."""
-        frame, result, made = self._frame, self._result, self._made
-        if frame is None or result is None or made is None:
+        if self._frame is None or self._picture is None:
             return
-        own = frame.calibration if result.to_scale else None
         try:
-            pair = self.session.open.add_pair(
-                result.image,
-                name=f"{frame.name}_seed{made.seed}",
-                ellipse=made.ellipse,
-                label=result.ellipse,
-                cohort=SYNTHETIC_COHORT,
-                calibration=None if own is None else replace(own, source="inherited"),
-                quality=result.quality,
-                provenance={**result.provenance, "source_frame": frame.id},
-            )
+            pair = self._picture.keep(self.session.open, self._frame)
         except UserError as error:
             self.session.report(error)
             return
-        self._kept = True
+        self._picture = replace(self._picture, kept=True)
         self._tell()
         self.session.pairs_changed.emit()
         self.session.message.emit(f"Kept as pair {pair.id}, to be reviewed.", "info")
