@@ -639,6 +639,7 @@ def test_pictures_that_overflow_in_16_bits_are_made_anew_in_32(
         return answer
 
     monkeypatch.setattr(parts.unet, "forward", forward)
+    synthesizer._prompts = {key: value * torch.nan for key, value in synthesizer._prompts.items()}
     warnings: list[str] = []
     for _ in range(2):
         drawn = synthesizer.draw([SCENE], [1], steps=2, on_warning=warnings.append)[0]

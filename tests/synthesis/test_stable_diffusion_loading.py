@@ -134,6 +134,14 @@ def test_damage_is_named(copy: Path) -> None:
         load_parts(copy, None, torch.float32)
 
 
+def test_damage_is_named_before_anything_is_loaded(copy: Path) -> None:
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    size = weights.stat().st_size
+    weights.write_bytes(b"\xff" * size)
+    with pytest.raises(BadInput, match=r"unet.*not a complete"):
+        bytes_to_load(copy, torch.float32)
+
+
 def test_a_text_encoder_that_lacks_weights_is_not_left_random(copy: Path) -> None:
     file = copy / "text_encoder" / "model.safetensors"
     weights = load_file(file)

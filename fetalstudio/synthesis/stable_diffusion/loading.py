@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,15 +138,20 @@ def weight_files(weights: Path) -> list[Path]:
 
 def bytes_to_load(weights: Path, dtype: torch.dtype) -> int:
     """Main memory that :func:`load_parts` takes at its most: the parameters in ``dtype``; those of
-    a single file in float32, and the file itself."""
+    a single file in float32, and the file itself. Raises :class:`BadInput` for a damaged file."""
     parameters = 0
     for file in weight_files(weights):
-        with safe_open(file, "pt") as stored:
-            slices = (stored.get_slice(key) for key in stored.keys())  # noqa: SIM118
-            parameters += sum(math.prod(part.get_shape()) for part in slices)
+        parameters += _attempt(file, partial(_count, file))
     if weights.is_file():
         return weights.stat().st_size + parameters * torch.float32.itemsize
     return parameters * dtype.itemsize
+
+
+def _count(file: Path) -> int:
+    """Of a file's parameters, none of which is read."""
+    with safe_open(file, "pt") as stored:
+        slices = (stored.get_slice(key) for key in stored.keys())  # noqa: SIM118
+        return sum(math.prod(part.get_shape()) for part in slices)
 
 
 def _stored(folder: Path) -> Path:

@@ -145,6 +145,7 @@ class StableDiffusionSynthesizer:
                         "base is damaged: copy or train it again."
                     ) from error
             self._ways = [replace(way, half=False) for way in self._ways or []]
+            self._prompts.clear()  # they may be what overflowed
             if on_warning is not None:
                 on_warning(
                     "16-bit numbers are not precise enough on this device; going on with 32 bits, "
