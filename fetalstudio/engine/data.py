@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
 
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
@@ -15,6 +18,7 @@ from fetalstudio.engine.requests import NamedEllipse
 from fetalstudio.project.records import Frame, Pair
 from fetalstudio.project.store import Project
 
+T = TypeVar("T")
 VALIDATION, TEST = 0.15, 0.25
 """Shares of the annotated subjects that are held out."""
 SYNTHETIC_COHORT = "synthetic"
@@ -65,6 +69,16 @@ def bundled_parts(labelled: list[Labelled]) -> Mapping[str, Part]:
 def of_part(labelled: list[Labelled], parts: Mapping[str, Part], part: Part) -> list[Labelled]:
     """The frames whose subject is in ``part``."""
     return [item for item in labelled if parts[item.frame.subject] == part]
+
+
+def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> Sequence[T]:
+    """``count`` of them drawn at random, in their order; all where that is ``None`` or too many.
+
+    Not the first ones: frames are often sorted by what they show, HC18's by trimester.
+    """
+    if count is None or count >= len(items):
+        return items
+    return [items[i] for i in sorted(rng.permutation(len(items))[:count])]
 
 
 def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:

@@ -14,7 +14,8 @@ frames alone (a second call with ``--start``), or its samples will look simulate
 
 ``segmenter --accepted-pairs also`` learns from the project's accepted pairs too, ``only`` in place
 of its real frames: what synthetic data is worth on its own. All are measured on the same held-out
-real frames. ``--frames N`` takes that many frames (or pairs); 0 leaves the simulated ones alone.
+real frames. ``--frames N`` draws that many frames (or pairs) at random, by the seed; 0 leaves the
+simulated ones alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.model_card import ModelCard, fingerprint, write_training_frames
-from fetalstudio.engine.data import Labelled, bundled_parts, labelled_frames, of_part, style_of
+from fetalstudio.engine.data import (
+    Labelled,
+    bundled_parts,
+    labelled_frames,
+    of_part,
+    some_of,
+    style_of,
+)
 from fetalstudio.engine.evaluation import score_frame, summarise
 from fetalstudio.engine.fidelity import fidelity
 from fetalstudio.engine.models import BUILT_IN
@@ -90,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--accepted-pairs", choices=["also", "only"], help="beside or in place of real frames"
     )
-    parser.add_argument("--frames", type=int, metavar="N", help="learn from at most that many")
+    parser.add_argument("--frames", type=int, metavar="N", help="learn from N drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="of that draw and of the training")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     options = parser.parse_args(arguments)
@@ -102,10 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         labelled = labelled_frames(project)
         parts = bundled_parts(labelled)
         data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}
-        data["train"] = data["train"][: options.frames]
+        data["train"] = _some_of(data["train"], options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
         run = _segmenter if options.kind == "segmenter" else _synthesizer
         run(project, data, options)
+
+
+def _some_of(items: list[Labelled], options: argparse.Namespace) -> list[Labelled]:
+    return list(some_of(items, options.frames, np.random.default_rng(options.seed)))
 
 
 def _segmenter(
@@ -114,13 +127,13 @@ def _segmenter(
     learnt: list[Labelled] = [] if options.accepted_pairs == "only" else data["train"]
     pairs: list[Labelled] = []
     if options.accepted_pairs:
-        accepted = sorted(project.pairs(state="accepted"), key=lambda p: p.id)[: options.frames]
-        pairs = [Labelled(pair.frame, pair.ellipse) for pair in accepted]
+        accepted = sorted(project.pairs(state="accepted"), key=lambda p: p.id)
+        pairs = _some_of([Labelled(pair.frame, pair.ellipse) for pair in accepted], options)
         _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
     examples = _pixels(project, [*learnt, *pairs])
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [(frame.image, frame.ellipse) for frame in simulated]
-    settings = PretrainSettings(steps=options.steps, batch=options.batch)
+    settings = PretrainSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
     with until_stopped() as stopped:
@@ -214,7 +227,7 @@ def _synthesizer(
     ]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [Example(frame.image, frame.ellipse, frame.trimester) for frame in simulated]
-    settings = TrainSettings(steps=options.steps, batch=options.batch)
+    settings = TrainSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     # An average over more than a tenth of the training would still hold what it began with.
     settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
     if options.guidance is not None:

@@ -19,6 +19,7 @@ from fetalstudio.engine.data import (
     Labelled,
     labelled_frames,
     of_part,
+    some_of,
     split,
     usable_pairs,
 )
@@ -81,10 +82,10 @@ def look_through(
     usable = usable_pairs(project, parts)
     rng = np.random.default_rng(seed)
     data = TrainingData(
-        _some(available, real, rng),
+        some_of(available, real, rng),
         validation,
         test,
-        _some(usable, synthetic, rng),
+        some_of(usable, synthetic, rng),
         available,
         len(usable),
         sum(pair.copy for pair in project.pairs(state="accepted")),
@@ -118,12 +119,6 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
 def _named(frame: Frame) -> str:
     of = "synthetic" if frame.kind == "synthetic" else f"subject {frame.subject}"
     return f"{frame.name} ({of})"
-
-
-def _some(items: Sequence[Any], count: int | None, rng: np.random.Generator) -> Sequence[Any]:
-    if count is None or count > len(items):
-        return items
-    return [items[i] for i in sorted(rng.permutation(len(items))[:count])]
 
 
 def _too_few(

@@ -1,6 +1,7 @@
 """What the engine makes of simulated frames: finds heads in them, asks for them, learns them."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,23 @@ def test_simulated_frames_join_a_pretraining_and_its_card(
     assert seen == [data["frames"] + 3]
     with pytest.raises(SystemExit):
         pretrain.main([*command, "--simulated", "-1"])
+
+
+def test_frames_to_learn_from_are_drawn_by_the_seed(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: dict[int, list[str]] = {}
+
+    def noted(_project: Project, data: dict, options: Namespace) -> None:
+        learnt[options.seed] = [item.frame.id for item in data["train"]]
+
+    monkeypatch.setattr(pretrain, "_segmenter", noted)
+    for seed in range(3):
+        command = ["segmenter", str(sample_project.path), "--steps", "1", "--frames", "4"]
+        command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
+        pretrain.main([*command, "--seed", str(seed)])
+    assert {len(ids) for ids in learnt.values()} == {4}
+    assert len({tuple(ids) for ids in learnt.values()}) == 3
 
 
 def test_window_and_command_line_offer_every_style() -> None:

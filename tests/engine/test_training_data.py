@@ -7,7 +7,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.splits import split_subjects
-from fetalstudio.engine.data import TEST, VALIDATION, labelled_frames
+from fetalstudio.engine.data import TEST, VALIDATION, labelled_frames, some_of
 from fetalstudio.engine.jobs.train import choose_data
 from fetalstudio.engine.requests import TrainRequest
 from fetalstudio.engine.training_data import look_through
@@ -81,3 +81,16 @@ def test_a_moved_ellipse_is_other_data(sample_project: Project) -> None:
     )
     after = look_through(sample_project, None, real=None, synthetic=None).summary()
     assert after != before
+
+
+def test_a_part_of_the_frames_is_not_the_first_ones() -> None:
+    """Cohorts are sorted by name, and names often by what they show."""
+    items = [f"{kind}_{i}" for kind in ("first", "second", "third") for i in range(40)]
+    chosen = some_of(items, 30, np.random.default_rng(0))
+    assert len(set(chosen)) == 30 and list(chosen) == sorted(chosen, key=items.index)
+    kinds = [sum(name.startswith(kind) for name in chosen) for kind in ("first", "second", "third")]
+    assert min(kinds) > 0
+    assert list(chosen) == list(some_of(items, 30, np.random.default_rng(0)))
+    assert list(chosen) != list(some_of(items, 30, np.random.default_rng(1)))
+    assert list(some_of(items, None, np.random.default_rng(0))) == items
+    assert list(some_of(items, 500, np.random.default_rng(0))) == items
