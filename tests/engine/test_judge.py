@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.similarity import FILE, Neighbours
+from fetalstudio.core.texture import texture_of
 from fetalstudio.engine import quality, remember
 from fetalstudio.engine.catalogue import list_models
 from fetalstudio.engine.data import labelled_frames, split, usable_pairs
@@ -23,6 +25,7 @@ from fetalstudio.engine.models import find_model, judge_model
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.engine.requests import (
     ExportRequest,
+    NamedEllipse,
     SampleRequest,
     SynthesizeRequest,
     TrainRequest,
@@ -98,6 +101,33 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
         rows = list(csv.DictReader(stream))
     assert all(float(row["similarity"]) < 1 and row["copy"] in ("0", "1") for row in rows)
     assert all(row["nearest_frame"] in known.ids and row["spectrum_db"] for row in rows)
+
+
+def test_of_all_cohorts_each_pair_is_held_to_its_own(sample_project: Project) -> None:
+    """Pictures of a soft scanner's heads are not held to a sharp one's texture."""
+    for item in labelled_frames(sample_project)[:4]:
+        soft = cv2.GaussianBlur(sample_project.pixels(item.frame.id), (0, 0), 4)
+        frame, _ = sample_project.add_frame(
+            np.asarray(soft, np.uint8),
+            name=f"soft_{item.frame.name}",
+            cohort="soft",
+            subject=f"soft_{item.frame.subject}",
+        )
+        sample_project.annotate(frame.id, item.ellipse, author="me", state="final")
+    sources = {frame.cohort: frame for frame in sample_project.frames()}
+    heads = tuple(
+        NamedEllipse(cohort, HEAD, frame.size, frame.id) for cohort, frame in sources.items()
+    )
+    result = run_job("synthesize", SynthesizeRequest(sample_project.path, ellipses=heads, steps=2))
+    pairs = [sample_project.pair(i) for i in result.pair_ids]
+    assert len(pairs) == 2
+    for pair, cohort in zip(pairs, sources, strict=True):
+        texture = cohort_texture(sample_project, cohort)
+        assert texture is not None and pair.provenance["cohort_frames"] == texture.frames
+        made = texture_of(sample_project.pixels(pair.frame.id), pair.ellipse)
+        assert pair.quality["spectrum_db"] == pytest.approx(
+            texture.differences(made)["spectrum_db"]
+        )
 
 
 def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(

@@ -64,9 +64,8 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             batch, model = _begin(project, request, cancelled)
         else:
             batch, model = _resume(project, request)
-        texture = cohort_texture(project, batch.settings["cohort"])
         with project.batch_lock(batch.id):
-            maker = _Maker(project, batch, model, texture)
+            maker = _Maker(project, batch, model)
             if unscaled := maker.unscaled():
                 report(Warned(unscaled))
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
@@ -164,10 +163,8 @@ def _item(
 class _Maker:
     """Makes and stores the pairs of one batch."""
 
-    def __init__(
-        self, project: Project, batch: Batch, model: FoundModel, texture: CohortTexture | None
-    ) -> None:
-        self.project, self.batch, self.model, self.texture = project, batch, model, texture
+    def __init__(self, project: Project, batch: Batch, model: FoundModel) -> None:
+        self.project, self.batch, self.model = project, batch, model
         self.synthesizer = load_synthesizer(model)
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         out = batch.settings["out"]
@@ -178,6 +175,8 @@ class _Maker:
         self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
         self.known = {pair.id for pair in project.pairs()}
+        self.cohorts = {frame.id: frame.cohort for frame in project.frames()}
+        self.textures: dict[str | None, CohortTexture | None] = {}
         done = (item for item in items if item.number in made)
         self._rows = []
         for item, pair in zip(done, self.pairs, strict=True):
@@ -223,7 +222,8 @@ class _Maker:
         calls = []
         for chunk in chunks:
             scenes = [self._scene(item) for item in chunk]
-            calls.append((self.model, self.texture, scenes, [item.seed for item in chunk], told))
+            textures = [self._texture(item) for item in chunk]
+            calls.append((self.model, textures, scenes, [item.seed for item in chunk], told))
         return distributed.each(_draw, calls)
 
     def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
@@ -283,6 +283,19 @@ class _Maker:
             },
         )
 
+    def _texture(self, item: BatchItem) -> CohortTexture | None:
+        """What its picture is compared with: the cohort of the frame whose sector it takes over, as
+        each scanner's frames look otherwise; all annotated frames where that is not known."""
+        cohort = self.batch.settings["cohort"]
+        if cohort is None and item.source_frame is not None:
+            cohort = self.cohorts.get(item.source_frame)
+        for name in (cohort, None):
+            if name not in self.textures:
+                self.textures[name] = cohort_texture(self.project, name)
+            if (texture := self.textures[name]) is not None:
+                return texture
+        return None
+
     def _scene(self, item: BatchItem) -> Scene:
         source, calibration = item.source_frame, item.calibration
         return Scene(
@@ -297,15 +310,16 @@ class _Maker:
 
 def _draw(
     model: FoundModel,
-    texture: CohortTexture | None,
+    textures: Sequence[CohortTexture | None],
     scenes: Sequence[Scene],
     seeds: Sequence[int],
     told: Mapping[str, Any],
 ) -> list[Made]:
     """Pictures and their figures, in whichever process; models are loaded once in each."""
-    judge = Judge(load_segmenter(judge_model()), load_neighbours(model), texture)
+    segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
+    judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = load_synthesizer(model).draw(scenes, seeds, **told)
-    return [(one, _measured(judge, one)) for one in drawn]
+    return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
 
 
 def _measured(judge: Judge, drawn: Drawn) -> Measured:
