@@ -160,6 +160,7 @@ QPushButton[role="quiet"]:hover {{ background: {HOVER}; }}
 QPushButton[role="quiet"]:checked {{ background: {RAISED}; color: {TEXT_BRIGHT}; }}
 QPushButton[role="quiet"]:focus {{ border-color: {BORDER}; }}
 QPushButton[role="danger"] {{ color: {ERROR}; }}
+QPushButton[role="danger"]:disabled {{ color: {TEXT_OFF}; }}
 
 QStatusBar QPushButton {{ padding: 2px 12px; }}
 

@@ -102,7 +102,8 @@ def test_the_last_decision_leaves_an_empty_queue_that_says_so(
     for _ in DICES:
         press(qtbot, page, Qt.Key.Key_A)
     assert listed(page) == []
-    assert "All pairs are reviewed" in page.caption.text()
+    assert "All pairs are reviewed" in page.none_left.text()
+    assert not page.pair_view.isVisible()
     assert page.canvas.ellipse() is None
     assert not page.accept_button.isEnabled()
     press(qtbot, page, Qt.Key.Key_A)
@@ -356,7 +357,7 @@ def test_the_filters_show_what_was_decided_and_it_can_be_decided_again(
     assert not page.reject_button.isEnabled()
     press(qtbot, page, Qt.Key.Key_A)
     assert states(page)[0.91] == "accepted"
-    assert "No pair is rejected" in page.caption.text()
+    assert "No pair is rejected" in page.none_left.text()
 
 
 def test_pairs_made_meanwhile_join_the_queue_and_the_current_one_stays(
@@ -427,3 +428,17 @@ def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
     assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
     now = page.session.open.annotation(frame.id)
     assert now is not None and now.ellipse is None
+
+
+def test_an_empty_queue_leads_on(qtbot: QtBot, page: ReviewPage) -> None:
+    went: list[str] = []
+    page.session.place_requested.connect(went.append)
+    for _ in DICES:
+        press(qtbot, page, Qt.Key.Key_R)
+    qtbot.mouseClick(page.none_left.button, Qt.MouseButton.LeftButton)
+    page.session.go("review")
+    press(qtbot, page, Qt.Key.Key_U)
+    qtbot.waitUntil(page.pair_view.isVisible)
+    press(qtbot, page, Qt.Key.Key_A)
+    qtbot.mouseClick(page.none_left.button, Qt.MouseButton.LeftButton)
+    assert went == ["synthesise", "review", "train"]

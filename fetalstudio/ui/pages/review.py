@@ -142,11 +142,19 @@ class ReviewPage(QWidget):
         line.addWidget(keyed(self, self.undo_button, "U"))
         line.addWidget(keyed(self, self.reject_button, "R"))
         line.addWidget(keyed(self, self.accept_button, "A"))
+        self.pair_view = QWidget()
+        pictures = QVBoxLayout(self.pair_view)
+        pictures.setContentsMargins(0, 0, 0, 0)
+        pictures.setSpacing(0)
+        pictures.addWidget(self.canvas, 1)
+        pictures.addWidget(self.comparison)
+        self.none_left = EmptyState()
+        self.none_left.clicked.connect(lambda: self.session.go(self._next_place()))
         stage = QVBoxLayout()
         stage.setSpacing(0)
         stage.addWidget(bar)
-        stage.addWidget(self.canvas, 1)
-        stage.addWidget(self.comparison)
+        stage.addWidget(self.pair_view, 1)
+        stage.addWidget(self.none_left, 1)
         return stage
 
     def _side(self) -> QWidget:
@@ -163,12 +171,14 @@ class ReviewPage(QWidget):
         self.details = note()
         made = Section("Made with")
         made.add(self.details)
+        divider = rule()
+        self._of_the_pair = (self.pair_view, figures, made, divider)
 
         self.filter_form = PairFilterForm(self.session.settings, self)
         self.filter_form.changed.connect(self.refresh)
         self.filter_form.accept_button.clicked.connect(lambda: self.decide_all("accepted"))
         self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))
-        return side_panel(284, figures, made, rule(), self.filter_form)
+        return side_panel(284, figures, made, divider, self.filter_form)
 
     def _tell_undo(self, what: str) -> None:
         # The steps of all places are one history: say which is next.
@@ -235,6 +245,9 @@ class ReviewPage(QWidget):
     def _show(self, pair: Pair | None) -> None:
         for button in (self.accept_button, self.reject_button):
             button.setEnabled(pair is not None)
+        for widget in self._of_the_pair:
+            widget.setVisible(pair is not None)
+        self.none_left.setVisible(pair is None)
         if pair is None:
             self._show_nothing()
             return
@@ -273,12 +286,19 @@ class ReviewPage(QWidget):
         self.comparison.show_pair(None, None)
         self.copy_badge.hide()
         self.details.setText("")
-        left = {
-            "pending": "All pairs are reviewed. Train on the accepted ones, or make more.",
-            "accepted": "No pair is accepted yet.",
-            "rejected": "No pair is rejected.",
+        self.caption.setText("")
+        if self._filter != "pending":
+            self.none_left.say(f"No pair is {self._filter}", "")
+            return
+        next_step = {
+            "train": ("Train on the accepted ones.", "Go to Train"),
+            "synthesise": ("None is accepted: make others.", "Go to Synthesise"),
         }
-        self.caption.setText(left[self._filter] if self._all else "")
+        self.none_left.say("All pairs are reviewed", *next_step[self._next_place()])
+
+    def _next_place(self) -> str:
+        accepted = any(pair.state == "accepted" for pair in self._all.values())
+        return "train" if accepted else "synthesise"
 
     def _show_correction(self, pair: Pair) -> None:
         moved = pair.ellipse != pair.requested

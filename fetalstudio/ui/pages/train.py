@@ -28,7 +28,14 @@ from fetalstudio.ui.widgets.curves import TrainingCurves
 from fetalstudio.ui.widgets.evaluation import EvaluationPanel
 from fetalstudio.ui.widgets.experiment import ExperimentPanel
 from fetalstudio.ui.widgets.filmstrip import Filmstrip
-from fetalstudio.ui.widgets.form import Section, keyed, note, side_by_side, side_panel
+from fetalstudio.ui.widgets.form import (
+    Section,
+    keyed,
+    note,
+    side_by_side,
+    side_panel,
+    with_foot,
+)
 from fetalstudio.ui.widgets.job_bar import JobBar, duration
 from fetalstudio.ui.widgets.run_words import run_text, without_verdict
 from fetalstudio.ui.widgets.training_data import TrainingDataSection
@@ -66,7 +73,7 @@ class TrainPage(QWidget):
         row.setSpacing(0)
         stage = QWidget()
         stage.setLayout(self._stage())
-        plan = side_panel(316, self.data, self.settings, self._start_section())
+        plan = with_foot(side_panel(316, self.data, self.settings), self._start_section())
         self._training = (plan, stage)
         row.addWidget(plan)
         row.addWidget(stage, 1)

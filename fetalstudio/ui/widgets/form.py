@@ -179,6 +179,22 @@ def side_panel(width: int, *parts: QWidget) -> QScrollArea:
     return area
 
 
+def with_foot(panel: QScrollArea, foot: QWidget) -> QWidget:
+    """The panel with ``foot`` below it, which does not scroll: where its main button belongs."""
+    whole = QWidget()
+    whole.setFixedWidth(panel.maximumWidth())
+    column = QVBoxLayout(whole)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(0)
+    column.addWidget(panel, 1)
+    column.addWidget(rule())
+    below = QVBoxLayout()
+    below.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE)
+    below.addWidget(foot)
+    column.addLayout(below)
+    return whole
+
+
 def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
     """Give a button keys that work while the focus is anywhere on ``page``; returns the button.
 
