@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,8 @@ class Measured:
     quality: Mapping[str, float]
     """As ``Pair.quality``."""
     provenance: Mapping[str, Any]
-    """``judge``, ``nearest_frame``, ``copy_threshold``, ``cohort_frames``, ``cohort_limits``."""
+    """``judge``, ``found``, ``nearest_frame``, ``copy_threshold``, ``cohort_frames``,
+    ``cohort_limits``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,10 @@ class Judge:
 
     def __call__(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Measured:
         """Measure an (H, W) picture against the ellipse that it was asked to show."""
-        quality = dict(pair_quality(self.segmenter, image, ellipse))
+        found = self.segmenter.predict(image).ellipse
+        quality = dict(agreement(found, image, ellipse))
         told: dict[str, Any] = {"judge": self.segmenter.card.name}
+        told["found"] = None if found is None else list(astuple(found))
         told["nearest_frame"] = told["copy_threshold"] = None
         if self.neighbours is not None:
             nearest = self.neighbours.nearest(image, ellipse)
@@ -101,7 +104,14 @@ _cohorts: OrderedDict[tuple[Path, tuple[tuple[str, Ellipse], ...]], CohortTextur
 def pair_quality(
     segmenter: Segmenter, image: NDArray[np.uint8], ellipse: Ellipse
 ) -> Mapping[str, float]:
-    """Figures of a pair, the segmenter (without a prompt) against the requested ellipse.
+    """:func:`agreement` of what the segmenter finds without a prompt."""
+    return agreement(segmenter.predict(image).ellipse, image, ellipse)
+
+
+def agreement(
+    found: Ellipse | None, image: NDArray[np.uint8], ellipse: Ellipse
+) -> Mapping[str, float]:
+    """Figures of a pair, the ellipse that a segmenter found against the requested one.
 
     ``dice`` 0 to 1 (0 where nothing is found); ``hc_difference`` relative, positive where the
     found head is larger; ``hd95_px``; ``edge`` see :func:`edge_score`. What cannot be computed
@@ -109,12 +119,11 @@ def pair_quality(
     """
     h, w = image.shape
     wanted = ellipse.mask((w, h))
-    found = segmenter.predict(image)
     quality = {"dice": 0.0, "edge": edge_score(image, ellipse)}
-    if found.ellipse is not None:
-        shown = found.ellipse.mask((w, h))
+    if found is not None:
+        shown = found.mask((w, h))
         quality["dice"] = dice(shown, wanted)
-        quality["hc_difference"] = found.ellipse.perimeter / ellipse.perimeter - 1
+        quality["hc_difference"] = found.perimeter / ellipse.perimeter - 1
         hd95 = surface_distances(shown, wanted).hd95
         if math.isfinite(hd95):
             quality["hd95_px"] = hd95

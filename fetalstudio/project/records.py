@@ -80,6 +80,7 @@ class Pair:
     synthesizer drew the outline too."""
     provenance: Mapping[str, Any]
     """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version;
+    ``found`` (cx, cy, a, b, angle_deg of the judge's ellipse, None where it found no head);
     ``nearest_frame`` (16 digits of its id) and ``copy_threshold``, both None where the
     synthesizer's training frames are not known; ``cohort_frames`` and ``cohort_limits``."""
     reviewer: str | None
@@ -91,6 +92,12 @@ class Pair:
         """The similarity above which the synthesizer's pictures count as copies, if known."""
         value = self.provenance.get("copy_threshold")
         return None if value is None else float(value)
+
+    @property
+    def found(self) -> Ellipse | None:
+        """Where the segmenter that judged the picture saw the head, if known."""
+        values = self.provenance.get("found")
+        return None if values is None else Ellipse(*values)
 
     @property
     def corrected(self) -> bool:

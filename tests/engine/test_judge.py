@@ -95,6 +95,8 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
         assert pair.copy_threshold == pytest.approx(known.threshold)
         assert pair.copy == (pair.quality["similarity"] > known.threshold)
         assert pair.provenance["judge"] == "judge"
+        assert pair.found is not None
+        assert pair.found.overlap(pair.ellipse) == pytest.approx(pair.quality["dice"], abs=0.01)
         assert pair.provenance["cohort_frames"] == 16
         assert set(pair.provenance["cohort_limits"]) == COHORT_FIGURES - {"speckle_snr"}
     with (out / "pairs.csv").open() as stream:

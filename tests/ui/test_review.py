@@ -442,3 +442,35 @@ def test_an_empty_queue_leads_on(qtbot: QtBot, page: ReviewPage) -> None:
     press(qtbot, page, Qt.Key.Key_A)
     qtbot.mouseClick(page.none_left.button, Qt.MouseButton.LeftButton)
     assert went == ["synthesise", "review", "train"]
+
+
+def ghost(page: ReviewPage) -> Ellipse | None:
+    shown = page.canvas._ghost
+    return None if shown is None else shown.ellipse()
+
+
+def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(page: ReviewPage) -> None:
+    found = Ellipse(340, 210, 110, 85, 20)
+    project = page.session.open
+    doubtful, good = (
+        project.add_pair(
+            project.pixels(project.frames()[0].id) // (2 + i),
+            name=name,
+            ellipse=Ellipse(300, 200, 100, 80, 10),
+            cohort="synthetic",
+            calibration=None,
+            quality={"dice": dice, "hc_difference": 0.0, "edge": 0.9},
+            provenance={"found": [340, 210, 110, 85, 20]},
+        )
+        for i, (name, dice) in enumerate((("doubtful", 0.7), ("good", 0.98)))
+    )
+    page.refresh(doubtful.id)
+    assert ghost(page) == found
+    assert "where the segmenter sees the head" in page.correction.text()
+    page.filter_form.dice_box.setValue(0.5)
+    assert ghost(page) is None
+    page.filter_form.dice_box.setValue(0.95)
+    page.canvas.ellipse_edited.emit(Ellipse(330, 205, 105, 82, 15))
+    assert ghost(page) == doubtful.requested
+    page.refresh(good.id)
+    assert ghost(page) is None

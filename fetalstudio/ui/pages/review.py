@@ -302,7 +302,9 @@ class ReviewPage(QWidget):
 
     def _show_correction(self, pair: Pair) -> None:
         moved = pair.ellipse != pair.requested
-        self.canvas.set_ghost(pair.requested if moved else None)
+        failed = {check.figure for check in self._verdict(pair).checks if check.passed is False}
+        doubted = pair.found if failed & {"dice", "hc_difference"} and not moved else None
+        self.canvas.set_ghost(pair.requested if moved else doubted)
         self.restore_button.setVisible(moved)
         if pair.reviewer == SYNTHESIZER:
             text = (
@@ -313,6 +315,11 @@ class ReviewPage(QWidget):
             text = (
                 "Corrected by hand, so no filter decides it. The figures are about the ellipse "
                 "that it began with; dashed is the one that was asked for."
+            )
+        elif doubted is not None:
+            text = (
+                "Dashed is where the segmenter sees the head. If the skull lies there, drag the "
+                "ellipse onto it."
             )
         else:
             text = "If the skull lies elsewhere, drag the ellipse onto it."
