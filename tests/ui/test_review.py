@@ -121,7 +121,7 @@ def test_dragging_corrects_the_label_and_keeps_what_was_asked_for(
     after = page.session.open.pair(before.id)
     assert after.ellipse.cx == pytest.approx(before.ellipse.cx + 10)
     assert after.requested == before.ellipse and after.state == "pending"
-    assert page.restore_button.isVisible()
+    assert page.correction.restore_button.isVisible()
     # An accept takes the corrected label along.
     qtbot.keyClick(page.canvas, Qt.Key.Key_A)
     accepted = page.session.open.pair(before.id)
@@ -138,7 +138,7 @@ def test_back_to_the_requested_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
     assert page.canvas.ellipse() == Ellipse(300, 200, 100, 80, 10)
     press(qtbot, page, Qt.Key.Key_O)
     assert page.session.open.pair(pair.id).ellipse == pair.requested
-    assert not page.restore_button.isVisible()
+    assert not page.correction.restore_button.isVisible()
 
 
 def test_a_pair_keeps_its_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
@@ -184,7 +184,7 @@ def test_what_was_corrected_by_hand_is_not_decided_by_a_filter(
     qtbot.keyClick(page.canvas, Qt.Key.Key_Right, _SHIFT)
     page.canvas.flush()
     assert page.filter_form.reject_button.text() == "Reject 1 that fails"
-    assert "no filter decides it" in page.correction.text()
+    assert "no filter decides it" in page.correction.note.text()
     qtbot.keyClick(page.list, Qt.Key.Key_R, _SHIFT)
     assert states(page)[0.95] == "rejected" and states(page)[0.91] == "pending"
 
@@ -201,7 +201,7 @@ def test_a_label_of_the_synthesizers_own_is_no_correction(page: ReviewPage) -> N
         provenance={},
     )
     page.refresh(pair.id)
-    assert "As the synthesizer drew it" in page.correction.text() and not pair.corrected
+    assert "As the synthesizer drew it" in page.correction.note.text() and not pair.corrected
     # In doubt, however well the segmenter agrees: it fails, and says why.
     assert page.filter_form.reject_button.text() == "Reject 2 that fail"
     assert "the outline that the synthesizer drew is in doubt" in page.quality.text()
@@ -449,7 +449,7 @@ def ghost(page: ReviewPage) -> Ellipse | None:
     return None if shown is None else shown.ellipse()
 
 
-def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(page: ReviewPage) -> None:
+def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: ReviewPage) -> None:
     found = Ellipse(340, 210, 110, 85, 20)
     project = page.session.open
     doubtful, good = (
@@ -466,11 +466,15 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(page: ReviewPage) ->
     )
     page.refresh(doubtful.id)
     assert ghost(page) == found
-    assert "where the segmenter sees the head" in page.correction.text()
+    assert "where the segmenter sees the head" in page.correction.note.text()
     page.filter_form.dice_box.setValue(0.5)
     assert ghost(page) is None
     page.filter_form.dice_box.setValue(0.95)
-    page.canvas.ellipse_edited.emit(Ellipse(330, 205, 105, 82, 15))
-    assert ghost(page) == doubtful.requested
+    press(qtbot, page, Qt.Key.Key_D)
+    assert page.session.open.pair(doubtful.id).ellipse == found
+    assert ghost(page) == doubtful.requested and not page.correction.take_button.isVisible()
+    press(qtbot, page, Qt.Key.Key_U)
+    qtbot.waitUntil(page.correction.take_button.isVisible)
+    assert page.session.open.pair(doubtful.id).ellipse == doubtful.requested
     page.refresh(good.id)
     assert ghost(page) is None

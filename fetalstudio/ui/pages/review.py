@@ -20,12 +20,13 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
-from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
+from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas
 from fetalstudio.ui.commands import ReviewPairs
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.widgets.comparison import Comparison
+from fetalstudio.ui.widgets.correction import Correction
 from fetalstudio.ui.widgets.empty import EmptyState
 from fetalstudio.ui.widgets.form import Section, keyed, note, rule, side_panel
 from fetalstudio.ui.widgets.pair_filter import PairFilterForm
@@ -159,14 +160,11 @@ class ReviewPage(QWidget):
 
     def _side(self) -> QWidget:
         self.quality = QualityPanel("This pair was not measured: judge it by eye.")
-        self.correction = note()
-        self.restore_button = QPushButton("Back to the requested ellipse")
-        self.restore_button.setToolTip("Undo all corrections of this pair's ellipse")
-        self.restore_button.clicked.connect(self._restore)
+        self.correction = Correction(self)
+        self.correction.wanted.connect(self._corrected)
         figures = Section("Quality")
         figures.add(self.quality)
         figures.add(self.correction)
-        figures.add(keyed(self, self.restore_button, "O"))
 
         self.details = note()
         made = Section("Made with")
@@ -257,7 +255,8 @@ class ReviewPage(QWidget):
         self.reject_button.setEnabled(pair.state != "rejected")
         self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
         self.copy_badge.setVisible(pair.copy)
-        self._show_correction(pair)
+        self.correction.show_pair(pair, self._verdict(pair))
+        self.canvas.set_ghost(self.correction.dashed)
         self.details.setText(_details(pair))
         place = self.list.currentIndex().row() + 1
         self.caption.setText(
@@ -281,8 +280,6 @@ class ReviewPage(QWidget):
         self.canvas.set_ghost(None)
         self.canvas.set_editable(False)
         self.quality.show_quality({})
-        self.correction.setText("")
-        self.restore_button.hide()
         self.comparison.show_pair(None, None)
         self.copy_badge.hide()
         self.details.setText("")
@@ -299,33 +296,6 @@ class ReviewPage(QWidget):
     def _next_place(self) -> str:
         accepted = any(pair.state == "accepted" for pair in self._all.values())
         return "train" if accepted else "synthesise"
-
-    def _show_correction(self, pair: Pair) -> None:
-        moved = pair.ellipse != pair.requested
-        failed = {check.figure for check in self._verdict(pair).checks if check.passed is False}
-        doubted = pair.found if failed & {"dice", "hc_difference"} and not moved else None
-        self.canvas.set_ghost(pair.requested if moved else doubted)
-        self.restore_button.setVisible(moved)
-        if pair.reviewer == SYNTHESIZER:
-            text = (
-                "As the synthesizer drew it, and the figures are about; dashed is the ellipse that "
-                "was asked for."
-            )
-        elif moved:
-            text = (
-                "Corrected by hand, so no filter decides it. The figures are about the ellipse "
-                "that it began with; dashed is the one that was asked for."
-            )
-        elif doubted is not None:
-            text = (
-                "Dashed is where the segmenter sees the head. If the skull lies there, drag the "
-                "ellipse onto it."
-            )
-        else:
-            text = "If the skull lies elsewhere, drag the ellipse onto it."
-        if pair.reviewer not in (None, SYNTHESIZER) and pair.state != "pending":
-            text += f" {pair.state.capitalize()} by {pair.reviewer}."
-        self.correction.setText(text)
 
     def _pixels(self, frame_id: str) -> NDArray[np.uint8] | None:
         try:
@@ -367,10 +337,6 @@ class ReviewPage(QWidget):
         elif ellipse != pair.ellipse:
             self.session.review(pair.id, pair.state, ellipse)
             self.refresh(pair.id)
-
-    def _restore(self) -> None:
-        if self._shown is not None:
-            self._corrected(self._shown.requested)
 
     def _verdict(self, pair: Pair) -> Verdict:
         return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
