@@ -85,7 +85,7 @@ class Console:
         if text:
             self.say(text)
         if self.as_json:
-            sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(plain(value)) + "\n")  # ASCII, for any console
             sys.stdout.flush()
 
 

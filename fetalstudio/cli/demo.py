@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.files import atomic_path
 from fetalstudio.core.images import write_png
 from fetalstudio.core.screening import PairFilter
@@ -21,6 +21,7 @@ from fetalstudio.engine.requests import (
     TrainRequest,
     TrainResult,
 )
+from fetalstudio.project.importers import AUTHOR
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir
 
@@ -85,9 +86,30 @@ def _make_room(out: Path, folder: Path) -> None:
     if folder.exists():
         if not marker.exists():
             raise UserError(f"{folder} is not from a demo. Choose another folder with --out.")
+        if _worked_in(folder):
+            raise UserError(
+                f"{folder} is an earlier demo in which somebody has drawn or reviewed since. "
+                "Choose another folder with --out, or remove it."
+            )
         shutil.rmtree(folder)
     with atomic_path(marker) as temporary:
         temporary.write_text("made by fetalstudio demo; replaced by the next one\n")
+
+
+def _worked_in(folder: Path) -> bool:
+    """Whether a person did something in the project. Raises :class:`UserError` while it is open."""
+    try:
+        with Project.open(folder) as project, project.lock():
+            authors = {
+                revision.author
+                for frame in project.frames()
+                for revision in project.revisions(frame.id)
+            }
+            reviewers = {pair.reviewer for pair in project.pairs()}
+    except BadInput:  # an earlier demo that was interrupted before there was a project
+        return False
+    drawn = any(a != AUTHOR and not a.startswith("segmenter:") for a in authors)
+    return drawn or not reviewers <= {None, REVIEWER}
 
 
 def _review(folder: Path) -> int:

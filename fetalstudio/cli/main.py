@@ -92,7 +92,7 @@ def _import(options: argparse.Namespace, console: Console) -> None:
     console.result(
         result,
         f"Imported {result.frames} frames into cohort {result.cohort}, {result.annotated} with an "
-        f"annotation; {result.duplicates} were already there, {len(result.problems)} left out.",
+        f"annotation; {result.duplicates} were already there. Warnings: {len(result.problems)}.",
     )
 
 
@@ -192,6 +192,8 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
             "--include-copies writes them too."
         )
+    for problem in result.problems:
+        console.warn(problem)
     console.result(
         result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.engine.catalogue import FoundModel, list_models
+from fetalstudio.engine.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models import find_model
 from fetalstudio.project.store import Project
 
@@ -57,6 +57,8 @@ def _found(options: argparse.Namespace) -> list[FoundModel]:
 
 def _list(options: argparse.Namespace, console: Console) -> None:
     found = _found(options)
+    for problem in unreadable():
+        console.warn(problem)
     lines = [f"{m.kind:12} {m.name:24} {m.origin}" for m in found]
     console.result({"models": found}, "\n".join(lines))
 
@@ -93,8 +95,8 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         console.say(f"{model.kind:12} {model.name:24} {problem or 'whole'}")
         if problem is not None:
             problems[model.name] = problem
-    if problems:
-        raise UserError(" ".join(problems.values()))
+    if all_problems := [*problems.values(), *unreadable()]:
+        raise UserError(" ".join(all_problems))
     console.result({"problems": problems}, "All models are whole.")
 
 

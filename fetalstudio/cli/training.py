@@ -61,6 +61,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def _request(options: argparse.Namespace) -> TrainRequest:
     if options.resume:
+        fixed = (*RECIPES[options.preset], "segmenter", "cohort", "real", "synthetic", "name")
+        given_too = [name for name in fixed if getattr(options, name) is not None]
+        if given_too:
+            names = ", ".join("--" + name.replace("_", "-") for name in given_too)
+            raise BadInput(f"A training goes on by its own settings: leave out {names}.")
         return TrainRequest(options.project, resume=_newest_unfinished(options))
     given: dict[str, Any] = {k: getattr(options, k) for k in RECIPES[options.preset]}
     chosen = {k: v for k, v in given.items() if v is not None}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.model_card import Kind, ModelCard
 from fetalstudio.project.store import Project
 from fetalstudio.resources import models_dir, user_data_dir
@@ -35,7 +36,26 @@ def list_models(project: Project | None = None) -> list[FoundModel]:
 
 
 def models_in(folder: Path, origin: str) -> Iterator[FoundModel]:
-    """Those whose folders lie in this one, by their folders' names."""
-    for path in sorted(folder.glob("*/model.json")):
-        card = ModelCard.read(path.parent)
+    """Those whose folders lie in this one, by their folders' names; see also :func:`unreadable`."""
+    for path in _cards(folder):
+        try:
+            card = ModelCard.read(path.parent)
+        except UserError:
+            continue  # one damaged model must not take the others away
         yield FoundModel(card.name, card.kind, path.parent, origin)
+
+
+def unreadable() -> list[str]:
+    """What is wrong with each built-in model or model of the user's that cannot be listed."""
+    said = []
+    for folder in (models_dir(), user_data_dir() / "models"):
+        for path in _cards(folder):
+            try:
+                ModelCard.read(path.parent)
+            except UserError as error:
+                said.append(str(error))
+    return said
+
+
+def _cards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/model.json"))

@@ -221,16 +221,23 @@ class _Writer:
 
 @contextlib.contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that becomes ``out`` if all goes well."""
-    temporary = out.with_name(f".part-{out.name}-{secrets.token_hex(4)}")
+    """A temporary folder that becomes ``out``, or whose contents do, if all goes well."""
+    part = f".part-{secrets.token_hex(4)}"
+    temporary = out / part
     try:
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        there = out.exists()
+        if there and not (out.is_dir() and not any(out.iterdir())):
             raise BadInput(f"{out} is already there and not empty. Choose a new folder.")
+        # An empty folder may be a mounted disk or a link, which cannot be replaced.
+        if not there:
+            temporary = out.with_name(f"{part}-{out.name}")
         temporary.mkdir(parents=True)
         yield temporary
-        if out.exists():
-            out.rmdir()
-        temporary.replace(out)
+        if there:
+            for path in sorted(temporary.iterdir()):
+                path.replace(out / path.name)
+        else:
+            temporary.replace(out)
     except OSError as error:
         raise UserError(
             f"{out} could not be written: {error.strerror}. "

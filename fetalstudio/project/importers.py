@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import read_image
+from fetalstudio.core.metrics import dice
 from fetalstudio.project.layouts import Candidate, Format, find_layout
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.png_text import note_in
@@ -28,6 +29,9 @@ from fetalstudio.project.store import Project
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
 
+_LABEL_NUMBERS = 8
+"""Up to so many a mask's values are the numbers of structures, not grey levels."""
+_EXPLAINED = 0.9
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the person is told."""
 
@@ -105,14 +109,32 @@ def ellipse_in(mask: NDArray[np.generic]) -> Ellipse:
     """The ellipse that an annotation picture (H x W) shows, as a filled head or as a thin ring.
 
     What is brighter than half of the maximum counts, so that smoothed edges and JPEG's noise do
-    not. Raises ``ValueError`` if there is none.
+    not; of a picture of label numbers, all of them. Raises ``ValueError`` if there is none, or if
+    what is there has another shape.
     """
-    shown = (mask > mask.max() / 2).astype(np.uint8)
+    top = float(mask.max())
+    shown = (mask > (0 if top <= _LABEL_NUMBERS else top / 2)).astype(np.uint8)
     # The largest disc that fits is about as large as a filled head, and far smaller than a ring's
     # area, whether the ring is closed, cut by the border or in pieces.
     thickness = float(cv2.distanceTransform(shown, cv2.DIST_L2, 3).max())
     filled = thickness > 0.4 * np.sqrt(shown.sum() / np.pi)
-    return Ellipse.from_mask(shown) if filled else Ellipse.from_ring(shown)
+    ellipse = Ellipse.from_mask(shown) if filled else Ellipse.from_ring(shown)
+    if _explained(shown > 0, ellipse, 3 + 2 * thickness if not filled else None) < _EXPLAINED:
+        raise ValueError("it shows something else than one ellipse")
+    return ellipse
+
+
+def _explained(shown: NDArray[np.bool_], ellipse: Ellipse, near: float | None) -> float:
+    """How well the ellipse tells what is shown: the Dice of a filled one, the share of a ring's
+    pixels that lie within ``near`` px of it, measured towards its centre."""
+    size = (shown.shape[1], shown.shape[0])
+    if near is None:
+        return dice(ellipse.mask(size) > 0, shown)
+    u, v = ellipse.local(size)
+    from_centre = np.hypot(u, v)
+    scaled = np.hypot(u / ellipse.a, v / ellipse.b)
+    outline = from_centre / np.maximum(scaled, 1e-9)
+    return float((np.abs(from_centre - outline) <= near)[shown].mean())
 
 
 def _check(cancelled: IsCancelled) -> None:

@@ -26,6 +26,7 @@ from fetalstudio.project.tables import (
     HC18_HEADER,
     LABELS,
     PIXEL_SIZE,
+    SUBJECT,
     Row,
     columns,
     read_table,
@@ -45,11 +46,16 @@ _HC18_TEST_TABLE = "test_set_pixel_size.csv"
 _IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", HC18_FOLDER, "test_set"})
 _MASK_FOLDERS = frozenset(
     {"mask", "masks", "label", "labels", "annotation", "annotations", "seg", "segs", "gt"}
-    | {"segmentation", "segmentations"}
+    | {"segmentation", "segmentations", "ground_truth", "groundtruth"}
 )
-_ANNOTATION = re.compile(r"(.+)[-_ .](?:annotation|mask|seg|segmentation|gt|label)", re.IGNORECASE)
+_ANNOTATES = "annotation|mask|seg|segmentation|gt|label"
+_ANNOTATION = re.compile(rf"(.+)[-_ .](?:{_ANNOTATES})", re.IGNORECASE)
 _HC18_NAME = re.compile(r"(\d+)_\d*HC")
 _PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
+_PATIENT_FOLDER = re.compile(
+    r"(?:p|pt|pat|patient|case|subj|sub|subject|id|s)?[-_ ]?\d+", re.IGNORECASE
+)
+"""A folder of one patient's frames, by its name."""
 
 _NO_ROW = Row()
 
@@ -152,7 +158,7 @@ def _hc18(source: Path, table: Path) -> Layout:
     images = _images(folder)
     annotations, frames = _split(images)
     candidates = _as_exported(
-        _candidates(frames, {folder: annotations}, rows), table.with_name(PROVENANCE)
+        _candidates(frames, {folder: annotations}, {folder: rows}), table.with_name(PROVENANCE)
     )
     listed = {c.path.name.lower() for c in candidates}
     absent = sorted(rows.keys() - listed)
@@ -196,7 +202,8 @@ def _recorded(candidate: Candidate, entry: Mapping[str, Any] | None) -> Candidat
 
 def _folder(source: Path) -> Layout:
     inner = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
-    beside = [p for p in _neighbours(source) if _is_mask_folder(p)]
+    generic = source.name.lower() in _IMAGE_FOLDERS
+    beside = [p for p in _neighbours(source) if generic and _is_mask_folder(p)]
     mask_folders = [p for p in inner if _is_mask_folder(p)]
     image_folders = [source, *(p for p in inner if p not in mask_folders)]
     elsewhere: dict[str, Path] = {}
@@ -213,9 +220,48 @@ def _folder(source: Path) -> Layout:
         annotations[folder] = elsewhere | own
     inside = {key: p for key, p in elsewhere.items() if p.parent in mask_folders}
     problems += _orphans(frames, inside)
-    rows, notes = _folder_tables(image_folders)
+    rows, notes = _tables(source, image_folders, frames)
+    repeated = _repeated(frames)
+    for key in sorted(repeated & elsewhere.keys()):
+        problems += (f"{elsewhere[key]}: several folders have such a frame, so it was not used.",)
+        for folder in image_folders:
+            if annotations[folder].get(key) == elsewhere[key]:
+                annotations[folder] = {k: p for k, p in annotations[folder].items() if k != key}
     candidates = _candidates(frames, annotations, rows)
     return Layout(_cohort(source), candidates, problems + notes)
+
+
+def _repeated(frames: Iterable[Path]) -> frozenset[str]:
+    """Lower-case names that frames of several folders have."""
+    counts = Counter(path.stem.lower() for path in frames)
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def _tables(
+    source: Path, folders: Iterable[Path], frames: list[Path]
+) -> tuple[dict[Path, dict[str, Row]], tuple[str, ...]]:
+    """What the tables say, by folder, and notes. A table beside frames is about these alone, any
+    other about all: but of a name that several folders have, it cannot tell which is meant."""
+    rows: dict[Path, dict[str, Row]] = {}
+    notes: tuple[str, ...] = ()
+    common: dict[str, Row] = {}
+    inhabited = {path.parent for path in frames}
+    for folder in folders:
+        own, more = _folder_tables(folder)
+        notes += more
+        if folder in inhabited and folder != source:
+            rows[folder] = own
+        else:
+            common |= own
+    repeated = _repeated(frames)
+    unclear = sorted(name for name in common if Path(name).stem in repeated)
+    if unclear:
+        notes += (
+            f"Several folders have {_some(unclear)}, so what the table in {source} says of "
+            f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
+        )
+    shared = {name: row for name, row in common.items() if name not in unclear}
+    return {folder: shared | rows.get(folder, {}) for folder in inhabited}, notes
 
 
 def _neighbours(source: Path) -> list[Path]:
@@ -226,14 +272,11 @@ def _neighbours(source: Path) -> list[Path]:
         return []
 
 
-def _folder_tables(folders: Iterable[Path]) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """What all tables say about the frames, and a note for each table that was not used."""
+def _folder_tables(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """What the tables of a folder say, and a note for each table that was not used."""
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
-    tables = {
-        path: columns(path)
-        for path in sorted(p for folder in folders for p in folder.glob("*.[cC][sS][vV]"))
-    }
+    tables = {path: columns(path) for path in sorted(folder.glob("*.[cC][sS][vV]"))}
     of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
     chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
     if len(chosen) > 1:
@@ -257,7 +300,7 @@ def _folder_tables(folders: Iterable[Path]) -> tuple[dict[str, Row], tuple[str, 
 
 
 def _tells(has: frozenset[str]) -> bool:
-    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint(LABELS))
+    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
 
 
 def _joined(row: Row, more: Row) -> Row:
@@ -268,6 +311,7 @@ def _joined(row: Row, more: Row) -> Row:
         ellipse=more.ellipse or row.ellipse,
         size=more.size or row.size,
         labels={**row.labels, **more.labels},
+        subject=more.subject or row.subject,
     )
 
 
@@ -293,9 +337,15 @@ def _base(path: Path) -> str | None:
 
 
 def _split(images: Iterable[Path]) -> tuple[dict[str, Path], list[Path]]:
-    """Annotations by the frame's lower-case name, and frames."""
+    """Annotations by the frame's lower-case name, and frames; of one folder."""
     annotations: dict[str, Path] = {}
-    frames = []
+    frames: list[Path] = []
+    images = list(images)
+    if len(images) == 2:  # image.png and mask.png, a folder for each frame
+        masks = [p for p in images if re.fullmatch(_ANNOTATES, p.stem, re.IGNORECASE)]
+        if len(masks) == 1:
+            frames = [p for p in images if p != masks[0]]
+            return {frames[0].stem.lower(): masks[0]}, frames
     for path in images:
         base = _base(path)
         if base is None:
@@ -306,21 +356,26 @@ def _split(images: Iterable[Path]) -> tuple[dict[str, Path], list[Path]]:
 
 
 def _candidates(
-    frames: list[Path], annotations: Mapping[Path, Mapping[str, Path]], rows: Mapping[str, Row]
+    frames: list[Path],
+    annotations: Mapping[Path, Mapping[str, Path]],
+    rows: Mapping[Path, Mapping[str, Row]],
 ) -> tuple[Candidate, ...]:
-    repeated = Counter(path.stem.lower() for path in frames)
+    repeated = _repeated(frames)
     candidates = []
     for path in frames:
-        stem = path.stem
-        name = stem if repeated[stem.lower()] == 1 else f"{path.parent.name}_{stem}"
+        stem, folder = _text(path.stem), _text(path.parent.name)
+        name = f"{folder}_{stem}" if path.stem.lower() in repeated else stem
         subject = subject_of(stem)
-        row = rows.get(path.name.lower()) or rows.get(stem.lower()) or _NO_ROW
+        if subject == stem:
+            subject = folder if _PATIENT_FOLDER.fullmatch(folder) else name
+        told = rows.get(path.parent, {})
+        row = told.get(path.name.lower()) or told.get(path.stem.lower()) or _NO_ROW
         candidates.append(
             Candidate(
                 path=path,
                 name=name,
-                subject=name if subject == stem else subject,
-                annotation=annotations[path.parent].get(stem.lower()),
+                subject=row.subject or subject,
+                annotation=annotations[path.parent].get(path.stem.lower()),
                 row=replace(row, labels={**_country_of(stem), **row.labels}),
             )
         )
@@ -339,7 +394,12 @@ def _orphans(frames: Iterable[Path], annotations: Mapping[str, Path]) -> tuple[s
 def _cohort(source: Path) -> str:
     """The folder's name, or its parent's where the name says nothing."""
     generic = source.name.lower() in _IMAGE_FOLDERS
-    return (source.parent.name if generic else source.name) or "frames"
+    return _text(source.parent.name if generic else source.name) or "frames"
+
+
+def _text(name: str) -> str:
+    """A part of a path, also where the system's file names are in another encoding."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _some(names: list[str]) -> str:

@@ -42,9 +42,9 @@ class Project(BatchStore, RunStore):
         written.
         """
         path = Path(path).absolute()
-        if (path / DATABASE).exists():
-            raise BadInput(f"{path} already is a project. Open it, or choose another folder.")
         try:
+            if (path / DATABASE).exists():
+                raise BadInput(f"{path} already is a project. Open it, or choose another folder.")
             if path.exists() and any(path.iterdir()):
                 raise BadInput(f"{path} is not empty. Choose a new or an empty folder.")
             path.mkdir(parents=True, exist_ok=True)
@@ -72,9 +72,16 @@ class Project(BatchStore, RunStore):
         """
         path = Path(path).absolute()
         database = path / DATABASE
-        if not database.is_file():
+        try:
+            missing = not database.is_file()
+            emptied = not missing and database.stat().st_size == 0
+        except OSError as error:
+            raise BadInput(
+                f"{path} cannot be read: {error.strerror}. Check the path, and who may enter it."
+            ) from error
+        if missing:
             raise BadInput(f"{path} is not a project: it has no {DATABASE}. Choose another folder.")
-        if database.stat().st_size == 0 and any((path / "frames").glob("??/*.png")):
+        if emptied and any((path / "frames").glob("??/*.png")):
             raise UserError(
                 f"{database} is empty although there are frames. Put back a copy of it, "
                 f"for instance {DATABASE}.backup (made when the project was last opened)."

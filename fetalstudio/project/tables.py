@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
 """In px of the frame, the angle in degrees."""
 SIZE = ("width", "height")
 """In px: of the frame that an ellipse was drawn on."""
+SUBJECT = "subject"
+"""Who the patient is: hashed, as it may be a name or a hospital's number."""
 LABELS = ("country", "quality", "scanner", "site")
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
@@ -28,6 +31,7 @@ _SPELLINGS = {
     PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
     HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
     "angle_deg": ("angledeg", "angle"),
+    SUBJECT: ("subject", "subjectid", "patient", "patientid"),
     **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
 }
 
@@ -42,6 +46,7 @@ class Row:
     size: tuple[int, int] | None = None
     """(width, height) of the frame that the ellipse was drawn on, if it is told."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    subject: str | None = None
 
 
 def columns(path: Path) -> frozenset[str]:
@@ -86,6 +91,7 @@ def _row(path: Path, number: int, cells: list[str], where: Mapping[str, int]) ->
             ellipse=_ellipse([texts.get(name, "") for name in ELLIPSE]),
             size=_size([texts.get(name, "") for name in SIZE]),
             labels={name: texts[name] for name in LABELS if texts.get(name)},
+            subject=_hashed(texts[SUBJECT]) if texts.get(SUBJECT) else None,
         )
     except ValueError as error:
         raise BadInput(f"{path}, line {number}: {error}. Correct it, import again.") from error
@@ -97,6 +103,10 @@ def _ellipse(texts: list[str]) -> Ellipse | None:
 
 def _size(texts: list[str]) -> tuple[int, int] | None:
     return (int(_number(texts[0])), int(_number(texts[1]))) if all(texts) else None
+
+
+def _hashed(subject: str) -> str:
+    return f"subject-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"
 
 
 def _above_zero(text: str) -> float | None:

@@ -306,7 +306,11 @@ class MainWindow(QMainWindow):
         text = f"Exported {frames} and {pairs} to {result.out}."
         if result.copies_left_out:
             text += f" Copies of training frames left out: {result.copies_left_out}."
-        self.session.message.emit(text, "info")
+        if result.problems:
+            text += " " + " ".join(result.problems[:3])
+            if len(result.problems) > 3:
+                text += f" And {len(result.problems) - 3} more of the kind."
+        self.session.message.emit(text, "warning" if result.problems else "info")
 
     def ask_author(self) -> None:
         """Ask for the name that annotations carry."""

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from fetalstudio.cli import main
-from fetalstudio.cli.console import plain
+from fetalstudio.cli.console import Console, plain
+from fetalstudio.cli.demo import _make_room
 from fetalstudio.core.biometry import measure
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.engine.tables import read_ellipses
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.store import Project
+from fetalstudio.resources import user_data_dir
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
 
@@ -263,3 +267,86 @@ def test_json_has_no_nan_and_no_infinity() -> None:
         "b": [None, 1.0],
         "c": "x",
     }
+
+
+def test_a_batch_writes_over_nothing(
+    sample_project: Project, tmp_path: Path, last_json: Any
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    table = tmp_path / "table.csv"
+    table.write_text(f"{HEADER}scan,200,150,80,60,10,400,300\n")
+    command = ["synthesize", str(sample_project.path), "--steps", "1", "--json"]
+    (mine / "scan.png").write_bytes(b"a real frame")
+    assert main([*command, "--ellipses", str(table), "--out", str(mine)]) == 2
+    assert "already holds scan.png" in last_json()["error"]
+    assert (mine / "scan.png").read_bytes() == b"a real frame"
+    assert main([*command, "--ellipses", str(table), "--out", str(mine / "scan.png")]) == 2
+    assert "is a file" in last_json()["error"]
+    table.write_text(f"{HEADER}a,200,150,80,60,10,400,300\na_mask,200,150,70,60,10,400,300\n")
+    assert main([*command, "--ellipses", str(table), "--out", str(tmp_path / "new")]) == 2
+    assert "Two of the pairs would be written as a_mask.png" in last_json()["error"]
+    assert sample_project.unfinished_batches() == [] and not sample_project.pairs()
+
+
+def test_a_demo_that_somebody_worked_in_stays(tmp_path: Path, samples: Path) -> None:
+    out = tmp_path / "demo"
+    out.mkdir()
+    folder = out / "project"
+    (out / ".fetalstudio-demo").touch()
+    with Project.create(folder) as project:
+        import_frames(project, samples)
+    _make_room(out, folder)
+    assert not folder.exists(), "nobody's work: made anew"
+    with Project.create(folder) as project:
+        import_frames(project, samples)
+        project.annotate(
+            project.frames()[0].id, Ellipse(300, 200, 90, 70, 0), author="me", state="draft"
+        )
+    with pytest.raises(UserError, match="somebody has drawn"):
+        _make_room(out, folder)
+    assert (folder / "project.db").is_file()
+
+
+def test_a_damaged_model_takes_no_other_away(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    last_json: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path))
+    broken = user_data_dir() / "models" / "broken"
+    broken.mkdir(parents=True)
+    (broken / "model.json").write_text("{")
+    assert main(["models", "list", "--json"]) == 0
+    told = capsys.readouterr()
+    assert str(broken) in told.err
+    assert {m["name"] for m in json.loads(told.out)["models"]} == {"compact", "judge"}
+    assert main(["models", "verify", "--json"]) == 1
+    assert str(broken) in last_json()["error"]
+
+
+def test_commands_do_what_was_asked_or_say_so(sample_project: Project, last_json: Any) -> None:
+    project = str(sample_project.path)
+    assert main(["propose", project, "--cohort", "HC81", "--json"]) == 2
+    assert "The cohorts are: samples" in last_json()["error"]
+    assert main(["train", project, "--resume", "--epochs", "3", "--name", "x", "--json"]) == 2
+    assert "leave out --epochs, --name" in last_json()["error"]
+
+
+def test_what_an_export_cannot_hold_is_told(
+    sample_project: Project, tmp_path: Path, last_json: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = sample_project.frames()[0]
+    sample_project.set_calibration(frame.id, Calibration(0.1, 0.2, "manual"))
+    command = ["export", str(sample_project.path), str(tmp_path / "out"), "--format", "hc18"]
+    assert main([*command, "--json"]) == 0
+    told = capsys.readouterr()
+    (problem,) = json.loads(told.out)["problems"]
+    assert frame.name in problem and problem in told.err.replace("\n", " ")
+
+
+def test_json_is_read_on_any_console(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(as_json=True).result({"path": "/data/Kliniek-Łódź"}, "")
+    told = capsys.readouterr().out
+    assert told.isascii() and json.loads(told) == {"path": "/data/Kliniek-Łódź"}

@@ -241,3 +241,15 @@ def test_a_note_survives_and_the_picture_is_the_same(tmp_path: Path, picture) ->
     assert note_in(path) is None
     path.write_bytes(b"\x89PNG\r\n\x1a\n")
     assert note_in(path) is None
+
+
+def test_an_empty_folder_that_cannot_be_replaced_is_filled(full: Project, tmp_path: Path) -> None:
+    """Like a mounted disk: here a link."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    out = tmp_path / "out"
+    out.symlink_to(disk, target_is_directory=True)
+    export_hc18(full, out)
+    assert (disk / TABLE).is_file() and not list(disk.glob(".part*"))
+    with pytest.raises(BadInput, match="already there"):
+        export_hc18(full, Path("/"))

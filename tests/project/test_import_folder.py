@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import write_png
+from fetalstudio.core.images import encode_png, write_png
 from fetalstudio.project.importers import ellipse_in, import_frames
 from fetalstudio.project.layouts import find_layout, subject_of
 from fetalstudio.project.store import Project
@@ -357,3 +359,120 @@ def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Elli
 )
 def test_the_subject_in_a_name(name: str, subject: str) -> None:
     assert subject_of(name) == subject
+
+
+# -- what belongs to what --------------------------------------------------------------------
+
+
+def _two_scanners(source: Path, picture) -> None:
+    for number, scanner in enumerate(("scannerA", "scannerB")):
+        (source / scanner).mkdir(parents=True)
+        write_png(source / scanner / "img1.png", picture(10 + number))
+
+
+def test_a_table_beside_frames_is_about_these_alone(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    _two_scanners(source, picture)
+    for scanner, mm in (("scannerA", 0.1), ("scannerB", 0.25)):
+        (source / scanner / "sizes.csv").write_text(f"filename,pixel size(mm)\nimg1.png,{mm}\n")
+    assert import_frames(project, source).problems == ()
+    sizes = {f.name: f.calibration and f.calibration.mm_per_px_x for f in project.frames()}
+    assert sizes == {"scannerA_img1": 0.1, "scannerB_img1": 0.25}
+
+
+def test_what_could_be_about_several_frames_is_not_used(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    source = tmp_path / "source"
+    _two_scanners(source, picture)
+    (source / "sizes.csv").write_text("filename,pixel size(mm)\nimg1.png,0.1\n")
+    (source / "masks").mkdir()
+    write_png(source / "masks" / "img1.png", filled(ellipse))
+    report = import_frames(project, source)
+    assert all(frame.calibration is None for frame in project.frames())
+    assert report.annotated == 0
+    told = "\n".join(report.problems)
+    assert "Several folders have img1.png" in told and "a table into each folder" in told
+    assert f"{source / 'masks' / 'img1.png'}: several folders have such a frame" in told
+
+
+def test_masks_beside_a_folder_with_a_name_are_not_its_own(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    for folder in ("siteA", "masks"):
+        (tmp_path / folder).mkdir()
+    write_png(tmp_path / "siteA" / "x.png", picture(1))
+    write_png(tmp_path / "masks" / "x.png", filled(ellipse))
+    assert import_frames(project, tmp_path / "siteA").annotated == 0
+
+
+def test_image_and_mask_in_a_folder_for_each_frame(
+    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
+    for i in range(2):
+        folder = tmp_path / "source" / f"case{i}"
+        folder.mkdir(parents=True)
+        write_png(folder / "image.png", picture(i))
+        write_png(folder / "mask.png", filled(ellipse))
+    report = import_frames(project, tmp_path / "source")
+    assert (report.frames, report.annotated, report.problems) == (2, 2, ())
+    assert {f.name: f.subject for f in project.frames()} == {
+        "case0_image": "case0",
+        "case1_image": "case1",
+    }
+
+
+def test_a_folder_for_each_patient_is_one_subject(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    for i, name in enumerate(("P001/a", "P001/b", "P002/a", "scanner/c", "scanner/d")):
+        path = tmp_path / "source" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, picture(i))
+    import_frames(project, tmp_path / "source")
+    subjects = {f.name: f.subject for f in project.frames()}
+    assert subjects["b"] == subjects["P001_a"] == "P001" and subjects["P002_a"] == "P002"
+    assert (subjects["c"], subjects["d"]) == ("c", "d")
+
+
+def test_a_table_tells_the_patient_and_his_name_is_not_kept(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(3):
+        write_png(source / f"{i}.png", picture(i))
+    (source / "patients.csv").write_text(
+        "filename,patient\n0.png,Doe Jane\n1.png,Doe Jane\n2.png,Roe Mary\n"
+    )
+    assert import_frames(project, source).problems == ()
+    first, second, third = (frame.subject for frame in project.frames())
+    assert first == second != third
+    assert first.startswith("subject-") and "Doe" not in first
+
+
+def test_a_picture_of_something_else_is_no_ellipse(ellipse: Ellipse) -> None:
+    with_axes, with_text = ring(ellipse), ring(ellipse)
+    cv2.line(with_axes, (18, 40), (78, 40), 255, 1)
+    cv2.line(with_axes, (48, 18), (48, 62), 255, 1)
+    cv2.putText(with_text, "HC 231", (0, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    for mask in (with_axes, with_text):
+        with pytest.raises(ValueError, match="something else"):
+            ellipse_in(mask)
+
+
+def test_label_numbers_all_count(ellipse: Ellipse) -> None:
+    labels = ellipse.mask(SIZE).astype(np.uint8)
+    labels[Ellipse(50, 40, 8, 6, 0).mask(SIZE) > 0] = 2
+    assert close(ellipse_in(labels), ellipse)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take UTF-8 names only")
+def test_names_in_another_encoding(project: Project, picture, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / os.fsdecode(b"fr\xe9.png")).write_bytes(encode_png(picture(1)))
+    assert import_frames(project, source).frames == 1
+    assert project.frames()[0].name == "fr?"

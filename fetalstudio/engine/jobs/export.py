@@ -25,4 +25,6 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
             )
     except OperationCancelledError as stopped:
         raise JobCancelled from stopped
-    return ExportResult(exported.out, exported.frames, exported.pairs, exported.copies)
+    return ExportResult(
+        exported.out, exported.frames, exported.pairs, exported.copies, exported.problems
+    )

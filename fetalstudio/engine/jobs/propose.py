@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.events import Warned
 from fetalstudio.engine.job import CancelCheck, Report
 from fetalstudio.engine.models import find_model, load_segmenter
@@ -26,6 +27,11 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         author = f"segmenter:{model.name}"
+        if request.cohort is not None and request.cohort not in project.cohorts():
+            known = ", ".join(project.cohorts()) or "none"
+            raise BadInput(
+                f"{project.path} has no cohort {request.cohort!r}. The cohorts are: {known}."
+            )
         frames = _frames(project, request, author)
         steps = Steps(len(frames), report, cancelled, "proposing")
         if not frames:

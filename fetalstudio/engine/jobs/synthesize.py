@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ from fetalstudio.synthesis.synthesizer import Scene
 Made = tuple[Drawn, Measured]
 CHUNK = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
+TABLE = "pairs.csv"
 COLUMNS = (
     *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
     *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
@@ -103,6 +105,8 @@ def _begin(
         _item(request, frames, owned, number, wanted, to_scale)
         for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
+    if request.out is not None:
+        _check_room(request.out, items)
     settings = {
         "synthesizer": model.name,
         "synthesizer_sha256": synthesizer.hash,
@@ -116,6 +120,28 @@ def _begin(
         "out": None if request.out is None else request.out.absolute(),
     }
     return project.start_batch(settings, items), model
+
+
+def _check_room(out: Path, items: Sequence[BatchItem]) -> None:
+    """Raise :class:`BadInput` where a file would be written over."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"{out} is a file. Choose a folder for the pairs.")
+    files = [TABLE, *(name for item in items for name in (_picture(item), _mask(item)))]
+    twice = [name for name, count in Counter(map(str.lower, files)).items() if count > 1]
+    if twice:
+        raise BadInput(f"Two of the pairs would be written as {twice[0]}. Rename one of them.")
+    if there := [name for name in files if (out / name).exists()]:
+        raise BadInput(
+            f"{out} already holds {there[0]}, which would be written over. Choose a new folder."
+        )
+
+
+def _picture(item: BatchItem) -> str:
+    return f"{item.name}.png"
+
+
+def _mask(item: BatchItem) -> str:
+    return f"{item.name}_mask.png"
 
 
 def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
@@ -235,9 +261,9 @@ class _Maker:
         ]
         if self.out is not None:
             for item, (one, _) in zip(chunk, made, strict=True):
-                write_png(self.out / f"{item.name}.png", one.image)
+                write_png(self.out / _picture(item), one.image)
                 self._write_mask(item, one.ellipse)
-            write_bytes(self.out / "pairs.csv", _table(self._rows))
+            write_bytes(self.out / TABLE, _table(self._rows))
         with self.project.transaction():
             for item, (one, measured) in zip(chunk, made, strict=True):
                 pair = self._add(item, one, measured)
@@ -246,7 +272,7 @@ class _Maker:
 
     def _write_mask(self, item: BatchItem, label: Ellipse) -> None:
         assert self.out is not None
-        write_png(self.out / f"{item.name}_mask.png", label.mask(item.size) * np.uint8(255))
+        write_png(self.out / _mask(item), label.mask(item.size) * np.uint8(255))
 
     def result(self) -> SynthesizeResult:
         """Of the whole batch, as far as it is made."""

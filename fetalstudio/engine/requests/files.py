@@ -67,3 +67,5 @@ class ExportResult:
     pairs: int
     copies_left_out: int
     """Accepted pairs that are too much like a training frame of the synthesizer."""
+    problems: tuple[str, ...] = ()
+    """What the layout cannot hold and was left out, a message each."""
