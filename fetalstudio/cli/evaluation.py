@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import BadInput
 from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult, ReportRequest
 from fetalstudio.engine.score_table import write_scores
 
@@ -32,6 +33,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure, tell, and write what was asked for."""
+    for path in (options.csv, options.report):  # before the work, not after it
+        if path is not None and path.is_dir():
+            raise BadInput(f"{path} is a folder. Name a file in it.")
     result = console.run(
         "evaluate",
         EvaluateRequest(

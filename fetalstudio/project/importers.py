@@ -113,7 +113,7 @@ def ellipse_in(mask: NDArray[np.generic]) -> Ellipse:
     what is there has another shape.
     """
     top = float(mask.max())
-    shown = (mask > (0 if top <= _LABEL_NUMBERS else top / 2)).astype(np.uint8)
+    shown = np.greater(mask, 0 if top <= _LABEL_NUMBERS else top / 2).astype(np.uint8)
     # The largest disc that fits is about as large as a filled head, and far smaller than a ring's
     # area, whether the ring is closed, cut by the border or in pieces.
     thickness = float(cv2.distanceTransform(shown, cv2.DIST_L2, 3).max())

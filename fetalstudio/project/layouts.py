@@ -21,15 +21,13 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.images import SUFFIXES
 from fetalstudio.project.tables import (
-    ELLIPSE,
     FILENAME,
     HC18_HEADER,
-    LABELS,
     PIXEL_SIZE,
-    SUBJECT,
     Row,
-    columns,
     read_table,
+    read_tables,
+    some,
 )
 
 Format = Literal["auto", "hc18", "folder"]
@@ -39,8 +37,6 @@ HC18_FOLDER = "training_set"
 PROVENANCE = "provenance.json"
 PROVENANCE_FORMAT = "fetalstudio-export-1"
 """What an export of ours writes beside the table: subjects that the file names do not tell."""
-ELLIPSES_TABLE = "ellipses.csv"
-"""Which of several tables of ellipses counts."""
 _HC18_TEST_TABLE = "test_set_pixel_size.csv"
 
 _IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", HC18_FOLDER, "test_set"})
@@ -130,11 +126,19 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
 def _single(path: Path, format: Format) -> Layout:
     if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"{path} is not a PNG, JPEG, TIFF or BMP image. Choose an image.")
-    layout = find_layout(path.parent, format)
+    notes: tuple[str, ...] = ()
+    try:
+        layout = find_layout(path.parent, format)
+    except BadInput as error:
+        if format == "hc18":
+            raise
+        # A table that lies beside it, in a folder of downloads perhaps, need not be about it.
+        layout = _folder(path.parent, with_tables=False)
+        notes = (f"{error} {path.name} was imported without it.",)
     only = tuple(c for c in layout.candidates if c.path == path)
     if not only:
         raise BadInput(f"{path} annotates a frame and is not one itself. Import the frame.")
-    return replace(layout, candidates=only, problems=())
+    return replace(layout, candidates=only, problems=notes)
 
 
 # -- HC18 ------------------------------------------------------------------------------------
@@ -165,9 +169,9 @@ def _hc18(source: Path, table: Path) -> Layout:
     unlisted = sorted(listed - rows.keys())
     problems = _orphans(frames, annotations)
     if absent:
-        problems += (f"{table} names {_some(absent)}, which {_are(absent)} not in {folder}.",)
+        problems += (f"{table} names {some(absent)}, which {_are(absent)} not in {folder}.",)
     if unlisted:
-        problems += (f"{table} lacks {_some(unlisted)}: imported without a pixel size.",)
+        problems += (f"{table} lacks {some(unlisted)}: imported without a pixel size.",)
     return Layout(_cohort(source), candidates, problems)
 
 
@@ -200,7 +204,7 @@ def _recorded(candidate: Candidate, entry: Mapping[str, Any] | None) -> Candidat
 # -- any folder ------------------------------------------------------------------------------
 
 
-def _folder(source: Path) -> Layout:
+def _folder(source: Path, *, with_tables: bool = True) -> Layout:
     inner = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
     generic = source.name.lower() in _IMAGE_FOLDERS
     beside = [p for p in _neighbours(source) if generic and _is_mask_folder(p)]
@@ -220,7 +224,7 @@ def _folder(source: Path) -> Layout:
         annotations[folder] = elsewhere | own
     inside = {key: p for key, p in elsewhere.items() if p.parent in mask_folders}
     problems += _orphans(frames, inside)
-    rows, notes = _tables(source, image_folders, frames)
+    rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     repeated = _repeated(frames)
     for key in sorted(repeated & elsewhere.keys()):
         problems += (f"{elsewhere[key]}: several folders have such a frame, so it was not used.",)
@@ -247,7 +251,7 @@ def _tables(
     common: dict[str, Row] = {}
     inhabited = {path.parent for path in frames}
     for folder in folders:
-        own, more = _folder_tables(folder)
+        own, more = read_tables(folder, HC18_TABLE)
         notes += more
         if folder in inhabited and folder != source:
             rows[folder] = own
@@ -257,7 +261,7 @@ def _tables(
     unclear = sorted(name for name in common if Path(name).stem in repeated)
     if unclear:
         notes += (
-            f"Several folders have {_some(unclear)}, so what the table in {source} says of "
+            f"Several folders have {some(unclear)}, so what the table in {source} says of "
             f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
@@ -270,49 +274,6 @@ def _neighbours(source: Path) -> list[Path]:
         return sorted(p for p in source.parent.iterdir() if p != source)
     except OSError:
         return []
-
-
-def _folder_tables(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """What the tables of a folder say, and a note for each table that was not used."""
-    rows: dict[str, Row] = {}
-    notes: tuple[str, ...] = ()
-    tables = {path: columns(path) for path in sorted(folder.glob("*.[cC][sS][vV]"))}
-    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
-    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
-    if len(chosen) > 1:
-        raise BadInput(
-            f"{_some([str(p) for p in chosen])} each give the ellipses. "
-            f"Keep one, or call it {ELLIPSES_TABLE}."
-        )
-    for path, has in tables.items():
-        if path in of_ellipses and path not in chosen:
-            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
-        elif path in chosen or _tells(has) or path.name == HC18_TABLE:
-            required = (FILENAME, PIXEL_SIZE) if path.name == HC18_TABLE else (FILENAME,)
-            for name, row in read_table(path, required=required).items():
-                rows[name] = _joined(rows.get(name, _NO_ROW), row)
-        else:
-            notes += (
-                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
-                f"({', '.join(ELLIPSE)}) and was not used.",
-            )
-    return rows, notes
-
-
-def _tells(has: frozenset[str]) -> bool:
-    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
-
-
-def _joined(row: Row, more: Row) -> Row:
-    """What two tables say about a frame; the second counts where both say it."""
-    return Row(
-        calibration=more.calibration or row.calibration,
-        hc_mm=more.hc_mm or row.hc_mm,
-        ellipse=more.ellipse or row.ellipse,
-        size=more.size or row.size,
-        labels={**row.labels, **more.labels},
-        subject=more.subject or row.subject,
-    )
 
 
 # -- shared ----------------------------------------------------------------------------------
@@ -400,10 +361,6 @@ def _cohort(source: Path) -> str:
 def _text(name: str) -> str:
     """A part of a path, also where the system's file names are in another encoding."""
     return name.encode("utf-8", "replace").decode()
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _are(names: list[str]) -> str:

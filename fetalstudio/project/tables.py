@@ -23,6 +23,8 @@ SIZE = ("width", "height")
 """In px: of the frame that an ellipse was drawn on."""
 SUBJECT = "subject"
 """Who the patient is: hashed, as it may be a name or a hospital's number."""
+ELLIPSES_TABLE = "ellipses.csv"
+"""Which of several tables of ellipses counts."""
 LABELS = ("country", "quality", "scanner", "site")
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
@@ -79,6 +81,58 @@ def read_table(path: Path, *, required: tuple[str, ...] = (FILENAME, PIXEL_SIZE)
         if rows.setdefault(name, row) != row:
             raise BadInput(f"{path}, line {number}: {name} is there twice. Remove the wrong line.")
     return rows
+
+
+def read_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """What the tables of a folder say, and a note for each table that was not used.
+
+    One called ``named`` must have pixel sizes. Raises :class:`BadInput` as :func:`read_table`, and
+    where several tables give the ellipses.
+    """
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    tables = {path: columns(path) for path in sorted(folder.glob("*.[cC][sS][vV]"))}
+    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
+    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
+    if len(chosen) > 1:
+        raise BadInput(
+            f"{some([str(p) for p in chosen])} each give the ellipses. "
+            f"Keep one, or call it {ELLIPSES_TABLE}."
+        )
+    for path, has in tables.items():
+        if path in of_ellipses and path not in chosen:
+            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
+        elif path in chosen or _tells(has) or path.name == named:
+            required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
+            for name, row in read_table(path, required=required).items():
+                rows[name] = _joined(rows.get(name, Row()), row)
+        else:
+            notes += (
+                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
+                f"({', '.join(ELLIPSE)}) and was not used.",
+            )
+    return rows, notes
+
+
+def _tells(has: frozenset[str]) -> bool:
+    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
+
+
+def _joined(row: Row, more: Row) -> Row:
+    """What two tables say about a frame; the second counts where both say it."""
+    return Row(
+        calibration=more.calibration or row.calibration,
+        hc_mm=more.hc_mm or row.hc_mm,
+        ellipse=more.ellipse or row.ellipse,
+        size=more.size or row.size,
+        labels={**row.labels, **more.labels},
+        subject=more.subject or row.subject,
+    )
+
+
+def some(names: list[str]) -> str:
+    """Up to three names, and how many more."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _row(path: Path, number: int, cells: list[str], where: Mapping[str, int]) -> Row:

@@ -476,3 +476,16 @@ def test_names_in_another_encoding(project: Project, picture, tmp_path: Path) ->
     (source / os.fsdecode(b"fr\xe9.png")).write_bytes(encode_png(picture(1)))
     assert import_frames(project, source).frames == 1
     assert project.frames()[0].name == "fr?"
+
+
+def test_a_bad_table_beside_a_single_image_is_told_and_stops_nothing(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "frame.png", picture(1))
+    (tmp_path / "Kontoums\u00e4tze.csv").write_bytes("Betr\u00e4ge;\u00fc\n".encode("latin-1"))
+    report = import_frames(project, tmp_path / "frame.png")
+    assert report.frames == 1
+    (told,) = report.problems
+    assert "is not a table in CSV" in told and "frame.png was imported without it" in told
+    with pytest.raises(BadInput, match="is not a table"):
+        import_frames(project, tmp_path)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,9 +15,7 @@ from fetalstudio import __version__, distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, check_ranges
-from fetalstudio.core.files import write_bytes
-from fetalstudio.core.images import MAX_SIDE, MIN_SIDE, write_png
-from fetalstudio.core.screening import is_copy
+from fetalstudio.core.images import MAX_SIDE, MIN_SIDE
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.data import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.events import Preview, Warned
@@ -33,6 +28,7 @@ from fetalstudio.engine.models import (
     load_segmenter,
     load_synthesizer,
 )
+from fetalstudio.engine.pair_files import PairFiles
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.engine.requests import (
@@ -50,13 +46,6 @@ from fetalstudio.synthesis.synthesizer import Scene
 Made = tuple[Drawn, Measured]
 CHUNK = 4
 """Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
-TABLE = "pairs.csv"
-COLUMNS = (
-    *("name", "cx", "cy", "a", "b", "angle_deg", "width", "height"),
-    *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
-    *("similarity", "nearest_frame", "copy"),
-    *("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference"),
-)
 
 
 def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
@@ -106,7 +95,7 @@ def _begin(
         for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
     if request.out is not None:
-        _check_room(request.out, items)
+        PairFiles(request.out).check_room(items)
     settings = {
         "synthesizer": model.name,
         "synthesizer_sha256": synthesizer.hash,
@@ -120,28 +109,6 @@ def _begin(
         "out": None if request.out is None else request.out.absolute(),
     }
     return project.start_batch(settings, items), model
-
-
-def _check_room(out: Path, items: Sequence[BatchItem]) -> None:
-    """Raise :class:`BadInput` where a file would be written over."""
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"{out} is a file. Choose a folder for the pairs.")
-    files = [TABLE, *(name for item in items for name in (_picture(item), _mask(item)))]
-    twice = [name for name, count in Counter(map(str.lower, files)).items() if count > 1]
-    if twice:
-        raise BadInput(f"Two of the pairs would be written as {twice[0]}. Rename one of them.")
-    if there := [name for name in files if (out / name).exists()]:
-        raise BadInput(
-            f"{out} already holds {there[0]}, which would be written over. Choose a new folder."
-        )
-
-
-def _picture(item: BatchItem) -> str:
-    return f"{item.name}.png"
-
-
-def _mask(item: BatchItem) -> str:
-    return f"{item.name}_mask.png"
 
 
 def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
@@ -194,7 +161,7 @@ class _Maker:
         self.synthesizer = load_synthesizer(model)
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         out = batch.settings["out"]
-        self.out = None if out is None else Path(out)
+        self.files = None if out is None else PairFiles(Path(out))
         made = project.made_pairs(batch.id)
         items = project.batch_items(batch.id)
         self.missing = [item for item in items if item.number not in made]
@@ -204,12 +171,9 @@ class _Maker:
         self.cohorts = {frame.id: frame.cohort for frame in project.frames()}
         self.textures: dict[str | None, CohortTexture | None] = {}
         done = (item for item in items if item.number in made)
-        self._rows = []
-        for item, pair in zip(done, self.pairs, strict=True):
-            self._rows.append(_row(item, pair.ellipse, pair.quality, pair.provenance))
-            # Corrected in review meanwhile: the mask must be that of its row in the table.
-            if self.out is not None and pair.ellipse != item.ellipse:
-                self._write_mask(item, pair.ellipse)
+        if self.files is not None:
+            for item, pair in zip(done, self.pairs, strict=True):
+                self.files.know(item, pair)
         self.started = time.monotonic()
 
     def rounds(self) -> Iterator[list[Sequence[BatchItem]]]:
@@ -255,24 +219,15 @@ class _Maker:
     def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
         """All of the chunk into the project, or none of it; into the folder first, so that a crash
         in between leaves files that the resumed batch writes again, and none that it misses."""
-        self._rows += [
-            _row(item, one.ellipse, measured.quality, measured.provenance)
-            for item, (one, measured) in zip(chunk, made, strict=True)
-        ]
-        if self.out is not None:
-            for item, (one, _) in zip(chunk, made, strict=True):
-                write_png(self.out / _picture(item), one.image)
-                self._write_mask(item, one.ellipse)
-            write_bytes(self.out / TABLE, _table(self._rows))
+        if self.files is not None:
+            for item, (one, measured) in zip(chunk, made, strict=True):
+                self.files.write(item, one.image, one.ellipse, measured)
+            self.files.write_table()
         with self.project.transaction():
             for item, (one, measured) in zip(chunk, made, strict=True):
                 pair = self._add(item, one, measured)
                 self.project.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
-
-    def _write_mask(self, item: BatchItem, label: Ellipse) -> None:
-        assert self.out is not None
-        write_png(self.out / _mask(item), label.mask(item.size) * np.uint8(255))
 
     def result(self) -> SynthesizeResult:
         """Of the whole batch, as far as it is made."""
@@ -282,7 +237,7 @@ class _Maker:
             tuple(pair.id for pair in self.pairs),
             float(np.mean(scores)) if scores else 0.0,
             (time.monotonic() - self.started) / max(made, 1),
-            self.out,
+            None if self.files is None else self.files.folder,
             self.before,
             sum(pair.id in self.known for pair in self.pairs[self.before :]),
         )
@@ -352,26 +307,6 @@ def _measured(judge: Judge, drawn: Drawn) -> Measured:
     """Against the ellipse that labels it, with what the synthesizer itself knows of that."""
     measured = judge(drawn.image, drawn.ellipse)
     return replace(measured, quality={**measured.quality, **drawn.figures})
-
-
-def _row(
-    item: BatchItem, label: Ellipse, quality: Mapping[str, float], provenance: Mapping[str, Any]
-) -> dict[str, Any]:
-    e, (width, height) = label, item.size
-    ellipse = {"cx": e.cx, "cy": e.cy, "a": e.a, "b": e.b, "angle_deg": e.angle_deg}
-    figures = {"seed": item.seed, "style": item.style, **quality}
-    # A pair that was there before (the same picture again) may be of a version without these.
-    copied = is_copy(quality, provenance.get("copy_threshold"))
-    nearest = {"nearest_frame": provenance.get("nearest_frame"), "copy": int(copied)}
-    return {"name": item.name, **ellipse, "width": width, "height": height, **figures, **nearest}
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return table.getvalue().encode()
 
 
 def _wanted(
