@@ -32,7 +32,7 @@ from fetalstudio.core.files import write_bytes
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import sector_mask, tissue_mask
 from fetalstudio.core.spectrum import tissue_power
-from fetalstudio.engine.data import bundled_parts, labelled_frames, of_part, style_of
+from fetalstudio.engine.data import bundled_parts, labelled_frames, of_part, some_of, style_of
 from fetalstudio.engine.models import judge_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.learning import Watch, pick_device, until_stopped
@@ -280,7 +280,7 @@ def examples_and_targets(
                 ),
                 item.frame.subject,
             )
-            for item in of_part(labelled, parts, part)[:count]
+            for item in some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
         ]
 
     learnt = [example for example, _ in examples("train")]

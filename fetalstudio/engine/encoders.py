@@ -26,7 +26,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.metrics import bootstrap_ci, dice
-from fetalstudio.engine.data import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.data import bundled_parts, labelled_frames, of_part, some_of
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -142,7 +142,10 @@ def _milliseconds(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> 
 def _read(project: Project, count: int | None) -> tuple[list[Example], list[Example], list[str]]:
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
-    learnt, held = (of_part(labelled, parts, part)[:count] for part in ("train", "validation"))
+    learnt, held = (
+        some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
+        for part in ("train", "validation")
+    )
     read = [[(project.pixels(i.frame.id), i.ellipse) for i in items] for items in (learnt, held)]
     return read[0], read[1], [item.frame.subject for item in held]
 

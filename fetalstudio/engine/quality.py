@@ -67,7 +67,10 @@ class Judge:
         told["found"] = None if found is None else list(astuple(found))
         told["nearest_frame"] = told["copy_threshold"] = None
         if self.neighbours is not None:
-            nearest = self.neighbours.nearest(image, ellipse)
+            # At the judge's ellipse too: a copy that is drawn beside its head is still one.
+            seen = [ellipse] if found is None else [ellipse, found]
+            looks = [self.neighbours.nearest(image, one) for one in seen]
+            nearest = max(looks, key=lambda look: look.similarity)
             quality["similarity"] = nearest.similarity
             told["nearest_frame"] = nearest.frame_id
             told["copy_threshold"] = self.neighbours.threshold

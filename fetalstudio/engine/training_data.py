@@ -169,7 +169,8 @@ def _warnings(
     tested = len({item.frame.subject for item in data.test})
     if 0 < tested < FEW_TEST_SUBJECTS:
         said.append(
-            f"Only {counted(tested, 'subject')} to test on: the verdict's interval will be wide."
+            f"Only {counted(tested, 'subject')} to test on: too few to tell whether the new model "
+            "is better."
         )
     if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
         said.append(

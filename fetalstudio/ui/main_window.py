@@ -66,6 +66,8 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         self.setCentralWidget(central)
         self.notices = NoticeBoard(self.stack)
+        # A page that comes to the front would cover them.
+        self.stack.currentChanged.connect(lambda _: self.notices.raise_())
         self._build_status()
         self._build_menus()
         self._build_keys()

@@ -143,14 +143,19 @@ def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(
     remember.remember(sample_project, taught, tmp_path, synthesizer.folder)
     judge = Judge.of(replace(synthesizer, folder=tmp_path), sample_project)
     assert 3 < len(taught) < len(items) - 3
+    caught = []  # of those that were drawn beside their heads
     for item in items:
         image = np.ascontiguousarray(sample_project.pixels(item.frame.id)[:, ::-1])
         e, width = item.ellipse, item.frame.width
         found = judge(image, Ellipse.of(width - 1 - e.cx, e.cy, e.a, e.b, -e.angle_deg))
         above = found.quality["similarity"] > found.provenance["copy_threshold"]
         assert above == (item in taught)
+        beside = Ellipse.of(width - 1 - e.cx + 0.15 * e.a, e.cy, e.a, e.b, -e.angle_deg)
+        if item in taught:
+            caught.append(judge(image, beside).quality["similarity"] > 0.746)
         if item in taught:
             assert found.provenance["nearest_frame"] == item.frame.id[:16]
+    assert np.mean(caught) > 0.7
 
 
 def test_of_an_unknown_synthesizer_nothing_is_guessed(sample_project: Project) -> None:

@@ -1,5 +1,6 @@
 """A training that was killed goes on where it was."""
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -8,11 +9,13 @@ from dataclasses import replace
 import pytest
 
 from fetalstudio.core.errors import BadInput
+from fetalstudio.core.model_card import fingerprint
 from fetalstudio.engine.events import Epoch, Event
 from fetalstudio.engine.local import run_job
 from fetalstudio.engine.requests import TrainRequest
 from fetalstudio.engine.resuming import can_go_on, state_file
 from fetalstudio.project.store import Project
+from fetalstudio.resources import models_dir
 
 CHILD = """
     import os, signal, sys
@@ -65,3 +68,25 @@ def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
     with pytest.raises(BadInput, match="have changed"):
         run_job("train", replace(request, resume=run.id))
     assert sample_project.run(run.id).state == "cancelled"
+
+
+def test_it_does_not_go_on_from_other_weights(sample_project: Project) -> None:
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
+    run_job("train", request)
+    (run,) = sample_project.runs()
+    assert run.settings["started_from_sha256"] == fingerprint(models_dir() / "segmenter-compact")
+    other = {**run.settings, "started_from_sha256": "0" * 64}
+    again = sample_project.start_run("again", other, run.data)
+    sample_project.update_run(again.id, state="cancelled")
+    state_file(sample_project, again.id).parent.mkdir(parents=True)
+    state_file(sample_project, again.id).write_bytes(b"")
+    with pytest.raises(BadInput, match="compact, has changed since"):
+        run_job("train", replace(request, resume=again.id))
+
+
+def test_of_a_handful_of_test_subjects_no_interval_is_given(sample_project: Project) -> None:
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
+    result = run_job("train", request)
+    assert result.test_subjects < 5
+    assert all(math.isnan(value) for value in result.difference_ci95)
+    assert "95 % interval" not in result.verdict

@@ -30,6 +30,7 @@ from fetalstudio.ui.widgets.shortcut_sheet import keys_of
 
 LEFT = Qt.MouseButton.LeftButton
 NO_BUTTON = Qt.MouseButton.NoButton
+CONTROL = Qt.KeyboardModifier.ControlModifier
 HEAD = Ellipse.of(400, 270, 200, 150, 20)
 
 
@@ -286,6 +287,46 @@ def test_undo_of_another_frames_edit_shows_that_frame(page, project):
     page.undo_action.trigger()
     assert page.session.frame_id == first
     assert page.canvas.ellipse() == project.revisions(first)[0].ellipse
+
+
+def test_undo_drops_a_half_drawn_ellipse_first(page, project):
+    first = annotated(page)
+    pull(page, Handle.FIRST_END, 10)
+    pulled = project.annotation(first).ellipse
+    select(page, project.frames()[0].id)
+    for undo in (lambda: key(page, Qt.Key.Key_Z, CONTROL), page.undo_action.trigger):
+        page.canvas.set_tool(Tool.CALLIPER)
+        press(page, (300, 300))
+        move(page, (400, 350))
+        undo()
+        assert page.session.frame_id != first, "the frame on screen stays"
+        assert project.annotation(first).ellipse == pulled
+
+
+def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(page, project):
+    frame_id = annotated(page)
+    other = unannotated(page)
+    select(page, frame_id)
+    path = project.frame_path(other)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    select(page, other)
+    page.session.frames_changed.emit()
+    page.session.annotation_changed.emit(other)
+    assert page.body.currentWidget() is page.empty and page.canvas.ellipse() is None
+    page.confirm_action.trigger()
+    assert project.annotation(other) is None
+    path.write_bytes(whole)
+    page.session.frames_changed.emit()
+    select(page, frame_id)
+    select(page, other)
+    assert page.body.currentWidget() is not page.empty
+
+
+def test_a_key_that_is_held_down_confirms_once(page):
+    for action in (page.confirm_action, page.reject_action, page.use_action):
+        assert not action.autoRepeat()
+    assert page.next_action.autoRepeat()
 
 
 def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(page, project):

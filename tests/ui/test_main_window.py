@@ -407,3 +407,11 @@ def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:
     assert float(rss) < 300
     # Seconds of the processor, so that a busy machine does not count: imports included.
     assert float(seconds) < 2.0
+
+
+def test_a_notice_stays_in_front_when_the_place_changes(qtbot, window) -> None:
+    window.session.message.emit("The disk is full.", "error")
+    for place in ("annotate", "train", "library"):
+        window.show_place(place)
+        above = window.stack.children()
+        assert above.index(window.notices) > above.index(window.page(place)), place

@@ -470,7 +470,8 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     page.filter_form.dice_box.setValue(0.5)
     assert ghost(page) is None
     page.filter_form.dice_box.setValue(0.95)
-    press(qtbot, page, Qt.Key.Key_D)
+    page.canvas.setFocus()
+    qtbot.keyClick(page.canvas, Qt.Key.Key_T)
     assert page.session.open.pair(doubtful.id).ellipse == found
     assert ghost(page) == doubtful.requested and not page.correction.take_button.isVisible()
     press(qtbot, page, Qt.Key.Key_U)

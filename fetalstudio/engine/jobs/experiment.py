@@ -96,7 +96,7 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
     data = look_through(
         project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
     )
-    if not data.problems and not seed:
+    if not data.problems:
         data = with_duplicates(data, project)
     if data.problems:
         raise BadInput(" ".join(data.problems))

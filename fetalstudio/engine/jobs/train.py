@@ -12,12 +12,13 @@ from typing import Any
 
 from fetalstudio.core.errors import BadInput, check_ranges
 from fetalstudio.core.metrics import bootstrap_ci
-from fetalstudio.core.model_card import ModelCard, write_training_frames
+from fetalstudio.core.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.engine.data import Labelled
 from fetalstudio.engine.evaluation import FAILURE, score_frame, summarise
-from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress
+from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.models import BUILT_IN, JUDGE, find_model, load_segmenter
+from fetalstudio.engine.jobs.evaluate import frames_seen
+from fetalstudio.engine.models import BUILT_IN, JUDGE, FoundModel, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.progress import Steps
 from fetalstudio.engine.requests import (
@@ -30,7 +31,12 @@ from fetalstudio.engine.requests import (
 )
 from fetalstudio.engine.resuming import state_file
 from fetalstudio.engine.training_cost import Clock, Work, cost, kind_of, pace_of
-from fetalstudio.engine.training_data import TrainingData, look_through, with_duplicates
+from fetalstudio.engine.training_data import (
+    FEW_TEST_SUBJECTS,
+    TrainingData,
+    look_through,
+    with_duplicates,
+)
 from fetalstudio.learning import describe
 from fetalstudio.project.records import Run, RunState
 from fetalstudio.project.store import Project
@@ -53,15 +59,24 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         _check_settings(request)
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
+        known = frames_seen(project, model)
+        if seen := sum(item.frame.id[:16] in known for item in data.test):
+            report(
+                Warned(
+                    f"{seen} of the {len(data.test)} test frames were used to train {model.name}: "
+                    "on new patients its Dice is lower than the one before will say."
+                )
+            )
         segmenter = load_segmenter(model)
         if before is None:
             name = _free_name(project, request)
             kind = kind_of(segmenter.card.architecture)
             origin = {"project": None, "started_from": model.name, "kind": kind}
+            origin["started_from_sha256"] = fingerprint(model.folder)
             settings = {**asdict(request), **origin}
             record = project.start_run(name, settings, data.summary())
         else:
-            record = _taken_up(project, before, data)
+            record = _taken_up(project, before, data, model)
         training = _Training(project, request, record, data, segmenter, report, cancelled)
         try:
             result, stopped = training.run()
@@ -96,7 +111,12 @@ def _request_of(record: Run, project: Path) -> TrainRequest:
     return TrainRequest(**{**settings, "project": project, "segmenter": started_from})
 
 
-def _taken_up(project: Project, record: Run, data: TrainingData) -> Run:
+def _taken_up(project: Project, record: Run, data: TrainingData, model: FoundModel) -> Run:
+    if record.settings.get("started_from_sha256") not in (None, fingerprint(model.folder)):
+        raise BadInput(
+            f"{record.name} cannot go on: the model that it started from, {model.name}, "
+            "has changed since. Put the former one back, or start a new training."
+        )
     if json.loads(json.dumps(data.summary())) != record.data:
         raise BadInput(
             f"{record.name} cannot go on: frames, ellipses' states or pairs have changed since, "
@@ -279,6 +299,9 @@ class _Training:
         change = [a.dice - b.dice for a, b in zip(after.frames, before.frames, strict=True)]
         subjects = [score.subject for score in before.frames]
         interval = bootstrap_ci(change, subjects)
+        # Of a handful of subjects the bootstrap's interval is far too narrow, of one it is a point.
+        few = len(set(subjects)) < FEW_TEST_SUBJECTS
+        low, high = (math.nan, math.nan) if few else (interval.low, interval.high)
         best = max(f.epoch for f in figures if f.best)
         return TrainResult(
             run_id=self.record.id,
@@ -286,14 +309,14 @@ class _Training:
             dice_before=before.dice["mean"],
             dice_after=after.dice["mean"],
             difference=interval.mean,
-            difference_ci95=(interval.low, interval.high),
+            difference_ci95=(low, high),
             test_frames=len(change),
             test_subjects=len(set(subjects)),
             real=len(self.data.train),
             synthetic=len(self.data.pairs),
             epochs_run=figures[-1].epoch,
             best_epoch=best,
-            verdict=verdict(before, after, interval.low, interval.high, self.saved),
+            verdict=verdict(before, after, low, high, self.saved),
             copies_left_out=self.data.copies,
             device=self.where,
         )
@@ -336,10 +359,10 @@ def verdict(
             f"No epoch was better than the model it started from (Dice {before.dice['mean']:.3f} "
             f"on {frames}): keep that one."
         )
-    figures = (
-        f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames} "
-        f"(difference {100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval)"
-    )
+    figures = f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames}"
+    told = not math.isnan(low)
+    if told:
+        figures += f" (difference {100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval)"
     if low > 0:
         return f"The new model is better: {figures}."
     if high < 0:
@@ -349,6 +372,8 @@ def verdict(
             f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
             f"Dice below {FAILURE}), {before.failures} with the current one. {figures}."
         )
+    if not told:
+        return f"Too few test subjects to tell: {figures}. Annotate frames of more subjects."
     return f"No clear difference: {figures}. More annotated subjects would tell."
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
-from PySide6.QtGui import QCursor, QFocusEvent, QHideEvent, QKeyEvent, QMouseEvent, QPainter
+from PySide6.QtGui import (
+    QCursor,
+    QFocusEvent,
+    QHideEvent,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+)
 from PySide6.QtWidgets import QWidget
 
 from fetalstudio.core.ellipse import Ellipse
@@ -309,6 +317,9 @@ class FrameCanvas(FrameView):
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             if self._edited_by(event) is not None:
                 event.accept()  # Ours, whatever shortcut of the window has the same key.
+                return True
+            if event.matches(QKeySequence.StandardKey.Undo) and self.cancel():
+                event.accept()  # A half done stroke is the last thing that was done.
                 return True
             self.flush()  # Undo, or another frame, must find the strokes made an edit.
         return super().event(event)

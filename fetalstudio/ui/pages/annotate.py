@@ -45,6 +45,7 @@ class AnnotatePage(QWidget):
         self._frame: Frame | None = None
         self._annotation: Annotation | None = None
         self._proposal: Ellipse | None = None
+        self._unreadable = False
         self.canvas = FrameCanvas()
         self.panel = AnnotationPanel()
         self.view_bar = ViewBar(self.canvas)
@@ -103,6 +104,8 @@ class AnnotatePage(QWidget):
             self.calibrating.toggle_ruler,
             "M",
         )
+        for action in (self.confirm_action, self.reject_action, self.use_action):
+            action.setAutoRepeat(False)  # a key that is held down decides once
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
         self.redo_action = act("Redo", "Redo (Ctrl+Shift+Z)", self._redo)
         self.propose_action.setIcon(icons.icon("propose"))
@@ -198,7 +201,7 @@ class AnnotatePage(QWidget):
         frame = next((f for f in self._frames if f.id == frame_id), None)
         if frame is None:
             return
-        another = self._frame is None or frame_id != self._frame.id
+        another = self._frame is None or frame_id != self._frame.id or self._unreadable
         if another:
             self.canvas.leave_gesture()
         self._frame = frame
@@ -206,7 +209,11 @@ class AnnotatePage(QWidget):
             self._proposal = None
             try:
                 pixels = self.session.open.pixels(frame_id)
+                self._unreadable = False
             except UserError as error:
+                # Nothing of the frame before may be taken for this one's.
+                self._unreadable, self._annotation = True, None
+                self.canvas.set_ellipse(None)
                 self.canvas.set_image(None)
                 self._show_empty(f"{frame.name} cannot be shown", str(error), "")
                 return
@@ -287,7 +294,7 @@ class AnnotatePage(QWidget):
 
     def _refresh(self) -> None:
         """Show what the project holds about the frame. A drag under way goes on."""
-        if self._frame is None:
+        if self._frame is None or self._unreadable:
             return
         self.canvas.flush()
         project = self.session.open
@@ -325,7 +332,7 @@ class AnnotatePage(QWidget):
     def confirm(self) -> None:
         """Make the ellipse final and go to the next frame that is not."""
         self.canvas.flush()
-        if self._frame is None or self.canvas.tool is not Tool.EDIT:
+        if self._frame is None or self._unreadable or self.canvas.tool is not Tool.EDIT:
             return
         ellipse = self.canvas.ellipse()
         if ellipse is None:
@@ -339,7 +346,9 @@ class AnnotatePage(QWidget):
             self.next_unfinished()
 
     def _undo(self) -> None:
-        self.canvas.leave_gesture()
+        self.canvas.flush()
+        if self.canvas.cancel():
+            return  # a half drawn line is the last thing that was done
         self.session.undo_stack.undo()
 
     def _redo(self) -> None:

@@ -104,6 +104,8 @@ class ReviewPage(QWidget):
         self.next_button = theme.style(QPushButton("Next"), "quiet")
         self.next_button.setToolTip("The next pair; nothing is decided")
         self.next_button.clicked.connect(lambda: self.list.step(1))
+        for move in (self.previous_button, self.next_button):
+            move.setAutoRepeat(True)
         moves = QHBoxLayout()
         moves.addWidget(keyed(self, self.previous_button, "K"))
         moves.addWidget(keyed(self, self.next_button, "J"))

@@ -303,6 +303,8 @@ class TrainPage(QWidget):
 
     def _ended(self) -> None:
         self._handle = None
+        if self.session.project is not None:
+            self.session.project.fail_crashed()  # killed, it could not say so itself
         self._refresh_runs()
         self._refresh_plan()
 

@@ -31,7 +31,7 @@ class Correction(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)
         column.addWidget(self.note)
-        for button, key in ((self.take_button, "D"), (self.restore_button, "O")):
+        for button, key in ((self.take_button, "T"), (self.restore_button, "O")):
             button.clicked.connect(lambda: self.wanted.emit(self.dashed))
             column.addWidget(keyed(page, button, key))
 

@@ -205,6 +205,8 @@ def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
         shortcut = QShortcut(QKeySequence(key), page)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.setWhatsThis(tip)
+        # A key that is held down decides once, unless the button repeats too.
+        shortcut.setAutoRepeat(button.autoRepeat())
         shortcut.activated.connect(button.click)
     button.setToolTip(theme.tip(tip, ", ".join(keys)))
     return button

@@ -45,7 +45,7 @@ class VerdictCard(QFrame):
         self._sentence.setText(str(verdict.get("verdict", "")))
         frames, subjects = verdict.get("test_frames"), verdict.get("test_subjects")
         self._protocol.setText(
-            f"Test frames: {frames}, of {subjects} subjects that it never saw. Trained on "
+            f"Test frames: {frames}, of {subjects} subjects that it left out. Trained on "
             f"real frames: {verdict.get('real')}, pairs: {verdict.get('synthetic')}. "
             f"Best epoch: {verdict.get('best_epoch')}."
         )
