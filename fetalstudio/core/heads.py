@@ -177,15 +177,22 @@ class HeadDistribution:
         # Each head once before any comes again: a small batch is as varied as the cohort.
         turn, place = divmod(number, len(group))
         lender = group[np.random.default_rng([seed, turn, 1]).permutation(len(group))[place]]
+        shares = np.random.default_rng([seed, number, 2])
+        share = shares.uniform(size=3)
         for attempt in range(_TRIES):
+            # Heads are tried on what a range asks for, or what seldom fits would be rare; where
+            # none fits, another is asked for.
+            if attempt > _TRIES // 2:
+                share = shares.uniform(size=3)
             hc = None
             if self._size is not None:
-                hc = float(rng.uniform(*_overlap(self._size, _band(wanted))))
+                low, high = _overlap(self._size, _band(wanted))
+                hc = float(low + share[0] * (high - low))
                 lender = self._lender(rng, hc)
             elif attempt > _TRIES // 8:
                 # A head that cannot be varied as wanted leaves its turn to another.
                 lender = int(rng.choice(group))
-            ellipse = self._vary(rng, lender, hc)
+            ellipse = self._vary(rng, lender, hc, share[1:])
             if self._meets(lender, ellipse, wanted):
                 return lender, ellipse
         raise BadInput(
@@ -198,14 +205,19 @@ class HeadDistribution:
     def _size(self) -> Range | None:
         return self.wish.hc_mm or self.wish.hc_px
 
-    def _vary(self, rng: np.random.Generator, lender: int, hc: float | None) -> Ellipse:
-        """A head like the lender's, of that circumference, with the wanted shape and place."""
+    def _vary(
+        self, rng: np.random.Generator, lender: int, hc: float | None, even: NDArray[np.float64]
+    ) -> Ellipse:
+        """A head like the lender's, of that circumference, with the wanted shape and place.
+
+        ``even`` are the shares, 0 to 1, of the wanted ranges of axis ratio and angle.
+        """
         head, wish = self.heads[lender], self.wish
         noise = self._noise @ rng.standard_normal(5)
         size, log_ratio, turn, x, y = self._middle + wish.spread * (
             self._points[lender] - self._middle + noise
         )
-        even = rng.uniform(size=2)
+        rng.uniform(size=2)  # unused: batches that were made before depend on the order of draws
         ratio = math.exp(min(log_ratio, 0.0))
         if wish.ratio is not None:
             ratio = wish.ratio[0] + even[0] * (wish.ratio[1] - wish.ratio[0])

@@ -114,6 +114,14 @@ def test_ranges_are_kept_and_filled_evenly() -> None:
     assert abs(np.log(own / hcs(made))).max() < 0.5
 
 
+def test_what_seldom_fits_is_as_frequent_as_the_rest() -> None:
+    """Large heads fit on few of the frames; they must not be thinned out for that."""
+    counts = np.histogram(
+        hcs(drawn(HeadDistribution(cohort(80), Wish(hc_mm=(300, 520))), 600)), 6, (300, 520)
+    )[0]
+    assert counts.sum() == 600 and counts.min() > 70, counts
+
+
 def test_spread_and_shift_move_what_they_say() -> None:
     heads = cohort(60)
     plain, wide, none, moved = (
