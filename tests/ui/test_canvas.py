@@ -619,3 +619,17 @@ def test_without_an_image_there_is_only_the_dark(canvas, hand, edits):
 def test_only_frames_are_taken(canvas):
     with pytest.raises(ValueError, match="uint8"):
         canvas.set_image(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_another_button_in_a_drag_does_not_make_it_stick(canvas, hand) -> None:
+    right = Qt.MouseButton.RightButton
+    x, y = hand.handle(Handle.CENTRE)
+    hand.press((x, y))
+    hand.move((x + 20, y))
+    hand.press((x + 20, y), right)
+    hand.release((x + 20, y))
+    hand.release((x + 20, y), right)
+    dropped = canvas.ellipse()
+    hand.move((x + 80, y), Qt.MouseButton.NoButton)
+    assert canvas.ellipse() == dropped
+    assert canvas._drag is None and canvas._view_drag is None

@@ -315,6 +315,8 @@ def test_export_writes_what_the_dialog_says(
     qtbot.keyClick(window, Qt.Key.Key_E, Qt.KeyboardModifier.ControlModifier)
     dialog = window.findChildren(ExportDialog)[0]
     out = tmp_path / "out"
+    dialog.folder.setText(" ")
+    assert not dialog.accept_button.isEnabled()
     dialog.folder.setText(str(out))
     with qtbot.waitSignal(open_session.message, timeout=60_000) as told:
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
@@ -415,3 +417,11 @@ def test_a_notice_stays_in_front_when_the_place_changes(qtbot, window) -> None:
         window.show_place(place)
         above = window.stack.children()
         assert above.index(window.notices) > above.index(window.page(place)), place
+
+
+def test_the_library_has_the_keyboard_from_the_start(
+    session: Session, window: MainWindow, sample_project: Project
+) -> None:
+    assert not window.page("library").grid.isVisible(), "there is no project yet"
+    session.open_project(sample_project.path)
+    assert window.focusWidget() is window.page("library").grid

@@ -211,6 +211,8 @@ class FrameCanvas(FrameView):
     # -- the mouse --------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._drag is not None:
+            return  # Another button beside the one that drags begins nothing.
         left = event.button() == Qt.MouseButton.LeftButton
         if self._picture is None or self._view_drag or self._space or not left:
             super().mousePressEvent(event)

@@ -194,7 +194,11 @@ class LibraryPage(QWidget):
 
     def _show_body(self) -> None:
         if self.shown.rowCount():
+            # The page was given the keyboard while there was no grid to take it.
+            waiting = self.hasFocus() or self.empty.isAncestorOf(self.focusWidget() or self)
             self.body.setCurrentWidget(self.grid)
+            if waiting:
+                self.grid.setFocus()
             return
         if self.session.project is None:
             self.empty.say("No project is open", "Open or make one from the File menu.")

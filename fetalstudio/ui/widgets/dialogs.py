@@ -118,6 +118,9 @@ class ExportDialog(AskDialog):
         self.form.addRow("", self.synthetic)
         self.folder = QLineEdit(str(_free_folder(project / "exports" / "hc18")))
         self.folder.setToolTip("A folder that does not exist yet, or is empty")
+        self.folder.textChanged.connect(
+            lambda text: self.accept_button.setEnabled(bool(text.strip()))
+        )
         choose = QPushButton("Choose")
         choose.clicked.connect(self._choose)
         row = QHBoxLayout()
