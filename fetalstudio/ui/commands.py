@@ -6,7 +6,7 @@ ellipse (or review) anew, so that it works after a save and a crash loses nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QUndoCommand
@@ -78,20 +78,43 @@ class SetEllipse(ProjectCommand):
         self._announce()
 
     def revert(self) -> None:
-        was = self.before
-        self.session.open.annotate(
-            self.frame_id,
-            was.ellipse if was else None,
-            author=was.author if was else self.session.author,
-            state=was.state if was else "draft",
-            confidence=was.confidence if was else None,
-        )
+        _annotate_as(self.session, self.frame_id, self.before)
         self._announce()
 
     def _announce(self) -> None:
         self.session.annotation_changed.emit(self.frame_id)
         if self.done:
             self.session.select_frame(self.frame_id)
+
+
+class SetEllipses(ProjectCommand):
+    """Confirm or remove the ellipses on many frames at once: one transaction, one step of undo."""
+
+    places = ("library",)
+
+    def __init__(
+        self,
+        session: Session,
+        ellipses: Mapping[str, Ellipse | None],
+        state: AnnotationState,
+    ) -> None:
+        verb = "remove" if None in ellipses.values() else "confirm"
+        super().__init__(session, f"{verb} {counted(len(ellipses), 'ellipse')}")
+        self.ellipses, self.state = dict(ellipses), state
+        self.before = {frame_id: session.open.annotation(frame_id) for frame_id in ellipses}
+
+    def apply(self) -> None:
+        project = self.session.open
+        with project.transaction():
+            for frame_id, ellipse in self.ellipses.items():
+                project.annotate(frame_id, ellipse, author=self.session.author, state=self.state)
+        self.session.frames_changed.emit()
+
+    def revert(self) -> None:
+        with self.session.open.transaction():
+            for frame_id, was in self.before.items():
+                _annotate_as(self.session, frame_id, was)
+        self.session.frames_changed.emit()
 
 
 class SetCalibration(ProjectCommand):
@@ -224,6 +247,17 @@ class AdoptModel(ProjectCommand):
         else:
             self.session.open.adopt(self.kind, self.before)
         self.session.models_changed.emit()
+
+
+def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
+    """Append what the frame had before."""
+    session.open.annotate(
+        frame_id,
+        was.ellipse if was else None,
+        author=was.author if was else session.author,
+        state=was.state if was else "draft",
+        confidence=was.confidence if was else None,
+    )
 
 
 def _ellipse_text(

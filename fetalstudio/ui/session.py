@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from fetalstudio.project.records import AnnotationState, Frame, ReviewState
 from fetalstudio.project.runs import ModelKind
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir, user_data_dir
-from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
+from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse, SetEllipses
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.worklist import in_order
 
@@ -165,6 +166,17 @@ class Session(QObject):
         """
         try:
             command = SetEllipse(self, frame_id, ellipse, state)
+        except UserError as error:
+            self.report(error)
+            return
+        self.undo_stack.push(command)
+
+    def set_ellipses(
+        self, ellipses: Mapping[str, Ellipse | None], state: AnnotationState = "draft"
+    ) -> None:
+        """As :meth:`set_ellipse`, of many frames by id: one step of undo, all or none."""
+        try:
+            command = SetEllipses(self, ellipses, state)
         except UserError as error:
             self.report(error)
             return

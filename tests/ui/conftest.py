@@ -57,7 +57,8 @@ def dressed(qapp: QApplication) -> None:
 def window(qtbot: QtBot, dressed: None, session: Session) -> MainWindow:
     """The window, shown and dressed, on what the session has open."""
     window = MainWindow(session)
-    qtbot.addWidget(window)
+    # While a failed test's job runs the window would ask whether to leave, and wait for an answer.
+    qtbot.addWidget(window, before_close_func=lambda _window: session.engine.shutdown())
     window.resize(1280, 800)
     window.show()
     qtbot.waitExposed(window)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,9 @@ def page(
 
 
 @pytest.fixture
-def requests(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def requests(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Of the small jobs, which run in the real engine."""
-    yield use_small_jobs(monkeypatch, page.session)
-    page.session.engine.shutdown()  # Else a failed test's window would ask whether to leave.
+    return use_small_jobs(monkeypatch, page.session)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
 from fetalstudio.engine.requests import ImportResult
 from fetalstudio.ui.main_window import MainWindow
 from fetalstudio.ui.pages.frame_grid import ANNOTATION, FRAME, THUMBNAIL
@@ -197,12 +198,39 @@ def test_confirm_and_remove_many_are_one_step_of_undo_each(
     qtbot.keyClick(library.grid, Qt.Key.Key_F)
     assert session.open.counts()["final"] == 19
     assert session.undo_stack.undoText() == "confirm 3 ellipses"
+    assert {frame.id for frame in library.selected()} == {frame.id for frame in drafts}
     qtbot.keyClick(library.grid, Qt.Key.Key_Delete)
     assert session.open.counts()["none"] == 8
+    told = []
+    session.message.connect(lambda text, _level: told.append(text))
+    session.go("train")
     session.undo_stack.undo()
+    assert told == ["Undone in Library: remove 3 ellipses."]
     assert session.open.counts()["final"] == 19
     session.undo_stack.undo()
     assert session.open.counts()["draft"] == 3
+
+
+def test_many_are_confirmed_or_none(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = library.session
+    for frame in session.open.frames(annotated=False):
+        session.open.annotate(frame.id, DRAWN, author="a", state="draft")
+    session.frames_changed.emit()
+    annotate, called = session.open.annotate, []
+
+    def full(*args: object, **kwargs: object) -> object:
+        called.append(args)
+        if len(called) == 3:
+            raise UserError("The disk is full. Make room, then try again.")
+        return annotate(*args, **kwargs)
+
+    monkeypatch.setattr(session.open, "annotate", full)
+    library.grid.selectAll()
+    qtbot.keyClick(library.grid, Qt.Key.Key_F)
+    assert "The disk is full." in window.notices.notices[-1].text
+    assert session.open.counts()["draft"] == 8 and not session.undo_stack.canUndo()
 
 
 def test_proposals_for_all_wait_for_a_person(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -48,10 +47,9 @@ def page(open_session: Session, window: MainWindow, warmed: list[str]) -> Synthe
 
 
 @pytest.fixture
-def requests(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def requests(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Of the small jobs, which run in the real engine."""
-    yield use_small_jobs(monkeypatch, page.session)
-    page.session.engine.shutdown()  # Else a failed test's window would ask whether to leave.
+    return use_small_jobs(monkeypatch, page.session)
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -161,13 +161,15 @@ class LibraryPage(QWidget):
     # -- what is shown ----------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read the frames of the project anew; filters and the current frame stay."""
+        """Read the frames of the project anew; filters, selection and current frame stay."""
         project = self.session.project
+        selected = {frame.id for frame in self.selected()}
         self.model.load(project, self.session.frames())
         self.filters.show_order(self.session.least_certain_first)
         self.filters.set_cohorts(project.cohorts() if project is not None else [])
         self._apply_filter()
         self._frame_selected(self.session.frame_id or "")
+        self._select_too(selected)
 
     def _project_changed(self) -> None:
         self.filters.clear()
@@ -240,6 +242,13 @@ class LibraryPage(QWidget):
             self.grid.selectionModel().setCurrentIndex(index, flag)
             self.grid.scrollTo(index)
 
+    def _select_too(self, frame_ids: Iterable[str]) -> None:
+        rows = QItemSelection()
+        for frame_id in frame_ids:
+            index = self.shown.mapFromSource(self.model.index_of(frame_id))
+            rows.select(index, index)
+        self.grid.selectionModel().select(rows, QItemSelectionModel.SelectionFlag.Select)
+
     def open_current(self) -> None:
         """Open the current frame in Annotate."""
         index = self.grid.currentIndex()
@@ -276,31 +285,24 @@ class LibraryPage(QWidget):
 
     def confirm_selected(self) -> None:
         """Make the selected proposals and drafts final, as one step of undo."""
-        project = self.session.open
-        todo = []
-        for frame in self.selected():
-            annotation = project.annotation(frame.id)
-            if annotation is not None and annotation.ellipse and annotation.state != "final":
-                todo.append((frame, annotation.ellipse))
-        if not todo:
+        held = self.session.open.annotations()
+        todo = {
+            frame.id: held[frame.id].ellipse
+            for frame in self.selected()
+            if frame.id in held and held[frame.id].state != "final"
+        }
+        if todo:
+            self.session.set_ellipses(todo, "final")
+        else:
             self.session.message.emit(
                 "None of the selected frames has an ellipse to confirm.", "info"
             )
-            return
-        self.session.undo_stack.beginMacro(_many("confirm", len(todo)))
-        for frame, ellipse in todo:
-            self.session.set_ellipse(frame.id, ellipse, "final")
-        self.session.undo_stack.endMacro()
 
     def remove_selected(self) -> None:
         """Remove the ellipses of the selected frames, as one step of undo."""
-        todo = [frame for frame in self.selected() if self.model.state(frame) != "none"]
-        if not todo:
-            return
-        self.session.undo_stack.beginMacro(_many("remove", len(todo)))
-        for frame in todo:
-            self.session.set_ellipse(frame.id, None)
-        self.session.undo_stack.endMacro()
+        todo = [frame.id for frame in self.selected() if self.model.state(frame) != "none"]
+        if todo:
+            self.session.set_ellipses(dict.fromkeys(todo))
 
     def propose_selected(self) -> None:
         """Let the segmenter propose ellipses for the selected frames that no person has done."""
@@ -359,10 +361,6 @@ def what_is_left(counts: dict[State, int]) -> str:
     if parts:
         return ", ".join(parts)
     return "All ellipses are final" if counts["final"] else "Nothing here yet"
-
-
-def _many(verb: str, number: int) -> str:
-    return f"{verb} ellipse" if number == 1 else f"{verb} {number} ellipses"
 
 
 def _names(names: tuple[str, ...]) -> str:
