@@ -10,8 +10,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 
 Source = Literal["table", "dicom", "manual", "inherited"]
-"""A table beside the frames, a DICOM region, two points on a ruler, or (synthetic frames) the
-calibration of the frame or the request that the picture was made for."""
+"""A table beside the frames, a DICOM region, two points on a ruler, or the calibration of another
+frame: one of the same machine, or (synthetic frames) the one that the picture was made for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,22 +118,27 @@ class SetEllipses(ProjectCommand):
 
 
 class SetCalibration(ProjectCommand):
-    """Say how many mm a pixel of a frame is."""
+    """Say how many mm a pixel of some frames is; ``shown`` is the one that a person looks at."""
 
-    def __init__(self, session: Session, frame: Frame, calibration: Calibration) -> None:
-        super().__init__(session, "calibrate frame")
-        self._frame_id, self._before, self._after = frame.id, frame.calibration, calibration
+    def __init__(
+        self, session: Session, shown: Frame, frames: Sequence[Frame], calibration: Calibration
+    ) -> None:
+        super().__init__(session, f"calibrate {counted(len(frames), 'frame')}")
+        self._shown, self._frames, self._after = shown.id, tuple(frames), calibration
 
     def apply(self) -> None:
-        self._set(self._after)
+        self._set({frame.id: self._after for frame in self._frames})
 
     def revert(self) -> None:
-        self._set(self._before)
+        self._set({frame.id: frame.calibration for frame in self._frames})
 
-    def _set(self, calibration: Calibration | None) -> None:
-        self.session.open.set_calibration(self._frame_id, calibration)
+    def _set(self, calibrations: Mapping[str, Calibration | None]) -> None:
+        project = self.session.open
+        with project.transaction():
+            for frame_id, calibration in calibrations.items():
+                project.set_calibration(frame_id, calibration)
         self.session.frames_changed.emit()
-        self.session.select_frame(self._frame_id)
+        self.session.select_frame(self._shown)
 
 
 class ReviewPair(ProjectCommand):

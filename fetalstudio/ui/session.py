@@ -92,6 +92,10 @@ class Session(QObject):
             raise UserError("No project is open. Open or make one from the File menu.")
         return self.project
 
+    def is_open(self, path: Path | None) -> bool:
+        """Whether the project at ``path`` is the open one: a job goes on when it no longer is."""
+        return self.project is not None and self.project.path == path
+
     # -- projects ---------------------------------------------------------------------------
 
     def open_project(self, path: Path) -> None:

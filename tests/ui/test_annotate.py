@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.events import Failed, Finished
+from fetalstudio.engine.events import Cancelled, Failed, Finished
 from fetalstudio.engine.requests import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
@@ -442,12 +443,21 @@ def test_enter_without_an_ellipse_says_what_to_do(page, project):
     assert project.revisions(frame_id) == []
 
 
-def test_enter_while_drawing_confirms_nothing(page, project):
+def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, project):
     frame_id = annotated(page)
+    said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_D)
+    drag(page, (200, 200), (300, 300))
     key(page, Qt.Key.Key_Return)
+    assert "Finish the line" in said.at(0)[0]
     assert page.session.frame_id == frame_id
     assert page.canvas.tool is Tool.CALLIPER
+    assert len(project.revisions(frame_id)) == 1
+    key(page, Qt.Key.Key_Escape)
+    key(page, Qt.Key.Key_D)
+    key(page, Qt.Key.Key_Return)
+    assert page.session.frame_id != frame_id, "a tool that was only picked up stops nothing"
+    assert page.canvas.tool is Tool.EDIT
 
 
 def test_the_end_of_the_work_is_said(page, project):
@@ -583,6 +593,33 @@ def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(page, unc
     assert QApplication.focusWidget() is page.canvas
 
 
+def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, uncalibrated):
+    size = project.frame(uncalibrated).size
+    alike = [f.id for f in project.frames() if f.size == size and f.id != uncalibrated]
+    others = [f.id for f in project.frames() if f.size != size]
+    for frame_id in (alike[0], others[0]):
+        project.set_calibration(frame_id, None)
+    page.reload()
+    button = page.panel.calibration.spread_button
+    assert not button.isVisible()
+    key(page, Qt.Key.Key_M)
+    drag(page, *(page.canvas.view.to_screen(p) for p in ((50, 50), (50, 250))))
+    QTest.keyClicks(page.panel.calibration.length, "30")
+    QTest.keyClick(page.panel.calibration.length, Qt.Key.Key_Return)
+    assert button.text() == "Use for 1 other frame"
+    button.click()
+    assert project.frame(alike[0]).calibration.mm_per_px == pytest.approx(0.15)
+    assert project.frame(alike[0]).calibration.source == "inherited"
+    assert project.frame(others[0]).calibration is None
+    assert not button.isVisible()
+    assert page.session.frame_id == uncalibrated
+    select(page, alike[0])
+    assert "by another frame" in page.panel.calibration.label.text()
+    page.undo_action.trigger()
+    assert project.frame(alike[0]).calibration is None
+    assert page.session.frame_id == uncalibrated and button.isVisible()
+
+
 def test_the_length_that_is_asked_for_belongs_to_its_frame(page, project, uncalibrated):
     key(page, Qt.Key.Key_M)
     drag(page, (200, 200), (200, 400))
@@ -693,6 +730,43 @@ def test_p_again_stops_proposing(page, jobs):
     assert len(jobs.requests) == 1
     jobs.end(Failed("It failed.", "trace"))
     assert page.propose_action.text() == "Propose"
+
+
+def test_p_on_another_frame_asks_for_that_one_instead(page, project, jobs):
+    first = annotated(page)
+    key(page, Qt.Key.Key_P)
+    before = jobs.handle
+    key(page, Qt.Key.Key_PageDown)
+    second = page.session.frame_id
+    assert page.propose_action.text() == "Propose"
+    key(page, Qt.Key.Key_P)
+    assert jobs.cancelled == [1]
+    assert [request.frame_ids for request in jobs.requests] == [(first,), (second,)]
+    before.over = True
+    before.tell(Cancelled(None))
+    assert "stop" in page.propose_action.text(), "the one before ended, not this one"
+    jobs.end(found(second))
+    assert page.propose_action.text() == "Propose"
+
+
+def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, jobs):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_P)
+    jobs.end(found(frame_id))
+    assert "to yours" in page.panel.proposal_text.text()
+    key(page, Qt.Key.Key_Delete)
+    assert page.panel.proposal_text.text() == "The segmenter sees the dashed ellipse."
+
+
+def test_a_proposal_of_another_project_is_kept_apart(page, project, jobs, tmp_path):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_P)
+    shutil.copytree(project.path, tmp_path / "copy")
+    page.session.open_project(tmp_path / "copy")
+    said = QSignalSpy(page.session.message)
+    page.session.select_frame(frame_id)
+    jobs.end(Finished(ProposeResult((Proposal(frame_id, HEAD, 0.93),), ("other",))))
+    assert page.canvas._ghost is None and said.count() == 0
 
 
 def test_no_head_found_is_said(page, project, jobs):

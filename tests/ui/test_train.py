@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -245,6 +246,22 @@ def test_a_failed_training_says_so_and_another_can_start(
     handle.failed.emit(Failed("Not enough memory.", "trace"))
     handle.ended.emit()
     assert page.start_button.isEnabled() and not page.job_bar.isVisible()
+
+
+def test_a_training_of_another_project_is_told_but_not_shown(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
+) -> None:
+    page.start()
+    first, (_, handle) = page.session.open.path, fakes[0]
+    handle.started.emit()
+    page.session.new_project(tmp_path / "other")
+    told: list[str] = []
+    page.session.message.connect(lambda text, _level: told.append(text))
+    handle.preview.emit(Preview(_grey(), "epoch 1"))
+    assert page.filmstrip.count() == 0
+    handle.finished.emit(SimpleNamespace(verdict="The new model is better."))
+    handle.ended.emit()
+    assert told == [f"{first.name}: The new model is better."]
 
 
 def test_a_training_cancelled_while_it_waits_leaves_no_trace(

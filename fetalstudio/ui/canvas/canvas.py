@@ -166,6 +166,11 @@ class FrameCanvas(FrameView):
         self.hint_changed.emit(tool.hint)
         self.update()
 
+    @property
+    def drawing(self) -> bool:
+        """Whether a line or box is half drawn."""
+        return self._draft is not None
+
     def flush(self) -> None:
         """Make an edit of the key strokes that are still being collected."""
         if self._key_edits.isActive():

@@ -238,8 +238,7 @@ class AdaptingDialog(QDialog):
     @property
     def _here(self) -> bool:
         """Whether the job's project is still the one that is open; it goes on in any case."""
-        project = self._session.project
-        return project is not None and project.path == self._project
+        return self._session.is_open(self._project)
 
     def _measured(self, event: Adapting) -> None:
         if self._here:

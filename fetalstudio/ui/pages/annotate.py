@@ -171,7 +171,7 @@ class AnnotatePage(QWidget):
         panel.revisions.pointed.connect(self._point_at)
         panel.revisions.chosen.connect(self._bring_back)
         self.proposing.proposed.connect(self._proposed)
-        self.proposing.busy_changed.connect(self._show_proposing)
+        self.proposing.asked_changed.connect(self._show_proposing)
         self.empty.clicked.connect(lambda: session.go("library"))
 
     # -- frames -----------------------------------------------------------------------------
@@ -221,6 +221,7 @@ class AnnotatePage(QWidget):
             self.canvas.set_image(pixels)
             self.canvas.fit()
         self.body.setCurrentIndex(0)
+        self._show_proposing()
         self.calibrating.set_frame(frame)
         self._refresh()
 
@@ -332,7 +333,10 @@ class AnnotatePage(QWidget):
     def confirm(self) -> None:
         """Make the ellipse final and go to the next frame that is not."""
         self.canvas.flush()
-        if self._frame is None or self._unreadable or self.canvas.tool is not Tool.EDIT:
+        if self._frame is None or self._unreadable:
+            return
+        if self.canvas.drawing:
+            self.session.message.emit("Finish the line first, or drop it with Esc.", "info")
             return
         ellipse = self.canvas.ellipse()
         if ellipse is None:
@@ -375,8 +379,9 @@ class AnnotatePage(QWidget):
         if self._frame is not None:
             self.proposing.toggle(self._frame.id)
 
-    def _show_proposing(self, busy: bool) -> None:
-        self.propose_action.setText("Proposing, stop" if busy else "Propose")
+    def _show_proposing(self) -> None:
+        asked = self._frame is not None and self.proposing.asked == self._frame.id
+        self.propose_action.setText("Proposing, stop" if asked else "Propose")
 
     def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
         """Where a person has drawn, show the proposal beside it."""

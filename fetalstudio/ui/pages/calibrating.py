@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 from PySide6.QtCore import QObject
 
@@ -25,15 +27,28 @@ class CalibrationFlow(QObject):
         canvas.ruler_drawn.connect(self._ruler_drawn)
         panel.ruler_requested.connect(self.toggle_ruler)
         panel.calibrated.connect(self._calibrated)
+        panel.spread_requested.connect(self._spread)
         panel.closed.connect(canvas.setFocus)
 
     def set_frame(self, frame: Frame) -> None:
         """The frame that is calibrated; drops the question about another one."""
-        if frame == self._frame:
-            return
-        self._frame = frame
-        self._canvas.set_calibration(frame.calibration)
-        self._panel.show_calibration(frame.calibration)
+        if frame != self._frame:
+            self._frame = frame
+            self._canvas.set_calibration(frame.calibration)
+            self._panel.show_calibration(frame.calibration)
+        self._panel.offer_to_spread(len(self._alike()))
+
+    def _alike(self) -> list[Frame]:
+        """The frames that may have this frame's calibration too, which was set by hand: those of
+        its cohort and size that have none."""
+        shown = self._frame
+        if shown is None or shown.calibration is None or shown.calibration.source != "manual":
+            return []
+        return [
+            frame
+            for frame in self._session.open.frames(cohort=shown.cohort)
+            if frame.size == shown.size and frame.calibration is None
+        ]
 
     def toggle_ruler(self) -> None:
         """Let the person draw a line on the ruler in the frame; a second time: not any more."""
@@ -47,5 +62,14 @@ class CalibrationFlow(QObject):
 
     def _calibrated(self, calibration: Calibration) -> None:
         if self._frame is not None:
-            command = SetCalibration(self._session, self._frame, calibration)
-            self._session.undo_stack.push(command)
+            self._set([self._frame], calibration)
+
+    def _spread(self) -> None:
+        alike = self._alike()
+        if alike and self._frame is not None and self._frame.calibration is not None:
+            self._set(alike, replace(self._frame.calibration, source="inherited"))
+
+    def _set(self, frames: Sequence[Frame], calibration: Calibration) -> None:
+        assert self._frame is not None
+        command = SetCalibration(self._session, self._frame, frames, calibration)
+        self._session.undo_stack.push(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ProposalFlow(QObject):
-    """At most one job ``propose`` at a time.
+    """Asks for one frame at a time: asking for another stops the one before.
 
     Where no person has drawn, the job stores the proposal and ``annotation_changed`` of the
     session follows; where one has, the proposal is only told here.
@@ -22,25 +23,32 @@ class ProposalFlow(QObject):
 
     proposed = Signal(str, object)
     """Frame id and proposed :class:`Ellipse`."""
-    busy_changed = Signal(bool)
+    asked_changed = Signal()
 
     def __init__(self, session: Session, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
         self._job: JobHandle | None = None
+        self._project: Path | None = None
+        self.asked: str | None = None
+        """The frame that a proposal is being made for."""
 
     def toggle(self, frame_id: str) -> None:
-        """Ask for a proposal on a frame; while one is being made, stop that instead."""
+        """Ask for a proposal on a frame; while that is being made, stop it instead."""
         if self._job is not None:
             self._job.cancel()
-            return
+            if frame_id == self.asked:
+                return
         request = ProposeRequest(self._session.open.path, frame_ids=(frame_id,))
+        self._project, self.asked = request.project, frame_id
         self._job = self._session.submit("propose", request)
         self._job.finished.connect(self._finished)
         self._job.ended.connect(self._ended)
-        self.busy_changed.emit(True)
+        self.asked_changed.emit()
 
     def _finished(self, result: ProposeResult) -> None:
+        if not self._session.is_open(self._project):
+            return
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
             self.proposed.emit(proposal.frame_id, proposal.ellipse)
@@ -50,5 +58,6 @@ class ProposalFlow(QObject):
             )
 
     def _ended(self) -> None:
-        self._job = None
-        self.busy_changed.emit(False)
+        if self._job is not None and self._job.over:  # else it is the one before
+            self._job = self.asked = None
+            self.asked_changed.emit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -53,6 +55,8 @@ class TrainPage(QWidget):
         self.session = session
         self._plan: Plan | None = None
         self._handle: JobHandle | None = None
+        self._project: Path | None = None
+        """Of the job, which goes on when another one is opened."""
         self._live = False
         """Whether the curves are those of the job under way."""
         self._listed = False
@@ -275,7 +279,7 @@ class TrainPage(QWidget):
 
     def _submit(self, request: TrainRequest) -> None:
         handle = self.session.submit("train", request)
-        self._handle, self._live = handle, True
+        self._handle, self._project, self._live = handle, request.project, True
         self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)
         self.job_bar.follow(handle)
@@ -293,12 +297,15 @@ class TrainPage(QWidget):
             self.curves.add(epoch)
 
     def _preview(self, preview: Preview) -> None:
-        self.filmstrip.add(preview.image, preview.caption)
+        if self.session.is_open(self._project):
+            self.filmstrip.add(preview.image, preview.caption)
 
     def _has_result(self, result: TrainResult | None) -> None:
         if result is not None:
             self.session.models_changed.emit()
-            if not self.isVisible():
+            if self._project is not None and not self.session.is_open(self._project):
+                self.session.message.emit(f"{self._project.name}: {result.verdict}", "info")
+            elif not self.isVisible():
                 self.session.message.emit(result.verdict, "info")
 
     def _ended(self) -> None:

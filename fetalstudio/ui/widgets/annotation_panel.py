@@ -105,14 +105,14 @@ class AnnotationPanel(QWidget):
     def show_proposal(
         self, proposal: Ellipse | None, ellipse: Ellipse | None, frame: Frame
     ) -> None:
-        """Compare a proposal with the person's ellipse; None hides it."""
+        """Compare a proposal with the person's ellipse, if there is one; None hides it."""
         self.proposal.setVisible(proposal is not None)
-        if proposal is None or ellipse is None:
+        if proposal is None:
             return
-        text = (
-            f"The segmenter sees the dashed ellipse: Dice {proposal.overlap(ellipse):.3f} to yours"
-        )
-        if frame.calibration is not None:
+        text = "The segmenter sees the dashed ellipse"
+        if ellipse is not None:
+            text += f": Dice {proposal.overlap(ellipse):.3f} to yours"
+        if ellipse is not None and frame.calibration is not None:
             theirs, yours = (measure(e, frame.calibration).hc_mm for e in (proposal, ellipse))
             text += f", HC {theirs - yours:+.1f} mm"
         self.proposal_text.setText(text + ".")

@@ -277,8 +277,7 @@ class BatchPanel(Section):
     @property
     def _here(self) -> bool:
         """Whether the batch's project is still the one that is open; it goes on in any case."""
-        project = self._session.project
-        return project is not None and project.path == self._project
+        return self._session.is_open(self._project)
 
     @property
     def _where(self) -> str:

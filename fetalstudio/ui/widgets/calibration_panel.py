@@ -8,12 +8,13 @@ from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, 
 
 from fetalstudio.core.calibration import Calibration, Source
 from fetalstudio.ui import theme
+from fetalstudio.ui.words import counted
 
 _SOURCES: dict[Source, str] = {
     "table": "table",
     "dicom": "DICOM",
     "manual": "by hand",
-    "inherited": "inherited",
+    "inherited": "by another frame",
 }
 _USUAL_RULER_MM = 10.0
 _MIN_RULER_PX = 20.0
@@ -27,6 +28,8 @@ class CalibrationPanel(QWidget):
     """The person wants to draw the line (or, a second time, does not want to)."""
     calibrated = Signal(object)
     """The new :class:`Calibration`."""
+    spread_requested = Signal()
+    """Frames of the same machine shall have this calibration too."""
     closed = Signal()
     """The question was answered or dropped."""
 
@@ -39,6 +42,13 @@ class CalibrationPanel(QWidget):
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.button.setToolTip("Draw a line between two marks of the ruler in the frame")
         self.button.clicked.connect(self.ruler_requested)
+        self.spread_button = QPushButton()
+        self.spread_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.spread_button.setToolTip(
+            "The frames of this cohort that have the same size and no calibration.\n"
+            "It is right only where they were taken at the same depth and zoom."
+        )
+        self.spread_button.clicked.connect(self.spread_requested)
         self.question = QWidget()
         self.line_label = QLabel()
         self.length = QDoubleSpinBox()
@@ -68,10 +78,12 @@ class CalibrationPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)
         column.addLayout(head)
+        column.addWidget(self.spread_button)
         column.addWidget(self.question)
         column.addWidget(self.error)
         self.question.hide()
         self.error.hide()
+        self.spread_button.hide()
 
     @property
     def asking(self) -> bool:
@@ -89,6 +101,11 @@ class CalibrationPanel(QWidget):
             text = f"{size} mm/px ({_SOURCES[calibration.source]})"
         self.label.setText(text)
         theme.style(self.label, "warning" if calibration is None else "dim")
+
+    def offer_to_spread(self, frames: int) -> None:
+        """To so many other frames; not offered where there is none."""
+        self.spread_button.setText(f"Use for {counted(frames, 'other frame')}")
+        self.spread_button.setVisible(frames > 0)
 
     def ask_length(self, length_px: float) -> None:
         """A line of that many px was drawn: how long is it?"""
