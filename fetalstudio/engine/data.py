@@ -37,7 +37,7 @@ def labelled_frames(project: Project, cohort: str | None = None) -> list[Labelle
     """The frames to learn from or to measure on. Raises :class:`BadInput` where there are none."""
     result = labelled_if_any(project, cohort)
     if not result:
-        where = f"cohort {cohort!r} of {project.path}" if cohort else str(project.path)
+        where = f"Cohort {cohort!r} of {project.path}" if cohort else str(project.path)
         raise BadInput(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
     return result
 

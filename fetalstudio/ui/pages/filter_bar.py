@@ -25,6 +25,8 @@ class FilterBar(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * theme.SPACE - 14, theme.SPACE, 3 * theme.SPACE, 2 * theme.SPACE)
         row.setSpacing(theme.SPACE // 2)
+        # Narrower than buttons are, so that all fit a window 1024 px wide.
+        self.setStyleSheet("QPushButton { padding-left: 7px; padding-right: 7px; }")
         self._group = QButtonGroup(self)
         self.state_buttons: dict[State | None, QPushButton] = {}
         states: tuple[State | None, ...] = (None, *STATES)
@@ -41,6 +43,7 @@ class FilterBar(QWidget):
         self.order_box.setToolTip(
             theme.tip("In which order frames are shown and offered to you", "O")
         )
+        self.order_box.setMinimumWidth(124)
         self.order_box.setAccessibleName("Order")
         self.order_box.activated.connect(
             lambda _row: self.order_chosen.emit(self.order_box.currentData())
@@ -57,7 +60,7 @@ class FilterBar(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search")
         self.search.setClearButtonEnabled(True)
-        self.search.setMinimumWidth(120)
+        self.search.setMinimumWidth(100)
         self.search.setMaximumWidth(220)
         self.search.setToolTip(
             theme.tip(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from fetalstudio.ui import theme
 from fetalstudio.ui.widgets.view_bar import ElidedLabel, tool_button
@@ -22,7 +22,8 @@ class FrameBar(QWidget):
         super().__init__()
         theme.style(self, "bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.name = theme.style(QLabel(), "heading")
+        self.name = ElidedLabel("heading", Qt.TextElideMode.ElideMiddle)
+        self.name.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.position = ElidedLabel()
         row = QHBoxLayout(self)
         row.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)

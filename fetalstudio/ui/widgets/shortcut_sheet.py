@@ -69,27 +69,15 @@ def _plain(text: str) -> str:
 
 
 class ShortcutSheet(QDialog):
-    """The keys by place, in columns."""
+    """The keys by place, in two columns where the window is wide enough, else in one."""
 
     def __init__(self, groups: dict[str, list[tuple[str, str]]], parent: QWidget) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        columns = QHBoxLayout()
-        columns.setSpacing(5 * theme.SPACE)
-        heights = [0, 0]
-        stacks = [QVBoxLayout() for _ in heights]
-        for title, keys in groups.items():
-            shortest = heights.index(min(heights))
-            stacks[shortest].addWidget(_group(title, keys))
-            heights[shortest] += len(keys) + 2
-        for stack in stacks:
-            stack.setSpacing(3 * theme.SPACE)
-            stack.addStretch()
-            columns.addLayout(stack)
-        inner = QWidget()
-        inner.setLayout(columns)
-        columns.setContentsMargins(*[3 * theme.SPACE] * 4)
+        inner = _columns(groups, 2)
+        if inner.sizeHint().width() > parent.width():
+            inner = _columns(groups, 1)
         scroll = QScrollArea()
         scroll.setWidget(inner)
         scroll.setWidgetResizable(True)
@@ -101,6 +89,24 @@ class ShortcutSheet(QDialog):
         wanted = inner.sizeHint()
         self.setMinimumWidth(wanted.width() + 16)
         self.resize(wanted.width() + 16, min(wanted.height() + 8, parent.height() - 80))
+
+
+def _columns(groups: dict[str, list[tuple[str, str]]], number: int) -> QWidget:
+    inner = QWidget()
+    columns = QHBoxLayout(inner)
+    columns.setSpacing(5 * theme.SPACE)
+    columns.setContentsMargins(*[3 * theme.SPACE] * 4)
+    heights = [0] * number
+    stacks = [QVBoxLayout() for _ in heights]
+    for title, keys in groups.items():
+        shortest = heights.index(min(heights))
+        stacks[shortest].addWidget(_group(title, keys))
+        heights[shortest] += len(keys) + 2
+    for stack in stacks:
+        stack.setSpacing(3 * theme.SPACE)
+        stack.addStretch()
+        columns.addLayout(stack)
+    return inner
 
 
 def _group(title: str, keys: list[tuple[str, str]]) -> QWidget:
