@@ -1,7 +1,13 @@
-"""The scanned sector of a frame: where there is ultrasound at all."""
+"""The scanned sector of a frame: where there can be ultrasound at all, and where echoes are seen.
+
+A scanner writes exact black outside its sector; fluid inside mostly keeps a trace of noise, but
+shadows and fluid on some machines are as black. All is done 300 px across, which is plenty for the
+outline, and by which the kernels mean the same on every frame.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import cv2
@@ -9,6 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import largest_component
+
+_ACROSS = 300
+"""Width in px of the pictures that the masks are made on."""
+_BUMP = 15
+"""Text and bars that touch the sector are narrower."""
+_LEAST = 0.02
+"""Of the frame, is what a further lit part of the sector covers."""
+_BLANKED = 9
+"""A blanked corner is wider and higher, also where fluid beside it is black too."""
+_BESIDE = 15
+"""How far black around a blanked part is taken to belong to it."""
+_LENS = 0.12
+"""The gap under a curved probe is less high than this share of the frame, and at least twice as
+wide as it is high."""
+Mask = NDArray[np.uint8]
 
 
 def seen_sector(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -24,33 +45,119 @@ def _seen_sector(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8] | N
     return mask if mask.any() else None
 
 
-def tissue_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) of 0 and 1: well inside the sector of an (H, W) uint8 frame, nothing drawn near."""
-    sector = cv2.erode(sector_mask(image), np.ones((17, 17), np.uint8))
+def tissue_mask(image: NDArray[np.uint8]) -> Mask:
+    """(H, W) of 0 and 1: well inside the part of an (H, W) uint8 frame that shows echoes, nothing
+    drawn near."""
+    lit = _outlined(largest_component(_lit(image)), image.shape)
+    inside = cv2.erode(lit, np.ones((17, 17), np.uint8))
     # Text and calipers are drawn in white, and sharper than anything that a beam can show.
     drawn = cv2.dilate((image > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
-    return np.asarray(sector - cv2.min(sector, drawn), np.uint8)
+    return np.asarray(inside - cv2.min(inside, drawn), np.uint8)
 
 
-def sector_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def sector_mask(image: NDArray[np.uint8]) -> Mask:
     """Estimate the sector of an (H, W) uint8 frame, as (H, W) of 0 and 1.
 
-    Outside its sector a scanner writes exact black, while fluid inside keeps a trace of noise.
-    Thin or isolated marks outside (grey bar, text) are dropped, dark spots inside are filled; a
-    blanked corner stays out. The outline is a polygon, as straight as the scanner's own. A black
-    frame gives an empty mask.
+    It is the convex hull of what shows echoes, less the gap under a curved probe and less blanked
+    corners: black shadows and fluid belong to it. Thin or isolated marks outside (grey bar, text)
+    do not. The outline is a polygon, as straight as the scanner's own. A black frame gives an empty
+    mask.
     """
-    h, w = image.shape
-    # 300 px across are plenty for the outline, and the kernels then mean the same on every frame.
-    size = (300, max(round(300 * h / w), 8))
-    share = cv2.resize((image > 1).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    bright = (share > 0.4).astype(np.uint8)
-    opened = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    framed = cv2.copyMakeBorder(opened, 20, 20, 20, 20, cv2.BORDER_REPLICATE)
-    framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
-    lit = largest_component(framed[20:-20, 20:-20])
-    enlarged = cv2.resize(lit.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    lit = _lit(image)
+    if lit.any():
+        lit = _completed(lit, _shrunk(image == 0) > 0.97)
+    return _outlined(lit, image.shape)
+
+
+def _lit(image: NDArray[np.uint8]) -> Mask:
+    """Where echoes are seen, 300 px across."""
+    bright = (_shrunk(image > 1) > 0.4).astype(np.uint8)
+    # Beyond the border a sector may go on, so that a dark spot at the border is closed as well.
+    framed = cv2.copyMakeBorder(_opened(bright, 7), 20, 20, 20, 20, cv2.BORDER_REPLICATE)
+    closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
+    return np.asarray(closed[20:-20, 20:-20], np.uint8)
+
+
+def _completed(lit: Mask, black: NDArray[np.bool_]) -> Mask:
+    """The lit parts of a sector with the shadows and the fluid between and around them."""
+    hull = _hull(lit)
+    whole = hull.copy()
+    for part in _parts((hull > 0) & (lit == 0), 100):
+        if _is_under_a_curved_probe(part, hull):
+            whole[part] = 0
+    for part in _parts(_opened(((hull > 0) & black).astype(np.uint8), _BLANKED) > 0, 300):
+        if _is_blanked(part, hull):
+            near = cv2.dilate(part.astype(np.uint8), np.ones((2 * _BESIDE + 1,) * 2, np.uint8))
+            whole[(near > 0) & black] = 0
+    return largest_component(_opened(whole, 5))
+
+
+def _hull(lit: Mask) -> Mask:
+    """Of the largest lit part and of those above and below it, as a shadow may cut a sector."""
+    core = _opened(lit, _BUMP)
+    main = largest_component(core if core.any() else lit)
+    columns = main.any(axis=0)
+    for part in _parts(core > 0, round(_LEAST * lit.size)):
+        own = part.any(axis=0)
+        if (own & columns).sum() > 0.5 * own.sum():
+            main = np.maximum(main, part.astype(np.uint8))
+    contours, _ = cv2.findContours(main, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = cv2.convexHull(np.concatenate(contours))
+    return cv2.fillConvexPoly(np.zeros_like(lit), outline, 1).astype(np.uint8)
+
+
+def _parts(mask: NDArray[np.bool_], least: int) -> Iterator[NDArray[np.bool_]]:
+    """The connected parts of at least so many px."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=4
+    )
+    for i in range(1, count):
+        if stats[i, cv2.CC_STAT_AREA] >= least:
+            yield labels == i
+
+
+def _box(part: NDArray[np.bool_]) -> tuple[slice, slice]:
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _is_under_a_curved_probe(part: NDArray[np.bool_], hull: Mask) -> bool:
+    """Whether a dark part is the lens between the hull's upper edge and the arc of the probe."""
+    rows, columns = _box(part)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    if height > _LENS * len(hull) or width < 2 * height:
+        return False
+    below_the_edge = part[:, columns].argmax(axis=0) - hull[:, columns].argmax(axis=0)
+    return bool((np.abs(below_the_edge) <= 1).mean() > 0.8)
+
+
+def _is_blanked(part: NDArray[np.bool_], hull: Mask) -> bool:
+    """Whether a black part is a rectangle; not one from side to side, as a shadow may be."""
+    rows, columns = _box(part)
+    box = int(hull[rows, columns].sum())
+    return int(part.sum()) >= 0.9 * box and int(hull[rows].sum()) > 1.1 * box
+
+
+def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The share of each cell, 300 cells across."""
+    h, w = mask.shape
+    size = (_ACROSS, max(round(_ACROSS * h / w), 8))
+    shares = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(shares, np.float32)
+
+
+def _opened(mask: Mask, side: int) -> Mask:
+    """Without what is narrower than ``side``, at the border as well."""
+    framed = cv2.copyMakeBorder(mask, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    opened = cv2.morphologyEx(framed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return np.asarray(opened[side:-side, side:-side], np.uint8)
+
+
+def _outlined(small: Mask, shape: tuple[int, ...]) -> Mask:
+    """At the frame's own size, with straight edges."""
+    h, w = shape
+    enlarged = cv2.resize(small.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
     region = (enlarged > 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = [cv2.approxPolyDP(contour, 1.5 * w / size[0], True) for contour in contours]
+    outline = [cv2.approxPolyDP(contour, 1.5 * w / _ACROSS, True) for contour in contours]
     return cv2.drawContours(np.zeros_like(region), outline, -1, 1, cv2.FILLED).astype(np.uint8)

@@ -3,8 +3,9 @@ r"""Whether heads are found where they were drawn, for the ellipses of held-out 
     python -m fetalstudio.engine.fidelity PROJECT MODEL --part test --heads drawn small cut
 
 prints the figures of MODEL (its folder) on the subjects of PROJECT that the bundled models never
-saw, a JSON object for each kind of heads as it is done. ``--steps``, ``--guidance``, ``--shift``
-and ``--background`` sample otherwise than by default.
+saw (``--part all``: on all, of other hospitals), a JSON object for each kind of heads as it is
+done. ``--steps``, ``--guidance``, ``--shift`` and ``--background`` sample otherwise than by
+default.
 """
 
 from __future__ import annotations
@@ -98,9 +99,10 @@ def fidelity(
 
     ``spectrum_decades`` is how much stronger the pictures' texture is than that of the frames that
     lent the sector: mean log10 of the radial power in their tissue, by tenths of 0 to 0.5 cycles
-    per px. ``real_dice_...`` is the judge's on the real frames themselves, moved and scaled with
-    their heads: what it can find at all. With ``neighbours`` also how like the pictures are to the
-    model's training frames.
+    per px. ``spectrum_off_by`` is the mean size of the difference of one picture from its own
+    frame, over frames and bands. ``real_dice_...`` is the judge's on the real frames themselves,
+    moved and scaled with their heads: what it can find at all. With ``neighbours`` also how like
+    the pictures are to the model's training frames.
     """
     sampling = sampling or Sampling()
     judge = load_segmenter(judge_model())
@@ -134,6 +136,7 @@ def fidelity(
         **_dice("dice", scores, styles, subjects),
         **_dice("real_dice", real_scores, styles, subjects),
         "spectrum_decades": np.round(np.mean(decades, axis=0), 3).tolist() if decades else None,
+        "spectrum_off_by": float(np.abs(decades).mean()) if decades else None,
         "spectrum_frames": len(decades),
     }
     if neighbours is not None:
@@ -193,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("project", type=Path, metavar="PROJECT")
     parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
-    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--part", choices=["validation", "test", "all"], default="test")
     parser.add_argument("--heads", nargs="+", choices=[*HEADS], default=["drawn"])
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
@@ -209,7 +212,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.sheets is not None:
             _write_sheets(project, synthesizer, labelled, options.sheets)
             return
-        items = of_part(labelled, bundled_parts(labelled), options.part)
+        items = labelled
+        if options.part != "all":
+            items = of_part(labelled, bundled_parts(labelled), options.part)
         for heads in options.heads:
             figures = fidelity(
                 project,

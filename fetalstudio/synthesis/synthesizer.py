@@ -22,6 +22,7 @@ from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
+from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
@@ -46,7 +47,7 @@ class Scene:
     style: str = "any"
     """One of ``conditions.STYLES``, or ``simulated``: by the scanner simulator, not the network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame of the same size, (H, W) uint8, whose sector the picture takes over."""
+    """A real frame of the same size, (H, W) uint8, whose sector and grain the picture takes."""
     replaces: Ellipse | None = None
     """The head in ``reference``, in its px: the picture keeps the tissue around it and the new
     one."""
@@ -198,6 +199,8 @@ class Synthesizer:
             picture = fit_to(canvas.astype(np.float32), scene.size)
         else:
             picture = self.lift.apply(canvas, scene.size, seed)
+        if scene.reference is not None:
+            picture = with_grain_of(scene.reference, picture, seed)
         return _placed(picture, condition, scene)
 
 

@@ -3,13 +3,18 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
+from fetalstudio.core.images import read_image
+from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models import find_model, load_synthesizer
 from fetalstudio.engine.quality import edge_score
+from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
 SCENE = Scene(Ellipse(400, 270, 240, 180, 10), (800, 540), "second")
@@ -31,6 +36,18 @@ def test_the_picture_has_the_frames_size_and_the_skull_its_place(bundled: Synthe
 def test_other_frame_sizes_work(bundled: Synthesizer) -> None:
     scene = Scene(Ellipse(120, 150, 90, 70, 90), (250, 301))
     assert bundled.generate([scene], [3], steps=2)[0].shape == (301, 250)
+
+
+def test_it_is_as_sharp_as_the_frame_that_lends_its_sector(bundled: Synthesizer) -> None:
+    frame = read_image(samples_dir() / "209_HC.png")
+    soft = cv2.GaussianBlur(frame, (0, 0), 2)
+    scenes = [replace(SCENE, reference=reference) for reference in (frame, soft)]
+    tissue = tissue_mask(frame)
+    power = tissue_power([frame, soft, *bundled.generate(scenes, [3, 3], steps=4)], tissue, 10)
+    assert power is not None
+    real, softened, made, made_soft = np.log10(power + 1)[:, 2:]
+    assert np.abs(real - softened).mean() > 0.6
+    assert np.abs(made - real).mean() < 0.2 and np.abs(made_soft - softened).mean() < 0.2
 
 
 def test_outside_the_references_sector_it_is_black(bundled: Synthesizer) -> None:

@@ -19,6 +19,7 @@ from fetalstudio.core.outline import find_outline
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
+from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_provenance
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
@@ -160,7 +161,7 @@ class StableDiffusionSynthesizer:
                 on_warning(message)
 
         pictures = memory.falling_back(self._ways, precise_enough, warn)
-        return [self._label(p, scene) for p, scene in zip(pictures, scenes, strict=True)]
+        return [self._label(*parts) for parts in zip(pictures, scenes, seeds, strict=True)]
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
@@ -266,10 +267,11 @@ class StableDiffusionSynthesizer:
         ]
         return sampling.encode(self.parts.vae, pictures, self.device)[:, :4]
 
-    def _label(self, picture: RgbPicture, scene: Scene) -> Drawn:
+    def _label(self, picture: RgbPicture, scene: Scene, seed: int) -> Drawn:
         there = self._to_canvas(scene)
         image = _image(picture, there, scene)
         if self.settings.mode == "conditioned" and scene.reference is not None:
+            image = with_grain_of(scene.reference, image, seed)
             sector = seen_sector(scene.reference)
             if sector is not None:
                 image[sector == 0] = 0  # exact black, as a scanner leaves it

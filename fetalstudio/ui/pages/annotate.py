@@ -44,13 +44,12 @@ class AnnotatePage(QWidget):
         self._frames: list[Frame] = []
         self._frame: Frame | None = None
         self._annotation: Annotation | None = None
-        self._proposal: Ellipse | None = None
         self._unreadable = False
         self.canvas = FrameCanvas()
         self.panel = AnnotationPanel()
         self.view_bar = ViewBar(self.canvas)
         self.empty = EmptyState()
-        self.proposing = ProposalFlow(session, self)
+        self.proposing = ProposalFlow(session, self.canvas, self.panel)
         self.calibrating = CalibrationFlow(session, self.canvas, self.panel.calibration)
         self._build_actions()
         self._build()
@@ -167,7 +166,7 @@ class AnnotatePage(QWidget):
         canvas.window_changed.connect(self._keep_window)
         panel.confirm.clicked.connect(self.confirm)
         panel.use_proposal.connect(self.use_proposal)
-        panel.dismiss_proposal.connect(lambda: self._propose_ghost(None))
+        panel.dismiss_proposal.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
         panel.revisions.chosen.connect(self._bring_back)
         self.proposing.proposed.connect(self._proposed)
@@ -194,6 +193,7 @@ class AnnotatePage(QWidget):
 
     def _project_changed(self) -> None:
         self._frame = None  # What is on the canvas is not of this project.
+        self.proposing.show(None)
         self.reload()
 
     def _show_frame(self, frame_id: str) -> None:
@@ -206,7 +206,6 @@ class AnnotatePage(QWidget):
             self.canvas.leave_gesture()
         self._frame = frame
         if another:
-            self._proposal = None
             try:
                 pixels = self.session.open.pixels(frame_id)
                 self._unreadable = False
@@ -309,7 +308,7 @@ class AnnotatePage(QWidget):
         self.panel.revisions.show_revisions(
             project.revisions(self._frame.id), self._frame.calibration
         )
-        self._propose_ghost(self._proposal)
+        self.proposing.set_frame(self._frame, ellipse)
         self._show_position()
 
     def _measure(self, ellipse: Ellipse | None) -> None:
@@ -362,7 +361,7 @@ class AnnotatePage(QWidget):
     # -- revisions --------------------------------------------------------------------------
 
     def _point_at(self, revision: Annotation | None) -> None:
-        shown = self._proposal if revision is None else revision.ellipse
+        shown = self.proposing.shown if revision is None else revision.ellipse
         self.canvas.set_ghost(shown)
 
     def _bring_back(self, revision: Annotation) -> None:
@@ -387,23 +386,14 @@ class AnnotatePage(QWidget):
         """Where a person has drawn, show the proposal beside it."""
         shown = self._frame is not None and self._frame.id == frame_id
         if shown and self._annotation is not None and self._annotation.state != "proposed":
-            self._propose_ghost(ellipse)
-
-    def _propose_ghost(self, proposal: Ellipse | None) -> None:
-        """Show a proposal beside the person's own ellipse, which it never replaces by itself."""
-        self._proposal = proposal
-        self.canvas.set_ghost(proposal)
-        self.use_action.setEnabled(proposal is not None)
-        if self._frame is not None:
-            own = self._annotation.ellipse if self._annotation is not None else None
-            self.panel.show_proposal(proposal, own, self._frame)
+            self.proposing.show(ellipse)
 
     def reject_proposal(self) -> None:
         """Not this ellipse: take the proposal away and go to the next least certain one."""
         self.canvas.leave_gesture()
         held = self._annotation
-        if self._proposal is not None:
-            self._propose_ghost(None)
+        if self.proposing.shown is not None:
+            self.proposing.show(None)
         elif self._frame is not None and held is not None and held.state == "proposed":
             if self._save(self._frame, None, "draft"):
                 self.least_certain()
@@ -412,10 +402,10 @@ class AnnotatePage(QWidget):
 
     def use_proposal(self) -> None:
         """Put the proposal in the place of the person's ellipse, as a draft."""
-        proposal = self._proposal
+        proposal = self.proposing.shown
         if proposal is not None and self._frame is not None:
             self.canvas.leave_gesture()
-            self._proposal = None
+            self.proposing.show(None)
             self.session.set_ellipse(self._frame.id, proposal, "draft")
 
     # -- the canvas -------------------------------------------------------------------------

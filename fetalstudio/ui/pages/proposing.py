@@ -1,4 +1,4 @@
-"""Asking the segmenter for the ellipse of one frame."""
+"""The segmenter's ellipse for one frame: asking for it, and showing it beside a person's own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.requests import ProposeRequest, ProposeResult
+from fetalstudio.project.records import Frame
+from fetalstudio.ui.canvas import FrameCanvas
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.widgets.annotation_panel import AnnotationPanel
 
 if TYPE_CHECKING:
     from fetalstudio.ui.engine import JobHandle
@@ -18,20 +22,39 @@ class ProposalFlow(QObject):
     """Asks for one frame at a time: asking for another stops the one before.
 
     Where no person has drawn, the job stores the proposal and ``annotation_changed`` of the
-    session follows; where one has, the proposal is only told here.
+    session follows; where one has, the proposal is only told and shown here, and replaces nothing
+    by itself.
     """
 
     proposed = Signal(str, object)
     """Frame id and proposed :class:`Ellipse`."""
     asked_changed = Signal()
 
-    def __init__(self, session: Session, parent: QObject) -> None:
-        super().__init__(parent)
-        self._session = session
+    def __init__(self, session: Session, canvas: FrameCanvas, panel: AnnotationPanel) -> None:
+        super().__init__(canvas)
+        self._session, self._canvas, self._panel = session, canvas, panel
+        self._frame: Frame | None = None
+        self._own: Ellipse | None = None
+        self.shown: Ellipse | None = None
+        """Beside the person's own ellipse."""
         self._job: JobHandle | None = None
         self._project: Path | None = None
         self.asked: str | None = None
         """The frame that a proposal is being made for."""
+
+    def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
+        """The frame that is on the canvas, and the ellipse that it has; a proposal for another
+        frame is dropped."""
+        another = self._frame is None or frame.id != self._frame.id
+        self._frame, self._own = frame, own
+        self.show(None if another else self.shown)
+
+    def show(self, proposal: Ellipse | None) -> None:
+        """Show a proposal beside the person's ellipse; None takes it away."""
+        self.shown = proposal
+        self._canvas.set_ghost(proposal)
+        if self._frame is not None:
+            self._panel.show_proposal(proposal, self._own, self._frame)
 
     def toggle(self, frame_id: str) -> None:
         """Ask for a proposal on a frame; while that is being made, stop it instead."""

@@ -1,0 +1,95 @@
+"""The grain of a real frame for a picture: the same speckle, neither softer nor sharper.
+
+A synthesizer draws the texture that it has learnt, of middling sharpness and of the scanners that
+it has seen. The frame that lends its sector shows what texture this picture should have: its radial
+power spectrum. What the picture has too much of is filtered out; what it lacks is amplified up to
+:data:`_MOST`, and beyond that added as noise, as strong in each place as the picture's own detail.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.geometry import Size
+from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.spectrum import filter_kernel, tissue_power
+
+_RINGS = 16
+"""Rings of equal width from 0 to 0.5 cycles per px."""
+_COARSE = 2
+"""Rings, from 0 cycles per px on, that are the model's to decide: structures, not texture."""
+_MOST = 2.0
+"""Of the power of what is there; more would make its flaws and its edges ring."""
+_REACH = 31
+"""Side in px of the filters."""
+_UNEVEN = 4.0
+"""The noise is at most this many times as strong in one place as on the average."""
+
+
+def with_grain_of(
+    reference: NDArray[np.uint8], picture: NDArray[np.uint8], seed: int
+) -> NDArray[np.uint8]:
+    """``picture``, (H, W) uint8, with the grain of ``reference``, of the same size; the same for a
+    seed.
+
+    As it is where the reference shows too little tissue to tell. Black stays black.
+    """
+    tissue, wanted = _measured(reference.tobytes(), reference.shape)
+    if wanted is None:
+        return picture
+    own = tissue_power([picture], tissue, _RINGS)
+    assert own is not None, "its windows are those of the reference"
+    # A picture of one grey has no power at all; a hundredth of a grey level is nothing.
+    wanted, own = wanted + 1e-4, own[0] + 1e-4
+    wanted[:_COARSE] = own[:_COARSE]
+    passed = np.minimum(wanted / own, _MOST)
+    lacking = np.maximum(wanted - own * passed, 0)
+    x = picture.astype(np.float32)
+    passing = filter_kernel(passed, _REACH)
+    passing /= passing.sum()  # cut off at its reach it would change the mean grey
+    result = cv2.filter2D(x, -1, passing, borderType=cv2.BORDER_REFLECT)
+    if lacking.any():
+        noise = cv2.filter2D(
+            _white(seed, (x.shape[1], x.shape[0])),
+            -1,
+            filter_kernel(lacking, _REACH),
+            borderType=cv2.BORDER_REFLECT,
+        )
+        result = result + noise * _strength(x, tissue)
+    result[_black(picture)] = 0
+    return np.clip(result + 0.5, 0, 255).astype(np.uint8)
+
+
+@lru_cache(maxsize=3)  # while an ellipse is dragged the frame stays
+def _measured(
+    pixels: bytes, shape: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
+    """The frame's tissue, and its power by ring; not to be written to."""
+    frame = np.frombuffer(pixels, np.uint8).reshape(shape)
+    tissue = tissue_mask(frame)
+    power = tissue_power([frame], tissue, _RINGS)
+    return tissue, None if power is None else power[0]
+
+
+@lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
+def _white(seed: int, size: Size) -> NDArray[np.float32]:
+    """White noise, of another stream than the lift's; not to be written to."""
+    return np.random.default_rng([seed, 1]).standard_normal(size[::-1], np.float32)
+
+
+def _black(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where nothing is drawn; single dark px of the speckle do not count."""
+    black = (picture == 0).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 0)
+
+
+def _strength(x: NDArray[np.float32], tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How strong the fine detail is in each place, 1 on the average over the tissue."""
+    fine = x - cv2.GaussianBlur(x, (0, 0), 3)
+    local = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 6))
+    mean = float(np.sqrt((local[tissue > 0] ** 2).mean()))
+    return np.asarray(np.minimum(local / max(mean, 1e-3), _UNEVEN), np.float32)

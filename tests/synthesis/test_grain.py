@@ -1,0 +1,79 @@
+"""A picture takes the grain of the frame that lends its sector, whatever the scanner."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fetalstudio.core.images import read_image
+from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.resources import samples_dir
+from fetalstudio.synthesis.grain import with_grain_of
+
+Image = NDArray[np.uint8]
+
+
+def real() -> Image:
+    return read_image(samples_dir() / "209_HC.png")
+
+
+def other_scanner(sigma: float, size: tuple[int, int] = (800, 540)) -> Image:
+    """A frame with the same sector, softer or (sigma 0) with noise of its own, at any size."""
+    frame = cv2.resize(real(), size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    if sigma:
+        changed = cv2.GaussianBlur(frame, (0, 0), sigma)
+    else:
+        changed = frame + np.random.default_rng(5).normal(0, 9, frame.shape)
+    return np.clip(changed + 0.5, 0, 255).astype(np.uint8)
+
+
+def off_by(picture: Image, reference: Image) -> float:
+    """Mean size of the difference in log10 power above 0.1 cycles per px, of 1 and more: less than
+    a grey level is not seen."""
+    power = tissue_power([picture, reference], tissue_mask(reference), 10)
+    assert power is not None
+    return float(np.abs(np.diff(np.log10(power + 1), axis=0))[0, 2:].mean())
+
+
+@pytest.mark.parametrize("sigma", [0, 1.5], ids=["rougher", "softer"])
+@pytest.mark.parametrize("size", [(800, 540), (1136, 768)], ids=["hc18", "larger"])
+def test_the_spectrum_comes_near_that_of_the_reference(sigma: float, size: tuple[int, int]) -> None:
+    reference = other_scanner(sigma, size)
+    picture = cv2.resize(real(), size, interpolation=cv2.INTER_LINEAR)
+    before = off_by(picture, reference)
+    after = off_by(with_grain_of(reference, picture, 0), reference)
+    assert before > 0.5 and after < 0.25
+
+
+def test_structures_stay_where_and_as_bright_as_they_are() -> None:
+    picture = real()
+    outside = cv2.erode((picture == 0).astype(np.uint8), np.ones((21, 21), np.uint8)) > 0
+    for sigma in (0, 1.5):
+        changed = with_grain_of(other_scanner(sigma), picture, 0)
+        plain, other = (
+            cv2.GaussianBlur(i.astype(np.float32), (0, 0), 6) for i in (picture, changed)
+        )
+        assert np.abs(plain - other).mean() < 2
+        assert outside.sum() > 10_000 and not changed[outside].any()
+
+
+def test_it_follows_from_the_seed() -> None:
+    reference, picture = other_scanner(0), real()
+    first = with_grain_of(reference, picture, 7)
+    np.testing.assert_array_equal(first, with_grain_of(reference, picture, 7))
+    assert np.abs(first.astype(int) - with_grain_of(reference, picture, 8)).mean() > 1
+
+
+def test_without_tissue_to_tell_from_the_picture_is_left_as_it_is() -> None:
+    picture = real()
+    np.testing.assert_array_equal(with_grain_of(np.zeros_like(picture), picture, 0), picture)
+
+
+def test_a_flat_picture_gets_no_detail_that_is_not_a_number() -> None:
+    flat = np.full((540, 800), 90, np.uint8)
+    changed = with_grain_of(real(), flat, 0)
+    assert abs(float(changed.mean()) - 90) < 2
+    np.testing.assert_array_equal(with_grain_of(flat, flat, 0), flat)
