@@ -53,6 +53,11 @@ _PATIENT_FOLDER = re.compile(
 )
 """A folder of one patient's frames, by its name."""
 
+_NOT_READ = frozenset(
+    {".webp", ".gif", ".heic", ".jp2", ".dcm", ".dicom", ".nii", ".nrrd", ".mha", ".mp4", ".avi"}
+)
+"""Endings of other files that hold pictures."""
+
 _NO_ROW = Row()
 
 
@@ -232,7 +237,7 @@ def _folder(source: Path, *, with_tables: bool = True) -> Layout:
             if annotations[folder].get(key) == elsewhere[key]:
                 annotations[folder] = {k: p for k, p in annotations[folder].items() if k != key}
     candidates = _candidates(frames, annotations, rows)
-    return Layout(_cohort(source), candidates, problems + notes)
+    return Layout(_cohort(source), candidates, problems + notes + _unread(image_folders))
 
 
 def _repeated(frames: Iterable[Path]) -> frozenset[str]:
@@ -252,7 +257,7 @@ def _tables(
     inhabited = {path.parent for path in frames}
     for folder in folders:
         own, more = read_tables(folder, HC18_TABLE)
-        notes += more
+        notes += more + _unmatched(folder, own, frames)
         if folder in inhabited and folder != source:
             rows[folder] = own
         else:
@@ -266,6 +271,32 @@ def _tables(
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
     return {folder: shared | rows.get(folder, {}) for folder in inhabited}, notes
+
+
+def _unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
+    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
+    absent = sorted(rows.keys() - names)
+    if not absent:
+        return ()
+    none = ", and nothing else" if len(absent) == len(rows) else ""
+    return (
+        f"The table in {folder} names {some(absent)}{none}: no such frame is there. A name is that "
+        "of the file, with or without its ending.",
+    )
+
+
+def _unread(folders: Iterable[Path]) -> tuple[str, ...]:
+    """A note on pictures of a kind that is not read."""
+    counts = Counter(
+        path.suffix.lower()
+        for folder in folders
+        for path in folder.iterdir()
+        if path.suffix.lower() in _NOT_READ and not path.name.startswith(".")
+    )
+    if not counts:
+        return ()
+    told = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()))
+    return (f"Not read: {told}. Export such files as PNG, JPEG, TIFF or BMP to import them.",)
 
 
 def _neighbours(source: Path) -> list[Path]:

@@ -209,6 +209,33 @@ def _with_table(source: Path, picture, lines: str, name: str = "ellipses.csv") -
     return source
 
 
+def test_names_in_a_table_that_no_frame_has_are_told(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number, name in enumerate(("a", "b")):
+        write_png(source / f"{name}.png", picture(number))
+    table = source / "sizes.csv"
+    table.write_text("filename,pixel size(mm)\nA.PNG,0.2\nb,0.3\nc.png,0.4\n")
+    (told,) = import_frames(project, source).problems
+    assert told.startswith(f"The table in {source} names c.png: no such frame")
+    assert [frame.calibration is not None for frame in project.frames()] == [True, True]
+    table.write_text("filename,pixel size(mm)\na.jpg,0.2\nb.jpg,0.3\n")
+    (told,) = import_frames(project, source).problems
+    assert "names a.jpg, b.jpg, and nothing else" in told
+
+
+def test_pictures_of_other_kinds_are_told(project: Project, picture, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    write_png(source / "a.png", picture(1))
+    for name in ("b.webp", "c.WEBP", "d.dcm", "notes.txt", ".hidden.dcm"):
+        (source / name).write_bytes(b"x")
+    (told,) = import_frames(project, source).problems
+    assert told.startswith("Not read: 1 .dcm, 2 .webp. Export")
+
+
 def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Path) -> None:
     source = _with_table(
         tmp_path / "af",

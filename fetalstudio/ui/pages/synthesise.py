@@ -75,8 +75,8 @@ class SynthesisePage(QWidget):
         self.empty = EmptyState()
         self.empty.say(
             "No frames yet",
-            "Import a few real frames first: a synthetic one takes over their size, sector and "
-            "calibration, and its ellipse starts from theirs.",
+            "Import a few real frames first: a synthetic one takes over their size, sector, "
+            "grain and calibration, and its ellipse starts from theirs.",
             "Go to the Library",
         )
         self.empty.clicked.connect(lambda: session.go("library"))
@@ -123,7 +123,7 @@ class SynthesisePage(QWidget):
         head.row(
             "Frame",
             self.frame_box,
-            "The real frame whose ellipse is the start and whose sector and calibration are used",
+            "The real frame whose ellipse is the start; its sector, grain and calibration are used",
         )
         head.add(self.size_label)
         head.add(keyed(self, self.reset_button, "O"))

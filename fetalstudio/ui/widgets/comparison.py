@@ -81,7 +81,7 @@ class Comparison(QWidget):
             self.source_label.setText("")
             return
         self._show(self.source, project, frame)
-        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector")
+        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector and grain")
 
     def _show(self, picture: Picture, project: Project, frame: Frame) -> None:
         annotation = project.annotation(frame.id)

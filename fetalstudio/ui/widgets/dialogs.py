@@ -33,6 +33,7 @@ class AskDialog(QDialog):
 
     def __init__(self, title: str, verb: str, parent: QWidget | None) -> None:
         super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(title)
         self.setMinimumWidth(520)
         self._layout = QVBoxLayout(self)
