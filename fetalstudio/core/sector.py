@@ -1,8 +1,8 @@
 """The scanned sector of a frame: where there can be ultrasound at all, and where echoes are seen.
 
 A scanner writes exact black outside its sector; fluid inside mostly keeps a trace of noise, but
-shadows and fluid on some machines are as black. All is done 300 px across, which is plenty for the
-outline, and by which the kernels mean the same on every frame.
+shadows and fluid on some machines are as black. The sector is found 300 px across, which is plenty
+for the outline, and by which the kernels mean the same on every frame.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def _seen_sector(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8] | N
 def tissue_mask(image: NDArray[np.uint8]) -> Mask:
     """(H, W) of 0 and 1: well inside the part of an (H, W) uint8 frame that shows echoes, nothing
     drawn near."""
-    lit = _outlined(largest_component(_lit(image)), image.shape)
+    small = largest_component(_lit(image))
+    lit = cv2.min(_outlined(small, image.shape), _enlarged(small, image.shape))
     inside = cv2.erode(lit, np.ones((17, 17), np.uint8))
     # Text and calipers are drawn in white, and sharper than anything that a beam can show.
     drawn = cv2.dilate((image > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
@@ -65,7 +66,7 @@ def sector_mask(image: NDArray[np.uint8]) -> Mask:
     """
     lit = _lit(image)
     if lit.any():
-        lit = _completed(lit, _shrunk(image == 0) > 0.97)
+        lit = _completed(lit, _shrunk(image <= 1) > 0.97)
     return _outlined(lit, image.shape)
 
 
@@ -99,7 +100,9 @@ def _hull(lit: Mask) -> Mask:
     columns = main.any(axis=0)
     for part in _parts(core > 0, round(_LEAST * lit.size)):
         own = part.any(axis=0)
-        if (own & columns).sum() > 0.5 * own.sum():
+        # A header or a panel is a rectangle; what a shadow cuts off a sector is not.
+        panel = part.sum() > 0.95 * part[_box(part)].size
+        if not panel and (own & columns).sum() > 0.5 * own.sum():
             main = np.maximum(main, part.astype(np.uint8))
     contours, _ = cv2.findContours(main, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     outline = cv2.convexHull(np.concatenate(contours))
@@ -132,10 +135,15 @@ def _is_under_a_curved_probe(part: NDArray[np.bool_], hull: Mask) -> bool:
 
 
 def _is_blanked(part: NDArray[np.bool_], hull: Mask) -> bool:
-    """Whether a black part is a rectangle; not one from side to side, as a shadow may be."""
+    """Whether a black part is a rectangle at the left or right edge of the hull; not one from side
+    to side, as a shadow may be."""
     rows, columns = _box(part)
     box = int(hull[rows, columns].sum())
-    return int(part.sum()) >= 0.9 * box and int(hull[rows].sum()) > 1.1 * box
+    if int(part.sum()) < 0.9 * box or int(hull[rows].sum()) < 1.1 * box:
+        return False
+    left, right = (hull[rows] > 0).argmax(axis=1), (hull[rows, ::-1] > 0).argmax(axis=1)
+    gaps = columns.start - left, hull.shape[1] - columns.stop - right
+    return any(float((gap <= _BESIDE).mean()) > 0.5 for gap in gaps)
 
 
 def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -153,11 +161,17 @@ def _opened(mask: Mask, side: int) -> Mask:
     return np.asarray(opened[side:-side, side:-side], np.uint8)
 
 
+def _enlarged(small: Mask, shape: tuple[int, ...]) -> Mask:
+    """At the frame's own size."""
+    size = (shape[1], shape[0])
+    enlarged = cv2.resize(small.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return (enlarged > 0.5).astype(np.uint8)
+
+
 def _outlined(small: Mask, shape: tuple[int, ...]) -> Mask:
-    """At the frame's own size, with straight edges."""
-    h, w = shape
-    enlarged = cv2.resize(small.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
-    region = (enlarged > 0.5).astype(np.uint8)
+    """At the frame's own size, with straight edges and without holes."""
+    region = _enlarged(small, shape)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = [cv2.approxPolyDP(contour, 1.5 * w / _ACROSS, True) for contour in contours]
+    step = 1.5 * shape[1] / _ACROSS
+    outline = [cv2.approxPolyDP(contour, step, True) for contour in contours]
     return cv2.drawContours(np.zeros_like(region), outline, -1, 1, cv2.FILLED).astype(np.uint8)

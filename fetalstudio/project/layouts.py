@@ -54,7 +54,8 @@ _PATIENT_FOLDER = re.compile(
 """A folder of one patient's frames, by its name."""
 
 _NOT_READ = frozenset(
-    {".webp", ".gif", ".heic", ".jp2", ".dcm", ".dicom", ".nii", ".nrrd", ".mha", ".mp4", ".avi"}
+    {".webp", ".gif", ".heic", ".jp2", ".dcm", ".dicom", ".nrrd", ".mha", ".mp4", ".avi"}
+    | {".nii", ".nii.gz"}
 )
 """Endings of other files that hold pictures."""
 
@@ -123,7 +124,7 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
     if not layout.candidates:
         raise BadInput(
             f"{source} holds no images (PNG, JPEG, TIFF or BMP), nor does a folder in it. "
-            "Choose the folder with the frames."
+            + " ".join(layout.problems or ("Choose the folder with the frames.",))
         )
     return layout
 
@@ -257,8 +258,10 @@ def _tables(
     inhabited = {path.parent for path in frames}
     for folder in folders:
         own, more = read_tables(folder, HC18_TABLE)
-        notes += more + _unmatched(folder, own, frames)
-        if folder in inhabited and folder != source:
+        alone = folder in inhabited and folder != source
+        about = [path for path in frames if path.parent == folder] if alone else frames
+        notes += more + _unmatched(folder, own, about)
+        if alone:
             rows[folder] = own
         else:
             common |= own
@@ -275,7 +278,7 @@ def _tables(
 
 def _unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
-    absent = sorted(rows.keys() - names)
+    absent = sorted(rows.keys() - names - {""})
     if not absent:
         return ()
     none = ", and nothing else" if len(absent) == len(rows) else ""
@@ -288,10 +291,11 @@ def _unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) ->
 def _unread(folders: Iterable[Path]) -> tuple[str, ...]:
     """A note on pictures of a kind that is not read."""
     counts = Counter(
-        path.suffix.lower()
+        suffix
         for folder in folders
         for path in folder.iterdir()
-        if path.suffix.lower() in _NOT_READ and not path.name.startswith(".")
+        for suffix in _NOT_READ
+        if path.name.lower().endswith(suffix) and not path.name.startswith(".") and path.is_file()
     )
     if not counts:
         return ()

@@ -72,6 +72,43 @@ def test_a_blanked_corner_does_not_even_beside_black_fluid(shadow: bool) -> None
     assert found[290, 560] == 1
 
 
+@pytest.mark.parametrize(
+    "panel", [np.s_[500:540, 50:750], np.s_[0:40, 60:300], np.s_[505:540, 300:700]]
+)
+def test_a_header_or_a_panel_apart_from_it_is_not_joined(panel: tuple[slice, slice]) -> None:
+    sector = np.zeros(SIZE[::-1], np.uint8)
+    cv2.ellipse(sector, (400, -100), (560, 560), 0, 60, 120, 1, cv2.FILLED)
+    sector[:60] = 0
+    image = speckle(sector)
+    image[panel] = 150
+    assert agreement(sector_mask(image), sector) > 0.97
+
+
+def test_a_shadow_in_the_middle_of_a_zoomed_frame_belongs_to_it() -> None:
+    everything = np.ones(SIZE[::-1], np.uint8)
+    image = speckle(everything)
+    image[260:, 330:450] = 0
+    assert agreement(sector_mask(image), everything) > 0.99
+
+
+@pytest.mark.parametrize("black", [1, -1], ids=["ones", "zeros and ones"])
+def test_a_blanked_corner_need_not_be_exactly_black(black: int) -> None:
+    image = speckle(fan())
+    noise = np.random.default_rng(1).integers(0, 2, image.shape, dtype=np.uint8)
+    blank = noise if black < 0 else np.full_like(image, black)
+    image = np.where(fan() == 0, blank, image)
+    image[430:, 520:] = blank[430:, 520:]
+    assert sector_mask(image)[445:, 535:].sum() == 0
+
+
+def test_fluid_with_echoes_all_around_is_no_tissue() -> None:
+    image = speckle(np.ones(SIZE[::-1], np.uint8))
+    cv2.ellipse(image, (400, 270), (260, 190), 0, 0, 360, 0, cv2.FILLED)
+    tissue = tissue_mask(image)
+    assert tissue[150:390, 250:550].sum() == 0 and tissue[20:60, 20:780].all()
+    assert sector_mask(image)[150:390, 250:550].all()
+
+
 def test_text_and_bars_beside_it_do_not_widen_it() -> None:
     image = speckle(fan())
     image[20:200, 4:18] = 255

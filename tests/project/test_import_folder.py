@@ -230,10 +230,26 @@ def test_pictures_of_other_kinds_are_told(project: Project, picture, tmp_path: P
     source = tmp_path / "source"
     source.mkdir()
     write_png(source / "a.png", picture(1))
-    for name in ("b.webp", "c.WEBP", "d.dcm", "notes.txt", ".hidden.dcm"):
+    for name in ("b.webp", "c.WEBP", "d.dcm", "e.nii.gz", "notes.txt", ".hidden.dcm"):
         (source / name).write_bytes(b"x")
+    (source / "folder.dcm").mkdir()
     (told,) = import_frames(project, source).problems
-    assert told.startswith("Not read: 1 .dcm, 2 .webp. Export")
+    assert told.startswith("Not read: 1 .dcm, 1 .nii.gz, 2 .webp. Export")
+    (source / "a.png").unlink()
+    with pytest.raises(BadInput, match=r"holds no images.*Not read: 1 .dcm"):
+        import_frames(project, source)
+
+
+def test_a_table_beside_some_frames_that_names_others_is_told(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    for number, name in enumerate(("p1/a", "p2/b")):
+        (source / name).parent.mkdir(parents=True)
+        write_png(source / f"{name}.png", picture(number))
+    (source / "p1" / "sizes.csv").write_text("filename,pixel size(mm)\na,0.2\nb,0.3\n,0.4\n")
+    (told,) = import_frames(project, source).problems
+    assert f"The table in {source / 'p1'} names b: no such frame" in told
 
 
 def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Path) -> None:

@@ -613,6 +613,12 @@ def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, unc
     assert project.frame(others[0]).calibration is None
     assert not button.isVisible()
     assert page.session.frame_id == uncalibrated
+    key(page, Qt.Key.Key_M)
+    drag(page, *(page.canvas.view.to_screen(p) for p in ((50, 50), (50, 250))))
+    QTest.keyClicks(page.panel.calibration.length, "20")
+    QTest.keyClick(page.panel.calibration.length, Qt.Key.Key_Return)
+    assert button.isVisible(), "the other frame has the former one still"
+    page.undo_action.trigger()
     select(page, alike[0])
     assert "by another frame" in page.panel.calibration.label.text()
     page.undo_action.trigger()
@@ -749,6 +755,18 @@ def test_p_on_another_frame_asks_for_that_one_instead(page, project, jobs):
     assert page.propose_action.text() == "Propose"
 
 
+def test_on_a_frame_that_cannot_be_shown_no_proposal_is_used(page, project, jobs):
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_P)
+    jobs.end(found(frame_id))
+    other = next(id_ for id_ in project.annotations() if id_ != frame_id)
+    before = project.annotation(other)
+    project.frame_path(other).unlink()
+    select(page, other)
+    page.use_action.trigger()
+    assert project.annotation(other) == before
+
+
 def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, jobs):
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
@@ -765,6 +783,7 @@ def test_a_proposal_of_another_project_is_kept_apart(page, project, jobs, tmp_pa
     page.session.open_project(tmp_path / "copy")
     said = QSignalSpy(page.session.message)
     page.session.select_frame(frame_id)
+    assert page.propose_action.text() == "Propose"
     jobs.end(Finished(ProposeResult((Proposal(frame_id, HEAD, 0.93),), ("other",))))
     assert page.canvas._ghost is None and said.count() == 0
 

@@ -211,6 +211,22 @@ def test_confirm_and_remove_many_are_one_step_of_undo_each(
     assert session.open.counts()["draft"] == 3
 
 
+def test_what_is_selected_stays_so_but_not_in_another_project(
+    library: LibraryPage, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session, shown = library.session, names(library)
+    for name in shown[:3]:
+        click(qtbot, library, name, Qt.KeyboardModifier.ControlModifier)
+    click(qtbot, library, shown[0], Qt.KeyboardModifier.ControlModifier)
+    chosen = [frame.name for frame in library.selected()]
+    session.frames_changed.emit()
+    assert [frame.name for frame in library.selected()] == chosen
+    library.grid.selectAll()
+    shutil.copytree(session.open.path, tmp_path / "copy")
+    session.open_project(tmp_path / "copy")
+    assert len(library.selected()) <= 1
+
+
 def test_many_are_confirmed_or_none(
     library: LibraryPage, window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,6 +206,7 @@ class AnnotatePage(QWidget):
             self.canvas.leave_gesture()
         self._frame = frame
         if another:
+            self.proposing.show(None)
             try:
                 pixels = self.session.open.pixels(frame_id)
                 self._unreadable = False
@@ -379,7 +380,7 @@ class AnnotatePage(QWidget):
             self.proposing.toggle(self._frame.id)
 
     def _show_proposing(self) -> None:
-        asked = self._frame is not None and self.proposing.asked == self._frame.id
+        asked = self._frame is not None and self.proposing.asks_for(self._frame.id)
         self.propose_action.setText("Proposing, stop" if asked else "Propose")
 
     def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
@@ -403,7 +404,7 @@ class AnnotatePage(QWidget):
     def use_proposal(self) -> None:
         """Put the proposal in the place of the person's ellipse, as a draft."""
         proposal = self.proposing.shown
-        if proposal is not None and self._frame is not None:
+        if proposal is not None and self._frame is not None and not self._unreadable:
             self.canvas.leave_gesture()
             self.proposing.show(None)
             self.session.set_ellipse(self._frame.id, proposal, "draft")

@@ -40,14 +40,17 @@ class CalibrationFlow(QObject):
 
     def _alike(self) -> list[Frame]:
         """The frames that may have this frame's calibration too, which was set by hand: those of
-        its cohort and size that have none."""
+        its cohort and size that have none, or another one by another frame."""
         shown = self._frame
         if shown is None or shown.calibration is None or shown.calibration.source != "manual":
             return []
+        same = replace(shown.calibration, source="inherited")
         return [
             frame
             for frame in self._session.open.frames(cohort=shown.cohort)
-            if frame.size == shown.size and frame.calibration is None
+            if frame.size == shown.size
+            and (frame.calibration is None or frame.calibration.source == "inherited")
+            and frame.calibration != same
         ]
 
     def toggle_ruler(self) -> None:

@@ -169,9 +169,11 @@ class LibraryPage(QWidget):
         self.filters.set_cohorts(project.cohorts() if project is not None else [])
         self._apply_filter()
         self._frame_selected(self.session.frame_id or "")
-        self._select_too(selected)
+        self._select(selected)
 
     def _project_changed(self) -> None:
+        # Frames are called by what they show: a copy of a project has the same ones.
+        self.grid.clearSelection()
         self.filters.clear()
         self.reload()
 
@@ -242,12 +244,15 @@ class LibraryPage(QWidget):
             self.grid.selectionModel().setCurrentIndex(index, flag)
             self.grid.scrollTo(index)
 
-    def _select_too(self, frame_ids: Iterable[str]) -> None:
+    def _select(self, frame_ids: Iterable[str]) -> None:
+        """Those of the frames that are shown; where none is, the selection stays as it is."""
         rows = QItemSelection()
         for frame_id in frame_ids:
             index = self.shown.mapFromSource(self.model.index_of(frame_id))
             rows.select(index, index)
-        self.grid.selectionModel().select(rows, QItemSelectionModel.SelectionFlag.Select)
+        if rows:
+            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.grid.selectionModel().select(rows, flag)
 
     def open_current(self) -> None:
         """Open the current frame in Annotate."""
@@ -327,12 +332,14 @@ class LibraryPage(QWidget):
         if self._propose_job is not None:
             return
         handle = self._propose_job = self.session.submit("propose", request)
-        handle.finished.connect(self._proposed)
+        handle.finished.connect(lambda result: self._proposed(request, result))
         handle.ended.connect(self._propose_ended)
         self._show_counts()
 
-    def _proposed(self, result: ProposeResult) -> None:
+    def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
         text = f"{count(len(result.proposals), 'ellipse')} proposed; you decide on each."
+        if not self.session.is_open(request.project):
+            text = f"{request.project.name}: {text}"
         if result.without:
             text += f" No head was found in {_names(result.without)}: draw it yourself."
         self.session.message.emit(text, "warning" if result.without else "info")

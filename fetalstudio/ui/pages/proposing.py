@@ -38,9 +38,8 @@ class ProposalFlow(QObject):
         self.shown: Ellipse | None = None
         """Beside the person's own ellipse."""
         self._job: JobHandle | None = None
-        self._project: Path | None = None
-        self.asked: str | None = None
-        """The frame that a proposal is being made for."""
+        self._asked: tuple[Path, str] | None = None
+        """The project and the frame that a proposal is being made for."""
 
     def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
         """The frame that is on the canvas, and the ellipse that it has; a proposal for another
@@ -60,17 +59,25 @@ class ProposalFlow(QObject):
         """Ask for a proposal on a frame; while that is being made, stop it instead."""
         if self._job is not None:
             self._job.cancel()
-            if frame_id == self.asked:
+            if self.asks_for(frame_id):
                 return
-        request = ProposeRequest(self._session.open.path, frame_ids=(frame_id,))
-        self._project, self.asked = request.project, frame_id
+        path = self._session.open.path
+        request = ProposeRequest(path, frame_ids=(frame_id,))
+        self._asked = path, frame_id
         self._job = self._session.submit("propose", request)
-        self._job.finished.connect(self._finished)
+        self._job.finished.connect(lambda result: self._finished(path, result))
         self._job.ended.connect(self._ended)
         self.asked_changed.emit()
 
-    def _finished(self, result: ProposeResult) -> None:
-        if not self._session.is_open(self._project):
+    def asks_for(self, frame_id: str) -> bool:
+        """Whether a proposal for this frame of the open project is being made."""
+        return self._session.project is not None and self._asked == (
+            self._session.project.path,
+            frame_id,
+        )
+
+    def _finished(self, path: Path, result: ProposeResult) -> None:
+        if not self._session.is_open(path):
             return
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
@@ -82,5 +89,5 @@ class ProposalFlow(QObject):
 
     def _ended(self) -> None:
         if self._job is not None and self._job.over:  # else it is the one before
-            self._job = self.asked = None
+            self._job = self._asked = None
             self.asked_changed.emit()

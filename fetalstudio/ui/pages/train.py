@@ -55,8 +55,6 @@ class TrainPage(QWidget):
         self.session = session
         self._plan: Plan | None = None
         self._handle: JobHandle | None = None
-        self._project: Path | None = None
-        """Of the job, which goes on when another one is opened."""
         self._live = False
         """Whether the curves are those of the job under way."""
         self._listed = False
@@ -279,14 +277,16 @@ class TrainPage(QWidget):
 
     def _submit(self, request: TrainRequest) -> None:
         handle = self.session.submit("train", request)
-        self._handle, self._project, self._live = handle, request.project, True
+        self._handle, self._live = handle, True
         self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
-        handle.preview.connect(self._preview)
-        handle.finished.connect(self._has_result)
-        handle.cancelled.connect(self._has_result)
+        # It goes on when another project is opened.
+        path = request.project
+        handle.preview.connect(lambda preview: self._preview(path, preview))
+        handle.finished.connect(lambda result: self._has_result(path, result))
+        handle.cancelled.connect(lambda result: self._has_result(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
@@ -296,15 +296,15 @@ class TrainPage(QWidget):
         if self._live:
             self.curves.add(epoch)
 
-    def _preview(self, preview: Preview) -> None:
-        if self.session.is_open(self._project):
+    def _preview(self, path: Path, preview: Preview) -> None:
+        if self.session.is_open(path):
             self.filmstrip.add(preview.image, preview.caption)
 
-    def _has_result(self, result: TrainResult | None) -> None:
+    def _has_result(self, path: Path, result: TrainResult | None) -> None:
         if result is not None:
             self.session.models_changed.emit()
-            if self._project is not None and not self.session.is_open(self._project):
-                self.session.message.emit(f"{self._project.name}: {result.verdict}", "info")
+            if not self.session.is_open(path):
+                self.session.message.emit(f"{path.name}: {result.verdict}", "info")
             elif not self.isVisible():
                 self.session.message.emit(result.verdict, "info")
 

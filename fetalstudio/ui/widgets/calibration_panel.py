@@ -45,7 +45,7 @@ class CalibrationPanel(QWidget):
         self.spread_button = QPushButton()
         self.spread_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.spread_button.setToolTip(
-            "The frames of this cohort that have the same size and no calibration.\n"
+            "The frames of this cohort that have the same size and no calibration of their own.\n"
             "It is right only where they were taken at the same depth and zoom."
         )
         self.spread_button.clicked.connect(self.spread_requested)
