@@ -1,5 +1,4 @@
-"""Radial power spectra, how strong structures of each size are whatever their direction, and
-filters that change them."""
+"""Radial power spectra: how strong structures of each size are, whatever their direction."""
 
 from __future__ import annotations
 
@@ -44,18 +43,6 @@ def radial_power(tapered: NDArray[np.floating], rings: int) -> NDArray[np.float6
     power = np.abs(np.fft.rfft2(tapered)) ** 2
     ring, count = _rings(*tapered.shape, rings)
     return np.asarray(np.bincount(ring, power.ravel(), minlength=rings + 1)[:rings] / count)
-
-
-def filter_kernel(power: NDArray[np.floating], side: int) -> NDArray[np.float32]:
-    """(side, side) of the filter without phase that passes these shares of the power: by ring, as
-    :func:`radial_power` has them, or (64, 64) as an FFT has them. ``side`` is odd, at most 63."""
-    if power.ndim == 1:
-        radius = np.hypot(np.fft.fftfreq(_WINDOW)[:, None], np.fft.fftfreq(_WINDOW))
-        power = np.interp(radius, (np.arange(len(power)) + 0.5) / (2 * len(power)), power)
-    kernel = np.fft.fftshift(np.fft.ifft2(np.sqrt(power)).real)
-    middle, reach = _WINDOW // 2, side // 2
-    within = slice(middle - reach, middle + reach + 1)
-    return np.asarray(kernel[within, within], np.float32)
 
 
 @cache

@@ -12,11 +12,13 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.sector import tissue_mask
-from fetalstudio.core.spectrum import filter_kernel, tissue_power
+from fetalstudio.core.spectrum import tissue_power
 
 _RINGS = 16
 """Rings of equal width from 0 to 0.5 cycles per px."""
@@ -24,10 +26,12 @@ _COARSE = 2
 """Rings, from 0 cycles per px on, that are the model's to decide: structures, not texture."""
 _MOST = 2.0
 """Of the power of what is there; more would make its flaws and its edges ring."""
-_REACH = 31
-"""Side in px of the filters."""
+_MARGIN = 16
+"""Px around the picture, mirrored: a filter works across the border of what it is given."""
 _UNEVEN = 4.0
 """The noise is at most this many times as strong in one place as on the average."""
+_STEPS = 32
+"""Of a filter's table, from one ring to the next."""
 
 
 def with_grain_of(
@@ -48,18 +52,11 @@ def with_grain_of(
     wanted[:_COARSE] = own[:_COARSE]
     passed = np.minimum(wanted / own, _MOST)
     lacking = np.maximum(wanted - own * passed, 0)
+    size = (picture.shape[1], picture.shape[0])
     x = picture.astype(np.float32)
-    passing = filter_kernel(passed, _REACH)
-    passing /= passing.sum()  # cut off at its reach it would change the mean grey
-    result = cv2.filter2D(x, -1, passing, borderType=cv2.BORDER_REFLECT)
+    result = _filtered(_spectrum(x), passed, size)
     if lacking.any():
-        noise = cv2.filter2D(
-            _white(seed, (x.shape[1], x.shape[0])),
-            -1,
-            filter_kernel(lacking, _REACH),
-            borderType=cv2.BORDER_REFLECT,
-        )
-        result = result + noise * _strength(x, tissue)
+        result = result + _filtered(_white(seed, size), lacking, size) * _strength(x, tissue)
     result[_black(picture)] = 0
     return np.clip(result + 0.5, 0, 255).astype(np.uint8)
 
@@ -76,9 +73,34 @@ def _measured(
 
 
 @lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
-def _white(seed: int, size: Size) -> NDArray[np.float32]:
-    """White noise, of another stream than the lift's; not to be written to."""
-    return np.random.default_rng([seed, 1]).standard_normal(size[::-1], np.float32)
+def _white(seed: int, size: Size) -> Tensor:
+    """The spectrum of white noise, of another stream than the lift's; not to be written to."""
+    rng = np.random.default_rng([seed, 1])
+    return _spectrum(rng.standard_normal(size[::-1], np.float32))
+
+
+def _spectrum(x: NDArray[np.float32]) -> Tensor:
+    """Of a picture and its mirrored margin."""
+    framed = np.pad(x, _MARGIN, mode="symmetric")
+    return torch.fft.rfft2(torch.from_numpy(framed))
+
+
+def _filtered(spectrum: Tensor, power: NDArray[np.float64], size: Size) -> NDArray[np.float32]:
+    """What is left of a picture of ``size`` when the filter, without phase, passes these shares of
+    its power by ring."""
+    w, h = size
+    fine = np.interp((np.arange(_STEPS * _RINGS * 2) + 0.5) / _STEPS - 0.5, range(_RINGS), power)
+    amplitude = torch.from_numpy(np.sqrt(fine).astype(np.float32))[_steps(size)]
+    framed = torch.fft.irfft2(spectrum * amplitude, s=(h + 2 * _MARGIN, w + 2 * _MARGIN))
+    return framed.numpy()[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+
+
+@lru_cache(maxsize=3)
+def _steps(size: Size) -> Tensor:
+    """Of each value of the spectrum, which of a filter's table it takes; not to be written to."""
+    y = np.fft.fftfreq(size[1] + 2 * _MARGIN)[:, None]
+    radius = np.hypot(y, np.fft.rfftfreq(size[0] + 2 * _MARGIN))
+    return torch.from_numpy((radius * 2 * _RINGS * _STEPS).astype(np.int64))
 
 
 def _black(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -89,7 +111,10 @@ def _black(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _strength(x: NDArray[np.float32], tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How strong the fine detail is in each place, 1 on the average over the tissue."""
-    fine = x - cv2.GaussianBlur(x, (0, 0), 3)
-    local = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 6))
-    mean = float(np.sqrt((local[tissue > 0] ** 2).mean()))
-    return np.asarray(np.minimum(local / max(mean, 1e-3), _UNEVEN), np.float32)
+    size = (x.shape[1], x.shape[0])
+    small = (max(size[0] // 4, 1), max(size[1] // 4, 1))
+    coarse = cv2.resize(cv2.resize(x, small, interpolation=cv2.INTER_AREA), size)
+    power = cv2.resize((x - coarse) ** 2, small, interpolation=cv2.INTER_AREA)
+    local = cv2.resize(cv2.GaussianBlur(power, (0, 0), 1.5), size)
+    mean = float(local[tissue > 0].mean())
+    return np.asarray(np.minimum(np.sqrt(local / max(mean, 1e-6)), _UNEVEN), np.float32)

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save
 from fetalstudio.core.files import write_bytes
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.sector import tissue_mask
-from fetalstudio.core.spectrum import filter_kernel, radial_power, tissue_power
+from fetalstudio.core.spectrum import radial_power, tissue_power
 from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, GRID
 
@@ -165,7 +165,7 @@ def _balanced(lift: Lift, pairs: Sequence[_Pair]) -> Lift:
     best = np.abs(excess(foretold + gains[:, None, None] * noise)).argmin(axis=0)
     radius = np.hypot(np.fft.fftfreq(_WINDOW)[:, None], np.fft.fftfreq(_WINDOW))
     gain = np.interp(radius, _FREQUENCIES, np.sqrt(gains[best]))
-    kernel = filter_kernel((gain * np.abs(np.fft.fft2(lift.grain, gain.shape))) ** 2, _GRAIN)
+    kernel = _cut(gain * np.abs(np.fft.fft2(lift.grain, gain.shape)))
     # None at all where what is foretold is too strong already.
     energy = max(float((kernel * kernel).sum()), 1e-12)
     spread = lift.spread + np.array([np.log(energy), 0, 0], np.float32)
@@ -246,8 +246,16 @@ def _fit_grain(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDAr
                 power += np.abs(np.fft.fft2(window)) ** 2 / ((window * window).sum() + 1)
     if not power.any():
         raise ValueError("the frames show too little tissue to measure its fine detail")
-    kernel = filter_kernel(power, _GRAIN)
+    kernel = _cut(np.sqrt(power))
     return kernel / np.sqrt((kernel * kernel).sum())
+
+
+def _cut(amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(15, 15) of the kernel whose spectrum has this (64, 64) amplitude, and no phase."""
+    kernel = np.fft.fftshift(np.fft.ifft2(amplitude).real)
+    middle, reach = _WINDOW // 2, _GRAIN // 2
+    within = slice(middle - reach, middle + reach + 1)
+    return kernel[within, within].astype(np.float32)
 
 
 def _patches(canvas: Image) -> Image:
