@@ -325,7 +325,7 @@ def test_a_calibration_made_elsewhere_counts_at_once(
     frame = page.session.open.frame(page.session.frame_id or "")
     before = page.size_label.text()
     calibration = Calibration(0.5, 0.5, "ruler")
-    page.session.undo_stack.push(SetCalibration(page.session, frame, calibration))
+    page.session.undo_stack.push(SetCalibration(page.session, frame, [frame], calibration))
     assert page.request().calibration == calibration and page.size_label.text() != before
     # By its trimester the head is another now, perhaps: the picture must be asked for anew.
     assert page.stale and not page.keep_button.isEnabled()
