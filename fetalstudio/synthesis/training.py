@@ -41,6 +41,7 @@ class Example:
     ellipse: Ellipse
     style: str
     """One of ``conditions.STYLES``."""
+    mm_per_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ def _draw(examples: Sequence[Example], settings: TrainSettings, rng: np.random.G
     noise = rng.standard_normal((len(drawn), BANDS, GRID[1], GRID[0]), dtype=np.float32)
     logits = rng.normal(settings.level_mean, settings.level_std, len(drawn)).astype(np.float32)
     guided = [i for i, c in enumerate(conditions) if c.ellipse is not None]
-    free = [replace(conditions[i], ellipse=None, style="any") for i in guided]
+    free = [replace(conditions[i], ellipse=None, style="any", mm_per_px=None) for i in guided]
     cpu = torch.device("cpu")
     return _Batch(
         _to_unit(np.stack([image for image, _ in drawn])),
@@ -272,15 +273,25 @@ def _vary(
     wide = rng.random() < settings.wide
     kind = WIDE if wide else settings.augmentation
     image, ellipse = augment(rng, kind, example.image, example.ellipse, CANVAS)
-    condition = Condition(ellipse, sector_mask(image), example.style)
+    condition = Condition(
+        ellipse, sector_mask(image), example.style, mm_per_px=canvas_scale(example, ellipse)
+    )
     # Without a sector a sample shall have a plain one.
     if not wide and rng.random() < settings.drop_sector:
         condition = replace(condition, sector=None)
     if rng.random() < settings.drop_ellipse:
-        condition = replace(condition, ellipse=None, style="any")
+        condition = replace(condition, ellipse=None, style="any", mm_per_px=None)
     elif rng.random() < settings.drop_style:
-        condition = replace(condition, style="any")
+        condition = replace(condition, style="any", mm_per_px=None)
     return image, condition
+
+
+def canvas_scale(example: Example, placed: Ellipse) -> float | None:
+    """mm a canvas pixel, of an example whose ellipse came to lie at ``placed``."""
+    if example.mm_per_px is None:
+        return None
+    of = example.ellipse
+    return float(example.mm_per_px * np.sqrt(of.a * of.b / (placed.a * placed.b)))
 
 
 def _to_unit(images: NDArray[np.uint8]) -> Tensor:
