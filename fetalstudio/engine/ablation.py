@@ -43,7 +43,7 @@ from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import Example, TrainSettings, canvas_scale, train
+from fetalstudio.synthesis.training import Example, TrainSettings, train
 
 GUIDANCE = 2.5
 """Of sampling: nothing is learnt of it here, so that each variant is sampled alike."""
@@ -101,8 +101,6 @@ class Variant:
     pipeline: type[CompactPipeline] = CompactPipeline
     settings: Mapping[str, Any] = field(default_factory=dict)
     simulated: int = 0
-    scaled: bool = False
-    """The pixel size is told, with the map of what is known."""
     started: bool = False
     """From ``--start`` instead of random weights."""
 
@@ -125,10 +123,6 @@ VARIANTS: Mapping[str, Variant] = {
     "no-average": Variant("the last step's weights, no moving average", settings={"ema": 0.0}),
     "mild-only": Variant("no wide variation", settings={"wide": 0.0}),
     "as-they-are": Variant("no variation", settings={"wide": 0.0, "augmentation": NONE}),
-    "pixel-size": Variant("the pixel size is told as well", scaled=True),
-    "pixel-size-only": Variant(
-        "the pixel size instead of the trimester", _WithoutStyle, scaled=True
-    ),
     "simulated-too": Variant(f"{SIMULATED} simulated frames as well", simulated=SIMULATED),
     "simulated-first": Variant("from a model of simulated frames", started=True),
 }
@@ -172,9 +166,7 @@ class Target:
         """Of a frame of any size."""
         rng = np.random.default_rng(0)  # nothing is varied
         image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
-        scale = canvas_scale(example, ellipse)
-        told = Condition(ellipse, sector_mask(image), example.style, mm_per_px=scale)
-        return cls(image, ellipse, told, subject)
+        return cls(image, ellipse, Condition(ellipse, sector_mask(image), example.style), subject)
 
 
 def figures(
@@ -230,22 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judge = load_segmenter(judge_model())
     with until_stopped() as stopped:
         for name in options.variants:
-            scaled = VARIANTS[name].scaled
-            pipeline = _trained(
-                VARIANTS[name],
-                [e if scaled else replace(e, mm_per_px=None) for e in learnt],
-                start,
-                options,
-                name,
-                stopped,
-            )
+            pipeline = _trained(VARIANTS[name], learnt, start, options, name, stopped)
             if stopped[0]:
                 return
-            told = [
-                t if scaled else replace(t, condition=replace(t.condition, mm_per_px=None))
-                for t in targets
-            ]
-            found = {"base": figures(pipeline, told, judge, Sampling(), options.seeds)}
+            found = {"base": figures(pipeline, targets, judge, Sampling(), options.seeds)}
             if options.sampling:
                 for words, sampling in SAMPLINGS.items():
                     found[words] = figures(pipeline, targets, judge, sampling, options.seeds)
@@ -297,7 +277,6 @@ def examples_and_targets(
                     project.pixels(item.frame.id),
                     item.ellipse,
                     style_of(item.ellipse, item.frame.calibration, "auto"),
-                    None if (known := item.frame.calibration) is None else known.mm_per_px,
                 ),
                 item.frame.subject,
             )

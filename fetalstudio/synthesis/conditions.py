@@ -44,8 +44,6 @@ class Condition:
     style: str = "any"
     surroundings: Surroundings | None = None
     """What is there already; None makes the whole picture."""
-    mm_per_px: float | None = None
-    """Of the canvas; None where it is not known."""
 
 
 def condition_maps(condition: Condition) -> NDArray[np.float32]:
@@ -71,9 +69,6 @@ def condition_maps(condition: Condition) -> NDArray[np.float32]:
         maps[3] = np.clip(u / small.a, -1.5, 1.5) / 1.5
         maps[4] = np.clip(v / small.b, -1.5, 1.5) / 1.5
         maps[6] = 1.0
-    if condition.mm_per_px is not None:
-        # Frames of HC18 have 0.1 to 0.7 mm a canvas pixel.
-        maps[6] += 1 + 0.5 * np.log2(condition.mm_per_px / 0.3)
     return maps
 
 

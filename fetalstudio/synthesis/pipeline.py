@@ -140,7 +140,7 @@ class CompactPipeline(DiffusionPipeline):
         device = self.unet.device
         asked = condition_tensors(conditions, device)
         free = condition_tensors(
-            [replace(c, ellipse=None, style="any", mm_per_px=None) for c in conditions], device
+            [replace(c, ellipse=None, style="any") for c in conditions], device
         )
         latents = self._noise(seeds).to(device)
         surroundings, made = self._surroundings(conditions)

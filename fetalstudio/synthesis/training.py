@@ -41,7 +41,6 @@ class Example:
     ellipse: Ellipse
     style: str
     """One of ``conditions.STYLES``."""
-    mm_per_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,7 @@ def _draw(examples: Sequence[Example], settings: TrainSettings, rng: np.random.G
     noise = rng.standard_normal((len(drawn), BANDS, GRID[1], GRID[0]), dtype=np.float32)
     logits = rng.normal(settings.level_mean, settings.level_std, len(drawn)).astype(np.float32)
     guided = [i for i, c in enumerate(conditions) if c.ellipse is not None]
-    free = [replace(conditions[i], ellipse=None, style="any", mm_per_px=None) for i in guided]
+    free = [replace(conditions[i], ellipse=None, style="any") for i in guided]
     cpu = torch.device("cpu")
     return _Batch(
         _to_unit(np.stack([image for image, _ in drawn])),
@@ -273,25 +272,15 @@ def _vary(
     wide = rng.random() < settings.wide
     kind = WIDE if wide else settings.augmentation
     image, ellipse = augment(rng, kind, example.image, example.ellipse, CANVAS)
-    condition = Condition(
-        ellipse, sector_mask(image), example.style, mm_per_px=canvas_scale(example, ellipse)
-    )
+    condition = Condition(ellipse, sector_mask(image), example.style)
     # Without a sector a sample shall have a plain one.
     if not wide and rng.random() < settings.drop_sector:
         condition = replace(condition, sector=None)
     if rng.random() < settings.drop_ellipse:
-        condition = replace(condition, ellipse=None, style="any", mm_per_px=None)
+        condition = replace(condition, ellipse=None, style="any")
     elif rng.random() < settings.drop_style:
-        condition = replace(condition, style="any", mm_per_px=None)
+        condition = replace(condition, style="any")
     return image, condition
-
-
-def canvas_scale(example: Example, placed: Ellipse) -> float | None:
-    """mm a canvas pixel, of an example whose ellipse came to lie at ``placed``."""
-    if example.mm_per_px is None:
-        return None
-    of = example.ellipse
-    return float(example.mm_per_px * np.sqrt(of.a * of.b / (placed.a * placed.b)))
 
 
 def _to_unit(images: NDArray[np.uint8]) -> Tensor:
