@@ -28,6 +28,7 @@ from fetalstudio.project.tables import (
     read_table,
     read_tables,
     some,
+    unmatched,
 )
 
 Format = Literal["auto", "hc18", "folder"]
@@ -124,7 +125,7 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
     if not layout.candidates:
         raise BadInput(
             f"{source} holds no images (PNG, JPEG, TIFF or BMP), nor does a folder in it. "
-            + " ".join(layout.problems or ("Choose the folder with the frames.",))
+            + " ".join(_unread([source]) or ("Choose the folder with the frames.",))
         )
     return layout
 
@@ -260,7 +261,7 @@ def _tables(
         own, more = read_tables(folder, HC18_TABLE)
         alone = folder in inhabited and folder != source
         about = [path for path in frames if path.parent == folder] if alone else frames
-        notes += more + _unmatched(folder, own, about)
+        notes += more + unmatched(folder, own, about)
         if alone:
             rows[folder] = own
         else:
@@ -274,18 +275,6 @@ def _tables(
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
     return {folder: shared | rows.get(folder, {}) for folder in inhabited}, notes
-
-
-def _unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
-    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
-    absent = sorted(rows.keys() - names - {""})
-    if not absent:
-        return ()
-    none = ", and nothing else" if len(absent) == len(rows) else ""
-    return (
-        f"The table in {folder} names {some(absent)}{none}: no such frame is there. A name is that "
-        "of the file, with or without its ending.",
-    )
 
 
 def _unread(folders: Iterable[Path]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +112,19 @@ def read_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ..
                 f"({', '.join(ELLIPSE)}) and was not used.",
             )
     return rows, notes
+
+
+def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
+    """A note on the names in the tables of ``folder`` that none of the frames has."""
+    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
+    absent = sorted(rows.keys() - names - {""})
+    if not absent:
+        return ()
+    none = ", and nothing else" if len(absent) == len(rows) else ""
+    return (
+        f"The table in {folder} names {some(absent)}{none}: no such frame is there. A name is that "
+        "of the file, with or without its ending.",
+    )
 
 
 def _tells(has: frozenset[str]) -> bool:

@@ -240,6 +240,17 @@ def test_pictures_of_other_kinds_are_told(project: Project, picture, tmp_path: P
         import_frames(project, source)
 
 
+def test_a_folder_of_masks_alone_is_refused_in_one_sentence(
+    project: Project, tmp_path: Path
+) -> None:
+    for number in range(30):
+        write_png(tmp_path / f"{number}_mask.png", filled(Ellipse(48, 40, 30, 20, 0)))
+    with pytest.raises(BadInput) as refused:
+        import_frames(project, tmp_path)
+    assert str(refused.value).endswith("Choose the folder with the frames.")
+    assert len(str(refused.value)) < len(str(tmp_path)) + 150
+
+
 def test_a_table_beside_some_frames_that_names_others_is_told(
     project: Project, picture, tmp_path: Path
 ) -> None:
