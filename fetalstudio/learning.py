@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fetalstudio import distributed
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.files import atomic_path
+from fetalstudio.formats.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
 Batch = TypeVar("Batch")

@@ -8,8 +8,8 @@ from typing import Any
 
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.heads import Wish
-from fetalstudio.engine.requests import SynthesizeRequest
-from fetalstudio.engine.tables import read_ellipses
+from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.project.store import Project
 
 COUNT = 16

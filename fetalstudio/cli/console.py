@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fetalstudio.engine import events
-from fetalstudio.engine.local import run_job
+from fetalstudio.engine.process import events
+from fetalstudio.engine.process.local import run_job
 
 
 class Console:

@@ -8,19 +8,16 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.files import atomic_path
-from fetalstudio.core.images import write_png
 from fetalstudio.core.screening import PairFilter
-from fetalstudio.engine.data import labelled_frames
+from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
-from fetalstudio.engine.requests import (
-    EvaluateRequest,
-    ImportRequest,
-    ProposeRequest,
-    SynthesizeRequest,
-    TrainRequest,
-    TrainResult,
-)
+from fetalstudio.formats.files import atomic_path
+from fetalstudio.formats.images import write_png
 from fetalstudio.project.importers import AUTHOR
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.requests import EvaluateRequest, EvaluateResult, ReportRequest
-from fetalstudio.engine.score_table import write_scores
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
+from fetalstudio.engine.jobs.evaluate.score_table import write_scores
+from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 
 from fetalstudio.cli.console import Console
-from fetalstudio.engine.experiment import ARMS, BEFORE, ExperimentRequest, ExperimentResult
+from fetalstudio.engine.jobs.experiment.request import (
+    ARMS,
+    BEFORE,
+    ExperimentRequest,
+    ExperimentResult,
+)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

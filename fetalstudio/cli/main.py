@@ -16,14 +16,12 @@ from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.screening import PairFilter
-from fetalstudio.engine.job import JobCancelled, failure
-from fetalstudio.engine.requests import (
-    AdaptRequest,
-    ExportRequest,
-    ImportRequest,
-    ProposeRequest,
-)
-from fetalstudio.engine.threads import settle_threads
+from fetalstudio.engine.jobs.adapt.request import AdaptRequest
+from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.process.job import JobCancelled, failure
+from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.project.records import ReviewState
 from fetalstudio.project.store import Project
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.engine.catalogue import FoundModel, list_models, unreadable
-from fetalstudio.engine.models import find_model
+from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
+from fetalstudio.engine.models.loading import find_model
 from fetalstudio.project.store import Project
 
 DESCRIPTION = (
@@ -64,8 +64,8 @@ def _list(options: argparse.Namespace, console: Console) -> None:
 
 
 def _add(options: argparse.Namespace, console: Console) -> None:
-    from fetalstudio.engine.base_models import add_base_model
-    from fetalstudio.engine.sam_models import add_sam, is_sam
+    from fetalstudio.engine.models.base_models import add_base_model
+    from fetalstudio.engine.models.sam_models import add_sam, is_sam
 
     if options.what is None:
         raise BadInput("Say which model: fetalstudio models add PATH [--name NAME].")
@@ -87,7 +87,7 @@ def _add(options: argparse.Namespace, console: Console) -> None:
 
 
 def _verify(options: argparse.Namespace, console: Console) -> None:
-    from fetalstudio.engine.verify_models import verify
+    from fetalstudio.engine.models.verify import verify
 
     problems = {}
     for model in _found(options):
@@ -101,7 +101,7 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
 
 
 def _export(options: argparse.Namespace, console: Console) -> None:
-    from fetalstudio.engine.sam_models import export_sam
+    from fetalstudio.engine.models.sam_models import export_sam
 
     if options.what is None or options.out is None:
         raise BadInput("Say which model and where to: fetalstudio models export NAME OUT.pth.")

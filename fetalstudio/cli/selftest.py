@@ -15,16 +15,26 @@ import numpy as np
 from fetalstudio.cli.console import Console
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.catalogue import list_models
-from fetalstudio.engine.client import EngineClient
-from fetalstudio.engine.events import FINAL, Cancelled, Epoch, Event, Failed, Finished, Progress
-from fetalstudio.engine.models import BUILT_IN, find_model
-from fetalstudio.engine.requests import ImportRequest, SampleRequest, SampleResult, TrainRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.models.catalogue import list_models
+from fetalstudio.engine.models.loading import BUILT_IN, find_model
+from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.events import (
+    FINAL,
+    Cancelled,
+    Epoch,
+    Event,
+    Failed,
+    Finished,
+    Progress,
+)
 from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir
 
 PATIENCE_S = 300.0
-PROBE = "fetalstudio.engine.jobs.adapt_stable_diffusion:probe"
+PROBE = "fetalstudio.engine.jobs.adapt_sd.job:probe"
 
 
 def selftest(console: Console) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.requests import AdaptStableDiffusionRequest
+from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
 
 
 def adapt_options(sub: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.requests import RECIPES, TrainRequest
-from fetalstudio.engine.resuming import can_go_on
+from fetalstudio.engine.jobs.train.request import RECIPES, TrainRequest
+from fetalstudio.engine.jobs.train.resuming import can_go_on
 from fetalstudio.project.store import Project
 
 

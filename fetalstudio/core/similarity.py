@@ -12,10 +12,8 @@ chosen and how well it tells a copy from another patient's head.
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,23 +21,22 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import atomic_path
 
-FILE = "training_frames.npz"
 PERCENTILE = 99.0
 """Of the similarities between each real frame and the nearest one of another subject: the limit."""
 FEWEST_SUBJECTS = 50
 """From fewer subjects a 99th percentile cannot be read."""
-_FORMAT = 1
-_ID = 16
+ID_DIGITS = 16
+"""Kept of a frame's id."""
 
 _CELLS, _REACH, _SMOOTH, _FREQUENCIES = 64, 1.2, 8.0, 16
 _KY, _KX = np.mgrid[:_FREQUENCIES, :_FREQUENCIES]
-_USED = (np.hypot(_KX, _KY) >= 2) & (np.hypot(_KX, _KY) < _FREQUENCIES)
-_EVEN = ((_KX % 2 == 0) & (_KY % 2 == 0))[_USED]
+USED = (np.hypot(_KX, _KY) >= 2) & (np.hypot(_KX, _KY) < _FREQUENCIES)
+"""Of the cosine frequencies: a descriptor has as many numbers."""
+_EVEN = ((_KX % 2 == 0) & (_KY % 2 == 0))[USED]
 # A mirrored picture has the same cosine coefficients, the odd ones with the other sign.
 _SIGNS = [(-1.0) ** (i * _KX + j * _KY) for i in (0, 1) for j in (0, 1)]
-_MIRRORS = np.stack([signs[_USED] for signs in _SIGNS]).astype(np.float32)
+_MIRRORS = np.stack([signs[USED] for signs in _SIGNS]).astype(np.float32)
 _GRID = ((np.arange(_CELLS) + 0.5) / _CELLS * 2 - 1) * _REACH
 _U, _V = np.meshgrid(_GRID, _GRID)
 _WINDOW = np.clip((1.12 - np.hypot(_U, _V)) / 0.12, 0, 1).astype(np.float32)
@@ -98,75 +95,30 @@ class Neighbours:
         best = int(likeness.argmax())
         return Nearest(self.ids[best], float(likeness[best]))
 
-    def write(self, folder: Path) -> None:
-        """Into a model's folder, atomically; read back without pickle."""
-        with atomic_path(folder / FILE) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(
-                stream,
-                format=np.int32(_FORMAT),
-                ids=np.array(self.ids, dtype=f"S{_ID}"),
-                descriptors=self.descriptors.astype(np.float16),
-                mean=self.mean,
-                scale=self.scale,
-                threshold=np.float32(self.threshold),
-            )
-
-    @classmethod
-    def read(cls, folder: Path) -> Neighbours | None:
-        """From a model's folder; None where it says nothing of its training frames.
-
-        Raises :class:`BadInput` for a damaged or newer file.
-        """
-        path = folder / FILE
-        if not path.exists():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                if int(data["format"]) > _FORMAT:
-                    raise BadInput(f"{path} is of a newer FetalStudio. Update FetalStudio.")
-                found = cls(
-                    tuple(name.decode() for name in data["ids"].tolist()),
-                    data["descriptors"].astype(np.float32),
-                    data["mean"].astype(np.float32),
-                    data["scale"].astype(np.float32),
-                    float(data["threshold"]),
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path} is damaged: {error}. Copy the model's folder again.") from error
-        width = int(_USED.sum())
-        if found.descriptors.shape != (len(found.ids), width) or not found.ids:
-            raise BadInput(f"{path} is damaged: its tables do not fit. Copy the folder again.")
-        return found
-
     def _described(self, raw: Floats) -> Floats:
         return _unit((raw - self.mean) / self.scale)
 
 
-def write_neighbours(
-    folder: Path, frames: Iterable[TrainingFrame], base: Neighbours | None = None
-) -> Neighbours:
-    """Remember these training frames in a model's folder.
+def neighbours_of(frames: Iterable[TrainingFrame], base: Neighbours | None = None) -> Neighbours:
+    """What a model that was trained on these frames remembers of them.
 
     A model that went on from another one may repeat that one's frames too: give its neighbours as
     ``base``. They are remembered as well, and their threshold and common look hold, as a handful
     of frames gives no percentile. Without a base the threshold is calibrated on the frames
     themselves; raises :class:`BadInput` where they are of fewer than 50 subjects.
     """
-    items = [(f.id[:_ID], f.subject, variants(f.image, f.ellipse)) for f in frames]
+    items = [(f.id[:ID_DIGITS], f.subject, variants(f.image, f.ellipse)) for f in frames]
     if base is None:
-        found = calibrated(items)
-    else:
-        old = [i for i, name in enumerate(base.ids) if name not in {item[0] for item in items}]
-        own = [base._described(item[2][:1]) for item in items]
-        found = Neighbours(
-            tuple([*(base.ids[i] for i in old), *(item[0] for item in items)]),
-            np.concatenate([base.descriptors[old], *own]),
-            base.mean,
-            base.scale,
-            base.threshold,
-        )
-    found.write(folder)
-    return found
+        return calibrated(items)
+    old = [i for i, name in enumerate(base.ids) if name not in {item[0] for item in items}]
+    own = [base._described(item[2][:1]) for item in items]
+    return Neighbours(
+        tuple([*(base.ids[i] for i in old), *(item[0] for item in items)]),
+        np.concatenate([base.descriptors[old], *own]),
+        base.mean,
+        base.scale,
+        base.threshold,
+    )
 
 
 def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
@@ -212,7 +164,7 @@ def variants(image: NDArray[np.uint8], ellipse: Ellipse) -> Floats:
         x, y = (x + 0.5) * size[0] / w - 0.5, (y + 0.5) * size[1] / h - 0.5
         x32, y32 = x.astype(np.float32), y.astype(np.float32)
         disc = np.asarray(cv2.remap(small, x32, y32, cv2.INTER_LINEAR, borderValue=0), np.float32)
-        rows.append(cv2.dct(_evened(disc) * _WINDOW)[:_FREQUENCIES, :_FREQUENCIES][_USED])
+        rows.append(cv2.dct(_evened(disc) * _WINDOW)[:_FREQUENCIES, :_FREQUENCIES][USED])
     return np.stack(rows).astype(np.float32)
 
 

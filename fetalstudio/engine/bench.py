@@ -14,7 +14,8 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.bench_segmentation import proposal_s, sam_figures
-from fetalstudio.engine.models import (
+from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS
+from fetalstudio.engine.models.loading import (
     BUILT_IN,
     find_model,
     judge_model,
@@ -22,7 +23,6 @@ from fetalstudio.engine.models import (
     load_synthesizer,
 )
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.engine.requests import DRAFT_STEPS
 from fetalstudio.engine.timing import median_s
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.synthesizer import Scene

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
-from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine.models import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.timing import median_s
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.profiles import Profile, SamProfile
 from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes

@@ -17,9 +17,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.texture import CohortTexture, texture_of
-from fetalstudio.engine.catalogue import FoundModel
-from fetalstudio.engine.data import labelled_if_any
-from fetalstudio.engine.models import judge_model, load_neighbours, load_segmenter
+from fetalstudio.engine.cohort_split import labelled_if_any
+from fetalstudio.engine.models.catalogue import FoundModel
+from fetalstudio.engine.models.loading import judge_model, load_neighbours, load_segmenter
 from fetalstudio.project.store import Project
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.files import atomic_path
+from fetalstudio.formats.files import atomic_path
 from fetalstudio.project import schema
 
 BUSY_SECONDS = 5.0

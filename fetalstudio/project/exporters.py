@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.files import write_bytes
-from fetalstudio.core.images import encode_png
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.images import encode_png
+from fetalstudio.formats.layouts import HC18_FOLDER, HC18_TABLE, PROVENANCE, PROVENANCE_FORMAT
+from fetalstudio.formats.png_text import with_note
+from fetalstudio.formats.tables import HC18_HEADER
 from fetalstudio.project.base import ellipse_columns
-from fetalstudio.project.layouts import HC18_FOLDER, HC18_TABLE, PROVENANCE, PROVENANCE_FORMAT
 from fetalstudio.project.pixels import Pixels
-from fetalstudio.project.png_text import with_note
 from fetalstudio.project.progress import (
     IsCancelled,
     OnProgress,
@@ -35,7 +36,6 @@ from fetalstudio.project.progress import (
 )
 from fetalstudio.project.records import Frame, Pair
 from fetalstudio.project.store import Project
-from fetalstudio.project.tables import HC18_HEADER
 
 _RING_ERROR = 5e-4
 """Of the HC: half of what the way there and back may lose."""

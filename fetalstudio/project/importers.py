@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import read_image
 from fetalstudio.core.metrics import dice
-from fetalstudio.project.layouts import Candidate, Format, find_layout
+from fetalstudio.formats.images import read_image
+from fetalstudio.formats.layouts import Candidate, Format, find_layout
+from fetalstudio.formats.png_text import note_in
 from fetalstudio.project.pixels import Staging
-from fetalstudio.project.png_text import note_in
 from fetalstudio.project.progress import (
     IsCancelled,
     OnProgress,
@@ -68,7 +68,7 @@ def import_frames(
     on_progress: OnProgress = silent,
     cancelled: IsCancelled = never,
 ) -> ImportReport:
-    """Import a folder (or one image) in a layout of :mod:`fetalstudio.project.layouts`.
+    """Import a folder (or one image) in a layout of :mod:`fetalstudio.formats.layouts`.
 
     ``cohort`` defaults to the folder's name. Annotations count as final. A picture that the
     project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).

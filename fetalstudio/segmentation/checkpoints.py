@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import write_bytes
+from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import save_checkpoint
 from fetalstudio.segmentation.vit import AUTO_TOKENS
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from fetalstudio.core.files import write_bytes
+from fetalstudio.formats.files import write_bytes
 from fetalstudio.segmentation.segmenter import Segmenter
 
 BYTES = 4 * 2**30

@@ -17,7 +17,7 @@ from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine, Size, warp
-from fetalstudio.core.model_card import ModelCard, Source
+from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.box_prompt import Box, drawn_to_box
 from fetalstudio.segmentation.checkpoints import read_checkpoint, write_checkpoint

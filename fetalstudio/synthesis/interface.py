@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.model_card import ModelCard
+from fetalstudio.formats.model_card import ModelCard
 
 if TYPE_CHECKING:
     from fetalstudio.synthesis.synthesizer import Scene

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from fetalstudio.core.files import write_bytes
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import radial_power, tissue_power
+from fetalstudio.formats.files import write_bytes
 from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, GRID
 

@@ -18,8 +18,8 @@ from torch import Tensor
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.geometry import Size, letterbox, warp
-from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.sector import seen_sector
+from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
 from fetalstudio.synthesis.grain import with_grain_of

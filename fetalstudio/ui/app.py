@@ -15,10 +15,10 @@ from PySide6.QtWidgets import QApplication
 
 import fetalstudio
 from fetalstudio.ui import icons, theme
-from fetalstudio.ui.engine import Engine
-from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.window.main_window import MainWindow
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from PySide6.QtGui import QUndoStack
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.events import Failed
-from fetalstudio.engine.requests import ImportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.process.events import Failed
 from fetalstudio.project.records import AnnotationState, Frame, ReviewState
 from fetalstudio.project.runs import ModelKind
 from fetalstudio.project.store import Project
@@ -25,7 +25,7 @@ from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.worklist import in_order
 
 if TYPE_CHECKING:
-    from fetalstudio.ui.engine import Engine, JobHandle
+    from fetalstudio.ui.job_runner import Engine, JobHandle
 
 log = logging.getLogger(__name__)
 

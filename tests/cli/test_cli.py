@@ -17,7 +17,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.engine.tables import read_ellipses
+from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.store import Project
 from fetalstudio.resources import user_data_dir

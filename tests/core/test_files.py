@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.files import atomic_folder, atomic_path, write_bytes
+from fetalstudio.formats.files import atomic_folder, atomic_path, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits and masks")
 

@@ -8,13 +8,13 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import read_image
 from fetalstudio.core.similarity import (
-    FILE,
     Neighbours,
     TrainingFrame,
-    write_neighbours,
+    neighbours_of,
 )
+from fetalstudio.formats.images import read_image
+from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
 from fetalstudio.resources import models_dir, samples_dir
 
 SYNTHESIZER = models_dir() / "synthesizer-compact"
@@ -43,7 +43,7 @@ def disguised(image: np.ndarray, e: Ellipse) -> tuple[np.ndarray, Ellipse]:
 
 @pytest.fixture(scope="module")
 def built_in() -> Neighbours:
-    found = Neighbours.read(SYNTHESIZER)
+    found = read_neighbours(SYNTHESIZER)
     assert found is not None
     return found
 
@@ -61,13 +61,14 @@ def annotated() -> list[str]:
 
 
 def test_a_disguised_copy_is_above_the_threshold_and_another_head_below(tmp_path: Path) -> None:
-    base = Neighbours.read(SYNTHESIZER)
+    base = read_neighbours(SYNTHESIZER)
     assert base is not None
     names = annotated()
     own = [TrainingFrame(name.ljust(20, "x"), name[:3], *frame(name)) for name in names[:4]]
     # Only the four: as if the built-in model had never seen another frame.
     none = Neighbours((), base.descriptors[:0], base.mean, base.scale, base.threshold)
-    known = write_neighbours(tmp_path, own, none)
+    known = neighbours_of(own, none)
+    write_neighbours(known, tmp_path)
     assert known.ids == tuple(name.ljust(16, "x") for name in names[:4])
     for name in names[:4]:
         picture = frame(name)
@@ -87,20 +88,21 @@ def test_a_disguised_copy_is_above_the_threshold_and_another_head_below(tmp_path
 
 
 def test_what_is_written_is_read_again(built_in: Neighbours, tmp_path: Path) -> None:
-    built_in.write(tmp_path)
-    again = Neighbours.read(tmp_path)
+    write_neighbours(built_in, tmp_path)
+    again = read_neighbours(tmp_path)
     assert again is not None and again.ids == built_in.ids
     assert again.threshold == pytest.approx(built_in.threshold)
     np.testing.assert_allclose(again.descriptors, built_in.descriptors, atol=1e-3)
-    assert Neighbours.read(tmp_path / "nowhere") is None
+    assert read_neighbours(tmp_path / "nowhere") is None
 
 
 def test_frames_of_the_base_stay_known(built_in: Neighbours, tmp_path: Path) -> None:
     name = annotated()[0]
     own = [TrainingFrame("f" * 64, "s", *frame(name))]
-    found = write_neighbours(tmp_path, own, built_in)
+    found = neighbours_of(own, built_in)
+    write_neighbours(found, tmp_path)
     assert len(found.ids) == 599 and found.threshold == built_in.threshold
-    read = Neighbours.read(tmp_path)
+    read = read_neighbours(tmp_path)
     assert read is not None and read.nearest(*frame(name)).similarity > 0.99
 
 
@@ -113,7 +115,8 @@ def _noise(i: int) -> TrainingFrame:
 
 def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -> None:
     frames = [_noise(i) for i in range(60)]
-    found = write_neighbours(tmp_path / "a", frames)
+    found = neighbours_of(frames)
+    write_neighbours(found, tmp_path / "a")
     nearest = []
     for item in frames:
         others = np.array([name != item.id[:16] for name in found.ids])
@@ -128,22 +131,23 @@ def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -
     assert found.threshold == pytest.approx(np.percentile(nearest, 99), abs=1e-3)
     # A second picture of the same subject says nothing of what different subjects have in common.
     twin = TrainingFrame("e" * 64, "s0", frames[0].image, frames[0].ellipse)
-    with_twin = write_neighbours(tmp_path / "b", [*frames, twin])
+    with_twin = neighbours_of([*frames, twin])
+    write_neighbours(with_twin, tmp_path / "b")
     assert with_twin.threshold < 0.9
 
 
 def test_too_few_subjects_give_no_threshold(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="50 are needed"):
-        write_neighbours(tmp_path, [_noise(i) for i in range(49)])
+        neighbours_of([_noise(i) for i in range(49)])
     assert not (tmp_path / FILE).exists()
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, built_in: Neighbours) -> None:
     (tmp_path / FILE).write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(BadInput, match=FILE):
-        Neighbours.read(tmp_path)
-    built_in.write(tmp_path)
+        read_neighbours(tmp_path)
+    write_neighbours(built_in, tmp_path)
     data = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(data[: len(data) // 2])
     with pytest.raises(BadInput, match="damaged"):
-        Neighbours.read(tmp_path)
+        read_neighbours(tmp_path)

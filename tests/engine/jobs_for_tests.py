@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.engine.events import Checkpoint, Epoch, Preview, Progress, Warned
-from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 
 HERE = "tests.engine.jobs_for_tests"
 

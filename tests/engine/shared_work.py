@@ -13,8 +13,10 @@ from fetalstudio import distributed
 
 
 def work(path: Path, out: Path) -> None:
-    from fetalstudio.engine.local import run_job
-    from fetalstudio.engine.requests import EvaluateRequest, SynthesizeRequest, TrainRequest
+    from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+    from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+    from fetalstudio.engine.jobs.train.request import TrainRequest
+    from fetalstudio.engine.process.local import run_job
     from fetalstudio.project.store import Project
 
     run_job("synthesize", SynthesizeRequest(path, count=3, steps=1))

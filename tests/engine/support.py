@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 
-from fetalstudio.engine.client import EngineClient
-from fetalstudio.engine.events import FINAL, Event, Started
+from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.events import FINAL, Event, Started
 
 JOBS = "tests.engine.jobs_for_tests"
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine import ablation
-from fetalstudio.engine.ablation import VARIANTS, Target
 from fetalstudio.project.store import Project
+from fetalstudio.studies import ablation
+from fetalstudio.studies.ablation import VARIANTS, Target
 from fetalstudio.synthesis.conditions import Condition, condition_tensors
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import Example

@@ -19,18 +19,21 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import ModelCard, training_frames, write_training_frames
-from fetalstudio.core.similarity import FILE, Neighbours
-from fetalstudio.engine import adapt_choice, held_out
-from fetalstudio.engine.adapt_choice import Choice, HeldOutFigures, Measured
-from fetalstudio.engine.adapt_data import MAX_FRAMES, choose_adapt_data
-from fetalstudio.engine.data import labelled_frames, split
-from fetalstudio.engine.events import Adapting, Event, Preview, Progress
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.jobs import adapt
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model
-from fetalstudio.engine.requests import AdaptRequest, SampleRequest, SynthesizeRequest
+from fetalstudio.engine.cohort_split import labelled_frames, split
+from fetalstudio.engine.jobs.adapt import choice as adapt_choice
+from fetalstudio.engine.jobs.adapt import held_out
+from fetalstudio.engine.jobs.adapt import job as adapt
+from fetalstudio.engine.jobs.adapt.choice import Choice, HeldOutFigures, Measured
+from fetalstudio.engine.jobs.adapt.data import MAX_FRAMES, choose_adapt_data
+from fetalstudio.engine.jobs.adapt.request import AdaptRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.process.events import Adapting, Event, Preview, Progress
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
@@ -67,9 +70,9 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     lift = Lift.read(find_model("synthesizer", "compact").folder)
     Synthesizer(pipeline, card, "unsaved", lift).save(sample_project.path / "models" / "tiny")
     write_training_frames(sample_project.path / "models" / "tiny", ["0" * 16])
-    known = Neighbours.read(find_model("synthesizer", "compact").folder)
+    known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
-    known.write(sample_project.path / "models" / "tiny")
+    write_neighbours(known, sample_project.path / "models" / "tiny")
     sample_project.add_model("tiny", "synthesizer", "models/tiny")
     return "tiny"
 
@@ -106,7 +109,7 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     assert card.metrics["after"] == result.after and "held out" in card.metrics["protocol"]
     run = sample_project.run(result.run_id)
     assert run.state == "finished" and run.job == "adapt" and len(run.history) == 3
-    neighbours = Neighbours.read(folder)
+    neighbours = read_neighbours(folder)
     assert neighbours is not None and training_frames(folder) == set(neighbours.ids)
     assert {i[:16] for i in run.data["train"]} < set(neighbours.ids)
     assert not list((sample_project.path / "models").glob(".*"))
@@ -167,9 +170,9 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
 KILLED = """
 import sys
 from fetalstudio.engine import adapt_choice, held_out
-from fetalstudio.engine.events import Adapting
+from fetalstudio.engine.process.events import Adapting
 from fetalstudio.engine.jobs import adapt
-from fetalstudio.engine.local import run_job
+from fetalstudio.engine.process.local import run_job
 from tests.engine.test_adapt import request_for
 from fetalstudio.project.store import Project
 held_out.SAMPLES, adapt.LIFT_FRAMES, adapt_choice.TOLERANCE = 2, 2, 1.0

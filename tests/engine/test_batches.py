@@ -18,21 +18,21 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.core.heads import Wish
-from fetalstudio.core.images import read_image
-from fetalstudio.engine.data import ellipses_like, labelled_frames, of_part, split
-from fetalstudio.engine.events import Event, Preview, Progress
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.jobs import synthesize
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.requests import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.cohort_split import ellipses_like, labelled_frames, of_part, split
+from fetalstudio.engine.jobs.synthesize import job as synthesize
+from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.process.events import Event, Preview, Progress
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.images import read_image
 from fetalstudio.project.store import Project
 
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from fetalstudio.engine.events import Preview
-    from fetalstudio.engine.local import run_job
-    from fetalstudio.engine.requests import SynthesizeRequest
+    from fetalstudio.engine.process.events import Preview
+    from fetalstudio.engine.process.local import run_job
+    from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
     from fetalstudio.project.database import Database
     die = lambda: os.kill(os.getpid(), signal.SIGKILL)
     seen, commits = [], []

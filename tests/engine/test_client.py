@@ -18,8 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
-from fetalstudio.engine.client import EngineClient
-from fetalstudio.engine.events import (
+from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.events import (
     Cancelled,
     Checkpoint,
     Epoch,
@@ -513,9 +513,9 @@ def test_close_wakes_a_poll_in_another_thread() -> None:
 
 PARENT = """
 import sys, time
-from fetalstudio.engine.client import EngineClient
+from fetalstudio.engine.process.client import EngineClient
 from tests.engine.support import Log, job
-from fetalstudio.engine.events import Started, Progress, Checkpoint
+from fetalstudio.engine.process.events import Started, Progress, Checkpoint
 
 if __name__ == "__main__":
     client = EngineClient(grace_s=1.0)
@@ -573,8 +573,8 @@ def test_no_orphan_is_left_when_the_parent_dies(tmp_path: Path, doing: str, end:
 def test_importing_the_client_imports_neither_torch_nor_qt() -> None:
     code = textwrap.dedent("""
         import sys
-        import fetalstudio.engine.client, fetalstudio.engine.events, fetalstudio.engine.requests
-        import fetalstudio.engine.local
+        import fetalstudio.engine.process.client, fetalstudio.engine.process.events
+        import fetalstudio.engine.process.local, fetalstudio.engine.jobs.train.request
         heavy = {"torch", "diffusers", "segment_anything", "PySide6"} & set(sys.modules)
         sys.exit(f"imported: {heavy}" if heavy else 0)
     """)

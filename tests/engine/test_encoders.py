@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine import encoders
-from fetalstudio.engine.encoders import figures, table
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.studies import encoders
+from fetalstudio.studies.encoders import figures, table
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 32), blocks=(1, 1, 1), attention=1)
 

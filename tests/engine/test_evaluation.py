@@ -13,13 +13,14 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.geometry import Affine
-from fetalstudio.core.model_card import write_training_frames
-from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.evaluation import score_frame, summarise
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, load_segmenter
-from fetalstudio.engine.report import report_html
-from fetalstudio.engine.requests import EvaluateRequest, FrameScore, ReportRequest
+from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, FrameScore
+from fetalstudio.engine.jobs.report.page import report_html
+from fetalstudio.engine.jobs.report.request import ReportRequest
+from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import write_training_frames
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Prediction
 

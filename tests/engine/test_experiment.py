@@ -17,10 +17,9 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.arms import evenly, examples_of
-from fetalstudio.engine.data import SYNTHETIC_COHORT, batch_sources
-from fetalstudio.engine.events import Checkpoint, Event, Progress
-from fetalstudio.engine.experiment import (
+from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, batch_sources
+from fetalstudio.engine.jobs.experiment.arms import evenly, examples_of
+from fetalstudio.engine.jobs.experiment.request import (
     ARMS,
     BEFORE,
     CONTROL,
@@ -34,8 +33,9 @@ from fetalstudio.engine.experiment import (
     result_of,
     steps_in,
 )
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.local import run_job
+from fetalstudio.engine.process.events import Checkpoint, Event, Progress
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.examples import Example
 
@@ -211,9 +211,9 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
     child = """
         import os, signal, sys
         from pathlib import Path
-        from fetalstudio.engine.events import Checkpoint
+        from fetalstudio.engine.process.events import Checkpoint
         from fetalstudio.engine.experiment import ExperimentRequest
-        from fetalstudio.engine.local import run_job
+        from fetalstudio.engine.process.local import run_job
 
         def hear(event):
             if isinstance(event, Checkpoint) and event.note.startswith("augmented,"):

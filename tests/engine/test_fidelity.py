@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.similarity import Neighbours
-from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
-from fetalstudio.engine.models import find_model, judge_model, load_segmenter, load_synthesizer
+from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.models.loading import (
+    find_model,
+    judge_model,
+    load_segmenter,
+    load_synthesizer,
+)
+from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.store import Project
+from fetalstudio.studies.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
 SIZE = (800, 540)
@@ -39,7 +44,7 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
         load_synthesizer(model),
         items,
         sampling=Sampling(steps=4),
-        neighbours=Neighbours.read(model.folder),
+        neighbours=read_neighbours(model.folder),
     )
     assert figures["n"] == 2 and figures["steps"] == 4
     assert figures["dice_min"] > 0.85
@@ -99,7 +104,7 @@ def test_the_command_measures_one_kind_of_heads_after_another(
         asked.append(heads)
         return {"heads": heads}
 
-    monkeypatch.setattr("fetalstudio.engine.fidelity.fidelity", figures)
+    monkeypatch.setattr("fetalstudio.studies.fidelity.fidelity", figures)
     model = find_model("synthesizer", "compact").folder
     main([str(sample_project.path), str(model), "--heads", "small", "cut"])
     assert asked == ["small", "cut"]

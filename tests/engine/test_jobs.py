@@ -15,21 +15,26 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import read_image
-from fetalstudio.core.model_card import write_training_frames
-from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
-from fetalstudio.engine.events import Cancelled, Epoch, Event, Finished, Preview, Progress, Started
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model
-from fetalstudio.engine.requests import (
-    EvaluateRequest,
-    NamedEllipse,
-    ProposeRequest,
-    SampleRequest,
-    SynthesizeRequest,
-    TrainRequest,
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.process.events import (
+    Cancelled,
+    Epoch,
+    Event,
+    Finished,
+    Preview,
+    Progress,
+    Started,
 )
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.images import read_image
+from fetalstudio.formats.model_card import write_training_frames
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 

@@ -14,22 +14,20 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.similarity import FILE, Neighbours
 from fetalstudio.core.texture import texture_of
-from fetalstudio.engine import quality, remember
-from fetalstudio.engine.catalogue import list_models
-from fetalstudio.engine.data import labelled_frames, split, usable_pairs
-from fetalstudio.engine.jobs.train import choose_data
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, judge_model
+from fetalstudio.engine import quality
+from fetalstudio.engine.cohort_split import labelled_frames, split, usable_pairs
+from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.train.job import choose_data
+from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.models import copy_index as remember
+from fetalstudio.engine.models.catalogue import list_models
+from fetalstudio.engine.models.loading import find_model, judge_model
+from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
-from fetalstudio.engine.requests import (
-    ExportRequest,
-    NamedEllipse,
-    SampleRequest,
-    SynthesizeRequest,
-    TrainRequest,
-)
+from fetalstudio.formats.neighbours import FILE, read_neighbours
 from fetalstudio.project.records import Pair
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -87,7 +85,7 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
     out = tmp_path / "out"
     request = SynthesizeRequest(sample_project.path, count=2, steps=2, seed=1, out=out)
     result = run_job("synthesize", request)
-    known = Neighbours.read(find_model("synthesizer", "compact").folder)
+    known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
     for pair in (sample_project.pair(i) for i in result.pair_ids):
         assert set(pair.quality) >= COHORT_FIGURES
@@ -236,7 +234,7 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     base = find_model("synthesizer", "compact").folder
     items = labelled_frames(sample_project)[:3]
     found = remember.remember(sample_project, items, tmp_path, base)
-    known = Neighbours.read(base)
+    known = read_neighbours(base)
     assert known is not None
     assert set(found.ids) == set(known.ids) | {item.frame.id[:16] for item in items}
     assert found.threshold == known.threshold

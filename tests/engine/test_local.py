@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.events import (
+from fetalstudio.engine.process.events import (
     FINAL,
     Cancelled,
     Checkpoint,
@@ -27,9 +27,9 @@ from fetalstudio.engine.events import (
     Started,
     Warned,
 )
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.registry import JOBS, reference, resolve
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.engine.process.registry import JOBS, reference, resolve
 from tests.engine import jobs_for_tests
 from tests.engine.support import job
 
@@ -134,7 +134,7 @@ def test_a_reference_resolves_to_its_function() -> None:
 def test_every_registered_job_can_be_loaded() -> None:
     """In a process of its own, as this one must stay free of torch."""
     code = """
-from fetalstudio.engine.registry import JOBS, resolve
+from fetalstudio.engine.process.registry import JOBS, resolve
 assert [name for name in JOBS if not callable(resolve(name))] == []
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -3,8 +3,8 @@ import pytest
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.data import style_of
-from fetalstudio.engine.models import judge_model, load_segmenter
+from fetalstudio.engine.cohort_split import style_of
+from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 
 HEAD = Ellipse(400, 270, 240, 180, 10)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.data import labelled_frames
-from fetalstudio.engine.models import find_model, load_segmenter
-from fetalstudio.engine.reliability import Estimates, estimates, plot, reliability
+from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.reliability import Estimates, estimates, plot, reliability
 
 
 def test_what_comes_as_expected_has_no_error_and_what_does_not_has_the_difference() -> None:

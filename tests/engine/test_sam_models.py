@@ -11,13 +11,15 @@ import torch
 
 from fetalstudio.cli import main
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine import models, sam_models
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, load_segmenter
-from fetalstudio.engine.requests import EvaluateRequest, ProposeRequest
-from fetalstudio.engine.sam_models import add_sam, export_sam
-from fetalstudio.engine.verify_models import verify
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.models import loading as models
+from fetalstudio.engine.models import sam_models
+from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.sam_models import add_sam, export_sam
+from fetalstudio.engine.models.verify import verify
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.store import Project
 from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
 from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile

@@ -10,14 +10,16 @@ import pytest
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.engine import pretrain
-from fetalstudio.engine.events import Event, Warned
-from fetalstudio.engine.jobs import sample, synthesize
-from fetalstudio.engine.models import judge_model, load_segmenter
+from fetalstudio.engine.jobs.sample import job as sample
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize import job as synthesize
+from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.models.loading import judge_model, load_segmenter
+from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.engine.requests import NamedEllipse, SampleRequest, SynthesizeRequest
 from fetalstudio.project.store import Project
 from fetalstudio.simulation.scene import TRIMESTERS
+from fetalstudio.studies import pretrain
 from tests.simulated import labelled
 
 
@@ -126,7 +128,7 @@ def test_window_and_command_line_offer_every_style() -> None:
     from fetalstudio.cli.main import _parser
     from fetalstudio.synthesis.conditions import STYLES
     from fetalstudio.synthesis.simulated import SIMULATED
-    from fetalstudio.ui.widgets import synthesis_controls
+    from fetalstudio.ui.synthesise import synthesis_controls
 
     every = ["auto", *STYLES, SIMULATED]
     assert list(synthesis_controls.STYLES) == every

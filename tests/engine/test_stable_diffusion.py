@@ -17,20 +17,19 @@ from fetalstudio.cli import main
 from fetalstudio.cli.selftest import PROBE
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.model_card import ModelCard, training_frames
-from fetalstudio.engine import base_models, models
-from fetalstudio.engine.catalogue import list_models
-from fetalstudio.engine.data import labelled_frames, of_part, split
-from fetalstudio.engine.events import Checkpoint, Event, Preview, Progress, Warned
-from fetalstudio.engine.job import JobCancelled
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.models import find_model, load_synthesizer
-from fetalstudio.engine.requests import (
-    AdaptStableDiffusionRequest,
-    SampleRequest,
-    SynthesizeRequest,
-)
-from fetalstudio.engine.verify_models import verify
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.models import base_models
+from fetalstudio.engine.models import loading as models
+from fetalstudio.engine.models.catalogue import list_models
+from fetalstudio.engine.models.loading import find_model, load_synthesizer
+from fetalstudio.engine.models.verify import verify
+from fetalstudio.engine.process.events import Checkpoint, Event, Preview, Progress, Warned
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import ModelCard, training_frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.store import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling

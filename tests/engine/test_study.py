@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from fetalstudio.core.images import read_image
-from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine import study
-from fetalstudio.engine.data import bundled_parts, labelled_frames
-from fetalstudio.engine.experiment import ARMS, BEFORE, SYNTHETIC, Trained
-from fetalstudio.engine.models import find_model
-from fetalstudio.engine.study_figure import figure, long_table, markdown, points_of
-from fetalstudio.engine.tables import read_ellipses
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames
+from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.engine.models.loading import find_model
+from fetalstudio.formats.images import read_image
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.store import Project
+from fetalstudio.studies import study
+from fetalstudio.studies.study_figure import figure, long_table, markdown, points_of
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
 

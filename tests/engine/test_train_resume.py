@@ -9,20 +9,20 @@ from dataclasses import replace
 import pytest
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import fingerprint
-from fetalstudio.engine.events import Epoch, Event
-from fetalstudio.engine.local import run_job
-from fetalstudio.engine.requests import TrainRequest
-from fetalstudio.engine.resuming import can_go_on, state_file
+from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.jobs.train.resuming import can_go_on, state_file
+from fetalstudio.engine.process.events import Epoch, Event
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.store import Project
 from fetalstudio.resources import models_dir
 
 CHILD = """
     import os, signal, sys
     from pathlib import Path
-    from fetalstudio.engine.events import Epoch
-    from fetalstudio.engine.local import run_job
-    from fetalstudio.engine.requests import TrainRequest
+    from fetalstudio.engine.process.events import Epoch
+    from fetalstudio.engine.process.local import run_job
+    from fetalstudio.engine.jobs.train.request import TrainRequest
 
     def hear(event):
         if isinstance(event, Epoch) and event.epoch == 2:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fetalstudio.engine import training_cost
-from fetalstudio.engine.training_cost import TYPICAL, Clock, Work, cost, kind_of, pace_of
+from fetalstudio.engine.jobs.train import cost as training_cost
+from fetalstudio.engine.jobs.train.cost import TYPICAL, Clock, Work, cost, kind_of, pace_of
 from fetalstudio.project.store import Project
 
 WORK = Work(train=60, validation=6, test=10, copies=2, epochs=20)

@@ -7,10 +7,10 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.splits import split_subjects
-from fetalstudio.engine.data import TEST, VALIDATION, labelled_frames, some_of
-from fetalstudio.engine.jobs.train import choose_data
-from fetalstudio.engine.requests import TrainRequest
-from fetalstudio.engine.training_data import look_through
+from fetalstudio.engine.cohort_split import TEST, VALIDATION, labelled_frames, some_of
+from fetalstudio.engine.jobs.train.data import look_through
+from fetalstudio.engine.jobs.train.job import choose_data
+from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.project.store import Project
 
 

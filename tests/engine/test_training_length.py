@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fetalstudio.engine import ablation, training_length
-from fetalstudio.engine.training_length import pipeline_of
 from fetalstudio.learning import load_checkpoint
 from fetalstudio.project.store import Project
+from fetalstudio.studies import ablation, training_length
+from fetalstudio.studies.training_length import pipeline_of
 
 
 def test_both_kinds_of_weights_of_a_checkpoint_are_measured(

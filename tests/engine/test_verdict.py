@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from fetalstudio.engine.evaluation import summarise
-from fetalstudio.engine.jobs.train import verdict
-from fetalstudio.engine.requests import EvaluateResult, FrameScore
+from fetalstudio.engine.jobs.evaluate.evaluation import summarise
+from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
+from fetalstudio.engine.jobs.train.job import verdict
 
 
 def _result(dices: Sequence[float]) -> EvaluateResult:

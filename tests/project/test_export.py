@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.images import encode_png
+from fetalstudio.formats.images import encode_png
+from fetalstudio.formats.png_text import note_in, with_note
 from fetalstudio.project.exporters import export_hc18, ring
 from fetalstudio.project.importers import import_frames
-from fetalstudio.project.png_text import note_in, with_note
 from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.store import Project
 

@@ -13,7 +13,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.images import write_png
+from fetalstudio.formats.images import write_png
 from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.schema import APPEND_ONLY
 from fetalstudio.project.store import Project

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import encode_png, write_png
+from fetalstudio.formats.images import encode_png, write_png
+from fetalstudio.formats.layouts import find_layout, subject_of
 from fetalstudio.project.importers import ellipse_in, import_frames
-from fetalstudio.project.layouts import find_layout, subject_of
 from fetalstudio.project.store import Project
 
 SIZE = (96, 80)

@@ -10,10 +10,10 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import read_image
 from fetalstudio.core.metrics import dice
-from fetalstudio.core.model_card import training_frames
-from fetalstudio.engine.models import find_model, load_segmenter
+from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.formats.images import read_image
+from fetalstudio.formats.model_card import training_frames
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card

@@ -11,7 +11,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
 from fetalstudio.core.metrics import dice
-from fetalstudio.core.model_card import ModelCard
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.segmentation.checkpoints import (
     from_hugging_face,
     read_checkpoint,

@@ -8,7 +8,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.model_card import ModelCard
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.simulated import SIMULATED
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer

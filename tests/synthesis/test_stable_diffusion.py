@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.model_card import ModelCard
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
 from fetalstudio.synthesis.stable_diffusion.canvas import (

@@ -9,11 +9,11 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.images import read_image
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import tissue_power
-from fetalstudio.engine.models import find_model, load_synthesizer
+from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.quality import edge_score
+from fetalstudio.formats.images import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 

@@ -12,10 +12,10 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
-from fetalstudio.ui.engine import Engine
-from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.window.main_window import MainWindow
 
 
 @pytest.fixture

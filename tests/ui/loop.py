@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.records import Pair
 from fetalstudio.project.store import Project
-from fetalstudio.ui.engine import JobHandle
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from tests.ui.loop_jobs import ring
 

@@ -17,23 +17,15 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput
-from fetalstudio.engine.data import labelled_frames, of_part, split, usable_pairs
-from fetalstudio.engine.evaluation import summarise
-from fetalstudio.engine.events import Adapting, Checkpoint, Epoch, Preview, Progress
-from fetalstudio.engine.job import CancelCheck, JobCancelled, Report
-from fetalstudio.engine.requests import (
-    AdaptRequest,
-    AdaptResult,
-    EvaluateRequest,
-    EvaluateResult,
-    FrameScore,
-    SampleRequest,
-    SampleResult,
-    SynthesizeRequest,
-    SynthesizeResult,
-    TrainRequest,
-    TrainResult,
-)
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
+from fetalstudio.engine.jobs.evaluate.evaluation import summarise
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, FrameScore
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
+from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.project.store import Project
 
 STEP_S = 0.03

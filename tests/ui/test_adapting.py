@@ -11,15 +11,17 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.core.model_card import ModelCard
-from fetalstudio.engine.adapt_data import choose_adapt_data
-from fetalstudio.engine.events import Adapting, Failed, Preview
-from fetalstudio.engine.requests import AdaptRequest, AdaptResult, SampleRequest, SynthesizeRequest
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.adapting import AdaptingDialog
-from fetalstudio.ui.pages.synthesise import SynthesisePage
-from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.engine.jobs.adapt.data import choose_adapt_data
+from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
+from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.process.events import Adapting, Failed, Preview
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.adapting import AdaptingDialog
+from fetalstudio.ui.synthesise.page import SynthesisePage
+from fetalstudio.ui.train.page import TrainPage
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
 
 

@@ -16,18 +16,18 @@ from PySide6.QtWidgets import QApplication
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.events import Cancelled, Failed, Finished
-from fetalstudio.engine.requests import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.process.events import Cancelled, Failed, Finished
 from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
+from fetalstudio.ui.annotate.biometry_panel import NONE, BiometryPanel
+from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.canvas import GreyWindow, Tool
 from fetalstudio.ui.canvas.handles import Handle, handle_points
-from fetalstudio.ui.engine import JobHandle
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.annotate import AnnotatePage
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.biometry_panel import NONE, BiometryPanel
-from fetalstudio.ui.widgets.shortcut_sheet import keys_of
+from fetalstudio.ui.window.main_window import MainWindow
+from fetalstudio.ui.window.shortcut_sheet import keys_of
 
 LEFT = Qt.MouseButton.LeftButton
 NO_BUTTON = Qt.MouseButton.NoButton

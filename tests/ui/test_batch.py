@@ -14,15 +14,15 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.biometry import trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import Wish
-from fetalstudio.engine.data import ellipses_like
-from fetalstudio.engine.requests import SynthesizeResult
+from fetalstudio.engine.cohort_split import ellipses_like
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.project.records import BatchItem
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.synthesise import SynthesisePage
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.batch import BatchPanel
-from fetalstudio.ui.widgets.heads_dialog import HeadsDialog, RangeField
-from fetalstudio.ui.widgets.synthesis_panel import MANY
+from fetalstudio.ui.synthesise.batch import BatchPanel
+from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog, RangeField
+from fetalstudio.ui.synthesise.page import SynthesisePage
+from fetalstudio.ui.synthesise.synthesis_panel import MANY
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, use_fakes
 
 

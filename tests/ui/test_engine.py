@@ -17,8 +17,8 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QEventLoop, QThread, QTimer
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.engine.events import Checkpoint, Epoch, Failed, Preview, Progress
-from fetalstudio.ui.engine import Engine, JobHandle
+from fetalstudio.engine.process.events import Checkpoint, Epoch, Failed, Preview, Progress
+from fetalstudio.ui.job_runner import Engine, JobHandle
 from tests.engine.support import gone, job
 
 GRACE_S = 0.7

@@ -9,11 +9,11 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from fetalstudio.engine.experiment import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
 from fetalstudio.project.store import Project
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.train import TrainPage
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.train.page import TrainPage
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, use_fakes
 
 

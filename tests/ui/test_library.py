@@ -13,14 +13,14 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.requests import ImportResult
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.frame_grid import ANNOTATION, FRAME, THUMBNAIL
-from fetalstudio.ui.pages.importing import import_summary
-from fetalstudio.ui.pages.library import LibraryPage, what_is_left
+from fetalstudio.engine.jobs.import_frames.request import ImportResult
+from fetalstudio.ui.common.dialogs import ImportDialog
+from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL
+from fetalstudio.ui.library.importing import import_summary
+from fetalstudio.ui.library.page import LibraryPage, what_is_left
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.dialogs import ImportDialog
-from fetalstudio.ui.widgets.notice import TextDialog
+from fetalstudio.ui.window.main_window import MainWindow
 
 DRAWN = Ellipse(300, 200, 120, 90, 30)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.review import ReviewPage
-from fetalstudio.ui.pages.synthesise import SynthesisePage
-from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.page import SynthesisePage
+from fetalstudio.ui.train.page import TrainPage
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import same
 
 PATIENCE_MS = 120_000

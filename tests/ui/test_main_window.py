@@ -19,14 +19,14 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.store import Project
 from fetalstudio.ui import app
-from fetalstudio.ui.engine import Engine
-from fetalstudio.ui.main_window import MainWindow
+from fetalstudio.ui.common.dialogs import AboutDialog, ExportDialog
+from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
-from fetalstudio.ui.widgets.dialogs import AboutDialog, ExportDialog
-from fetalstudio.ui.widgets.notice import TextDialog
-from fetalstudio.ui.widgets.shortcut_sheet import ShortcutSheet, keys_of
-from fetalstudio.ui.widgets.status_job import duration
+from fetalstudio.ui.window.main_window import MainWindow
+from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
+from fetalstudio.ui.window.status_job import duration
 
 JOBS = "tests.engine.jobs_for_tests"
 
@@ -366,7 +366,8 @@ def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:
         began = time.perf_counter()
         from PySide6.QtCore import QTimer
         from PySide6.QtWidgets import QApplication
-        from fetalstudio.ui import app, main_window
+        from fetalstudio.ui import app
+        from fetalstudio.ui.window import main_window
 
         shown = []
         class Watched(main_window.MainWindow):

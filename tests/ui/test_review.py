@@ -14,9 +14,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.records import Pair
 from fetalstudio.project.store import Project
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.review import ReviewPage
+from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import add_pairs, same
 
 DICES = [0.99, 0.91, 0.975, 0.95, 0.9699]

@@ -13,7 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import BadInput, UserError
 from fetalstudio.project.store import Project
 from fetalstudio.resources import user_data_dir
-from fetalstudio.ui.engine import Engine
+from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import RECENT, Settings
 

@@ -14,14 +14,15 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.events import Failed, Preview, Progress
-from fetalstudio.engine.requests import SampleRequest, SampleResult, SynthesizeResult
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
+from fetalstudio.engine.process.events import Failed, Preview, Progress
 from fetalstudio.ui.commands import SetCalibration
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.sampler import DRAFT_STEPS
-from fetalstudio.ui.pages.synthesise import SynthesisePage, typical_ellipse
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.widgets.synthesis_panel import MANY, ONE
+from fetalstudio.ui.synthesise.page import SynthesisePage, typical_ellipse
+from fetalstudio.ui.synthesise.sampler import DRAFT_STEPS
+from fetalstudio.ui.synthesise.synthesis_panel import MANY, ONE
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
 from tests.ui.loop_jobs import ring
 

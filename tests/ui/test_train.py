@@ -15,17 +15,17 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.data import labelled_frames, of_part, split
-from fetalstudio.engine.evaluation import summarise
-from fetalstudio.engine.events import Epoch, Failed, Preview, Progress
-from fetalstudio.engine.requests import FrameScore
-from fetalstudio.engine.resuming import state_file
-from fetalstudio.ui.main_window import MainWindow
-from fetalstudio.ui.pages.train import TrainPage
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.engine.jobs.evaluate.evaluation import summarise
+from fetalstudio.engine.jobs.evaluate.request import FrameScore
+from fetalstudio.engine.jobs.train.resuming import state_file
+from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress
+from fetalstudio.ui.common.job_bar import duration
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.training_plan import plan_training
-from fetalstudio.ui.widgets.curves import TrainingCurves
-from fetalstudio.ui.widgets.job_bar import duration
+from fetalstudio.ui.train.curves import TrainingCurves
+from fetalstudio.ui.train.page import TrainPage
+from fetalstudio.ui.train.training_plan import plan_training
+from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, add_pairs, use_fakes, use_small_jobs
 
 

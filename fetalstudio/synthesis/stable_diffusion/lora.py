@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from fetalstudio.core.errors import BadInput
-from fetalstudio.core.files import write_bytes
+from fetalstudio.formats.files import write_bytes
 from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 
 LORA_FILE = "lora.safetensors"

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.model_card import ModelCard, fingerprint
 from fetalstudio.core.outline import find_outline
 from fetalstudio.core.sector import seen_sector
+from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.grain import with_grain_of

@@ -1,0 +1,109 @@
+"""Which frames a synthesizer is adapted to, and which it is measured on. Imports no torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.cohort_split import Labelled, labelled_frames, of_part, split
+from fetalstudio.project.store import Project
+
+MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
+HELD_OUT = 8
+"""At most so many held-out frames are watched: each costs a picture at every measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptData:
+    """No subject is in both parts, and none of the test part is in either."""
+
+    train: Sequence[Labelled]
+    held_out: Sequence[Labelled]
+    notes: tuple[str, ...]
+    """What was left out, as sentences for a person."""
+
+    @property
+    def cohorts(self) -> Mapping[str, int]:
+        """Frames learnt from, by cohort."""
+        return dict(sorted(Counter(item.frame.cohort for item in self.train).items()))
+
+    def summary(self) -> Mapping[str, Any]:
+        """Frame ids by part, for the run's record."""
+        return {
+            "train": [item.frame.id for item in self.train],
+            "validation": [item.frame.id for item in self.held_out],
+        }
+
+
+def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptData:
+    """The training part, at most 200 frames of whole subjects, and held-out frames to watch.
+
+    Raises :class:`BadInput` with the reason and the cure for a cohort that is not there or not
+    annotated, fewer than five annotated frames, or fewer than three subjects.
+    """
+    if cohort is not None and cohort not in (there := project.cohorts()):
+        raise BadInput(
+            f"{project.path} has no cohort {cohort!r}; there are: {', '.join(there) or 'none'}."
+        )
+    labelled = labelled_frames(project, cohort)
+    where = f"cohort {cohort!r}" if cohort else "the project"
+    if len(labelled) < MIN_FRAMES:
+        raise BadInput(
+            f"Adapting needs at least {MIN_FRAMES} annotated frames; {where} has {len(labelled)}. "
+            "Annotate more frames, or choose another cohort."
+        )
+    parts = split(labelled)
+    if len(parts) < MIN_SUBJECTS:
+        raise BadInput(
+            "Adapting needs frames of at least three subjects (to learn from, to see when to stop, "
+            f"and to be kept for tests); the annotated frames of {where} are of {len(parts)}. "
+            "Annotate frames of other subjects. If they are of others already, import them with "
+            "names that begin with the subject's key."
+        )
+    train = of_part(labelled, parts, "train")
+    chosen = _whole_subjects(train, seed)
+    notes = []
+    if len(chosen) < len(train):
+        cure = "" if cohort else " Choose a cohort to say which."
+        notes.append(
+            f"{len(train)} frames are more than adapting takes: it learns from {len(chosen)} of "
+            f"{_subjects(chosen)} subjects, drawn by the seed.{cure}"
+        )
+    watched = _spread(of_part(labelled, parts, "validation"), seed)
+    return AdaptData(chosen, watched, tuple(notes))
+
+
+def _whole_subjects(items: list[Labelled], seed: int) -> list[Labelled]:
+    """All, or the frames of a seeded choice of subjects, as many as fit."""
+    if len(items) <= MAX_FRAMES:
+        return items
+    frames = Counter(item.frame.subject for item in items)
+    order = np.random.default_rng(seed).permutation(sorted(frames))
+    taken, room = set(), MAX_FRAMES
+    for subject in order:
+        if frames[subject] <= room:
+            taken.add(subject)
+            room -= frames[subject]
+    # One subject with more frames than may be taken gives as many as may be.
+    return [i for i in items if i.frame.subject in taken] or items[:MAX_FRAMES]
+
+
+def _spread(items: list[Labelled], seed: int) -> list[Labelled]:
+    """At most :data:`HELD_OUT` frames, of as many subjects as there are."""
+    rng = np.random.default_rng(seed)
+    seen: Counter[str] = Counter()
+    ranked: list[tuple[int, int, Labelled]] = []
+    for i in rng.permutation(len(items)):
+        subject = items[i].frame.subject
+        ranked.append((seen[subject], len(ranked), items[i]))
+        seen[subject] += 1
+    return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])[:HELD_OUT]]
+
+
+def _subjects(items: Sequence[Labelled]) -> int:
+    return len({item.frame.subject for item in items})

@@ -1,0 +1,101 @@
+"""What an adapted synthesizer does on ellipses of subjects that it does not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.similarity import Neighbours
+from fetalstudio.core.style import Style
+from fetalstudio.engine.cohort_split import Labelled, style_of
+from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
+from fetalstudio.engine.pictures import montage, stack
+from fetalstudio.engine.quality import pair_quality
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.synthesizer import Scene
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.segmenter import Segmenter
+    from fetalstudio.synthesis.synthesizer import Synthesizer
+
+SAMPLES = 6
+"""At least so many pictures are measured: a few ellipses get several seeds each."""
+_SHOWN = 4
+
+
+class HeldOut:
+    """The held-out frames and what is measured on them."""
+
+    def __init__(
+        self,
+        project: Project,
+        held_out: Sequence[Labelled],
+        neighbours: Neighbours,
+        judge: Segmenter,
+    ) -> None:
+        self.judge = judge
+        self.real = [project.pixels(item.frame.id) for item in held_out]
+        repeats = -(-SAMPLES // len(held_out))
+        self.scenes = [
+            Scene(
+                item.ellipse,
+                item.frame.size,
+                style_of(item.ellipse, item.frame.calibration, "auto"),
+                image,
+            )
+            for item, image in zip(held_out, self.real, strict=True)
+        ] * repeats
+        self.style = Style.of(self.real)
+        dices = [
+            pair_quality(judge, image, item.ellipse)["dice"]
+            for image, item in zip(self.real, held_out, strict=True)
+        ]
+        self.fidelity_of_real = float(np.mean(dices))
+        """The same Dice on the real frames: a picture need not be easier than they are."""
+        self._neighbours = neighbours
+        likeness = [
+            neighbours.nearest(image, item.ellipse).similarity
+            for image, item in zip(self.real, held_out, strict=True)
+            if item.frame.id[:16] not in neighbours.ids
+        ]
+        self.similarity_of_real = float(np.mean(likeness)) if likeness else None
+        """Of the held-out frames that the parent did not see either."""
+
+    def measure(
+        self, synthesizer: Synthesizer, check: Callable[[], None]
+    ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
+        """The figures and the pictures. ``check`` is called at every step and may raise."""
+        pictures: list[NDArray[np.uint8]] = []
+        for seed, scene in enumerate(self.scenes):
+            pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: check())
+        dices = [
+            pair_quality(self.judge, picture, scene.ellipse)["dice"]
+            for picture, scene in zip(pictures, self.scenes, strict=True)
+        ]
+        distance = Style.of(pictures).distance(self.style)
+        nearest = [
+            self._neighbours.nearest(picture, scene.ellipse).similarity
+            for picture, scene in zip(pictures, self.scenes, strict=True)
+        ]
+        figures = HeldOutFigures(
+            float(np.mean(dices)),
+            distance.grey,
+            distance.spectrum,
+            float(np.mean(nearest)),
+            sum(value > self._neighbours.threshold for value in nearest),
+        )
+        return figures, pictures
+
+    def sheet(self, rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> NDArray[np.uint8]:
+        """The real frames and, below each, the pictures of its ellipse, as RGB."""
+        real = [scene.reference for scene in self.scenes if scene.reference is not None]
+        shown = [("Real frames, held out", real), *rows]
+        return stack(
+            [
+                (title, montage(images[:_SHOWN], columns=_SHOWN, cell=(288, 192)))
+                for title, images in shown
+            ]
+        )

@@ -1,0 +1,58 @@
+"""Request and result types for adapting the synthesizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptRequest:
+    """Job ``adapt``: fit the synthesizer to one's own frames.
+
+    Asked again after a crash, it goes on where it was.
+    """
+
+    project: Path
+    cohort: str | None = None
+    """Learn from this cohort only."""
+    synthesizer: str | None = None
+    """Start from this one; default: the adopted one, else ``compact``."""
+    steps: int = 500
+    name: str | None = None
+    """Of the new model; default ``<cohort>-<number>``."""
+    seed: int = 0
+    batch: int = 4
+    learning_rate: float = 1e-4
+    measure_every: int = 50
+    """Steps between two measurements on held-out ellipses."""
+    patience: int = 4
+    """Stop after that many measurements without a better one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptResult:
+    run_id: int
+    model: str | None
+    """None where no measurement was better than the model that it started from."""
+    parent: str
+    frames: int
+    subjects: int
+    """Learnt from."""
+    samples: int
+    held_out_subjects: int
+    """Measured on: pictures, and the subjects whose ellipses and sectors they have."""
+    fidelity_real: float
+    """Mean Dice of the segmenter on the real held-out frames."""
+    before: Mapping[str, float]
+    """``fidelity``, ``grey``, ``spectrum``, ``similarity``, ``copies`` of ``HeldOutFigures``."""
+    after: Mapping[str, float]
+    """Of the best measurement; as ``before`` where there is no model."""
+    similarity_real: float | None
+    """Mean similarity of a real held-out frame to its nearest training frame; None where the parent
+    saw all of them."""
+    steps_run: int
+    best_step: int
+    verdict: str
+    """One sentence for a person."""

@@ -1,0 +1,42 @@
+"""Request and result types for adapting Stable Diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptStableDiffusionRequest:
+    """Job ``adapt-sd``: fit Stable Diffusion to the project's own frames by a LoRA.
+
+    Cancelled or crashed, it goes on where it was when it is asked for again by the same name.
+    """
+
+    project: Path
+    base: str
+    """Name of a Stable Diffusion that was added to the user's models."""
+    mode: Literal["paper", "conditioned"] = "paper"
+    steps: int | None = None
+    """Default: the paper's 6000."""
+    name: str | None = None
+    """Of the new model; default ``<base>-<mode>``."""
+    cohort: str | None = None
+    memory: Literal["auto", "large", "medium", "small"] = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings by name, see ``synthesis.stable_diffusion.settings.LoraSettings``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptStableDiffusionResult:
+    model: str
+    frames: int
+    subjects: int
+    steps: int
+    loss_first: float
+    """Mean over the first tenth of the steps that this call took."""
+    loss_last: float
+    """Mean over the last tenth."""
+    seconds: float

@@ -1,0 +1,219 @@
+"""A segmenter's figures on frames whose ellipse is known; docs/evaluation.md defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fetalstudio.core.biometry import measure, trimester
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.metrics import (
+    Interval,
+    bootstrap_ci,
+    dice,
+    iou,
+    limits_of_agreement,
+    surface_distances,
+    wilson_interval,
+)
+from fetalstudio.engine.cohort_split import Labelled
+from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore, Protocol
+from fetalstudio.engine.jobs.propose.request import Prompt
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.segmenter import Segmenter
+
+FAILURE = 0.9
+"""A Dice below this counts as a failure."""
+_PAPER_SIDE, _PAPER_JITTER, _PAPER_REPEATS = 256, 20, 5
+
+
+def score_frame(
+    segmenter: Segmenter,
+    item: Labelled,
+    image: NDArray[np.uint8],
+    *,
+    prompt: Prompt = "auto",
+    protocol: Protocol = "native",
+    seed: int = 0,
+) -> FrameScore:
+    """One frame's figures. The box prompt is the tight box of the known ellipse.
+
+    ``paper`` repeats what the paper's code does: the frame squashed to 256 x 256, the reference
+    eroded by its resampling, boxes moved outwards by up to 19 px, five repeats (one without box),
+    the mask and not its ellipse compared. Raises :class:`BadInput` where the erosion leaves nothing
+    of the reference, or the segmenter needs a prompt.
+    """
+    if protocol == "paper":
+        return _score_paper(segmenter, item, image, prompt, seed)
+    reference = item.ellipse.mask(item.frame.size)
+    box = item.ellipse.box() if prompt == "box" else None
+    found = segmenter.predict(image, box=box)
+    mask = found.mask if found.ellipse is None else found.ellipse.mask(item.frame.size)
+    score = replace(_score(item, mask, reference), found=found.ellipse)
+    calibration = item.frame.calibration
+    if calibration is None:
+        return score
+    found_hc = None if found.ellipse is None else measure(found.ellipse, calibration).hc_mm
+    spacing = (calibration.mm_per_px_x, calibration.mm_per_px_y)
+    distances = surface_distances(mask, reference, spacing)
+    return replace(
+        score,
+        hd95_mm=distances.hd95,
+        assd_mm=distances.assd,
+        hc_error_mm=None if found_hc is None or score.hc_mm is None else found_hc - score.hc_mm,
+    )
+
+
+def summarise(
+    segmenter: str,
+    scores: Sequence[FrameScore],
+    *,
+    prompt: Prompt = "auto",
+    protocol: Protocol = "native",
+) -> EvaluateResult:
+    """Means over the frames; also by cohort, trimester and label where there are several."""
+    whole = _means(segmenter, scores, prompt, protocol)
+    groups = {
+        name: _means(segmenter, members, prompt, protocol)
+        for name, members in _groups(scores).items()
+    }
+    return replace(whole, groups=groups, frames=tuple(scores))
+
+
+def _means(
+    segmenter: str, scores: Sequence[FrameScore], prompt: Prompt, protocol: Protocol
+) -> EvaluateResult:
+    values = [s.dice for s in scores]
+    interval = _mean(scores, lambda s: s.dice)
+    means = {name: _mean(scores, figure) for name, figure in _FIGURES.items()}
+    errors = [s.hc_error_mm for s in scores if s.hc_error_mm is not None]
+    failures = sum(v < FAILURE for v in values)
+    figures: dict[str, Any] = {name: mean and mean.mean for name, mean in means.items()}
+    return EvaluateResult(
+        segmenter=segmenter,
+        n=len(scores),
+        subjects=len({s.subject for s in scores}),
+        dice={
+            "mean": interval and interval.mean,
+            "ci95": interval and [interval.low, interval.high],
+            "median": float(np.median(values)),
+            "min": float(np.min(values)),
+        },
+        ci95={name: (mean.low, mean.high) for name, mean in means.items() if mean is not None},
+        hc_limits_mm=limits_of_agreement(errors),
+        failures=failures,
+        failure_ci95=wilson_interval(failures, len(scores)),
+        prompt=prompt,
+        protocol=protocol,
+        **figures,
+    )
+
+
+def _hc_error(score: FrameScore) -> float | None:
+    return None if score.hc_error_mm is None else abs(score.hc_error_mm)
+
+
+_FIGURES: Mapping[str, Callable[[FrameScore], float | None]] = {
+    **{n: attrgetter(n) for n in ("iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm")},
+    "hc_mae_mm": _hc_error,
+    "hc_bias_mm": attrgetter("hc_error_mm"),
+}
+
+
+def _mean(
+    scores: Sequence[FrameScore], figure: Callable[[FrameScore], float | None]
+) -> Interval | None:
+    """Over the frames where it is known, with its interval by bootstrap over their subjects.
+
+    A frame without any mask has an infinite distance, which would hide all the others: it is left
+    out, and counts as a failure.
+    """
+    known = [(value, s.subject) for s in scores if (value := figure(s)) is not None]
+    finite = [(value, subject) for value, subject in known if np.isfinite(value)]
+    if known and not finite:
+        return Interval(np.inf, np.inf, np.inf, 0)
+    return bootstrap_ci(*zip(*finite, strict=True)) if finite else None
+
+
+def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
+    kinds: dict[str, dict[str, list[FrameScore]]] = {"cohort": {}, "trimester": {}}
+    for score in scores:
+        of = {"cohort": score.cohort, **score.labels}
+        if score.hc_mm is not None:
+            of["trimester"] = trimester(score.hc_mm)
+        for kind, name in of.items():
+            kinds.setdefault(kind, {}).setdefault(name, []).append(score)
+    return {
+        f"{kind} {name}": groups[name]
+        for kind, groups in kinds.items()
+        if len(groups) > 1
+        for name in sorted(groups)
+    }
+
+
+def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]) -> FrameScore:
+    distances = surface_distances(mask, reference)
+    frame = item.frame
+    calibration = frame.calibration
+    return FrameScore(
+        frame_id=frame.id,
+        name=frame.name,
+        subject=frame.subject,
+        cohort=frame.cohort,
+        labels=frame.labels,
+        reference=item.ellipse,
+        dice=dice(mask, reference),
+        iou=iou(mask, reference),
+        hd95_px=distances.hd95,
+        assd_px=distances.assd,
+        hc_mm=None if calibration is None else measure(item.ellipse, calibration).hc_mm,
+    )
+
+
+def _score_paper(
+    segmenter: Segmenter, item: Labelled, image: NDArray[np.uint8], prompt: Prompt, seed: int
+) -> FrameScore:
+    # Bicubic resampling and then truncation keep only what is fully white: the eroded reference.
+    eroded = (_squashed(item.ellipse.mask(item.frame.size) * np.uint8(255)) == 255).astype(np.uint8)
+    if not eroded.any():
+        raise BadInput(
+            f"{item.frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
+            "measures. Correct the ellipse, or evaluate by the protocol native."
+        )
+    squashed = _squashed(image)
+    if prompt == "box":
+        rng = np.random.default_rng(seed)
+        boxes = [_jittered_box(rng, eroded) for _ in range(_PAPER_REPEATS)]
+        predictions = segmenter.predict_boxes(squashed, boxes)
+    else:
+        predictions = [segmenter.predict(squashed)]
+    repeats = [_score(item, found.mask, eroded) for found in predictions]
+    means = np.mean([(r.dice, r.iou, r.hd95_px, r.assd_px) for r in repeats], axis=0)
+    d, i, hd95, assd = means.tolist()
+    return replace(repeats[0], dice=d, iou=i, hd95_px=hd95, assd_px=assd)
+
+
+def _squashed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(256, 256) uint8 by Pillow's ``resize``, whose default is what the paper's code uses."""
+    side = (_PAPER_SIDE, _PAPER_SIDE)
+    return np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BICUBIC))
+
+
+def _jittered_box(
+    rng: np.random.Generator, mask: NDArray[np.uint8]
+) -> tuple[float, float, float, float]:
+    ys, xs = np.nonzero(mask)
+    jitter = rng.integers(0, _PAPER_JITTER, 4)
+    return (
+        float(max(xs.min() - jitter[0], 0)),
+        float(max(ys.min() - jitter[1], 0)),
+        float(min(xs.max() + jitter[2], _PAPER_SIDE)),
+        float(min(ys.max() + jitter[3], _PAPER_SIDE)),
+    )

@@ -1,0 +1,144 @@
+"""Job ``evaluate``: a segmenter against the project's annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio import distributed
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.cohort_split import Labelled, labelled_frames
+from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
+from fetalstudio.engine.jobs.evaluate.request import (
+    EvaluateRequest,
+    EvaluateResult,
+    FrameScore,
+    Protocol,
+)
+from fetalstudio.engine.jobs.propose.request import Prompt
+from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.process.events import Warned
+from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.formats.model_card import fingerprint, training_frames
+from fetalstudio.project.store import Project
+
+_AT_ONCE = 8
+"""Frames for each process between two looks at whether to stop."""
+
+
+def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
+    """Over all annotated frames asked for; says so where the model was trained on some of them."""
+    if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
+        raise BadInput(
+            f"There is no evaluation with prompt {request.prompt!r} and protocol "
+            f"{request.protocol!r}. Prompts: auto, box; protocols: native, paper, both."
+        )
+    protocols: Sequence[Protocol] = (
+        ("native", "paper") if request.protocol == "both" else (request.protocol,)
+    )
+    with Project.open(request.project) as project:
+        model = find_model("segmenter", request.segmenter, project)
+        items, trained_on = _frames(project, request, model, report)
+        load_segmenter(model)  # what it cannot do is said before the first frame
+        steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
+        results = [
+            replace(
+                summarise(
+                    model.name,
+                    _scores(project, model, items, request.prompt, protocol, steps),
+                    prompt=request.prompt,
+                    protocol=protocol,
+                ),
+                model_sha256=fingerprint(model.folder),
+                trained_on=trained_on,
+                held_out=request.held_out,
+            )
+            for protocol in protocols
+        ]
+    return results[0] if len(results) == 1 else replace(results[0], paper=results[1])
+
+
+def _frames(
+    project: Project, request: EvaluateRequest, model: FoundModel, report: Report
+) -> tuple[list[Labelled], int]:
+    """The frames to measure on, and how many of them the model was trained on."""
+    items = labelled_frames(project, request.cohort)
+    if request.frame_ids is not None:
+        items = [item for item in items if item.frame.id in set(request.frame_ids)]
+        if not items:
+            raise BadInput("None of these frames is annotated. Choose annotated frames.")
+    seen = frames_seen(project, model)
+    if request.held_out:
+        subjects = {f.subject for f in project.frames() if f.id[:16] in seen}
+        items = [item for item in items if item.frame.subject not in subjects]
+        if not items:
+            raise BadInput(
+                f"{model.name} was trained on all of these subjects. Annotate frames of others, "
+                "or evaluate without holding them out."
+            )
+    known = [item for item in items if item.frame.id[:16] in seen]
+    if known:
+        report(
+            Warned(
+                f"{len(known)} of the {len(items)} frames were used to train {model.name}: "
+                "these figures are better than they would be on new frames."
+            )
+        )
+    return items, len(known)
+
+
+def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
+    """The frames, by 16 digits of their ids, that made the model what it is.
+
+    Those that it learnt from, those that its best epoch was chosen on, and those of the model that
+    it started from.
+    """
+    seen = training_frames(model.folder)
+    record = next((m for m in project.models("segmenter") if m.name == model.name), None)
+    if record is None or record.run_id is None:
+        return seen
+    run = project.run(record.run_id)
+    seen |= {i[:16] for part in ("train", "validation") for i in run.data.get(part, ())}
+    parent = run.settings.get("started_from")
+    if parent is None or parent == model.name:
+        return seen
+    return seen | frames_seen(project, find_model("segmenter", parent, project))
+
+
+def _scores(
+    project: Project,
+    model: FoundModel,
+    items: Sequence[Labelled],
+    prompt: Prompt,
+    protocol: Protocol,
+    steps: Steps,
+) -> list[FrameScore]:
+    """Shared out over the processes, a few frames at a time."""
+    scores: list[FrameScore] = []
+    at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
+    for start in range(0, len(items), at_once):
+        some = items[start : start + at_once]
+        work = [
+            (model, item, project.pixels(item.frame.id), prompt, protocol, start + i)
+            for i, item in enumerate(some)
+        ]
+        scores += distributed.each(_score, work)
+        steps.advance(steps.done + len(some), note=some[-1].frame.name)
+    return scores
+
+
+def _score(
+    model: FoundModel,
+    item: Labelled,
+    image: NDArray[np.uint8],
+    prompt: Prompt,
+    protocol: Protocol,
+    seed: int,
+) -> FrameScore:
+    segmenter = load_segmenter(model)
+    return score_frame(segmenter, item, image, prompt=prompt, protocol=protocol, seed=seed)

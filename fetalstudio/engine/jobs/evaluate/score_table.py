@@ -1,0 +1,42 @@
+"""The figures of each frame as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.jobs.evaluate.request import FrameScore
+from fetalstudio.formats.files import write_bytes
+
+
+def write_scores(path: Path, scores: Sequence[FrameScore]) -> None:
+    """A CSV with a column for each field of :class:`FrameScore`; empty where it is not known.
+
+    Labels have a column each, ellipses five (``reference_cx``, ..., ``found_angle_deg``).
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
+    """
+    text = io.StringIO()
+    rows = [_row(score) for score in scores]
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def _row(score: FrameScore) -> dict[str, Any]:
+    row = {f.name: getattr(score, f.name) for f in fields(score)}
+    labels, reference, found = (row.pop(name) for name in ("labels", "reference", "found"))
+    return row | labels | _columns("reference", reference) | _columns("found", found)
+
+
+def _columns(prefix: str, ellipse: Ellipse | None) -> dict[str, float | None]:
+    return {
+        f"{prefix}_{field.name}": None if ellipse is None else getattr(ellipse, field.name)
+        for field in fields(Ellipse)
+    }

@@ -1,0 +1,60 @@
+"""What a person reads of an evaluation, in a report and in the window. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
+
+GALLERY = 12
+"""So many of the worst frames are shown."""
+
+
+def worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
+    """The frames to look at, the lowest Dice first."""
+    return sorted(scores, key=lambda s: s.dice)[:GALLERY]
+
+
+def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
+    """The figures that a person reads, by heading, each with its interval or an empty text."""
+
+    def mean(name: str, digits: int, sign: str = "") -> tuple[str, str]:
+        value = getattr(result, name)
+        if value is None:
+            return "", ""
+        if not np.isfinite(value):
+            return "none found", ""
+        low, high = result.ci95[name]
+        return f"{value:{sign}.{digits}f}", f"{low:{sign}.{digits}f} to {high:{sign}.{digits}f}"
+
+    low, high = result.dice["ci95"]
+    few, many = (100 * share for share in result.failure_ci95)
+    limits = result.hc_limits_mm
+    return {
+        "n": (str(result.n), counted(result.subjects, "subject")),
+        "Dice": (f"{result.dice['mean']:.4f}", f"{low:.4f} to {high:.4f}"),
+        "worst": (f"{result.dice['min']:.3f}", ""),
+        "failures": (str(result.failures), f"{few:.1f} to {many:.1f} %"),
+        "HC MAE mm": mean("hc_mae_mm", 2),
+        "HC bias mm": mean("hc_bias_mm", 2, "+"),
+        "HC limits mm": ("" if limits is None else "{:+.1f} to {:+.1f}".format(*limits), ""),
+        "HD95 mm": mean("hd95_mm", 2),
+        "ASSD mm": mean("assd_mm", 2),
+        "HD95 px": mean("hd95_px", 2),
+        "ASSD px": mean("assd_px", 2),
+        "IoU": mean("iou", 4),
+        "median Dice": (f"{result.dice['median']:.4f}", ""),
+    }
+
+
+def agreement_points(scores: Sequence[FrameScore]) -> list[tuple[FrameScore, float, float]]:
+    """What a Bland-Altman plot shows: of each frame whose HC is known by both, the mean of both HC
+    and the segmenter's less the person's, in mm."""
+    return [
+        (s, s.hc_mm + s.hc_error_mm / 2, s.hc_error_mm)
+        for s in scores
+        if s.hc_mm is not None and s.hc_error_mm is not None
+    ]

@@ -1,0 +1,32 @@
+"""Request and result types for an export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Job ``export``: frames and masks in a layout that others read."""
+
+    project: Path
+    out: Path
+    format: Literal["hc18"] = "hc18"
+    cohort: str | None = None
+    synthetic: bool = True
+    """With the accepted pairs."""
+    copies: bool = False
+    """Also with those that copy a training frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    out: Path
+    frames: int
+    pairs: int
+    copies_left_out: int
+    """Accepted pairs that are too much like a training frame of the synthesizer."""
+    problems: tuple[str, ...] = ()
+    """What the layout cannot hold and was left out, a message each."""

@@ -1,0 +1,29 @@
+"""Request and result types for importing frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """Job ``import``: bring frames into a project."""
+
+    project: Path
+    source: Path
+    format: Literal["auto", "hc18", "folder"] = "auto"
+    cohort: str | None = None
+    """Default: the source folder's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    cohort: str
+    frames: int
+    annotated: int
+    duplicates: int
+    """Pictures that the project already held."""
+    problems: tuple[str, ...]
+    """One message a file that was left out, naming the file and the cure."""

@@ -1,0 +1,86 @@
+"""Job ``propose``: the segmenter proposes ellipses; a person decides."""
+
+from __future__ import annotations
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.process.events import Warned
+from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.project.records import Frame
+from fetalstudio.project.store import Project
+
+_NOTHING = {
+    "auto": "all frames have an ellipse",
+    "box": "no frame has the proposal of another segmenter, whose box could be shown",
+}
+
+
+def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> ProposeResult:
+    """Store a ``proposed`` revision for each frame that no person has annotated.
+
+    Frames that wait with a proposal of this segmenter already, or had one that a person took away,
+    are left out, unless asked for by id or with ``again``. Frames asked for by id that a person
+    has annotated get a proposal in the result only.
+    """
+    with Project.open(request.project) as project:
+        model = find_model("segmenter", request.segmenter, project)
+        author = f"segmenter:{model.name}"
+        if request.cohort is not None and request.cohort not in project.cohorts():
+            known = ", ".join(project.cohorts()) or "none"
+            raise BadInput(
+                f"{project.path} has no cohort {request.cohort!r}. The cohorts are: {known}."
+            )
+        frames = _frames(project, request, author)
+        steps = Steps(len(frames), report, cancelled, "proposing")
+        if not frames:
+            report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}."))
+            return ProposeResult((), ())
+        segmenter = load_segmenter(model)
+        proposals, without = [], []
+        for frame in frames:
+            box = _box(project, frame) if request.prompt == "box" else None
+            found = segmenter.predict(project.pixels(frame.id), box=box)
+            if found.ellipse is None:
+                without.append(frame.name)
+            else:
+                proposals.append(Proposal(frame.id, found.ellipse, found.confidence))
+                current = project.annotation(frame.id)
+                if current is None or current.ellipse is None or current.state == "proposed":
+                    project.annotate(
+                        frame.id,
+                        found.ellipse,
+                        author=author,
+                        state="proposed",
+                        confidence=found.confidence,
+                    )
+            steps.advance(note=frame.name)
+    return ProposeResult(tuple(proposals), tuple(without))
+
+
+def _frames(project: Project, request: ProposeRequest, author: str) -> list[Frame]:
+    boxed = request.prompt == "box"
+    if request.frame_ids is not None:
+        asked = [project.frame(frame_id) for frame_id in request.frame_ids]
+        return [frame for frame in asked if not boxed or _box(project, frame) is not None]
+    annotations = project.annotations(request.cohort)
+
+    def waits(frame: Frame) -> bool:
+        held = annotations.get(frame.id)
+        if held is None:
+            return not boxed and (request.again or not _rejected(project, frame, author))
+        return held.state == "proposed" and (request.again or held.author != author)
+
+    return [frame for frame in project.frames(cohort=request.cohort) if waits(frame)]
+
+
+def _box(project: Project, frame: Frame) -> tuple[float, float, float, float] | None:
+    held = project.annotation(frame.id)
+    return None if held is None or held.ellipse is None else held.ellipse.box()
+
+
+def _rejected(project: Project, frame: Frame, author: str) -> bool:
+    """Whether a person took away this segmenter's proposal, and drew none since."""
+    last = project.revisions(frame.id)[-2:]
+    return len(last) == 2 and last[1].ellipse is None and last[0].author == author

@@ -1,0 +1,75 @@
+"""Job ``sample``: one synthetic frame for the canvas; nothing is stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fetalstudio import __version__
+from fetalstudio.engine.cohort_split import style_of
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.models.loading import find_model, load_synthesizer
+from fetalstudio.engine.process.events import Preview, Progress, Warned
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.quality import Judge, Measured
+from fetalstudio.learning import autocast
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.simulated import SIMULATED, scale_of
+from fetalstudio.synthesis.synthesizer import Scene
+
+
+def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
+    """Synthesise, with a preview a step, and measure what came out."""
+    # Opened once for the model and the cohort, as opening takes its time.
+    with nullcontext() if request.project is None else Project.open(request.project) as project:
+        model = find_model("synthesizer", request.synthesizer, project)
+        judge = Judge.of(model, project, request.cohort) if request.measure else None
+    synthesizer = load_synthesizer(model)
+    style = style_of(request.ellipse, request.calibration, request.style)
+    scene = Scene(
+        request.ellipse,
+        request.size,
+        style,
+        request.reference,
+        request.replaces,
+        None if request.calibration is None else request.calibration.mm_per_px,
+    )
+    started = time.monotonic()
+
+    def on_step(done: int, total: int, preview: Callable[[], NDArray[np.uint8]]) -> None:
+        if cancelled():
+            raise JobCancelled
+        if request.previews and done < total:
+            report(Preview(preview(), f"step {done} of {total}"))
+        eta = (time.monotonic() - started) / done * (total - done)
+        report(Progress(done, total, eta, "synthesising"))
+
+    # A draft that another will replace may be rough: on a CPU that can, in bfloat16.
+    with nullcontext() if request.measure else autocast(torch.device("cpu")):
+        drawn = synthesizer.draw(
+            [scene],
+            [request.seed],
+            steps=request.steps,
+            guidance=request.guidance,
+            on_step=on_step,
+            on_warning=lambda message: report(Warned(message)),
+        )[0]
+    seconds = time.monotonic() - started
+    provenance = {
+        **synthesizer.provenance(
+            seed=request.seed, steps=request.steps, guidance=request.guidance, style=style
+        ),
+        **scale_of(style, request.calibration),
+        "background": "made" if request.replaces is None else "frame",
+        "fetalstudio": __version__,
+    }
+    measured = Measured({}, {}) if judge is None else judge(drawn.image, drawn.ellipse)
+    provenance |= measured.provenance
+    quality = {**measured.quality, **drawn.figures}
+    to_scale = synthesizer.to_scale or style == SIMULATED
+    return SampleResult(drawn.image, drawn.ellipse, seconds, provenance, quality, to_scale)

@@ -1,0 +1,346 @@
+"""Job ``synthesize``: a batch of pairs, stored in the project and, if asked, as files too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio import __version__, distributed
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.texture import CohortTexture
+from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, ellipses_like, style_of
+from fetalstudio.engine.jobs.sample.request import MAX_SEED
+from fetalstudio.engine.jobs.synthesize.pair_files import PairFiles
+from fetalstudio.engine.jobs.synthesize.request import (
+    NamedEllipse,
+    SynthesizeRequest,
+    SynthesizeResult,
+)
+from fetalstudio.engine.models.loading import (
+    FoundModel,
+    find_model,
+    judge_model,
+    load_neighbours,
+    load_segmenter,
+    load_synthesizer,
+)
+from fetalstudio.engine.process.events import Preview, Warned
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.quality import Judge, Measured, cohort_texture
+from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE
+from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
+from fetalstudio.project.store import Project
+from fetalstudio.synthesis.interface import Drawn
+from fetalstudio.synthesis.simulated import SIMULATED, scale_of
+from fetalstudio.synthesis.synthesizer import Scene
+
+Made = tuple[Drawn, Measured]
+CHUNK = 4
+"""Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
+
+
+def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
+    """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
+    with Project.open(request.project) as project:
+        if request.resume is None:
+            batch, model = _begin(project, request, cancelled)
+        else:
+            batch, model = _resume(project, request)
+        with project.batch_lock(batch.id):
+            maker = _Maker(project, batch, model)
+            if unscaled := maker.unscaled():
+                report(Warned(unscaled))
+            steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
+            try:
+                for chunks in maker.rounds():
+                    for chunk, made in zip(
+                        chunks, maker.make(chunks, report, cancelled), strict=True
+                    ):
+                        maker.store(chunk, made)
+                        for item, (one, measured) in zip(chunk, made, strict=True):
+                            caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
+                            report(Preview(one.image, caption))
+                        steps.advance(len(maker.pairs))
+            except JobCancelled:
+                raise JobCancelled(maker.result()) from None
+            except BadInput:
+                # What the synthesizer cannot make at all must not be offered to be gone on with.
+                if not maker.pairs:
+                    project.drop_batch(batch.id)
+                raise
+            return maker.result()
+
+
+def _begin(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> tuple[Batch, FoundModel]:
+    """Write the whole batch down before it begins, so that it can be resumed."""
+    model = find_model("synthesizer", request.synthesizer, project)
+    synthesizer = load_synthesizer(model)
+    to_scale = synthesizer.to_scale or request.style == SIMULATED
+    frames = {frame.id: frame for frame in project.frames()}
+    kept = project.annotations() if request.background == "frame" else {}
+    owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
+    items = [
+        _item(request, frames, owned, number, wanted, to_scale)
+        for number, wanted in enumerate(_wanted(project, request, cancelled))
+    ]
+    if request.out is not None:
+        PairFiles(request.out).check_room(items)
+    settings = {
+        "synthesizer": model.name,
+        "synthesizer_sha256": synthesizer.hash,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "style": request.style,
+        "background": request.background,
+        "seed": request.seed,
+        "cohort": request.cohort,
+        "like_cohort": None if request.wish is None else asdict(request.wish),
+        "out": None if request.out is None else request.out.absolute(),
+    }
+    return project.start_batch(settings, items), model
+
+
+def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
+    if request.count is not None or request.ellipses is not None:
+        raise BadInput("A batch that is resumed has its ellipses already: give no others.")
+    assert request.resume is not None
+    batch = project.batch(request.resume)
+    name = batch.settings["synthesizer"]
+    model = find_model("synthesizer", name, project)
+    if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
+        raise BadInput(
+            f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
+            "this batch were made: the rest would not be of a kind with them. Put the former "
+            f"model back into {model.folder}, or leave this batch and make a new one."
+        )
+    return batch, model
+
+
+def _item(
+    request: SynthesizeRequest,
+    frames: Mapping[str, Frame],
+    owned: Mapping[str, Ellipse | None],
+    number: int,
+    wanted: NamedEllipse,
+    to_scale: bool,
+) -> BatchItem:
+    source = frames.get(wanted.source_frame) if wanted.source_frame else None
+    calibration = None
+    if source is not None and (c := source.calibration) is not None:
+        calibration = Calibration(c.mm_per_px_x, c.mm_per_px_y, "inherited")
+    return BatchItem(
+        number=number,
+        name=wanted.name,
+        ellipse=wanted.ellipse,
+        size=wanted.size,
+        source_frame=None if source is None else source.id,
+        calibration=calibration if to_scale else None,
+        # Each picture has its own, whatever the batch.
+        seed=request.seed * 1_000_003 + number,
+        style=style_of(wanted.ellipse, calibration, request.style),
+        replaces=None if source is None else owned.get(source.id),
+    )
+
+
+class _Maker:
+    """Makes and stores the pairs of one batch."""
+
+    def __init__(self, project: Project, batch: Batch, model: FoundModel) -> None:
+        self.project, self.batch, self.model = project, batch, model
+        self.synthesizer = load_synthesizer(model)
+        self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
+        out = batch.settings["out"]
+        self.files = None if out is None else PairFiles(Path(out))
+        made = project.made_pairs(batch.id)
+        items = project.batch_items(batch.id)
+        self.missing = [item for item in items if item.number not in made]
+        self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
+        self.before = len(self.pairs)
+        self.known = {pair.id for pair in project.pairs()}
+        self.cohorts = {frame.id: frame.cohort for frame in project.frames()}
+        self.textures: dict[str | None, CohortTexture | None] = {}
+        done = (item for item in items if item.number in made)
+        if self.files is not None:
+            for item, pair in zip(done, self.pairs, strict=True):
+                self.files.know(item, pair)
+        self.started = time.monotonic()
+
+    def rounds(self) -> Iterator[list[Sequence[BatchItem]]]:
+        """What is missing, a chunk for each process at a time.
+
+        The chunks are those of an unbroken run: what is made beside a picture changes the odd
+        pixel by a grey level.
+        """
+        chunks = [self.missing[i : i + CHUNK] for i in range(0, len(self.missing), CHUNK)]
+        for i in range(0, len(chunks), distributed.size()):
+            yield list(chunks[i : i + distributed.size()])
+
+    def unscaled(self) -> str | None:
+        """What to say of heads that the simulator has to guess the scale of."""
+        scales = [scale_of(item.style, item.calibration).get("scale") for item in self.missing]
+        if (guessed := scales.count("guessed")) == 0:
+            return None
+        return (
+            f"{guessed} of {len(scales)} heads have no calibration: the simulated scanner guesses "
+            "their trimester and scale from their size on the picture. Calibrate the frames that "
+            "they are made on to have them drawn to scale."
+        )
+
+    def make(
+        self, chunks: Sequence[Sequence[BatchItem]], report: Report, cancelled: CancelCheck
+    ) -> list[list[Made]]:
+        """Synthesise the pictures of each chunk together, and measure them."""
+
+        def on_step(_done: int, _total: int, _preview: Callable[[], NDArray[np.uint8]]) -> None:
+            if cancelled():
+                raise JobCancelled
+
+        told = {"steps": self.steps, "guidance": self.guidance}
+        told["on_step"] = distributed.Here(on_step)
+        told["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
+        calls = []
+        for chunk in chunks:
+            scenes = [self._scene(item) for item in chunk]
+            textures = [self._texture(item) for item in chunk]
+            calls.append((self.model, textures, scenes, [item.seed for item in chunk], told))
+        return distributed.each(_draw, calls)
+
+    def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
+        """All of the chunk into the project, or none of it; into the folder first, so that a crash
+        in between leaves files that the resumed batch writes again, and none that it misses."""
+        if self.files is not None:
+            for item, (one, measured) in zip(chunk, made, strict=True):
+                self.files.write(item, one.image, one.ellipse, measured)
+            self.files.write_table()
+        with self.project.transaction():
+            for item, (one, measured) in zip(chunk, made, strict=True):
+                pair = self._add(item, one, measured)
+                self.project.mark_made(self.batch.id, item.number, pair.id)
+                self.pairs.append(pair)
+
+    def result(self) -> SynthesizeResult:
+        """Of the whole batch, as far as it is made."""
+        scores = [pair.quality["dice"] for pair in self.pairs]
+        made = len(self.pairs) - self.before
+        return SynthesizeResult(
+            tuple(pair.id for pair in self.pairs),
+            float(np.mean(scores)) if scores else 0.0,
+            (time.monotonic() - self.started) / max(made, 1),
+            None if self.files is None else self.files.folder,
+            self.before,
+            sum(pair.id in self.known for pair in self.pairs[self.before :]),
+        )
+
+    def _add(self, item: BatchItem, drawn: Drawn, measured: Measured) -> Pair:
+        return self.project.add_pair(
+            drawn.image,
+            name=item.name,
+            ellipse=item.ellipse,
+            label=drawn.ellipse,
+            cohort=SYNTHETIC_COHORT,
+            calibration=item.calibration,
+            quality=measured.quality,
+            provenance={
+                **self.synthesizer.provenance(
+                    seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
+                ),
+                **scale_of(item.style, item.calibration),
+                "background": "made" if item.replaces is None else "frame",
+                **measured.provenance,
+                "fetalstudio": __version__,
+                "source_frame": item.source_frame,
+                "batch": self.batch.id,
+            },
+        )
+
+    def _texture(self, item: BatchItem) -> CohortTexture | None:
+        """What its picture is compared with: the cohort of the frame whose sector it takes over, as
+        each scanner's frames look otherwise; all annotated frames where that is not known."""
+        cohort = self.batch.settings["cohort"]
+        if cohort is None and item.source_frame is not None:
+            cohort = self.cohorts.get(item.source_frame)
+        for name in (cohort, None):
+            if name not in self.textures:
+                self.textures[name] = cohort_texture(self.project, name)
+            if (texture := self.textures[name]) is not None:
+                return texture
+        return None
+
+    def _scene(self, item: BatchItem) -> Scene:
+        source, calibration = item.source_frame, item.calibration
+        return Scene(
+            item.ellipse,
+            item.size,
+            item.style,
+            None if source is None else self.project.pixels(source),
+            item.replaces,
+            None if calibration is None else calibration.mm_per_px,
+        )
+
+
+def _draw(
+    model: FoundModel,
+    textures: Sequence[CohortTexture | None],
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    told: Mapping[str, Any],
+) -> list[Made]:
+    """Pictures and their figures, in whichever process; models are loaded once in each."""
+    segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
+    judges = [Judge(segmenter, neighbours, texture) for texture in textures]
+    drawn = load_synthesizer(model).draw(scenes, seeds, **told)
+    return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
+
+
+def _measured(judge: Judge, drawn: Drawn) -> Measured:
+    """Against the ellipse that labels it, with what the synthesizer itself knows of that."""
+    measured = judge(drawn.image, drawn.ellipse)
+    return replace(measured, quality={**measured.quality, **drawn.figures})
+
+
+def _wanted(
+    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+) -> Sequence[NamedEllipse]:
+    def check() -> None:
+        if cancelled():
+            raise JobCancelled
+
+    if (request.count is None) == (request.ellipses is None):
+        raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
+    if request.count is not None and not 1 <= request.count <= 100_000:
+        raise BadInput(f"{request.count} pairs are outside 1 to 100000.")
+    check_ranges({"seed": (request.seed, 0, MAX_SEED)})
+    if request.ellipses is None:
+        assert request.count is not None
+        return ellipses_like(
+            project,
+            request.count,
+            cohort=request.cohort,
+            seed=request.seed,
+            wish=request.wish,
+            check=check,
+        )
+    for item in request.ellipses:
+        width, height = item.size
+        if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
+            raise BadInput(
+                f"{item.name} asks for {width}x{height} px; a picture has {MIN_SIDE} to "
+                f"{MAX_SIDE} px a side."
+            )
+        if not item.ellipse.reaches(item.size):
+            raise BadInput(
+                f"The ellipse of {item.name} lies off its {width}x{height} px picture. Move it "
+                "onto the picture."
+            )
+    return request.ellipses

@@ -1,0 +1,193 @@
+"""What a training is done on, and whether it can be: checked here, for the job and for the window.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.splits import Part
+from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_split import (
+    Labelled,
+    labelled_frames,
+    of_part,
+    some_of,
+    split,
+    usable_pairs,
+)
+from fetalstudio.engine.duplicates import across_parts, fingerprint
+from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.store import Project
+
+MIN_SUBJECTS = 3
+"""One for each part."""
+FEW_TEST_SUBJECTS = 5
+FEW_VALIDATION_FRAMES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What is trained on what; no subject is in two parts. Labelled frames are real ones: synthetic
+    frames are in ``pairs`` alone, which are trained on only."""
+
+    train: Sequence[Labelled]
+    validation: Sequence[Labelled]
+    test: Sequence[Labelled]
+    pairs: Sequence[Pair]
+    available: Sequence[Labelled] = ()
+    """Of the training part: ``train``, and what was not asked for."""
+    usable: int = 0
+    """Accepted pairs that may be trained on."""
+    copies: int = 0
+    """Accepted pairs that were left out because they copy a training frame."""
+    problems: tuple[str, ...] = ()
+    """Each forbids the training; sentences for a person, with the cure."""
+    warnings: tuple[str, ...] = ()
+
+    def summary(self) -> Mapping[str, Any]:
+        """Frame and pair ids by part, for the run's record, and a digest of the ellipses."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        ids = {name: [item.frame.id for item in items] for name, items in parts.items()}
+        labels = [repr(i.ellipse) for items in parts.values() for i in items]
+        labels += [repr(pair.ellipse) for pair in self.pairs]
+        digest = hashlib.sha256("\n".join(labels).encode()).hexdigest()
+        return {**ids, "pairs": [pair.id for pair in self.pairs], "ellipses": digest}
+
+
+def look_through(
+    project: Project,
+    cohort: str | None,
+    *,
+    real: int | None,
+    synthetic: int | None,
+    seed: int = 0,
+) -> TrainingData:
+    """Split by subject, take as many frames and pairs as asked for, and say what is amiss."""
+    try:
+        labelled = labelled_frames(project, cohort)
+    except BadInput as error:
+        return TrainingData((), (), (), (), problems=(str(error),))
+    parts: Mapping[str, Part] = split(labelled)
+    available, validation, test = (
+        of_part(labelled, parts, part) for part in ("train", "validation", "test")
+    )
+    usable = usable_pairs(project, parts)
+    rng = np.random.default_rng(seed)
+    data = TrainingData(
+        some_of(available, real, rng),
+        validation,
+        test,
+        some_of(usable, synthetic, rng),
+        available,
+        len(usable),
+        sum(pair.copy for pair in project.pairs(state="accepted")),
+    )
+    problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
+    warnings = _warnings(data, project, cohort, synthetic)
+    return replace(data, problems=tuple(problems), warnings=tuple(warnings))
+
+
+def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
+    """With the problem of pictures that are in two parts. This reads every frame."""
+    frames: Mapping[Part, Sequence[str]] = {
+        "train": [i.frame.id for i in data.train] + [p.frame.id for p in data.pairs],
+        "validation": [i.frame.id for i in data.validation],
+        "test": [i.frame.id for i in data.test],
+    }
+    names = {i.frame.id: i.frame for i in (*data.train, *data.validation, *data.test)}
+    names |= {pair.frame.id: pair.frame for pair in data.pairs}
+    prints = {frame_id: fingerprint(project.pixels(frame_id)) for frame_id in names}
+    found = [(names[a], names[b]) for a, b in across_parts(frames, prints)]
+    said = [
+        f"{_named(a)} and {_named(b)} are the same picture, but are kept apart. Remove one of "
+        "them, or import it with the other's subject."
+        for a, b in found[:3]
+    ]
+    if len(found) > 3:
+        said.append(f"So are {len(found) - 3} more.")
+    return replace(data, problems=(*data.problems, *said))
+
+
+def _named(frame: Frame) -> str:
+    of = "synthetic" if frame.kind == "synthetic" else f"subject {frame.subject}"
+    return f"{frame.name} ({of})"
+
+
+def _too_few(
+    data: TrainingData, subjects: int, real: int | None, synthetic: int | None
+) -> list[str]:
+    said = []
+    if subjects < MIN_SUBJECTS:
+        said.append(
+            "Training needs annotated frames of at least three subjects (to learn from, to choose "
+            f"the best epoch, to test); there are {counted(subjects, 'subject')}. Annotate more."
+        )
+    if real is not None and real > len(data.available):
+        said.append(
+            f"{real} real frames were asked for, but the training part holds {len(data.available)} "
+            "(the others are held out to validate and to test)."
+        )
+    if synthetic is not None and synthetic > data.usable:
+        said.append(
+            f"{counted(synthetic, 'synthetic pair')} were asked for, but {data.usable} are accepted"
+            + (f", besides {data.copies} copies of training frames. " if data.copies else ". ")
+            + "Synthesise and accept more, or ask for fewer."
+        )
+    if not said and not data.train and not data.pairs:
+        said.append("There is nothing to train on: ask for real frames, pairs or both.")
+    return said
+
+
+def _without_mask(data: TrainingData) -> list[str]:
+    """Frames whose ellipse makes no mask."""
+    said = []
+    for item in (*data.train, *data.validation, *data.test):
+        e, (w, h) = item.ellipse, item.frame.size
+        if not (0 <= e.cx < w and 0 <= e.cy < h and e.b >= 1):
+            said.append(
+                f"The ellipse of {item.frame.name} lies off the frame or is empty: it gives no "
+                "mask. Draw it anew."
+            )
+    return said
+
+
+def _warnings(
+    data: TrainingData, project: Project, cohort: str | None, synthetic: int | None
+) -> list[str]:
+    said = []
+    proposed = sum(a.state == "proposed" for a in project.annotations(cohort).values())
+    if proposed:
+        said.append(f"{counted(proposed, 'proposal')} left out: no person has confirmed them.")
+    tested = len({item.frame.subject for item in data.test})
+    if 0 < tested < FEW_TEST_SUBJECTS:
+        said.append(
+            f"Only {counted(tested, 'subject')} to test on: too few to tell whether the new model "
+            "is better."
+        )
+    if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
+        said.append(
+            f"Only {counted(len(data.validation), 'frame')} to choose the best epoch by: it may "
+            "be the best by chance."
+        )
+    if data.copies:
+        said.append(
+            f"{counted(data.copies, 'accepted pair')} left out: too much like a training frame of "
+            "the synthesizer."
+        )
+    left_out = project.counts()["accepted"] - data.usable - data.copies
+    if left_out:
+        said.append(
+            f"{counted(left_out, 'accepted pair')} left out: "
+            "they took their sector from a frame of a held-out subject."
+        )
+    if data.usable == 0 and synthetic != 0:
+        said.append("No accepted pairs: the training is on real frames alone.")
+    return said

@@ -1,0 +1,61 @@
+"""Which models there are, by their cards. Unlike ``models`` this never leads to torch, so that the
+window may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.formats.model_card import Kind, ModelCard
+from fetalstudio.project.store import Project
+from fetalstudio.resources import models_dir, user_data_dir
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model folder and where it comes from."""
+
+    name: str
+    kind: Kind
+    folder: Path
+    origin: str
+    """``built-in``, ``user`` or ``project``."""
+
+
+def list_models(project: Project | None = None) -> list[FoundModel]:
+    """All models that can be loaded by name: built-in, the user's, the project's."""
+    found = list(models_in(models_dir(), "built-in"))
+    found += models_in(user_data_dir() / "models", "user")
+    if project is not None:
+        for record in project.models():
+            folder = project.path / record.path
+            found.append(FoundModel(record.name, record.kind, folder, "project"))
+    return found
+
+
+def models_in(folder: Path, origin: str) -> Iterator[FoundModel]:
+    """Those whose folders lie in this one, by their folders' names; see also :func:`unreadable`."""
+    for path in _cards(folder):
+        try:
+            card = ModelCard.read(path.parent)
+        except UserError:
+            continue  # one damaged model must not take the others away
+        yield FoundModel(card.name, card.kind, path.parent, origin)
+
+
+def unreadable() -> list[str]:
+    """What is wrong with each built-in model or model of the user's that cannot be listed."""
+    said = []
+    for folder in (models_dir(), user_data_dir() / "models"):
+        for path in _cards(folder):
+            try:
+                ModelCard.read(path.parent)
+            except UserError as error:
+                said.append(str(error))
+    return said
+
+
+def _cards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/model.json"))

@@ -1,0 +1,112 @@
+"""SAM checkpoints among the user's models: added, and exported for other programs.
+
+A checkpoint of up to a gigabyte (vit_b, MedSAM) is copied. A larger one (vit_l, vit_h) stays where
+it is, as Stable Diffusion does, and only its place is noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import safe_open
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.models.base_models import digest, new_folder
+from fetalstudio.engine.models.catalogue import FoundModel
+from fetalstudio.engine.models.loading import load_segmenter
+from fetalstudio.formats.model_card import ModelCard, Source
+from fetalstudio.segmentation.checkpoints import (
+    read_checkpoint,
+    to_hugging_face,
+    write_checkpoint,
+)
+from fetalstudio.segmentation.profiles import ProfileName
+from fetalstudio.segmentation.segmenter import WEIGHTS
+from fetalstudio.segmentation.vit import AUTO_TOKENS, config_of, load_vit, variant_of
+
+COPIED_UP_TO = 1_000_000_000
+"""Bytes."""
+_PICKLES = (".pth", ".pt", ".bin")
+_FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def is_sam(path: Path) -> bool:
+    """Whether a file or folder is one to add as a segmenter, by its name or its keys."""
+    if path.is_dir():
+        return any((path / name).is_file() for name in _FOLDER_FILES)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return path.suffix in _PICKLES
+    try:
+        with safe_open(path, "pt") as stored:
+            keys = list(stored.keys())
+    except Exception as error:
+        raise BadInput(f"{path} cannot be read as safetensors: {error}. Copy it again.") from error
+    return any(key.startswith("mask_decoder.") for key in keys)
+
+
+def add_sam(
+    path: Path,
+    name: str | None = None,
+    profile: ProfileName | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FoundModel:
+    """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
+
+    ``profile`` says how frames are prepared, by default as for ``sam``; MedSAM's weights cannot be
+    told from vit_b's. ``on_progress`` hears (bytes read, bytes). Raises :class:`BadInput` that
+    names the file and the cure.
+    """
+    given = path.absolute()
+    path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
+    if profile is None and "medsam" in given.name.lower():
+        raise BadInput(
+            f"{given.name} sounds like MedSAM, whose frames are prepared in another way than "
+            "SAM's, and the weights do not tell. Say which: --profile medsam or --profile sam."
+        )
+    folder = new_folder(name, given)
+    state = read_checkpoint(path)
+    try:
+        config = config_of(state)
+        sam = load_vit(state)
+    except (RuntimeError, ValueError) as error:
+        what = str(error).strip().splitlines()
+        raise BadInput(
+            f"{path} is no SAM that is known here (vit_b, vit_l, vit_h, MedSAM): "
+            f"{' '.join(what[:2])[:300]}. Give segment_anything's checkpoint, or Hugging Face's."
+        ) from error
+    sha256, size = digest([path], on_progress)
+    source = Source(str(path), size, sha256)
+    if source.bytes <= COPIED_UP_TO:
+        write_checkpoint(sam.state_dict(), folder / WEIGHTS)
+    source.write(folder)
+    card = ModelCard(
+        name=folder.name,
+        kind="segmenter",
+        architecture={"type": "sam", "variant": variant_of(config)},
+        preprocessing={"profile": profile or "sam", "side": config.image_size},
+        licence="that of the weights; SAM and MedSAM are under the Apache License 2.0",
+        training_data={"source": path.name},
+    )
+    card.write(folder)
+    return FoundModel(card.name, "segmenter", folder, "user")
+
+
+def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> bool:
+    """Write a segmenter's weights for other programs; whether learned tokens had to be left out.
+
+    ``out`` is a ``.pth`` that ``segment_anything.sam_model_registry`` loads, or a ``.safetensors``;
+    with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`BadInput`
+    for what is no SAM.
+    """
+    if out.suffix not in (".pth", ".safetensors"):
+        raise BadInput(f"{out} must end in .pth or .safetensors.")
+    if ModelCard.read(model.folder).architecture.get("type") != "sam":
+        raise BadInput(
+            f"{model.name} is no SAM of segment_anything's: its encoder is FetalStudio's own, and "
+            "no other program loads it. Export a model that was trained from vit_b, vit_l or vit_h."
+        )
+    state = dict(load_segmenter(model).sam.state_dict())
+    learned = state.pop(AUTO_TOKENS, None) is not None
+    write_checkpoint(to_hugging_face(state) if hugging_face else state, out)
+    return learned

@@ -1,0 +1,55 @@
+"""Whether a model's files are whole, and those that it refers to still what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.models.base_models import digest
+from fetalstudio.engine.models.catalogue import FoundModel
+from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
+from fetalstudio.formats.model_card import ModelCard, Source
+from fetalstudio.segmentation.segmenter import WEIGHTS
+from fetalstudio.synthesis.stable_diffusion.loading import weight_files
+
+
+def verify(model: FoundModel) -> str | None:
+    """What is wrong with a model, naming the file and the cure; None where all is well.
+
+    Safetensors must be complete. Files outside of the model's folder are read whole and compared
+    with what was added.
+    """
+    try:
+        card = ModelCard.read(model.folder)
+        files = sorted(model.folder.rglob("*.safetensors"))
+        if problem := next((p for path in files if (p := _damage(path))), None):
+            return problem
+        source = Source.read(model.folder)
+        if source is not None and not (model.folder / WEIGHTS).exists():
+            return _compare([source.check()], source.sha256)
+        if card.architecture.get("type") == STABLE_DIFFUSION:
+            base = ModelCard.read(base_folder(model.folder)).architecture
+            return _compare(weight_files(Path(base["weights"])), base["weights_sha256"])
+        if not files:
+            return f"{model.folder} has no weights. Copy or train the model again."
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        with safe_open(path, "pt") as stored:
+            stored.keys()
+    except Exception as error:
+        # safetensors has errors of its own for a damaged file.
+        return f"{path} is damaged: {error}. Copy, add or train the model again."
+    return None
+
+
+def _compare(files: list[Path], sha256: str) -> str | None:
+    if digest(files)[0] == sha256:
+        return None
+    return f"{files[0]} is not what was added. Add the model again: fetalstudio models add PATH."

@@ -1,0 +1,402 @@
+"""The window's side of the engine: queues jobs, runs the child process, hands out its events.
+
+`submit` and `cancel` only note what is wanted and return at once, from any thread. All traffic with
+the child happens inside `poll`, which one thread calls in a loop.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import connection
+from typing import Any, Final
+
+from fetalstudio.engine.process import worker
+from fetalstudio.engine.process.events import (
+    Cancelled,
+    Event,
+    Failed,
+    Preview,
+    Progress,
+    Started,
+    Warned,
+)
+from fetalstudio.engine.process.job import failure
+from fetalstudio.engine.process.registry import reference
+
+GRACE_S: Final = 5.0
+"""Time for a cancelled job to stop by itself before its process is ended."""
+SEEN_INTERVAL_S: Final = 0.05
+"""Progress and previews come at most this often each: 20 a second."""
+_EXIT_S: Final = 4.0  # torch takes a second or two to leave in good order
+_TRIES: Final = 2  # of a job whose process ended before it had it in hand
+_BATCH: Final = (
+    256  # messages read in one go, so that a chatty job cannot keep `poll` from returning
+)
+_HEAVY: Final = frozenset({"torch", "diffusers", "segment_anything"})
+
+
+@dataclass(slots=True)
+class _Order:
+    """A job that was asked for."""
+
+    id: int
+    job: str
+    request: bytes
+    sent: bool = False
+    begun: bool = False
+    """Its process has it in hand."""
+    tries: int = 0
+    """How often it was sent."""
+    cancel_asked: bool = False
+    kill_at: float | None = None
+    """When its process is ended; set once the child was told to cancel."""
+
+
+class _Child:
+    """One engine process and our end of the pipe to it."""
+
+    def __init__(self, grace_s: float) -> None:
+        """Start the process. Raises OSError where the system does not."""
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, theirs = spawn.Pipe()
+        self.process = spawn.Process(
+            target=worker.main, args=(theirs, grace_s), name="fetalstudio-engine", daemon=True
+        )
+        try:
+            self.process.start()
+        except BaseException:
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()  # else its death would not be seen as the end of the pipe
+        self.ready = False
+        self.warmed = False
+
+    def said(self, limit: int | None = None) -> Iterator[worker.Ready | worker.Begun | worker.Said]:
+        """What it sent and was not read yet. Raises EOFError or OSError where the pipe ended."""
+        count = 0
+        while (limit is None or count < limit) and self.pipe.poll():
+            yield self.pipe.recv()
+            count += 1
+
+    def end(self, patience_s: float) -> int | None:
+        """Wait that long for it to end, else kill it; the exit code."""
+        self.process.join(patience_s)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        return self.process.exitcode
+
+
+class EngineClient:
+    """Runs jobs one at a time, first come first served, in a child process kept warm.
+
+    Every job's events begin with `Started` and end with exactly one of `FINAL`; a job that is
+    cancelled while it waits has `Cancelled` as its only event.
+    """
+
+    def __init__(self, *, grace_s: float = GRACE_S) -> None:
+        self._grace_s = grace_s
+        self._lock = threading.Lock()  # guards what submit, cancel and poll share
+        self._queue: deque[_Order] = deque()
+        self._current: _Order | None = None
+        self._events: list[tuple[int, Event]] = []
+        self._last_id = 0
+        self._closed = False
+        self._woken = False
+        self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
+        self._polling = threading.Lock()  # guards the child: held by whoever talks to it
+        self._child: _Child | None = None
+        self._child_wanted = False
+        self._warm_jobs: tuple[str, ...] = ()
+        self._seen_owed = False
+        self._seen_at = 0.0
+
+    # -- from any thread --------------------------------------------------------------------------
+
+    def submit(self, job: str, request: Any, *, replace: bool = False) -> int:
+        """Queue ``job`` (a name of `registry.JOBS` or ``module:function``) and return its id.
+
+        The request is copied now. With ``replace``, waiting jobs of that name are dropped and a
+        running one is cancelled. Raises ValueError for an unknown job, TypeError or
+        `pickle.PicklingError` for a request that cannot be sent, RuntimeError after `close`.
+        """
+        reference(job)
+        pickled = pickle.dumps(request)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
+            if replace:
+                for order in self._orders():
+                    if order.job == job:
+                        self._ask_cancel(order)
+            self._last_id += 1
+            self._queue.append(_Order(self._last_id, job, pickled))
+            self._wake()
+            return self._last_id
+
+    def cancel(self, job_id: int) -> None:
+        """Ask the job to stop; one that is over already stays as it is."""
+        with self._lock:
+            for order in self._orders():
+                if order.id == job_id:
+                    self._ask_cancel(order)
+            self._wake()
+
+    def warm_up(self, *jobs: str) -> None:
+        """Start the child and import what ``jobs`` need, so that the first one starts quickly.
+
+        Raises ValueError for an unknown job.
+        """
+        for job in jobs:
+            reference(job)
+        with self._lock:
+            self._warm_jobs = jobs
+            self._child_wanted = True
+            self._wake()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, None while there is none."""
+        child = self._child
+        return child.process.pid if child is not None else None
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Cancel everything and end the child: at once where it is idle, within the grace where a
+        job runs. `poll` then still hands out the last events. Closing twice does no harm."""
+        with self._lock:
+            self._closed = True
+            for order in self._orders():
+                self._ask_cancel(order)
+            self._wake()
+        with self._polling:
+            self._advance()
+            while self._current is not None:
+                self._listen(self._patience(None))
+                self._advance()
+            if self._child is not None:
+                child, self._child = self._child, None
+                child.pipe.close()
+                child.end(_EXIT_S)
+
+    def _orders(self) -> list[_Order]:
+        return [*([self._current] if self._current else []), *self._queue]
+
+    def _ask_cancel(self, order: _Order) -> None:
+        if order is self._current:
+            order.cancel_asked = True
+        else:
+            self._queue.remove(order)
+            self._events.append((order.id, Cancelled()))
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._wake_writer.send_bytes(b"!")
+
+    # -- in the polling thread --------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, Event]]:
+        """Events as (job id, event), as soon as there are any.
+
+        An empty list after ``timeout`` seconds (None waits without end), and at once when closed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._polling:
+            while True:
+                if not self._closed:
+                    self._advance()
+                with self._lock:
+                    if self._events or self._closed:
+                        taken, self._events = self._events, []
+                        self._seen_owed |= any(isinstance(e, Progress | Preview) for _, e in taken)
+                        return taken
+                if deadline is not None and time.monotonic() >= deadline:
+                    return []
+                self._listen(self._patience(deadline))
+
+    def _advance(self) -> None:
+        """Do whatever is due: take the next job, start or tell or kill the child."""
+        self._take_next()
+        order = self._current
+        if order is not None and order.cancel_asked and not order.sent:
+            self._conclude(Cancelled())
+            order = None
+        if self._child is None and (order is not None or self._child_wanted):
+            self._start()
+        if self._child is None or not self._child.ready:
+            return
+        if order is not None and order.kill_at is not None and time.monotonic() >= order.kill_at:
+            self._bury(patience_s=0.0)
+            self._child_wanted = True  # so that the next job need not wait for it
+            return
+        try:
+            self._tell(self._child, order)
+        except OSError:
+            self._bury()
+
+    def _take_next(self) -> None:
+        with self._lock:
+            if self._current is None and self._queue:
+                self._current = self._queue.popleft()
+                self._events.append((self._current.id, Started(self._current.job)))
+
+    def _start(self) -> None:
+        self._child_wanted = False
+        self._seen_owed = False
+        try:
+            self._child = _Child(self._grace_s)
+        except OSError as error:
+            self._conclude(_could_not_start(str(error)))
+
+    def _tell(self, child: _Child, order: _Order | None) -> None:
+        """Send what the child does not know yet. Raises OSError where it is gone."""
+        if order is None:
+            if self._warm_jobs and not child.warmed:
+                child.warmed = True
+                child.pipe.send(worker.WarmUp(self._warm_jobs))
+        elif not order.sent:
+            child.pipe.send(worker.Run(order.id, order.job, order.request))
+            order.sent = True
+            order.tries += 1
+        elif order.cancel_asked and order.kill_at is None:
+            order.kill_at = time.monotonic() + self._grace_s
+            child.pipe.send(worker.Cancel(order.id))
+        if self._seen_owed and time.monotonic() >= self._seen_at + SEEN_INTERVAL_S:
+            self._seen_owed = False
+            self._seen_at = time.monotonic()
+            child.pipe.send(worker.Seen())
+
+    def _patience(self, deadline: float | None) -> float | None:
+        """Seconds until something is due without a message; None: nothing is."""
+        due = [deadline] if deadline is not None else []
+        if self._seen_owed:
+            due.append(self._seen_at + SEEN_INTERVAL_S)
+        if self._current is not None and self._current.kill_at is not None:
+            due.append(self._current.kill_at)
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _listen(self, patience: float | None) -> None:
+        """Wait for a wake-up, a message or the child's end, and take note of it."""
+        child = self._child
+        sources: list[Any] = [self._wake_reader]
+        if child is not None:
+            sources += [child.pipe, child.process.sentinel]
+        ready = connection.wait(sources, patience)
+        if self._wake_reader in ready:
+            with self._lock:
+                self._wake_reader.recv_bytes()
+                self._woken = False
+        if child is None:
+            return
+        if child.process.sentinel in ready:
+            self._bury()
+        elif child.pipe in ready:
+            try:
+                self._hear(child, _BATCH)
+            except (EOFError, OSError):
+                self._bury()
+            except MemoryError as error:  # a message too large for this process
+                self._conclude(failure("engine", error))
+                self._bury(patience_s=0.0)
+
+    def _hear(self, child: _Child, limit: int | None = None) -> None:
+        for message in child.said(limit):
+            if isinstance(message, worker.Ready):
+                child.ready = True
+            elif self._current is None or message.job_id != self._current.id:
+                continue
+            elif isinstance(message, worker.Begun):
+                self._current.begun = True
+            else:
+                event = _read(message)
+                if message.final:
+                    self._conclude(event)
+                else:
+                    with self._lock:
+                        self._events.append((message.job_id, event))
+
+    def _conclude(self, event: Event) -> None:
+        with self._lock:
+            if self._current is not None:
+                self._events.append((self._current.id, event))
+                self._current = None
+
+    def _bury(self, patience_s: float = _EXIT_S) -> None:
+        """The child ended or has to: read its last words and conclude its job."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        code = child.end(patience_s)
+        with suppress(EOFError, OSError):  # the end of the pipe, maybe within a message
+            self._hear(child)
+        child.pipe.close()
+        order = self._current
+        if order is None:
+            return
+        if order.cancel_asked:
+            self._conclude(Cancelled())
+        elif not child.ready:
+            self._conclude(_could_not_start(_reason(code)))
+        elif not order.begun and order.tries < _TRIES:
+            order.sent = False  # it died idle, and the job goes to a fresh one
+        else:
+            self._conclude(
+                Failed(
+                    f"The engine stopped unexpectedly ({_reason(code)}). "
+                    "What was saved is kept; start the job again.",
+                    traceback="",
+                )
+            )
+
+
+class _Reader(pickle.Unpickler):
+    """Reads an event, and refuses what would import torch into the window's process."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.partition(".")[0] in _HEAVY:
+            raise pickle.UnpicklingError(f"{module}.{name} does not belong into an event")
+        return super().find_class(module, name)
+
+
+def _read(said: worker.Said) -> Event:
+    try:
+        event: Event = _Reader(io.BytesIO(said.event)).load()
+    except Exception as error:  # unpickling runs code of the event's classes
+        message = f"What the job said cannot be read here ({error})."
+        return Failed(message, traceback.format_exc()) if said.final else Warned(message)
+    return event
+
+
+def _could_not_start(reason: str) -> Failed:
+    return Failed(
+        f"The engine could not be started ({reason}). Close other programs and start the job "
+        "again; if that does not help, install FetalStudio anew.",
+        traceback="",
+    )
+
+
+def _reason(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    number = -exit_code
+    try:
+        name = f", {signal.Signals(number).name}"
+    except ValueError:
+        name = ""
+    hint = ": the system may have run out of memory" if number == 9 else ""
+    return f"signal {number}{name}{hint}"

@@ -1,0 +1,267 @@
+"""The engine process: runs one job after another and speaks with its client over a pipe.
+
+Jobs run in the main thread. One thread reads the pipe, so that a cancel is heard while a job
+computes, another writes to it, so that a job never waits for a slow window. When the pipe closes,
+the client is gone and this process ends by itself.
+
+Flow control: a `Progress` or `Preview` is sent only when the client has seen the one before; of
+those that come meanwhile the newest is kept.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished, Preview, Progress
+from fetalstudio.engine.process.job import JobCancelled, failure
+from fetalstudio.engine.process.registry import resolve
+from fetalstudio.engine.process.threads import settle_threads
+
+_log = logging.getLogger(__name__)
+
+_OUTBOX = 1000  # events that may wait to be written: a bound for what is never left out
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """To the child: run this job. The request is pickled on its own, so that one that cannot be
+    read here fails its job and not the conversation."""
+
+    job_id: int
+    job: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """To the child: stop that job, if it is still the one."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """To the child: import what these jobs need."""
+
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """To the child: the last progress and preview were taken, the next may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the child, first: it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """From the child, before the first line of a job: it is in hand. A job that never was is lost
+    with its process without a trace, and another process can take it."""
+
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """From the child: an event of a job, pickled on its own for the reason given at `Run`."""
+
+    job_id: int
+    event: bytes
+    final: bool
+
+
+def main(pipe: Connection, grace_s: float) -> None:
+    """Serve the client at the other end of ``pipe`` until it closes.
+
+    A job that still runs then is cancelled and gets ``grace_s`` seconds to save and stop.
+    """
+    _settle()
+    _Worker(pipe, grace_s).serve()
+
+
+def _settle() -> None:
+    """Make this process a good neighbour of the window."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the client decides
+    settle_threads()
+    if sys.platform == "win32":
+        import ctypes
+
+        below_normal = 0x4000
+        kernel = ctypes.windll.kernel32
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), below_normal)
+    else:
+        os.nice(5)
+    if sys.stderr is not None:  # None in a windowed program on Windows
+        faulthandler.enable()
+
+
+class _Reporter:
+    """Sends the events of one job, under the flow control described above. Thread-safe.
+
+    Events are pickled when they are reported: the job may use its arrays again, and one that
+    cannot be pickled is an error at the line that reported it.
+    """
+
+    def __init__(self, outbox: queue.Queue[Said], job_id: int, job: str) -> None:
+        self._outbox = outbox
+        self._job_id = job_id
+        self._job = job
+        self._lock = threading.Lock()
+        self._unseen: set[type[Event]] = set()
+        self._held: dict[type[Event], bytes] = {}
+        self._over = False
+
+    def __call__(self, event: Event) -> None:
+        pickled = pickle.dumps(event)
+        with self._lock:
+            if self._over:
+                return  # a helper thread of a job that has ended
+            if isinstance(event, Progress | Preview):
+                if type(event) in self._unseen:
+                    self._held[type(event)] = pickled
+                    return
+                self._unseen.add(type(event))
+            self._send(pickled)
+
+    def seen(self) -> None:
+        """The client took what was sent: send what was held meanwhile."""
+        with self._lock:
+            if not self._over:
+                self._unseen = set(self._held)
+                self._send_held()
+
+    def finish(self, event: Finished | Failed | Cancelled) -> None:
+        """Send the job's last event; after it nothing is sent any more."""
+        try:
+            pickled = pickle.dumps(event)
+        except Exception as error:  # pickling runs code of the result's class
+            pickled = pickle.dumps(failure(self._job, error))
+        with self._lock:
+            self._send_held()
+            self._over = True
+            self._send(pickled, final=True)
+
+    def _send_held(self) -> None:
+        for pickled in self._held.values():
+            self._send(pickled)
+        self._held.clear()
+
+    def _send(self, pickled: bytes, *, final: bool = False) -> None:
+        self._outbox.put(Said(self._job_id, pickled, final))
+
+
+@dataclass(slots=True)
+class _Task:
+    order: Run
+    report: _Reporter
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    claim: threading.Lock = field(default_factory=threading.Lock)
+    """Who acquires it answers for the task: the main thread by running it, or the reading thread
+    by cancelling it while the main thread is still busy importing."""
+
+
+class _Worker:
+    def __init__(self, pipe: Connection, grace_s: float) -> None:
+        self._pipe = pipe
+        self._grace_s = grace_s
+        self._outbox: queue.Queue[Said] = queue.Queue(maxsize=_OUTBOX)
+        self._inbox: queue.SimpleQueue[WarmUp | _Task | None] = queue.SimpleQueue()
+        self._task: _Task | None = None  # the newest; written by the reading thread alone
+        self._writing = threading.Lock()
+
+    def serve(self) -> None:
+        self._send(Ready())
+        threading.Thread(target=self._listen, name="engine-reader", daemon=True).start()
+        threading.Thread(target=self._speak, name="engine-writer", daemon=True).start()
+        while True:
+            match self._inbox.get():
+                case WarmUp(jobs):
+                    _warm_up(jobs)
+                case None:
+                    return
+                case task:
+                    if task.claim.acquire(blocking=False):
+                        # By this thread: from the outbox it might not get out before a crash, and
+                        # what the job has done by then would be done twice.
+                        self._send(Begun(task.order.job_id))
+                        _perform(task)
+
+    def _speak(self) -> None:
+        while True:
+            self._send(self._outbox.get())
+
+    def _send(self, message: Ready | Begun | Said) -> None:
+        # The client may be gone; the reading thread sees it too and acts.
+        with self._writing, suppress(OSError):
+            self._pipe.send(message)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message: Any = self._pipe.recv()
+            except (EOFError, OSError):
+                self._leave()
+            match message:
+                case Run(job_id, job, _):
+                    task = _Task(message, _Reporter(self._outbox, job_id, job))
+                    self._task = task
+                    self._inbox.put(task)
+                case Cancel(job_id):
+                    self._cancel(job_id)
+                case WarmUp():
+                    self._inbox.put(message)
+                case Seen() if self._task is not None:
+                    self._task.report.seen()
+
+    def _cancel(self, job_id: int) -> None:
+        task = self._task
+        if task is None or task.order.job_id != job_id:
+            return  # it ended while the request to stop it was on its way
+        task.cancelled.set()
+        if task.claim.acquire(blocking=False):
+            task.report.finish(Cancelled())
+
+    def _leave(self) -> None:
+        """The client is gone: let the main thread stop and leave, and leave without it after the
+        grace, as it may be deep in native code."""
+        if self._task is not None:
+            self._task.cancelled.set()
+        self._inbox.put(None)
+        time.sleep(self._grace_s)
+        os._exit(0)
+
+
+def _warm_up(jobs: tuple[str, ...]) -> None:
+    for job in jobs:
+        try:
+            resolve(job)
+        except Exception:  # the job itself will fail with it, in front of the person
+            _log.exception("the job '%s' cannot be loaded", job)
+
+
+def _perform(task: _Task) -> None:
+    final: Finished | Failed | Cancelled
+    try:
+        request = pickle.loads(task.order.request)
+        run = resolve(task.order.job)
+        final = Finished(run(request, task.report, task.cancelled.is_set))
+    except JobCancelled as stopped:
+        final = Cancelled(stopped.result)
+    except (Exception, SystemExit) as error:
+        final = failure(task.order.job, error)
+    task.report.finish(final)

@@ -1,0 +1,127 @@
+"""``model.json``: what a model is, what it was trained on and what it was measured to do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.formats.files import write_bytes
+
+Kind = Literal["synthesizer", "segmenter"]
+FORMAT = 1
+TRAINING_FRAMES = "training_frames.txt"
+SOURCE = "source.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The contents of ``model.json``."""
+
+    name: str
+    kind: Kind
+    architecture: Mapping[str, Any]
+    """``type`` and what rebuilds it."""
+    preprocessing: Mapping[str, Any]
+    licence: str
+    training_data: Mapping[str, Any]
+    """Cohorts with their numbers of frames and subjects, and who is to be credited."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Figures with their protocol."""
+    format: int = FORMAT
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelCard:
+        """From a model's folder. Raises :class:`BadInput` for what is missing, damaged or newer."""
+        path = folder / "model.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            card = cls(**values)
+        except OSError as error:
+            raise BadInput(
+                f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
+                "Choose a folder that FetalStudio saved a model in."
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise BadInput(f"{path} is damaged: {error}. Copy the model's folder again.") from error
+        if card.kind not in ("synthesizer", "segmenter"):
+            raise BadInput(f"{path} describes a model of unknown kind {card.kind!r}.")
+        if card.format > FORMAT:
+            raise BadInput(f"{folder} was saved by a newer FetalStudio. Update FetalStudio.")
+        return card
+
+    def write(self, folder: Path) -> None:
+        """Into a model's folder, atomically."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        write_bytes(folder / "model.json", text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """``source.json``: the file that an added model's weights came from.
+
+    Without weights of its own beside it, the model is read from that file, which must stay.
+    """
+
+    path: str
+    """Absolute."""
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Source | None:
+        """From a model's folder; None for a model that was not added from a file."""
+        path = folder / SOURCE
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise BadInput(f"{path} is damaged: {error}. Add the model again.") from error
+
+    def write(self, folder: Path) -> None:
+        """Into a model's folder, atomically."""
+        write_bytes(folder / SOURCE, json.dumps(asdict(self), indent=2).encode())
+
+    def check(self) -> Path:
+        """The file. Raises :class:`BadInput` where it is gone or has another size."""
+        path = Path(self.path)
+        if not path.is_file() or path.stat().st_size != self.bytes:
+            raise BadInput(
+                f"{path} is not there any more, or is not what was added. Put it back, or add the "
+                "model again: fetalstudio models add PATH --name NAME."
+            )
+        return path
+
+
+def write_training_frames(folder: Path, frame_ids: list[str]) -> None:
+    """Record which frames a model saw (their content hashes, shortened to 16 digits)."""
+    lines = sorted({frame_id[:16] for frame_id in frame_ids})
+    write_bytes(folder / TRAINING_FRAMES, ("\n".join(lines) + "\n").encode())
+
+
+def training_frames(folder: Path) -> frozenset[str]:
+    """The shortened hashes of the frames that a model saw; empty where none are recorded."""
+    path = folder / TRAINING_FRAMES
+    return frozenset(path.read_text().split()) if path.exists() else frozenset()
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 (hex) over the model's weights, whatever its folder is called.
+
+    Of an added model without weights of its own, that of the file that it is read from.
+    """
+    paths = sorted(folder.rglob("*.safetensors"))
+    source = None if paths else Source.read(folder)
+    if source is not None:
+        return source.sha256
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,55 @@
+"""The file in a synthesizer's folder that describes its training frames."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.similarity import ID_DIGITS, USED, Neighbours
+from fetalstudio.formats.files import atomic_path
+
+FILE = "training_frames.npz"
+_FORMAT = 1
+
+
+def write_neighbours(neighbours: Neighbours, folder: Path) -> None:
+    """Write them into a model's folder, atomically. The file is read back without pickle."""
+    with atomic_path(folder / FILE) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            format=np.int32(_FORMAT),
+            ids=np.array(neighbours.ids, dtype=f"S{ID_DIGITS}"),
+            descriptors=neighbours.descriptors.astype(np.float16),
+            mean=neighbours.mean,
+            scale=neighbours.scale,
+            threshold=np.float32(neighbours.threshold),
+        )
+
+
+def read_neighbours(folder: Path) -> Neighbours | None:
+    """Read a model's folder; None where it says nothing about its training frames.
+
+    Raises :class:`BadInput` for a damaged file and for one of a newer FetalStudio.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            if int(data["format"]) > _FORMAT:
+                raise BadInput(f"{path} is of a newer FetalStudio. Update FetalStudio.")
+            found = Neighbours(
+                tuple(name.decode() for name in data["ids"].tolist()),
+                data["descriptors"].astype(np.float32),
+                data["mean"].astype(np.float32),
+                data["scale"].astype(np.float32),
+                float(data["threshold"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path} is damaged: {error}. Copy the model's folder again.") from error
+    if found.descriptors.shape != (len(found.ids), int(USED.sum())) or not found.ids:
+        raise BadInput(f"{path} is damaged: its tables do not fit. Copy the folder again.")
+    return found

@@ -1,0 +1,334 @@
+r"""What each part of the compact synthesizer is worth: trainings that differ in one thing.
+
+    python -m fetalstudio.studies.ablation PROJECT OUT --variants base no-distance v-prediction \
+        --steps 1500 --batch 16 --workers 2
+    python -m fetalstudio.studies.ablation PROJECT OUT --variants base --sampling
+
+Each variant is trained from random weights on the training part of the bundled split, with the same
+seed, and draws the heads of its validation part, ``--seeds`` pictures each. OUT keeps a checkpoint
+and a ``NAME.json`` of figures for each, and ``ablation.md``, the table of all that are there.
+``--sampling`` measures otherwise sampled pictures of trained variants as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from fetalstudio.core.augment import NONE, augment
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.metrics import bootstrap_ci
+from fetalstudio.core.sector import sector_mask, tissue_mask
+from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.engine.cohort_split import (
+    bundled_parts,
+    labelled_frames,
+    of_part,
+    some_of,
+    style_of,
+)
+from fetalstudio.engine.models.loading import judge_model, load_segmenter
+from fetalstudio.engine.quality import pair_quality
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.project.store import Project
+from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.simulation import simulated_frames
+from fetalstudio.synthesis.bands import FACTOR
+from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
+from fetalstudio.synthesis.synthesizer import Synthesizer
+from fetalstudio.synthesis.training import Example, TrainSettings, train
+
+GUIDANCE = 2.5
+"""Of sampling: nothing is learnt of it here, so that each variant is sampled alike."""
+SIMULATED = 300
+"""Frames, of the variant that learns from them too."""
+
+
+class _PlainBlocks(CompactPipeline):
+    """Space to depth: the sixteen pixels of a block as they are, not as frequency bands."""
+
+    @staticmethod
+    def to_bands(image: Tensor) -> Tensor:
+        return functional.pixel_unshuffle(image, FACTOR)
+
+    @staticmethod
+    def from_bands(bands: Tensor) -> Tensor:
+        return functional.pixel_shuffle(bands, FACTOR)
+
+
+class _VPrediction(CompactPipeline):
+    """The denoiser sees unit variance and answers v = c noise - s clean, on the circle c, s."""
+
+    def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
+        t = level.to(latents.device).reshape(-1, 1, 1, 1)
+        radius = ((1 - t).square() + t.square()).sqrt()
+        c, s = (1 - t) / radius, t / radius
+        scaled = latents / radius
+        v = super().velocity(scaled, maps, labels, level)
+        return (s - c) * scaled + (c + s) * v
+
+
+def _without(*channels: int) -> type[CompactPipeline]:
+    """Without some of the maps, see ``conditions.condition_maps``."""
+
+    class Without(CompactPipeline):
+        def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
+            kept = maps.clone()
+            kept[:, list(channels)] = 0
+            return super().velocity(latents, kept, labels, level)
+
+    return Without
+
+
+class _WithoutStyle(CompactPipeline):
+    def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
+        anyone = torch.full_like(labels, STYLES.index("any"))
+        return super().velocity(latents, maps, anyone, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What differs from the base."""
+
+    words: str
+    pipeline: type[CompactPipeline] = CompactPipeline
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    simulated: int = 0
+    started: bool = False
+    """From ``--start`` instead of random weights."""
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "base": Variant("as the built-in model is built"),
+    "plain-blocks": Variant("space to depth instead of frequency bands", _PlainBlocks),
+    "narrow": Variant("widths 32, 64, 96, 128", settings={"widths": (32, 64, 96, 128)}),
+    "broad": Variant("widths 64, 128, 192, 256", settings={"widths": (64, 128, 192, 256)}),
+    "no-distance": Variant("no signed distances", _without(1, 2)),
+    "no-coordinates": Variant("no coordinates along the axes", _without(3, 4)),
+    "coverage-only": Variant("neither: the covered share of each cell alone", _without(1, 2, 3, 4)),
+    "no-sector": Variant("no map of the sector's edge", _without(5)),
+    "no-style": Variant("no trimester", _WithoutStyle),
+    "v-prediction": Variant("v-prediction instead of the velocity", _VPrediction),
+    "low-levels": Variant(
+        "noise levels centred on 0.5", settings={"level_mean": 0.0, "level_std": 1.0}
+    ),
+    "equal-bands": Variant("all bands weigh the same", settings={"band_weighting": 0.0}),
+    "no-average": Variant("the last step's weights, no moving average", settings={"ema": 0.0}),
+    "mild-only": Variant("no wide variation", settings={"wide": 0.0}),
+    "as-they-are": Variant("no variation", settings={"wide": 0.0, "augmentation": NONE}),
+    "simulated-too": Variant(f"{SIMULATED} simulated frames as well", simulated=SIMULATED),
+    "simulated-first": Variant("from a model of simulated frames", started=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How pictures are sampled."""
+
+    steps: int = 8
+    guidance: float = GUIDANCE
+    interval: tuple[float, float] = (0.1, 0.95)
+    shift: float = 2.0
+
+
+SAMPLINGS: Mapping[str, Sampling] = {
+    "4 steps": Sampling(steps=4),
+    "20 steps": Sampling(steps=20),
+    "no guidance": Sampling(guidance=1.0),
+    "guidance 1.5": Sampling(guidance=1.5),
+    "guidance 4": Sampling(guidance=4.0),
+    "guidance at all levels": Sampling(interval=(0.0, 1.0)),
+    "guidance at levels 0.3 to 0.8": Sampling(interval=(0.3, 0.8)),
+    "shift 1": Sampling(shift=1.0),
+    "shift 3": Sampling(shift=3.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A held-out head on the model's canvas."""
+
+    image: NDArray[np.uint8]
+    """(256, 384), the real frame."""
+    ellipse: Ellipse
+    condition: Condition
+    subject: str
+
+    @classmethod
+    def of(cls, example: Example, subject: str) -> Target:
+        """Of a frame of any size."""
+        rng = np.random.default_rng(0)  # nothing is varied
+        image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
+        return cls(image, ellipse, Condition(ellipse, sector_mask(image), example.style), subject)
+
+
+def figures(
+    pipeline: CompactPipeline,
+    targets: Sequence[Target],
+    judge: Segmenter,
+    sampling: Sampling,
+    seeds: int,
+) -> Mapping[str, Any]:
+    """On the canvas: Dice of ``judge`` against the drawn ellipses, and the spectrum's distance from
+    that of the real frames (mean over ten bands of cycles per px of the size of the mean
+    difference in log10 power, in decades)."""
+    pipeline.register_modules(scheduler=build_scheduler(sampling.shift))
+    dice: list[float] = []
+    decades = []
+    for seed in range(seeds):
+        images = pipeline(
+            [target.condition for target in targets],
+            [1000 * seed + i for i in range(len(targets))],
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance,
+            guidance_interval=sampling.interval,
+        )
+        for image, target in zip(images, targets, strict=True):
+            dice.append(pair_quality(judge, image, target.ellipse)["dice"])
+            power = tissue_power([image, target.image], tissue_mask(target.image), 10)
+            if power is not None:
+                decades.append(np.log10(power[0] + 1e-6) - np.log10(power[1] + 1e-6))
+    interval = bootstrap_ci(dice, [target.subject for target in targets] * seeds)
+    return {
+        "n": len(dice),
+        "frames": len(targets),
+        "subjects": len({target.subject for target in targets}),
+        "dice": interval.mean,
+        "dice_ci95": [interval.low, interval.high],
+        "dice_5th_percentile": float(np.percentile(dice, 5)),
+        "at_least_0.95": float(np.mean(np.array(dice) >= 0.95)),
+        "spectrum_decades": float(np.abs(np.mean(decades, axis=0)).mean()),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    options = _parser().parse_args(arguments)
+    start = None if options.start is None else Synthesizer.load(options.start).pipeline
+    if start is None and any(VARIANTS[name].started for name in options.variants):
+        raise SystemExit("simulated-first needs --start, a model of simulated frames.")
+    try:
+        with Project.open(options.project) as project:
+            learnt, targets = examples_and_targets(project, options.frames)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    judge = load_segmenter(judge_model())
+    with until_stopped() as stopped:
+        for name in options.variants:
+            pipeline = _trained(VARIANTS[name], learnt, start, options, name, stopped)
+            if stopped[0]:
+                return
+            found = {"base": figures(pipeline, targets, judge, Sampling(), options.seeds)}
+            if options.sampling:
+                for words, sampling in SAMPLINGS.items():
+                    found[words] = figures(pipeline, targets, judge, sampling, options.seeds)
+            row = {"steps": options.steps, "batch": options.batch, "figures": found}
+            write_bytes(options.out / f"{name}.json", json.dumps(row, indent=2).encode())
+            write_bytes(options.out / "ablation.md", table(options.out).encode())
+            print(name, json.dumps(found["base"]), flush=True)
+
+
+HEADER = (
+    "| | mean Dice | 95 % | 5th percentile | at least 0.95 | spectrum off by |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+
+
+def table_row(words: str, found: Mapping[str, Any]) -> str:
+    """A row of the table, of :func:`figures`."""
+    low, high = found["dice_ci95"]
+    return (
+        f"| {words} | {found['dice']:.4f} | {low:.4f} to {high:.4f} | "
+        f"{found['dice_5th_percentile']:.3f} | {100 * found['at_least_0.95']:.1f} % | "
+        f"{found['spectrum_decades']:.2f} |"
+    )
+
+
+def table(out: Path) -> str:
+    """All figures of ``out`` in Markdown, in the order of :data:`VARIANTS`."""
+    lines = [*HEADER]
+    for name, variant in VARIANTS.items():
+        if not (path := out / f"{name}.json").exists():
+            continue
+        for words, f in json.loads(path.read_text())["figures"].items():
+            what = variant.words if words == "base" else f"{name}, {words}"
+            lines.append(table_row(what, f))
+    return "\n".join(lines) + "\n"
+
+
+def examples_and_targets(
+    project: Project, count: int | None = None
+) -> tuple[list[Example], list[Target]]:
+    """To learn from, and to measure on: the training and validation parts, at most ``count``."""
+    labelled = labelled_frames(project)
+    parts = bundled_parts(labelled)
+
+    def examples(part: Any) -> list[tuple[Example, str]]:
+        return [
+            (
+                Example(
+                    project.pixels(item.frame.id),
+                    item.ellipse,
+                    style_of(item.ellipse, item.frame.calibration, "auto"),
+                ),
+                item.frame.subject,
+            )
+            for item in some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
+        ]
+
+    learnt = [example for example, _ in examples("train")]
+    return learnt, [Target.of(*pair) for pair in examples("validation")]
+
+
+def _trained(
+    variant: Variant,
+    learnt: Sequence[Example],
+    start: CompactPipeline | None,
+    options: argparse.Namespace,
+    name: str,
+    stopped: Sequence[bool],
+) -> CompactPipeline:
+    common: Mapping[str, Any] = {"steps": options.steps, "batch": options.batch, "guidance": 1.0}
+    simulated = simulated_frames(variant.simulated, 0, size=(480, 324))
+    return train(
+        [*learnt, *(Example(f.image, f.ellipse, f.trimester) for f in simulated)],
+        replace(TrainSettings(), **{**common, **variant.settings}),
+        options.out / f"{name}.pt",
+        start=start if variant.started else None,
+        make=variant.pipeline,
+        device=pick_device(),
+        workers=options.workers,
+        watch=Watch(stopped=lambda: stopped[0]),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--variants", nargs="+", choices=[*VARIANTS], default=[*VARIANTS])
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="for simulated-first")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--frames", type=int, help="of each part, at most")
+    parser.add_argument("--seeds", type=int, default=4, help="pictures of each head")
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare frames")
+    parser.add_argument("--sampling", action="store_true", help="try other ways to sample as well")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+r"""Which encoder the compact segmenter shall have: what each gains, and what it takes a frame.
+
+    python -m fetalstudio.studies.encoders PROJECT OUT --encoders built-in narrow --steps 1200
+
+Each is trained from random weights on the training part of the bundled split, with the same seed,
+and finds the heads of its validation part without a prompt: each frame as it is and in varied
+copies. OUT keeps a checkpoint and a ``NAME.json`` for each, and ``encoders.md``, the table of all
+that are there. Time is that of one view on this machine, which should be idle then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.augment import augment
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.metrics import bootstrap_ci, dice
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.learning import Watch, pick_device, until_stopped
+from fetalstudio.project.store import Project
+from fetalstudio.segmentation.compact import CompactConfig
+from fetalstudio.segmentation.pretraining import VARIED, Example, PretrainSettings, pretrain
+from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+
+_BUILT_IN = CompactConfig()
+ENCODERS: Mapping[str, CompactConfig] = {
+    "built-in": _BUILT_IN,
+    "narrow": replace(_BUILT_IN, widths=(24, 48, 96, 192)),
+    "broad": replace(_BUILT_IN, widths=(48, 96, 192, 384)),
+    "no-attention": replace(_BUILT_IN, attention=0),
+    "more-attention": replace(_BUILT_IN, attention=6),
+    "small-input": replace(_BUILT_IN, image_size=256),
+}
+TIMED = 10
+"""Frames, of which the median time is told."""
+
+
+def figures(
+    segmenter: Segmenter, frames: Sequence[Example], subjects: Sequence[str], copies: int
+) -> Mapping[str, Any]:
+    """Mean Dice at each frame's own size, with the interval by subject, and ms a frame."""
+    rng = np.random.default_rng(0)
+    scores: list[float] = []
+    for image, ellipse in frames:
+        size = (image.shape[1], image.shape[0])
+        seen = [augment(rng, VARIED, image, ellipse, size) for _ in range(copies)]
+        scores += [_score(segmenter, *pair) for pair in [(image, ellipse), *seen]]
+    interval = bootstrap_ci(scores, [subject for subject in subjects for _ in range(1 + copies)])
+    return {
+        "n": len(scores),
+        "subjects": len(set(subjects)),
+        "dice": interval.mean,
+        "dice_ci95": [interval.low, interval.high],
+        "below_0.9": float(np.mean(np.array(scores) < 0.9)),
+        "ms": _milliseconds(segmenter, [image for image, _ in frames[:TIMED]]),
+        "parameters": sum(p.numel() for p in segmenter.sam.parameters()),
+    }
+
+
+def table(out: Path) -> str:
+    """All figures of ``out`` in Markdown, in the order of :data:`ENCODERS`."""
+    lines = [
+        "| encoder | channels, attention blocks, input | parameters | ms a frame | mean Dice "
+        "| 95 % | below 0.9 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, config in ENCODERS.items():
+        if not (path := out / f"{name}.json").exists():
+            continue
+        f = json.loads(path.read_text())["figures"]
+        shape = f"{', '.join(map(str, config.widths))}; {config.attention}; {config.image_size} px"
+        low, high = f["dice_ci95"]
+        lines.append(
+            f"| {name} | {shape} | {f['parameters'] / 1e6:.1f} M | {f['ms']:.0f} | "
+            f"{f['dice']:.4f} | {low:.4f} to {high:.4f} | {100 * f['below_0.9']:.1f} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    options = _parser().parse_args(arguments)
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    try:
+        with Project.open(options.project) as project:
+            learnt, frames, subjects = _read(project, options.frames)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    settings = PretrainSettings(steps=options.steps, batch=options.batch)
+    with until_stopped() as stopped:
+        for name in options.encoders:
+            config = ENCODERS[name]
+            sam = pretrain(
+                learnt,
+                settings,
+                options.out / f"{name}.pt",
+                config=config,
+                device=pick_device(),
+                workers=options.workers,
+                watch=Watch(stopped=lambda: stopped[0]),
+            )
+            if stopped[0]:
+                return
+            segmenter = Segmenter(sam, compact_card(name, config))
+            found = figures(segmenter, frames, subjects, options.copies)
+            row = {"steps": options.steps, "batch": options.batch, "figures": found}
+            write_bytes(options.out / f"{name}.json", json.dumps(row, indent=2).encode())
+            write_bytes(options.out / "encoders.md", table(options.out).encode())
+            print(name, json.dumps(found), flush=True)
+
+
+def _score(segmenter: Segmenter, image: NDArray[np.uint8], ellipse: Ellipse) -> float:
+    size = (image.shape[1], image.shape[0])
+    found = segmenter.predict(image)
+    mask = found.mask if found.ellipse is None else found.ellipse.mask(size)
+    return dice(mask, ellipse.mask(size))
+
+
+def _milliseconds(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> float:
+    times = []
+    for image in images:
+        started = time.perf_counter()
+        segmenter.predict(image)
+        times.append(time.perf_counter() - started)
+    return 1000 * float(np.median(times))
+
+
+def _read(project: Project, count: int | None) -> tuple[list[Example], list[Example], list[str]]:
+    labelled = labelled_frames(project)
+    parts = bundled_parts(labelled)
+    learnt, held = (
+        some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
+        for part in ("train", "validation")
+    )
+    read = [[(project.pixels(i.frame.id), i.ellipse) for i in items] for items in (learnt, held)]
+    return read[0], read[1], [item.frame.subject for item in held]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--encoders", nargs="+", choices=[*ENCODERS], default=[*ENCODERS])
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--copies", type=int, default=3, help="varied ones of each frame")
+    parser.add_argument("--frames", type=int, help="of each part, at most")
+    parser.add_argument("--workers", type=int, default=0, help="processes that prepare frames")
+    parser.add_argument("--threads", type=int, help="of the CPU; default all")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

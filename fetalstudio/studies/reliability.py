@@ -1,0 +1,146 @@
+r"""How far a segmenter's confidence can be believed: what it expects against what comes.
+
+    python -m fetalstudio.studies.reliability PROJECT MODEL --part test
+
+Good frames alone would tell little about the unsure ones, so each is shown as it is and in varied
+copies, hard ones among them, as ``--copies`` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.augment import NONE, Augmentation, augment
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import dice, iou
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.pictures import Curve, curves
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.project.store import Project
+from fetalstudio.segmentation.segmenter import Segmenter
+
+COPIES = 6
+HARD = Augmentation(
+    rotation_deg=40,
+    log_scale=0.5,
+    log_aspect=0.2,
+    shift=0.35,
+    flip=True,
+    gamma=0.8,
+    gain=0.5,
+    blur_px=3.0,
+    speckle=0.6,
+    tilt=1.2,
+    shadow=1.0,
+)
+"""Far more than a frame is varied in training: some of these heads are hardly to be found."""
+_BINS = np.linspace(0, 1, 11)
+_GOOD_DICE = 0.95
+_LEAST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What the segmenter expected of its ellipses and what they were, (n,) each."""
+
+    expected: NDArray[np.float64]
+    """IoU, 0 to 1."""
+    actual: NDArray[np.float64]
+    """IoU of the ellipse, 0 to 1; 0 where none was found."""
+    dice: NDArray[np.float64]
+
+
+def estimates(
+    segmenter: Segmenter,
+    frames: Sequence[tuple[NDArray[np.uint8], Ellipse]],
+    *,
+    copies: int = COPIES,
+    seed: int = 0,
+) -> Estimates:
+    """Of each frame, (H, W) uint8, as it is and in ``copies`` varied ones; without a prompt."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for image, ellipse in frames:
+        size = (image.shape[1], image.shape[0])
+        for i in range(copies + 1):
+            shown, head = augment(rng, NONE if i == 0 else HARD, image, ellipse, size)
+            found = segmenter.predict(shown)
+            mask = found.mask if found.ellipse is None else found.ellipse.mask(size)
+            true = head.mask(size)
+            rows.append((found.confidence, iou(mask, true), dice(mask, true)))
+    return Estimates(*np.array(rows, float).T)
+
+
+def reliability(held: Estimates) -> Mapping[str, Any]:
+    """Expected calibration error (Naeini et al. 2015, ten even bins) and its bins; how often the
+    less sure of a bad and a good ellipse is the bad one (AUROC; bad: Dice below 0.95)."""
+    bins = []
+    error = 0.0
+    which = np.clip(np.digitize(held.expected, _BINS) - 1, 0, len(_BINS) - 2)
+    for k in np.unique(which):
+        inside = which == k
+        expected, actual = held.expected[inside].mean(), held.actual[inside].mean()
+        error += inside.mean() * abs(expected - actual)
+        bins.append({"n": int(inside.sum()), "expected": float(expected), "actual": float(actual)})
+    return {
+        "n": len(held.expected),
+        "calibration_error": float(error),
+        "bins": bins,
+        "auroc": _auroc(held.expected, held.dice < _GOOD_DICE),
+        "bad": int((held.dice < _GOOD_DICE).sum()),
+    }
+
+
+def plot(figures: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The bins of :func:`reliability`, those of five or more, against what a segmenter that is
+    right would have, as RGB."""
+    bins = [b for b in figures["bins"] if b["n"] >= _LEAST]
+    expected = [round(b["expected"], 2) for b in bins]
+    lines = [
+        Curve("measured", expected, [b["actual"] for b in bins]),
+        Curve("ideal", expected, expected),
+    ]
+    title = f"Actual IoU by expected IoU, n = {figures['n']}"
+    return curves(title, lines, size=(520, 420), x_name="expected")
+
+
+def _auroc(confidence: NDArray[np.float64], bad: NDArray[np.bool_]) -> float | None:
+    if bad.all() or not bad.any():
+        return None
+    less = confidence[bad][:, None] < confidence[~bad][None]
+    same = confidence[bad][:, None] == confidence[~bad][None]
+    return float((less + 0.5 * same).mean())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
+    parser.add_argument("--part", choices=["validation", "test"], default="test")
+    parser.add_argument("--copies", type=int, default=COPIES, help="0: the frames as they are")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="the reliability plot")
+    options = parser.parse_args(arguments)
+    segmenter = Segmenter.load(options.model)
+    with Project.open(options.project) as project:
+        labelled = labelled_frames(project)
+        items = of_part(labelled, bundled_parts(labelled), options.part)
+        frames = [(project.pixels(item.frame.id), item.ellipse) for item in items]
+    figures = reliability(estimates(segmenter, frames, copies=options.copies))
+    if options.picture is not None:
+        picture = cv2.imencode(".png", plot(figures)[..., ::-1])[1]
+        write_bytes(options.picture, picture.tobytes())
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+r"""What synthetic pairs are worth by the number of real frames: the paper's figure, at small scale.
+
+    python -m fetalstudio.studies.study PROJECT OUT --segmenter MODEL --synthesizer MODEL \
+        --real 5 10 20 50 100 300 --seeds 2
+
+MODEL is a folder. For every number of real frames and every seed, the frames are drawn from the
+training part of the bundled split, the synthesizer is adapted on them alone and makes pairs, and
+the segmenter is trained on each arm of ``engine.experiment``. Tested on the split's held-out test
+subjects. Neither model should have seen a real frame before: see ``pretrain --frames 0``.
+
+OUT keeps ``results.jsonl`` (a line a training), the pairs, ``study.png``, ``study.md`` and
+``study.csv``. Interrupted and started again it goes on; more seeds or numbers may be asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_split import Labelled, bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.jobs.experiment.arms import dice_of, evenly, examples_of, train_to_the_end
+from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, Trained, steps_in
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.model_card import fingerprint
+from fetalstudio.project.store import Project
+from fetalstudio.segmentation.embeddings import EmbeddingCache
+from fetalstudio.segmentation.examples import Example
+from fetalstudio.segmentation.fine_tuning import FineTuneSettings
+from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.study_figure import Point, figure, long_table, markdown, points_of
+from fetalstudio.studies.study_pairs import FILTERS, PairSettings, pairs_for
+from fetalstudio.synthesis.synthesizer import Synthesizer
+
+
+@dataclass(frozen=True, slots=True)
+class StudySettings:
+    """What all trainings of a study have in common; other settings are another study."""
+
+    segmenter_sha256: str
+    synthesizer_sha256: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    lora: int
+    """Rank of the change of the encoder; 0 tunes the decoder alone."""
+    pairs: PairSettings
+    test: tuple[str, ...]
+    """Ids of the test frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A part of the split, read."""
+
+    items: list[Labelled]
+    examples: list[Example]
+
+    @classmethod
+    def of(cls, project: Project, items: Sequence[Labelled]) -> Frames:
+        """Read them."""
+        read = [Example(project.pixels(item.frame.id), item.ellipse) for item in items]
+        return cls(list(items), read)
+
+
+class Results:
+    """``results.jsonl``: (number of real frames, training), read at the start and appended to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[tuple[int, Trained]] = []
+        whole = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break  # a line that a crash cut short: that training is done anew
+            whole.append(line)
+            self.rows.append((row.pop("real"), Trained.of_row(row)))
+        write_bytes(path, "".join(f"{line}\n" for line in whole).encode())
+
+    def has(self, real: int, seed: int, arm: str) -> bool:
+        """Whether this training is done."""
+        return any((n, t.seed, t.arm) == (real, seed, arm) for n, t in self.rows)
+
+    def add(self, real: int, trained: Trained) -> None:
+        """Append one; it is on the disk when this returns."""
+        self.rows.append((real, trained))
+        with self.path.open("a") as stream:
+            stream.write(json.dumps({"real": real, **asdict(trained)}) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that its trainings need."""
+
+    project: Project
+    out: Path
+    settings: StudySettings
+    base: Segmenter
+    synthesizer: Synthesizer
+    pool: list[Labelled]
+    """The training part, from which real frames are drawn."""
+    test: Frames
+    results: Results
+    cache: EmbeddingCache
+
+    def run(self, reals: Sequence[int], seeds: int) -> list[Point]:
+        """What is not done yet, a seed with all its numbers after the other."""
+        if not self.results.has(0, 0, BEFORE):
+            scores = dice_of(self.base, self.test.examples, self.cache)
+            self.results.add(0, Trained(BEFORE, 0, scores, 0, 0, 0.0))
+        for seed in range(seeds):
+            for real in reals:
+                missing = [arm for arm in ARMS if not self.results.has(real, seed, arm)]
+                if missing:
+                    self._setting(real, seed, missing)
+        subjects = [item.frame.subject for item in self.test.items]
+        return points_of(self.results.rows, subjects)
+
+    def _setting(self, real: int, seed: int, arms: Sequence[str]) -> None:
+        # The first of one seed's order: fewer frames are always among more.
+        order = np.random.default_rng(seed).permutation(len(self.pool))
+        frames = Frames.of(self.project, [self.pool[i] for i in order[:real]])
+        started = time.monotonic()
+        folder = self.out / "pairs" / f"{real}-{seed}"
+        pairs = pairs_for(
+            self.project, self.synthesizer, frames.items, folder, self.settings.pairs, seed
+        )
+        seconds = time.monotonic() - started
+        _say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
+        for arm in arms:
+            self._train(real, seed, arm, examples_of(arm, frames.examples, pairs), len(pairs))
+
+    def _train(
+        self, real: int, seed: int, arm: str, examples: Sequence[Example], pairs: int
+    ) -> None:
+        started, given = time.monotonic(), self.settings
+        settings = FineTuneSettings(
+            epochs=given.epochs,
+            batch=given.batch,
+            learning_rate=given.learning_rate,
+            lora=given.lora,
+            seed=seed,
+        )
+        tuned = train_to_the_end(self.base, examples, settings, self.cache)
+        scores = dice_of(tuned, self.test.examples, self.cache)
+        steps = steps_in(arm, real, pairs, epochs=given.epochs, batch=given.batch)
+        seconds = time.monotonic() - started
+        self.results.add(real, Trained(arm, seed, scores, steps, given.epochs, seconds))
+        _say(f"N={real} seed {seed} {arm}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    options = _parser().parse_args(arguments)
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    try:
+        with Project.open(options.project) as project:
+            study = _open(project, options)
+            points = study.run(options.real, options.seeds)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    _write(options.out, points, study.settings, study.test)
+
+
+def _open(project: Project, options: argparse.Namespace) -> Study:
+    labelled = labelled_frames(project)
+    parts = bundled_parts(labelled)
+    pool = of_part(labelled, parts, "train")
+    if max(options.real) > len(pool):
+        raise BadInput(
+            f"{max(options.real)} real frames are asked for; the training part of {project.path} "
+            f"has {len(pool)}. Ask for fewer with --real."
+        )
+    test = Frames.of(project, evenly(of_part(labelled, parts, "test"), options.test))
+    settings = StudySettings(
+        fingerprint(options.segmenter),
+        fingerprint(options.synthesizer),
+        options.epochs,
+        options.batch,
+        options.learning_rate,
+        options.lora,
+        PairSettings(options.pairs, options.adapt_steps, options.adapt_rate, options.filter),
+        tuple(item.frame.id for item in test.items),
+    )
+    _same_study(options.out / "settings.json", asdict(settings))
+    return Study(
+        project,
+        options.out,
+        settings,
+        Segmenter.load(options.segmenter),
+        Synthesizer.load(options.synthesizer),
+        pool,
+        test,
+        Results(options.out / "results.jsonl"),
+        EmbeddingCache(options.out / "embeddings"),
+    )
+
+
+def _same_study(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings down, or raise :class:`BadInput` where others are there already."""
+    wanted = json.loads(json.dumps(settings))
+    if path.exists() and (found := json.loads(path.read_text())) != wanted:
+        names = ", ".join(k for k in wanted if found.get(k) != wanted[k])
+        raise BadInput(
+            f"{path.parent} holds a study with another {names}: the results would not belong "
+            "together. Give the same options, or another folder."
+        )
+    write_bytes(path, json.dumps(wanted, indent=2).encode())
+
+
+def _write(out: Path, points: Sequence[Point], settings: StudySettings, test: Frames) -> None:
+    subjects = len({item.frame.subject for item in test.items})
+    tested = f"{counted(len(test.items), 'test frame')} of {counted(subjects, 'held-out subject')}"
+    png = cv2.imencode(".png", figure(points, tested)[..., ::-1])[1]
+    write_bytes(out / "study.png", png.tobytes())
+    write_bytes(out / "study.csv", long_table(points).encode())
+    text = markdown(points, tested, settings.epochs)
+    write_bytes(out / "study.md", text.encode())
+    print(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--segmenter", type=Path, required=True, help="its folder")
+    parser.add_argument("--synthesizer", type=Path, required=True, help="its folder")
+    parser.add_argument("--real", type=int, nargs="+", default=[5, 10, 20, 50, 100, 300])
+    parser.add_argument("--seeds", type=int, default=2, help="draws of the real frames")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--lora", type=int, default=0, help="rank of the change of the encoder")
+    parser.add_argument("--pairs", type=int, default=80, help="for each setting")
+    parser.add_argument("--adapt-steps", type=int, default=50)
+    parser.add_argument("--adapt-rate", type=float, default=3e-4)
+    parser.add_argument("--filter", choices=FILTERS, default="edge")
+    parser.add_argument("--test", type=int, default=200, help="frames, at most")
+    parser.add_argument("--threads", type=int, help="of the CPU; default all")
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

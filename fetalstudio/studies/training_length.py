@@ -1,0 +1,70 @@
+r"""How a synthesizer's pictures change with the length of its training.
+
+    python -m fetalstudio.studies.training_length PROJECT CHECKPOINT...
+
+measures copies of a training's checkpoint (see ``pretrain``) as ``ablation`` measures its variants,
+with the moving average of the weights, which is what ships, and with the weights of the last step.
+Prints rows of a Markdown table as they are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.models.loading import judge_model, load_segmenter
+from fetalstudio.learning import load_checkpoint, pick_device
+from fetalstudio.project.store import Project
+from fetalstudio.studies.ablation import (
+    GUIDANCE,
+    HEADER,
+    Sampling,
+    examples_and_targets,
+    figures,
+    table_row,
+)
+from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
+
+WEIGHTS = {"moving average": "average", "last step": "model"}
+
+
+def pipeline_of(state: Mapping[str, Any], weights: str) -> CompactPipeline:
+    """Of a checkpoint of ``synthesis.training.train``; ``weights`` is one of :data:`WEIGHTS`."""
+    unet = build_unet(state["settings"]["widths"])
+    values = state[WEIGHTS[weights]]
+    unet.load_state_dict(values["shadow"] if weights == "moving average" else values)
+    return CompactPipeline(unet.eval(), build_scheduler(), state["band_mean"], state["band_std"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
+    parser.add_argument("--seeds", type=int, default=4, help="pictures of each head")
+    parser.add_argument("--frames", type=int, help="heads, at most")
+    options = parser.parse_args(arguments)
+    try:
+        with Project.open(options.project) as project:
+            _, targets = examples_and_targets(project, options.frames)
+    except UserError as error:
+        raise SystemExit(str(error)) from error
+    judge = load_segmenter(judge_model())
+    print("\n".join(HEADER), flush=True)
+    for path in options.checkpoints:
+        state = load_checkpoint(path)
+        if state is None or "band_mean" not in state:
+            raise SystemExit(f"{path} is no checkpoint of a synthesizer's training.")
+        # What the model learnt to do by itself is not asked of it again.
+        guidance = 1.0 if state["settings"]["guidance"] > 1 else GUIDANCE
+        for weights in WEIGHTS:
+            pipeline = pipeline_of(state, weights).to(pick_device())
+            found = figures(pipeline, targets, judge, Sampling(guidance=guidance), options.seeds)
+            print(table_row(f"{state['step']} steps, {weights}", found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What is known about the ellipse on a frame: its state, its figures, its history."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from fetalstudio.core.biometry import measure
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.records import Annotation, Frame
+from fetalstudio.ui import theme
+from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
+from fetalstudio.ui.annotate.calibration_panel import CalibrationPanel
+from fetalstudio.ui.annotate.revision_list import RevisionList
+from fetalstudio.ui.canvas import EllipseStyle
+from fetalstudio.ui.worklist import certainty
+
+_WIDTH = 300
+_STATE_WORDS = {
+    "none": ("To draw", "no ellipse yet"),
+    "proposed": ("Proposed", "check it, correct it, confirm it"),
+    "draft": ("Draft", "saved, not yet confirmed"),
+    "final": ("Final", "confirmed"),
+}
+
+
+class AnnotationPanel(QWidget):
+    """The column beside the canvas of the Annotate page."""
+
+    use_proposal = Signal()
+    dismiss_proposal = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.style(self, "panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.state = QLabel()
+        self.state.setTextFormat(Qt.TextFormat.RichText)
+        self.by = theme.style(QLabel(), "dim")
+        self.by.setWordWrap(True)
+        self.confirm = theme.style(QPushButton("Confirm, next"), "primary")
+        self.confirm.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.biometry = BiometryPanel()
+        self.calibration = CalibrationPanel()
+        self.proposal = self._build_proposal()
+        self.revisions = RevisionList()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(*[2 * theme.SPACE] * 4)
+        column.setSpacing(theme.SPACE)
+        for widget in (self.state, self.by, self.confirm, self.proposal):
+            column.addWidget(widget)
+        for title, part in (
+            ("Measurements", self.biometry),
+            ("Calibration", self.calibration),
+            ("Revisions", self.revisions),
+        ):
+            column.addSpacing(2 * theme.SPACE)
+            column.addWidget(theme.style(QLabel(title), "heading"))
+            column.addWidget(part, 1 if part is self.revisions else 0)
+        purpose = theme.style(QLabel("For research, not for diagnosis"), "dim")
+        column.addWidget(purpose)
+
+    def _build_proposal(self) -> QWidget:
+        box = QWidget()
+        self.proposal_text = QLabel()
+        self.proposal_text.setWordWrap(True)
+        self.use_button = QPushButton("Use it")
+        self.dismiss_button = QPushButton("Dismiss")
+        self.use_button.clicked.connect(self.use_proposal)
+        self.dismiss_button.clicked.connect(self.dismiss_proposal)
+        row = QHBoxLayout()
+        for button in (self.use_button, self.dismiss_button):
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            row.addWidget(button, 1)
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, theme.SPACE, 0, 0)
+        column.setSpacing(theme.SPACE)
+        column.addWidget(self.proposal_text)
+        column.addLayout(row)
+        box.hide()
+        return box
+
+    def show_annotation(self, annotation: Annotation | None) -> None:
+        """Show the state of a frame's newest annotation."""
+        held = annotation if annotation is not None and annotation.ellipse is not None else None
+        state = held.state if held is not None else "none"
+        self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
+        # Never empty, so that the button below stays where the hand expects it.
+        self.by.setText(" " if held is None else _by(held))
+        self.confirm.setEnabled(held is not None)
+        self.confirm.setText("Next" if state == "final" else "Confirm, next")
+
+    def show_unsaved(self) -> None:
+        """The ellipse on screen is not in the project: an error, shown elsewhere, prevented it."""
+        self._say(theme.ERROR, "Not saved", "confirm to try again")
+        self.confirm.setEnabled(True)
+
+    def _say(self, colour: str, word: str, meaning: str) -> None:
+        self.state.setText(
+            f'<span style="color:{colour}">●</span>&nbsp; '
+            f'<b style="color:{theme.TEXT_BRIGHT}">{word}</b>'
+            f'<span style="color:{theme.TEXT_DIM}">, {meaning}</span>'
+        )
+
+    def show_proposal(
+        self, proposal: Ellipse | None, ellipse: Ellipse | None, frame: Frame
+    ) -> None:
+        """Compare a proposal with the person's ellipse, if there is one; None hides it."""
+        self.proposal.setVisible(proposal is not None)
+        if proposal is None:
+            return
+        text = "The segmenter sees the dashed ellipse"
+        if ellipse is not None:
+            text += f": Dice {proposal.overlap(ellipse):.3f} to yours"
+        if ellipse is not None and frame.calibration is not None:
+            theirs, yours = (measure(e, frame.calibration).hc_mm for e in (proposal, ellipse))
+            text += f", HC {theirs - yours:+.1f} mm"
+        self.proposal_text.setText(text + ".")
+
+
+def scrolling(panel: AnnotationPanel) -> QScrollArea:
+    """The panel in a column that scrolls where the window is low."""
+    area = QScrollArea()
+    area.setWidget(panel)
+    area.setWidgetResizable(True)
+    area.setFixedWidth(_WIDTH)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
+
+
+def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
+    """Final ellipses in their own colour; dashed with its confidence while only proposed."""
+    if annotation is None or annotation.state == "draft":
+        return EllipseStyle()
+    colour = theme.STATE_COLOURS[annotation.state]
+    if annotation.state == "final":
+        return EllipseStyle(colour)
+    sure = "" if annotation.confidence is None else f": {certainty(annotation.confidence)}"
+    return EllipseStyle(colour, dashed=True, label=f"proposed{sure}")
+
+
+def _by(annotation: Annotation) -> str:
+    if annotation.confidence is None:
+        return f"by {annotation.author}"
+    return f"by {annotation.author}, {certainty(annotation.confidence)}"

@@ -1,0 +1,415 @@
+"""Annotate: the frame large, its ellipse, and what the ellipse measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.records import Annotation, AnnotationState, Frame
+from fetalstudio.ui import icons, theme
+from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
+from fetalstudio.ui.annotate.calibrating import CalibrationFlow
+from fetalstudio.ui.annotate.frame_bar import FrameBar
+from fetalstudio.ui.annotate.proposing import ProposalFlow
+from fetalstudio.ui.annotate.view_bar import ViewBar
+from fetalstudio.ui.canvas import FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.worklist import least_certain, next_to_do
+
+_DRAW_HINT = "Drag along the long axis, outer edge to outer edge, then click at its side"
+_EDIT_HINT = "Drag a handle, or nudge: arrows, - +, [ ], Q E (Shift: tenfold)"
+
+
+class AnnotatePage(QWidget):
+    """One frame of the project at a time.
+
+    Every gesture on the canvas is one annotation revision and one step of undo; while it lasts
+    only the figures follow, and nothing is written.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._frames: list[Frame] = []
+        self._frame: Frame | None = None
+        self._annotation: Annotation | None = None
+        self._unreadable = False
+        self.canvas = FrameCanvas()
+        self.panel = AnnotationPanel()
+        self.view_bar = ViewBar(self.canvas)
+        self.empty = EmptyState()
+        self.proposing = ProposalFlow(session, self.canvas, self.panel)
+        self.calibrating = CalibrationFlow(session, self.canvas, self.panel.calibration)
+        self._build_actions()
+        self._build()
+        self._connect()
+        width, level = session.settings.window_level
+        self.canvas.set_window_level(GreyWindow(width, level))
+        self.reload()
+
+    def activated(self) -> None:
+        """The page is shown: the keyboard goes to the canvas."""
+        self.canvas.setFocus()
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _build_actions(self) -> None:
+        act = self._action
+        self.previous_action = act("Previous", "Previous frame", self.previous_frame, "PgUp")
+        self.next_action = act("Next", "Next frame", self.next_frame, "PgDown")
+        self.unfinished_action = act(
+            "Next to do", "Next frame that is not final", self.next_unfinished, "N"
+        )
+        self.confirm_action = act(
+            "Confirm",
+            "Make the ellipse final and go to the next frame to do",
+            self.confirm,
+            "Return",
+            "Enter",
+        )
+        self.propose_action = act(
+            "Propose", "Let the segmenter propose an ellipse", self.propose, "P"
+        )
+        self.least_certain_action = act(
+            "Least certain",
+            "Go to the least certain proposal that waits for you",
+            self.least_certain,
+            "L",
+        )
+        self.reject_action = act(
+            "Reject", "Reject the proposal and go to the next one", self.reject_proposal, "R"
+        )
+        self.order_action = act(
+            "Least certain first",
+            "Offer the least certain proposals first, or frames as they were imported",
+            lambda: self.session.offer_least_certain_first(not self.session.least_certain_first),
+            "O",
+        )
+        self.use_action = act("Use it", "Use the proposal", self.use_proposal, "U")
+        self.ruler_action = act(
+            "Calibrate",
+            "Draw a line between two marks of the ruler in the frame",
+            self.calibrating.toggle_ruler,
+            "M",
+        )
+        for action in (self.confirm_action, self.reject_action, self.use_action):
+            action.setAutoRepeat(False)  # a key that is held down decides once
+        self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
+        self.redo_action = act("Redo", "Redo (Ctrl+Shift+Z)", self._redo)
+        self.propose_action.setIcon(icons.icon("propose"))
+        stack = self.session.undo_stack
+        for action, changed, can in (
+            (self.undo_action, stack.canUndoChanged, stack.canUndo()),
+            (self.redo_action, stack.canRedoChanged, stack.canRedo()),
+        ):
+            changed.connect(action.setEnabled)
+            action.setEnabled(can)
+
+    def _action(self, text: str, tip: str, run: Callable[[], object], *keys: str) -> QAction:
+        action = QAction(text, self)
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        action.setToolTip(theme.tip(tip, native))
+        action.triggered.connect(lambda _checked: run())
+        self.addAction(action)
+        return action
+
+    def _build(self) -> None:
+        work = QWidget()
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        commands = self.canvas.commands
+        self.bar = FrameBar(
+            (self.previous_action, self.next_action),
+            (commands.draw, commands.box, commands.remove),
+            (self.propose_action,),
+            (self.undo_action, self.redo_action),
+        )
+        column.addWidget(self.bar)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self.view_bar)
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addLayout(column, 1)
+        row.addWidget(scrolling(self.panel))
+        self.body = QStackedWidget()
+        self.body.addWidget(work)
+        self.body.addWidget(self.empty)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.body)
+        self.panel.confirm.setToolTip(self.confirm_action.toolTip())
+        self.panel.calibration.button.setToolTip(self.ruler_action.toolTip())
+        self.panel.use_button.setToolTip(self.use_action.toolTip())
+
+    def _connect(self) -> None:
+        session, canvas, panel = self.session, self.canvas, self.panel
+        session.project_changed.connect(self._project_changed)
+        session.frames_changed.connect(self.reload)
+        session.frame_selected.connect(self._show_frame)
+        session.annotation_changed.connect(self._annotation_changed)
+        canvas.ellipse_changing.connect(self._measure)
+        canvas.ellipse_edited.connect(self._edited)
+        canvas.window_changed.connect(self._keep_window)
+        panel.confirm.clicked.connect(self.confirm)
+        panel.use_proposal.connect(self.use_proposal)
+        panel.dismiss_proposal.connect(lambda: self.proposing.show(None))
+        panel.revisions.pointed.connect(self._point_at)
+        panel.revisions.chosen.connect(self._bring_back)
+        self.proposing.proposed.connect(self._proposed)
+        self.proposing.asked_changed.connect(self._show_proposing)
+        self.empty.clicked.connect(lambda: session.go("library"))
+
+    # -- frames -----------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the project's frames anew, and show the selected one."""
+        self.canvas.flush()
+        self._frames = self.session.frames()
+        held = {frame.id for frame in self._frames}
+        wanted = self.session.frame_id
+        if wanted in held:
+            self._show_frame(wanted)
+            return
+        self._frame = None
+        if self._frames:
+            self.session.select_frame(self._frames[0].id)
+        else:
+            text = "Import frames, and they can be annotated here."
+            self._show_empty("No frames yet", text, "Go to the library")
+
+    def _project_changed(self) -> None:
+        self._frame = None  # What is on the canvas is not of this project.
+        self.proposing.show(None)
+        self.reload()
+
+    def _show_frame(self, frame_id: str) -> None:
+        """Show a frame. Key strokes on the one before become its edit first."""
+        frame = next((f for f in self._frames if f.id == frame_id), None)
+        if frame is None:
+            return
+        another = self._frame is None or frame_id != self._frame.id or self._unreadable
+        if another:
+            self.canvas.leave_gesture()
+        self._frame = frame
+        if another:
+            self.proposing.show(None)
+            try:
+                pixels = self.session.open.pixels(frame_id)
+                self._unreadable = False
+            except UserError as error:
+                # Nothing of the frame before may be taken for this one's.
+                self._unreadable, self._annotation = True, None
+                self.canvas.set_ellipse(None)
+                self.canvas.set_image(None)
+                self._show_empty(f"{frame.name} cannot be shown", str(error), "")
+                return
+            self.canvas.set_tool(Tool.EDIT)
+            self.canvas.set_image(pixels)
+            self.canvas.fit()
+        self.body.setCurrentIndex(0)
+        self._show_proposing()
+        self.calibrating.set_frame(frame)
+        self._refresh()
+
+    def _show_empty(self, title: str, text: str, action: str) -> None:
+        self.empty.say(title, text, action)
+        self.body.setCurrentWidget(self.empty)
+
+    def _index(self) -> int:
+        ids = [frame.id for frame in self._frames]
+        return ids.index(self._frame.id) if self._frame is not None else -1
+
+    def previous_frame(self) -> None:
+        """Go one frame back in the list."""
+        self._go_to(self._index() - 1)
+
+    def next_frame(self) -> None:
+        """Go one frame on in the list."""
+        self._go_to(self._index() + 1)
+
+    def _go_to(self, index: int) -> None:
+        if 0 <= index < len(self._frames):
+            self.session.select_frame(self._frames[index].id)
+
+    def next_unfinished(self) -> None:
+        """Go to the next frame whose ellipse is not final, from the start again after the last."""
+        self.canvas.flush()
+        if self._frame is None:
+            return
+        annotations = self.session.open.annotations()
+        found = next_to_do(self._frames, annotations, self._frame.id)
+        if found is not None:
+            self.session.select_frame(found.id)
+        elif self._frame.id in self._final_ids():
+            self.session.message.emit("All frames are final. Well done.", "info")
+
+    def least_certain(self) -> None:
+        """Go to the least certain proposal that waits, whatever the order of the list."""
+        self.canvas.flush()
+        if self._frame is None:
+            return
+        found = least_certain(self._frames, self.session.open.annotations(), self._frame.id)
+        if found is not None:
+            self.session.select_frame(found.id)
+        else:
+            self.session.message.emit("No other proposal waits for you.", "info")
+
+    def _final_ids(self) -> set[str]:
+        annotations = self.session.open.annotations()
+        return {frame_id for frame_id, a in annotations.items() if a.state == "final"}
+
+    # -- the ellipse ------------------------------------------------------------------------
+
+    def _edited(self, ellipse: Ellipse | None) -> None:
+        if self._frame is not None:
+            self._save(self._frame, ellipse, "draft")
+
+    def _save(self, frame: Frame, ellipse: Ellipse | None, state: AnnotationState) -> bool:
+        """Whether the project took it; where not, it stays on screen and is marked as unsaved."""
+        self.session.set_ellipse(frame.id, ellipse, state)
+        held = self._annotation
+        saved = held is not None and (held.ellipse, held.state) == (ellipse, state)
+        if not saved:
+            self.panel.show_unsaved()
+        return saved
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        if self._frame is not None and frame_id == self._frame.id:
+            self._refresh()
+        else:
+            self._show_position()
+
+    def _refresh(self) -> None:
+        """Show what the project holds about the frame. A drag under way goes on."""
+        if self._frame is None or self._unreadable:
+            return
+        self.canvas.flush()
+        project = self.session.open
+        self._annotation = annotation = project.annotation(self._frame.id)
+        ellipse = annotation.ellipse if annotation is not None else None
+        self.canvas.set_ellipse(ellipse)
+        self.canvas.set_style(ellipse_style(annotation))
+        self.view_bar.set_idle_hint(_DRAW_HINT if ellipse is None else _EDIT_HINT)
+        self._measure(self.canvas.ellipse())
+        self.panel.show_annotation(annotation)
+        self.panel.revisions.show_revisions(
+            project.revisions(self._frame.id), self._frame.calibration
+        )
+        self.proposing.set_frame(self._frame, ellipse)
+        self._show_position()
+
+    def _measure(self, ellipse: Ellipse | None) -> None:
+        if self._frame is not None:
+            self.panel.biometry.show_ellipse(ellipse, self._frame.calibration)
+
+    def _show_position(self) -> None:
+        if self._frame is None:
+            return
+        index, count = self._index(), len(self._frames)
+        left = count - len(self._final_ids())
+        todo = f"{left} to do" if left else "all final"
+        self.bar.name.setText(self._frame.name)
+        order = ", least certain first" if self.session.least_certain_first else ""
+        self.bar.position.setText(
+            f"{self._frame.cohort}, frame {index + 1} of {count}, {todo}{order}"
+        )
+        self.previous_action.setEnabled(index > 0)
+        self.next_action.setEnabled(index + 1 < count)
+
+    def confirm(self) -> None:
+        """Make the ellipse final and go to the next frame that is not."""
+        self.canvas.flush()
+        if self._frame is None or self._unreadable:
+            return
+        if self.canvas.drawing:
+            self.session.message.emit("Finish the line first, or drop it with Esc.", "info")
+            return
+        ellipse = self.canvas.ellipse()
+        if ellipse is None:
+            self.session.message.emit(
+                "Draw an ellipse first, or press P for a proposal.", "warning"
+            )
+            return
+        held = self._annotation
+        done = held is not None and (held.ellipse, held.state) == (ellipse, "final")
+        if done or self._save(self._frame, ellipse, "final"):
+            self.next_unfinished()
+
+    def _undo(self) -> None:
+        self.canvas.flush()
+        if self.canvas.cancel():
+            return  # a half drawn line is the last thing that was done
+        self.session.undo_stack.undo()
+
+    def _redo(self) -> None:
+        self.canvas.leave_gesture()
+        self.session.undo_stack.redo()
+
+    # -- revisions --------------------------------------------------------------------------
+
+    def _point_at(self, revision: Annotation | None) -> None:
+        shown = self.proposing.shown if revision is None else revision.ellipse
+        self.canvas.set_ghost(shown)
+
+    def _bring_back(self, revision: Annotation) -> None:
+        self.canvas.leave_gesture()
+        current = self._annotation.ellipse if self._annotation is not None else None
+        if revision.ellipse != current:
+            self.session.set_ellipse(revision.frame_id, revision.ellipse, "draft")
+
+    # -- proposals --------------------------------------------------------------------------
+
+    def propose(self) -> None:
+        """Ask the segmenter for an ellipse on this frame; a second time: stop asking."""
+        self.canvas.leave_gesture()
+        if self._frame is not None:
+            self.proposing.toggle(self._frame.id)
+
+    def _show_proposing(self) -> None:
+        asked = self._frame is not None and self.proposing.asks_for(self._frame.id)
+        self.propose_action.setText("Proposing, stop" if asked else "Propose")
+
+    def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
+        """Where a person has drawn, show the proposal beside it."""
+        shown = self._frame is not None and self._frame.id == frame_id
+        if shown and self._annotation is not None and self._annotation.state != "proposed":
+            self.proposing.show(ellipse)
+
+    def reject_proposal(self) -> None:
+        """Not this ellipse: take the proposal away and go to the next least certain one."""
+        self.canvas.leave_gesture()
+        held = self._annotation
+        if self.proposing.shown is not None:
+            self.proposing.show(None)
+        elif self._frame is not None and held is not None and held.state == "proposed":
+            if self._save(self._frame, None, "draft"):
+                self.least_certain()
+        else:
+            self.session.message.emit("Here is no proposal to reject.", "info")
+
+    def use_proposal(self) -> None:
+        """Put the proposal in the place of the person's ellipse, as a draft."""
+        proposal = self.proposing.shown
+        if proposal is not None and self._frame is not None and not self._unreadable:
+            self.canvas.leave_gesture()
+            self.proposing.show(None)
+            self.session.set_ellipse(self._frame.id, proposal, "draft")
+
+    # -- the canvas -------------------------------------------------------------------------
+
+    def _keep_window(self, window: GreyWindow) -> None:
+        self.session.settings.window_level = (window.width, window.level)

@@ -1,0 +1,93 @@
+"""The segmenter's ellipse for one frame: asking for it, and showing it beside a person's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
+from fetalstudio.project.records import Frame
+from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel
+from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.session import Session
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.job_runner import JobHandle
+
+
+class ProposalFlow(QObject):
+    """Asks for one frame at a time: asking for another stops the one before.
+
+    Where no person has drawn, the job stores the proposal and ``annotation_changed`` of the
+    session follows; where one has, the proposal is only told and shown here, and replaces nothing
+    by itself.
+    """
+
+    proposed = Signal(str, object)
+    """Frame id and proposed :class:`Ellipse`."""
+    asked_changed = Signal()
+
+    def __init__(self, session: Session, canvas: FrameCanvas, panel: AnnotationPanel) -> None:
+        super().__init__(canvas)
+        self._session, self._canvas, self._panel = session, canvas, panel
+        self._frame: Frame | None = None
+        self._own: Ellipse | None = None
+        self.shown: Ellipse | None = None
+        """Beside the person's own ellipse."""
+        self._job: JobHandle | None = None
+        self._asked: tuple[Path, str] | None = None
+        """The project and the frame that a proposal is being made for."""
+
+    def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
+        """The frame that is on the canvas, and the ellipse that it has; a proposal for another
+        frame is dropped."""
+        another = self._frame is None or frame.id != self._frame.id
+        self._frame, self._own = frame, own
+        self.show(None if another else self.shown)
+
+    def show(self, proposal: Ellipse | None) -> None:
+        """Show a proposal beside the person's ellipse; None takes it away."""
+        self.shown = proposal
+        self._canvas.set_ghost(proposal)
+        if self._frame is not None:
+            self._panel.show_proposal(proposal, self._own, self._frame)
+
+    def toggle(self, frame_id: str) -> None:
+        """Ask for a proposal on a frame; while that is being made, stop it instead."""
+        if self._job is not None:
+            self._job.cancel()
+            if self.asks_for(frame_id):
+                return
+        path = self._session.open.path
+        request = ProposeRequest(path, frame_ids=(frame_id,))
+        self._asked = path, frame_id
+        self._job = self._session.submit("propose", request)
+        self._job.finished.connect(lambda result: self._finished(path, result))
+        self._job.ended.connect(self._ended)
+        self.asked_changed.emit()
+
+    def asks_for(self, frame_id: str) -> bool:
+        """Whether a proposal for this frame of the open project is being made."""
+        return self._session.project is not None and self._asked == (
+            self._session.project.path,
+            frame_id,
+        )
+
+    def _finished(self, path: Path, result: ProposeResult) -> None:
+        if not self._session.is_open(path):
+            return
+        for proposal in result.proposals:
+            self._session.annotation_changed.emit(proposal.frame_id)
+            self.proposed.emit(proposal.frame_id, proposal.ellipse)
+        for name in result.without:
+            self._session.message.emit(
+                f"The segmenter finds no head in {name}. Draw the ellipse yourself.", "warning"
+            )
+
+    def _ended(self) -> None:
+        if self._job is not None and self._job.over:  # else it is the one before
+            self._job = self._asked = None
+            self.asked_changed.emit()

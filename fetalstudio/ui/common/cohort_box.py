@@ -1,0 +1,36 @@
+"""A box of cohorts to choose from; its data are their names, empty for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QComboBox
+
+from fetalstudio.engine.cohort_split import labelled_if_any
+from fetalstudio.project.store import Project
+
+
+def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = "All cohorts") -> None:
+    """Offer these, and all of them together where there are several.
+
+    What is chosen stays so if it is still among them.
+    """
+    kept = box.currentData()
+    box.clear()
+    if len(cohorts) > 1:
+        box.addItem(all_, "")
+    for cohort in cohorts:
+        box.addItem(cohort, cohort)
+    box.setCurrentIndex(max(0, box.findData(kept)))
+
+
+def annotated_cohorts(project: Project | None) -> list[str]:
+    """Those that have an annotated frame; a proposal that nobody confirmed is none."""
+    if project is None:
+        return []
+    return [cohort for cohort in project.cohorts() if labelled_if_any(project, cohort)]
+
+
+def chosen_cohort(box: QComboBox) -> str | None:
+    """The one to ask an engine's job for; None for all."""
+    return str(box.currentData() or "") or None

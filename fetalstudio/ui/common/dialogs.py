@@ -1,0 +1,217 @@
+"""The windows that ask: what to import and as which cohort, where to export, who annotates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+import fetalstudio
+from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.ui import icons, theme
+
+ALL_COHORTS = "All cohorts"
+
+
+class AskDialog(QDialog):
+    """A form with a verb on its button; Enter accepts, Escape leaves."""
+
+    def __init__(self, title: str, verb: str, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(title)
+        self.setMinimumWidth(520)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(*[3 * theme.SPACE] * 4)
+        self._layout.setSpacing(2 * theme.SPACE)
+        self._layout.addWidget(theme.style(QLabel(title), "title"))
+        self.form = QFormLayout()
+        self.form.setHorizontalSpacing(2 * theme.SPACE)
+        self.form.setVerticalSpacing(theme.SPACE + 4)
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._layout.addLayout(self.form)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.accept_button = theme.style(QPushButton(verb), "primary")
+        buttons.addButton(self.accept_button, QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        self._layout.addWidget(buttons)
+        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
+        cancel.setAutoDefault(False)
+        self.accept_button.setDefault(True)
+
+    def explain(self, text: str) -> None:
+        """Add a muted sentence over the form."""
+        label = theme.style(QLabel(text), "dim")
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setWordWrap(True)
+        self._layout.insertWidget(self._layout.count() - 2, label)
+
+
+class ImportDialog(AskDialog):
+    """Which cohort the frames of the folder ``source`` (or ``files`` of its files) belong to."""
+
+    def __init__(
+        self, source: Path, files: int, cohorts: list[str], parent: QWidget | None
+    ) -> None:
+        super().__init__("Import frames", "Import", parent)
+        self.explain(
+            "Frames are copied into the project; the files stay as they are. Annotations beside "
+            "them (HC18 rings, filled masks) are read as final ellipses."
+        )
+        which = f"{files} of the files in {source}" if files else str(source)
+        self.form.addRow("From", _plain_label(which))
+        self.field = QComboBox()
+        self.field.setEditable(True)
+        name = source.name or "frames"
+        self.field.addItems([name, *(c for c in cohorts if c != name)])
+        self.field.setToolTip("One scanner or one hospital: models are evaluated by cohort")
+        _widen(self.field)
+        self.form.addRow("Cohort", self.field)
+        edit = self.field.lineEdit()
+        if edit is not None:
+            edit.selectAll()
+        self.field.setFocus()
+        self.field.currentTextChanged.connect(
+            lambda text: self.accept_button.setEnabled(bool(text.strip()))
+        )
+
+    @property
+    def cohort(self) -> str:
+        """The name that was entered or chosen."""
+        return self.field.currentText().strip()
+
+
+class ExportDialog(AskDialog):
+    """What goes into an export in the HC18 layout, and where."""
+
+    def __init__(self, project: Path, cohorts: list[str], parent: QWidget | None) -> None:
+        super().__init__("Export a data set", "Export", parent)
+        self._project = project
+        self.explain(
+            "Frames, ellipses drawn as rings and the table with pixel sizes and head "
+            "circumferences, in the layout of the HC18 challenge. Synthetic frames are marked as "
+            "such in their name, in the file and in provenance.json."
+        )
+        self.cohort = QComboBox()
+        self.cohort.addItem(ALL_COHORTS, None)
+        for name in cohorts:
+            self.cohort.addItem(name, name)
+        _widen(self.cohort)
+        self.form.addRow("Cohort", self.cohort)
+        self.synthetic = QCheckBox("With the accepted synthetic pairs")
+        self.synthetic.setChecked(True)
+        self.form.addRow("", self.synthetic)
+        self.folder = QLineEdit(str(_free_folder(project / "exports" / "hc18")))
+        self.folder.setToolTip("A folder that does not exist yet, or is empty")
+        self.folder.textChanged.connect(
+            lambda text: self.accept_button.setEnabled(bool(text.strip()))
+        )
+        choose = QPushButton("Choose")
+        choose.clicked.connect(self._choose)
+        row = QHBoxLayout()
+        row.setSpacing(theme.SPACE)
+        row.addWidget(self.folder)
+        row.addWidget(choose)
+        self.form.addRow("Into", row)
+
+    def request(self) -> ExportRequest:
+        """What was asked for."""
+        return ExportRequest(
+            self._project,
+            Path(self.folder.text()).expanduser(),
+            cohort=self.cohort.currentData(),
+            synthetic=self.synthetic.isChecked(),
+        )
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Export into", self.folder.text())
+        if folder:
+            self.folder.setText(str(_free_folder(Path(folder) / "hc18")))
+
+
+class AuthorDialog(AskDialog):
+    """Whose name new annotations and reviews carry."""
+
+    def __init__(self, author: str, parent: QWidget | None) -> None:
+        super().__init__("Your name", "Use this name", parent)
+        self.explain("Annotations and reviews are kept with the name of who made them.")
+        self.field = QLineEdit(author)
+        self.field.selectAll()
+        self.form.addRow("Name", self.field)
+        self.field.textChanged.connect(
+            lambda text: self.accept_button.setEnabled(bool(text.strip()))
+        )
+
+
+class AboutDialog(QDialog):
+    """What the program is, and what it is not for."""
+
+    def __init__(self, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("About FetalStudio")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        row = QHBoxLayout()
+        row.setSpacing(3 * theme.SPACE)
+        mark = QLabel()
+        mark.setPixmap(icons.application_pixmap(88, self.devicePixelRatioF()))
+        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        text = QLabel(
+            f"<p style='font-size:19px; font-weight:600; color:{theme.TEXT_BRIGHT}'>FetalStudio "
+            f"<span style='font-size:13px; font-weight:400; color:{theme.TEXT_DIM}'>"
+            f"{fetalstudio.__version__}</span></p>"
+            "<p>Annotate fetal head ultrasound, synthesise matching pairs, and fine-tune a "
+            "segmenter on both. It works offline; nothing leaves this machine.</p>"
+            f"<p style='color:{theme.WARNING}'><b>For research and annotation only. Not a medical "
+            "device: never use it for diagnosis or for decisions on treatment.</b></p>"
+            f"<p style='color:{theme.TEXT_DIM}'>After “Diffusion Model-based Data Augmentation "
+            "Method for Fetal Head Ultrasound Segmentation”, arXiv 2506.23664. The sample frames "
+            "are from the HC18 data set (van den Heuvel and others, 2018, CC BY 4.0).<br>"
+            "FetalStudio is free software under the Apache License 2.0.</p>"
+        )
+        text.setWordWrap(True)
+        text.setFixedWidth(420)
+        row.addWidget(text, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[3 * theme.SPACE] * 4)
+        layout.setSpacing(2 * theme.SPACE)
+        layout.addLayout(row)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout.addWidget(buttons)
+
+
+def _widen(field: QComboBox) -> None:
+    """As wide as the form: a form lets only some fields grow by themselves."""
+    field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+
+def _plain_label(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    return label
+
+
+def _free_folder(path: Path) -> Path:
+    """``path``, or the first of ``path-2``, ``path-3`` ... that does not exist yet."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

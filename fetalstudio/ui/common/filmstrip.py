@@ -1,0 +1,77 @@
+"""A row of small pictures, the newest at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import (
+    QDialog,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.ui.common.pictures import shrunk, to_pixmap
+
+KEPT = 24
+"""Older pictures are dropped, so that a long batch holds no memory."""
+LARGE = (1200, 800)
+"""A picture that was clicked is shown at most this large, (width, height) in px."""
+
+
+class Filmstrip(QListWidget):
+    """Previews of a batch or a training, out of sight while empty."""
+
+    def __init__(self, height: int = 104, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._images: deque[NDArray[np.uint8]] = deque(maxlen=KEPT)
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setFlow(QListView.Flow.LeftToRight)
+        self.setWrapping(False)
+        self.setMovement(QListView.Movement.Static)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSelectionMode(QListWidget.SelectionMode.NoSelection)
+        self.setIconSize(QSize(round(height * 1.5), height))
+        self.setSpacing(2)
+        self.setFixedHeight(height + 44)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setToolTip("Click one to see it large")
+        self.itemClicked.connect(lambda item: self._enlarge(self.row(item), item.text()))
+        self.hide()
+
+    def add(self, image: NDArray[np.uint8], caption: str = "") -> None:
+        """Append a picture, (H, W) or (H, W, 3) uint8, and scroll to it."""
+        size = self.iconSize()
+        if len(self._images) == KEPT:
+            self.takeItem(0)
+        self._images.append(image)
+        small = to_pixmap(shrunk(image, size.width(), size.height()))
+        item = QListWidgetItem(QIcon(small), caption)
+        item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.addItem(item)
+        self.show()
+        self.scrollToItem(item)
+
+    def _enlarge(self, index: int, caption: str) -> None:
+        window = QDialog(self)
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.setWindowTitle(caption)
+        picture = QLabel()
+        picture.setPixmap(to_pixmap(shrunk(self._images[index], *LARGE)))
+        layout = QVBoxLayout(window)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(picture)
+        window.open()
+
+    def drop_all(self) -> None:
+        """Drop all pictures."""
+        self.clear()
+        self._images.clear()
+        self.hide()

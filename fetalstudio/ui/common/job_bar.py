@@ -1,0 +1,94 @@
+"""The progress of one job: what it does, how long it will take, and a way to stop it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from fetalstudio.engine.process.events import Progress
+from fetalstudio.ui import theme
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.job_runner import JobHandle
+
+
+def duration(seconds: float) -> str:
+    """``"8 s"``, ``"3 min"``, ``"1 h 5 min"``."""
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class JobBar(QWidget):
+    """Follows one job at a time; out of sight while there is none."""
+
+    def __init__(self, cancel_text: str = "Cancel", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._handle: JobHandle | None = None
+        self._text = QLabel()
+        self._text.setProperty("role", "dim")
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(6)
+        self.cancel_button = QPushButton(cancel_text)
+        self.cancel_button.clicked.connect(self._cancel)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(theme.SPACE)
+        layout.setVerticalSpacing(theme.SPACE // 2)
+        layout.addWidget(self._text, 0, 0)
+        layout.addWidget(self._bar, 1, 0)
+        layout.addWidget(self.cancel_button, 0, 1, 2, 1)
+        layout.setColumnStretch(0, 1)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(False)
+        self.setSizePolicy(policy)
+        self.hide()
+
+    @property
+    def handle(self) -> JobHandle | None:
+        """The job that is followed."""
+        return self._handle
+
+    def follow(self, handle: JobHandle, *, queued: str = "Waiting for the running job") -> None:
+        """Show this job until it ends, in place of the one that was followed."""
+        self._handle = handle
+        self._text.setText(queued)
+        self._bar.setRange(0, 0)
+        self.cancel_button.setEnabled(True)
+        self.show()
+        handle.started.connect(lambda: self._say(handle, "Starting"))
+        handle.progress.connect(lambda progress: self._progress(handle, progress))
+        handle.ended.connect(lambda: self._ended(handle))
+
+    def text(self) -> str:
+        """The line above the bar."""
+        return self._text.text()
+
+    def _say(self, handle: JobHandle, text: str) -> None:
+        if handle is self._handle:
+            self._text.setText(text)
+
+    def _progress(self, handle: JobHandle, progress: Progress) -> None:
+        if handle is not self._handle or not self.cancel_button.isEnabled():
+            return
+        self._bar.setRange(0, max(progress.total, 1))
+        self._bar.setValue(progress.done)
+        parts = [f"{progress.note} {progress.done} of {progress.total}".strip()]
+        if progress.eta_s is not None and progress.done < progress.total:
+            parts.append(f"{duration(progress.eta_s)} left")
+        self._text.setText(" · ".join(parts))
+
+    def _cancel(self) -> None:
+        if self._handle is not None:
+            self.cancel_button.setEnabled(False)
+            self._text.setText("Stopping")
+            self._handle.cancel()
+
+    def _ended(self, handle: JobHandle) -> None:
+        if handle is self._handle:
+            self._handle = None
+            self.hide()

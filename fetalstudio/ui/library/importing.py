@@ -1,0 +1,101 @@
+"""From a folder, or files dropped on the window, to frames in the project."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QObject, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.formats.images import SUFFIXES
+from fetalstudio.ui.common.dialogs import ImportDialog
+from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.session import Session
+
+
+class ImportFlow(QObject):
+    """Asks what is needed, starts the job ``import`` and tells what came of it."""
+
+    imported = Signal()
+    """Frames came into the project."""
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.session = session
+        self._window = parent
+
+    def ask_folder(self) -> None:
+        """Ask for a folder, then for its cohort, and import it."""
+        last = self.session.settings.get("library/import_from", str(Path.home()))
+        folder = QFileDialog.getExistingDirectory(self._window, "Import a folder of frames", last)
+        if folder:
+            self.session.settings.set("library/import_from", str(Path(folder).parent))
+            self.ask([Path(folder)])
+
+    def ask(self, paths: list[Path]) -> None:
+        """Ask for the cohort of each folder (single files go together) and import them."""
+        project = self.session.project
+        if not paths or project is None:
+            return
+        folders = [path for path in paths if path.is_dir()]
+        files = [path for path in paths if not path.is_dir()]
+        source, only = (folders[0], []) if folders else (files[0].parent, files)
+        rest = [*folders[1:], *files] if folders else []
+        dialog = ImportDialog(source, len(only), project.cohorts(), self._window)
+        dialog.accepted.connect(lambda: self.start(source, only, dialog.cohort))
+        dialog.finished.connect(lambda _result: self.ask(rest))
+        dialog.open()
+
+    def start(self, source: Path, only: list[Path], cohort: str) -> None:
+        """Import the folder ``source``, or ``only`` these files where there are any."""
+        staged: tempfile.TemporaryDirectory[str] | None = None
+        if only:
+            staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
+            source = Path(staged.name)
+            try:
+                for path in only:
+                    shutil.copy2(path, source)
+            except OSError as error:
+                self.session.message.emit(
+                    f"{path} cannot be read: {error.strerror}. Nothing was imported.", "error"
+                )
+                staged.cleanup()
+                return
+        request = ImportRequest(self.session.open.path, source, cohort=cohort)
+        handle = self.session.import_frames(request)
+        handle.finished.connect(self._came)
+        if staged is not None:
+            # A lambda, for it keeps the folder alive: Qt holds a bound method weakly.
+            handle.ended.connect(lambda: staged.cleanup())
+
+    def _came(self, result: ImportResult) -> None:
+        self.imported.emit()
+        level = "warning" if result.problems else "info"
+        self.session.message.emit(import_summary(result), level)
+        if result.problems:
+            heading = "These files need a look; all others were imported."
+            TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
+
+
+def dropped_paths(data: QMimeData) -> list[Path]:
+    """The folders, the image files and the tables beside them in a drag."""
+    paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
+    wanted = SUFFIXES | {".csv"}
+    return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+
+
+def import_summary(result: ImportResult) -> str:
+    """One sentence on what came in and what did not."""
+    text = f"{count(result.frames, 'frame')} imported into {result.cohort}"
+    text += f", {result.annotated} with an ellipse" if result.annotated else ""
+    text += f"; {result.duplicates} were in the project already" if result.duplicates else ""
+    text += f"; {count(len(result.problems), 'file')} to look at" if result.problems else ""
+    return text + "."
+
+
+def count(number: int, word: str) -> str:
+    """``1 frame``, ``2 frames``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,375 @@
+"""Library: the frames of the project, how far each is, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
+from fetalstudio.project.records import Frame
+from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.library.filter_bar import FilterBar
+from fetalstudio.ui.library.frame_grid import (
+    FRAME,
+    TO_DO,
+    FrameFilter,
+    FrameGrid,
+    FrameModel,
+    State,
+)
+from fetalstudio.ui.library.importing import ImportFlow, count
+from fetalstudio.ui.session import Session
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.job_runner import JobHandle
+
+
+class LibraryPage(QWidget):
+    """Thumbnails by state and cohort; import, proposals, and the way to the next frame to do."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.model = FrameModel(self.devicePixelRatioF(), self)
+        self.shown = FrameFilter(self.model, self)
+        self.grid = FrameGrid(self.shown)
+        self.filters = FilterBar()
+        self.importing = ImportFlow(session, self)
+        self._propose_job: JobHandle | None = None
+        self._build()
+        self._build_actions()
+        self._connect()
+        self.reload()
+
+    def activated(self) -> None:
+        """The grid takes the keyboard, so that arrows and Enter work at once."""
+        self.grid.setFocus()
+
+    # -- building ---------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._build_head())
+        layout.addWidget(self.filters)
+        self.empty = EmptyState()
+        self.empty.clicked.connect(self._empty_clicked)
+        self.body = QStackedWidget()
+        self.body.addWidget(self.grid)
+        self.body.addWidget(self.empty)
+        layout.addWidget(self.body, 1)
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        self.grid.setViewportMargins(2 * theme.SPACE, 0, 0, 0)
+        self.drop_hint = QLabel("Drop to import into this project", self)
+        self.drop_hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.drop_hint.setStyleSheet(
+            f"background: {theme.ACCENT_DIM}; color: {theme.TEXT_BRIGHT}; font-size: 19px;"
+            f" border: 2px dashed {theme.ACCENT}; border-radius: {2 * theme.RADIUS}px;"
+        )
+        self.drop_hint.hide()
+
+    def _build_head(self) -> QWidget:
+        head = QWidget()
+        row = QHBoxLayout(head)
+        row.setContentsMargins(3 * theme.SPACE, 2 * theme.SPACE + 4, 3 * theme.SPACE, theme.SPACE)
+        row.setSpacing(theme.SPACE)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(theme.style(QLabel("Library"), "title"))
+        self.todo = theme.style(QLabel(), "dim")
+        words.addWidget(self.todo)
+        row.addLayout(words, 1)
+        self.import_button = QPushButton(icons.icon("import", theme.TEXT), "Import")
+        self.import_button.setToolTip(
+            theme.tip("Bring a folder of frames in, or drop it", "Ctrl+I")
+        )
+        self.propose_button = QPushButton(icons.icon("propose", theme.TEXT), "Propose for all")
+        self.propose_button.setToolTip(
+            theme.tip(
+                "Let the segmenter propose an ellipse wherever no person has drawn one", "Ctrl+P"
+            )
+        )
+        self.next_button = theme.style(
+            QPushButton(icons.icon("next", "#0c1414"), "Annotate next"), "primary"
+        )
+        self.next_button.setToolTip(theme.tip("Open the next frame that waits for you", "N"))
+        for button in (self.import_button, self.propose_button, self.next_button):
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+        return head
+
+    def _build_actions(self) -> None:
+        self.menu = QMenu(self)
+        self._action("Annotate", self.open_current, "Return", "Enter")
+        self._action("Propose an ellipse", self.propose_selected, "P")
+        self._action("Confirm as final", self.confirm_selected, "F")
+        self._action("Remove the ellipse", self.remove_selected, "Del")
+        self._action("Change the order", self.change_order, "O")
+        self.menu.addSeparator()
+        self._action("Copy names", self.copy_names, "Ctrl+C")
+        for text, slot, key in (
+            ("Propose for all", self.propose_all, "Ctrl+P"),
+            ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
+            ("Annotate the next frame to do", self.open_next, "N"),
+            ("Search by name or label", self.filters.focus_search, "Ctrl+F"),
+        ):
+            self._action(text, slot, key, listed=False)
+
+    def _action(
+        self, text: str, slot: Callable[[], object], *keys: str, listed: bool = True
+    ) -> None:
+        action = QAction(text, self)
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.triggered.connect(lambda _checked: slot())
+        # Single letters must reach the search field, so they are keys of the grid only.
+        (self.grid if listed else self).addAction(action)
+        if listed:
+            self.menu.addAction(action)
+
+    def _connect(self) -> None:
+        self.import_button.clicked.connect(self.importing.ask_folder)
+        self.propose_button.clicked.connect(lambda: self.propose_all())
+        self.next_button.clicked.connect(self.open_next)
+        self.filters.changed.connect(self._apply_filter)
+        self.filters.order_chosen.connect(self.session.offer_least_certain_first)
+        self.filters.search.returnPressed.connect(self.grid.setFocus)
+        self.grid.doubleClicked.connect(lambda _index: self.open_current())
+        self.grid.selectionModel().currentChanged.connect(self._current_changed)
+        self.grid.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.grid.customContextMenuRequested.connect(self._show_menu)
+        self.importing.imported.connect(self.filters.clear)
+        session = self.session
+        session.project_changed.connect(self._project_changed)
+        session.frames_changed.connect(self.reload)
+        session.annotation_changed.connect(self._annotation_changed)
+        session.frame_selected.connect(self._frame_selected)
+
+    # -- what is shown ----------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read the frames of the project anew; filters, selection and current frame stay."""
+        project = self.session.project
+        selected = {frame.id for frame in self.selected()}
+        self.model.load(project, self.session.frames())
+        self.filters.show_order(self.session.least_certain_first)
+        self.filters.set_cohorts(project.cohorts() if project is not None else [])
+        self._apply_filter()
+        self._frame_selected(self.session.frame_id or "")
+        self._select(selected)
+
+    def _project_changed(self) -> None:
+        # Frames are called by what they show: a copy of a project has the same ones.
+        self.grid.clearSelection()
+        self.filters.clear()
+        self.reload()
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        self.model.refresh(frame_id)
+        self._show_counts()
+
+    def _apply_filter(self) -> None:
+        bar = self.filters
+        self.shown.choose(bar.cohort, bar.state, bar.search.text())
+        self._show_counts()
+
+    def _show_counts(self) -> None:
+        counts = self.shown.counts()
+        total = sum(counts.values())
+        self.filters.show_counts(counts)
+        self.todo.setText(what_is_left(counts))
+        undecided = counts["none"] + counts["proposed"]
+        self.propose_button.setEnabled(undecided > 0 and self._propose_job is None)
+        self.next_button.setEnabled(total > counts["final"])
+        self._show_body()
+
+    def _show_body(self) -> None:
+        if self.shown.rowCount():
+            # The page was given the keyboard while there was no grid to take it.
+            waiting = self.hasFocus() or self.empty.isAncestorOf(self.focusWidget() or self)
+            self.body.setCurrentWidget(self.grid)
+            if waiting:
+                self.grid.setFocus()
+            return
+        if self.session.project is None:
+            self.empty.say("No project is open", "Open or make one from the File menu.")
+        elif self.model.rowCount():
+            self.empty.say(
+                "No frame matches", "Other frames are hidden by the filters.", "Show all"
+            )
+        else:
+            self.empty.say(
+                "No frames yet",
+                "Drop a folder of ultrasound frames here. PNG, JPEG, TIFF and BMP are read, with "
+                "masks or HC18 annotations beside them.",
+                "Import a folder",
+            )
+        self.body.setCurrentWidget(self.empty)
+
+    def _empty_clicked(self) -> None:
+        if self.model.rowCount():
+            self.filters.clear()
+        else:
+            self.importing.ask_folder()
+
+    # -- the current frame ------------------------------------------------------------------
+
+    def selected(self) -> list[Frame]:
+        """The selected frames, in the order of the grid."""
+        indexes = sorted(self.grid.selectionModel().selectedIndexes(), key=QModelIndex.row)
+        return [index.data(FRAME) for index in indexes]
+
+    def _current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        # A filter moves the current row by itself; only the person's own choice counts.
+        if current.isValid() and self.grid.hasFocus():
+            self.session.select_frame(current.data(FRAME).id)
+
+    def _frame_selected(self, frame_id: str) -> None:
+        index = self.shown.mapFromSource(self.model.index_of(frame_id))
+        if index.isValid() and index != self.grid.currentIndex():
+            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.grid.selectionModel().setCurrentIndex(index, flag)
+            self.grid.scrollTo(index)
+
+    def _select(self, frame_ids: Iterable[str]) -> None:
+        """Those of the frames that are shown; where none is, the selection stays as it is."""
+        rows = QItemSelection()
+        for frame_id in frame_ids:
+            index = self.shown.mapFromSource(self.model.index_of(frame_id))
+            rows.select(index, index)
+        if rows:
+            flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.grid.selectionModel().select(rows, flag)
+
+    def open_current(self) -> None:
+        """Open the current frame in Annotate."""
+        index = self.grid.currentIndex()
+        if index.isValid():
+            self.session.select_frame(index.data(FRAME).id)
+            self.session.go("annotate")
+
+    def open_next(self) -> None:
+        """Open the next frame (after the current one, then from the start) that waits."""
+        rows = self.shown.rowCount()
+        start = self.grid.currentIndex().row() + 1
+        order = [*range(start, rows), *range(start)]
+        frames = [self.shown.index(row, 0).data(FRAME) for row in order if row < rows]
+        # What the filters hide may be all that is left.
+        for frame in (*frames, *self.model.frames):
+            if self.model.state(frame) in TO_DO:
+                self.session.select_frame(frame.id)
+                self.session.go("annotate")
+                return
+
+    def _show_menu(self, at: QPoint) -> None:
+        if self.grid.indexAt(at).isValid():
+            self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def change_order(self) -> None:
+        """Least certain first, or as imported."""
+        self.session.offer_least_certain_first(not self.session.least_certain_first)
+
+    def copy_names(self) -> None:
+        """Put the names of the selected frames on the clipboard, one a line."""
+        QGuiApplication.clipboard().setText("\n".join(frame.name for frame in self.selected()))
+
+    # -- annotations ------------------------------------------------------------------------
+
+    def confirm_selected(self) -> None:
+        """Make the selected proposals and drafts final, as one step of undo."""
+        held = self.session.open.annotations()
+        todo = {
+            frame.id: held[frame.id].ellipse
+            for frame in self.selected()
+            if frame.id in held and held[frame.id].state != "final"
+        }
+        if todo:
+            self.session.set_ellipses(todo, "final")
+        else:
+            self.session.message.emit(
+                "None of the selected frames has an ellipse to confirm.", "info"
+            )
+
+    def remove_selected(self) -> None:
+        """Remove the ellipses of the selected frames, as one step of undo."""
+        todo = [frame.id for frame in self.selected() if self.model.state(frame) != "none"]
+        if todo:
+            self.session.set_ellipses(dict.fromkeys(todo))
+
+    def propose_selected(self) -> None:
+        """Let the segmenter propose ellipses for the selected frames that no person has done."""
+        open_states = {"none", "proposed"}
+        todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
+        if todo:
+            self._propose(ProposeRequest(self.session.open.path, frame_ids=tuple(todo)))
+        else:
+            text = "The selected frames are annotated; a proposal would not replace your ellipse."
+            self.session.message.emit(text, "info")
+
+    def propose_all(self, *, again: bool = False) -> None:
+        """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown.
+
+        ``again``: also where its proposal waits or was rejected.
+        """
+        if self.propose_button.isEnabled():
+            request = ProposeRequest(self.session.open.path, cohort=self.shown.cohort, again=again)
+            self._propose(request)
+
+    def _propose(self, request: ProposeRequest) -> None:
+        if self._propose_job is not None:
+            return
+        handle = self._propose_job = self.session.submit("propose", request)
+        handle.finished.connect(lambda result: self._proposed(request, result))
+        handle.ended.connect(self._propose_ended)
+        self._show_counts()
+
+    def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
+        text = f"{count(len(result.proposals), 'ellipse')} proposed; you decide on each."
+        if not self.session.is_open(request.project):
+            text = f"{request.project.name}: {text}"
+        if result.without:
+            text += f" No head was found in {_names(result.without)}: draw it yourself."
+        self.session.message.emit(text, "warning" if result.without else "info")
+
+    def _propose_ended(self) -> None:
+        # Also after a cancel or a failure: what was proposed until then is in the project.
+        self._propose_job = None
+        self.session.frames_changed.emit()
+
+    def show_drop_hint(self, shown: bool) -> None:
+        """Show what a drop will do, over the whole page."""
+        self.drop_hint.setGeometry(self.rect().adjusted(24, 24, -24, -24))
+        self.drop_hint.setVisible(shown)
+        self.drop_hint.raise_()
+
+
+def what_is_left(counts: dict[State, int]) -> str:
+    """One sentence: ``8 frames to draw, 3 proposals to check``."""
+    parts = []
+    if counts["none"]:
+        parts.append(f"{count(counts['none'], 'frame')} to draw")
+    if counts["proposed"]:
+        parts.append(f"{count(counts['proposed'], 'proposal')} to check")
+    if counts["draft"]:
+        parts.append(f"{count(counts['draft'], 'draft')} to confirm")
+    if parts:
+        return ", ".join(parts)
+    return "All ellipses are final" if counts["final"] else "Nothing here yet"
+
+
+def _names(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -1,0 +1,103 @@
+"""Beside a pair: the training frame most like it, and the real frame that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.screening import is_copy
+from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.store import Project
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.form import note
+from fetalstudio.ui.common.pictures import Picture
+
+Pixels = Callable[[str], NDArray[np.uint8] | None]
+_WIDEST = 300
+
+
+class Comparison(QWidget):
+    """Two small pictures in a row under the pair."""
+
+    def __init__(self, pixels: Pixels, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._pixels = pixels
+        self.nearest, self.nearest_label = Picture(), note()
+        self.source, self.source_label = Picture("No real frame was taken as the source"), note()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
+        row.setSpacing(2 * theme.SPACE)
+        row.addLayout(_column("Nearest training frame", self.nearest, self.nearest_label), 1)
+        row.addLayout(_column("Real frame", self.source, self.source_label), 1)
+        row.addStretch(0)
+
+    def show_pair(self, project: Project | None, pair: Pair | None) -> None:
+        """Show what belongs to the pair; nothing without one."""
+        if project is None or pair is None:
+            for picture, label in (
+                (self.nearest, self.nearest_label),
+                (self.source, self.source_label),
+            ):
+                picture.show_frame(None)
+                label.setText("")
+            return
+        self._show_nearest(project, pair)
+        self._show_source(project, pair)
+
+    def _show_nearest(self, project: Project, pair: Pair) -> None:
+        start, similarity = pair.provenance.get("nearest_frame"), pair.quality.get("similarity")
+        threshold = pair.copy_threshold
+        if not start or similarity is None or threshold is None:
+            self.nearest.show_frame(None, otherwise="Not known")
+            self.nearest_label.setText(
+                "The synthesizer does not say what it was trained on: compare by eye."
+            )
+            return
+        frame = project.real_frame(str(start))
+        if frame is None:
+            self.nearest.show_frame(None, otherwise=f"Frame {start}\nis not in this project")
+        else:
+            self._show(self.nearest, project, frame)
+        name = frame.name if frame is not None else f"frame {str(start)[:8]}"
+        if is_copy(pair.quality, threshold):
+            text = f"{name}: similarity {similarity:.3f}, above {threshold:.3f}: a copy"
+        else:
+            text = f"{name}: similarity {similarity:.3f}; a copy has above {threshold:.3f}"
+        self.nearest_label.setText(text)
+
+    def _show_source(self, project: Project, pair: Pair) -> None:
+        source = pair.provenance.get("source_frame")
+        try:
+            frame = project.frame(str(source)) if source else None
+        except UserError:
+            frame = None  # The real frame was never in this project: there is nothing to show.
+        if frame is None:
+            self.source.show_frame(None)
+            self.source_label.setText("")
+            return
+        self._show(self.source, project, frame)
+        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector and grain")
+
+    def _show(self, picture: Picture, project: Project, frame: Frame) -> None:
+        annotation = project.annotation(frame.id)
+        ellipse = annotation.ellipse if annotation is not None else None
+        picture.show_frame(self._pixels(frame.id), ellipse)
+
+
+def _column(title: str, picture: Picture, label: QLabel) -> QVBoxLayout:
+    picture.setMaximumWidth(_WIDEST)
+    # Text decides nothing about the width: the two pictures stay alike.
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+    label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop)
+    column = QVBoxLayout()
+    column.setSpacing(theme.SPACE // 2)
+    column.addWidget(theme.style(QLabel(title), "heading"))
+    column.addWidget(picture)
+    column.addWidget(label)
+    return column

@@ -1,0 +1,380 @@
+"""Review: the queue of synthetic pairs, the worst first, each accepted or rejected by a person."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.screening import Verdict
+from fetalstudio.project.records import Pair, ReviewState
+from fetalstudio.ui import theme
+from fetalstudio.ui.annotate.view_bar import ElidedLabel
+from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.commands import ReviewPairs
+from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.common.form import Section, keyed, note, rule, side_panel
+from fetalstudio.ui.common.quality import QualityPanel
+from fetalstudio.ui.review.comparison import Comparison
+from fetalstudio.ui.review.correction import Correction
+from fetalstudio.ui.review.pair_filter import PairFilterForm
+from fetalstudio.ui.review.pair_list import PairList
+from fetalstudio.ui.session import Session
+
+FILTERS: tuple[ReviewState, ...] = ("pending", "accepted", "rejected")
+
+
+class ReviewPage(QWidget):
+    """One pair large with its figures and the real frames that it is like; A accepts, R rejects."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._all: dict[int, Pair] = {}
+        self._filter: ReviewState = "pending"
+        self._shown: Pair | None = None
+        self._refresher = QTimer(self)
+        self._refresher.setSingleShot(True)
+        self._refresher.timeout.connect(self.refresh)
+
+        self.list = PairList(self._pixels)
+        self.list.current_changed.connect(self._show)
+        self.comparison = Comparison(self._pixels)
+        self.canvas = FrameCanvas()
+        self.canvas.ellipse_edited.connect(self._corrected)
+        self.empty = EmptyState()
+        self.empty.clicked.connect(lambda: session.go("synthesise"))
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(self._work())
+        self._stack.addWidget(self.empty)
+        session.project_changed.connect(self._project_changed)
+        # Many reviews at once (accept all, and its undo) are shown once.
+        session.pairs_changed.connect(self._pairs_changed)
+        self.refresh()
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _work(self) -> QWidget:
+        work = QWidget()
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self._queue())
+        row.addLayout(self._stage(), 1)
+        row.addWidget(self._side())
+        return work
+
+    def _queue(self) -> QWidget:
+        self._filter_group = QButtonGroup(self)
+        self.filter_buttons: dict[ReviewState, QToolButton] = {}
+        line = QHBoxLayout()
+        line.setSpacing(2)
+        for state in FILTERS:
+            button = QToolButton()
+            button.setCheckable(True)
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            button.setChecked(state == self._filter)
+            button.setToolTip(f"Show the {state} pairs")
+            button.clicked.connect(lambda _=False, s=state: self.show_state(s))
+            self._filter_group.addButton(button)
+            self.filter_buttons[state] = button
+            line.addWidget(button)
+        queue = QWidget()
+        queue.setFixedWidth(268)
+        column = QVBoxLayout(queue)
+        column.setContentsMargins(theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
+        column.addLayout(line)
+        column.addWidget(self.list, 1)
+        self.previous_button = theme.style(QPushButton("Previous"), "quiet")
+        self.previous_button.setToolTip("The pair before; nothing is decided")
+        self.previous_button.clicked.connect(lambda: self.list.step(-1))
+        self.next_button = theme.style(QPushButton("Next"), "quiet")
+        self.next_button.setToolTip("The next pair; nothing is decided")
+        self.next_button.clicked.connect(lambda: self.list.step(1))
+        for move in (self.previous_button, self.next_button):
+            move.setAutoRepeat(True)
+        moves = QHBoxLayout()
+        moves.addWidget(keyed(self, self.previous_button, "K"))
+        moves.addWidget(keyed(self, self.next_button, "J"))
+        column.addLayout(moves)
+        return queue
+
+    def _stage(self) -> QVBoxLayout:
+        self.copy_badge = QLabel("COPY")
+        self.copy_badge.setToolTip(
+            "More like a training frame of the synthesizer than two patients' heads are: "
+            "not trained on and not exported, even if accepted"
+        )
+        self.copy_badge.setStyleSheet(
+            f"background: {theme.ERROR}; color: {theme.CANVAS}; font-weight: 700; "
+            "padding: 2px 8px; border-radius: 3px"
+        )
+        self.copy_badge.hide()
+        self.caption = ElidedLabel()  # in a narrow window the buttons matter more
+        self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
+        self.accept_button.setToolTip("The picture shows this head: train on the pair")
+        self.accept_button.clicked.connect(lambda: self.decide("accepted"))
+        self.reject_button = theme.style(QPushButton("Reject (R)"), "danger")
+        self.reject_button.setToolTip("Leave the pair out")
+        self.reject_button.clicked.connect(lambda: self.decide("rejected"))
+        self.undo_button = QPushButton("Undo (U)")
+        self.undo_button.setToolTip("Take the last decision or correction back")
+        self.undo_button.clicked.connect(self.session.undo_stack.undo)
+        self.session.undo_stack.canUndoChanged.connect(self.undo_button.setEnabled)
+        self.session.undo_stack.undoTextChanged.connect(self._tell_undo)
+        self.undo_button.setEnabled(self.session.undo_stack.canUndo())
+        bar = theme.style(QWidget(), "bar")
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
+        line.setSpacing(theme.SPACE)
+        line.addWidget(self.copy_badge, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.addWidget(self.caption, 1)
+        line.addWidget(keyed(self, self.undo_button, "U"))
+        line.addWidget(keyed(self, self.reject_button, "R"))
+        line.addWidget(keyed(self, self.accept_button, "A"))
+        self.pair_view = QWidget()
+        pictures = QVBoxLayout(self.pair_view)
+        pictures.setContentsMargins(0, 0, 0, 0)
+        pictures.setSpacing(0)
+        pictures.addWidget(self.canvas, 1)
+        pictures.addWidget(self.comparison)
+        self.none_left = EmptyState()
+        self.none_left.clicked.connect(lambda: self.session.go(self._next_place()))
+        stage = QVBoxLayout()
+        stage.setSpacing(0)
+        stage.addWidget(bar)
+        stage.addWidget(self.pair_view, 1)
+        stage.addWidget(self.none_left, 1)
+        return stage
+
+    def _side(self) -> QWidget:
+        self.quality = QualityPanel("This pair was not measured: judge it by eye.")
+        self.correction = Correction(self)
+        self.correction.wanted.connect(self._corrected)
+        figures = Section("Quality")
+        figures.add(self.quality)
+        figures.add(self.correction)
+
+        self.details = note()
+        made = Section("Made with")
+        made.add(self.details)
+        divider = rule()
+        self._of_the_pair = (self.pair_view, figures, made, divider)
+
+        self.filter_form = PairFilterForm(self.session.settings, self)
+        self.filter_form.changed.connect(self.refresh)
+        self.filter_form.accept_button.clicked.connect(lambda: self.decide_all("accepted"))
+        self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))
+        return side_panel(284, figures, made, divider, self.filter_form)
+
+    def _tell_undo(self, what: str) -> None:
+        # The steps of all places are one history: say which is next.
+        self.undo_button.setToolTip(theme.tip(f"Undo: {what}" if what else "Nothing to undo", "U"))
+
+    # -- the queue ----------------------------------------------------------------------------
+
+    def activated(self) -> None:
+        """The page is shown: arrows move in the list."""
+        self.refresh()
+        self.list.setFocus()
+
+    def show_state(self, state: ReviewState) -> None:
+        """Show the pairs in this state only."""
+        self._filter = state
+        self.filter_buttons[state].setChecked(True)
+        self.refresh()
+
+    def _project_changed(self) -> None:
+        # Ids begin anew in each project. Forgotten first: a half done correction is nobody's now.
+        self._all, self._shown, self._filter = {}, None, "pending"
+        self.canvas.leave_gesture()
+        self.filter_buttons["pending"].setChecked(True)
+        self.refresh()
+
+    def _pairs_changed(self) -> None:
+        # While another place is shown there is no hurry: activated() reads anew.
+        if self.isVisible():
+            self._refresher.start()
+
+    def refresh(self, go_to: int | None = None) -> None:
+        """Read the pairs anew. The current one is then ``go_to`` (an id); by default a pair that
+        was changed elsewhere (undo), else the one that was, else the one in its place."""
+        self._refresher.stop()
+        project = self.session.project
+        before = self._all
+        self._all = {pair.id: pair for pair in project.pairs()} if project is not None else {}
+        listed = [pair for pair in self._all.values() if pair.state == self._filter]
+        changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
+        current = self.list.current()
+        same = current.id if current is not None and current.id in before else None
+        wishes = [go_to, *changed, same]
+        row = self.list.currentIndex().row()
+        self.list.show_pairs(listed, self.filter_form.filter(), wishes, row)
+        self._count()
+
+    def _count(self) -> None:
+        counts = dict.fromkeys(FILTERS, 0)
+        for pair in self._all.values():
+            counts[pair.state] += 1
+        for state, button in self.filter_buttons.items():
+            button.setText(f"{state.capitalize()}\n{counts[state]}")
+        self.filter_form.count(*(len(self._pending(passed=passed)) for passed in (True, False)))
+        self._stack.setCurrentIndex(0 if self._all else 1)
+        self.empty.say(
+            "Nothing to review yet",
+            "Synthetic pairs wait here for a person's eye, the worst first. Make some: one by one "
+            "with Keep as pair, or many at once.",
+            "Go to Synthesise",
+        )
+
+    # -- the current pair ---------------------------------------------------------------------
+
+    def _show(self, pair: Pair | None) -> None:
+        for button in (self.accept_button, self.reject_button):
+            button.setEnabled(pair is not None)
+        for widget in self._of_the_pair:
+            widget.setVisible(pair is not None)
+        self.none_left.setVisible(pair is None)
+        if pair is None:
+            self._show_nothing()
+            return
+        if pair != self._shown:  # else a drag that is under way would be dropped
+            self._show_picture(pair)
+        self.accept_button.setEnabled(pair.state != "accepted")
+        self.reject_button.setEnabled(pair.state != "rejected")
+        self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
+        self.copy_badge.setVisible(pair.copy)
+        self.correction.show_pair(pair, self._verdict(pair))
+        self.canvas.set_ghost(self.correction.dashed)
+        self.details.setText(_details(pair))
+        place = self.list.currentIndex().row() + 1
+        self.caption.setText(
+            f"{place} of {self.list.pairs.rowCount()}, {pair.state}: {pair.frame.name}"
+        )
+
+    def _show_picture(self, pair: Pair) -> None:
+        if self._shown is None or self._shown.frame.id != pair.frame.id:
+            self.canvas.leave_gesture()
+            self.canvas.set_image(self._pixels(pair.frame.id))
+            self.canvas.set_calibration(pair.frame.calibration)
+            self.comparison.show_pair(self.session.project, pair)
+        self._shown = pair
+        self.canvas.set_editable(True)
+        self.canvas.set_ellipse(pair.ellipse)
+
+    def _show_nothing(self) -> None:
+        self._shown = None
+        self.canvas.set_image(None)
+        self.canvas.set_ellipse(None)
+        self.canvas.set_ghost(None)
+        self.canvas.set_editable(False)
+        self.quality.show_quality({})
+        self.comparison.show_pair(None, None)
+        self.copy_badge.hide()
+        self.details.setText("")
+        self.caption.setText("")
+        if self._filter != "pending":
+            self.none_left.say(f"No pair is {self._filter}", "")
+            return
+        next_step = {
+            "train": ("Train on the accepted ones.", "Go to Train"),
+            "synthesise": ("None is accepted: make others.", "Go to Synthesise"),
+        }
+        self.none_left.say("All pairs are reviewed", *next_step[self._next_place()])
+
+    def _next_place(self) -> str:
+        accepted = any(pair.state == "accepted" for pair in self._all.values())
+        return "train" if accepted else "synthesise"
+
+    def _pixels(self, frame_id: str) -> NDArray[np.uint8] | None:
+        try:
+            return self.session.open.pixels(frame_id)
+        except UserError as error:
+            self.session.report(error)
+            return None
+
+    # -- decisions ----------------------------------------------------------------------------
+
+    def decide(self, state: ReviewState) -> None:
+        """Accept or reject the current pair and go on to the next pending one."""
+        self.canvas.flush()
+        pair = self.list.current()
+        if pair is None or pair.state == state:
+            return
+        following = self._following(pair.id)
+        self.session.review(pair.id, state)
+        self.refresh(following)
+        if state == "accepted" and pair.copy:
+            self.session.message.emit(
+                "Accepted, but a copy of a training frame: it is left out of training and export.",
+                "warning",
+            )
+
+    def _following(self, pair_id: int) -> int | None:
+        """The next pair in the list that will still be pending, from the top if need be."""
+        pairs, row = self.list.pairs, self.list.pairs.row_of(pair_id) or 0
+        order = [*range(row + 1, pairs.rowCount()), *range(row)]
+        return next((pairs.pair(i).id for i in order if pairs.pair(i).state == self._filter), None)
+
+    def _corrected(self, ellipse: Ellipse | None) -> None:
+        pair = self._shown
+        if pair is None:
+            return
+        if ellipse is None:
+            self.canvas.set_ellipse(pair.ellipse)
+            self.session.message.emit("A pair needs its ellipse. Reject it (R) instead.", "info")
+        elif ellipse != pair.ellipse:
+            self.session.review(pair.id, pair.state, ellipse)
+            self.refresh(pair.id)
+
+    def _verdict(self, pair: Pair) -> Verdict:
+        return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
+
+    def _pending(self, *, passed: bool) -> list[Pair]:
+        """Those that the filter decides: not what a person has corrected."""
+        pending = (p for p in self._all.values() if p.state == "pending" and not p.corrected)
+        return [pair for pair in pending if self._verdict(pair).passed == passed]
+
+    def decide_all(self, state: ReviewState) -> None:
+        """Accept every pending pair that passes the filter, or reject every one that fails it; as
+        one step of undo."""
+        chosen = self._pending(passed=state == "accepted")
+        if not chosen:
+            return
+        self.session.undo_stack.push(ReviewPairs(self.session, chosen, state))
+        self.refresh()
+        # The button that was clicked has nothing left to do; without a focus no key would work.
+        self.list.setFocus()
+        self.session.message.emit(f"{state.capitalize()} {len(chosen)}. U takes it back.", "info")
+
+
+def _details(pair: Pair) -> str:
+    """The provenance in a few words; what is not known is left out."""
+    names = {
+        "synthesizer": "",
+        "style": "style ",
+        "scale": "scale ",
+        "seed": "seed ",
+        "steps": "steps ",
+        "guidance": "guidance ",
+    }
+    known = [
+        f"{label}{pair.provenance[key]}"
+        for key, label in names.items()
+        if pair.provenance.get(key) is not None
+    ]
+    made = f"{pair.created_at.astimezone():%d %b %Y, %H:%M}"
+    return ", ".join([*known, made])

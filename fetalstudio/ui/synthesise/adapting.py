@@ -1,0 +1,311 @@
+"""Adapting the synthesizer to one's own frames: from what, how it goes, what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.errors import BadInput
+from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
+from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
+from fetalstudio.engine.process.events import Adapting, Preview
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.adapting_curves import AdaptingCurves
+from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
+from fetalstudio.ui.common.form import (
+    Section,
+    combo,
+    keyed,
+    note,
+    side_by_side,
+    side_panel,
+    whole_number,
+)
+from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.common.pictures import FittedPicture
+from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.words import counted
+
+
+class AdaptingDialog(QDialog):
+    """One window for all of it, beside the main one. Closing it stops nothing."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._handle: JobHandle | None = None
+        self._project: Path | None = None
+        self._made: str | None = None
+        self._from = ""
+        self.setWindowTitle("Adapt to my frames")
+        self.resize(1080, 720)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(
+            side_panel(316, self._data_section(), self._settings_section(), self._outcome_section())
+        )
+        row.addLayout(self._stage(), 1)
+        session.project_changed.connect(self._project_changed)
+        session.models_changed.connect(self._show_outcome)
+        for signal in (session.frames_changed, session.annotation_changed):
+            signal.connect(lambda *_: self._data_changed())
+        self._project_changed()
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _data_section(self) -> Section:
+        self.cohort_box = combo()
+        self.cohort_box.activated.connect(lambda _: self.refresh())
+        self.data = QLabel()
+        self.data.setWordWrap(True)
+        self.checks = QLabel()
+        self.checks.setWordWrap(True)
+        section = Section("Learn from")
+        section.row("Cohort", self.cohort_box, "Whose annotated frames to learn from")
+        section.add(self.data)
+        section.add(self.checks)
+        return section
+
+    def _settings_section(self) -> Section:
+        settings = self._session.settings
+        self.name_box = QLineEdit()
+        self.name_box.setPlaceholderText("cohort and number")
+        self.name_box.setMaxLength(60)
+        self.steps_box = whole_number(settings, "adapt/steps", 500, 10, 20_000)
+        self.steps_box.setSingleStep(50)
+        self.seed_box = whole_number(settings, "adapt/seed", 0, 0, 999_999)
+        for box in (self.steps_box, self.seed_box):
+            box.valueChanged.connect(lambda _: self.refresh())
+        self.start_button = theme.style(QPushButton("Start adapting"), "primary")
+        self.start_button.setToolTip("Fit a copy of the synthesizer in use to these frames")
+        self.start_button.clicked.connect(self.start)
+        self.estimate = note()
+        section = Section("Settings")
+        section.row("Name", self.name_box, "Of the new synthesizer")
+        section.row("Steps", self.steps_box, "At most so many; it stops when nothing gets better")
+        section.row("Seed", self.seed_box, "Decides the order of the frames, and which are watched")
+        section.add(keyed(self, self.start_button, "Ctrl+Return"))
+        section.add(self.estimate)
+        return section
+
+    def _outcome_section(self) -> Section:
+        self.verdict = QLabel()
+        self.verdict.setWordWrap(True)
+        self.use_button = QPushButton("Use it")
+        self.use_button.setToolTip("Synthesise with the new model from now on; undo takes it back")
+        self.use_button.clicked.connect(self.use)
+        self.keep_button = QPushButton("Keep the former")
+        self.keep_button.setToolTip("Go on with the synthesizer that is in use")
+        self.keep_button.clicked.connect(self.close)
+        self.buttons = side_by_side(
+            keyed(self, self.use_button, "Ctrl+U"), keyed(self, self.keep_button, "Ctrl+K")
+        )
+        section = Section("")
+        section.add(self.verdict)
+        section.add(self.buttons)
+        return section
+
+    def _stage(self) -> QVBoxLayout:
+        self.title = theme.style(QLabel(), "heading")
+        self.job_bar = JobBar("Stop, keep the best")
+        self.curves = AdaptingCurves()
+        self.curves.setFixedHeight(210)
+        self.sheet = FittedPicture(
+            "A copy of the synthesizer learns what your frames look like. Every now and then it "
+            "draws ellipses of subjects that it does not learn from: you see the pictures change "
+            "here, below the real frames."
+        )
+        stage = QVBoxLayout()
+        stage.setContentsMargins(*[2 * theme.SPACE] * 4)
+        stage.setSpacing(theme.SPACE)
+        for widget in (self.title, self.job_bar, self.curves):
+            stage.addWidget(widget)
+        stage.addWidget(self.sheet, 1)
+        return stage
+
+    # -- what is learnt from ------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Show the window, counted anew."""
+        self.refresh()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def _project_changed(self) -> None:
+        self._made = None
+        self.verdict.setText("")
+        self.curves.clear()
+        self.sheet.show_picture(None)
+        self._data_changed()
+        self._show_outcome()
+
+    def _data_changed(self) -> None:
+        project = self._session.project
+        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
+        if self.isVisible():
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Say what would be learnt from, whether it can be, and how long it will take."""
+        self.title.setText(self._title())
+        data: AdaptData | None = None
+        problem, notes = "", tuple[str, ...]()
+        try:
+            data = choose_adapt_data(self._session.open, self._cohort(), self.seed_box.value())
+            notes = data.notes
+        except BadInput as error:
+            problem = str(error)
+        self.data.setText("" if data is None else _described(data))
+        self.data.setVisible(data is not None)
+        self.checks.setText(problem or "\n".join(notes))
+        theme.style(self.checks, "error" if problem else "warning")
+        self.checks.setVisible(bool(self.checks.text()))
+        self.start_button.setEnabled(data is not None and self._handle is None)
+        self.estimate.setText(self._estimate())
+        self.curves.setVisible(self._handle is not None or bool(self.curves.steps))
+
+    def _cohort(self) -> str | None:
+        return chosen_cohort(self.cohort_box)
+
+    def _parent_name(self) -> str:
+        active = self._session.open.active_model("synthesizer")
+        return active.name if active is not None else "compact"
+
+    def _title(self) -> str:
+        if self._handle is not None:
+            where = "" if self._here or self._project is None else f", in {self._project.name}"
+            return f"Adapting {self._from}{where}"
+        if self._made is not None:
+            return f"{self._made}, adapted from {self._from}"
+        return f"A copy of {self._parent_name()} will learn"
+
+    def _estimate(self) -> str:
+        """By the pace of the newest adapting that tells one."""
+        for run in self._session.open.runs():
+            rows = [row for row in run.history if "seconds" in row]
+            if run.job != "adapt" or len(rows) < 2:
+                continue
+            seconds = rows[-1]["seconds"] - rows[0]["seconds"]
+            steps = rows[-1]["step"] - rows[0]["step"]
+            if seconds > 0 and steps > 0:
+                left = duration(seconds / steps * self.steps_box.value())
+                return f"At most about {left}, by the pace of {run.name}."
+        return "The first steps tell how long it will take."
+
+    # -- the job ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the job ``adapt`` with what the window shows."""
+        self.refresh()
+        if not self.start_button.isEnabled():
+            return
+        request = AdaptRequest(
+            self._session.open.path,
+            cohort=self._cohort(),
+            synthesizer=self._parent_name(),
+            steps=self.steps_box.value(),
+            name=self.name_box.text().strip() or None,
+            seed=self.seed_box.value(),
+        )
+        handle = self._session.submit("adapt", request)
+        self._handle, self._project, self._made = handle, request.project, None
+        self._from = self._parent_name()
+        self.curves.clear(request.steps)
+        self.sheet.show_picture(None)
+        self.verdict.setText("What came of it will be said here. Meanwhile the window is yours.")
+        self._show_outcome()
+        self.job_bar.follow(handle)
+        handle.adapting.connect(self._measured)
+        handle.preview.connect(self._preview)
+        handle.finished.connect(self._has_result)
+        handle.cancelled.connect(self._has_result)
+        handle.failed.connect(lambda failed: self._say(failed.message))
+        handle.ended.connect(self._ended)
+        self.refresh()
+
+    @property
+    def _here(self) -> bool:
+        """Whether the job's project is still the one that is open; it goes on in any case."""
+        return self._session.is_open(self._project)
+
+    def _measured(self, event: Adapting) -> None:
+        if self._here:
+            self.curves.add(event)
+
+    def _preview(self, preview: Preview) -> None:
+        if self._here:
+            self.sheet.show_picture(preview.image)
+
+    def _has_result(self, result: AdaptResult | None) -> None:
+        if not self._here:
+            return
+        if result is None:
+            self._say("Stopped before anything was measured: there is no new synthesizer.")
+            return
+        self._made = result.model
+        self._say(f"{result.verdict}\n\n{_protocol(result)}")
+        self._session.models_changed.emit()
+        if not self.isVisible():
+            self._session.message.emit(result.verdict, "info")
+
+    def _say(self, text: str) -> None:
+        if self._here:
+            self.verdict.setText(text)
+
+    def _ended(self) -> None:
+        self._handle = None
+        if self._session.project is not None:
+            self.refresh()
+        self._show_outcome()
+
+    # -- what came of it ----------------------------------------------------------------------
+
+    def _show_outcome(self) -> None:
+        project = self._session.project
+        active = project.active_model("synthesizer") if project is not None else None
+        new = self._made is not None and (active is None or active.name != self._made)
+        self.verdict.setVisible(bool(self.verdict.text()))
+        self.buttons.setVisible(self._made is not None)
+        self.use_button.setEnabled(new)
+        theme.style(self.use_button, "primary" if new else "")
+        theme.style(self.start_button, "" if new else "primary")
+        self.use_button.setText("Use it" if new else "In use")
+        self.keep_button.setEnabled(new)
+
+    def use(self) -> None:
+        """Adopt the new synthesizer."""
+        if self._made is not None:
+            self._session.adopt(self._made, "synthesizer")
+            self._session.message.emit(f"{self._made} makes the pictures from now on.", "info")
+
+
+def _described(data: AdaptData) -> str:
+    cohorts = ", ".join(f"{n} of {cohort}" for cohort, n in data.cohorts.items())
+    return (
+        f"Learns from {counted(len(data.train), 'frame')} of "
+        f"{counted(len({i.frame.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
+        f"{counted(len(data.held_out), 'frame')} of "
+        f"{counted(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when "
+        "to stop. Subjects kept for tests are not touched."
+    )
+
+
+def _protocol(result: AdaptResult) -> str:
+    return (
+        f"Learnt from {counted(result.frames, 'frame')} of {counted(result.subjects, 'subject')}. "
+        f"Measured on {result.samples} pictures on ellipses of "
+        f"{counted(result.held_out_subjects, 'subject')} that it did not learn from; in their real "
+        f"frames the heads are found with a Dice of {result.fidelity_real:.3f}."
+    )

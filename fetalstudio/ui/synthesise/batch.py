@@ -1,0 +1,369 @@
+"""A batch of pairs like the project's own: which heads, how far it is, and how it goes on."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
+
+from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.heads import Wish
+from fetalstudio.engine.cohort_split import batch_sources
+from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.engine.jobs.synthesize.request import (
+    NamedEllipse,
+    SynthesizeRequest,
+    SynthesizeResult,
+)
+from fetalstudio.engine.process.events import Preview, Progress
+from fetalstudio.project.records import Batch
+from fetalstudio.ui import theme
+from fetalstudio.ui.commands import LeaveBatch
+from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
+from fetalstudio.ui.common.filmstrip import Filmstrip
+from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
+from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.head_plots import SizeHistogram
+from fetalstudio.ui.synthesise.heads import HeadPreview, in_words
+from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog
+from fetalstudio.ui.synthesise.synthesis_controls import Look
+from fetalstudio.ui.words import counted
+
+MAX_COUNT = 5000
+TELL_EVERY_S = 2.0
+
+
+class BatchPanel(Section):
+    """Submits the job ``synthesize`` and shows it; ``look`` says what the pictures are like."""
+
+    done = Signal()
+    """The batch ended, one way or another; the summary says how."""
+    used = Signal()
+    """A batch or its heads were asked for, perhaps by a key while the panel is out of sight."""
+    offered = Signal(bool)
+    """Whether an unfinished batch is offered."""
+
+    def __init__(
+        self,
+        session: Session,
+        filmstrip: Filmstrip,
+        look: Callable[[], Look],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__("", parent)
+        self._session, self._filmstrip, self._look = session, filmstrip, look
+        self._pace: float | None = None
+        self._project: Path | None = None
+        self._told_at = 0.0
+        self._unfinished: Batch | None = None
+        self._stale = True
+        self.heads = HeadPreview(self)
+        self.dialog = HeadsDialog(self.heads, session.settings, self)
+        self._make_offer()
+        self._make_fields()
+        self._make_buttons()
+        self.heads.changed.connect(self._tell)
+        self.heads.drew.connect(self._plot)
+        session.annotation_changed.connect(lambda _: self._out_of_date())
+        session.batches_changed.connect(self._look_for_unfinished)
+        self._tell()
+
+    def _make_offer(self) -> None:
+        self.unfinished = note()
+        self.resume_button = QPushButton("Go on")
+        self.resume_button.setToolTip("Make the rest of the unfinished batch")
+        self.resume_button.clicked.connect(self.resume)
+        self.leave_button = theme.style(QPushButton("Leave it"), "quiet")
+        self.leave_button.setToolTip("Offer the unfinished batch no more; its pairs stay")
+        self.leave_button.clicked.connect(self._leave)
+        self._offer = Section("")
+        self._offer.add(self.unfinished)
+        self._offer.add(side_by_side(self.resume_button, self.leave_button))
+        self.add(self._offer)
+
+    def _make_fields(self) -> None:
+        self.count_box = whole_number(self._session.settings, "synthesise/count", 40, 1, MAX_COUNT)
+        self.count_box.valueChanged.connect(lambda _: self.look_changed())
+        self.cohort_box = combo()
+        self.cohort_box.currentIndexChanged.connect(lambda _: self._out_of_date())
+        self.heads_button = QPushButton()
+        self.heads_button.setToolTip("Change size, shape, angle and place of the batch's heads")
+        self.heads_button.clicked.connect(self._ask_heads)
+        self.size_plot = SizeHistogram(small=True)
+        self.size_plot.setFixedHeight(72)
+        self.plot_key = note()
+        self.wished = note()
+        self.row("Pairs", self.count_box, "How many to make, with the settings above")
+        self.row("Cohort", self.cohort_box, "Whose heads and sectors the pairs follow")
+        self.row("Heads", self.heads_button, self.heads_button.toolTip())
+        self.add(self.wished)
+        self.add(self.size_plot)
+        self.add(self.plot_key)
+
+    def _make_buttons(self) -> None:
+        self.make_button = QPushButton()
+        self.make_button.setToolTip("Make many pairs at once, like the cohort's own")
+        self.make_button.clicked.connect(self.make)
+        self.table_button = theme.style(QPushButton("From a table of ellipses ..."), "quiet")
+        self.table_button.setToolTip("Make a pair for each row of a CSV file")
+        self.table_button.clicked.connect(self._ask_table)
+        self.job_bar = JobBar()
+        self.summary = note()
+        self.review_button = theme.style(QPushButton("Review them"), "primary")
+        self.review_button.setToolTip(theme.tip("Accept or reject them, worst first", "Ctrl+4"))
+        self.review_button.clicked.connect(lambda: self._session.go("review"))
+        for widget in (
+            *(self.make_button, self.job_bar, self.summary, self.review_button),
+            self.table_button,
+        ):
+            self.add(widget)
+        self.review_button.hide()
+
+    def give_keys(self, page: QWidget) -> None:
+        """Let the buttons be pressed from anywhere on ``page``."""
+        for button, key in (
+            (self.make_button, "Shift+G"),
+            (self.heads_button, "Shift+H"),
+            (self.resume_button, "Shift+R"),
+            (self.leave_button, "Shift+L"),
+            (self.table_button, "Shift+T"),
+        ):
+            keyed(page, button, key)
+
+    def reset(self) -> None:
+        """Another project is open."""
+        self.review_button.hide()
+        self._filmstrip.drop_all()
+        if self._session.project is not None:
+            self.dialog.restore(self._session.project.path.as_posix())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Offer the project's cohorts that have ellipses to follow, and what was left undone."""
+        fill_cohorts(self.cohort_box, annotated_cohorts(self._session.project))
+        self._look_for_unfinished()
+        self._out_of_date()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What changed while it was out of sight."""
+        super().showEvent(event)
+        self._catch_up()
+
+    def _out_of_date(self) -> None:
+        self._stale = True
+        if self.isVisible():
+            self._catch_up()
+        self._tell()
+
+    def _catch_up(self) -> None:
+        """Read the cohort's heads and the unfinished batches anew."""
+        if not self._stale:
+            return
+        self._stale = False
+        project, cohort = self._session.project, self._cohort
+        try:
+            sources = [] if project is None else batch_sources(project, cohort)
+        except BadInput:
+            sources = []  # no annotated frame: the summary says so
+        self.look_changed()
+        self.heads.show_cohort(sources)
+        self._look_for_unfinished()
+
+    def look_changed(self) -> None:
+        """The seed or the number of pairs: another batch, other heads."""
+        self.heads.show_batch(self.count_box.value(), self._seed)
+        self._tell()
+
+    def _plot(self) -> None:
+        if self.heads.distribution is not None:
+            heads = self.heads
+            self.size_plot.show_heads(self.heads.distribution, heads.cohort, heads.drawn)
+            self.plot_key.setText(
+                f"HC in {self.heads.distribution.unit}: the batch teal, the cohort grey"
+            )
+
+    def set_pace(self, seconds: float) -> None:
+        """What one picture took just now, for the estimate."""
+        self._pace = seconds
+        self._tell()
+
+    @property
+    def _seed(self) -> int:
+        """The look's, or the next that no batch has had: the same one would make nothing new."""
+        project = self._session.project
+        taken = set() if project is None else project.batch_seeds()
+        return next(seed for seed in itertools.count(self._look().seed) if seed not in taken)
+
+    @property
+    def _cohort(self) -> str | None:
+        return chosen_cohort(self.cohort_box)
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Start the batch."""
+        wish = self.heads.wish
+        self._make(
+            count=self.count_box.value(),
+            cohort=self._cohort,
+            wish=None if wish == Wish() else wish,
+        )
+
+    def make_from(self, path: Path) -> None:
+        """Start a batch of a table's ellipses."""
+        try:
+            ellipses: tuple[NamedEllipse, ...] = read_ellipses(path)
+        except UserError as error:
+            self._session.report(error)
+            return
+        self._make(ellipses=ellipses)
+
+    def resume(self) -> None:
+        """Go on with the unfinished batch, by its own settings."""
+        if self._unfinished is not None:
+            path = self._session.open.path
+            self._submit(SynthesizeRequest(path, resume=self._unfinished.id))
+
+    def _ask_heads(self) -> None:
+        self.used.emit()
+        self.dialog.show()
+
+    def _ask_table(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self, "Ellipses: name,cx,cy,a,b,angle_deg,width,height", "", "Tables (*.csv)"
+        )
+        if name:
+            self.make_from(Path(name))
+
+    def _leave(self) -> None:
+        if self._unfinished is not None:
+            self._session.undo_stack.push(LeaveBatch(self._session, self._unfinished.id))
+
+    def _make(self, **what: object) -> None:
+        look = self._look()
+        self._submit(
+            SynthesizeRequest(
+                project=self._session.open.path,
+                synthesizer=look.synthesizer,
+                steps=look.steps,
+                guidance=look.guidance,
+                style=look.style,
+                background=look.background,
+                seed=self._seed,
+                **what,  # type: ignore[arg-type]
+            )
+        )
+
+    def _submit(self, request: SynthesizeRequest) -> None:
+        self.used.emit()
+        handle = self._session.submit("synthesize", request)
+        self._project = request.project
+        self._filmstrip.drop_all()
+        self.review_button.hide()
+        self.summary.setText("")
+        self.job_bar.follow(handle)
+        self._tell()
+        handle.ended.connect(self._ended)
+        handle.progress.connect(self._progress)
+        handle.preview.connect(self._preview)
+        handle.finished.connect(self._finished)
+        handle.cancelled.connect(lambda _: self._stopped("Stopped"))
+        handle.failed.connect(lambda _: self._stopped("Failed"))
+
+    # -- under way ----------------------------------------------------------------------------
+
+    @property
+    def _here(self) -> bool:
+        """Whether the batch's project is still the one that is open; it goes on in any case."""
+        return self._session.is_open(self._project)
+
+    @property
+    def _where(self) -> str:
+        return f"the project {self._project.name}" if self._project is not None else ""
+
+    def _progress(self, progress: Progress) -> None:
+        # The first pairs can be reviewed while the others are made.
+        if progress.done and time.monotonic() - self._told_at > TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._session.pairs_changed.emit()
+
+    def _preview(self, preview: Preview) -> None:
+        if self._here:
+            self._filmstrip.add(preview.image, preview.caption)
+
+    def _finished(self, result: SynthesizeResult) -> None:
+        n = len(result.pair_ids)
+        if not self._here:
+            self._session.message.emit(f"{counted(n, 'pair')} made in {self._where}.", "info")
+            return
+        self._pace = result.seconds_per_pair
+        before = f" ({result.before} of them before)" if result.before else ""
+        self.summary.setText(
+            f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the "
+            f"ellipse asked for and the one the segmenter finds; "
+            f"{result.seconds_per_pair:.1f} s each."
+        )
+        self.review_button.setVisible(n > 0)
+
+    def _stopped(self, how: str) -> None:
+        if not self._here:
+            return
+        pending = self._session.open.counts().get("pending", 0)
+        self.summary.setText(f"{how} early: the pairs made until then are kept.")
+        self.review_button.setVisible(pending > 0)
+
+    def _ended(self) -> None:
+        self._session.pairs_changed.emit()
+        self._look_for_unfinished()
+        self.look_changed()  # the next batch has another seed
+        self.done.emit()
+
+    def _look_for_unfinished(self) -> None:
+        project = self._session.project
+        batches = project.unfinished_batches() if project is not None else []
+        self._unfinished = batches[0] if batches else None
+        if self._unfinished is not None:
+            done, wanted = self._unfinished.done, self._unfinished.wanted
+            self.unfinished.setText(f"A batch is unfinished: {done} of {wanted} pairs made.")
+            self.resume_button.setText(f"Go on: {wanted - done} more")
+        self._tell()
+
+    def _tell_offer(self, open_: bool) -> None:
+        # Also the keys: the batch that runs is unfinished, too.
+        for button in (self.resume_button, self.leave_button):
+            button.setEnabled(open_)
+        self._offer.setVisible(open_)
+        self.offered.emit(open_)
+
+    def _tell(self) -> None:
+        count, few = self.count_box.value(), self.cohort_box.count() == 0
+        running, error = self.job_bar.handle is not None, self.heads.error
+        self.make_button.setEnabled(not few and not running and not error)
+        self.make_button.setText(f"Make {counted(count, 'pair')} like my cohort")
+        self.table_button.setEnabled(not running and self._session.project is not None)
+        self.heads_button.setEnabled(not few)
+        wished = in_words(self.heads.wish)
+        self.heads_button.setText("Changed ..." if wished else "As in the cohort ...")
+        self.wished.setText(wished)
+        self.wished.setVisible(bool(wished))
+        for widget in (self.size_plot, self.plot_key):
+            widget.setVisible(self.heads.distribution is not None)
+        theme.style(self.make_button, "" if self.review_button.isVisibleTo(self) else "primary")
+        self._tell_offer(self._unfinished is not None and not running)
+        theme.style(self.summary, "error" if error and not running else "dim")
+        if few:
+            self.summary.setText("Needs at least one annotated frame to take the ellipses from.")
+        elif error and not running:
+            self.summary.setText(error)
+        elif running:
+            self.summary.setText("" if self._here else f"It goes on in {self._where}.")
+        elif not self.review_button.isVisibleTo(self):
+            pace = self._pace
+            self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")
+        self.summary.setVisible(bool(self.summary.text()))

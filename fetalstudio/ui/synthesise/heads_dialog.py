@@ -1,0 +1,244 @@
+"""How the heads of a batch shall differ from the cohort's, with a plot that follows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.biometry import trimester
+from fetalstudio.core.errors import BadInput
+from fetalstudio.core.heads import MAX_SHIFT, MAX_SPREAD, TRIMESTERS, Range, Wish
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.form import Section, combo, keyed, note, number_field, side_by_side
+from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.synthesise.head_plots import HeadPlots, circumference, key_text
+from fetalstudio.ui.synthesise.heads import HeadPreview
+
+BALANCES = {"cohort": "As in the cohort", "trimester": "Equally many"}
+
+
+class RangeField(QWidget):
+    """A tick and two numbers: not ticked, they show the cohort's own range."""
+
+    def __init__(self, text: str, tip: str, limits: Range, step: float, decimals: int) -> None:
+        super().__init__()
+        self.tick = QCheckBox(text)
+        self.tick.setToolTip(tip)
+        self.low, self.high = (number_field(limits, step, decimals) for _ in range(2))
+        self.low.setAccessibleName(f"{text}, from")
+        self.high.setAccessibleName(f"{text}, to")
+        for field in (self.low, self.high):
+            field.setToolTip(tip)
+            # Half a number is no range yet.
+            field.setKeyboardTracking(False)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(theme.SPACE // 2)
+        column.addWidget(self.tick)
+        column.addWidget(side_by_side(self.low, self.high))
+        self.tick.toggled.connect(self._enable)
+        self._enable(False)
+
+    def value(self) -> Range | None:
+        """None stands for the cohort's own."""
+        return (self.low.value(), self.high.value()) if self.tick.isChecked() else None
+
+    def show_value(self, wanted: Range | None, own: Range | None) -> None:
+        """Fill the fields; the cohort's own range is shown where none is wanted."""
+        self.tick.setChecked(wanted is not None)
+        for field, value in zip((self.low, self.high), wanted or own or (), strict=False):
+            field.setValue(value)
+
+    def fields(self) -> tuple[QDoubleSpinBox, QDoubleSpinBox]:
+        return self.low, self.high
+
+    def _enable(self, on: bool) -> None:
+        self.low.setEnabled(on)
+        self.high.setEnabled(on)
+
+
+class HeadsDialog(QDialog):
+    """Edits the wish of a :class:`HeadPreview`; every change shows at once and is remembered."""
+
+    def __init__(self, preview: HeadPreview, settings: Settings, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Heads of the batch")
+        self._preview, self._settings, self._key = preview, settings, ""
+        self._filling = False
+        self.size_field = RangeField(
+            "Size",
+            "The head circumference; heads are spread evenly from the one to the other",
+            (5, 30_000),
+            5,
+            0,
+        )
+        self.ratio_field = RangeField(
+            "Axis ratio", "Minor over major axis; spread evenly", (0.2, 1.0), 0.01, 2
+        )
+        self.angle_field = RangeField(
+            "Angle", "Of the major axis in degrees, 0 is level; spread evenly", (-180, 360), 5, 0
+        )
+        self.balance_box = combo()
+        for value, label in BALANCES.items():
+            self.balance_box.addItem(label, value)
+        self.spread_box = number_field((0, MAX_SPREAD), 0.1, 1)
+        self.right_box, self.down_box = (
+            number_field((-100 * MAX_SHIFT, 100 * MAX_SHIFT), 1, 0) for _ in range(2)
+        )
+        for box in (self.right_box, self.down_box):
+            box.setSuffix(" %")
+        self.reset_button = QPushButton("As in the cohort")
+        self.reset_button.setToolTip("The heads of the batch as in the cohort again")
+        self.reset_button.setAutoDefault(False)
+        self.reset_button.clicked.connect(self.reset)
+        self.close_button = theme.style(QPushButton("Done"), "primary")
+        self.close_button.setToolTip("Close; what is set here holds for the next batch  (Esc)")
+        self.close_button.setAutoDefault(False)  # Enter ends the typing of a number, no more
+        self.close_button.clicked.connect(self.accept)
+        self.key_label, self.mix = QLabel(), note()
+        self.key_label.setTextFormat(Qt.TextFormat.RichText)
+        self.message = theme.style(note(), "error")
+        self.plots = HeadPlots(preview)
+        self._lay_out()
+        for field in (self.size_field, self.ratio_field, self.angle_field):
+            field.tick.toggled.connect(self._edited)
+            for box in field.fields():
+                box.valueChanged.connect(self._edited)
+        for box in (self.spread_box, self.right_box, self.down_box):
+            box.valueChanged.connect(self._edited)
+        self.balance_box.currentIndexChanged.connect(self._edited)
+        preview.changed.connect(self._tell)
+        preview.drew.connect(self._tell)
+
+    def _lay_out(self) -> None:
+        form = Section("Which heads")
+        form.row("Trimesters", self.balance_box, "How often each comes, by the heads' own HC")
+        form.add(self.mix)
+        for field in (self.size_field, self.ratio_field, self.angle_field):
+            form.add(field)
+        form.row("Spread", self.spread_box, "1: as the cohort; 0: all alike; 2: twice as far apart")
+        form.row(
+            "Right, down",
+            side_by_side(self.right_box, self.down_box),
+            "Move all heads, by a share of the frame's width and height",
+        )
+        form.add(
+            note(
+                "A range that is ticked is filled evenly; all else stays as in the cohort. Each "
+                "head keeps the scale of the frame that it is put on, and lies on it as real ones "
+                "do."
+            )
+        )
+        form.add(self.message)
+        form.setFixedWidth(296)
+        buttons = side_by_side(keyed(self, self.reset_button, "Ctrl+R"), self.close_button)
+        left = QVBoxLayout()
+        left.addWidget(form)
+        left.addStretch(1)
+        left.addWidget(buttons)
+        right = QVBoxLayout()
+        right.setSpacing(theme.SPACE)
+        right.addWidget(self.key_label)
+        right.addWidget(self.plots, 1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(*[3 * theme.SPACE] * 4)
+        row.setSpacing(3 * theme.SPACE)
+        row.addLayout(left)
+        row.addLayout(right, 1)
+        self.resize(1040, 640)
+
+    def restore(self, project: str) -> None:
+        """Show and apply what was set for this project (its path) the last time."""
+        # QSettings reads a slash as a group, and a path may hold any character.
+        self._key = f"heads/{project.encode().hex()}"
+        try:
+            kept = json.loads(self._settings.get(self._key, "{}"))
+            ranges: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()
+            }
+            wish = Wish(**ranges)
+        except (ValueError, TypeError, BadInput):
+            wish = Wish()  # written by another version, or by hand
+        self._preview.show_wish(wish)
+
+    def reset(self) -> None:
+        """As in the cohort again."""
+        self._keep(Wish())
+        self._preview.show_wish(Wish())
+        self._fill()
+
+    def showEvent(self, event: object) -> None:
+        """The fields follow the cohort of now, and the last wish that was one."""
+        super().showEvent(event)  # type: ignore[arg-type]
+        self._preview.show_wish(self._preview.wish)
+        self._fill()
+        self._tell()
+
+    def _fill(self) -> None:
+        own, wish = self._preview.own, self._preview.wish
+        self._filling = True
+        unit = own.unit if own is not None else "mm"
+        self.size_field.tick.setText(f"Size, HC in {unit}")
+        self.size_field.show_value(
+            wish.hc_mm if unit == "mm" else wish.hc_px, own.hc if own else None
+        )
+        self.ratio_field.show_value(wish.ratio, own.ratio if own else None)
+        self.angle_field.show_value(wish.angle, own.angle if own else None)
+        self.spread_box.setValue(wish.spread)
+        self.right_box.setValue(100 * wish.shift[0])
+        self.down_box.setValue(100 * wish.shift[1])
+        self.balance_box.setCurrentIndex(self.balance_box.findData(wish.balance))
+        self.balance_box.setEnabled(unit == "mm" or wish.balance != "cohort")
+        self._filling = False
+
+    def _edited(self) -> None:
+        if self._filling:
+            return
+        own = self._preview.own
+        in_mm = own is None or own.unit == "mm"
+        try:
+            wish = Wish(
+                hc_mm=self.size_field.value() if in_mm else None,
+                hc_px=None if in_mm else self.size_field.value(),
+                ratio=self.ratio_field.value(),
+                angle=self.angle_field.value(),
+                shift=(self.right_box.value() / 100, self.down_box.value() / 100),
+                spread=round(self.spread_box.value(), 1),
+                balance=self.balance_box.currentData(),
+            )
+        except BadInput as error:
+            self._preview.refuse(error)
+            return
+        self._keep(wish)
+        self._preview.show_wish(wish)
+
+    def _keep(self, wish: Wish) -> None:
+        self._settings.set(self._key, json.dumps(asdict(wish)))
+
+    def _tell(self) -> None:
+        preview = self._preview
+        self.message.setText(preview.error)
+        self.message.setVisible(bool(preview.error))
+        self.plots.setEnabled(not preview.error)
+        self.key_label.setText(key_text(preview))
+        found = preview.distribution
+        self.mix.setVisible(preview.own is not None and preview.own.unit == "mm")
+        if found is None:
+            self.mix.setText("None can be drawn")
+        elif preview.drawn:
+            names = [trimester(circumference(found, d)) for d in preview.drawn]
+            shares = (f"{t} {100 * names.count(t) / len(names):.0f} %" for t in TRIMESTERS)
+            self.mix.setText(" · ".join(shares).capitalize())

@@ -1,0 +1,401 @@
+"""Synthesise: the ellipse on a canvas, and the ultrasound that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QSignalBlocker
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedLayout, QVBoxLayout, QWidget
+
+from fetalstudio.core.biometry import measure
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.geometry import Size
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.process.events import Preview
+from fetalstudio.project.records import Frame
+from fetalstudio.ui import theme
+from fetalstudio.ui.commands import MoveHead
+from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.common.filmstrip import Filmstrip
+from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side
+from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.common.pair_view import PairView
+from fetalstudio.ui.common.quality import QualityPanel
+from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.batch import BatchPanel
+from fetalstudio.ui.synthesise.made_picture import MadePicture
+from fetalstudio.ui.synthesise.sampler import Sampler
+from fetalstudio.ui.synthesise.synthesis_controls import Look, SynthesisControls
+from fetalstudio.ui.synthesise.synthesis_panel import SynthesisPanel
+from fetalstudio.ui.synthesise.synthesizer_choice import SynthesizerChoice
+
+
+def typical_ellipse(size: Size) -> Ellipse:
+    """A head as it usually lies on a frame of this (width, height)."""
+    a = min(0.30 * size[0], 0.40 * size[1])
+    return Ellipse.of(size[0] / 2, size[1] / 2, a, 0.78 * a, 0.0)
+
+
+class SynthesisePage(QWidget):
+    """One picture at a time on the canvas, or a batch like the project's own cohort."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._frame: Frame | None = None
+        self._reference: NDArray[np.uint8] | None = None
+        self._ellipse: Ellipse | None = None  # as it is on screen, also in the middle of a drag
+        self._settled: Ellipse | None = None  # as the last finished edit left it
+        self._picture: MadePicture | None = None
+        self.sampler = Sampler(session)
+        self.sampler.began.connect(self._began)
+        self.sampler.preview.connect(self._previewed)
+        self.sampler.sampled.connect(self._sampled)
+        self.sampler.stopped.connect(self._stopped)
+
+        self.view = PairView()
+        self.canvas = self.view.canvas
+        self.canvas.set_editable(True)
+        self.canvas.ellipse_changing.connect(self._dragging)
+        self.canvas.ellipse_edited.connect(self._edited)
+        self.view.tapped.connect(self.synthesise)
+        self.filmstrip = Filmstrip()
+        self.controls = SynthesisControls(session.settings)
+        self.controls.changed.connect(self._changed)
+        self.synthesizer = SynthesizerChoice(session, self)
+        self.synthesizer.changed.connect(self._changed)
+        self.batch = BatchPanel(session, self.filmstrip, self.look)
+        self.batch.give_keys(self)
+        self.controls.changed.connect(self.batch.look_changed)
+        self.empty = EmptyState()
+        self.empty.say(
+            "No frames yet",
+            "Import a few real frames first: a synthetic one takes over their size, sector, "
+            "grain and calibration, and its ellipse starts from theirs.",
+            "Go to the Library",
+        )
+        self.empty.clicked.connect(lambda: session.go("library"))
+        self._lay_out()
+
+        session.project_changed.connect(self._project_changed)
+        session.frames_changed.connect(self._frames_changed)
+        session.frame_selected.connect(self.select_frame)
+        session.annotation_changed.connect(self._annotation_changed)
+        self._project_changed()
+
+    def _lay_out(self) -> None:
+        stage = QVBoxLayout()
+        stage.setSpacing(0)
+        stage.addWidget(self.view, 1)
+        stage.addWidget(self.filmstrip)
+        work = QWidget()
+        row = QHBoxLayout(work)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addLayout(stage, 1)
+        self.panel = SynthesisPanel(
+            self.session.settings,
+            self,
+            (self.synthesizer, self.controls),
+            (self._head_section(), self._actions()),
+            self.batch,
+        )
+        row.addWidget(self.panel)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(work)
+        self._stack.addWidget(self.empty)
+
+    def _head_section(self) -> Section:
+        self.frame_box = combo()
+        self.frame_box.activated.connect(
+            lambda _: self.session.select_frame(str(self.frame_box.currentData()))
+        )
+        self.size_label = note()
+        self.reset_button = QPushButton("Start from the frame's ellipse")
+        self.reset_button.setToolTip("The frame's own ellipse again, or a typical head")
+        self.reset_button.clicked.connect(self.reset_ellipse)
+        head = Section("")
+        head.row(
+            "Frame",
+            self.frame_box,
+            "The real frame whose ellipse is the start; its sector, grain and calibration are used",
+        )
+        head.add(self.size_label)
+        head.add(keyed(self, self.reset_button, "O"))
+        return head
+
+    def _actions(self) -> Section:
+        self.make_button = theme.style(QPushButton("Synthesise"), "primary")
+        self.make_button.setToolTip("Make the ultrasound of this ellipse")
+        self.make_button.clicked.connect(self.synthesise)
+        self.variation_button = QPushButton("New variation")
+        self.variation_button.setToolTip("Another picture of the same ellipse: the next seed")
+        self.variation_button.clicked.connect(self.new_variation)
+        self.job_bar = JobBar()
+        self.quality = QualityPanel(
+            "Each picture is measured: is its head where the ellipse is?", compact=True
+        )
+        self.keep_button = QPushButton("Keep as pair")
+        self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
+        self.keep_button.clicked.connect(self.keep)
+        section = Section("")
+        section.add(self.controls.follow_box)
+        section.add(
+            side_by_side(
+                keyed(self, self.make_button, "G"), keyed(self, self.variation_button, "N")
+            )
+        )
+        section.add(self.job_bar)
+        section.add(self.quality)
+        section.add(keyed(self, self.keep_button, "K"))
+        return section
+
+    def activated(self) -> None:
+        """The page is shown: keys go to the canvas, the engine gets ready in the background."""
+        self.session.engine.warm_up("sample")
+        self.canvas.setFocus()
+
+    # -- the frame ----------------------------------------------------------------------------
+
+    def _project_changed(self) -> None:
+        self.sampler.abandon()
+        self._frame = None
+        self.batch.reset()
+        self._frames_changed()
+
+    def _frames_changed(self) -> None:
+        project = self.session.project
+        frames = project.frames() if project is not None else []
+        self.frame_box.clear()
+        for frame in frames:
+            self.frame_box.addItem(f"{frame.name}  ({frame.cohort})", frame.id)
+        self._stack.setCurrentIndex(0 if frames else 1)
+        self.batch.refresh()
+        self._calibrate(frames)
+        shown = self._frame.id if self._frame is not None else self.session.frame_id
+        if self.frame_box.findData(shown) < 0:
+            shown = frames[0].id if frames else None
+        if shown is not None:
+            self.select_frame(shown)
+            self.frame_box.setCurrentIndex(self.frame_box.findData(shown))
+        elif self._frame is not None:
+            self._frame = self._reference = self._ellipse = None
+            self._forget_picture()
+
+    def _calibrate(self, frames: Sequence[Frame]) -> None:
+        """The shown frame may have another scale now."""
+        held = self._frame.id if self._frame is not None else None
+        shown = next((frame for frame in frames if frame.id == held), None)
+        if shown is None or shown == self._frame:
+            return
+        self._frame = shown
+        self.canvas.set_calibration(shown.calibration)
+        if self._ellipse is not None:
+            self._measure(self._ellipse)
+        self._tell()
+
+    def select_frame(self, frame_id: str) -> bool:
+        """Show this frame, if it is not shown yet; whether it could be."""
+        index = self.frame_box.findData(frame_id)
+        if index < 0 or (self._frame is not None and self._frame.id == frame_id):
+            return index >= 0
+        try:
+            frame = self.session.open.frame(frame_id)
+            pixels = self.session.open.pixels(frame_id)
+        except UserError as error:
+            self.session.report(error)
+            return False
+        self.canvas.leave_gesture()
+        self.frame_box.setCurrentIndex(index)
+        self.sampler.abandon()
+        self._frame, self._reference = frame, pixels
+        self.view.set_real(pixels)
+        self.canvas.set_calibration(frame.calibration)
+        self._forget_picture()
+        self._place(self._start_ellipse(frame))
+        return True
+
+    def _annotation_changed(self, frame_id: str) -> None:
+        # Until a picture was made, the ellipse shown is the frame's own and follows it.
+        if self._frame is None or frame_id != self._frame.id:
+            return
+        if self._picture is None:
+            self._place(self._start_ellipse(self._frame))
+        self._tell()
+
+    def _own_ellipse(self) -> Ellipse | None:
+        """Of the frame's own head, if anybody drew it."""
+        if self._frame is None:
+            return None
+        annotation = self.session.open.annotation(self._frame.id)
+        return annotation.ellipse if annotation is not None else None
+
+    def _start_ellipse(self, frame: Frame) -> Ellipse:
+        return self._own_ellipse() or typical_ellipse(frame.size)
+
+    # -- the ellipse --------------------------------------------------------------------------
+
+    def reset_ellipse(self) -> None:
+        """Go back to the frame's own ellipse, as a step of undo."""
+        if self._frame is not None:
+            self._edited(self._start_ellipse(self._frame))
+
+    def place_ellipse(self, ellipse: Ellipse) -> None:
+        """Show this ellipse, and let the picture follow it."""
+        self._place(ellipse)
+        self._follow(resting=True)
+
+    def _place(self, ellipse: Ellipse) -> None:
+        self._ellipse = self._settled = ellipse
+        self.canvas.set_ellipse(ellipse)
+        self._measure(ellipse)
+        self._tell()
+
+    def _measure(self, ellipse: Ellipse) -> None:
+        calibration = self._frame.calibration if self._frame is not None else None
+        if calibration is None:
+            self.size_label.setText("Not calibrated: the size in mm is not known")
+            return
+        size = measure(ellipse, calibration)
+        self.size_label.setText(
+            f"HC {size.hc_mm:.0f} mm · BPD {size.bpd_mm:.0f} mm · OFD {size.ofd_mm:.0f} mm"
+        )
+
+    def _dragging(self, ellipse: Ellipse) -> None:
+        self._ellipse = ellipse
+        self._measure(ellipse)
+        # Back where it was (Esc, or a click that moves nothing), no edit follows.
+        self._follow(resting=ellipse == self._settled)
+
+    def _follow(self, *, resting: bool) -> None:
+        if self.controls.follow_box.isChecked():
+            self.sampler.follow(self.request(), resting=resting)
+        self._tell()
+
+    def _edited(self, ellipse: Ellipse | None) -> None:
+        if self._frame is None or self._settled is None:
+            return
+        if ellipse is None:
+            # Without an ellipse there is nothing to synthesise: the one that was stays.
+            self._place(self._settled)
+        elif ellipse != self._settled:
+            self.session.undo_stack.push(
+                MoveHead(self._show_head, self._frame.id, self._settled, ellipse)
+            )
+
+    def _show_head(self, frame_id: str, ellipse: Ellipse) -> None:
+        self.session.select_frame(frame_id)
+        if self.select_frame(frame_id):
+            self.place_ellipse(ellipse)
+
+    # -- the picture --------------------------------------------------------------------------
+
+    def look(self) -> Look:
+        """What pictures shall look like, and who makes them."""
+        return replace(self.controls.look(), synthesizer=self.synthesizer.name)
+
+    def request(self) -> SampleRequest:
+        """What the canvas and the fields ask for. Raises ``ValueError`` without a frame."""
+        if self._frame is None or self._ellipse is None:
+            raise ValueError("there is no ellipse to synthesise")
+        look = self.look()
+        return SampleRequest(
+            ellipse=self._ellipse,
+            size=self._frame.size,
+            calibration=self._frame.calibration,
+            style=look.style,
+            reference=self._reference,
+            replaces=self._own_ellipse() if look.background == "frame" else None,
+            project=self.session.open.path,
+            cohort=self._frame.cohort,
+            synthesizer=look.synthesizer,
+            steps=look.steps,
+            guidance=look.guidance,
+            seed=look.seed,
+        )
+
+    @property
+    def stale(self) -> bool:
+        """Whether the picture is of another request than is shown."""
+        if self._picture is None or self._frame is None:
+            return False
+        return not self._picture.answers(self.request())
+
+    def synthesise(self) -> None:
+        """Make the picture at full quality."""
+        if self._frame is not None:
+            self.sampler.full(self.request())
+
+    def new_variation(self) -> None:
+        """Take the next seed and make its picture."""
+        if self._frame is not None:
+            blocker = QSignalBlocker(self.controls)
+            self.controls.next_seed()
+            blocker.unblock()
+            self.synthesise()
+
+    def _changed(self) -> None:
+        if self._picture is not None:
+            self._follow(resting=True)
+        else:  # a setting alone asks for no first picture
+            self._tell()
+
+    def _began(self, handle: JobHandle) -> None:
+        self.job_bar.follow(handle)
+        self._tell()
+
+    def _previewed(self, event: Preview) -> None:
+        self.view.set_synthetic(event.image)
+
+    def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
+        self._picture = MadePicture(request, result, draft)
+        self.view.set_synthetic(result.image)
+        if not draft:
+            self.quality.show_quality(result.quality, result.provenance)
+            self.batch.set_pace(result.seconds)
+        self._tell()
+
+    def _stopped(self) -> None:
+        # A cancelled picture leaves no half-made preview behind.
+        self.view.set_synthetic(None if self._picture is None else self._picture.result.image)
+        self._tell()
+
+    def _forget_picture(self) -> None:
+        self._picture = None
+        self.quality.show_quality({})
+        self._tell()
+
+    def _tell(self) -> None:
+        """The caption, and which buttons have something to do."""
+        picture, stale = self._picture, self.stale
+        self.controls.tell(has_ellipse=self._frame is None or self._own_ellipse() is not None)
+        if picture is None:
+            name = self._frame.name if self._frame is not None else ""
+            self.view.say(f"{name}: the real frame. G makes the ultrasound of the ellipse.")
+        elif stale and not self.sampler.busy:
+            self.view.say(picture.lag(self._ellipse), "warning")
+        elif stale or picture.draft:
+            self.view.say("Draft; the full picture comes when the ellipse rests.")
+        else:
+            self.view.say(picture.words())
+        done = picture is not None and not picture.draft and not picture.kept
+        self.keep_button.setEnabled(done and not stale)
+
+    def keep(self) -> None:
+        """Store the picture with its ellipse as a pair to be reviewed."""
+        if self._frame is None or self._picture is None:
+            return
+        try:
+            pair = self._picture.keep(self.session.open, self._frame)
+        except UserError as error:
+            self.session.report(error)
+            return
+        self._picture = replace(self._picture, kept=True)
+        self._tell()
+        self.session.pairs_changed.emit()
+        self.session.message.emit(f"Kept as pair {pair.id}, to be reviewed.", "info")

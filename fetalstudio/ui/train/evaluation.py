@@ -1,0 +1,87 @@
+"""Which segmenter is evaluated on what; the result goes to the view beside it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, Protocol
+from fetalstudio.engine.jobs.propose.request import Prompt
+from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
+from fetalstudio.ui.common.form import Section, choice, combo, tick
+from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.common.segmenter_box import fill_segmenters
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.train.evaluation_view import EvaluationView
+
+PROMPTS = {"auto": "No prompt", "box": "A box"}
+PROTOCOLS = {"native": "Own size", "paper": "As the paper", "both": "Both"}
+
+
+class EvaluationPanel(Section):
+    """Submits the job ``evaluate``; :attr:`view` shows what came of it."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__("Evaluate", parent)
+        self._session = session
+        self.view = EvaluationView(session)
+        self.model_box = combo()
+        self.cohort_box = combo()
+        self.prompt_box = choice(session.settings, "evaluate/prompt", "auto", PROMPTS)
+        self.protocol_box = choice(session.settings, "evaluate/protocol", "native", PROTOCOLS)
+        self.held_out_box = tick(
+            session.settings, "evaluate/held_out", "Only subjects new to the model", default=True
+        )
+        self.held_out_box.setToolTip(
+            "Leave out the subjects that its training, or that of the model it started from, saw"
+        )
+        self.button = QPushButton("Evaluate")
+        self.button.setToolTip("Dice and head circumference against the annotated frames")
+        self.button.clicked.connect(self.evaluate)
+        self.job_bar = JobBar()
+        self.row("Model", self.model_box, "The segmenter to evaluate")
+        self.row("Cohort", self.cohort_box, "Whose annotated frames to evaluate on")
+        self.row("Prompt", self.prompt_box, "What the segmenter is told about where the head is")
+        self.row(
+            "Protocol",
+            self.protocol_box,
+            "At the frames' own size, or at 256 x 256 px as the paper's code measures",
+        )
+        for widget in (self.held_out_box, self.button, self.job_bar):
+            self.add(widget)
+
+    def refresh(self) -> None:
+        """Offer the project's segmenters and cohorts."""
+        project = self._session.project
+        fill_segmenters(self.model_box, project)
+        fill_cohorts(self.cohort_box, annotated_cohorts(project), all_="All, and each")
+        self._enable()
+
+    def forget(self) -> None:
+        """Another project is open."""
+        self.view.show_result(None)
+        self.refresh()
+
+    def evaluate(self) -> None:
+        """Evaluate the chosen model on what is chosen."""
+        request = EvaluateRequest(
+            self._session.open.path,
+            segmenter=str(self.model_box.currentData()),
+            cohort=chosen_cohort(self.cohort_box),
+            prompt=cast(Prompt, self.prompt_box.currentData()),
+            protocol=cast(Protocol, self.protocol_box.currentData()),
+            held_out=self.held_out_box.isChecked(),
+        )
+        handle = self._session.submit("evaluate", request)
+        project = self._session.project
+        handle.finished.connect(
+            # Of a project that was closed meanwhile it would show frames that are not here.
+            lambda r: self.view.show_result(r) if self._session.project is project else None
+        )
+        self.job_bar.follow(handle)
+        handle.ended.connect(self._enable)
+        self._enable()
+
+    def _enable(self) -> None:
+        self.button.setEnabled(self.cohort_box.count() > 0 and self.job_bar.handle is None)

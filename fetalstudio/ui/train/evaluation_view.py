@@ -1,0 +1,186 @@
+"""What an evaluation found: figures by group, Bland-Altman plot and the worst frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
+from fetalstudio.engine.jobs.evaluate.score_table import write_scores
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, worst
+from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.form import note
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.train.agreement_plot import AgreementPlot
+from fetalstudio.ui.train.gallery import Gallery
+
+_NOTHING = (
+    "Choose a segmenter and evaluate it: its figures, its errors in mm and the frames that it "
+    "does worst on are shown here."
+)
+_TABLE_HEIGHT = 220
+
+
+class EvaluationView(QWidget):
+    """Shows one result, and hands it on as a report or a table."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.result: EvaluateResult | None = None
+        self.title = theme.style(QLabel(), "heading")
+        self.about = note()
+        self.table = _table()
+        self.plot = AgreementPlot()
+        self.gallery = Gallery(session)
+        self.report_button = QPushButton("Report ...")
+        self.report_button.setToolTip("Save all of this as one HTML file to share")
+        self.report_button.clicked.connect(self._ask_report)
+        self.csv_button = QPushButton("Table ...")
+        self.csv_button.setToolTip("Save each frame's figures as CSV")
+        self.csv_button.clicked.connect(self._ask_csv)
+        for source in (self.plot, self.gallery):
+            source.chosen.connect(self._open)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        for button in (self.report_button, self.csv_button):
+            head.addWidget(button)
+        self._worst_title = theme.style(QLabel("Worst frames"), "heading")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
+        layout.setSpacing(theme.SPACE)
+        layout.addLayout(head)
+        for widget in (self.about, self.table):
+            layout.addWidget(widget)
+        layout.addWidget(self.plot, 2)
+        layout.addWidget(self._worst_title)
+        layout.addWidget(self.gallery, 3)
+        layout.addStretch(0)
+        self.show_result(None)
+
+    def show_result(self, result: EvaluateResult | None) -> None:
+        """Show this one, or for None what will be here."""
+        self.result = result
+        shown = (self.table, self.gallery, self._worst_title, self.report_button, self.csv_button)
+        for widget in shown:
+            widget.setVisible(result is not None)
+        self.plot.setVisible(result is not None and self.plot.show_result(result))
+        if result is None:
+            self.title.setText("No evaluation yet")
+            self.about.setText(_NOTHING)
+            return
+        subjects = counted(result.subjects, "subject")
+        self.title.setText(f"{result.segmenter} on {counted(result.n, 'frame')} of {subjects}")
+        self.about.setText(_about(result))
+        self._fill(result)
+        self.gallery.show_scores(worst(result.frames))
+
+    def save_report(self, path: Path) -> None:
+        """Let the engine write the report."""
+        if self.result is None:
+            return
+        request = ReportRequest(self._session.open.path, path, self.result)
+        handle = self._session.submit("report", request)
+        handle.finished.connect(self._reported)
+
+    def save_csv(self, path: Path) -> None:
+        """Write the table of frames."""
+        if self.result is None:
+            return
+        try:
+            write_scores(path, self.result.frames)
+        except UserError as error:
+            self._session.report(error)
+            return
+        self._session.message.emit(f"Saved {path}.", "info")
+
+    def _reported(self, result: ReportResult) -> None:
+        self._session.message.emit(f"Saved {result.out}.", "info")
+
+    def _ask_report(self) -> None:
+        self._ask(".html", "HTML (*.html)", self.save_report)
+
+    def _ask_csv(self) -> None:
+        self._ask(".csv", "CSV (*.csv)", self.save_csv)
+
+    def _ask(self, suffix: str, kind: str, save: Callable[[Path], None]) -> None:
+        assert self.result is not None  # else the buttons are not there
+        start = self._session.open.path.parent / f"{self.result.segmenter}-evaluation{suffix}"
+        name = QFileDialog.getSaveFileName(self, "Save as", str(start), kind)[0]
+        if name:
+            path = Path(name)
+            save(path if path.suffix else path.with_suffix(suffix))
+
+    def _open(self, frame_id: str) -> None:
+        self._session.select_frame(frame_id)
+        self._session.go("annotate")
+
+    def _fill(self, result: EvaluateResult) -> None:
+        rows = {"All": cells(result), **{n: cells(g) for n, g in result.groups.items()}}
+        if result.paper is not None:
+            rows["All (paper)"] = cells(result.paper)
+            rows |= {f"{n} (paper)": cells(g) for n, g in result.paper.groups.items()}
+        heads = [h for h in rows["All"] if any(row[h][0] for row in rows.values())]
+        self.table.setColumnCount(len(heads) + 1)
+        self.table.setHorizontalHeaderLabels(["", *heads])
+        self.table.setRowCount(len(rows))
+        for i, (name, row) in enumerate(rows.items()):
+            self._cell(i, 0, name, "")
+            for j, head in enumerate(heads, start=1):
+                value, interval = row[head]
+                self._cell(i, j, value, interval)
+        self.table.resizeRowsToContents()
+        wanted = self.table.verticalHeader().length() + self.table.horizontalHeader().height() + 18
+        self.table.setFixedHeight(min(wanted, _TABLE_HEIGHT))
+
+    def _cell(self, row: int, column: int, value: str, interval: str) -> None:
+        item = QTableWidgetItem(f"{value}\n{interval}" if interval else value)
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        if column:
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.table.setItem(row, column, item)
+
+
+def _about(result: EvaluateResult) -> str:
+    prompt = "with a box prompt" if result.prompt == "box" else "without a prompt"
+    size = "at the frames' own size" if result.protocol == "native" else "as the paper measures"
+    if result.trained_on:
+        seen = (
+            f"{result.trained_on} of the frames were used to train it: the figures are better "
+            "than they would be on new ones."
+        )
+    elif result.held_out:
+        seen = "Its training never saw these subjects."
+    else:
+        seen = "Its training is not known to have seen these frames."
+    return (
+        f"Measured {prompt}, {size}. {seen} Below a mean is its 95 % interval; "
+        "a failure is a Dice below 0.9."
+    )
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget(0, 0)
+    table.verticalHeader().hide()
+    table.setShowGrid(False)
+    table.setAccessibleName("Figures")
+    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    table.setHorizontalScrollMode(QTableWidget.ScrollMode.ScrollPerPixel)
+    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return table

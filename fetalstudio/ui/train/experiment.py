@@ -1,0 +1,120 @@
+"""Do the synthetic pairs help? One action, one sentence, and the figures that it rests on."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
+
+from fetalstudio.engine.jobs.experiment.request import (
+    ARMS,
+    BEFORE,
+    JOB,
+    ExperimentRequest,
+    ExperimentResult,
+    result_of,
+)
+from fetalstudio.project.store import Project
+from fetalstudio.ui.common.form import Section, note, whole_number
+from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.train.training_settings import TrainingSettings
+
+_ABOUT = (
+    "Trains the built-in segmenter several times, with the accepted pairs and without, each for as "
+    "many steps, and compares them on subjects that no training saw."
+)
+
+
+class ExperimentPanel(Section):
+    """Submits the job ``experiment`` with the numbers of frames, pairs and epochs of ``settings``,
+    and shows the newest one of the project that has an answer."""
+
+    def __init__(self, session: Session, settings: TrainingSettings) -> None:
+        super().__init__("Do the pairs help?")
+        self._session, self._settings = session, settings
+        self.seeds_box = whole_number(session.settings, "experiment/seeds", 3, 1, 20)
+        self.button = QPushButton("Find out")
+        self.button.setToolTip("Train with and without the accepted pairs, and compare")
+        self.button.clicked.connect(self.start)
+        self.job_bar = JobBar("Stop, keep what is done")
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        self.table = _table()
+        self.add(note(_ABOUT))
+        self.row("Repeats", self.seeds_box, "Each draws frames and pairs anew where not all are")
+        for widget in (self.button, self.job_bar, self.sentence, self.table):
+            self.add(widget)
+        session.project_changed.connect(self.refresh)
+        self.refresh()
+
+    def start(self) -> None:
+        """Begin, or go on with the one that was stopped."""
+        if self.job_bar.handle is not None or self._session.project is None:
+            return
+        chosen = self._settings.choice()
+        request = ExperimentRequest(
+            self._session.open.path,
+            real=chosen.real,
+            synthetic=chosen.synthetic,
+            seeds=self.seeds_box.value(),
+            epochs=chosen.epochs,
+            batch=chosen.batch,
+            learning_rate=chosen.learning_rate,
+        )
+        handle = self._session.submit(JOB, request)
+        self.button.setEnabled(False)
+        self.job_bar.follow(handle)
+        handle.ended.connect(self.refresh)
+
+    def refresh(self) -> None:
+        """Show what is known."""
+        project = self._session.project
+        self.button.setEnabled(project is not None and self.job_bar.handle is None)
+        self._show(None if project is None else _newest(project))
+
+    def _show(self, result: ExperimentResult | None) -> None:
+        self.sentence.setText("" if result is None else result.sentence)
+        self.sentence.setVisible(result is not None)
+        self.table.setVisible(result is not None)
+        self.table.setRowCount(0)
+        if result is None:
+            return
+        gains = {c.against: c.difference for c in result.comparisons}
+        for row, arm in enumerate(result.arms):
+            gain = gains.get(arm.arm)
+            self.table.insertRow(row)
+            name = f"{result.segmenter} as it came" if arm.arm == BEFORE else ARMS[arm.arm]
+            cells = [
+                name,
+                f"{arm.dice.mean:.3f}",
+                "" if gain is None else f"{100 * gain.mean:+.2f}",
+            ]
+            tip = f"Dice {arm.dice.low:.4f} to {arm.dice.high:.4f}, {arm.steps} steps"
+            if gain is not None:
+                tip += f"; with pairs {100 * gain.low:+.2f} to {100 * gain.high:+.2f} points"
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                item.setToolTip(f"{name}: {tip} (95 % intervals)")
+                item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+                self.table.setItem(row, column, item)
+        height = self.table.horizontalHeader().height() + self.table.verticalHeader().length() + 4
+        self.table.setFixedHeight(height)
+
+
+def _newest(project: Project) -> ExperimentResult | None:
+    found = (result_of(run) for run in project.runs() if run.job == JOB)
+    return next((result for result in found if result is not None), None)
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget(0, 3)
+    table.setHorizontalHeaderLabels(["Trained on", "Dice", "With pairs"])
+    table.setToolTip("Mean Dice, and what the pairs add to it, in points")
+    table.verticalHeader().hide()
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    return table

@@ -1,0 +1,400 @@
+"""Train: fine-tune the segmenter on real frames and accepted pairs, and see what it is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.jobs.train.resuming import can_go_on
+from fetalstudio.engine.process.events import Epoch, Preview
+from fetalstudio.project.records import Run
+from fetalstudio.project.runs import BUILT_IN
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.filmstrip import Filmstrip
+from fetalstudio.ui.common.form import Section, keyed, note, side_by_side, side_panel, with_foot
+from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.train.curves import TrainingCurves
+from fetalstudio.ui.train.evaluation import EvaluationPanel
+from fetalstudio.ui.train.experiment import ExperimentPanel
+from fetalstudio.ui.train.run_words import run_text, without_verdict
+from fetalstudio.ui.train.training_data import TrainingDataSection
+from fetalstudio.ui.train.training_plan import Plan, plan_cost, plan_training
+from fetalstudio.ui.train.training_settings import TrainingSettings
+from fetalstudio.ui.train.verdict import VerdictCard, improved
+
+_RUN_ROLE = Qt.ItemDataRole.UserRole
+
+
+class TrainPage(QWidget):
+    """What will be trained on what, the live curves, the verdict, the runs and the evaluation."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self._plan: Plan | None = None
+        self._handle: JobHandle | None = None
+        self._live = False
+        """Whether the curves are those of the job under way."""
+        self._listed = False
+        """Whether its run is in the list: the job makes the run once its data are checked."""
+        self._runs: dict[int, Run] = {}
+        self._refresher = QTimer(self)
+        self._refresher.setSingleShot(True)
+        self._refresher.timeout.connect(self._refresh_plan)
+
+        self.data = TrainingDataSection()
+        self.data.changed.connect(self._refresh_plan)
+        self.settings = TrainingSettings(session.settings)
+        self.settings.changed.connect(self._refresh_plan)
+        self.evaluation = EvaluationPanel(session)
+        self.experiment = ExperimentPanel(session, self.settings)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        stage = QWidget()
+        stage.setLayout(self._stage())
+        plan = with_foot(side_panel(316, self.data, self.settings), self._start_section())
+        self._training = (plan, stage)
+        row.addWidget(plan)
+        row.addWidget(stage, 1)
+        row.addWidget(self.evaluation.view, 1)
+        self.tabs = self._results()
+        row.addWidget(self.tabs)
+        self._show_tab(0)
+
+        session.project_changed.connect(self._project_changed)
+        session.models_changed.connect(self._models_changed)
+        for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
+            signal.connect(lambda *_: self._data_changed())
+        session.frames_changed.connect(self._frames_changed)
+        self._project_changed()
+
+    # -- layout -------------------------------------------------------------------------------
+
+    def _start_section(self) -> Section:
+        self.start_button = theme.style(QPushButton("Start training"), "primary")
+        self.start_button.setToolTip("Fine-tune the chosen segmenter on these data")
+        self.start_button.clicked.connect(self.start)
+        self.estimate = note()
+        section = Section("")
+        section.add(keyed(self, self.start_button, "Ctrl+Return"))
+        section.add(self.estimate)
+        return section
+
+    def _stage(self) -> QVBoxLayout:
+        self.title = theme.style(QLabel(), "heading")
+        self.job_bar = JobBar("Stop, keep the best")
+        self.curves = TrainingCurves()
+        self.filmstrip = Filmstrip()
+        stage = QVBoxLayout()
+        stage.setContentsMargins(theme.SPACE, 2 * theme.SPACE, theme.SPACE, theme.SPACE)
+        stage.setSpacing(theme.SPACE)
+        for widget in (self.title, self.job_bar):
+            stage.addWidget(widget)
+        stage.addWidget(self.curves, 1)
+        stage.addWidget(self.filmstrip)
+        return stage
+
+    def _verdict_section(self) -> Section:
+        self.verdict = VerdictCard()
+        self.in_use = note()
+        self.adopt_button = QPushButton("Adopt")
+        self.adopt_button.setToolTip("Propose ellipses with this run's model from now on")
+        self.adopt_button.clicked.connect(self.adopt)
+        self.roll_back_button = QPushButton("Roll back")
+        self.roll_back_button.setToolTip("Go back to the model that was in use before")
+        self.roll_back_button.clicked.connect(self.roll_back)
+        buttons = side_by_side(
+            keyed(self, self.adopt_button, "A"), keyed(self, self.roll_back_button, "B")
+        )
+        section = Section("")
+        for widget in (self.verdict, buttons, self.in_use):
+            section.add(widget)
+        return section
+
+    def _runs_section(self) -> Section:
+        self.runs = QListWidget()
+        self.runs.setAccessibleName("Runs")
+        self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
+        self.go_on_button = QPushButton("Go on")
+        self.go_on_button.setToolTip("Go on with this run after its last epoch")
+        self.go_on_button.clicked.connect(self.go_on)
+        self.no_runs = note("Every training is listed here, with its curves and its verdict.")
+        self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
+        section = Section("Runs")
+        section.add(self.runs)
+        section.add(keyed(self, self.go_on_button, "G"))
+        section.add(self.no_runs)
+        return section
+
+    def _results(self) -> QTabWidget:
+        width = 328
+        tabs = QTabWidget()
+        tabs.setFixedWidth(width)
+        tabs.setDocumentMode(True)
+        tabs.tabBar().setDrawBase(False)
+        tabs.addTab(side_panel(width, self._verdict_section(), self._runs_section()), "Runs")
+        tabs.addTab(side_panel(width, self.evaluation), "Evaluation")
+        tabs.addTab(side_panel(width, self.experiment), "Experiment")
+        tabs.currentChanged.connect(self._show_tab)
+        keyed(self, self.experiment.button, "H").clicked.connect(lambda: tabs.setCurrentIndex(2))
+        keyed(self, self.evaluation.button, "V").clicked.connect(lambda: tabs.setCurrentIndex(1))
+        return tabs
+
+    def _show_tab(self, index: int) -> None:
+        """A training and an evaluation take turns in the room beside the tabs."""
+        for widget in self._training:
+            widget.setVisible(index != 1)
+        self.evaluation.view.setVisible(index == 1)
+
+    # -- what will be trained -----------------------------------------------------------------
+
+    def activated(self) -> None:
+        """The page is shown: count anew."""
+        self._refresh_plan()
+
+    def _project_changed(self) -> None:
+        self._live = False
+        self.filmstrip.drop_all()
+        self.evaluation.forget()
+        self.data.fill_segmenters(self.session.project, anew=True)
+        self._frames_changed()
+        self._refresh_runs()
+        self._refresh_plan()
+
+    def _frames_changed(self) -> None:
+        self.evaluation.refresh()
+        self.data.fill_cohorts(self.session.project)
+
+    def _data_changed(self) -> None:
+        # While another place is shown there is no hurry: activated() counts anew.
+        if self.isVisible():
+            self._refresher.start()
+
+    def _refresh_plan(self) -> None:
+        project = self.session.project
+        if project is None:
+            self._plan = None
+            self.start_button.setEnabled(False)
+            return
+        chosen = self.settings.choice()
+        self._plan = plan_training(
+            project, self.data.cohort, real=chosen.real, synthetic=chosen.synthetic
+        )
+        self._show_plan(self._plan)
+
+    def _show_plan(self, plan: Plan) -> None:
+        self.data.show_plan(plan)
+        self.start_button.setEnabled(not plan.problems and self._handle is None)
+        self.estimate.setText(self._estimate(plan))
+
+    def _estimate(self, plan: Plan) -> str:
+        """Of the whole training; once it is under way the job's own pace tells."""
+        if plan.problems:
+            return ""
+        chosen = self.settings.choice()
+        try:
+            told = plan_cost(
+                self.session.open,
+                plan.data,
+                self.data.segmenter,
+                copies=chosen.copies,
+                epochs=chosen.epochs,
+                lora=chosen.lora,
+            )
+        except UserError as error:  # a model's card that cannot be read
+            return str(error)
+        by = f", by the pace of {told.of}" if told.of else ""
+        return f"At most about {duration(told.seconds)}{by}; {told.memory / 1e9:.1f} GB of memory."
+
+    # -- training -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the job ``train`` with what the page shows."""
+        self._refresh_plan()
+        if self._plan is None or self._plan.problems or self._handle is not None:
+            return
+        chosen = self.settings.choice()
+        request = TrainRequest(
+            project=self.session.open.path,
+            segmenter=self.data.segmenter,
+            cohort=self.data.cohort,
+            real=chosen.real,
+            synthetic=chosen.synthetic,
+            epochs=chosen.epochs,
+            batch=chosen.batch,
+            learning_rate=chosen.learning_rate,
+            patience=chosen.patience,
+            copies=chosen.copies,
+            recipe=chosen.recipe,
+            lora=chosen.lora,
+            seed=chosen.seed,
+            name=chosen.name,
+        )
+        self._submit(request)
+        self._listed = False
+        self.curves.clear(chosen.epochs)
+        self.filmstrip.drop_all()
+        self.runs.blockSignals(True)
+        self.runs.setCurrentRow(-1)
+        self.runs.blockSignals(False)
+        self.title.setText("Training")
+        self.verdict.show_verdict(None, "The verdict follows when the training ends.")
+        self._show_adoption()
+
+    def go_on(self) -> None:
+        """Go on with the chosen run, which did not finish."""
+        chosen = self._chosen()
+        if chosen is None or not self.go_on_button.isEnabled():
+            return
+        self._submit(TrainRequest(self.session.open.path, resume=chosen))
+        self._listed = True
+        self.go_on_button.setEnabled(False)
+        self.title.setText(f"{self._runs[chosen].name}, going on")
+        self.verdict.show_verdict(None, "The verdict follows when the training ends.")
+
+    def _submit(self, request: TrainRequest) -> None:
+        handle = self.session.submit("train", request)
+        self._handle, self._live = handle, True
+        self.tabs.setCurrentIndex(0)
+        self.start_button.setEnabled(False)
+        self.job_bar.follow(handle)
+        handle.epoch.connect(self._epoch)
+        # It goes on when another project is opened.
+        path = request.project
+        handle.preview.connect(lambda preview: self._preview(path, preview))
+        handle.finished.connect(lambda result: self._has_result(path, result))
+        handle.cancelled.connect(lambda result: self._has_result(path, result))
+        handle.ended.connect(self._ended)
+
+    def _epoch(self, epoch: Epoch) -> None:
+        if not self._listed:
+            self._listed = True
+            self._refresh_runs()
+        if self._live:
+            self.curves.add(epoch)
+
+    def _preview(self, path: Path, preview: Preview) -> None:
+        if self.session.is_open(path):
+            self.filmstrip.add(preview.image, preview.caption)
+
+    def _has_result(self, path: Path, result: TrainResult | None) -> None:
+        if result is not None:
+            self.session.models_changed.emit()
+            if not self.session.is_open(path):
+                self.session.message.emit(f"{path.name}: {result.verdict}", "info")
+            elif not self.isVisible():
+                self.session.message.emit(result.verdict, "info")
+
+    def _ended(self) -> None:
+        self._handle = None
+        if self.session.project is not None:
+            self.session.project.fail_crashed()  # killed, it could not say so itself
+        self._refresh_runs()
+        self._refresh_plan()
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    def _refresh_runs(self) -> None:
+        """List the runs; the chosen one stays, and where none is, it is the newest."""
+        project = self.session.project
+        self._runs = {r.id: r for r in project.runs() if r.job == "train"} if project else {}
+        ids, chosen = list(self._runs), self._chosen()
+        self.runs.blockSignals(True)
+        self.runs.clear()
+        for run in self._runs.values():
+            item = QListWidgetItem(run_text(run))
+            item.setData(_RUN_ROLE, run.id)
+            item.setToolTip(f"Started {run.started_at.astimezone():%d %b %Y, %H:%M}")
+            self.runs.addItem(item)
+        self.runs.setCurrentRow(ids.index(chosen) if chosen in ids else 0)
+        self.runs.blockSignals(False)
+        self.runs.setVisible(bool(ids))
+        self.no_runs.setVisible(not ids)
+        self._run_chosen()
+
+    def _chosen(self) -> int | None:
+        item = self.runs.currentItem()
+        return int(item.data(_RUN_ROLE)) if item is not None else None
+
+    def _run_chosen(self) -> None:
+        chosen = self._chosen()
+        run = self.session.open.run(chosen) if chosen is not None else None
+        self._live = run is not None and run.state == "running" and self._handle is not None
+        resumable = run is not None and can_go_on(self.session.open, run)
+        self.go_on_button.setVisible(resumable)
+        self.go_on_button.setEnabled(resumable and self._handle is None)
+        if run is None:
+            self.title.setText("No run yet")
+            self.curves.clear()
+            self.verdict.show_verdict(
+                None,
+                "Train on your frames and the pairs that you accepted. The verdict compares the "
+                "new model with the one in use, on subjects that the training never saw.",
+            )
+        else:
+            self.title.setText(f"{run.name}, {run.state}")
+            self.curves.set_history(
+                run.history,
+                best_epoch=(run.verdict or {}).get("best_epoch"),
+                expected_epochs=int(run.settings.get("epochs", 0)) if self._live else 0,
+            )
+            self.verdict.show_verdict(run.verdict, without_verdict(run))
+        self._show_adoption()
+
+    # -- adopting -----------------------------------------------------------------------------
+
+    def _model_of_run(self) -> str | None:
+        project, chosen = self.session.project, self._chosen()
+        if project is None or chosen is None:
+            return None
+        return next((m.name for m in project.models("segmenter") if m.run_id == chosen), None)
+
+    def _show_adoption(self) -> None:
+        project = self.session.project
+        active = project.active_model("segmenter") if project is not None else None
+        used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
+        run = self._runs.get(self._chosen() or -1)
+        better = run is not None and improved(run.verdict)
+        self.adopt_button.setEnabled(model is not None and model != used)
+        theme.style(self.adopt_button, "primary" if better and model != used else "")
+        self.roll_back_button.setEnabled(active is not None)
+        self.in_use.setText(f"In use: {used}.")
+
+    def adopt(self) -> None:
+        """Use the chosen run's model from now on."""
+        model = self._model_of_run()
+        if model is not None:
+            self.session.adopt(model)
+            self.session.message.emit(f"{model} proposes the ellipses from now on.", "info")
+
+    def roll_back(self) -> None:
+        """Go back to the model before."""
+        try:
+            before = self.session.open.roll_back("segmenter")
+        except UserError as error:
+            self.session.report(error)
+            return
+        self.session.models_changed.emit()
+        name = before.name if before is not None else BUILT_IN
+        self.session.message.emit(f"{name} proposes the ellipses again.", "info")
+
+    def _models_changed(self) -> None:
+        self.evaluation.refresh()
+        self.data.fill_segmenters(self.session.project)
+        self._show_adoption()

@@ -1,0 +1,90 @@
+"""What a training would be done on: cohort, start and counts by part, with what is wrong."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from fetalstudio.core.splits import Part
+from fetalstudio.project.store import Project
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
+from fetalstudio.ui.common.form import Section, combo
+from fetalstudio.ui.common.segmenter_box import fill_segmenters
+from fetalstudio.ui.train.training_plan import PARTS, Plan
+
+
+class TrainingDataSection(Section):
+    """``changed`` says that another cohort or segmenter was chosen."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Data", parent)
+        self.cohort_box, self.start_box = combo(), combo()
+        for box in (self.cohort_box, self.start_box):
+            box.activated.connect(lambda _: self.changed.emit())
+        self._counts: dict[Part, tuple[QLabel, QLabel]] = {}
+        self.pairs_label, self.checks = QLabel(), QLabel()
+        self.checks.setWordWrap(True)
+        self.row("Cohort", self.cohort_box, "Whose frames to train, validate and test on")
+        self.row("Start from", self.start_box, "The segmenter to fine-tune")
+        self.add(self._table())
+        self.add(self.checks)
+
+    @property
+    def cohort(self) -> str | None:
+        """The chosen one; None for all."""
+        return chosen_cohort(self.cohort_box)
+
+    @property
+    def segmenter(self) -> str:
+        """Name of the one to start from."""
+        return str(self.start_box.currentData())
+
+    def counts(self, part: Part) -> tuple[int, int]:
+        """(subjects, frames) of a part, as they are shown."""
+        subjects, frames = self._counts[part]
+        return int(subjects.text()), int(frames.text())
+
+    def fill_cohorts(self, project: Project | None) -> None:
+        """Offer the project's cohorts; the chosen one stays if it is among them."""
+        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
+
+    def fill_segmenters(self, project: Project | None, *, anew: bool = False) -> None:
+        """Offer the segmenters; the chosen one stays unless they are listed ``anew``."""
+        if anew:
+            self.start_box.clear()
+        fill_segmenters(self.start_box, project, follow=True)
+
+    def show_plan(self, plan: Plan) -> None:
+        """The counts, and what forbids the start or else what to know."""
+        for part, (subjects, frames) in self._counts.items():
+            share = plan.parts[part]
+            subjects.setText(str(share.subjects))
+            frames.setText(str(share.frames))
+        self.pairs_label.setText(str(plan.pairs))
+        said = plan.problems or plan.warnings
+        self.checks.setText("\n".join(said))
+        theme.style(self.checks, "error" if plan.problems else "warning")
+        self.checks.setVisible(bool(said))
+
+    def _table(self) -> QWidget:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(theme.SPACE // 2)
+        right = Qt.AlignmentFlag.AlignRight
+        for column, text in enumerate(("", "Subjects", "Frames")):
+            grid.addWidget(theme.style(QLabel(text), "dim"), 0, column, right)
+        for i, (part, title) in enumerate(
+            zip(PARTS, ("Training", "Validation", "Test"), strict=True)
+        ):
+            labels = QLabel(), QLabel()
+            grid.addWidget(QLabel(title), i + 1, 0)
+            for column, label in enumerate(labels, 1):
+                grid.addWidget(label, i + 1, column, right)
+            self._counts[part] = labels
+        grid.addWidget(QLabel("Accepted pairs"), 4, 0)
+        grid.addWidget(self.pairs_label, 4, 2, right)
+        return table

@@ -1,0 +1,71 @@
+"""What a training was worth: the Dice before and after, and the sentence that says it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.form import note
+
+
+class VerdictCard(QFrame):
+    """``Run.verdict``, whose keys are the fields of ``TrainResult``."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.style(self, "panel")
+        self._figures = QLabel()
+        self._sentence = QLabel()
+        self._sentence.setWordWrap(True)
+        self._protocol = note()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * theme.SPACE] * 4)
+        layout.setSpacing(theme.SPACE)
+        layout.addWidget(theme.style(QLabel("Verdict"), "heading"))
+        for label in (self._figures, self._sentence, self._protocol):
+            layout.addWidget(label)
+        self.show_verdict(None, "")
+
+    def show_verdict(self, verdict: Mapping[str, Any] | None, otherwise: str) -> None:
+        """Show the figures, or say ``otherwise`` where there are none."""
+        known = verdict is not None
+        for label in (self._figures, self._protocol):
+            label.setVisible(known)
+        if verdict is None:
+            self._sentence.setText(otherwise)
+            return
+        before, after = _number(verdict, "dice_before"), _number(verdict, "dice_after")
+        self._figures.setText(f"Dice  {before:.3f}  →  {after:.3f}")
+        low, high = verdict.get("difference_ci95") or (math.nan, math.nan)
+        self._figures.setStyleSheet(f"font-size: 22px; color: {_colour(low, high)}")
+        self._sentence.setText(str(verdict.get("verdict", "")))
+        frames, subjects = verdict.get("test_frames"), verdict.get("test_subjects")
+        self._protocol.setText(
+            f"Test frames: {frames}, of {subjects} subjects that it left out. Trained on "
+            f"real frames: {verdict.get('real')}, pairs: {verdict.get('synthetic')}. "
+            f"Best epoch: {verdict.get('best_epoch')}."
+        )
+
+    def text(self) -> str:
+        """Everything shown, one line a label."""
+        labels = (self._figures, self._sentence, self._protocol)
+        return "\n".join(label.text() for label in labels if label.isVisibleTo(self))
+
+
+def improved(verdict: Mapping[str, Any] | None) -> bool:
+    """Whether the whole interval of the difference lies above zero."""
+    return verdict is not None and (verdict.get("difference_ci95") or (0.0,))[0] > 0
+
+
+def _number(verdict: Mapping[str, Any], key: str) -> float:
+    value = verdict.get(key)
+    return math.nan if value is None else float(value)
+
+
+def _colour(low: float, high: float) -> str:
+    """Of a difference whose interval is given: clearly better, clearly worse, or open."""
+    return theme.GOOD if low > 0 else theme.ERROR if high < 0 else theme.TEXT_BRIGHT

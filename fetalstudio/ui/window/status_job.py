@@ -1,0 +1,94 @@
+"""The status bar's view of the running job: what it is, how far, how long, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
+
+from fetalstudio.engine.process.events import Progress
+from fetalstudio.ui import theme
+
+if TYPE_CHECKING:
+    from fetalstudio.ui.job_runner import Engine, JobHandle
+
+JOB_TITLES = {
+    "import": "Importing frames",
+    "propose": "Proposing ellipses",
+    "sample": "Synthesising a frame",
+    "synthesize": "Making pairs",
+    "adapt": "Adapting the synthesizer",
+    "train": "Training the segmenter",
+    "experiment": "Comparing trainings",
+    "evaluate": "Evaluating the segmenter",
+    "export": "Exporting",
+}
+
+_QUIET_MS = 300
+"""A job that is done sooner (a sample while the ellipse is dragged) is not shown at all."""
+
+
+class StatusJob(QWidget):
+    """Follows the engine; hidden while nothing runs."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(theme.SPACE, 2, theme.SPACE, 2)
+        layout.setSpacing(theme.SPACE + 4)
+        self.title = QLabel()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedWidth(220)
+        self.left = theme.style(QLabel(), "dim")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setShortcut(QKeySequence("Ctrl+."))
+        self.cancel.setToolTip(theme.tip("Stop the job; what it has saved stays", "Ctrl+."))
+        self.cancel.clicked.connect(self._cancel)
+        for widget in (self.title, self.bar, self.left, self.cancel):
+            layout.addWidget(widget)
+        self._delay = QTimer(self, singleShot=True, interval=_QUIET_MS)
+        self._delay.timeout.connect(self.show)
+        engine.job_started.connect(self._started)
+        engine.job_progress.connect(self._progressed)
+        engine.job_ended.connect(self._ended)
+        self.hide()
+        if engine.running is not None:
+            self._started(engine.running)
+
+    def _started(self, handle: JobHandle) -> None:
+        self.title.setText(JOB_TITLES.get(handle.job, handle.job))
+        self.bar.setRange(0, 0)
+        self.left.clear()
+        self.cancel.setEnabled(True)
+        self._delay.start()
+
+    def _progressed(self, _handle: JobHandle, progress: Progress) -> None:
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
+        if progress.eta_s is not None:
+            parts.append(f"{duration(progress.eta_s)} left")
+        self.left.setText("  ·  ".join(part for part in (progress.note, *parts) if part))
+
+    def _ended(self, _handle: JobHandle) -> None:
+        self._delay.stop()
+        self.hide()
+
+    def _cancel(self) -> None:
+        handle = self._engine.running
+        if handle is not None:
+            self.cancel.setEnabled(False)
+            self.left.setText("stopping ...")
+            handle.cancel()
+
+
+def duration(seconds: float) -> str:
+    """``12 s``, ``3 min``, ``1 h 20 min``: as exact as an estimate deserves."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
