@@ -35,7 +35,7 @@ except ImportError as error:  # Tests of the window that are skipped would look 
 from fetalstudio.resources import samples_dir
 
 if TYPE_CHECKING:
-    from fetalstudio.project.store import Project
+    from fetalstudio.project.project import Project
 
 QSettings.setDefaultFormat(QSettings.Format.IniFormat)
 QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, f"{_HOME}/qt")
@@ -55,7 +55,7 @@ def samples() -> Path:
 @pytest.fixture(scope="session")
 def _imported_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fetalstudio.project.importers import import_frames
-    from fetalstudio.project.store import Project
+    from fetalstudio.project.project import Project
 
     path = tmp_path_factory.mktemp("samples") / "project"
     with Project.create(path) as project:
@@ -66,7 +66,7 @@ def _imported_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]:
     """An open project of its own for each test, holding the sample frames."""
-    from fetalstudio.project.store import Project
+    from fetalstudio.project.project import Project
 
     path = tmp_path / "project"
     shutil.copytree(_imported_samples, path)

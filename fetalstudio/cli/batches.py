@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fetalstudio.core.errors import BadInput
-from fetalstudio.core.heads import Wish
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 COUNT = 16
 """Pairs, where no number is given."""
@@ -67,7 +67,7 @@ def batch_options(parser: argparse.ArgumentParser) -> None:
 
 
 def request_of(options: argparse.Namespace) -> SynthesizeRequest:
-    """What was asked for. Raises :class:`BadInput` for options that contradict each other."""
+    """What was asked for. Raises :class:`InputError` for options that contradict each other."""
     given = {name: getattr(options, name) for name in (*_HEADS, *_OTHERS)}
     given = {name: value for name, value in given.items() if value is not None}
     heads: dict[str, Any] = {
@@ -78,13 +78,15 @@ def request_of(options: argparse.Namespace) -> SynthesizeRequest:
     if options.resume:
         if given or heads:
             names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
-            raise BadInput(f"A batch goes on by its own settings: leave out {names}.")
+            raise InputError(f"A batch goes on by its own settings: leave out {names}.")
         return SynthesizeRequest(options.project, resume=_newest_unfinished(options.project))
     if options.ellipses is not None:
         if heads:
-            raise BadInput("The table of --ellipses says what the heads are like: give no ranges.")
+            raise InputError(
+                "The table of --ellipses says what the heads are like: give no ranges."
+            )
         if given.get("background") == "frame":
-            raise BadInput(
+            raise InputError(
                 "The ellipses of a table lie on no frame whose tissue could be kept. Ask for them "
                 "without --background frame."
             )
@@ -92,13 +94,13 @@ def request_of(options: argparse.Namespace) -> SynthesizeRequest:
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)
     count = COUNT if options.count is None else options.count
     return SynthesizeRequest(
-        options.project, count=count, wish=Wish(**heads) if heads else None, **given
+        options.project, count=count, wish=HeadConstraints(**heads) if heads else None, **given
     )
 
 
 def _newest_unfinished(path: Path) -> int:
     with Project.open(path) as project:
-        batches = project.unfinished_batches()
+        batches = project.batches.unfinished()
     if not batches:
-        raise BadInput(f"{path} has no unfinished batch. Make one with --count.")
+        raise InputError(f"{path} has no unfinished batch. Make one with --count.")
     return batches[0].id

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
@@ -19,7 +19,7 @@ from fetalstudio.engine.pictures import Curve, curves, montage, overlay, stack
 from fetalstudio.formats.files import atomic_path
 from fetalstudio.formats.images import write_png
 from fetalstudio.project.importers import AUTHOR
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 
 PAIRS = 16
@@ -99,11 +99,11 @@ def _worked_in(folder: Path) -> bool:
         with Project.open(folder) as project, project.lock():
             authors = {
                 revision.author
-                for frame in project.frames()
-                for revision in project.revisions(frame.id)
+                for frame in project.frames.all()
+                for revision in project.annotations.revisions(frame.id)
             }
-            reviewers = {pair.reviewer for pair in project.pairs()}
-    except BadInput:  # an earlier demo that was interrupted before there was a project
+            reviewers = {pair.reviewer for pair in project.pairs.all()}
+    except InputError:  # an earlier demo that was interrupted before there was a project
         return False
     drawn = any(a != AUTHOR and not a.startswith("segmenter:") for a in authors)
     return drawn or not reviewers <= {None, REVIEWER}
@@ -112,9 +112,9 @@ def _worked_in(folder: Path) -> bool:
 def _review(folder: Path) -> int:
     accepted = 0
     with Project.open(folder) as project, project.transaction():
-        for pair in project.pairs(state="pending"):
+        for pair in project.pairs.all(state="pending"):
             good = FILTER.verdict(pair.quality, pair.copy_threshold).passed
-            project.review_pair(pair.id, "accepted" if good else "rejected", reviewer=REVIEWER)
+            project.pairs.review(pair.id, "accepted" if good else "rejected", reviewer=REVIEWER)
             accepted += good
     return accepted
 
@@ -123,13 +123,13 @@ def _report(folder: Path, trained: TrainResult, path: Path) -> None:
     with Project.open(folder) as project:
         sources = {item.frame.id: item for item in labelled_frames(project)}
         rows = []
-        for pair in sorted(project.pairs(), key=lambda pair: pair.id)[:8]:
+        for pair in sorted(project.pairs.all(), key=lambda pair: pair.id)[:8]:
             source = sources[str(pair.provenance["source_frame"])]
             rows += [
-                overlay(project.pixels(source.frame.id), None, source.ellipse),
-                overlay(project.pixels(pair.frame.id), None, pair.requested),
+                overlay(project.frames.pixels(source.frame.id), None, source.ellipse),
+                overlay(project.frames.pixels(pair.frame.id), None, pair.requested),
             ]
-        history = project.run(trained.run_id).history
+        history = project.runs.get(trained.run_id).history
     epochs = [entry["epoch"] for entry in history]
     plots = [
         curves(

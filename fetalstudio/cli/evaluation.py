@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
 from fetalstudio.engine.jobs.report.request import ReportRequest
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Measure, tell, and write what was asked for."""
     for path in (options.csv, options.report):  # before the work, not after it
         if path is not None and path.is_dir():
-            raise BadInput(f"{path} is a folder. Name a file in it.")
+            raise InputError(f"{path} is a folder. Name a file in it.")
     result = console.run(
         "evaluate",
         EvaluateRequest(

@@ -14,7 +14,7 @@ from fetalstudio import __version__, distributed
 from fetalstudio.cli import evaluation, experiment, models, stable_diffusion, training
 from fetalstudio.cli.batches import batch_options, request_of
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest
 from fetalstudio.engine.jobs.export.request import ExportRequest
@@ -22,8 +22,8 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.process.job import JobCancelled, failure
 from fetalstudio.engine.process.threads import settle_threads
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import ReviewState
-from fetalstudio.project.store import Project
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 Command = Callable[[argparse.Namespace, Console], None]
@@ -53,7 +53,7 @@ def _command(arguments: Sequence[str], console: Console) -> int:
         console.as_json = options.json
         command: Command = options.command
         command(options, console)
-    except BadInput as error:
+    except InputError as error:
         return _fail(console, str(error), BAD_INPUT)
     except UserError as error:
         return _fail(console, str(error), FAILED)
@@ -136,13 +136,13 @@ def _review(options: argparse.Namespace, console: Console) -> None:
     reasons: Counter[str] = Counter()
     corrected = 0
     with Project.open(options.project) as project, project.transaction():
-        for pair in project.pairs(state="pending"):
+        for pair in project.pairs.all(state="pending"):
             if pair.corrected:
                 corrected += 1
                 continue
             verdict = filter_.verdict(pair.quality, pair.copy_threshold)
             state: ReviewState = "accepted" if verdict.passed else "rejected"
-            project.review_pair(pair.id, state, reviewer=options.reviewer)
+            project.pairs.review(pair.id, state, reviewer=options.reviewer)
             counts[state] += 1
             counts["copies"] += verdict.copy
             reasons.update(verdict.reasons[:1])
@@ -169,7 +169,7 @@ def _adapt(options: argparse.Namespace, console: Console) -> None:
     )
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
-            project.adopt("synthesizer", result.model)
+            project.models.adopt("synthesizer", result.model)
     console.result(result, result.verdict)
 
 
@@ -214,7 +214,7 @@ def _bench(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.engine.bench import bench
 
     if options.repeats < 1:
-        raise BadInput(f"--repeats is at least 1, not {options.repeats}.")
+        raise InputError(f"--repeats is at least 1, not {options.repeats}.")
     figures = bench(
         options.repeats, part=options.part, with_paper=not options.without_paper, say=console.say
     )
@@ -319,7 +319,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        raise BadInput(f"{message}. {self.prog} --help tells what there is.")
+        raise InputError(f"{message}. {self.prog} --help tells what there is.")
 
 
 def _segmenter_options(sub: _Parser) -> None:

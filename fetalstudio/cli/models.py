@@ -8,10 +8,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 DESCRIPTION = (
     "list: the models that can be loaded by name. add PATH: a SAM or MedSAM checkpoint, or a "
@@ -68,7 +68,7 @@ def _add(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.engine.models.sam_models import add_sam, is_sam
 
     if options.what is None:
-        raise BadInput("Say which model: fetalstudio models add PATH [--name NAME].")
+        raise InputError("Say which model: fetalstudio models add PATH [--name NAME].")
     path = Path(options.what)
     console.say("Reading the weights once, to know them again.")
     if is_sam(path):
@@ -104,7 +104,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.engine.models.sam_models import export_sam
 
     if options.what is None or options.out is None:
-        raise BadInput("Say which model and where to: fetalstudio models export NAME OUT.pth.")
+        raise InputError("Say which model and where to: fetalstudio models export NAME OUT.pth.")
     with nullcontext() if options.project is None else Project.open(options.project) as project:
         model = find_model("segmenter", options.what, project)
     if export_sam(model, options.out, hugging_face=options.hugging_face):

@@ -30,7 +30,7 @@ from fetalstudio.engine.process.events import (
     Finished,
     Progress,
 )
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 
 PATIENCE_S = 300.0

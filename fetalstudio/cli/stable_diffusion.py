@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
 
 
@@ -63,12 +63,12 @@ def _settings(pairs: list[str]) -> Mapping[str, Any]:
         name, given, text = pair.partition("=")
         if not given or name not in defaults or name in ("mode", "steps"):
             known = ", ".join(n for n in defaults if n not in ("mode", "steps"))
-            raise BadInput(f"--set {pair} is none of the settings: {known}.")
+            raise InputError(f"--set {pair} is none of the settings: {known}.")
         kind = type(defaults[name])
         try:
             result[name] = _truth(text) if kind is bool else kind(text)
         except ValueError as error:
-            raise BadInput(f"--set {pair}: {name} is a {kind.__name__}.") from error
+            raise InputError(f"--set {pair}: {name} is a {kind.__name__}.") from error
     return result
 
 

@@ -6,10 +6,10 @@ import argparse
 from typing import Any
 
 from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.train.request import RECIPES, TrainRequest
 from fetalstudio.engine.jobs.train.resuming import can_go_on
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     result = console.run("train", _request(options))
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
-            project.adopt("segmenter", result.model)
+            project.models.adopt("segmenter", result.model)
     if result.copies_left_out:
         console.warn(
             f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
@@ -65,7 +65,7 @@ def _request(options: argparse.Namespace) -> TrainRequest:
         given_too = [name for name in fixed if getattr(options, name) is not None]
         if given_too:
             names = ", ".join("--" + name.replace("_", "-") for name in given_too)
-            raise BadInput(f"A training goes on by its own settings: leave out {names}.")
+            raise InputError(f"A training goes on by its own settings: leave out {names}.")
         return TrainRequest(options.project, resume=_newest_unfinished(options))
     given: dict[str, Any] = {k: getattr(options, k) for k in RECIPES[options.preset]}
     chosen = {k: v for k, v in given.items() if v is not None}
@@ -85,10 +85,10 @@ def _request(options: argparse.Namespace) -> TrainRequest:
 
 def _newest_unfinished(options: argparse.Namespace) -> int:
     with Project.open(options.project) as project:
-        project.fail_crashed()
-        for run in project.runs():
+        project.runs.fail_crashed()
+        for run in project.runs.all():
             if can_go_on(project, run):
                 return run.id
-    raise BadInput(
+    raise InputError(
         f"{options.project} has no training that could go on. Start one without --resume."
     )

@@ -9,12 +9,12 @@ class UserError(Exception):
     """Something failed and the message says what, where, and what to do about it."""
 
 
-class BadInput(UserError):  # noqa: N818 (shorter than BadInputError, and read as often)
+class InputError(UserError):
     """The input itself is at fault (file, table, parameter); the command line exits with 2."""
 
 
 def check_ranges(ranges: Mapping[str, tuple[float, float, float]]) -> None:
-    """Raise :class:`BadInput` for the first (value, least, most) that is outside, by its name."""
+    """Raise :class:`InputError` for the first (value, least, most) that is outside, by its name."""
     for name, (value, low, high) in ranges.items():
         if not low <= value <= high:
-            raise BadInput(f"{name} is {value}; it must be {low} to {high}.")
+            raise InputError(f"{name} is {value}; it must be {low} to {high}.")

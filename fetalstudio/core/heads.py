@@ -27,7 +27,7 @@ from fetalstudio.core.biometry import (
 )
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 
 Range = tuple[float, float]
@@ -73,7 +73,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class HeadConstraints:
     """How the drawn heads shall differ from the cohort's; as it is: not at all.
 
     Over a range (low, high) the heads are spread evenly, whatever the cohort has.
@@ -95,19 +95,19 @@ class Wish:
     """``trimester``: as many heads of each trimester (by HC in mm) that the cohort has."""
 
     def __post_init__(self) -> None:
-        """Raises :class:`BadInput` for what no head can meet."""
+        """Raises :class:`InputError` for what no head can meet."""
         self._check("The head circumference in mm", self.hc_mm, 5, 1000)
         self._check("The head circumference in px", self.hc_px, 5, 30_000)
         self._check("The axis ratio", self.ratio, 0.2, 1)
         self._check("The angle", self.angle, -180, 360)
         if self.angle is not None and self.angle[1] - self.angle[0] > 180:
-            raise BadInput("An axis turns round in 180 degrees: give angles no further apart.")
+            raise InputError("An axis turns round in 180 degrees: give angles no further apart.")
         if self.hc_mm is not None and self.hc_px is not None:
-            raise BadInput("Give the head circumference in mm or in px, not in both.")
+            raise InputError("Give the head circumference in mm or in px, not in both.")
         if not 0 <= self.spread <= MAX_SPREAD:
-            raise BadInput(f"A spread of {self.spread:g} is outside 0 to {MAX_SPREAD:g}.")
+            raise InputError(f"A spread of {self.spread:g} is outside 0 to {MAX_SPREAD:g}.")
         if not all(abs(s) <= MAX_SHIFT for s in self.shift):
-            raise BadInput(f"A shift is at most {MAX_SHIFT:g} of the frame either way.")
+            raise InputError(f"A shift is at most {MAX_SHIFT:g} of the frame either way.")
 
     @staticmethod
     def _check(what: str, wanted: Range | None, least: float, most: float) -> None:
@@ -115,9 +115,9 @@ class Wish:
             return
         low, high = wanted
         if not (math.isfinite(low) and math.isfinite(high)) or not least <= low or high > most:
-            raise BadInput(f"{what}: {low:g} to {high:g} is outside {least:g} to {most:g}.")
+            raise InputError(f"{what}: {low:g} to {high:g} is outside {least:g} to {most:g}.")
         if low >= high:
-            raise BadInput(
+            raise InputError(
                 f"{what}: {low:g} to {high:g} is an empty range. The first value must be the "
                 "smaller one."
             )
@@ -126,13 +126,13 @@ class Wish:
 class HeadDistribution:
     """What to draw ellipses from: the heads of a cohort, and how the drawn ones shall differ.
 
-    Raises :class:`BadInput` where the heads cannot meet the wish.
+    Raises :class:`InputError` where the heads cannot meet the wish.
     """
 
-    def __init__(self, heads: Sequence[Head], wish: Wish | None = None) -> None:
+    def __init__(self, heads: Sequence[Head], wish: HeadConstraints | None = None) -> None:
         if not heads:
-            raise BadInput("There is no annotated head to draw others from. Draw one first.")
-        self.heads, self.wish = tuple(heads), wish or Wish()
+            raise InputError("There is no annotated head to draw others from. Draw one first.")
+        self.heads, self.wish = tuple(heads), wish or HeadConstraints()
         self.unit: Unit = "mm" if all(h.calibration is not None for h in heads) else "px"
         """Of the circumference: mm only where every frame is calibrated."""
         self._check_unit()
@@ -164,7 +164,7 @@ class HeadDistribution:
         """Ellipse ``number`` (0, 1, ...) and the index of the head whose frame it is for.
 
         It depends on the number and the seed, not on how many are drawn. Raises
-        :class:`BadInput` where no ellipse that is wanted fits on the frames.
+        :class:`InputError` where no ellipse that is wanted fits on the frames.
         """
         rng = np.random.default_rng([seed, number])
         wanted = None
@@ -195,7 +195,7 @@ class HeadDistribution:
             ellipse = self._vary(rng, lender, hc, share[1:])
             if self._meets(lender, ellipse, wanted):
                 return lender, ellipse
-        raise BadInput(
+        raise InputError(
             f"No head as wanted fits on the frames. The cohort has an HC of {self.hc[0]:.0f} to "
             f"{self.hc[1]:.0f} {self.unit} and axis ratios of {self.ratio[0]:.2f} to "
             f"{self.ratio[1]:.2f}: go less far from them, or take a smaller shift or spread."
@@ -266,12 +266,12 @@ class HeadDistribution:
     def _check_unit(self) -> None:
         without = sum(h.calibration is None for h in self.heads)
         if self.unit == "px" and (self.wish.hc_mm or self.wish.balance == "trimester"):
-            raise BadInput(
+            raise InputError(
                 f"{without} of {len(self.heads)} annotated frames are not calibrated: heads cannot "
                 "be drawn by their size in mm. Calibrate the frames, or give the size in px."
             )
         if self.unit == "mm" and self.wish.hc_px is not None:
-            raise BadInput("The frames are calibrated: give the head circumference in mm.")
+            raise InputError("The frames are calibrated: give the head circumference in mm.")
 
     def _to_space(self, head: Head, e: Ellipse) -> NDArray[np.float64]:
         """Log size and log ratio, angle from the mean in degrees, centre as shares of the frame."""

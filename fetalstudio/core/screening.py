@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ class PairFilter:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 words = name.replace("_", " ")
-                raise BadInput(f"The threshold for the {words} lies between 0 and 1, not {value}.")
+                raise InputError(
+                    f"The threshold for the {words} lies between 0 and 1, not {value}."
+                )
 
     def verdict(self, quality: Mapping[str, float], copy_threshold: float | None) -> Verdict:
         """Hold a pair's figures to the thresholds.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 
 PERCENTILE = 99.0
 """Of the similarities between each real frame and the nearest one of another subject: the limit."""
@@ -105,7 +105,7 @@ def neighbours_of(frames: Iterable[TrainingFrame], base: Neighbours | None = Non
     A model that went on from another one may repeat that one's frames too: give its neighbours as
     ``base``. They are remembered as well, and their threshold and common look hold, as a handful
     of frames gives no percentile. Without a base the threshold is calibrated on the frames
-    themselves; raises :class:`BadInput` where they are of fewer than 50 subjects.
+    themselves; raises :class:`InputError` where they are of fewer than 50 subjects.
     """
     items = [(f.id[:ID_DIGITS], f.subject, variants(f.image, f.ellipse)) for f in frames]
     if base is None:
@@ -126,12 +126,12 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
 
     For every frame the largest similarity to any frame of another subject is taken; the 99th
     percentile of these is the threshold. A synthetic frame's nearest of all training frames is
-    thus compared with real frames' nearest of as many. Raises :class:`BadInput` for fewer than
+    thus compared with real frames' nearest of as many. Raises :class:`InputError` for fewer than
     50 subjects.
     """
     subjects = np.array([subject for _, subject, _ in items])
     if len(np.unique(subjects)) < FEWEST_SUBJECTS:
-        raise BadInput(
+        raise InputError(
             f"What counts as a copy cannot be told from {len(np.unique(subjects))} subjects: "
             f"{FEWEST_SUBJECTS} are needed. Go on from a model that knows its training frames."
         )

@@ -11,12 +11,12 @@ import numpy as np
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
-from fetalstudio.core.heads import Head, HeadDistribution, Wish
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.heads import Head, HeadConstraints, HeadDistribution
 from fetalstudio.core.splits import Part, split_subjects
 from fetalstudio.engine.jobs.synthesize.request import NamedEllipse
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
-from fetalstudio.project.store import Project
 
 T = TypeVar("T")
 VALIDATION, TEST = 0.15, 0.25
@@ -34,20 +34,20 @@ class Labelled:
 
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[Labelled]:
-    """The frames to learn from or to measure on. Raises :class:`BadInput` where there are none."""
+    """The frames to train or evaluate on. Raises :class:`InputError` where there are none."""
     result = labelled_if_any(project, cohort)
     if not result:
         where = f"Cohort {cohort!r} of {project.path}" if cohort else str(project.path)
-        raise BadInput(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
+        raise InputError(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
     return result
 
 
 def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelled]:
     """As :func:`labelled_frames`; empty where there are none."""
-    annotations = project.annotations(cohort)
+    annotations = project.annotations.by_frame(cohort)
     return [
         Labelled(frame, annotation.ellipse)
-        for frame in project.frames(cohort=cohort)
+        for frame in project.frames.all(cohort=cohort)
         if (annotation := annotations.get(frame.id)) is not None
         and annotation.ellipse is not None
         and annotation.state != "proposed"
@@ -83,13 +83,13 @@ def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> 
 
 def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
     """Accepted pairs; no copy, and none that took its sector from a held-out subject's frame."""
-    subjects = {frame.id: frame.subject for frame in project.frames()}
+    subjects = {frame.id: frame.subject for frame in project.frames.all()}
 
     def held_out(pair: Pair) -> bool:
         subject = subjects.get(str(pair.provenance.get("source_frame")))
         return subject is not None and parts.get(subject, "train") != "train"
 
-    accepted = reversed(project.pairs(state="accepted"))
+    accepted = reversed(project.pairs.all(state="accepted"))
     return [pair for pair in accepted if not pair.copy and not held_out(pair)]
 
 
@@ -99,7 +99,9 @@ def batch_sources(project: Project, cohort: str | None = None) -> list[Labelled]
     return of_part(labelled, split(labelled), "train")
 
 
-def head_distribution(sources: Sequence[Labelled], wish: Wish | None = None) -> HeadDistribution:
+def head_distribution(
+    sources: Sequence[Labelled], wish: HeadConstraints | None = None
+) -> HeadDistribution:
     """What a batch draws its ellipses from."""
     heads = [Head(s.ellipse, s.frame.size, s.frame.calibration) for s in sources]
     return HeadDistribution(heads, wish)
@@ -111,13 +113,13 @@ def ellipses_like(
     *,
     cohort: str | None = None,
     seed: int = 0,
-    wish: Wish | None = None,
+    wish: HeadConstraints | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> list[NamedEllipse]:
     """``count`` ellipses like the annotated ones of the training part, each on its frame's sector.
 
     The first of many are those of a few with the same seed. ``check`` is called before each, and
-    may raise to stop. Raises :class:`BadInput` where the
+    may raise to stop. Raises :class:`InputError` where the
     cohort has no annotated frame or cannot meet the wish.
     """
     sources = batch_sources(project, cohort)

@@ -20,7 +20,7 @@ from fetalstudio.core.texture import CohortTexture, texture_of
 from fetalstudio.engine.cohort_split import labelled_if_any
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import judge_model, load_neighbours, load_segmenter
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
@@ -92,7 +92,7 @@ def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture
     chosen = drawn[:: max(1, math.ceil(len(drawn) / COHORT_FRAMES))]
     key = (project.path, tuple(chosen))
     if key not in _cohorts:
-        textures = [texture_of(project.pixels(frame_id), e) for frame_id, e in chosen]
+        textures = [texture_of(project.frames.pixels(frame_id), e) for frame_id, e in chosen]
         _cohorts[key] = CohortTexture.of(textures)
         if len(_cohorts) > 4:
             _cohorts.popitem(last=False)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats.files import write_bytes
 
@@ -30,29 +30,29 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """A PNG, JPEG, TIFF or BMP file as an 8-bit grey image, (H, W) uint8.
 
     Colour is reduced to luminance, 16 bit is scaled by its own maximum, transparency is ignored.
-    Raises :class:`BadInput`, naming the file and the cure, for what is missing, truncated, not an
+    Raises :class:`InputError`, naming the file and the cure, for what is missing, truncated, not an
     image, too large (256 MiB, 8192 px a side) or too small (32 px).
     """
     data = _read_bytes(path)
     if not data.startswith((_PNG, _JPEG, _BMP, *_TIFF)):
-        raise BadInput(
+        raise InputError(
             f"{path} is not a PNG, JPEG, TIFF or BMP image, whatever its name says. "
             "Export it again from the scanner or leave it out."
         )
     if data.startswith(_PNG) and _PNG_END not in data[-4096:]:
-        raise BadInput(f"{path} is truncated: the end of the PNG is missing. Copy it again.")
+        raise InputError(f"{path} is truncated: the end of the PNG is missing. Copy it again.")
     if data.startswith(_JPEG) and _JPEG_END not in data[-4096:]:
-        raise BadInput(f"{path} is truncated: the end of the JPEG is missing. Copy it again.")
+        raise InputError(f"{path} is truncated: the end of the JPEG is missing. Copy it again.")
     # The header is believed before the decoder is: a small file can unpack to gigabytes.
     width, height = _dimensions(data)
     if width and height and not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
-        raise BadInput(
+        raise InputError(
             f"{path} is {width}x{height} px; a frame has {MIN_SIDE} to {MAX_SIDE} px a side. "
             "Export it at another size."
         )
     image = _decode(data) if width and height else None
     if image is None:
-        raise BadInput(f"{path} is damaged and cannot be decoded. Copy or export it again.")
+        raise InputError(f"{path} is damaged and cannot be decoded. Copy or export it again.")
     return _to_grey8(image)
 
 
@@ -73,10 +73,10 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 def _read_bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise BadInput(f"{path} is larger than {MAX_BYTES >> 20} MiB. Export a single frame.")
+            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB. Export a single frame.")
         return path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
 
 
 def _decode(data: bytes) -> NDArray[Any] | None:

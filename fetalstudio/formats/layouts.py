@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.images import SUFFIXES
 from fetalstudio.formats.tables import (
     FILENAME,
@@ -104,7 +104,7 @@ def _country_of(name: str) -> Mapping[str, str]:
 def find_layout(source: Path, format: Format = "auto") -> Layout:
     """Look at a folder, or a single image with what lies beside it; no image is opened.
 
-    Raises :class:`BadInput` if there is no image, or the table is missing, unreadable or lacks
+    Raises :class:`InputError` if there is no image, or the table is missing, unreadable or lacks
     columns.
     """
     source = Path(source).absolute()
@@ -112,18 +112,18 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
         if source.is_file():
             return _single(source, format)
         if not source.is_dir():
-            raise BadInput(f"{source} does not exist. Check the path.")
+            raise InputError(f"{source} does not exist. Check the path.")
         table = None if format == "folder" else _hc18_table(source)
         if format == "hc18" and table is None:
-            raise BadInput(
+            raise InputError(
                 f"{source} is not in the HC18 layout: {HC18_TABLE} is missing. "
                 "Put it there, or import as a folder of images."
             )
         layout = _folder(source) if table is None else _hc18(source, table)
     except OSError as error:
-        raise BadInput(f"{source} cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{source} cannot be read: {error.strerror}. Check the path.") from error
     if not layout.candidates:
-        raise BadInput(
+        raise InputError(
             f"{source} holds no images (PNG, JPEG, TIFF or BMP), nor does a folder in it. "
             + " ".join(_unread([source]) or ("Choose the folder with the frames.",))
         )
@@ -132,11 +132,11 @@ def find_layout(source: Path, format: Format = "auto") -> Layout:
 
 def _single(path: Path, format: Format) -> Layout:
     if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"{path} is not a PNG, JPEG, TIFF or BMP image. Choose an image.")
+        raise InputError(f"{path} is not a PNG, JPEG, TIFF or BMP image. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
         layout = find_layout(path.parent, format)
-    except BadInput as error:
+    except InputError as error:
         if format == "hc18":
             raise
         # A table that lies beside it, in a folder of downloads perhaps, need not be about it.
@@ -144,7 +144,7 @@ def _single(path: Path, format: Format) -> Layout:
         notes = (f"{error} {path.name} was imported without it.",)
     only = tuple(c for c in layout.candidates if c.path == path)
     if not only:
-        raise BadInput(f"{path} annotates a frame and is not one itself. Import the frame.")
+        raise InputError(f"{path} annotates a frame and is not one itself. Import the frame.")
     return replace(layout, candidates=only, problems=notes)
 
 
@@ -192,7 +192,7 @@ def _as_exported(candidates: tuple[Candidate, ...], path: Path) -> tuple[Candida
             return candidates
         return tuple(_recorded(c, record["frames"].get(c.path.name)) for c in candidates)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadInput(
+        raise InputError(
             f"{path} is damaged. Copy it again, or remove it to take the subjects from file names."
         ) from error
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
 
 Kind = Literal["synthesizer", "segmenter"]
@@ -36,22 +36,24 @@ class ModelCard:
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
-        """From a model's folder. Raises :class:`BadInput` for what is missing, damaged or newer."""
+        """From a model's folder. Raises :class:`InputError` if it is missing, damaged or newer."""
         path = folder / "model.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             card = cls(**values)
         except OSError as error:
-            raise BadInput(
+            raise InputError(
                 f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
                 "Choose a folder that FetalStudio saved a model in."
             ) from error
         except (ValueError, TypeError) as error:
-            raise BadInput(f"{path} is damaged: {error}. Copy the model's folder again.") from error
+            raise InputError(
+                f"{path} is damaged: {error}. Copy the model's folder again."
+            ) from error
         if card.kind not in ("synthesizer", "segmenter"):
-            raise BadInput(f"{path} describes a model of unknown kind {card.kind!r}.")
+            raise InputError(f"{path} describes a model of unknown kind {card.kind!r}.")
         if card.format > FORMAT:
-            raise BadInput(f"{folder} was saved by a newer FetalStudio. Update FetalStudio.")
+            raise InputError(f"{folder} was saved by a newer FetalStudio. Update FetalStudio.")
         return card
 
     def write(self, folder: Path) -> None:
@@ -81,17 +83,17 @@ class Source:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:
-            raise BadInput(f"{path} is damaged: {error}. Add the model again.") from error
+            raise InputError(f"{path} is damaged: {error}. Add the model again.") from error
 
     def write(self, folder: Path) -> None:
         """Into a model's folder, atomically."""
         write_bytes(folder / SOURCE, json.dumps(asdict(self), indent=2).encode())
 
     def check(self) -> Path:
-        """The file. Raises :class:`BadInput` where it is gone or has another size."""
+        """The file. Raises :class:`InputError` where it is gone or has another size."""
         path = Path(self.path)
         if not path.is_file() or path.stat().st_size != self.bytes:
-            raise BadInput(
+            raise InputError(
                 f"{path} is not there any more, or is not what was added. Put it back, or add the "
                 "model again: fetalstudio models add PATH --name NAME."
             )

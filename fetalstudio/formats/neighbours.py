@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import ID_DIGITS, USED, Neighbours
 from fetalstudio.formats.files import atomic_path
 
@@ -32,7 +32,7 @@ def write_neighbours(neighbours: Neighbours, folder: Path) -> None:
 def read_neighbours(folder: Path) -> Neighbours | None:
     """Read a model's folder; None where it says nothing about its training frames.
 
-    Raises :class:`BadInput` for a damaged file and for one of a newer FetalStudio.
+    Raises :class:`InputError` for a damaged file and for one of a newer FetalStudio.
     """
     path = folder / FILE
     if not path.exists():
@@ -40,7 +40,7 @@ def read_neighbours(folder: Path) -> Neighbours | None:
     try:
         with np.load(path, allow_pickle=False) as data:
             if int(data["format"]) > _FORMAT:
-                raise BadInput(f"{path} is of a newer FetalStudio. Update FetalStudio.")
+                raise InputError(f"{path} is of a newer FetalStudio. Update FetalStudio.")
             found = Neighbours(
                 tuple(name.decode() for name in data["ids"].tolist()),
                 data["descriptors"].astype(np.float32),
@@ -49,7 +49,7 @@ def read_neighbours(folder: Path) -> Neighbours | None:
                 float(data["threshold"]),
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is damaged: {error}. Copy the model's folder again.") from error
+        raise InputError(f"{path} is damaged: {error}. Copy the model's folder again.") from error
     if found.descriptors.shape != (len(found.ids), int(USED.sum())) or not found.ids:
-        raise BadInput(f"{path} is damaged: its tables do not fit. Copy the folder again.")
+        raise InputError(f"{path} is damaged: its tables do not fit. Copy the folder again.")
     return found

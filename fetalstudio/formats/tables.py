@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
 HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
@@ -59,14 +59,14 @@ def columns(path: Path) -> frozenset[str]:
 def read_table(path: Path, *, required: tuple[str, ...] = (FILENAME, PIXEL_SIZE)) -> dict[str, Row]:
     """The rows by file name in lower case. Comma or semicolon, decimal point or comma.
 
-    Raises :class:`BadInput`, naming the file, the line and the cure, for a table that cannot be
+    Raises :class:`InputError`, naming the file, the line and the cure, for a table that cannot be
     read, lacks a required column, holds something else than numbers, or contradicts itself.
     """
     lines = _lines(path)
     where = _columns(lines[0])
     missing = [name for name in required if name not in where]
     if missing:
-        raise BadInput(
+        raise InputError(
             f"{path} lacks the column {' and '.join(repr(name) for name in missing)}; "
             f"its first line is {', '.join(lines[0])!r}. Add what is missing and import again."
         )
@@ -75,19 +75,21 @@ def read_table(path: Path, *, required: tuple[str, ...] = (FILENAME, PIXEL_SIZE)
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) < len(lines[0]):
-            raise BadInput(f"{path}, line {number}: cells are missing. Correct it, import again.")
+            raise InputError(f"{path}, line {number}: cells are missing. Correct it, import again.")
         name = cells[where[FILENAME]].strip().lower()
         row = _row(path, number, cells, where)
         if rows.setdefault(name, row) != row:
-            raise BadInput(f"{path}, line {number}: {name} is there twice. Remove the wrong line.")
+            raise InputError(
+                f"{path}, line {number}: {name} is there twice. Remove the wrong line."
+            )
     return rows
 
 
 def read_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
     """What the tables of a folder say, and a note for each table that was not used.
 
-    One called ``named`` must have pixel sizes. Raises :class:`BadInput` as :func:`read_table`, and
-    where several tables give the ellipses.
+    One called ``named`` must have pixel sizes. Raises :class:`InputError` as :func:`read_table`,
+    and where several tables give the ellipses.
     """
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
@@ -95,7 +97,7 @@ def read_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ..
     of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
     chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
     if len(chosen) > 1:
-        raise BadInput(
+        raise InputError(
             f"{some([str(p) for p in chosen])} each give the ellipses. "
             f"Keep one, or call it {ELLIPSES_TABLE}."
         )
@@ -161,7 +163,7 @@ def _row(path: Path, number: int, cells: list[str], where: Mapping[str, int]) ->
             subject=_hashed(texts[SUBJECT]) if texts.get(SUBJECT) else None,
         )
     except ValueError as error:
-        raise BadInput(f"{path}, line {number}: {error}. Correct it, import again.") from error
+        raise InputError(f"{path}, line {number}: {error}. Correct it, import again.") from error
 
 
 def _ellipse(texts: list[str]) -> Ellipse | None:
@@ -202,11 +204,11 @@ def _lines(path: Path) -> list[list[str]]:
         delimiter = ";" if first.count(";") > first.count(",") else ","
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a table in CSV, UTF-8. Save it again as one.") from error
+        raise InputError(f"{path} is not a table in CSV, UTF-8. Save it again as one.") from error
     if not lines:
-        raise BadInput(f"{path} is empty. Copy it again, or remove it to import without it.")
+        raise InputError(f"{path} is empty. Copy it again, or remove it to import without it.")
     return lines
 
 

@@ -11,10 +11,9 @@ from typing import Any
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.base import ellipse_columns, ellipse_of, now, to_json
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.pairs import PairStore
 from fetalstudio.project.records import Batch, BatchItem
+from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
 
 _BATCHES = """SELECT batches.*,
         (SELECT count(*) FROM batch_items WHERE batch_id = id) AS wanted,
@@ -22,22 +21,25 @@ _BATCHES = """SELECT batches.*,
     FROM batches"""
 
 
-class BatchStore(PairStore):
+class Batches:
     """The batches of a project.
 
     All that a batch is to make is written down before it makes anything. The process that works on
     it holds its lock file, which the system drops when the process dies.
     """
 
-    def start_batch(self, settings: Mapping[str, Any], items: Sequence[BatchItem]) -> Batch:
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def start(self, settings: Mapping[str, Any], items: Sequence[BatchItem]) -> Batch:
         """Write down a new batch; ``items`` are numbered 0, 1, ... in their order."""
-        with self.transaction():
-            batch_id = self._database.insert(
+        with self._storage.transaction():
+            batch_id = self._storage.database.insert(
                 "batches", settings=to_json(settings), started_at=now()
             )
             for item in items:
                 c = item.calibration
-                self._database.insert(
+                self._storage.database.insert(
                     "batch_items",
                     batch_id=batch_id,
                     number=item.number,
@@ -52,73 +54,77 @@ class BatchStore(PairStore):
                     seed=item.seed,
                     style=item.style,
                 )
-            return self.batch(batch_id)
+            return self.get(batch_id)
 
-    def batch(self, batch_id: int) -> Batch:
+    def get(self, batch_id: int) -> Batch:
         """Raises :class:`UserError` if there is none of this id."""
-        row = self._database.one(f"{_BATCHES} WHERE id = ?", (batch_id,))
+        row = self._storage.database.one(f"{_BATCHES} WHERE id = ?", (batch_id,))
         if row is None:
-            raise UserError(f"{self.path} holds no batch {batch_id}. Make a new one.")
+            raise UserError(f"{self._storage.path} holds no batch {batch_id}. Make a new one.")
         return _batch(row)
 
-    def batch_seeds(self) -> set[int]:
+    def seeds(self) -> set[int]:
         """Those that batches were made with: with another, other heads are drawn."""
-        rows = self._database.query("SELECT json_extract(settings, '$.seed') AS seed FROM batches")
+        rows = self._storage.database.query(
+            "SELECT json_extract(settings, '$.seed') AS seed FROM batches"
+        )
         return {row["seed"] for row in rows if row["seed"] is not None}
 
-    def unfinished_batches(self) -> list[Batch]:
+    def unfinished(self) -> list[Batch]:
         """Those that were stopped, failed or crashed and not dropped, the newest first.
 
         A batch that a process is busy with is not among them.
         """
-        rows = self._database.query(
+        rows = self._storage.database.query(
             f"{_BATCHES} WHERE dropped_at IS NULL AND wanted > done ORDER BY id DESC"
         )
-        return [batch for batch in map(_batch, rows) if not self._batch_busy(batch.id)]
+        return [batch for batch in map(_batch, rows) if not self._busy(batch.id)]
 
-    def batch_items(self, batch_id: int) -> list[BatchItem]:
+    def items(self, batch_id: int) -> list[BatchItem]:
         """All that a batch is to make, in its order."""
         sql = "SELECT * FROM batch_items WHERE batch_id = ? ORDER BY number"
-        return [_item(row) for row in self._database.query(sql, (batch_id,))]
+        return [_item(row) for row in self._storage.database.query(sql, (batch_id,))]
 
-    def made_pairs(self, batch_id: int) -> dict[int, int]:
+    def made(self, batch_id: int) -> dict[int, int]:
         """The pairs that a batch made: item number to pair id, in its order."""
         sql = "SELECT number, pair_id FROM batch_pairs WHERE batch_id = ? ORDER BY number"
-        rows = self._database.query(sql, (batch_id,))
+        rows = self._storage.database.query(sql, (batch_id,))
         return {row["number"]: row["pair_id"] for row in rows}
 
     def mark_made(self, batch_id: int, number: int, pair_id: int) -> None:
         """An item is made; to be called in the transaction that adds the pair."""
-        self._database.insert("batch_pairs", batch_id=batch_id, number=number, pair_id=pair_id)
+        self._storage.database.insert(
+            "batch_pairs", batch_id=batch_id, number=number, pair_id=pair_id
+        )
 
-    def drop_batch(self, batch_id: int, *, dropped: bool = True) -> None:
+    def drop(self, batch_id: int, *, dropped: bool = True) -> None:
         """Leave a batch as it is: it is offered no more. Its pairs stay. Can be taken back."""
         sql = "UPDATE batches SET dropped_at = ? WHERE id = ?"
-        self._database.execute(sql, (now() if dropped else None, batch_id))
+        self._storage.database.execute(sql, (now() if dropped else None, batch_id))
 
     @contextlib.contextmanager
-    def batch_lock(self, batch_id: int) -> Iterator[None]:
+    def lock(self, batch_id: int) -> Iterator[None]:
         """Held while a process makes a batch. Raises :class:`UserError` where another does."""
-        lock = self._batch_lock(batch_id)
+        lock = self._lock(batch_id)
         # Whoever only looks whether it is free holds it for a moment.
         otherwise = f"Batch {batch_id} is being made by another FetalStudio. Let it end."
         with lock.held(otherwise, wait_s=2.0):
             try:
                 yield
             finally:
-                batch = self.batch(batch_id)
+                batch = self.get(batch_id)
                 if batch.done == batch.wanted:
                     lock.remove()
 
-    def _batch_busy(self, batch_id: int) -> bool:
-        lock = self._batch_lock(batch_id)
+    def _busy(self, batch_id: int) -> bool:
+        lock = self._lock(batch_id)
         free = lock.acquire()
         if free:
             lock.release()
         return not free
 
-    def _batch_lock(self, batch_id: int) -> Lock:
-        return Lock(self.path / f".batch-{batch_id}.lock")
+    def _lock(self, batch_id: int) -> Lock:
+        return Lock(self._storage.path / f".batch-{batch_id}.lock")
 
 
 def _batch(row: sqlite3.Row) -> Batch:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.images import encode_png
 from fetalstudio.formats.layouts import HC18_FOLDER, HC18_TABLE, PROVENANCE, PROVENANCE_FORMAT
 from fetalstudio.formats.png_text import with_note
 from fetalstudio.formats.tables import HC18_HEADER
-from fetalstudio.project.base import ellipse_columns
 from fetalstudio.project.pixels import Pixels
 from fetalstudio.project.progress import (
     IsCancelled,
@@ -34,8 +33,9 @@ from fetalstudio.project.progress import (
     never,
     silent,
 )
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
-from fetalstudio.project.store import Project
+from fetalstudio.project.storage import ellipse_columns
 
 _RING_ERROR = 5e-4
 """Of the HC: half of what the way there and back may lose."""
@@ -74,19 +74,19 @@ def export_hc18(
     ``provenance.json`` says the same of all of them, and the subject of every real frame. Without
     a calibration, and for pixels that are not square, the table's cells stay empty.
 
-    Raises :class:`BadInput` if ``out`` is in use or there is nothing to export,
+    Raises :class:`InputError` if ``out`` is in use or there is nothing to export,
     :class:`UserError` where it cannot be written, :class:`OperationCancelledError`; ``out`` is
     then as it was.
     """
     out = Path(out).absolute()
-    frames = project.frames(cohort=cohort)
-    accepted = project.pairs(state="accepted") if synthetic else []
+    frames = project.frames.all(cohort=cohort)
+    accepted = project.pairs.all(state="accepted") if synthetic else []
     pairs = [pair for pair in accepted if copies or not pair.copy]
     if not frames and (cohort is not None or not pairs):
-        known = ", ".join(project.cohorts()) or "none"
+        known = ", ".join(project.frames.cohorts()) or "none"
         what = cohort or project.path
-        raise BadInput(f"There is nothing to export in {what}. The cohorts are: {known}.")
-    annotations = project.annotations(cohort)
+        raise InputError(f"There is nothing to export in {what}. The cohorts are: {known}.")
+    annotations = project.annotations.by_frame(cohort)
     items: list[Frame | Pair] = [*frames, *pairs]
     with _new_folder(out) as folder:
         writer = _Writer(folder)
@@ -95,12 +95,12 @@ def export_hc18(
                 raise OperationCancelledError(f"The export was cancelled; {out} is as it was.")
             on_progress(done, len(items))
             if isinstance(item, Pair):
-                writer.add_pair(item, project.pixels(item.frame.id))
+                writer.add_pair(item, project.frames.pixels(item.frame.id))
             else:
                 annotation = annotations.get(item.id)
                 drawn = annotation is not None and annotation.state != "proposed"
                 ellipse = annotation.ellipse if annotation is not None and drawn else None
-                writer.add_frame(item, ellipse, project.pixels(item.id))
+                writer.add_frame(item, ellipse, project.frames.pixels(item.id))
         on_progress(len(items), len(items))
         writer.finish()
     left_out = len(accepted) - len(pairs)
@@ -227,7 +227,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     try:
         there = out.exists()
         if there and not (out.is_dir() and not any(out.iterdir())):
-            raise BadInput(f"{out} is already there and not empty. Choose a new folder.")
+            raise InputError(f"{out} is already there and not empty. Choose a new folder.")
         # An empty folder may be a mounted disk or a link, which cannot be replaced.
         if not there:
             temporary = out.with_name(f"{part}-{out.name}")

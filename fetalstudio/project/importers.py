@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import dice
 from fetalstudio.formats.images import read_image
 from fetalstudio.formats.layouts import Candidate, Format, find_layout
@@ -23,8 +23,8 @@ from fetalstudio.project.progress import (
     never,
     silent,
 )
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-from fetalstudio.project.store import Project
 
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
@@ -74,25 +74,25 @@ def import_frames(
     project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
     A file that cannot be used is named in ``problems`` and left out.
 
-    Raises :class:`BadInput` for a source without a usable image or with a bad table,
+    Raises :class:`InputError` for a source without a usable image or with a bad table,
     :class:`UserError` where the project cannot be written, :class:`OperationCancelledError`; the
     project is then as it was.
     """
     layout = find_layout(source, format)
     problems = list(layout.problems)
     total = len(layout.candidates)
-    with project.staging() as staging:
+    with project.frames.staging() as staging:
         read: list[_Read] = []
         for done, candidate in enumerate(layout.candidates):
             _check(cancelled)
             on_progress(done, total)
             try:
                 read.append(_read(candidate, staging, problems))
-            except BadInput as error:
+            except InputError as error:
                 problems.append(str(error))
         if not read:
             more = f" ({total} files like it)" if total > 1 else ""
-            raise BadInput(f"Nothing could be imported{more}. {problems[-1]}")
+            raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
         on_progress(total, total)
         _check(cancelled)  # the last time: what follows is short, and done as a whole
         new, annotated = _store(project, staging, read, cohort or layout.cohort)
@@ -145,7 +145,7 @@ def _check(cancelled: IsCancelled) -> None:
 def _read(candidate: Candidate, staging: Staging, problems: list[str]) -> _Read:
     pixels = read_image(candidate.path)
     if note_in(candidate.path) is not None:
-        raise BadInput(
+        raise InputError(
             f"{candidate.path} is synthetic, as a note in the file says, and was left out: it must "
             "not count as a real frame. Open the project that it came from to use it."
         )
@@ -153,7 +153,7 @@ def _read(candidate: Candidate, staging: Staging, problems: list[str]) -> _Read:
     ellipse = None
     try:
         ellipse = _ellipse(candidate, (width, height))
-    except BadInput as error:
+    except InputError as error:
         problems.append(f"{error} Its frame was imported without an ellipse.")
     note = ellipse and _disagreement(candidate, ellipse)
     if note:
@@ -167,26 +167,26 @@ def _ellipse(candidate: Candidate, size: tuple[int, int]) -> Ellipse | None:
     if row.ellipse is None:
         return None if candidate.annotation is None else _annotation(candidate.annotation, size)
     if row.size not in (None, size):
-        raise BadInput(
+        raise InputError(
             f"{path} is {size[0]}x{size[1]} px, which is not the width and height that the table "
             "of ellipses has. Correct the table."
         )
     if not row.ellipse.reaches(size):
-        raise BadInput(f"{path}: its ellipse lies outside. Correct the table.")
+        raise InputError(f"{path}: its ellipse lies outside. Correct the table.")
     return row.ellipse
 
 
 def _annotation(path: Path, size: tuple[int, int]) -> Ellipse:
     mask = read_image(path)
     if mask.shape[::-1] != size:
-        raise BadInput(
+        raise InputError(
             f"{path} is {mask.shape[1]}x{mask.shape[0]} px but its frame {size[0]}x{size[1]}. "
             "Export it at the frame's size."
         )
     try:
         return ellipse_in(mask)
     except ValueError as error:
-        raise BadInput(f"{path}: {error}. Draw it again or remove it.") from error
+        raise InputError(f"{path}: {error}. Draw it again or remove it.") from error
 
 
 def _disagreement(candidate: Candidate, ellipse: Ellipse) -> str | None:
@@ -207,7 +207,7 @@ def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -
     frames = annotated = 0
     with project.transaction():
         for item in read:
-            frame, new = project.add_staged(
+            frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
@@ -220,9 +220,9 @@ def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -
             if not new:
                 _calibrate(project, frame, item.candidate)
             if frame.kind == "real":
-                project.set_labels(frame.id, item.candidate.row.labels)
+                project.frames.set_labels(frame.id, item.candidate.row.labels)
             if item.ellipse is not None and _wants_ellipse(project, frame):
-                project.annotate(frame.id, item.ellipse, author=AUTHOR, state="final")
+                project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state="final")
                 annotated += 1
     return frames, annotated
 
@@ -230,12 +230,12 @@ def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -
 def _calibrate(project: Project, frame: Frame, candidate: Candidate) -> None:
     calibration = candidate.row.calibration
     if calibration is not None and frame.calibration is None and frame.kind == "real":
-        project.set_calibration(frame.id, calibration)
+        project.frames.set_calibration(frame.id, calibration)
 
 
 def _wants_ellipse(project: Project, frame: Frame) -> bool:
     """Whatever a person drew, or removed, stays."""
     if frame.kind != "real":
         return False
-    newest = project.annotation(frame.id)
+    newest = project.annotations.newest(frame.id)
     return newest is None or newest.state == "proposed"

@@ -11,10 +11,10 @@ from typing import Any
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.base import ellipse_columns, ellipse_of, now, to_json
-from fetalstudio.project.frames import FrameStore
+from fetalstudio.project.frames import Frames
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
+from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
 
 _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
@@ -22,10 +22,13 @@ _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
     FROM pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
 
 
-class PairStore(FrameStore):
+class Pairs:
     """The pairs of a project."""
 
-    def add_pair(
+    def __init__(self, storage: Storage, frames: Frames) -> None:
+        self._storage, self._frames = storage, frames
+
+    def add(
         self,
         pixels: Pixels,
         *,
@@ -46,15 +49,15 @@ class PairStore(FrameStore):
         its review. Raises :class:`UserError` if it is, pixel by pixel, a real frame.
         """
         frame_id = picture_id(pixels)
-        with self.transaction():
-            held = self._find(frame_id)
+        with self._storage.transaction():
+            held = self._frames.find(frame_id)
             if held is not None and held.kind == "real":
                 raise UserError(f"The synthetic picture {name} is the real frame {held.name}.")
             if held is not None:
                 sql = "SELECT id FROM pairs WHERE frame_id = ?"
-                return self.pair(self._database.query(sql, (frame_id,))[0]["id"])
-            last = self._database.query("SELECT max(id) FROM pairs")[0][0] or 0
-            self.add_frame(
+                return self.get(self._storage.database.query(sql, (frame_id,))[0]["id"])
+            last = self._storage.database.query("SELECT max(id) FROM pairs")[0][0] or 0
+            self._frames.add(
                 pixels,
                 name=name,
                 cohort=cohort,
@@ -62,7 +65,7 @@ class PairStore(FrameStore):
                 calibration=calibration,
                 kind="synthetic",
             )
-            self._database.insert(
+            self._storage.database.insert(
                 "pairs",
                 id=last + 1,
                 frame_id=frame_id,
@@ -73,29 +76,29 @@ class PairStore(FrameStore):
                 created_at=now(),
             )
             if label is None or label == ellipse:
-                return self.pair(last + 1)
-            return self.review_pair(last + 1, "pending", reviewer=SYNTHESIZER, ellipse=label)
+                return self.get(last + 1)
+            return self.review(last + 1, "pending", reviewer=SYNTHESIZER, ellipse=label)
 
-    def pair(self, pair_id: int) -> Pair:
+    def get(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""
-        row = self._database.one(f"{_PAIRS} WHERE pairs.id = ?", (pair_id,))
+        row = self._storage.database.one(f"{_PAIRS} WHERE pairs.id = ?", (pair_id,))
         if row is None:
-            raise UserError(f"{self.path} holds no pair {pair_id}. Synthesise it first.")
+            raise UserError(f"{self._storage.path} holds no pair {pair_id}. Synthesise it first.")
         return self._pair(row)
 
-    def pairs(self, *, state: ReviewState | None = None) -> list[Pair]:
+    def all(self, *, state: ReviewState | None = None) -> list[Pair]:
         """The worst first: by Dice, or by how sure the outline is where that is lower; those
         without a Dice before all others."""
         # A missing Dice is NULL, and so is NaN; NULL sorts first.
-        rows = self._database.query(
+        rows = self._storage.database.query(
             f"{_PAIRS} WHERE ?1 IS NULL OR coalesce(r.state, 'pending') = ?1"
             " ORDER BY dice, pairs.id",
             (state,),
         )
-        frames = {frame.id: frame for frame in self.frames(kind="synthetic")}
+        frames = {frame.id: frame for frame in self._frames.all(kind="synthetic")}
         return [self._pair(row, frames) for row in rows]
 
-    def review_pair(
+    def review(
         self,
         pair_id: int,
         state: ReviewState,
@@ -107,18 +110,18 @@ class PairStore(FrameStore):
 
         To undo a review, give the state and the ellipse of before.
         """
-        with self.transaction():
-            label = ellipse or self.pair(pair_id).ellipse
-            self._database.insert(
+        with self._storage.transaction():
+            label = ellipse or self.get(pair_id).ellipse
+            self._storage.database.insert(
                 "reviews",
                 pair_id=pair_id,
-                revision=self._next_revision("reviews", "pair_id", pair_id),
+                revision=self._storage.next_revision("reviews", "pair_id", pair_id),
                 state=state,
                 **ellipse_columns(label),
                 reviewer=reviewer,
                 created_at=now(),
             )
-            return self.pair(pair_id)
+            return self.get(pair_id)
 
     def _pair(self, row: sqlite3.Row, frames: Mapping[str, Any] | None = None) -> Pair:
         requested = ellipse_of(row)
@@ -126,7 +129,7 @@ class PairStore(FrameStore):
         reviewed_at = row["reviewed_at"]
         return Pair(
             id=row["id"],
-            frame=frames[row["frame_id"]] if frames else self.frame(row["frame_id"]),
+            frame=frames[row["frame_id"]] if frames else self._frames.get(row["frame_id"]),
             ellipse=ellipse_of(row, "label_") or requested,
             requested=requested,
             state=row["state"],

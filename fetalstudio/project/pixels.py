@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE, read_image, write_png
 from fetalstudio.project.locks import Lock
 
@@ -30,14 +30,14 @@ _STAGING = ".staging-"
 def picture_id(pixels: Pixels) -> str:
     """SHA-256 (hex) over the size and the pixels.
 
-    Raises ``ValueError`` for anything but (H, W) uint8 and :class:`BadInput` for a size that no
+    Raises ``ValueError`` for anything but (H, W) uint8 and :class:`InputError` for a size that no
     frame may have.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise ValueError(f"a frame is (H, W) uint8, not {pixels.shape} {pixels.dtype}")
     height, width = pixels.shape
     if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
-        raise BadInput(f"A frame has {MIN_SIDE} to {MAX_SIDE} px a side, not {width}x{height}.")
+        raise InputError(f"A frame has {MIN_SIDE} to {MAX_SIDE} px a side, not {width}x{height}.")
     digest = hashlib.sha256(f"{width}x{height}:".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
@@ -58,7 +58,7 @@ class Pictures:
         path = self.path(frame_id)
         try:
             pixels = read_image(path)
-        except BadInput as error:
+        except InputError as error:
             raise UserError(f"{error} Or put it back from a copy of the project.") from error
         if picture_id(pixels) != frame_id:
             raise UserError(f"{path} was changed. Put it back from a copy of the project.")

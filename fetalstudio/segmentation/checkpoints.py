@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import save_checkpoint
 from fetalstudio.segmentation.vit import AUTO_TOKENS
@@ -81,7 +81,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` or pickled file, with segment_anything's keys, on the CPU.
 
-    Pickles are read as weights and nothing else. Raises :class:`BadInput` that names the file.
+    Pickles are read as weights and nothing else. Raises :class:`InputError` that names the file.
     """
     stored = _strip(_read(path), path)
     foreign = any(key.startswith("vision_encoder.") for key in stored)
@@ -104,15 +104,17 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise BadInput(f"{path} does not exist. Give the checkpoint's file.") from error
+        raise InputError(f"{path} does not exist. Give the checkpoint's file.") from error
     except pickle.UnpicklingError as error:
-        raise BadInput(
+        raise InputError(
             f"{path} holds more than weights, or is no checkpoint. What else it holds could "
             "run any program, so it is not read. Get the model as .safetensors."
         ) from error
     except Exception as error:
         # safetensors and PyTorch each have errors of their own for a damaged file.
-        raise BadInput(f"{path} cannot be read as a checkpoint: {error}. Copy it again.") from error
+        raise InputError(
+            f"{path} cannot be read as a checkpoint: {error}. Copy it again."
+        ) from error
 
 
 def _strip(stored: Any, path: Path) -> dict[str, Tensor]:
@@ -123,5 +125,5 @@ def _strip(stored: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(stored, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in stored.items()
     ):
-        raise BadInput(f"{path} is no state dict of a model. Give a SAM checkpoint.")
+        raise InputError(f"{path} is no state dict of a model. Give a SAM checkpoint.")
     return {k.removeprefix("module."): v for k, v in stored.items()}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 
 PIXEL_MEAN, PIXEL_STD = 45.0, 50.0
@@ -99,11 +99,11 @@ PROFILES: Mapping[str, type[Profile]] = {
 def profile_of(preprocessing: Mapping[str, Any], side: int) -> Profile:
     """The profile that a card's ``preprocessing`` names, by default ``compact``.
 
-    Raises :class:`BadInput` for one that there is not.
+    Raises :class:`InputError` for one that there is not.
     """
     name = preprocessing.get("profile", "compact")
     if name not in PROFILES:
-        raise BadInput(
+        raise InputError(
             f"There is no preprocessing profile {name!r}; there are: {', '.join(PROFILES)}."
         )
     return PROFILES[name](side)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
@@ -70,10 +70,12 @@ class Segmenter:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
-        """From a model's folder. Raises :class:`BadInput` where it holds no usable segmenter."""
+        """From a model's folder. Raises :class:`InputError` where it holds no usable segmenter."""
         card = ModelCard.read(folder)
         if card.kind != "segmenter" or card.architecture.get("type") not in _BUILDERS:
-            raise BadInput(f"{folder} holds a {card.kind} that cannot segment. Choose a segmenter.")
+            raise InputError(
+                f"{folder} holds a {card.kind} that cannot segment. Choose a segmenter."
+            )
         path, source = folder / WEIGHTS, Source.read(folder)
         if source is not None and not path.exists():
             path = source.check()
@@ -81,7 +83,7 @@ class Segmenter:
         try:
             sam = _BUILDERS[card.architecture["type"]](card.architecture, state)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise BadInput(f"{path} does not fit its model.json: {error}") from error
+            raise InputError(f"{path} does not fit its model.json: {error}") from error
         return cls(sam, card, device)
 
     def save(self, folder: Path, card: ModelCard) -> None:
@@ -115,7 +117,7 @@ class Segmenter:
     ) -> Prediction:
         """From a frame, (H, W) uint8; without a prompt the model finds the head itself.
 
-        Raises :class:`BadInput` without a prompt where the model :attr:`needs_prompt`.
+        Raises :class:`InputError` without a prompt where the model :attr:`needs_prompt`.
         """
         self._require_prompt(box, points)
         return self._predict(image, [(box, points)])[0]
@@ -170,7 +172,7 @@ class Segmenter:
     def _require_prompt(self, box: Box | None, points: Points | None) -> None:
         """Before the seconds that embedding takes, and not at the end of them."""
         if self.needs_prompt and box is None and points is None:
-            raise BadInput(
+            raise InputError(
                 f"{self.card.name} finds no head by itself: plain SAM needs a prompt. Give it a "
                 "box (--prompt box), fine-tune it first, or use compact."
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.biometry import Trimester, trimester
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.simulation.probe import Probe
 
@@ -66,16 +66,16 @@ def scene_for(
     Without a trimester it follows from the HC in mm; without a scale either, a head that is small
     on its picture is taken for a first-trimester one, one large head in five for a third-trimester
     one, and the scale is that of a typical head.
-    Raises :class:`BadInput` for an ellipse off the picture, a scale that is not positive, or a
+    Raises :class:`InputError` for an ellipse off the picture, a scale that is not positive, or a
     sector that is empty or of another size.
     """
     w, h = size
     if not ellipse.reaches(size):
-        raise BadInput(f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture.")
+        raise InputError(f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture.")
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
-        raise BadInput(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")
+        raise InputError(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")
     if sector is not None and (sector.shape != (h, w) or not sector.any()):
-        raise BadInput(f"The sector must be a mask of {w}x{h} px that is not empty.")
+        raise InputError(f"The sector must be a mask of {w}x{h} px that is not empty.")
     if trimester_ is None:
         if mm_per_px is not None:
             trimester_ = trimester(ellipse.perimeter * mm_per_px)

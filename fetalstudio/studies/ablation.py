@@ -42,7 +42,7 @@ from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.simulation import simulated_frames
 from fetalstudio.synthesis.bands import FACTOR
@@ -280,7 +280,7 @@ def examples_and_targets(
         return [
             (
                 Example(
-                    project.pixels(item.frame.id),
+                    project.frames.pixels(item.frame.id),
                     item.ellipse,
                     style_of(item.ellipse, item.frame.calibration, "auto"),
                 ),

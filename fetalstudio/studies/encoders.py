@@ -28,7 +28,7 @@ from fetalstudio.core.metrics import bootstrap_ci, dice
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.pretraining import VARIED, Example, PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
@@ -146,7 +146,9 @@ def _read(project: Project, count: int | None) -> tuple[list[Example], list[Exam
         some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
         for part in ("train", "validation")
     )
-    read = [[(project.pixels(i.frame.id), i.ellipse) for i in items] for items in (learnt, held)]
+    read = [
+        [(project.frames.pixels(i.frame.id), i.ellipse) for i in items] for items in (learnt, held)
+    ]
     return read[0], read[1], [item.frame.subject for item in held]
 
 

@@ -40,7 +40,7 @@ from fetalstudio.engine.pictures import montage
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.pipeline import build_scheduler
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
@@ -157,7 +157,7 @@ def _scene(
     project: Project, item: Labelled, heads: str, background: Background
 ) -> tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]:
     """What is asked for, the frame that lends its sector, and the real one moved as its head is."""
-    real, size = project.pixels(item.frame.id), item.frame.size
+    real, size = project.frames.pixels(item.frame.id), item.frame.size
     moved = HEADS[heads](item.ellipse, size)
     ellipse, moved_real = item.ellipse.transformed(moved), warp(real, moved, size)
     lender, own = (moved_real, ellipse) if heads in _WITH_SECTOR else (real, item.ellipse)
@@ -189,7 +189,7 @@ def contact_sheet(
     same in the frame's own surroundings; seed = the position, so nothing is picked."""
     pictures = []
     for seed, item in enumerate(items):
-        real = project.pixels(item.frame.id)
+        real = project.frames.pixels(item.frame.id)
         style = style_of(item.ellipse, item.frame.calibration, "auto")
         scenes = [
             Scene(item.ellipse, item.frame.size, style, real, own) for own in (None, item.ellipse)

@@ -48,7 +48,7 @@ from fetalstudio.engine.models.copy_index import remember
 from fetalstudio.engine.models.loading import BUILT_IN
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import Watch, pick_device, until_stopped
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
@@ -127,7 +127,7 @@ def _segmenter(
     learnt: list[Labelled] = [] if options.accepted_pairs == "only" else data["train"]
     pairs: list[Labelled] = []
     if options.accepted_pairs:
-        accepted = sorted(project.pairs(state="accepted"), key=lambda p: p.id)
+        accepted = sorted(project.pairs.all(state="accepted"), key=lambda p: p.id)
         pairs = _some_of([Labelled(pair.frame, pair.ellipse) for pair in accepted], options)
         _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
     examples = _pixels(project, [*learnt, *pairs])
@@ -147,9 +147,11 @@ def _segmenter(
         )
     preprocessing = _calibrated(sam, project, data["validation"])
     segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=preprocessing))
-    scores = [score_frame(segmenter, item, project.pixels(item.frame.id)) for item in data["test"]]
+    scores = [
+        score_frame(segmenter, item, project.frames.pixels(item.frame.id)) for item in data["test"]
+    ]
     boxed = [
-        score_frame(segmenter, item, project.pixels(item.frame.id), prompt="box")
+        score_frame(segmenter, item, project.frames.pixels(item.frame.id), prompt="box")
         for item in data["test"]
     ]
     metrics = {
@@ -191,7 +193,7 @@ def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mappin
         segmenter = of({**plain, "level": level})
         ratios = []
         for item in items:
-            found = segmenter.predict(project.pixels(item.frame.id)).ellipse
+            found = segmenter.predict(project.frames.pixels(item.frame.id)).ellipse
             if found is not None:
                 ratios.append(found.perimeter / item.ellipse.perimeter - 1)
         return float(np.mean(ratios)) if ratios else 0.0
@@ -211,7 +213,7 @@ def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mappin
 
 
 def _pixels(project: Project, items: Sequence[Labelled]) -> list[tuple[NDArray[np.uint8], Ellipse]]:
-    return [(project.pixels(item.frame.id), item.ellipse) for item in items]
+    return [(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
 
 
 def _synthesizer(
@@ -219,7 +221,7 @@ def _synthesizer(
 ) -> None:
     examples = [
         Example(
-            project.pixels(item.frame.id),
+            project.frames.pixels(item.frame.id),
             item.ellipse,
             style_of(item.ellipse, item.frame.calibration, "auto"),
         )

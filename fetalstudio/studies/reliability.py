@@ -25,7 +25,7 @@ from fetalstudio.core.metrics import dice, iou
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.pictures import Curve, curves
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 
 COPIES = 6
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
         items = of_part(labelled, bundled_parts(labelled), options.part)
-        frames = [(project.pixels(item.frame.id), item.ellipse) for item in items]
+        frames = [(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
     figures = reliability(estimates(segmenter, frames, copies=options.copies))
     if options.picture is not None:
         picture = cv2.imencode(".png", plot(figures)[..., ::-1])[1]

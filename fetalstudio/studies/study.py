@@ -27,14 +27,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import Labelled, bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.jobs.experiment.arms import dice_of, evenly, examples_of, train_to_the_end
 from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, Trained, steps_in
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import FineTuneSettings
@@ -70,7 +70,7 @@ class Frames:
     @classmethod
     def of(cls, project: Project, items: Sequence[Labelled]) -> Frames:
         """Read them."""
-        read = [Example(project.pixels(item.frame.id), item.ellipse) for item in items]
+        read = [Example(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
         return cls(list(items), read)
 
 
@@ -185,7 +185,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
     parts = bundled_parts(labelled)
     pool = of_part(labelled, parts, "train")
     if max(options.real) > len(pool):
-        raise BadInput(
+        raise InputError(
             f"{max(options.real)} real frames are asked for; the training part of {project.path} "
             f"has {len(pool)}. Ask for fewer with --real."
         )
@@ -215,11 +215,11 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
 
 
 def _same_study(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings down, or raise :class:`BadInput` where others are there already."""
+    """Write the settings down, or raise :class:`InputError` where others are there already."""
     wanted = json.loads(json.dumps(settings))
     if path.exists() and (found := json.loads(path.read_text())) != wanted:
         names = ", ".join(k for k in wanted if found.get(k) != wanted[k])
-        raise BadInput(
+        raise InputError(
             f"{path.parent} holds a study with another {names}: the results would not belong "
             "together. Give the same options, or another folder."
         )

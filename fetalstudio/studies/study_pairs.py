@@ -20,7 +20,7 @@ from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.images import read_image, write_png
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.examples import Example
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
@@ -88,7 +88,7 @@ def _adapted(
 
     # Without held-out frames to stop by: they would be further real frames.
     adapt(
-        [Shown(project.pixels(i.frame.id), i.ellipse, _style(i, i.ellipse)) for i in frames],
+        [Shown(project.frames.pixels(i.frame.id), i.ellipse, _style(i, i.ellipse)) for i in frames],
         adapt_settings(
             parent.pipeline,
             steps=settings.adapt_steps,
@@ -123,7 +123,7 @@ def _make(
         for number in numbers:
             lender, ellipse = distribution.draw(number, seed)
             item = frames[lender]
-            reference = project.pixels(item.frame.id)
+            reference = project.frames.pixels(item.frame.id)
             scenes.append(Scene(ellipse, item.frame.size, _style(item, ellipse), reference))
         images = synthesizer.generate(scenes, [seed * 1_000_003 + n for n in numbers])
         for number, scene, image in zip(numbers, scenes, images, strict=True):

@@ -17,7 +17,7 @@ from typing import Any
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.learning import load_checkpoint, pick_device
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.studies.ablation import (
     GUIDANCE,
     HEADER,

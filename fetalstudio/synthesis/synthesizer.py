@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
@@ -72,10 +72,10 @@ class Synthesizer:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
-        """From a model's folder. Raises :class:`BadInput` where it holds no usable synthesizer."""
+        """From a model's folder. Raises :class:`InputError` if it holds no usable one."""
         card = ModelCard.read(folder)
         if card.kind != "synthesizer":
-            raise BadInput(f"{folder} holds a {card.kind}. Choose a synthesizer.")
+            raise InputError(f"{folder} holds a {card.kind}. Choose a synthesizer.")
         try:
             # The memory-saving way of loading needs accelerate and gains nothing at this size.
             pipeline = CompactPipeline.from_pretrained(
@@ -83,7 +83,7 @@ class Synthesizer:
             )
         except Exception as error:
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
-            raise BadInput(f"{folder} is not a complete synthesizer: {error}") from error
+            raise InputError(f"{folder} is not a complete synthesizer: {error}") from error
         pipeline = pipeline.to(device or pick_device())
         return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
 
@@ -119,7 +119,7 @@ class Synthesizer:
         """The pictures, each (H, W) uint8 at its scene's size.
 
         ``on_step`` hears (steps done, steps, a function that renders the first picture so far); it
-        may raise to stop. Raises :class:`BadInput` for steps outside 1 to 100, guidance outside 1
+        may raise to stop. Raises :class:`InputError` for steps outside 1 to 100, guidance outside 1
         to 10, an unknown style, an ellipse that lies off the picture, or a batch that is simulated
         in part.
         """
@@ -209,10 +209,10 @@ def simulate_scenes(
 ) -> list[NDArray[np.uint8]]:
     """Pictures of the style ``simulated``, each (H, W) uint8, without any model.
 
-    Raises :class:`BadInput` for a batch that is simulated in part.
+    Raises :class:`InputError` for a batch that is simulated in part.
     """
     if any(scene.style != SIMULATED for scene in scenes):
-        raise BadInput("Simulated pictures need a batch of their own. Ask for them separately.")
+        raise InputError("Simulated pictures need a batch of their own. Ask for them separately.")
     pictures = simulated_pictures(scenes, seeds, on_step)
     return [_placed(p, _condition(s), s) for p, s in zip(pictures, scenes, strict=True)]
 
@@ -233,18 +233,18 @@ def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> N
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
     if not 1 <= steps <= 100:
-        raise BadInput(f"{steps} steps are outside 1 to 100. Eight are a good choice.")
+        raise InputError(f"{steps} steps are outside 1 to 100. Eight are a good choice.")
     if not 1 <= guidance <= 10:
-        raise BadInput(
+        raise InputError(
             f"A guidance of {guidance} is outside 1 to 10. Leave it out for the model's own."
         )
     for scene in scenes:
         if scene.style not in (*STYLES, SIMULATED):
             styles = ", ".join((*STYLES, SIMULATED))
-            raise BadInput(f"There is no style {scene.style!r}; there are {styles}.")
+            raise InputError(f"There is no style {scene.style!r}; there are {styles}.")
         if not scene.ellipse.reaches(scene.size):
             w, h = scene.size
-            raise BadInput(
+            raise InputError(
                 f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture."
             )
 

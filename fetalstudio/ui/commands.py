@@ -13,8 +13,8 @@ from PySide6.QtGui import QUndoCommand
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
-from fetalstudio.project.runs import BUILT_IN, ModelKind
 from fetalstudio.ui.words import counted
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ class SetEllipse(ProjectCommand):
     def __init__(
         self, session: Session, frame_id: str, ellipse: Ellipse | None, state: AnnotationState
     ) -> None:
-        before = session.open.annotation(frame_id)
+        before = session.open.annotations.newest(frame_id)
         super().__init__(session, _ellipse_text(before, ellipse, state))
         self.frame_id, self.ellipse, self.state, self.before = frame_id, ellipse, state, before
 
     def apply(self) -> None:
-        self.session.open.annotate(
+        self.session.open.annotations.add(
             self.frame_id, self.ellipse, author=self.session.author, state=self.state
         )
         self._announce()
@@ -101,13 +101,15 @@ class SetEllipses(ProjectCommand):
         verb = "remove" if None in ellipses.values() else "confirm"
         super().__init__(session, f"{verb} {counted(len(ellipses), 'ellipse')}")
         self.ellipses, self.state = dict(ellipses), state
-        self.before = {frame_id: session.open.annotation(frame_id) for frame_id in ellipses}
+        self.before = {frame_id: session.open.annotations.newest(frame_id) for frame_id in ellipses}
 
     def apply(self) -> None:
         project = self.session.open
         with project.transaction():
             for frame_id, ellipse in self.ellipses.items():
-                project.annotate(frame_id, ellipse, author=self.session.author, state=self.state)
+                project.annotations.add(
+                    frame_id, ellipse, author=self.session.author, state=self.state
+                )
         self.session.frames_changed.emit()
 
     def revert(self) -> None:
@@ -136,7 +138,7 @@ class SetCalibration(ProjectCommand):
         project = self.session.open
         with project.transaction():
             for frame_id, calibration in calibrations.items():
-                project.set_calibration(frame_id, calibration)
+                project.frames.set_calibration(frame_id, calibration)
         self.session.frames_changed.emit()
         self.session.select_frame(self._shown)
 
@@ -161,7 +163,7 @@ class ReviewPair(ProjectCommand):
         self._review(self.before.state, None if self.ellipse is None else self.before.ellipse)
 
     def _review(self, state: ReviewState, ellipse: Ellipse | None) -> None:
-        self.session.open.review_pair(
+        self.session.open.pairs.review(
             self.before.id, state, reviewer=self.session.author, ellipse=ellipse
         )
         self.session.pairs_changed.emit()
@@ -186,7 +188,7 @@ class ReviewPairs(ProjectCommand):
         project = self.session.open
         with project.transaction():
             for pair_id, state in states:
-                project.review_pair(pair_id, state, reviewer=self.session.author)
+                project.pairs.review(pair_id, state, reviewer=self.session.author)
         self.session.pairs_changed.emit()
 
 
@@ -206,7 +208,7 @@ class LeaveBatch(ProjectCommand):
         self._set(False)
 
     def _set(self, dropped: bool) -> None:
-        self.session.open.drop_batch(self._batch_id, dropped=dropped)
+        self.session.open.batches.drop(self._batch_id, dropped=dropped)
         self.session.batches_changed.emit()
 
 
@@ -235,28 +237,28 @@ class AdoptModel(ProjectCommand):
 
     def __init__(self, session: Session, kind: ModelKind, name: str | None) -> None:
         super().__init__(session, f"use {name or BUILT_IN}")
-        active = session.open.active_model(kind)
+        active = session.open.models.active(kind)
         self.kind, self.name = kind, name
         self.places = ("synthesise",) if kind == "synthesizer" else ("train",)
         self.before = active.name if active is not None else None
 
     def apply(self) -> None:
-        self.session.open.adopt(self.kind, self.name)
+        self.session.open.models.adopt(self.kind, self.name)
         self.session.models_changed.emit()
 
     def revert(self) -> None:
-        active = self.session.open.active_model(self.kind)
+        active = self.session.open.models.active(self.kind)
         if (active.name if active is not None else None) == self.name:
             # So that rolling back later does not come upon what was undone.
-            self.session.open.roll_back(self.kind)
+            self.session.open.models.roll_back(self.kind)
         else:
-            self.session.open.adopt(self.kind, self.before)
+            self.session.open.models.adopt(self.kind, self.before)
         self.session.models_changed.emit()
 
 
 def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
     """Append what the frame had before."""
-    session.open.annotate(
+    session.open.annotations.add(
         frame_id,
         was.ellipse if was else None,
         author=was.author if was else session.author,

@@ -16,9 +16,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.process.events import Failed
+from fetalstudio.project.models import ModelKind
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, Frame, ReviewState
-from fetalstudio.project.runs import ModelKind
-from fetalstudio.project.store import Project
 from fetalstudio.resources import samples_dir, user_data_dir
 from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse, SetEllipses
 from fetalstudio.ui.settings import Settings
@@ -123,7 +123,7 @@ class Session(QObject):
             self.open_project(path)
         else:
             self.new_project(path)
-        if self.open.frames():
+        if self.open.frames.all():
             return None
         request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
         handle = self.import_frames(request)
@@ -200,12 +200,12 @@ class Session(QObject):
 
     def _first_frame(self) -> str | None:
         """The frame that was selected last in this project, else the first without an ellipse."""
-        frames = self.open.frames()
+        frames = self.open.frames.all()
         held = {frame.id for frame in frames}
         last = self.settings.get(self._frame_key(), "")
         if last in held:
             return last
-        done = self.open.annotations()
+        done = self.open.annotations.by_frame()
         waiting = (frame.id for frame in frames if frame.id not in done)
         return next(waiting, frames[0].id if frames else None)
 
@@ -229,8 +229,8 @@ class Session(QObject):
         if self.project is None:
             return []
         return in_order(
-            self.project.frames(),
-            self.project.annotations(),
+            self.project.frames.all(),
+            self.project.annotations.by_frame(),
             least_certain_first=self.least_certain_first,
         )
 
@@ -239,7 +239,7 @@ class Session(QObject):
     def review(self, pair_id: int, state: ReviewState, ellipse: Ellipse | None = None) -> None:
         """Record a person's verdict on a pair (with ``ellipse``: corrected), as a step of undo."""
         try:
-            command = ReviewPair(self, self.open.pair(pair_id), state, ellipse)
+            command = ReviewPair(self, self.open.pairs.get(pair_id), state, ellipse)
         except UserError as error:
             self.report(error)
             return
@@ -252,7 +252,7 @@ class Session(QObject):
     def roll_back(self, kind: ModelKind = "segmenter") -> None:
         """Go back to the model that was in use before the present one was adopted."""
         try:
-            self.open.roll_back(kind)
+            self.open.models.roll_back(kind)
         except UserError as error:
             self.report(error)
             return

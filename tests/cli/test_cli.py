@@ -16,10 +16,10 @@ from fetalstudio.cli.demo import _make_room
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.project.importers import import_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
@@ -79,9 +79,9 @@ FIGURES = {"dice": 0.97, "hc_difference": 0.01, "edge": 0.9, "similarity": 0.5}
 def test_review_leaves_what_was_corrected_by_hand(
     sample_project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    frame = sample_project.frames()[0]
-    pair = sample_project.add_pair(
-        sample_project.pixels(frame.id) // 2,
+    frame = sample_project.frames.all()[0]
+    pair = sample_project.pairs.add(
+        sample_project.frames.pixels(frame.id) // 2,
         name="corrected",
         ellipse=Ellipse(300, 200, 100, 80, 10),
         cohort="synthetic",
@@ -90,10 +90,10 @@ def test_review_leaves_what_was_corrected_by_hand(
         provenance={},
     )
     moved = Ellipse(320, 200, 100, 80, 10)
-    sample_project.review_pair(pair.id, "pending", reviewer="me", ellipse=moved)
+    sample_project.pairs.review(pair.id, "pending", reviewer="me", ellipse=moved)
     assert main(["review", str(sample_project.path), "--json"]) == 0
     assert "1 corrected by hand" in capsys.readouterr().err
-    after = sample_project.pair(pair.id)
+    after = sample_project.pairs.get(pair.id)
     assert (after.state, after.ellipse) == ("pending", moved)
 
 
@@ -121,7 +121,7 @@ def test_review_by_thresholds_and_no_copy_ever(
         "copy": {"similarity": 0.8},
     }
     for i, (name, change) in enumerate(changes.items()):
-        sample_project.add_pair(
+        sample_project.pairs.add(
             np.full((64, 64), i, np.uint8),
             name=name,
             ellipse=Ellipse(30, 30, 20, 15, 0),
@@ -133,9 +133,9 @@ def test_review_by_thresholds_and_no_copy_ever(
     project = str(sample_project.path)
     assert main(["review", project, *options, "--json"]) == 0
     assert last_json() == {"accepted": len(accepted), "rejected": 5 - len(accepted), "copies": 1}
-    assert {p.frame.name for p in sample_project.pairs(state="accepted")} == accepted
-    copy = next(p for p in sample_project.pairs() if p.frame.name == "copy")
-    sample_project.review_pair(copy.id, "accepted", reviewer="a person")
+    assert {p.frame.name for p in sample_project.pairs.all(state="accepted")} == accepted
+    copy = next(p for p in sample_project.pairs.all() if p.frame.name == "copy")
+    sample_project.pairs.review(copy.id, "accepted", reviewer="a person")
     out = Path(project) / "exports"
     assert main(["export", project, str(out / "a"), "--format", "hc18", "--json"]) == 0
     said = capsys.readouterr()
@@ -193,7 +193,7 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
     monkeypatch.setattr(Project, "add_pair", store)
     assert main([*base, "--resume"]) == 0
     assert len(last_json()["pair_ids"]) == 2
-    for pair in sample_project.pairs():
+    for pair in sample_project.pairs.all():
         assert pair.frame.calibration is not None
         assert 170 <= measure(pair.ellipse, pair.frame.calibration).hc_mm <= 180
         assert pair.ellipse.angle_deg <= 5 or pair.ellipse.angle_deg >= 175
@@ -248,7 +248,7 @@ def test_a_bad_table_of_ellipses_names_the_file_and_the_row(
 ) -> None:
     path = tmp_path / "e.csv"
     path.write_text(text)
-    with pytest.raises(BadInput, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read_ellipses(path)
     assert str(path) in str(caught.value)
 
@@ -286,7 +286,7 @@ def test_a_batch_writes_over_nothing(
     table.write_text(f"{HEADER}a,200,150,80,60,10,400,300\na_mask,200,150,70,60,10,400,300\n")
     assert main([*command, "--ellipses", str(table), "--out", str(tmp_path / "new")]) == 2
     assert "Two of the pairs would be written as a_mask.png" in last_json()["error"]
-    assert sample_project.unfinished_batches() == [] and not sample_project.pairs()
+    assert sample_project.batches.unfinished() == [] and not sample_project.pairs.all()
 
 
 def test_a_demo_that_somebody_worked_in_stays(tmp_path: Path, samples: Path) -> None:
@@ -300,8 +300,8 @@ def test_a_demo_that_somebody_worked_in_stays(tmp_path: Path, samples: Path) -> 
     assert not folder.exists(), "nobody's work: made anew"
     with Project.create(folder) as project:
         import_frames(project, samples)
-        project.annotate(
-            project.frames()[0].id, Ellipse(300, 200, 90, 70, 0), author="me", state="draft"
+        project.annotations.add(
+            project.frames.all()[0].id, Ellipse(300, 200, 90, 70, 0), author="me", state="draft"
         )
     with pytest.raises(UserError, match="somebody has drawn"):
         _make_room(out, folder)
@@ -340,8 +340,8 @@ def test_commands_do_what_was_asked_or_say_so(sample_project: Project, last_json
 def test_what_an_export_cannot_hold_is_told(
     sample_project: Project, tmp_path: Path, last_json: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    frame = sample_project.frames()[0]
-    sample_project.set_calibration(frame.id, Calibration(0.1, 0.2, "manual"))
+    frame = sample_project.frames.all()[0]
+    sample_project.frames.set_calibration(frame.id, Calibration(0.1, 0.2, "manual"))
     command = ["export", str(sample_project.path), str(tmp_path / "out"), "--format", "hc18"]
     assert main([*command, "--json"]) == 0
     told = capsys.readouterr()

@@ -10,8 +10,8 @@ import pytest
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
-from fetalstudio.core.heads import Head, HeadDistribution, Wish
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.heads import Head, HeadConstraints, HeadDistribution
 
 SIZE = (800, 540)
 
@@ -62,7 +62,7 @@ def test_they_are_like_the_cohorts_in_every_respect_and_copy_none() -> None:
 
 
 def test_the_first_are_the_same_however_many_are_drawn() -> None:
-    distribution = HeadDistribution(cohort(12), Wish(balance="trimester"))
+    distribution = HeadDistribution(cohort(12), HeadConstraints(balance="trimester"))
     ten = [distribution.draw(i, 7) for i in range(10)]
     assert [distribution.draw(i, 7) for i in range(200)][:10] == ten
     assert [distribution.draw(i, 8) for i in range(10)] != ten
@@ -90,7 +90,7 @@ def test_a_head_resized_in_mm_keeps_the_scale_and_is_larger_on_the_picture() -> 
     (head,) = cohort(1)
     assert head.calibration is not None
     hc = head.circumference(head.ellipse, "mm")
-    distribution = HeadDistribution([head], Wish(hc_mm=(1.1 * hc, 1.15 * hc)))
+    distribution = HeadDistribution([head], HeadConstraints(hc_mm=(1.1 * hc, 1.15 * hc)))
     for lender, e in drawn(distribution, 20):
         assert lender is head
         assert 1.1 * hc <= measure(e, head.calibration).hc_mm <= 1.15 * hc
@@ -98,7 +98,7 @@ def test_a_head_resized_in_mm_keeps_the_scale_and_is_larger_on_the_picture() -> 
 
 
 def test_ranges_are_kept_and_filled_evenly() -> None:
-    wish = Wish(hc_mm=(100, 140), ratio=(0.7, 0.75), angle=(170, 200))
+    wish = HeadConstraints(hc_mm=(100, 140), ratio=(0.7, 0.75), angle=(170, 200))
     distribution = HeadDistribution(cohort(60), wish)
     made = drawn(distribution, 200)
     for values, (low, high) in (
@@ -117,7 +117,9 @@ def test_ranges_are_kept_and_filled_evenly() -> None:
 def test_what_seldom_fits_is_as_frequent_as_the_rest() -> None:
     """Large heads fit on few of the frames; they must not be thinned out for that."""
     counts = np.histogram(
-        hcs(drawn(HeadDistribution(cohort(80), Wish(hc_mm=(300, 520))), 600)), 6, (300, 520)
+        hcs(drawn(HeadDistribution(cohort(80), HeadConstraints(hc_mm=(300, 520))), 600)),
+        6,
+        (300, 520),
     )[0]
     assert counts.sum() == 600 and counts.min() > 70, counts
 
@@ -126,7 +128,12 @@ def test_spread_and_shift_move_what_they_say() -> None:
     heads = cohort(60)
     plain, wide, none, moved = (
         drawn(HeadDistribution(heads, wish), 150)
-        for wish in (Wish(), Wish(spread=1.6), Wish(spread=0), Wish(shift=(0.05, -0.1)))
+        for wish in (
+            HeadConstraints(),
+            HeadConstraints(spread=1.6),
+            HeadConstraints(spread=0),
+            HeadConstraints(shift=(0.05, -0.1)),
+        )
     )
     assert np.std(ratios(wide)) > 1.25 * np.std(ratios(plain))
     assert np.std(ratios(none)) < 1e-9
@@ -138,11 +145,11 @@ def test_spread_and_shift_move_what_they_say() -> None:
 
 def test_balance_gives_every_trimester_of_the_cohort_as_many() -> None:
     heads = [h for h in cohort(80) if h.circumference(h.ellipse, "mm") > 98]
-    distribution = HeadDistribution(heads, Wish(balance="trimester"))
+    distribution = HeadDistribution(heads, HeadConstraints(balance="trimester"))
     assert distribution.trimesters == ("second", "third")
     found = [trimester(hc) for hc in hcs(drawn(distribution, 90))]
     assert found.count("second") == found.count("third") == 45
-    ranged = HeadDistribution(cohort(80), Wish(balance="trimester", hc_mm=(80, 260)))
+    ranged = HeadDistribution(cohort(80), HeadConstraints(balance="trimester", hc_mm=(80, 260)))
     assert ranged.trimesters == ("first", "second")
     found = [trimester(hc) for hc in hcs(drawn(ranged, 40))]
     assert found.count("first") == 20
@@ -161,7 +168,7 @@ def test_a_head_cut_by_the_border_stays_cut_and_others_stay_inside() -> None:
 
 def test_without_calibration_sizes_are_in_px() -> None:
     heads = cohort(10, calibrated=False)
-    distribution = HeadDistribution(heads, Wish(hc_px=(900, 1000)))
+    distribution = HeadDistribution(heads, HeadConstraints(hc_px=(900, 1000)))
     assert distribution.unit == "px" and distribution.trimesters == ()
     assert all(900 <= e.perimeter <= 1000 for _, e in drawn(distribution, 20))
     one = [*cohort(3), heads[0]]
@@ -184,16 +191,16 @@ def test_without_calibration_sizes_are_in_px() -> None:
 def test_what_no_head_can_meet_is_said_before_any_is_drawn(
     fields: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BadInput, match=message):
-        Wish(**fields)
+    with pytest.raises(InputError, match=message):
+        HeadConstraints(**fields)
 
 
 def test_what_this_cohort_cannot_meet_is_said_with_what_it_has() -> None:
-    with pytest.raises(BadInput, match="not calibrated"):
-        HeadDistribution(cohort(4, calibrated=False), Wish(hc_mm=(100, 200)))
-    with pytest.raises(BadInput, match="in mm"):
-        HeadDistribution(cohort(4), Wish(hc_px=(100, 200)))
-    with pytest.raises(BadInput, match="no annotated head"):
+    with pytest.raises(InputError, match="not calibrated"):
+        HeadDistribution(cohort(4, calibrated=False), HeadConstraints(hc_mm=(100, 200)))
+    with pytest.raises(InputError, match="in mm"):
+        HeadDistribution(cohort(4), HeadConstraints(hc_px=(100, 200)))
+    with pytest.raises(InputError, match="no annotated head"):
         HeadDistribution([])
-    with pytest.raises(BadInput, match="The cohort has an HC of"):
-        HeadDistribution(cohort(4), Wish(hc_mm=(900, 950))).draw(0, 0)
+    with pytest.raises(InputError, match="The cohort has an HC of"):
+        HeadDistribution(cohort(4), HeadConstraints(hc_mm=(900, 950))).draw(0, 0)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE, encode_png, read_image, write_png
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
@@ -154,7 +154,7 @@ def test_only_grey_and_rgb_bytes_are_written(image: NDArray[np.generic]) -> None
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InputError) as caught:
         read_image(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -257,7 +257,7 @@ def test_damage_is_read_or_refused_but_never_crashes(
     path = saved(tmp_path_factory.getbasetemp(), bytes(data[: int(share * 3 * len(data))]), "x")
     try:
         frame = read_image(path)
-    except BadInput as error:
+    except InputError as error:
         assert str(path) in str(error)
     else:
         assert frame.dtype == np.uint8

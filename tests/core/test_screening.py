@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.screening import PairFilter, is_copy
 
 GOOD = {"dice": 0.97, "hc_difference": -0.01, "edge": 0.9, "similarity": 0.5}
@@ -81,7 +81,7 @@ def test_copies_come_first_then_the_worst() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_threshold_is_a_share(value: float) -> None:
-    with pytest.raises(BadInput, match="between 0 and 1"):
+    with pytest.raises(InputError, match="between 0 and 1"):
         PairFilter(dice=value)
 
 

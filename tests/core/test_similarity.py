@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import (
     Neighbours,
     TrainingFrame,
@@ -137,17 +137,17 @@ def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -
 
 
 def test_too_few_subjects_give_no_threshold(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="50 are needed"):
+    with pytest.raises(InputError, match="50 are needed"):
         neighbours_of([_noise(i) for i in range(49)])
     assert not (tmp_path / FILE).exists()
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, built_in: Neighbours) -> None:
     (tmp_path / FILE).write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(BadInput, match=FILE):
+    with pytest.raises(InputError, match=FILE):
         read_neighbours(tmp_path)
     write_neighbours(built_in, tmp_path)
     data = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(data[: len(data) // 2])
-    with pytest.raises(BadInput, match="damaged"):
+    with pytest.raises(InputError, match="damaged"):
         read_neighbours(tmp_path)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 
@@ -89,7 +89,7 @@ def reuse(request: int, report: Report, cancelled: CancelCheck) -> None:
 
 
 def bad_input(request: str, report: Report, cancelled: CancelCheck) -> None:
-    raise BadInput(request)
+    raise InputError(request)
 
 
 def user_error(request: str, report: Report, cancelled: CancelCheck) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.studies import ablation
 from fetalstudio.studies.ablation import VARIANTS, Target
 from fetalstudio.synthesis.conditions import Condition, condition_tensors

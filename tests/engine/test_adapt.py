@@ -18,7 +18,7 @@ import torch
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import labelled_frames, split
 from fetalstudio.engine.jobs.adapt import choice as adapt_choice
 from fetalstudio.engine.jobs.adapt import held_out
@@ -34,7 +34,7 @@ from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -73,7 +73,7 @@ def tiny(sample_project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
     write_neighbours(known, sample_project.path / "models" / "tiny")
-    sample_project.add_model("tiny", "synthesizer", "models/tiny")
+    sample_project.models.add("tiny", "synthesizer", "models/tiny")
     return "tiny"
 
 
@@ -100,14 +100,14 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     sheets = [e.image for e in heard if isinstance(e, Preview)]
     assert len(sheets) == 3 and all(sheet.ndim == 3 for sheet in sheets)
 
-    record = sample_project.model("synthesizer", "mine")
+    record = sample_project.models.get("synthesizer", "mine")
     folder = sample_project.path / record.path
     card = ModelCard.read(folder)
     assert card.training_data["started_from"] == "tiny"
     assert len(card.training_data["started_from_sha256"]) == 64
     assert sum(card.training_data["cohorts"].values()) == result.frames > 0
     assert card.metrics["after"] == result.after and "held out" in card.metrics["protocol"]
-    run = sample_project.run(result.run_id)
+    run = sample_project.runs.get(result.run_id)
     assert run.state == "finished" and run.job == "adapt" and len(run.history) == 3
     neighbours = read_neighbours(folder)
     assert neighbours is not None and training_frames(folder) == set(neighbours.ids)
@@ -119,11 +119,11 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     )
     adapted = run_job("sample", replace(asked, synthesizer="mine", measure=False))
     assert adapted.provenance["synthesizer"] == "mine"
-    sample_project.adopt("synthesizer", "mine")
+    sample_project.models.adopt("synthesizer", "mine")
     run_job("synthesize", SynthesizeRequest(sample_project.path, count=1, steps=1))
-    assert sample_project.pairs()[0].provenance["synthesizer"] == "mine"
-    sample_project.roll_back("synthesizer")
-    assert sample_project.active_model("synthesizer") is None
+    assert sample_project.pairs.all()[0].provenance["synthesizer"] == "mine"
+    sample_project.models.roll_back("synthesizer")
+    assert sample_project.models.active("synthesizer") is None
 
 
 def test_no_test_subject_is_learnt_from_or_watched(sample_project: Project) -> None:
@@ -143,10 +143,10 @@ def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> N
     with pytest.raises(JobCancelled) as stopped:
         run_job("adapt", request_for(sample_project, steps=4000), heard.append, cancelled=improved)
     result = stopped.value.result
-    run = sample_project.run(result.run_id)
+    run = sample_project.runs.get(result.run_id)
     assert run.state == "cancelled" and result.steps_run < 4000
-    assert result.model == run.name == sample_project.models("synthesizer")[0].name
-    loaded = Synthesizer.load(sample_project.path / sample_project.models()[0].path)
+    assert result.model == run.name == sample_project.models.all("synthesizer")[0].name
+    loaded = Synthesizer.load(sample_project.path / sample_project.models.all()[0].path)
     assert loaded.card.metrics["best_step"] == result.best_step
 
 
@@ -162,7 +162,7 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
             cancelled=lambda: any(isinstance(e, Progress) and e.done == 3 for e in heard),
         )
     assert stopped.value.result is None
-    assert [m.name for m in sample_project.models()] == ["tiny"]
+    assert [m.name for m in sample_project.models.all()] == ["tiny"]
     assert [p.name for p in (sample_project.path / "models").iterdir()] == ["tiny"]
     assert max(e.done for e in heard if isinstance(e, Progress)) == 3
 
@@ -174,7 +174,7 @@ from fetalstudio.engine.process.events import Adapting
 from fetalstudio.engine.jobs import adapt
 from fetalstudio.engine.process.local import run_job
 from tests.engine.test_adapt import request_for
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 held_out.SAMPLES, adapt.LIFT_FRAMES, adapt_choice.TOLERANCE = 2, 2, 1.0
 def heard(event):
     if isinstance(event, Adapting):
@@ -203,7 +203,7 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
                 process.kill()
                 break
         assert process.wait() == -signal.SIGKILL
-    (run,) = sample_project.runs()
+    (run,) = sample_project.runs.all()
     assert run.state == "running" and [row["step"] for row in run.history] == [0, 4]
 
     heard: list[Event] = []
@@ -211,12 +211,12 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     assert result.run_id == run.id
     assert min(e.done for e in heard if isinstance(e, Progress)) == 4
     assert [e.step for e in heard if isinstance(e, Adapting)] == [8]
-    assert len(sample_project.runs()) == 1
-    resumed = sample_project.run(run.id)
+    assert len(sample_project.runs.all()) == 1
+    resumed = sample_project.runs.get(run.id)
     assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
     again = run_job("adapt", request_for(sample_project, steps=8, measure_every=4))
     assert again.run_id != run.id
-    whole = sample_project.run(again.run_id)
+    whole = sample_project.runs.get(again.run_id)
     for a, b in zip(resumed.history, whole.history, strict=True):
         assert a["grey"] == pytest.approx(b["grey"], abs=0.05)
 
@@ -230,15 +230,15 @@ def test_another_adapting_does_not_take_up_an_interrupted_one(
 
     with pytest.raises(RuntimeError):
         run_job("adapt", request_for(sample_project), broken)
-    assert sample_project.runs()[0].state == "failed"
+    assert sample_project.runs.all()[0].state == "failed"
     result = run_job("adapt", request_for(sample_project, seed=1, steps=2, measure_every=2))
-    interrupted = sample_project.runs()[-1].id
+    interrupted = sample_project.runs.all()[-1].id
     assert result.run_id != interrupted
     # Taken up and cancelled before it measures anew, it still has what it had measured.
     with pytest.raises(JobCancelled) as stopped:
         run_job("adapt", request_for(sample_project), cancelled=lambda: True)
     assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 8)
-    assert sample_project.run(interrupted).state == "cancelled"
+    assert sample_project.runs.get(interrupted).state == "cancelled"
 
 
 def test_what_helps_nothing_leaves_no_model(
@@ -253,7 +253,7 @@ def test_what_helps_nothing_leaves_no_model(
     result = run_job("adapt", request, heard.append)
     assert result.model is None and result.best_step == 0 and result.steps_run == 2
     assert "keep tiny" in result.verdict and result.after == result.before
-    assert len(sample_project.models()) == 1
+    assert len(sample_project.models.all()) == 1
 
 
 FIGURES = HeldOutFigures(0.98, 10.0, 4.0, 0.5, 0)
@@ -288,8 +288,8 @@ def bare(path: Path, subjects: list[str]) -> Project:
     rng = np.random.default_rng(0)
     for i, subject in enumerate(subjects):
         pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
-        frame, _ = project.add_frame(pixels, name=f"f{i}", cohort="ward", subject=subject)
-        project.annotate(frame.id, Ellipse(20, 20, 9, 8, 0), author="t", state="final")
+        frame, _ = project.frames.add(pixels, name=f"f{i}", cohort="ward", subject=subject)
+        project.annotations.add(frame.id, Ellipse(20, 20, 9, 8, 0), author="t", state="final")
     return project
 
 
@@ -306,16 +306,16 @@ def test_too_little_is_refused_with_the_cure(
     tmp_path: Path, subjects: list[str], message: str
 ) -> None:
     with bare(tmp_path / "p", subjects) as project:
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             run_job("adapt", AdaptRequest(project.path))
-        assert project.runs() == []
+        assert project.runs.all() == []
 
 
 def test_a_proposal_is_no_annotation(sample_project: Project) -> None:
     before = choose_adapt_data(sample_project, None, 0)
-    for frame in sample_project.frames(annotated=False):
+    for frame in sample_project.frames.all(annotated=False):
         ellipse = Ellipse(300, 200, 100, 80, 0)
-        sample_project.annotate(frame.id, ellipse, author="compact", state="proposed")
+        sample_project.annotations.add(frame.id, ellipse, author="compact", state="proposed")
     assert choose_adapt_data(sample_project, None, 0) == before
 
 
@@ -336,18 +336,18 @@ def test_a_parent_that_does_not_know_its_frames_is_refused(
     sample_project: Project, tiny: str
 ) -> None:
     (sample_project.path / "models" / "tiny" / FILE).unlink()
-    with pytest.raises(BadInput, match="does not say what it was trained on"):
+    with pytest.raises(InputError, match="does not say what it was trained on"):
         run_job("adapt", request_for(sample_project))
-    assert sample_project.runs() == []
+    assert sample_project.runs.all() == []
 
 
 def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: str) -> None:
     folder = sample_project.path / "models" / "tiny"
     other = ModelCard.read(folder)
     replace(other, architecture={"type": "stable-diffusion"}).write(folder)
-    with pytest.raises(BadInput, match="tiny is no compact synthesizer"):
+    with pytest.raises(InputError, match="tiny is no compact synthesizer"):
         run_job("adapt", request_for(sample_project))
-    assert sample_project.runs() == []
+    assert sample_project.runs.all() == []
 
 
 def test_the_command_adapts_and_adopts(
@@ -357,11 +357,14 @@ def test_the_command_adapts_and_adopts(
     options = ["--steps", "2", "--synthesizer", "tiny", "--name", "mine", "--cohort"]
     assert main(["adapt", path, *options, "nowhere", "--json"]) == 2
     assert "there are" in json.loads(capsys.readouterr().out)["error"]
-    assert main(["adapt", path, *options, sample_project.cohorts()[0], "--adopt", "--json"]) == 0
+    assert (
+        main(["adapt", path, *options, sample_project.frames.cohorts()[0], "--adopt", "--json"])
+        == 0
+    )
     out = capsys.readouterr()
     result = json.loads(out.out.splitlines()[-1])
     assert "step 0/2" in out.err and result["verdict"] in out.err.replace("\n", " ")
-    active = sample_project.active_model("synthesizer")
+    active = sample_project.models.active("synthesizer")
     assert (result["model"] == "mine") == (active is not None and active.name == "mine")
 
 
@@ -375,6 +378,6 @@ def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> Non
         (AdaptRequest(path, synthesizer="gone"), "there are: compact"),
         (AdaptRequest(path, learning_rate=0), "learning rate"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             run_job("adapt", request)
-    assert sample_project.runs() == []
+    assert sample_project.runs.all() == []

@@ -16,8 +16,8 @@ import pytest
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.heads import Wish
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.cohort_split import ellipses_like, labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
 from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
@@ -25,7 +25,7 @@ from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.images import read_image
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 CHILD = """
     import os, signal, sys
@@ -58,8 +58,8 @@ CHILD = """
 
 def pixels(project: Project) -> dict[str, bytes]:
     """Every pair's picture, by name."""
-    pairs = project.pairs()
-    return {p.frame.name: project.pixels(p.frame.id).tobytes() for p in pairs}
+    pairs = project.pairs.all()
+    return {p.frame.name: project.frames.pixels(p.frame.id).tobytes() for p in pairs}
 
 
 def stop_after(project: Project, count: int, **fields: Any) -> int:
@@ -72,7 +72,7 @@ def stop_after(project: Project, count: int, **fields: Any) -> int:
             heard.append,
             cancelled=lambda: any(isinstance(e, Preview) for e in heard),
         )
-    (batch,) = project.unfinished_batches()
+    (batch,) = project.batches.unfinished()
     assert (batch.wanted, batch.done) == (count, synthesize.CHUNK)
     return batch.id
 
@@ -98,12 +98,14 @@ def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
     killed = subprocess.run(child, capture_output=True, text=True, timeout=120, check=False)
     assert killed.returncode == -9, killed.stderr
     sample_project.recover()
-    (batch,) = sample_project.unfinished_batches()
+    (batch,) = sample_project.batches.unfinished()
     assert (batch.wanted, batch.done) == (6, done)
-    assert len(sample_project.pairs()) == done
+    assert len(sample_project.pairs.all()) == done
     # What is drawn meanwhile changes the cohort, not the batch.
-    free = sample_project.frames(annotated=False)[0]
-    sample_project.annotate(free.id, Ellipse(300, 200, 90, 80, 0), author="me", state="final")
+    free = sample_project.frames.all(annotated=False)[0]
+    sample_project.annotations.add(
+        free.id, Ellipse(300, 200, 90, 80, 0), author="me", state="final"
+    )
     heard: list[Event] = []
     request = SynthesizeRequest(sample_project.path, resume=batch.id)
     result = run_job("synthesize", request, heard.append)
@@ -111,12 +113,12 @@ def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
     assert (len(result.pair_ids), result.before) == (6, done)
     with unbroken:
         assert pixels(sample_project) == pixels(unbroken)
-        seeds = [p.provenance["seed"] for p in unbroken.pairs()]
-        assert sorted(p.provenance["seed"] for p in sample_project.pairs()) == sorted(seeds)
+        seeds = [p.provenance["seed"] for p in unbroken.pairs.all()]
+        assert sorted(p.provenance["seed"] for p in sample_project.pairs.all()) == sorted(seeds)
     whole = tmp_path / "unbroken-out"
     assert _files(out) == _files(whole)
     assert _table(out) == _table(whole)
-    assert sample_project.unfinished_batches() == []
+    assert sample_project.batches.unfinished() == []
     assert not list(sample_project.path.glob(".batch-*"))
 
 
@@ -136,10 +138,10 @@ def test_a_correction_before_the_resumption_reaches_table_and_mask(
 ) -> None:
     out = tmp_path / "out"
     batch_id = stop_after(sample_project, 6, out=out)
-    pair = sample_project.pairs()[0]
+    pair = sample_project.pairs.all()[0]
     e = pair.ellipse
     corrected = Ellipse(e.cx + 9, e.cy, e.a, e.b, e.angle_deg)
-    sample_project.review_pair(pair.id, "accepted", reviewer="me", ellipse=corrected)
+    sample_project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=corrected)
     run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
     (row,) = (r for r in _table(out) if r["name"] == pair.frame.name)
     assert float(row["cx"]) == pytest.approx(corrected.cx)
@@ -154,8 +156,8 @@ def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(
     request = SynthesizeRequest(sample_project.path, resume=batch_id)
     assert len(run_job("synthesize", request).pair_ids) == 6
     again = run_job("synthesize", request)
-    assert again.before == 6 and len(sample_project.pairs()) == 6
-    assert all(p.provenance["batch"] == batch_id for p in sample_project.pairs())
+    assert again.before == 6 and len(sample_project.pairs.all()) == 6
+    assert all(p.provenance["batch"] == batch_id for p in sample_project.pairs.all())
 
 
 def test_the_same_batch_again_says_that_nothing_is_new(
@@ -167,8 +169,8 @@ def test_the_same_batch_again_says_that_nothing_is_new(
         said = capsys.readouterr()
         assert json.loads(said.out.splitlines()[-1])["again"] == again
         assert ("another --seed" in said.err) == (again > 0)
-    assert len(sample_project.pairs()) == 4
-    assert sample_project.batch_seeds() == {5, 6}
+    assert len(sample_project.pairs.all()) == 4
+    assert sample_project.batches.seeds() == {5, 6}
 
 
 def test_another_model_is_refused_with_the_cure(
@@ -183,20 +185,20 @@ def test_another_model_is_refused_with_the_cure(
         return changed
 
     monkeypatch.setattr(synthesize, "load_synthesizer", other)
-    with pytest.raises(BadInput, match=r"compact has changed since 4 of 8 .* make a new one"):
+    with pytest.raises(InputError, match=r"compact has changed since 4 of 8 .* make a new one"):
         run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
-    assert len(sample_project.pairs()) == 4
+    assert len(sample_project.pairs.all()) == 4
 
 
 def test_a_batch_that_is_being_made_is_neither_offered_nor_made_twice(
     sample_project: Project,
 ) -> None:
     batch_id = stop_after(sample_project, 8)
-    with Project.open(sample_project.path) as other, other.batch_lock(batch_id):
-        assert sample_project.unfinished_batches() == []
+    with Project.open(sample_project.path) as other, other.batches.lock(batch_id):
+        assert sample_project.batches.unfinished() == []
         with pytest.raises(UserError, match="another FetalStudio"):
             run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
-    assert [b.id for b in sample_project.unfinished_batches()] == [batch_id]
+    assert [b.id for b in sample_project.batches.unfinished()] == [batch_id]
 
 
 def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Project) -> None:
@@ -210,7 +212,7 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
     with pytest.raises(JobCancelled):
         run_job("synthesize", request, cancelled=cancelled)
     assert len(asked) == 51
-    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+    assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
 
 @pytest.mark.parametrize(
@@ -225,9 +227,9 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
 def test_what_cannot_be_made_is_not_offered_to_be_gone_on_with(
     sample_project: Project, fields: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(InputError, match=message):
         run_job("synthesize", SynthesizeRequest(sample_project.path, count=6, **fields))
-    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+    assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
 
 def test_a_table_is_looked_through_before_anything_is_made(sample_project: Project) -> None:
@@ -237,28 +239,28 @@ def test_a_table_is_looked_through_before_anything_is_made(sample_project: Proje
         (NamedEllipse("tiny", Ellipse(10, 10, 8, 6, 0), (20, 20)), "tiny asks for 20x20"),
     ):
         request = SynthesizeRequest(sample_project.path, ellipses=(*named, wrong), steps=1)
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             run_job("synthesize", request)
-    assert sample_project.unfinished_batches() == [] and sample_project.pairs() == []
+    assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
 
 def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
     sample_project: Project,
 ) -> None:
     batch_id = stop_after(sample_project, 8)
-    sample_project.drop_batch(batch_id)
-    assert sample_project.unfinished_batches() == []
-    sample_project.drop_batch(batch_id, dropped=False)
-    assert [b.id for b in sample_project.unfinished_batches()] == [batch_id]
+    sample_project.batches.drop(batch_id)
+    assert sample_project.batches.unfinished() == []
+    sample_project.batches.drop(batch_id, dropped=False)
+    assert [b.id for b in sample_project.batches.unfinished()] == [batch_id]
 
 
 def test_a_wish_reaches_the_pairs_and_travels_with_the_batch(sample_project: Project) -> None:
-    wish = Wish(ratio=(0.7, 0.72), balance="trimester")
+    wish = HeadConstraints(ratio=(0.7, 0.72), balance="trimester")
     run_job("synthesize", SynthesizeRequest(sample_project.path, count=3, steps=1, wish=wish))
-    pairs = sample_project.pairs()
+    pairs = sample_project.pairs.all()
     assert all(0.7 <= p.ellipse.b / p.ellipse.a <= 0.72 for p in pairs)
     assert sorted(p.provenance["style"] for p in pairs) == ["first", "second", "third"]
-    settings = sample_project.batch(1).settings
+    settings = sample_project.batches.get(1).settings
     assert settings["like_cohort"]["ratio"] == [0.7, 0.72]
     assert len(settings["synthesizer_sha256"]) == 64
     json.dumps(settings)
@@ -277,23 +279,23 @@ def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
             cancelled=lambda: any(isinstance(e, Preview) for e in heard),
         )
     run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1))
-    assert sorted(p.frame.name for p in sample_project.pairs()) == [f"n{i}" for i in range(5)]
-    with pytest.raises(BadInput, match="its ellipses already"):
+    assert sorted(p.frame.name for p in sample_project.pairs.all()) == [f"n{i}" for i in range(5)]
+    with pytest.raises(InputError, match="its ellipses already"):
         run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1, count=3))
 
 
 def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
     sample_project: Project,
 ) -> None:
-    before = {k: a.ellipse for k, a in sample_project.annotations().items()}
+    before = {k: a.ellipse for k, a in sample_project.annotations.by_frame().items()}
     batch_id = stop_after(sample_project, 5, background="frame")
     for frame_id in before:
         moved = Ellipse(300, 200, 90, 80, 0)
-        sample_project.annotate(frame_id, moved, author="me", state="final")
-    items = sample_project.batch_items(batch_id)
+        sample_project.annotations.add(frame_id, moved, author="me", state="final")
+    items = sample_project.batches.items(batch_id)
     assert all(item.replaces == before[str(item.source_frame)] for item in items)
     run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
-    assert {p.provenance["background"] for p in sample_project.pairs()} == {"frame"}
+    assert {p.provenance["background"] for p in sample_project.pairs.all()} == {"frame"}
 
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:

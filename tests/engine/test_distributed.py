@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]

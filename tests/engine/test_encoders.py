@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.studies import encoders

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
@@ -21,7 +21,7 @@ from fetalstudio.engine.jobs.report.request import ReportRequest
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import write_training_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Prediction
 
 
@@ -33,10 +33,10 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
     frames = {i.frame.name: i.frame for i in labelled_frames(sample_project)}
     chosen_on = [f.id for f in frames.values() if f.subject == "731"]
     data = {"train": [frames["011_HC"].id], "validation": chosen_on}
-    run = sample_project.start_run("child", {"started_from": "parent"}, data)
+    run = sample_project.runs.start("child", {"started_from": "parent"}, data)
     for name, run_id in (("parent", None), ("child", run.id)):
         shutil.copytree(folder, sample_project.path / "models" / name)
-        sample_project.add_model(name, "segmenter", f"models/{name}", run_id=run_id, metrics={})
+        sample_project.models.add(name, "segmenter", f"models/{name}", run_id=run_id, metrics={})
     write_training_frames(sample_project.path / "models/parent", [frames["299_HC"].id])
     write_training_frames(sample_project.path / "models/child", [frames["011_HC"].id])
     result = run_job("evaluate", EvaluateRequest(sample_project.path, "child", held_out=True))
@@ -49,7 +49,7 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
 def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> None:
     items = labelled_frames(sample_project)[4:10]
     for i, item in enumerate(items):
-        sample_project.set_labels(item.frame.id, {"country": "EGY" if i % 2 else "MWI"})
+        sample_project.frames.set_labels(item.frame.id, {"country": "EGY" if i % 2 else "MWI"})
     ids = tuple(item.frame.id for item in items)
     result = run_job("evaluate", EvaluateRequest(sample_project.path, frame_ids=ids))
     assert {name: g.n for name, g in result.groups.items() if name.startswith("country")} == {
@@ -67,7 +67,7 @@ def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: P
     """Its authors' resampling keeps about 99 % of the Dice: 0.979 at worst on their masks."""
     item = labelled_frames(sample_project)[8]
     segmenter = load_segmenter(find_model("segmenter", None))
-    image = sample_project.pixels(item.frame.id)
+    image = sample_project.frames.pixels(item.frame.id)
 
     class Perfect:
         def predict(self, image: np.ndarray, box: object = None) -> Prediction:
@@ -79,7 +79,7 @@ def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: P
     score = score_frame(Perfect(), item, image, protocol="paper")  # type: ignore[arg-type]
     assert 0.975 < score.dice < 0.995
     speck = replace(item, ellipse=Ellipse(50, 50, 2, 1, 0))
-    with pytest.raises(BadInput, match="256 x 256"):
+    with pytest.raises(InputError, match="256 x 256"):
         score_frame(segmenter, speck, image, protocol="paper")
 
 
@@ -103,7 +103,7 @@ def test_a_report_holds_the_figures_the_plot_and_the_pictures(
     assert text.count("data:image/jpeg") == 3 and "holds no frame" not in text
     assert "<b>&" not in text and "&lt;b&gt;&amp;" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
-    with pytest.raises(BadInput, match="is a folder"):
+    with pytest.raises(InputError, match="is a folder"):
         run_job("report", replace(request, out=tmp_path))
 
 

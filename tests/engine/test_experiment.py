@@ -16,7 +16,7 @@ import pytest
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, batch_sources
 from fetalstudio.engine.jobs.experiment.arms import evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
@@ -36,7 +36,7 @@ from fetalstudio.engine.jobs.experiment.request import (
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.examples import Example
 
 SUBJECTS = [f"s{i // 2}" for i in range(24)]
@@ -47,7 +47,7 @@ def accept_pairs(project: Project, count: int = 3) -> None:
     for i, item in enumerate(batch_sources(project)[:count]):
         noise = np.random.default_rng(i).integers(0, 80, item.frame.size[::-1], dtype=np.uint8)
         points = np.round(item.ellipse.contour(90)).astype(np.int32)
-        pair = project.add_pair(
+        pair = project.pairs.add(
             np.asarray(cv2.polylines(noise, [points], True, 255, 5), np.uint8),
             name=f"ring_{i}",
             ellipse=item.ellipse,
@@ -56,7 +56,7 @@ def accept_pairs(project: Project, count: int = 3) -> None:
             quality={},
             provenance={"source_frame": item.frame.id},
         )
-        project.review_pair(pair.id, "accepted", reviewer="test")
+        project.pairs.review(pair.id, "accepted", reviewer="test")
 
 
 def small(project: Project, **fields: Any) -> ExperimentRequest:
@@ -186,14 +186,14 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
 
     with pytest.raises(JobCancelled) as stopped:
         run_job("experiment", small(sample_project), heard.append, lambda: done() >= 8)
-    (run,) = sample_project.runs()
+    (run,) = sample_project.runs.all()
     kept = list(run.history)
     assert run.state == "cancelled" and len(kept) == 8
     assert stopped.value.result.seeds == 1 and stopped.value.result == result_of(run)
 
     heard.clear()
     result = run_job("experiment", small(sample_project), heard.append)
-    (run,) = sample_project.runs()
+    (run,) = sample_project.runs.all()
     assert run.state == "finished" and run.job == "experiment"
     assert list(run.history[:8]) == kept and len(run.history) == 1 + 2 * len(ARMS)
     assert result == result_of(run) and result.seeds == 2 and result.real == result.synthetic == 2
@@ -203,7 +203,7 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
     assert any(e.eta_s for e in shown)
     drawn = [set(d["train"]) for d in run.data["drawn"]]
     assert not (drawn[0] | drawn[1]) & {*run.data["test"], *run.data["validation"]}
-    assert not sample_project.models()
+    assert not sample_project.models.all()
 
 
 def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
@@ -223,19 +223,19 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(child), str(sample_project.path)]
     assert subprocess.run(command, timeout=120, check=False).returncode == -9
-    (run,) = sample_project.fail_crashed()
+    (run,) = sample_project.runs.fail_crashed()
     assert [row["arm"] for row in run.history] == [BEFORE, "real", "augmented"]
     run_job("experiment", small(sample_project, seeds=1))
-    (run,) = sample_project.runs()
+    (run,) = sample_project.runs.all()
     assert run.state == "finished" and len(run.history) == 1 + len(ARMS)
 
 
 def test_nothing_to_compare_is_said_with_the_cure(sample_project: Project) -> None:
-    with pytest.raises(BadInput, match="no accepted pairs"):
+    with pytest.raises(InputError, match="no accepted pairs"):
         run_job("experiment", small(sample_project, synthetic=None))
-    with pytest.raises(BadInput, match="seeds is 0"):
+    with pytest.raises(InputError, match="seeds is 0"):
         run_job("experiment", small(sample_project, seeds=0))
-    assert not sample_project.runs()
+    assert not sample_project.runs.all()
 
 
 def test_the_command_prints_the_table_and_the_sentence(

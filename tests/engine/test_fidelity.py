@@ -15,7 +15,7 @@ from fetalstudio.engine.models.loading import (
     load_synthesizer,
 )
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.studies.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
 from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
 
@@ -59,7 +59,7 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     )
     # Nothing is moved, so these are the real frames as they are.
     judge = load_segmenter(judge_model())
-    found = [judge.predict(sample_project.pixels(i.frame.id)).ellipse for i in items]
+    found = [judge.predict(sample_project.frames.pixels(i.frame.id)).ellipse for i in items]
     pairs = zip(found, items, strict=True)
     real = [e.overlap(i.ellipse) for e, i in pairs if e is not None]
     assert figures["real_dice_mean"] == pytest.approx(np.mean(real), abs=0.003)
@@ -87,7 +87,7 @@ def test_a_cut_head_keeps_its_place_in_the_sector(sample_project: Project) -> No
     echo = Asked(model.pipeline, model.card, model.hash, model.lift)
     figures = {heads: fidelity(sample_project, echo, [item], heads=heads) for heads in HEADS}
     by_heads = dict(zip(HEADS, asked, strict=True))
-    real = sample_project.pixels(item.frame.id)
+    real = sample_project.frames.pixels(item.frame.id)
     assert all(np.array_equal(by_heads[k].reference, real) for k in HEADS if k != "cut")
     # What echoes the frame that it is lent shows the head where it is, moved with the frame.
     assert not np.array_equal(by_heads["cut"].reference, real)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
@@ -35,7 +35,7 @@ from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.images import read_image
 from fetalstudio.formats.model_card import write_training_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 
 HEAD = Ellipse(400, 270, 230, 175, 8)
@@ -46,10 +46,10 @@ def _request(project: Project, **fields: Any) -> TrainRequest:
 
 
 def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None:
-    drawn = {k: a.revision for k, a in sample_project.annotations().items()}
+    drawn = {k: a.revision for k, a in sample_project.annotations.by_frame().items()}
     result = run_job("propose", ProposeRequest(sample_project.path))
     assert len(result.proposals) + len(result.without) == 8
-    after = sample_project.annotations()
+    after = sample_project.annotations.by_frame()
     assert {k: after[k].revision for k in drawn} == drawn
     proposed = after[result.proposals[0].frame_id]
     assert proposed.state == "proposed"
@@ -63,13 +63,15 @@ def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Projec
     again = run_job("propose", ProposeRequest(sample_project.path))
     assert len(again.proposals) + len(again.without) == len(first.without)
     rejected = first.proposals[0].frame_id
-    sample_project.annotate(rejected, None, author="a person", state="draft")
+    sample_project.annotations.add(rejected, None, author="a person", state="draft")
     again = run_job("propose", ProposeRequest(sample_project.path))
     assert rejected not in {p.frame_id for p in again.proposals}
     asked = run_job("propose", ProposeRequest(sample_project.path, again=True))
     assert len(asked.proposals) == len(first.proposals)
     other = first.proposals[0].frame_id
-    sample_project.annotate(other, HEAD, author="segmenter:other", state="proposed", confidence=0.5)
+    sample_project.annotations.add(
+        other, HEAD, author="segmenter:other", state="proposed", confidence=0.5
+    )
     replaced = run_job("propose", ProposeRequest(sample_project.path))
     assert other in {p.frame_id for p in replaced.proposals}
 
@@ -78,7 +80,7 @@ def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: 
     item = labelled_frames(sample_project)[0]
     result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.frame.id,)))
     assert result.proposals[0].ellipse.overlap(item.ellipse) > 0.8
-    assert len(sample_project.revisions(item.frame.id)) == 1
+    assert len(sample_project.annotations.revisions(item.frame.id)) == 1
 
 
 def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
@@ -130,7 +132,7 @@ def test_a_batch_from_a_table_writes_pictures_masks_and_figures(
         rows = list(csv.DictReader(stream))
     assert [row["name"] for row in rows] == ["one", "two"]
     assert float(rows[0]["cx"]) == HEAD.cx and 0 <= float(rows[0]["dice"]) <= 1
-    pairs = sample_project.pairs()
+    pairs = sample_project.pairs.all()
     assert {p.id for p in pairs} == set(result.pair_ids)
     assert all(p.state == "pending" and p.frame.kind == "synthetic" for p in pairs)
     assert {p.provenance["steps"] for p in pairs} == {2}
@@ -145,7 +147,7 @@ def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project
             heard.append,
             cancelled=lambda: sum(isinstance(e, Preview) for e in heard) >= 4,
         )
-    kept = sample_project.pairs()
+    kept = sample_project.pairs.all()
     assert 4 <= len(kept) < 12
     assert set(stopped.value.result.pair_ids) == {p.id for p in kept}
 
@@ -163,7 +165,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     for part in ("train", "test"):
         source = of_part(labelled, parts, part)[0]  # type: ignore[arg-type]
         pixels = np.full((64, 64), 50 if part == "train" else 60, np.uint8)
-        pair = sample_project.add_pair(
+        pair = sample_project.pairs.add(
             pixels,
             name=part,
             ellipse=Ellipse(30, 30, 20, 15, 0),
@@ -172,7 +174,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
             quality={"dice": 0.9},
             provenance={"source_frame": source.frame.id},
         )
-        sample_project.review_pair(pair.id, "accepted", reviewer="test")
+        sample_project.pairs.review(pair.id, "accepted", reviewer="test")
     assert [p.frame.name for p in usable_pairs(sample_project, parts)] == ["train"]
 
 
@@ -186,7 +188,7 @@ def worse(sample_project: Project) -> str:
         for weight in segmenter.sam.mask_decoder.output_upscaling.parameters():
             weight += 3 * weight.std() * torch.randn_like(weight)
     segmenter.save(folder, replace(segmenter.card, name="worse"))
-    sample_project.add_model("worse", "segmenter", "models/worse")
+    sample_project.models.add("worse", "segmenter", "models/worse")
     return "worse"
 
 
@@ -198,22 +200,22 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
     result = run_job("train", request, heard.append)
     epochs = [e for e in heard if isinstance(e, Epoch)]
     assert [e.epoch for e in epochs] == list(range(result.epochs_run + 1))
-    run = sample_project.run(result.run_id)
+    run = sample_project.runs.get(result.run_id)
     assert run.state == "finished"
     assert len(run.history) == len(epochs)
     assert run.verdict is not None and run.verdict["verdict"] == result.verdict
     subjects = {
-        part: {sample_project.frame(i).subject for i in run.data[part]}
+        part: {sample_project.frames.get(i).subject for i in run.data[part]}
         for part in ("train", "validation", "test")
     }
     assert not subjects["train"] & (subjects["validation"] | subjects["test"])
     assert result.model == "mine" and result.best_epoch >= 1
     assert result.dice_after > result.dice_before
     assert result.difference == pytest.approx(result.dice_after - result.dice_before)
-    sample_project.adopt("segmenter", "mine")
+    sample_project.models.adopt("segmenter", "mine")
     tuned = run_job("evaluate", EvaluateRequest(sample_project.path))
     assert tuned.segmenter == "mine"
-    sample_project.roll_back("segmenter")
+    sample_project.models.roll_back("segmenter")
     assert run_job("evaluate", EvaluateRequest(sample_project.path)).segmenter == "compact"
 
 
@@ -221,7 +223,7 @@ def test_a_training_that_helps_nothing_leaves_no_model(sample_project: Project) 
     result = run_job("train", _request(sample_project, learning_rate=1e-9))
     assert result.model is None and result.best_epoch == 0
     assert "keep that one" in result.verdict
-    assert sample_project.models("segmenter") == []
+    assert sample_project.models.all("segmenter") == []
 
 
 def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, worse: str) -> None:
@@ -242,10 +244,10 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
     with pytest.raises(JobCancelled) as stopped:
         run_job("train", request, heard.append, cancelled=improved)
     result = stopped.value.result
-    run = sample_project.runs()[0]
+    run = sample_project.runs.all()[0]
     assert run.state == "cancelled"
     assert result.epochs_run < 500
-    assert {m.name for m in sample_project.models("segmenter")} == {"worse", result.model}
+    assert {m.name for m in sample_project.models.all("segmenter")} == {"worse", result.model}
     evaluated = run_job("evaluate", EvaluateRequest(sample_project.path, segmenter=result.model))
     assert evaluated.n == len(labelled_frames(sample_project))
 
@@ -262,23 +264,23 @@ def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Pr
         (TrainRequest(path, seed=-1), "seed is -1"),
         (TrainRequest(path, segmenter="gone"), "there are: compact"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             run_job("train", request)
-    assert sample_project.runs() == []
+    assert sample_project.runs.all() == []
 
 
 def test_a_project_with_too_few_subjects_is_refused(tmp_path: Path) -> None:
     with Project.create(tmp_path / "p") as project:
         rng = np.random.default_rng(0)
         for i in range(2):
-            frame, _ = project.add_frame(
+            frame, _ = project.frames.add(
                 rng.integers(0, 255, (100, 100), dtype=np.uint8),
                 name=f"f{i}",
                 cohort="c",
                 subject=f"s{i}",
             )
-            project.annotate(frame.id, Ellipse(50, 50, 30, 20, 0), author="t", state="final")
-        with pytest.raises(BadInput, match="at least three subjects"):
+            project.annotations.add(frame.id, Ellipse(50, 50, 30, 20, 0), author="t", state="final")
+        with pytest.raises(InputError, match="at least three subjects"):
             run_job("train", TrainRequest(project.path))
 
 
@@ -330,13 +332,13 @@ def test_held_out_leaves_out_all_frames_of_subjects_that_were_learnt_from(
     shutil.copytree(model.folder, copy)
     twice = [i for i in labelled_frames(sample_project) if i.frame.subject == "299"]
     write_training_frames(copy, [twice[0].frame.id])
-    sample_project.add_model("mine", "segmenter", "models/mine", run_id=None, metrics={})
+    sample_project.models.add("mine", "segmenter", "models/mine", run_id=None, metrics={})
     request = EvaluateRequest(sample_project.path, segmenter="mine", held_out=True)
     result = run_job("evaluate", request)
     assert len(twice) == 2
     assert result.n == len(labelled_frames(sample_project)) - 2
     write_training_frames(copy, [i.frame.id for i in labelled_frames(sample_project)])
-    with pytest.raises(BadInput, match="all of these subjects"):
+    with pytest.raises(InputError, match="all of these subjects"):
         run_job("evaluate", request)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.texture import texture_of
 from fetalstudio.engine import quality
 from fetalstudio.engine.cohort_split import labelled_frames, split, usable_pairs
@@ -28,8 +28,8 @@ from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.neighbours import FILE, read_neighbours
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
-from fetalstudio.project.store import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 
 HEAD = Ellipse(400, 270, 230, 175, 8)
@@ -45,8 +45,8 @@ def blind(sample_project: Project) -> Project:
             weight.zero_()
     card = replace(segmenter.card, name="blind")
     segmenter.save(sample_project.path / "models" / "blind", card)
-    sample_project.add_model("blind", "segmenter", "models/blind")
-    sample_project.adopt("segmenter", "blind")
+    sample_project.models.add("blind", "segmenter", "models/blind")
+    sample_project.models.adopt("segmenter", "blind")
     return sample_project
 
 
@@ -56,7 +56,7 @@ def test_the_projects_adopted_segmenter_is_not_the_judge(blind: Project) -> None
     synthesizer = find_model("synthesizer", None, blind)
     judge = Judge.of(synthesizer, blind)
     item = labelled_frames(blind)[0]
-    image = blind.pixels(item.frame.id)
+    image = blind.frames.pixels(item.frame.id)
     assert Segmenter.load(adopted.folder).predict(image).ellipse is None
     assert judge(image, item.ellipse).quality["dice"] > 0.9
     sample = SampleRequest(HEAD, (800, 540), project=blind.path, steps=4)
@@ -87,7 +87,7 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
     result = run_job("synthesize", request)
     known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
-    for pair in (sample_project.pair(i) for i in result.pair_ids):
+    for pair in (sample_project.pairs.get(i) for i in result.pair_ids):
         assert set(pair.quality) >= COHORT_FIGURES
         assert pair.provenance["nearest_frame"] in known.ids
         assert pair.copy_threshold == pytest.approx(known.threshold)
@@ -106,25 +106,25 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
 def test_of_all_cohorts_each_pair_is_held_to_its_own(sample_project: Project) -> None:
     """Pictures of a soft scanner's heads are not held to a sharp one's texture."""
     for item in labelled_frames(sample_project)[:4]:
-        soft = cv2.GaussianBlur(sample_project.pixels(item.frame.id), (0, 0), 4)
-        frame, _ = sample_project.add_frame(
+        soft = cv2.GaussianBlur(sample_project.frames.pixels(item.frame.id), (0, 0), 4)
+        frame, _ = sample_project.frames.add(
             np.asarray(soft, np.uint8),
             name=f"soft_{item.frame.name}",
             cohort="soft",
             subject=f"soft_{item.frame.subject}",
         )
-        sample_project.annotate(frame.id, item.ellipse, author="me", state="final")
-    sources = {frame.cohort: frame for frame in sample_project.frames()}
+        sample_project.annotations.add(frame.id, item.ellipse, author="me", state="final")
+    sources = {frame.cohort: frame for frame in sample_project.frames.all()}
     heads = tuple(
         NamedEllipse(cohort, HEAD, frame.size, frame.id) for cohort, frame in sources.items()
     )
     result = run_job("synthesize", SynthesizeRequest(sample_project.path, ellipses=heads, steps=2))
-    pairs = [sample_project.pair(i) for i in result.pair_ids]
+    pairs = [sample_project.pairs.get(i) for i in result.pair_ids]
     assert len(pairs) == 2
     for pair, cohort in zip(pairs, sources, strict=True):
         texture = cohort_texture(sample_project, cohort)
         assert texture is not None and pair.provenance["cohort_frames"] == texture.frames
-        made = texture_of(sample_project.pixels(pair.frame.id), pair.ellipse)
+        made = texture_of(sample_project.frames.pixels(pair.frame.id), pair.ellipse)
         assert pair.quality["spectrum_db"] == pytest.approx(
             texture.differences(made)["spectrum_db"]
         )
@@ -143,7 +143,7 @@ def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(
     assert 3 < len(taught) < len(items) - 3
     caught = []  # of those that were drawn beside their heads
     for item in items:
-        image = np.ascontiguousarray(sample_project.pixels(item.frame.id)[:, ::-1])
+        image = np.ascontiguousarray(sample_project.frames.pixels(item.frame.id)[:, ::-1])
         e, width = item.ellipse, item.frame.width
         found = judge(image, Ellipse.of(width - 1 - e.cx, e.cy, e.a, e.b, -e.angle_deg))
         above = found.quality["similarity"] > found.provenance["copy_threshold"]
@@ -174,7 +174,7 @@ def test_the_cohorts_texture_is_of_at_most_fifty_and_kept(
     item = labelled_frames(sample_project)[0]
     e = item.ellipse
     moved = Ellipse(e.cx + 20, e.cy, e.a, e.b, e.angle_deg)
-    sample_project.annotate(item.frame.id, moved, author="me", state="final")
+    sample_project.annotations.add(item.frame.id, moved, author="me", state="final")
     assert cohort_texture(sample_project) is not first
     assert cohort_texture(sample_project, "nowhere") is None
 
@@ -183,7 +183,7 @@ def test_the_figures_cost_little(sample_project: Project) -> None:
     """Without the segmenter; the limit of 30 ms is held with room for a busy machine."""
     judge = Judge.of(find_model("synthesizer", "compact"), sample_project)
     assert judge.neighbours is not None
-    image = sample_project.pixels(sample_project.frames()[0].id)
+    image = sample_project.frames.pixels(sample_project.frames.all()[0].id)
     spent = []
     for _ in range(5):
         started = time.process_time()
@@ -195,7 +195,7 @@ def test_the_figures_cost_little(sample_project: Project) -> None:
 
 
 def _accept(project: Project, name: str, grey: int, measured: Measured) -> Pair:
-    pair = project.add_pair(
+    pair = project.pairs.add(
         np.full((64, 64), grey, np.uint8),
         name=name,
         ellipse=Ellipse(30, 30, 20, 15, 0),
@@ -204,7 +204,7 @@ def _accept(project: Project, name: str, grey: int, measured: Measured) -> Pair:
         quality=measured.quality,
         provenance=measured.provenance,
     )
-    return project.review_pair(pair.id, "accepted", reviewer="test")
+    return project.pairs.review(pair.id, "accepted", reviewer="test")
 
 
 def test_an_accepted_copy_is_neither_trained_on_nor_exported(
@@ -218,7 +218,7 @@ def test_an_accepted_copy_is_neither_trained_on_nor_exported(
     assert {pair.frame.name for pair in usable} == {"own", "unknown"}
     data = choose_data(sample_project, TrainRequest(sample_project.path))
     assert (len(data.pairs), data.copies) == (2, 1)
-    with pytest.raises(BadInput, match="besides 1 copies of training frames"):
+    with pytest.raises(InputError, match="besides 1 copies of training frames"):
         choose_data(sample_project, TrainRequest(sample_project.path, synthetic=3))
     exported = run_job("export", ExportRequest(sample_project.path, tmp_path / "a"))
     assert (exported.pairs, exported.copies_left_out) == (2, 1)
@@ -239,16 +239,16 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     assert set(found.ids) == set(known.ids) | {item.frame.id[:16] for item in items}
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
-    with pytest.raises(BadInput, match="does not say what it was trained on"):
+    with pytest.raises(InputError, match="does not say what it was trained on"):
         remember.remember(sample_project, items, tmp_path, tmp_path / "nowhere")
     with pytest.raises(SystemExit, match="holds 0 of"):
         with Project.create(tmp_path / "p") as empty:
-            frame, _ = empty.add_frame(
+            frame, _ = empty.frames.add(
                 np.arange(64 * 64, dtype=np.uint8).reshape(64, 64),
                 name="f",
                 cohort="c",
                 subject="s",
             )
-            empty.annotate(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
+            empty.annotations.add(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
         remember.main([str(tmp_path / "p"), str(base)])
     assert (base / FILE).exists()

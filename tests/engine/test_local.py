@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.process.events import (
     FINAL,
     Cancelled,
@@ -57,7 +57,7 @@ def test_cancel_from_outside() -> None:
 
 def test_an_error_is_raised_as_it_is_and_told() -> None:
     events: list[Event] = []
-    with pytest.raises(BadInput, match="a\\.png is cut off"):
+    with pytest.raises(InputError, match="a\\.png is cut off"):
         run_job(job("bad_input"), "a.png is cut off", events.append)
     assert [type(event) for event in events] == [Started, Failed]
     assert isinstance(events[-1], Failed)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fetalstudio.cli import main
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.models import loading as models
@@ -20,7 +20,7 @@ from fetalstudio.engine.models.sam_models import add_sam, export_sam
 from fetalstudio.engine.models.verify import verify
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
 from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile
 from tests.segmentation.tiny_sam import vanilla
@@ -85,7 +85,7 @@ def test_large_checkpoints_stay_where_they_are_and_are_missed(
     assert "is not what was added" in command("models", "verify", status=1)["error"]
     checkpoint.unlink()
     models._segmenter.cache_clear()
-    with pytest.raises(BadInput, match=r"sam_tiny\.pth is not there any more.*models add"):
+    with pytest.raises(InputError, match=r"sam_tiny\.pth is not there any more.*models add"):
         load_segmenter(added)
 
 
@@ -101,7 +101,7 @@ def test_damaged_weights_are_found(checkpoint: Path) -> None:
 
 def test_medsam_has_to_be_said(checkpoint: Path, tmp_path: Path) -> None:
     file = checkpoint.rename(tmp_path / "medsam_vit_b.pth")
-    with pytest.raises(BadInput, match=r"sounds like MedSAM.*--profile medsam"):
+    with pytest.raises(InputError, match=r"sounds like MedSAM.*--profile medsam"):
         add_sam(file)
     assert isinstance(load_segmenter(add_sam(file, profile="medsam")).profile, MedSamProfile)
     assert isinstance(load_segmenter(add_sam(file, "other", "sam")).profile, SamProfile)
@@ -131,14 +131,14 @@ def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -
         ("part.pth", r"part\.pth is no SAM.*Missing key.*iou_token"),
         ("none.pth", r"none\.pth does not exist"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             add_sam(tmp_path / path)
     add_sam(checkpoint, "mine")
-    with pytest.raises(BadInput, match="already is a model"):
+    with pytest.raises(InputError, match="already is a model"):
         add_sam(checkpoint, "mine")
-    with pytest.raises(BadInput, match="no SAM of segment_anything's"):
+    with pytest.raises(InputError, match="no SAM of segment_anything's"):
         export_sam(find_model("segmenter", "compact"), tmp_path / "out.pth")
-    with pytest.raises(BadInput, match=r"must end in \.pth"):
+    with pytest.raises(InputError, match=r"must end in \.pth"):
         export_sam(find_model("segmenter", "mine"), tmp_path / "out.zip")
 
 
@@ -149,7 +149,7 @@ def test_a_model_that_learned_to_do_without_prompts_proposes(
     segmenter.sam.prompt_encoder.add_auto_tokens(2)
     folder = sample_project.path / "models" / "tuned"
     segmenter.save(folder, segmenter.card)
-    sample_project.add_model("tuned", "segmenter", "models/tuned")
+    sample_project.models.add("tuned", "segmenter", "models/tuned")
     run_job("propose", ProposeRequest(sample_project.path, "tuned"))
     result = run_job("evaluate", EvaluateRequest(sample_project.path, "tuned"))
     assert result.n > 0
@@ -169,9 +169,11 @@ def test_shown_the_box_of_a_proposal_it_replaces_that(
     assert len(refined) + len(then.without) == len(first) > 0
     assert set(refined) <= {p.frame_id for p in first}
     for frame_id in refined:
-        held = sample_project.annotation(frame_id)
+        held = sample_project.annotations.newest(frame_id)
         assert held is not None and (held.author, held.state) == ("segmenter:mine", "proposed")
-    drawn = next(f.id for f in sample_project.frames() if f.id not in {p.frame_id for p in first})
-    before = sample_project.annotation(drawn)
+    drawn = next(
+        f.id for f in sample_project.frames.all() if f.id not in {p.frame_id for p in first}
+    )
+    before = sample_project.annotations.newest(drawn)
     run_job("propose", replace(request, frame_ids=(drawn,)))
-    assert sample_project.annotation(drawn) == before
+    assert sample_project.annotations.newest(drawn) == before

@@ -17,7 +17,7 @@ from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeR
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.simulation.scene import TRIMESTERS
 from fetalstudio.studies import pretrain
 from tests.simulated import labelled
@@ -65,7 +65,7 @@ def test_the_scale_is_the_frames_and_a_guessed_one_is_called_so(sample_project: 
     synthesize.run(request, heard.append, lambda: False)
     (warning,) = (event.message for event in heard if isinstance(event, Warned))
     assert warning.startswith("2 of 2 heads have no calibration: the simulated scanner guesses")
-    assert {p.provenance["scale"] for p in sample_project.pairs()} == {"guessed"}
+    assert {p.provenance["scale"] for p in sample_project.pairs.all()} == {"guessed"}
 
 
 def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project) -> None:
@@ -73,13 +73,13 @@ def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project)
     heard: list[Event] = []
     result = synthesize.run(request, heard.append, lambda: False)
     assert not any(isinstance(event, Warned) for event in heard), "these frames are calibrated"
-    pairs = sample_project.pairs(state="pending")
+    pairs = sample_project.pairs.all(state="pending")
     assert len(pairs) == len(result.pair_ids) == 2
     for pair in pairs:
         assert pair.provenance["synthesizer"] == "simulator"
         assert pair.provenance["scale"] == "calibrated"
-        source = sample_project.pixels(pair.provenance["source_frame"])
-        made = sample_project.pixels(pair.frame.id)
+        source = sample_project.frames.pixels(pair.provenance["source_frame"])
+        made = sample_project.frames.pixels(pair.frame.id)
         assert made.shape == source.shape
         sector = sector_mask(source)
         assert 0.02 < (sector == 0).mean() < 0.9 and not made[sector == 0].any()

@@ -16,7 +16,7 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.cli.selftest import PROBE
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
@@ -31,7 +31,7 @@ from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
 from tests.synthesis.tiny_stable_diffusion import write_single_file, write_tiny
@@ -84,7 +84,7 @@ def test_the_whole_way_by_commands(
         made[name] = command(*run)["pair_ids"]
         assert len(made[name]) == 2
     for name, ids in made.items():
-        for pair in map(sample_project.pair, ids):
+        for pair in map(sample_project.pairs.get, ids):
             assert pair.state == "pending" and pair.frame.kind == "synthetic"
             assert pair.provenance["synthesizer"] == name
             assert pair.provenance["steps"] == 2 and isinstance(pair.provenance["seed"], int)
@@ -92,7 +92,7 @@ def test_the_whole_way_by_commands(
             assert "outline_score" in pair.quality and "dice" in pair.quality
             # The paper's model chooses how large a head it draws: no scale in mm holds for it.
             assert (pair.frame.calibration is None) == (name == "sd15-paper")
-    assert all(p.ellipse == p.requested for p in map(sample_project.pair, made["rules"]))
+    assert all(p.ellipse == p.requested for p in map(sample_project.pairs.get, made["rules"]))
 
 
 @pytest.fixture
@@ -120,14 +120,14 @@ def test_the_ellipse_in_the_picture_becomes_the_label(
     monkeypatch.setattr(sampling, "decode", decode)
     request = SynthesizeRequest(paper.path, count=3, synthesizer="mine", steps=2, seed=1)
     ids = run_job("synthesize", request).pair_ids
-    pairs = [paper.pair(i) for i in ids]
+    pairs = [paper.pairs.get(i) for i in ids]
     for pair in (pairs[0], pairs[2]):
         (w, h), e = pair.frame.size, pair.ellipse
         assert e != pair.requested and pair.state == "pending"
         assert (e.cx / w, e.cy / h) == pytest.approx((30.5 / 64, 33.5 / 64), abs=0.02)
         assert pair.quality["outline_score"] > 0.7
     assert pairs[1].quality["outline_score"] < 0.65
-    assert paper.review_pair(pairs[0].id, "accepted", reviewer="t").ellipse == pairs[0].ellipse
+    assert paper.pairs.review(pairs[0].id, "accepted", reviewer="t").ellipse == pairs[0].ellipse
 
 
 def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
@@ -138,7 +138,7 @@ def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
     assert not (folder / "checkpoint.pt").exists()
     remembered = models.load_neighbours(find_model("synthesizer", "mine", paper))
     assert remembered is not None and set(remembered.ids) == training_frames(folder)
-    own = paper.pixels(train[0].frame.id)
+    own = paper.frames.pixels(train[0].frame.id)
     assert remembered.nearest(own, train[0].ellipse).similarity > remembered.threshold
     assert load_synthesizer(find_model("synthesizer", "mine", paper)).card.name == "mine"
 
@@ -156,20 +156,20 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
     with pytest.raises(JobCancelled):
         run_job("adapt-sd", request, heard.append, cancelled=after_two)
     assert isinstance(heard[-2], Checkpoint) and heard[-2].path.exists()
-    assert sample_project.models("synthesizer") == []
-    with pytest.raises(BadInput, match="other settings"):
+    assert sample_project.models.all("synthesizer") == []
+    with pytest.raises(InputError, match="other settings"):
         run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
     item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
     moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
-    sample_project.annotate(item.frame.id, moved, author="me", state="final")
-    with pytest.raises(BadInput, match="other frames"):
+    sample_project.annotations.add(item.frame.id, moved, author="me", state="final")
+    with pytest.raises(InputError, match="other frames"):
         run_job("adapt-sd", request)
-    sample_project.annotate(item.frame.id, item.ellipse, author="me", state="final")
+    sample_project.annotations.add(item.frame.id, item.ellipse, author="me", state="final")
     heard.clear()
     run_job("adapt-sd", request, heard.append)
     adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
     assert adapting == [0, 3, 4, 5, 6]
-    assert [m.name for m in sample_project.models("synthesizer")] == ["mine"]
+    assert [m.name for m in sample_project.models.all("synthesizer")] == ["mine"]
 
 
 def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
@@ -185,7 +185,7 @@ def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
 
     with pytest.raises(JobCancelled) as stopped:
         run_job("synthesize", request, heard.append, cancelled=cancelled)
-    assert len(paper.pairs()) == len(stopped.value.result.pair_ids) == 4
+    assert len(paper.pairs.all()) == len(stopped.value.result.pair_ids) == 4
     assert asked == 6
 
 
@@ -223,10 +223,10 @@ def test_a_name_that_is_being_adapted_elsewhere_is_left_alone(
             run_job("adapt-sd", _adapt(sample_project, name="mine"))
         assert not (sample_project.path / "models" / "sd-mine").exists()
         run_job("adapt-sd", other_name)
-    with pytest.raises(BadInput, match="taken"):
+    with pytest.raises(InputError, match="taken"):
         run_job("adapt-sd", other_name)
     run_job("adapt-sd", _adapt(sample_project, name="mine", steps=1))
-    assert {m.name for m in sample_project.models("synthesizer")} == {"mine", "other"}
+    assert {m.name for m in sample_project.models.all("synthesizer")} == {"mine", "other"}
 
 
 def test_an_adaptation_that_cannot_fit_is_refused_before_it_begins(
@@ -236,9 +236,9 @@ def test_an_adaptation_that_cannot_fit_is_refused_before_it_begins(
     sizes = {"large": 9e9, "medium": 5e9, "small": 2e9}
     monkeypatch.setattr(memory, "needed_bytes", lambda parts, way, *a, **k: int(sizes[way.name]))
     monkeypatch.setattr(memory, "free_bytes", lambda device: 3 * 10**9)
-    with pytest.raises(BadInput, match=r"preset 'large'.*Choose the preset 'small'"):
+    with pytest.raises(InputError, match=r"preset 'large'.*Choose the preset 'small'"):
         run_job("adapt-sd", _adapt(sample_project, memory="large"))
-    assert sample_project.models("synthesizer") == []
+    assert sample_project.models.all("synthesizer") == []
 
 
 def test_what_cannot_be_adapted_or_used_is_said(
@@ -254,9 +254,9 @@ def test_what_cannot_be_adapted_or_used_is_said(
         ({"cohort": "none"}, "no annotated frame"),
         ({"memory": "huge"}, "no memory preset 'huge'"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             run_job("adapt-sd", _adapt(sample_project, **fields))
-    with pytest.raises(BadInput, match="has never seen an ultrasound"):
+    with pytest.raises(InputError, match="has never seen an ultrasound"):
         load_synthesizer(find_model("synthesizer", "sd15"))
 
 
@@ -285,7 +285,7 @@ def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_pa
         (file, "other", "--config"),
         (tmp_path, "other", "is missing"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             base_models.add_base_model(path, name)
 
 
@@ -301,12 +301,12 @@ def test_weights_that_moved_or_changed_are_named_with_the_cure(
         load_synthesizer(mine)
 
     load_with()
-    with pytest.raises(BadInput, match=r"gone.*models add PATH"):
+    with pytest.raises(InputError, match=r"gone.*models add PATH"):
         load_with(weights=str(tmp_path / "away"))
-    with pytest.raises(BadInput, match="has changed since"):
+    with pytest.raises(InputError, match="has changed since"):
         load_with(weights_bytes=1)
-    with pytest.raises(BadInput, match="other weights than those that are called sd15"):
+    with pytest.raises(InputError, match="other weights than those that are called sd15"):
         load_with(weights_sha256="0" * 64)
     shutil.rmtree(base)
-    with pytest.raises(BadInput, match="weights called sd15, which this machine does not have"):
+    with pytest.raises(InputError, match="weights called sd15, which this machine does not have"):
         load_synthesizer(mine)

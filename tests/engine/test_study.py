@@ -16,7 +16,7 @@ from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.images import read_image
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.studies import study
 from fetalstudio.studies.study_figure import figure, long_table, markdown, points_of
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
@@ -70,7 +70,7 @@ def test_a_study_goes_on_where_it_was_cut_short(
     assert len(made) == 2 and not list(out.rglob("*.pt"))
     parts = bundled_parts(labelled_frames(sample_project))
     test = json.loads((out / "settings.json").read_text())["test"]
-    assert {parts[sample_project.frame(i).subject] for i in test} == {"test"}
+    assert {parts[sample_project.frames.get(i).subject] for i in test} == {"test"}
 
     # Killed in the middle of a line, and asked for another seed.
     lines = (out / "results.jsonl").read_text().splitlines()

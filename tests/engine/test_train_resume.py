@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.jobs.train.resuming import can_go_on, state_file
 from fetalstudio.engine.process.events import Epoch, Event
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import fingerprint
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir
 
 CHILD = """
@@ -36,51 +36,51 @@ def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project)
     command = [sys.executable, "-c", textwrap.dedent(CHILD), str(sample_project.path)]
     killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert killed.returncode == -9, killed.stderr
-    (run,) = sample_project.fail_crashed()
+    (run,) = sample_project.runs.fail_crashed()
     assert [row["epoch"] for row in run.history] == [0, 1, 2]
     assert can_go_on(sample_project, run)
     heard: list[Event] = []
     result = run_job("train", TrainRequest(sample_project.path, resume=run.id), heard.append)
     assert [e.epoch for e in heard if isinstance(e, Epoch)] == [3]
     assert result.run_id == run.id and result.epochs_run == 3
-    done = sample_project.run(run.id)
+    done = sample_project.runs.get(run.id)
     assert done.state == "finished" and not can_go_on(sample_project, done)
     assert [row["epoch"] for row in done.history] == [0, 1, 2, 3]
     seconds = [row["seconds"] for row in done.history]
     assert seconds == sorted(seconds)
     assert not state_file(sample_project, run.id).exists()
-    with pytest.raises(BadInput, match="finished"):
+    with pytest.raises(InputError, match="finished"):
         run_job("train", TrainRequest(sample_project.path, resume=run.id))
 
 
 def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
     request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=2, copies=1)
-    run = sample_project.start_run(
+    run = sample_project.runs.start(
         "mine",
         {"job": "train", "started_from": "compact", "real": 3, "synthetic": 0},
         {"train": []},
     )
-    sample_project.update_run(run.id, state="cancelled")
-    with pytest.raises(BadInput, match="before its first epoch"):
+    sample_project.runs.update(run.id, state="cancelled")
+    with pytest.raises(InputError, match="before its first epoch"):
         run_job("train", replace(request, resume=run.id))
     state_file(sample_project, run.id).parent.mkdir(parents=True)
     state_file(sample_project, run.id).write_bytes(b"")
-    with pytest.raises(BadInput, match="have changed"):
+    with pytest.raises(InputError, match="have changed"):
         run_job("train", replace(request, resume=run.id))
-    assert sample_project.run(run.id).state == "cancelled"
+    assert sample_project.runs.get(run.id).state == "cancelled"
 
 
 def test_it_does_not_go_on_from_other_weights(sample_project: Project) -> None:
     request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
     run_job("train", request)
-    (run,) = sample_project.runs()
+    (run,) = sample_project.runs.all()
     assert run.settings["started_from_sha256"] == fingerprint(models_dir() / "segmenter-compact")
     other = {**run.settings, "started_from_sha256": "0" * 64}
-    again = sample_project.start_run("again", other, run.data)
-    sample_project.update_run(again.id, state="cancelled")
+    again = sample_project.runs.start("again", other, run.data)
+    sample_project.runs.update(again.id, state="cancelled")
     state_file(sample_project, again.id).parent.mkdir(parents=True)
     state_file(sample_project, again.id).write_bytes(b"")
-    with pytest.raises(BadInput, match="compact, has changed since"):
+    with pytest.raises(InputError, match="compact, has changed since"):
         run_job("train", replace(request, resume=again.id))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fetalstudio.engine.jobs.train import cost as training_cost
 from fetalstudio.engine.jobs.train.cost import TYPICAL, Clock, Work, cost, kind_of, pace_of
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 WORK = Work(train=60, validation=6, test=10, copies=2, epochs=20)
 
@@ -25,9 +25,9 @@ def test_copies_epochs_and_lora_cost_time_and_memory(sample_project: Project) ->
 def test_the_pace_is_that_of_the_newest_run_of_the_same_kind(sample_project: Project) -> None:
     assert pace_of(sample_project, "compact", 0) == TYPICAL["compact"]
     settings = {"job": "train", "kind": "compact", "lora": 0, "copies": 2}
-    run = sample_project.start_run("mine", settings, {"train": ["a", "b"], "pairs": [1]})
+    run = sample_project.runs.start("mine", settings, {"train": ["a", "b"], "pairs": [1]})
     for epoch, seconds in enumerate((5.0, 8.0, 11.0)):
-        sample_project.update_run(run.id, history_entry={"epoch": epoch, "seconds": seconds})
+        sample_project.runs.update(run.id, history_entry={"epoch": epoch, "seconds": seconds})
     pace = pace_of(sample_project, "compact", 0)
     assert (pace.of, pace.train_s) == ("mine", pytest.approx(3 / 6))
     assert pace_of(sample_project, "vit_b", 0) == TYPICAL["vit_b"]

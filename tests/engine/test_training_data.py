@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import split_subjects
 from fetalstudio.engine.cohort_split import TEST, VALIDATION, labelled_frames, some_of
-from fetalstudio.engine.jobs.train.data import look_through
+from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> None:
@@ -21,13 +21,13 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
     subjects = [item.frame.subject for item in labelled]
     parts = split_subjects([*subjects, "copied"], validation=VALIDATION, test=TEST)
     source = next(i for i in labelled if parts[i.frame.subject] != parts["copied"])
-    pixels = sample_project.pixels(source.frame.id)
+    pixels = sample_project.frames.pixels(source.frame.id)
     again = cv2.imdecode(cv2.imencode(".jpg", pixels)[1], cv2.IMREAD_GRAYSCALE)
-    frame, _ = sample_project.add_frame(
+    frame, _ = sample_project.frames.add(
         np.asarray(again, np.uint8), name="again", cohort="other", subject="copied"
     )
-    sample_project.annotate(frame.id, source.ellipse, author="me", state="final")
-    with pytest.raises(BadInput, match="are the same picture") as refused:
+    sample_project.annotations.add(frame.id, source.ellipse, author="me", state="final")
+    with pytest.raises(InputError, match="are the same picture") as refused:
         choose_data(sample_project, request)
     assert "again" in str(refused.value) and source.frame.name in str(refused.value)
 
@@ -35,13 +35,13 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
 def test_an_ellipse_off_its_frame_is_refused(sample_project: Project) -> None:
     item = labelled_frames(sample_project)[0]
     off = Ellipse(5000, 200, 100, 80, 0)
-    sample_project.annotate(item.frame.id, off, author="me", state="final")
-    data = look_through(sample_project, None, real=None, synthetic=None)
+    sample_project.annotations.add(item.frame.id, off, author="me", state="final")
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
     assert any(item.frame.name in said and "no mask" in said for said in data.problems)
 
 
 def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Project) -> None:
-    pair = sample_project.add_pair(
+    pair = sample_project.pairs.add(
         np.random.default_rng(0).integers(0, 255, (40, 60)).astype(np.uint8).repeat(9, 0),
         name="made",
         ellipse=Ellipse(30, 150, 12, 10, 0),
@@ -50,36 +50,36 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
         quality={},
         provenance={},
     )
-    sample_project.review_pair(pair.id, "accepted", reviewer="me")
-    pixels = sample_project.pixels(pair.frame.id)
+    sample_project.pairs.review(pair.id, "accepted", reviewer="me")
+    pixels = sample_project.frames.pixels(pair.frame.id)
     labelled = [i.frame.subject for i in labelled_frames(sample_project)]
     parts = {
         name: split_subjects([*labelled, name], validation=VALIDATION, test=TEST)[name]
         for name in map(str, range(50))
     }
     subject = next(name for name, part in parts.items() if part == "test")
-    frame, _ = sample_project.add_frame(
+    frame, _ = sample_project.frames.add(
         pixels // 2, name="imported", cohort="other", subject=subject
     )
-    sample_project.annotate(frame.id, pair.ellipse, author="me", state="final")
-    with pytest.raises(BadInput, match=r"made \(synthetic\) and imported"):
+    sample_project.annotations.add(frame.id, pair.ellipse, author="me", state="final")
+    with pytest.raises(InputError, match=r"made \(synthetic\) and imported"):
         choose_data(sample_project, TrainRequest(sample_project.path))
 
 
 def test_few_frames_are_warned_of(sample_project: Project) -> None:
-    data = look_through(sample_project, None, real=None, synthetic=None)
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
     assert not data.problems and any("to test on" in said for said in data.warnings)
 
 
 def test_a_moved_ellipse_is_other_data(sample_project: Project) -> None:
-    before = look_through(sample_project, None, real=None, synthetic=None).summary()
-    again = look_through(sample_project, None, real=None, synthetic=None).summary()
+    before = select_training_data(sample_project, None, real=None, synthetic=None).summary()
+    again = select_training_data(sample_project, None, real=None, synthetic=None).summary()
     assert again == before
     moved = labelled_frames(sample_project)[0]
-    sample_project.annotate(
+    sample_project.annotations.add(
         moved.frame.id, Ellipse(300, 200, 100, 80, 0), author="me", state="final"
     )
-    after = look_through(sample_project, None, real=None, synthetic=None).summary()
+    after = select_training_data(sample_project, None, real=None, synthetic=None).summary()
     assert after != before
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fetalstudio.learning import load_checkpoint
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.studies import ablation, training_length
 from fetalstudio.studies.training_length import pipeline_of
 

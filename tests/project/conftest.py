@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.images import write_png
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-from fetalstudio.project.store import Project
 
 Picture = Callable[..., NDArray[np.uint8]]
 
@@ -48,7 +48,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 def frame(project: Project, picture: Picture) -> Frame:
     """A real frame in the project."""
     calibration = Calibration(0.2, 0.2, "table")
-    made, _ = project.add_frame(
+    made, _ = project.frames.add(
         picture(0), name="001_HC", cohort="c", subject="001", calibration=calibration
     )
     return made

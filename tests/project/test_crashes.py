@@ -20,15 +20,15 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.formats.images import write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-from fetalstudio.project.store import Project
 
 PREAMBLE = """
     import os, signal, sys
     from pathlib import Path
     from fetalstudio.core.errors import UserError
     from fetalstudio.project.importers import import_frames
-    from fetalstudio.project.store import Project
+    from fetalstudio.project.project import Project
     die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     project = Project.open(Path(sys.argv[1]))
 """
@@ -45,8 +45,8 @@ def assert_as_before(
     project: Project, frame: Frame, pictures_in: Callable[[Path], set[str]]
 ) -> None:
     """The project holds its one frame and nothing else, in the database and in the folder."""
-    assert project.frames() == [frame]
-    assert project.annotations() == {}
+    assert project.frames.all() == [frame]
+    assert project.annotations.by_frame() == {}
     assert pictures_in(project.path) == {f"{frame.id}.png"}
     assert not list((project.path / "frames").glob(".*"))
 
@@ -58,7 +58,7 @@ KILLS = {
         import_frames(project, Path(sys.argv[2]), on_progress=lambda d, n: d == 3 and die())
         """,
     "while placing": """
-        real, calls = project.add_staged, []
+        real, calls = project.frames.add_staged, []
         def add_staged(*args, **values):
             calls.append(1)
             return die() if len(calls) == 4 else real(*args, **values)
@@ -87,8 +87,8 @@ def test_a_killed_import_leaves_nothing(
     killed = run(KILLS[moment], project.path, hc18)
     assert killed.returncode == -9, killed.stderr
     with Project.open(project.path) as opened:
-        assert opened.frames() == [frame]
-        assert opened.annotations() == {}
+        assert opened.frames.all() == [frame]
+        assert opened.annotations.by_frame() == {}
         assert len(pictures_in(project.path)) > 1, "the kill came too early to prove anything"
         (note,) = opened.recover()
         assert "unfinished files" in note
@@ -100,14 +100,14 @@ def test_a_killed_import_leaves_nothing(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_killed_run_is_marked_as_failed(project: Project) -> None:
     script = """
-        run = project.start_run("fine", {}, {})
-        project.update_run(run.id, history_entry={"epoch": 1})
+        run = project.runs.start("fine", {}, {})
+        project.runs.update(run.id, history_entry={"epoch": 1})
         die()
         """
     assert run(script, project.path).returncode == -9
-    assert project.runs()[0].state == "running"
+    assert project.runs.all()[0].state == "running"
     assert project.recover() == ["The run fine was interrupted and is marked as failed."]
-    failed = project.runs()[0]
+    failed = project.runs.all()[0]
     assert (failed.state, len(failed.history)) == ("failed", 1)
     assert failed.ended_at is not None
     assert project.recover() == []
@@ -120,11 +120,11 @@ def test_recovery_leaves_alone_what_others_are_busy_with(
         frame_id = staging.put(picture(8))
         going_on = busy.start_run("r", {}, {})
         assert project.recover() == []
-        assert project.run(going_on.id).state == "running"
+        assert project.runs.get(going_on.id).state == "running"
         added, new = busy.add_staged(staging, frame_id, (96, 80), name="x", cohort="c", subject="s")
         assert new
         assert project.recover() == []
-    assert project.pixels(added.id).shape == (80, 96)
+    assert project.frames.pixels(added.id).shape == (80, 96)
     assert project.recover() == ["The run r was interrupted and is marked as failed."]
 
 
@@ -219,16 +219,16 @@ def test_the_system_refuses_to_write(
 def test_a_full_disk_loses_no_earlier_stroke(
     project: Project, frame: Frame, ellipse: Ellipse
 ) -> None:
-    project.annotate(frame.id, ellipse, author="me", state="draft")
+    project.annotations.add(frame.id, ellipse, author="me", state="draft")
     (pages,) = project._database.one("PRAGMA page_count") or (0,)
     # SQLite itself now answers that the disk is full as soon as the file would have to grow.
     project._database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UserError, match=r"full.*Nothing of this step was saved"):
-        project.start_run("x" * 100_000, {}, {})
-    assert project.annotations()[frame.id].ellipse == ellipse
-    assert project.runs() == []
+        project.runs.start("x" * 100_000, {}, {})
+    assert project.annotations.by_frame()[frame.id].ellipse == ellipse
+    assert project.runs.all() == []
     project._database.execute("PRAGMA max_page_count = 100000")
-    project.start_run("room again", {}, {})
+    project.runs.start("room again", {}, {})
     assert project.recover() == []
 
 

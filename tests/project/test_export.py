@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.images import encode_png
 from fetalstudio.formats.png_text import note_in, with_note
 from fetalstudio.project.exporters import export_hc18, ring
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -40,7 +40,7 @@ def full(project: Project, picture, ellipse: Ellipse) -> Project:
             ("what: a/name?", "d", "final"),
         ]
     ):
-        frame, _ = project.add_frame(
+        frame, _ = project.frames.add(
             picture(i),
             name=name,
             cohort=cohort,
@@ -48,9 +48,9 @@ def full(project: Project, picture, ellipse: Ellipse) -> Project:
             calibration=None if i == 5 else calibration,
         )
         if state:
-            project.annotate(frame.id, ellipse, author="A. Person", state=state)
+            project.annotations.add(frame.id, ellipse, author="A. Person", state=state)
     for i, state in enumerate(("accepted", "rejected", "pending")):
-        pair = project.add_pair(
+        pair = project.pairs.add(
             picture(50 + i),
             name=f"s{i}",
             ellipse=ellipse,
@@ -59,7 +59,7 @@ def full(project: Project, picture, ellipse: Ellipse) -> Project:
             quality={"dice": 0.9, "hd95_px": math.inf},
             provenance={"synthesizer": "compact", "seed": i},
         )
-        project.review_pair(pair.id, state, reviewer="A. Person")
+        project.pairs.review(pair.id, state, reviewer="A. Person")
     return project
 
 
@@ -84,9 +84,9 @@ def test_the_layout_is_the_official_one(full: Project, tmp_path: Path, ellipse: 
     }
     annotated = {p.name for p in (out / "training_set").glob("*_Annotation.png")}
     assert annotated == {f"{name}_Annotation.png" for name in ("001_HC", "001_2HC", "synthetic_1")}
-    frame = next(f for f in full.frames(cohort="c") if f.name == "001_HC")
+    frame = next(f for f in full.frames.all(cohort="c") if f.name == "001_HC")
     written = cv2.imread(str(out / "training_set" / "001_HC.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(written, full.pixels(frame.id))
+    assert np.array_equal(written, full.frames.pixels(frame.id))
 
 
 def test_names_that_collide_or_that_no_disk_takes(full: Project, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_there_and_back(full: Project, tmp_path: Path) -> None:
         assert (report.frames, report.annotated) == (6, 4)
         (problem,) = report.problems
         assert "synthetic_1.png is synthetic" in problem
-        subjects = {frame.id: frame.subject for frame in back.frames()}
-        assert subjects == {frame.id: frame.subject for frame in full.frames()}
-        before, after = full.annotations(), back.annotations()
+        subjects = {frame.id: frame.subject for frame in back.frames.all()}
+        assert subjects == {frame.id: frame.subject for frame in full.frames.all()}
+        before, after = full.annotations.by_frame(), back.annotations.by_frame()
         for frame_id, annotation in after.items():
             found, drawn = annotation.ellipse, before[frame_id].ellipse
             assert found is not None
@@ -138,15 +138,15 @@ def test_the_samples_there_and_back(sample_project: Project, tmp_path: Path) -> 
     export_hc18(sample_project, tmp_path / "out")
     with Project.create(tmp_path / "back") as back:
         assert import_frames(back, tmp_path / "out").problems == ()
-        assert [f.id for f in back.frames()] == [f.id for f in sample_project.frames()]
-        before, after = sample_project.annotations(), back.annotations()
+        assert [f.id for f in back.frames.all()] == [f.id for f in sample_project.frames.all()]
+        before, after = sample_project.annotations.by_frame(), back.annotations.by_frame()
         assert before.keys() == after.keys()
-        for frame in sample_project.frames(annotated=True):
+        for frame in sample_project.frames.all(annotated=True):
             found, drawn = after[frame.id].ellipse, before[frame.id].ellipse
             assert found is not None
             assert drawn is not None
             assert found.perimeter == pytest.approx(drawn.perimeter, rel=1e-3)
-            assert back.frame(frame.id).calibration == frame.calibration
+            assert back.frames.get(frame.id).calibration == frame.calibration
 
 
 @settings(max_examples=40, deadline=None)
@@ -170,21 +170,21 @@ def test_a_ring_gives_its_ellipse_back(
 
 def test_pixels_that_are_not_square(project: Project, picture, ellipse, tmp_path: Path) -> None:
     calibration = Calibration(0.2, 0.25, "table")
-    frame, _ = project.add_frame(
+    frame, _ = project.frames.add(
         picture(1), name="x", cohort="c", subject="s", calibration=calibration
     )
-    project.annotate(frame.id, ellipse, author="me", state="final")
+    project.annotations.add(frame.id, ellipse, author="me", state="final")
     report = export_hc18(project, tmp_path / "out")
     assert rows_of(tmp_path / "out") == {"x.png": ("", "")}
     assert "not square" in report.problems[0]
     with Project.create(tmp_path / "back") as back:
         import_frames(back, tmp_path / "out")
-        assert back.frame(frame.id).calibration == calibration
+        assert back.frames.get(frame.id).calibration == calibration
 
 
 def test_an_ellipse_outside_of_its_frame(project: Project, picture, tmp_path: Path) -> None:
-    frame, _ = project.add_frame(picture(1), name="x", cohort="c", subject="s")
-    project.annotate(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
+    frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
+    project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
     report = export_hc18(project, tmp_path / "out")
     assert "x: the ellipse lies outside" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
@@ -197,10 +197,10 @@ def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents)
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
-    with pytest.raises(BadInput, match="not empty"):
+    with pytest.raises(InputError, match="not empty"):
         export_hc18(full, out)
     assert contents(out) == {"thesis.txt": b"precious"}
-    with pytest.raises(BadInput, match="not empty"):
+    with pytest.raises(InputError, match="not empty"):
         export_hc18(full, out / "thesis.txt")
     (out / "thesis.txt").unlink()
     assert export_hc18(full, out).frames == 6
@@ -213,7 +213,7 @@ def test_a_cohort_is_of_real_frames_and_the_pairs_go_along(full: Project, tmp_pa
 
 
 def test_nothing_to_export(full: Project, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"in nowhere\. The cohorts are: c, d"):
+    with pytest.raises(InputError, match=r"in nowhere\. The cohorts are: c, d"):
         export_hc18(full, tmp_path / "out", cohort="nowhere")
     assert not (tmp_path / "out").exists()
 
@@ -251,5 +251,5 @@ def test_an_empty_folder_that_cannot_be_replaced_is_filled(full: Project, tmp_pa
     out.symlink_to(disk, target_is_directory=True)
     export_hc18(full, out)
     assert (disk / TABLE).is_file() and not list(disk.glob(".part*"))
-    with pytest.raises(BadInput, match="already there"):
+    with pytest.raises(InputError, match="already there"):
         export_hc18(full, Path("/"))

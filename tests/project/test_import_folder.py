@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.images import encode_png, write_png
 from fetalstudio.formats.layouts import find_layout, subject_of
 from fetalstudio.project.importers import ellipse_in, import_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 SIZE = (96, 80)
 
@@ -50,8 +50,8 @@ def test_every_kind_of_image(
     stored = cv2.merge([grey, grey, grey]) if colour else grey
     cv2.imwrite(str(source / f"x{suffix}"), stored)
     assert import_frames(project, source).problems == ()
-    (frame,) = project.frames()
-    difference = np.abs(project.pixels(frame.id).astype(int) - grey)
+    (frame,) = project.frames.all()
+    difference = np.abs(project.frames.pixels(frame.id).astype(int) - grey)
     assert difference.max() <= (8 if "j" in suffix.lower() else 1)
 
 
@@ -62,7 +62,7 @@ def test_sixteen_bits_are_scaled_to_eight(project: Project, tmp_path: Path, suff
     source.mkdir()
     cv2.imwrite(str(source / f"x{suffix}"), ramp)
     import_frames(project, source)
-    pixels = project.pixels(project.frames()[0].id)
+    pixels = project.frames.pixels(project.frames.all()[0].id)
     assert (pixels.min(), pixels.max()) == (0, 255)
     assert np.abs(pixels - ramp / 4095 * 255).max() <= 1
 
@@ -96,9 +96,9 @@ def test_where_a_mask_may_lie(
     report = import_frames(project, source)
     assert report.problems == ()
     assert (report.cohort, report.frames, report.annotated) == ("source", 2, 1)
-    (annotated,) = project.frames(annotated=True)
+    (annotated,) = project.frames.all(annotated=True)
     assert annotated.name == "x"
-    assert close(project.annotations()[annotated.id].ellipse, ellipse)
+    assert close(project.annotations.by_frame()[annotated.id].ellipse, ellipse)
 
 
 def test_image_and_mask_folders_side_by_side(
@@ -111,7 +111,7 @@ def test_image_and_mask_folders_side_by_side(
         write_png(source / "mask" / f"{name}_Annotation.png", ring(ellipse))
     report = import_frames(project, source)
     assert (report.cohort, report.frames, report.annotated) == ("es", 3, 3)
-    assert [f.subject for f in project.frames()] == [f"Patient0069{i}" for i in range(3)]
+    assert [f.subject for f in project.frames.all()] == [f"Patient0069{i}" for i in range(3)]
 
 
 def test_images_one_folder_down_but_not_two(project: Project, picture, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_images_one_folder_down_but_not_two(project: Project, picture, tmp_path:
     for i, place in enumerate(("top.png", "a/x.png", "b/x.png", "b/deep/y.png", ".hidden/z.png")):
         write_png(source / place, picture(i))
     import_frames(project, source)
-    assert [(f.name, f.subject) for f in project.frames()] == [
+    assert [(f.name, f.subject) for f in project.frames.all()] == [
         ("a_x", "a_x"),
         ("b_x", "b_x"),
         ("top", "top"),
@@ -189,7 +189,7 @@ def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, heade
     delimiter = ";" if ";" in header else ","
     (tmp_path / "source" / "sizes.csv").write_text(f"{header}\nX.png{delimiter}0.25\n")
     assert import_frames(project, tmp_path / "source").problems == ()
-    x, y = project.frames()
+    x, y = project.frames.all()
     assert x.calibration is not None
     assert (x.calibration.mm_per_px_x, x.calibration.mm_per_px_y) == (0.25, 0.25)
     assert y.calibration is None
@@ -220,7 +220,7 @@ def test_names_in_a_table_that_no_frame_has_are_told(
     table.write_text("filename,pixel size(mm)\nA.PNG,0.2\nb,0.3\nc.png,0.4\n")
     (told,) = import_frames(project, source).problems
     assert told.startswith(f"The table in {source} names c.png: no such frame")
-    assert [frame.calibration is not None for frame in project.frames()] == [True, True]
+    assert [frame.calibration is not None for frame in project.frames.all()] == [True, True]
     table.write_text("filename,pixel size(mm)\na.jpg,0.2\nb.jpg,0.3\n")
     (told,) = import_frames(project, source).problems
     assert "names a.jpg, b.jpg, and nothing else" in told
@@ -236,7 +236,7 @@ def test_pictures_of_other_kinds_are_told(project: Project, picture, tmp_path: P
     (told,) = import_frames(project, source).problems
     assert told.startswith("Not read: 1 .dcm, 1 .nii.gz, 2 .webp. Export")
     (source / "a.png").unlink()
-    with pytest.raises(BadInput, match=r"holds no images.*Not read: 1 .dcm"):
+    with pytest.raises(InputError, match=r"holds no images.*Not read: 1 .dcm"):
         import_frames(project, source)
 
 
@@ -245,7 +245,7 @@ def test_a_folder_of_masks_alone_is_refused_in_one_sentence(
 ) -> None:
     for number in range(30):
         write_png(tmp_path / f"{number}_mask.png", filled(Ellipse(48, 40, 30, 20, 0)))
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(InputError) as refused:
         import_frames(project, tmp_path)
     assert str(refused.value).endswith("Choose the folder with the frames.")
     assert len(str(refused.value)) < len(str(tmp_path)) + 150
@@ -274,9 +274,9 @@ def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Pat
     report = import_frames(project, source)
     (problem,) = report.problems
     assert "other_hand.csv was not used: ellipses.csv gives the ellipses" in problem
-    first, second = project.frames()
+    first, second = project.frames.all()
     assert (report.cohort, report.annotated, first.subject) == ("af", 1, "patient000_EGY")
-    (annotation,) = project.annotations().values()
+    (annotation,) = project.annotations.by_frame().values()
     assert annotation.frame_id == first.id and annotation.state == "final"
     assert annotation.ellipse == Ellipse.of(48.5, 40, 30, 22, 190)
     assert first.labels == {"country": "EGY", "quality": "cut"}
@@ -292,7 +292,7 @@ def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
     _with_table(source, picture, "name,quality,cx,cy,a,b,angle_deg,width,height\n" + line)
     report = import_frames(project, source)
     assert (report.frames, report.annotated, report.problems) == (0, 1, ())
-    assert project.frames()[0].labels["quality"] == "clear"
+    assert project.frames.all()[0].labels["quality"] == "clear"
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_an_ellipse_that_does_not_fit_its_frame_is_left_out(
     source = _with_table(tmp_path / "x", picture, f"{header}\npatient000_EGY_plane1,{cells}\n")
     (problem,) = import_frames(project, source).problems
     assert told in problem and "Correct the table" in problem
-    assert project.annotations() == {} and len(project.frames()) == 2
+    assert project.annotations.by_frame() == {} and len(project.frames.all()) == 2
 
 
 @pytest.mark.parametrize(
@@ -316,16 +316,16 @@ def test_a_table_with_an_impossible_ellipse_imports_nothing(
     project: Project, picture, tmp_path: Path, cells: str, told: str
 ) -> None:
     lines = f"name,cx,cy,a,b,angle_deg\npatient000_EGY_plane1,{cells}\n"
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(InputError, match=told):
         import_frames(project, _with_table(tmp_path / "x", picture, lines))
-    assert project.frames() == []
+    assert project.frames.all() == []
 
 
 def test_two_tables_of_ellipses_are_one_too_many(project: Project, picture, tmp_path: Path) -> None:
     lines = "name,cx,cy,a,b,angle_deg\n"
     _with_table(tmp_path / "x", picture, lines, "mine.csv")
     source = _with_table(tmp_path / "x", picture, lines, "yours.csv")
-    with pytest.raises(BadInput, match=r"each give the ellipses.*ellipses\.csv"):
+    with pytest.raises(InputError, match=r"each give the ellipses.*ellipses\.csv"):
         import_frames(project, source)
 
 
@@ -334,9 +334,9 @@ def test_a_table_without_file_names_imports_nothing(
 ) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
     (tmp_path / "source" / "sizes.csv").write_text("pixel size(mm)\n0.25\n")
-    with pytest.raises(BadInput, match=r"sizes\.csv lacks the column 'filename'"):
+    with pytest.raises(InputError, match=r"sizes\.csv lacks the column 'filename'"):
         import_frames(project, tmp_path / "source")
-    assert project.frames() == []
+    assert project.frames.all() == []
 
 
 # -- what cannot be imported -----------------------------------------------------------------
@@ -346,11 +346,11 @@ def test_a_folder_without_images(project: Project, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "report.docx").write_text("")
-    with pytest.raises(BadInput, match="holds no images"):
+    with pytest.raises(InputError, match="holds no images"):
         import_frames(project, source)
-    with pytest.raises(BadInput, match="does not exist"):
+    with pytest.raises(InputError, match="does not exist"):
         import_frames(project, tmp_path / "nowhere")
-    with pytest.raises(BadInput, match="is not a PNG, JPEG, TIFF or BMP image"):
+    with pytest.raises(InputError, match="is not a PNG, JPEG, TIFF or BMP image"):
         import_frames(project, source / "report.docx")
 
 
@@ -359,7 +359,7 @@ def test_a_folder_of_bad_images_only(project: Project, tmp_path: Path, pictures_
     source.mkdir()
     for name in ("a.png", "b.png"):
         (source / name).write_text("text")
-    with pytest.raises(BadInput, match=r"Nothing could be imported .2 files.* b\.png|b\.png"):
+    with pytest.raises(InputError, match=r"Nothing could be imported .2 files.* b\.png|b\.png"):
         import_frames(project, source)
     assert pictures_in(project.path) == set()
 
@@ -367,9 +367,9 @@ def test_a_folder_of_bad_images_only(project: Project, tmp_path: Path, pictures_
 def test_a_folder_that_one_may_not_read(project: Project, unwritable: Path) -> None:
     (unwritable / "source").mkdir()
     (unwritable / "source").chmod(0)
-    with pytest.raises(BadInput, match="cannot be read: Permission denied"):
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
         import_frames(project, unwritable / "source")
-    with pytest.raises(BadInput, match="cannot be read: Permission denied"):
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
         import_frames(project, unwritable / "source" / "x.png")
 
 
@@ -389,7 +389,7 @@ def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Elli
     write_png(source / "y.png", picture(2))
     report = import_frames(project, source / "x.png", cohort="mine")
     assert (report.cohort, report.frames, report.annotated) == ("mine", 1, 1)
-    with pytest.raises(BadInput, match="annotates a frame"):
+    with pytest.raises(InputError, match="annotates a frame"):
         import_frames(project, source / "x_mask.png")
 
 
@@ -432,7 +432,7 @@ def test_a_table_beside_frames_is_about_these_alone(
     for scanner, mm in (("scannerA", 0.1), ("scannerB", 0.25)):
         (source / scanner / "sizes.csv").write_text(f"filename,pixel size(mm)\nimg1.png,{mm}\n")
     assert import_frames(project, source).problems == ()
-    sizes = {f.name: f.calibration and f.calibration.mm_per_px_x for f in project.frames()}
+    sizes = {f.name: f.calibration and f.calibration.mm_per_px_x for f in project.frames.all()}
     assert sizes == {"scannerA_img1": 0.1, "scannerB_img1": 0.25}
 
 
@@ -445,7 +445,7 @@ def test_what_could_be_about_several_frames_is_not_used(
     (source / "masks").mkdir()
     write_png(source / "masks" / "img1.png", filled(ellipse))
     report = import_frames(project, source)
-    assert all(frame.calibration is None for frame in project.frames())
+    assert all(frame.calibration is None for frame in project.frames.all())
     assert report.annotated == 0
     told = "\n".join(report.problems)
     assert "Several folders have img1.png" in told and "a table into each folder" in told
@@ -472,7 +472,7 @@ def test_image_and_mask_in_a_folder_for_each_frame(
         write_png(folder / "mask.png", filled(ellipse))
     report = import_frames(project, tmp_path / "source")
     assert (report.frames, report.annotated, report.problems) == (2, 2, ())
-    assert {f.name: f.subject for f in project.frames()} == {
+    assert {f.name: f.subject for f in project.frames.all()} == {
         "case0_image": "case0",
         "case1_image": "case1",
     }
@@ -486,7 +486,7 @@ def test_a_folder_for_each_patient_is_one_subject(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(path, picture(i))
     import_frames(project, tmp_path / "source")
-    subjects = {f.name: f.subject for f in project.frames()}
+    subjects = {f.name: f.subject for f in project.frames.all()}
     assert subjects["b"] == subjects["P001_a"] == "P001" and subjects["P002_a"] == "P002"
     assert (subjects["c"], subjects["d"]) == ("c", "d")
 
@@ -502,7 +502,7 @@ def test_a_table_tells_the_patient_and_his_name_is_not_kept(
         "filename,patient\n0.png,Doe Jane\n1.png,Doe Jane\n2.png,Roe Mary\n"
     )
     assert import_frames(project, source).problems == ()
-    first, second, third = (frame.subject for frame in project.frames())
+    first, second, third = (frame.subject for frame in project.frames.all())
     assert first == second != third
     assert first.startswith("subject-") and "Doe" not in first
 
@@ -529,7 +529,7 @@ def test_names_in_another_encoding(project: Project, picture, tmp_path: Path) ->
     source.mkdir()
     (source / os.fsdecode(b"fr\xe9.png")).write_bytes(encode_png(picture(1)))
     assert import_frames(project, source).frames == 1
-    assert project.frames()[0].name == "fr?"
+    assert project.frames.all()[0].name == "fr?"
 
 
 def test_a_bad_table_beside_a_single_image_is_told_and_stops_nothing(
@@ -541,5 +541,5 @@ def test_a_bad_table_beside_a_single_image_is_told_and_stops_nothing(
     assert report.frames == 1
     (told,) = report.problems
     assert "is not a table in CSV" in told and "frame.png was imported without it" in told
-    with pytest.raises(BadInput, match="is not a table"):
+    with pytest.raises(InputError, match="is not a table"):
         import_frames(project, tmp_path)

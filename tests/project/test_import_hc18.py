@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.images import read_image, write_png
 from fetalstudio.project.importers import import_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -23,8 +23,8 @@ def test_the_samples_reproduce_the_published_circumference(
 ) -> None:
     with (samples / TABLE).open(newline="") as stream:
         rows = {row["filename"]: row for row in csv.DictReader(stream)}
-    frames = sample_project.frames()
-    annotations = sample_project.annotations()
+    frames = sample_project.frames.all()
+    annotations = sample_project.annotations.by_frame()
     assert {f"{frame.name}.png" for frame in frames} == set(rows)
     assert 0 < len(annotations) < len(frames)
     for frame in frames:
@@ -42,9 +42,9 @@ def test_the_samples_reproduce_the_published_circumference(
 
 
 def test_the_pixels_are_those_of_the_file(sample_project: Project, samples: Path) -> None:
-    frame = sample_project.frames()[0]
+    frame = sample_project.frames.all()[0]
     original = read_image(samples / f"{frame.name}.png")
-    assert np.array_equal(sample_project.pixels(frame.id), original)
+    assert np.array_equal(sample_project.frames.pixels(frame.id), original)
 
 
 def test_what_is_reported(project: Project, hc18: Path) -> None:
@@ -53,8 +53,8 @@ def test_what_is_reported(project: Project, hc18: Path) -> None:
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
     assert (report.duplicates, report.problems) == (0, ())
     assert seen == [(i, 5) for i in range(6)]
-    assert [f.subject for f in project.frames()] == ["001", "001", "002", "003", "004"]
-    assert [f.name for f in project.frames(annotated=False)] == ["003_HC"]
+    assert [f.subject for f in project.frames.all()] == ["001", "001", "002", "003", "004"]
+    assert [f.name for f in project.frames.all(annotated=False)] == ["003_HC"]
 
 
 @pytest.mark.parametrize("inner", [False, True])
@@ -69,40 +69,40 @@ def test_the_images_may_be_the_source_or_beside_the_table(
         source = hc18
     report = import_frames(project, source, format="hc18")
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
-    assert all(frame.calibration for frame in project.frames())
+    assert all(frame.calibration for frame in project.frames.all())
 
 
 def test_one_image_of_the_layout(project: Project, hc18: Path) -> None:
     report = import_frames(project, hc18 / "training_set" / "002_HC.png")
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 1, 1)
-    assert project.frames()[0].calibration is not None
+    assert project.frames.all()[0].calibration is not None
 
 
 def test_importing_again_adds_nothing(project: Project, hc18: Path) -> None:
     import_frames(project, hc18)
     again = import_frames(project, hc18, cohort="other")
     assert (again.frames, again.annotated, again.duplicates) == (0, 0, 5)
-    assert project.cohorts() == ["clinic"]
+    assert project.frames.cohorts() == ["clinic"]
 
 
 def test_a_frame_that_is_held_gets_what_it_lacks_and_keeps_what_a_person_did(
     project: Project, hc18: Path, ellipse: Ellipse
 ) -> None:
     import_frames(project, hc18, format="folder")
-    bare = project.frames(cohort="clinic", annotated=True)
+    bare = project.frames.all(cohort="clinic", annotated=True)
     for frame in bare:
-        project.set_calibration(frame.id, None)
+        project.frames.set_calibration(frame.id, None)
     drawn, removed, proposed = (frame.id for frame in bare[:3])
-    project.annotate(drawn, ellipse, author="me", state="draft")
-    project.annotate(removed, None, author="me", state="draft")
-    project.annotate(proposed, ellipse, author="compact", state="proposed")
+    project.annotations.add(drawn, ellipse, author="me", state="draft")
+    project.annotations.add(removed, None, author="me", state="draft")
+    project.annotations.add(proposed, ellipse, author="compact", state="proposed")
     again = import_frames(project, hc18)
     assert (again.frames, again.duplicates, again.annotated) == (0, 5, 1)
-    newest = project.annotations()
+    newest = project.annotations.by_frame()
     assert newest[drawn].author == "me"
     assert removed not in newest
     assert newest[proposed].author == "import"
-    assert all(project.frame(frame.id).calibration for frame in bare)
+    assert all(project.frames.get(frame.id).calibration for frame in bare)
 
 
 def test_the_same_picture_twice_in_a_source_is_one_frame(project: Project, hc18: Path) -> None:
@@ -114,8 +114,8 @@ def test_the_same_picture_twice_in_a_source_is_one_frame(project: Project, hc18:
 
 def test_an_open_ring_at_the_border(sample_project: Project, samples: Path) -> None:
     """346_HC's head is cut by the frame; its ellipse is whole all the same."""
-    (frame,) = (f for f in sample_project.frames() if f.name == "346_HC")
-    ellipse = sample_project.annotations()[frame.id].ellipse
+    (frame,) = (f for f in sample_project.frames.all() if f.name == "346_HC")
+    ellipse = sample_project.annotations.by_frame()[frame.id].ellipse
     assert ellipse is not None
     x0, y0, x1, y1 = ellipse.box()
     assert x0 < 0 or y0 < 0 or x1 > frame.width - 1 or y1 > frame.height - 1
@@ -132,7 +132,7 @@ def test_bad_files_are_left_out_and_named(project: Project, hc18: Path, picture)
     write_png(images / "004_HC_Annotation.png", picture(0, (60, 60)))
     write_png(images / "001_2HC_Annotation.png", np.zeros((80, 96), np.uint8))
     report = import_frames(project, hc18)
-    assert [f.name for f in project.frames()] == ["001_2HC", "003_HC", "004_HC"]
+    assert [f.name for f in project.frames.all()] == ["001_2HC", "003_HC", "004_HC"]
     assert (report.frames, report.annotated) == (3, 0)
     problems = "\n".join(report.problems)
     assert len(report.problems) == 4
@@ -147,7 +147,13 @@ def test_a_table_and_a_folder_that_differ(project: Project, hc18: Path) -> None:
     (images / "001_HC.png").rename(images / "008_HC.png")
     report = import_frames(project, hc18)
     assert report.frames == 5
-    assert [f.calibration is None for f in project.frames()] == [False, False, False, False, True]
+    assert [f.calibration is None for f in project.frames.all()] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
     annotation, absent, unlisted = report.problems
     assert "001_HC_Annotation.png annotates a frame that is not there" in annotation
     assert "names 001_hc.png, which is not in" in absent
@@ -192,20 +198,20 @@ def test_a_bad_table_imports_nothing(
     text, message = TABLES[table]
     path = hc18 / TABLE
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(BadInput, match=message) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         import_frames(project, hc18, format=format)
     assert str(path) in str(raised.value)
-    assert project.frames(kind=None) == []
+    assert project.frames.all(kind=None) == []
     assert pictures_in(project.path) == set()
 
 
 def test_the_layout_without_its_table(project: Project, hc18: Path) -> None:
     (hc18 / TABLE).unlink()
-    with pytest.raises(BadInput, match=f"{TABLE} is missing"):
+    with pytest.raises(InputError, match=f"{TABLE} is missing"):
         import_frames(project, hc18, format="hc18")
     report = import_frames(project, hc18)
     assert (report.frames, report.annotated) == (5, 4)
-    assert [f.subject for f in project.frames()] == ["001", "001", "002", "003", "004"]
+    assert [f.subject for f in project.frames.all()] == ["001", "001", "002", "003", "004"]
 
 
 def test_tables_as_spreadsheets_write_them(project: Project, hc18: Path) -> None:
@@ -214,4 +220,4 @@ def test_tables_as_spreadsheets_write_them(project: Project, hc18: Path) -> None
     table.write_bytes(b"\xef\xbb\xbf" + spreadsheet.encode() + b";;\r\n")
     report = import_frames(project, hc18)
     assert report.problems == ()
-    assert {f.calibration.mm_per_px_x for f in project.frames() if f.calibration} == {0.2}
+    assert {f.calibration.mm_per_px_x for f in project.frames.all() if f.calibration} == {0.2}

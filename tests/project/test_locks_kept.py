@@ -6,14 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 _RUN = """
 import sys
 from pathlib import Path
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 with Project.open(Path(sys.argv[1])) as project:
-    project.update_run(project.start_run(sys.argv[2], {}, {}).id, state="finished")
+    project.runs.update(project.runs.start(sys.argv[2], {}, {}).id, state="finished")
 """
 
 
@@ -32,6 +32,6 @@ def test_opening_a_second_time_takes_no_locks_away(tmp_path: Path) -> None:
         first.start_run("two", {}, {})
         run_elsewhere(path, "three")
         assert [run.name for run in first.runs()] == ["three", "two", "one"]
-        assert [run.name for run in second.runs()] == ["three", "two", "one"]
+        assert [run.name for run in second.runs.all()] == ["three", "two", "one"]
     with Project.open(path) as again:
-        assert [run.name for run in again.runs()] == ["three", "two", "one"]
+        assert [run.name for run in again.runs.all()] == ["three", "two", "one"]

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project import database, schema
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
-from fetalstudio.project.store import Project
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
 VERSION_2 = VERSION_1.with_name("version_2.sql")
@@ -37,7 +37,7 @@ def test_a_new_project_has_the_layout(tmp_path: Path) -> None:
         assert project.path == path
     assert sorted(p.name for p in path.iterdir()) == ["exports", "frames", "models", "project.db"]
     with Project.open(path) as project:
-        assert project.frames() == []
+        assert project.frames.all() == []
         assert project._database.one("PRAGMA journal_mode")[0] == "wal"
 
 
@@ -49,14 +49,14 @@ def test_an_empty_folder_becomes_a_project_and_no_other(tmp_path: Path, contents
     (full / "thesis.txt").write_text("precious")
     for path, message in ((full, "not empty"), (empty, "already is a project")):
         before = contents(path)
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             Project.create(path)
         assert contents(path) == before
 
 
 def test_what_is_no_project_is_not_opened(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(BadInput, match="is not a project"):
+        with pytest.raises(InputError, match="is not a project"):
             Project.open(path)
         assert not (path / "project.db").exists()
 
@@ -74,7 +74,7 @@ def test_a_folder_where_one_may_not_write(unwritable: Path) -> None:
         pytest.raises(UserError, match="where you may write"),
         Project.open(unwritable / "project") as opened,
     ):
-        opened.start_run("r", {}, {})
+        opened.runs.start("r", {}, {})
 
 
 def test_a_project_that_cannot_be_made_leaves_nothing_and_can_be_made_again(
@@ -132,7 +132,7 @@ def test_a_damaged_database_is_reported_and_left_alone(
     assert contents(project.path) == before
     (project.path / "project.db.backup").replace(path)
     with Project.open(project.path) as restored:
-        assert restored.frames() == [frame]
+        assert restored.frames.all() == [frame]
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> None:
@@ -161,7 +161,7 @@ def test_what_a_crashed_newer_program_had_not_yet_merged_is_left_to_it(
     """Opening a database merges its write-ahead log, so even that must not happen."""
     project._database.execute("PRAGMA user_version = 99")
     project._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    project.set_calibration(frame.id, None)
+    project.frames.set_calibration(frame.id, None)
     crashed = tmp_path / "crashed"
     shutil.copytree(project.path, crashed)
     before = contents(crashed)
@@ -186,27 +186,33 @@ def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> N
     """The fixture was written by the first version; it never changes."""
     _fixture(tmp_path)
     with Project.open(tmp_path) as project:
-        real, synthetic = project.frames(kind=None)
+        real, synthetic = project.frames.all(kind=None)
         assert (real.name, real.subject, real.size) == ("001_HC", "001", (96, 80))
         assert real.calibration is not None
         assert real.calibration.mm_per_px_y == 0.25
-        assert [r.state for r in project.revisions(real.id)] == ["proposed", "draft", "final"]
-        assert project.annotations()[real.id].ellipse == Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
-        (pair,) = project.pairs(state="accepted")
+        assert [r.state for r in project.annotations.revisions(real.id)] == [
+            "proposed",
+            "draft",
+            "final",
+        ]
+        assert project.annotations.by_frame()[real.id].ellipse == Ellipse(
+            48.0, 40.0, 30.0, 22.0, 20.0
+        )
+        (pair,) = project.pairs.all(state="accepted")
         assert pair.frame == synthetic
         assert (pair.reviewer, pair.quality["dice"]) == ("reader", 0.97)
         assert pair.ellipse != pair.requested
-        (run,) = project.runs()
+        (run,) = project.runs.all()
         assert (run.state, len(run.history)) == ("finished", 2)
-        active = project.active_model("segmenter")
+        active = project.models.active("segmenter")
         assert active is not None
         assert (active.name, active.run_id) == ("c-1", run.id)
-        assert project.unfinished_batches() == []
+        assert project.batches.unfinished() == []
         item = BatchItem(
             0, "s", Ellipse(48.0, 40.0, 30.0, 22.0, 20.0), (96, 80), real.id, None, 1, "any"
         )
-        batch = project.start_batch({}, [item])
-        assert project.batch_items(batch.id) == [item]
+        batch = project.batches.start({}, [item])
+        assert project.batches.items(batch.id) == [item]
         assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
 
 
@@ -214,14 +220,16 @@ def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
     """Like the one above; it has a batch, and knows no labels."""
     _fixture(tmp_path, VERSION_2)
     with Project.open(tmp_path) as project:
-        (frame,) = project.frames()
+        (frame,) = project.frames.all()
         assert (frame.name, frame.labels) == ("001_HC", {})
-        assert project.annotations()[frame.id].ellipse == Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
-        (batch,) = project.unfinished_batches()
+        assert project.annotations.by_frame()[frame.id].ellipse == Ellipse(
+            48.0, 40.0, 30.0, 22.0, 20.0
+        )
+        (batch,) = project.batches.unfinished()
         assert batch.wanted == 1
-        project.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
-        project.set_labels(frame.id, {"quality": "clear"})
-        assert project.frame(frame.id).labels == {"country": "EGY", "quality": "clear"}
+        project.frames.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
+        project.frames.set_labels(frame.id, {"quality": "clear"})
+        assert project.frames.get(frame.id).labels == {"country": "EGY", "quality": "clear"}
         assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
     assert list(tmp_path.glob("project.db.version-2*"))
 
@@ -229,7 +237,7 @@ def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
 def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None:
     (tmp_path / "project.db").touch()
     with Project.open(tmp_path) as project:
-        assert project.frames() == []
+        assert project.frames.all() == []
         assert project._database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
     assert not list(tmp_path.glob("project.db.version-*"))
 
@@ -242,7 +250,7 @@ def test_a_migration_backs_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with Project.open(tmp_path) as project:
         assert project._database.query("SELECT note FROM runs")[0]["note"] is None
         assert project._database.one("PRAGMA user_version")[0] == version
-        assert len(project.frames()) == 1
+        assert len(project.frames.all()) == 1
     (backup,) = tmp_path.glob("project.db.version-*")
     connection = sqlite3.connect(backup)
     assert connection.execute("PRAGMA user_version").fetchone()[0] < version
@@ -262,7 +270,7 @@ def test_a_failed_migration_changes_nothing(
     monkeypatch.setattr(schema, "MIGRATIONS", released)
     with Project.open(tmp_path) as project:
         assert project._database.one("SELECT 1 FROM sqlite_master WHERE name = 'more'") is None
-        assert len(project.frames()) == 1
+        assert len(project.frames.all()) == 1
 
 
 # -- several at once -------------------------------------------------------------------------
@@ -273,7 +281,7 @@ def test_a_second_window_is_turned_away(project: Project) -> None:
         with project.lock():
             with pytest.raises(UserError, match="another window"), other.lock():
                 pass
-            other.start_run("jobs do not need the lock", {}, {})
+            other.runs.start("jobs do not need the lock", {}, {})
         with other.lock():
             pass
 
@@ -283,7 +291,7 @@ def test_the_lock_of_a_killed_window_is_free(project: Project) -> None:
         """
         import sys
         from pathlib import Path
-        from fetalstudio.project.store import Project
+        from fetalstudio.project.project import Project
         with Project.open(Path(sys.argv[1])) as project, project.lock():
             print("held", flush=True)
             sys.stdin.read()
@@ -305,18 +313,18 @@ def test_two_processes_append_to_one_frame(project: Project, frame: Frame) -> No
         import sys
         from pathlib import Path
         from fetalstudio.core.ellipse import Ellipse
-        from fetalstudio.project.store import Project
+        from fetalstudio.project.project import Project
         path, frame_id, author = sys.argv[1:]
         with Project.open(Path(path)) as project:
             for i in range(40):
                 ellipse = Ellipse(40 + i, 40, 30, 20, 10)
-                project.annotate(frame_id, ellipse, author=author, state="draft")
+                project.annotations.add(frame_id, ellipse, author=author, state="draft")
         """
     writers = [python(script, project.path, frame.id, name) for name in ("one", "two")]
     for writer in writers:
         writer.communicate(timeout=60)
         assert writer.returncode == 0
-    revisions = project.revisions(frame.id)
+    revisions = project.annotations.revisions(frame.id)
     assert [r.revision for r in revisions] == list(range(1, 81))
     for author in ("one", "two"):
         own = [r.ellipse.cx for r in revisions if r.author == author and r.ellipse]
@@ -328,14 +336,14 @@ def test_a_writer_does_not_hold_up_readers(
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
     with Project.open(project.path) as window, project.transaction():
-        project.add_frame(picture(5), name="x", cohort="c", subject="s")
+        project.frames.add(picture(5), name="x", cohort="c", subject="s")
         start = time.perf_counter()
-        assert window.frames() == [frame]
+        assert window.frames.all() == [frame]
         assert time.perf_counter() - start < 0.15
         with pytest.raises(UserError, match="written by another"):
-            window.annotate(frame.id, ellipse, author="me", state="draft")
-    assert len(project.frames()) == 2
-    assert project.revisions(frame.id) == []
+            window.annotations.add(frame.id, ellipse, author="me", state="draft")
+    assert len(project.frames.all()) == 2
+    assert project.annotations.revisions(frame.id) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the dot-file VFS is of Unix")
@@ -351,9 +359,9 @@ def test_where_nothing_can_be_written_ahead_the_default_journal_serves(
     monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
     with Project.create(tmp_path / "p") as project:
         assert project._database.one("PRAGMA journal_mode")[0] == "delete"
-        frame, _ = project.add_frame(picture(1), name="x", cohort="c", subject="s")
+        frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     with Project.open(tmp_path / "p") as project:
-        assert project.frames() == [frame]
+        assert project.frames.all() == [frame]
 
 
 def test_an_instance_is_of_one_thread(project: Project) -> None:
@@ -361,7 +369,7 @@ def test_an_instance_is_of_one_thread(project: Project) -> None:
 
     def use() -> None:
         try:
-            project.frames()
+            project.frames.all()
         except RuntimeError as error:
             seen.append(error)
 
@@ -369,4 +377,4 @@ def test_an_instance_is_of_one_thread(project: Project) -> None:
     thread.start()
     thread.join()
     assert "thread" in str(seen[0])
-    assert project.frames() == []
+    assert project.frames.all() == []

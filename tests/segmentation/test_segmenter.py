@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import dice
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.formats.images import read_image
@@ -106,21 +106,21 @@ def test_saved_and_loaded_it_predicts_the_same(tmp_path: Path) -> None:
 
 
 def test_damaged_models_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no model"):
+    with pytest.raises(InputError, match="holds no model"):
         Segmenter.load(tmp_path)
     segmenter = Segmenter(build_compact(TINY), compact_card("tiny", TINY))
     segmenter.save(tmp_path, segmenter.card)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-500])
-    with pytest.raises(BadInput, match=r"model\.safetensors cannot be read"):
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read"):
         Segmenter.load(tmp_path)
     (tmp_path / "model.json").write_text('{"name": 1')
-    with pytest.raises(BadInput, match=r"model\.json is damaged"):
+    with pytest.raises(InputError, match=r"model\.json is damaged"):
         Segmenter.load(tmp_path)
 
 
 def test_a_synthesizer_is_not_taken_for_a_segmenter() -> None:
-    with pytest.raises(BadInput, match="cannot segment"):
+    with pytest.raises(InputError, match="cannot segment"):
         Segmenter.load(find_model("synthesizer", "compact").folder)
 
 

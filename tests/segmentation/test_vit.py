@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import dice
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.segmentation.checkpoints import (
@@ -130,7 +130,7 @@ def test_a_file_that_runs_code_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "harm.pth"
     with path.open("wb") as stream:
         pickle.dump({"model": Harm()}, stream, protocol=2)
-    with pytest.raises(BadInput, match=r"harm\.pth holds more than weights"):
+    with pytest.raises(InputError, match=r"harm\.pth holds more than weights"):
         read_checkpoint(path)
     assert not (tmp_path / "harmed").exists()
 
@@ -142,20 +142,20 @@ def test_noise_is_never_more_than_bad_input(tmp_path: Path) -> None:
         suffix = (".pth", ".safetensors")[i % 2]
         noise = rng.bytes(int(rng.integers(0, 200)))
         (tmp_path / f"noise{suffix}").write_bytes(good[: int(rng.integers(0, 40))] + noise)
-        with pytest.raises(BadInput, match="noise"):
+        with pytest.raises(InputError, match="noise"):
             read_checkpoint(tmp_path / f"noise{suffix}")
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"none\.pth does not exist"):
+    with pytest.raises(InputError, match=r"none\.pth does not exist"):
         read_checkpoint(tmp_path / "none.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(BadInput, match=r"list\.pth is no state dict"):
+    with pytest.raises(InputError, match=r"list\.pth is no state dict"):
         read_checkpoint(tmp_path / "list.pth")
     write_checkpoint(vanilla().state_dict(), tmp_path / "cut.pth")
     cut = (tmp_path / "cut.pth").read_bytes()[:-300]
     (tmp_path / "cut.pth").write_bytes(cut)
-    with pytest.raises(BadInput, match=r"cut\.pth cannot be read"):
+    with pytest.raises(InputError, match=r"cut\.pth cannot be read"):
         read_checkpoint(tmp_path / "cut.pth")
 
 
@@ -201,7 +201,7 @@ def test_learned_tokens_survive_saving_and_make_a_prompt_unnecessary(tmp_path: P
     segmenter = Segmenter(load_vit(vanilla().state_dict()), _card())
     image = np.zeros((50, 60), np.uint8)
     assert segmenter.needs_prompt
-    with pytest.raises(BadInput, match="tiny finds no head by itself"):
+    with pytest.raises(InputError, match="tiny finds no head by itself"):
         segmenter.predict(image)
     assert segmenter.predict(image, box=(5, 5, 40, 40)).mask.shape == (50, 60)
     segmenter.sam.prompt_encoder.add_auto_tokens(3)

@@ -3,7 +3,7 @@ import pytest
 
 from fetalstudio.core.biometry import trimester
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.simulation import random_scene, scene_for
 from fetalstudio.simulation.scene import TRIMESTERS, TYPICAL_HC_MM
 
@@ -51,5 +51,5 @@ def test_the_trimester_follows_from_what_is_known() -> None:
     ],
 )
 def test_impossible_scenes_are_refused(values: dict, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(InputError, match=message):
         scene_for(**{"ellipse": HEAD, "size": SIZE, "seed": 0, **values})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.simulated import SIMULATED
@@ -81,7 +81,7 @@ def test_it_is_no_style_of_the_network_and_never_in_one_batch_with_it(
     synthesizer: Synthesizer,
 ) -> None:
     assert SIMULATED not in STYLES
-    with pytest.raises(BadInput, match="batch of their own"):
+    with pytest.raises(InputError, match="batch of their own"):
         synthesizer.generate([SCENES[0], Scene(HEAD, SIZE, "any")], [0, 1])
-    with pytest.raises(BadInput, match="off the 384x256"):
+    with pytest.raises(InputError, match="off the 384x256"):
         synthesizer.generate([Scene(Ellipse(900, 130, 50, 40, 0), SIZE, SIMULATED)], [0])

@@ -17,7 +17,7 @@ from diffusers import UNet2DConditionModel
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
@@ -107,7 +107,7 @@ def test_settings_out_of_range_or_unknown_are_refused() -> None:
         ({"mode": "free"}, "mode is free; it must be paper or conditioned"),
         ({"placement": "stretch"}, "placement is stretch; it must be squash or letterbox"),
     ):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             LoraSettings.of(PAPER.plain() | values)
     assert LoraSettings.of(json.loads(json.dumps(PAPER.plain()))) == PAPER
 
@@ -159,10 +159,10 @@ def test_an_adapter_of_another_model_is_refused(parts: Parts, tmp_path: Path) ->
     from safetensors.torch import save_file
 
     save_file({"unet.other.lora_A.weight": torch.zeros(4, 8)}, tmp_path / "l.safetensors")
-    with pytest.raises(BadInput, match="does not fit"):
+    with pytest.raises(InputError, match="does not fit"):
         lora.load_adapter(parts.unet, tmp_path / "l.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "n.safetensors")
-    with pytest.raises(BadInput, match="holds no LoRA"):
+    with pytest.raises(InputError, match="holds no LoRA"):
         lora.load_adapter(parts.unet, tmp_path / "n.safetensors")
 
 
@@ -254,7 +254,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     train("parts.pt", 2)
     resumed = train("parts.pt", 99)
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
-    with pytest.raises(BadInput, match="other settings"):
+    with pytest.raises(InputError, match="other settings"):
         training.train_lora(
             load_parts(folder, None, torch.float32),
             examples,
@@ -420,7 +420,7 @@ def test_the_simulated_style_needs_no_model(parts: Parts, monkeypatch: pytest.Mo
     assert drawn.ellipse == HEAD and drawn.image.shape == (90, 120) and drawn.image.std() > 5
     record = synthesizer.provenance(seed=3, steps=None, guidance=None, style="simulated")
     assert record == {"synthesizer": "simulator", "seed": 3, "style": "simulated"}
-    with pytest.raises(BadInput, match="batch of their own"):
+    with pytest.raises(InputError, match="batch of their own"):
         synthesizer.draw([replace(SCENE, style="simulated"), SCENE], [3, 4])
 
 
@@ -434,11 +434,11 @@ def test_only_a_model_that_follows_the_ellipse_is_to_scale(parts: Parts) -> None
 def test_bad_requests_are_refused(parts: Parts) -> None:
     synthesizer = _synthesizer(parts, PAPER)
     for options, message in (({"steps": 0}, "steps"), ({"guidance": 99.0}, "guidance")):
-        with pytest.raises(BadInput, match=message):
+        with pytest.raises(InputError, match=message):
             synthesizer.generate([SCENE], [0], **options)
-    with pytest.raises(BadInput, match="style"):
+    with pytest.raises(InputError, match="style"):
         synthesizer.generate([replace(SCENE, style="fourth")], [0])
-    with pytest.raises(BadInput, match="background 'made'"):
+    with pytest.raises(InputError, match="background 'made'"):
         synthesizer.generate([replace(SCENE, replaces=HEAD)], [0])
 
 
@@ -503,11 +503,11 @@ def test_the_largest_preset_that_fits_is_taken() -> None:
 
 
 def test_too_large_a_preset_is_refused_with_the_one_that_fits() -> None:
-    with pytest.raises(BadInput, match=r"8\.0 GB.*'large'.*3\.0 GB are free.*'small'"):
+    with pytest.raises(InputError, match=r"8\.0 GB.*'large'.*3\.0 GB are free.*'small'"):
         memory.choose("large", NEEDS, 3 * 10**9, CPU)
     with pytest.raises(UserError, match=r"2\.0 GB.*1\.0 GB are free.*compact"):
         memory.choose("auto", NEEDS, 10**9, CPU)
-    with pytest.raises(BadInput, match="no memory preset 'huge'"):
+    with pytest.raises(InputError, match="no memory preset 'huge'"):
         memory.choose("huge", NEEDS, 10**12, CPU)
 
 

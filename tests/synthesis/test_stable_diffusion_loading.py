@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.synthesis.stable_diffusion.loading import (
     Parts,
     bytes_to_load,
@@ -100,37 +100,37 @@ def test_what_is_not_read_does_not_count(copy: Path) -> None:
 def test_pickles_are_refused_unread(copy: Path, tmp_path: Path) -> None:
     for name in ("sd.ckpt", "sd.pt", "sd.bin"):
         (tmp_path / name).write_bytes(b"a pickle")
-        with pytest.raises(BadInput, match=r"is a pickle.*\.safetensors"):
+        with pytest.raises(InputError, match=r"is a pickle.*\.safetensors"):
             check_source(tmp_path / name, copy)
     file = copy / "unet" / "diffusion_pytorch_model.safetensors"
     file.rename(file.with_suffix(".bin"))
-    with pytest.raises(BadInput, match=r"no \.safetensors file"):
+    with pytest.raises(InputError, match=r"no \.safetensors file"):
         weight_files(copy)
-    with pytest.raises(BadInput, match=r"no \.safetensors file"):
+    with pytest.raises(InputError, match=r"no \.safetensors file"):
         load_parts(copy, None, torch.float32)
 
 
 def test_a_single_file_without_configurations_says_what_is_needed(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
     save_file({"a": torch.zeros(1)}, file)
-    with pytest.raises(BadInput, match="--config"):
+    with pytest.raises(InputError, match="--config"):
         check_source(file, None)
-    with pytest.raises(BadInput, match=r"unet/config\.json is missing"):
+    with pytest.raises(InputError, match=r"unet/config\.json is missing"):
         check_source(file, tmp_path)
-    with pytest.raises(BadInput, match="is missing"):
+    with pytest.raises(InputError, match="is missing"):
         check_source(tmp_path / "nowhere", None)
 
 
 def test_a_folder_without_its_vocabulary_is_refused(copy: Path) -> None:
     (copy / "tokenizer" / "vocab.json").unlink()
-    with pytest.raises(BadInput, match=r"tokenizer/vocab\.json is missing"):
+    with pytest.raises(InputError, match=r"tokenizer/vocab\.json is missing"):
         check_source(copy, None)
 
 
 def test_damage_is_named(copy: Path) -> None:
     weights = copy / "vae" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(BadInput, match=str(copy)):
+    with pytest.raises(InputError, match=str(copy)):
         load_parts(copy, None, torch.float32)
 
 
@@ -138,7 +138,7 @@ def test_damage_is_named_before_anything_is_loaded(copy: Path) -> None:
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     size = weights.stat().st_size
     weights.write_bytes(b"\xff" * size)
-    with pytest.raises(BadInput, match=r"unet.*not a complete"):
+    with pytest.raises(InputError, match=r"unet.*not a complete"):
         bytes_to_load(copy, torch.float32)
 
 
@@ -147,7 +147,7 @@ def test_a_text_encoder_that_lacks_weights_is_not_left_random(copy: Path) -> Non
     weights = load_file(file)
     weights.pop("final_layer_norm.weight")
     save_file(weights, file)
-    with pytest.raises(BadInput, match=r"lacks final_layer_norm\.weight"):
+    with pytest.raises(InputError, match=r"lacks final_layer_norm\.weight"):
         load_parts(copy, None, torch.float32)
 
 
@@ -155,7 +155,7 @@ def test_a_tokenizer_that_knows_no_words_is_refused(copy: Path) -> None:
     (copy / "tokenizer" / "vocab.json").write_text(
         json.dumps({"<|startoftext|>": 0, "<|endoftext|>": 1})
     )
-    with pytest.raises(BadInput, match="tokenizer"):
+    with pytest.raises(InputError, match="tokenizer"):
         load_parts(copy, None, torch.float32)
 
 
@@ -163,7 +163,7 @@ def test_other_models_are_refused(copy: Path, tmp_path: Path) -> None:
     other = write_tiny(tmp_path / "other", seed=1)
     config = other / "unet" / "config.json"
     config.write_text(config.read_text().replace('"in_channels": 4', '"in_channels": 9'))
-    with pytest.raises(BadInput):
+    with pytest.raises(InputError):
         load_parts(other, None, torch.float32)
 
 

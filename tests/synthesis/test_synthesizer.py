@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
@@ -116,7 +116,7 @@ def test_a_frame_too_dark_to_show_its_sector_leaves_that_to_the_model(
 def test_impossible_requests_are_refused(
     bundled: Synthesizer, scene: Scene, options: dict, message: str
 ) -> None:
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(InputError, match=message):
         bundled.generate([scene], [0], **options)
 
 
@@ -129,10 +129,10 @@ def test_a_saved_synthesizer_draws_the_same(bundled: Synthesizer, tmp_path: Path
 
 
 def test_damaged_folders_are_named(bundled: Synthesizer, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="holds no model"):
+    with pytest.raises(InputError, match="holds no model"):
         Synthesizer.load(tmp_path)
     bundled.save(tmp_path)
     weights = next((tmp_path / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(BadInput, match="not a complete synthesizer"):
+    with pytest.raises(InputError, match="not a complete synthesizer"):
         Synthesizer.load(tmp_path)

@@ -10,7 +10,7 @@ from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session

@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtCore import QObject, Signal
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
-from fetalstudio.project.store import Project
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from tests.ui.loop_jobs import ring
@@ -60,12 +60,12 @@ def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
     """A pending pair of each quality, made from annotated frames."""
     pairs = []
     for i, (dice, annotation) in enumerate(
-        zip(dices, project.annotations().values(), strict=False)
+        zip(dices, project.annotations.by_frame().values(), strict=False)
     ):
-        frame = project.frame(annotation.frame_id)
+        frame = project.frames.get(annotation.frame_id)
         ellipse = annotation.ellipse or Ellipse(400, 270, 200, 150, 0)
         pairs.append(
-            project.add_pair(
+            project.pairs.add(
                 ring(ellipse, frame.size, i),
                 name=f"pair_{i}",
                 ellipse=ellipse,

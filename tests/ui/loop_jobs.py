@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
@@ -26,7 +26,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, Synthe
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 STEP_S = 0.03
 OWN_STEPS = 8
@@ -42,7 +42,7 @@ def ring(ellipse: Ellipse, size: tuple[int, int], seed: int) -> NDArray[np.uint8
 
 def sample(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
     if request.seed == 13:
-        raise BadInput("There is no seed 13. Take another one.")
+        raise InputError("There is no seed 13. Take another one.")
     steps = request.steps or OWN_STEPS
     image = ring(request.ellipse, request.size, request.seed)
     for done in range(1, steps + 1):
@@ -74,7 +74,7 @@ def synthesize(
             time.sleep(STEP_S)
             item = items[i % len(items)]
             image = ring(item.ellipse, item.frame.size, request.seed * 1000 + i)
-            pair = project.add_pair(
+            pair = project.pairs.add(
                 image,
                 name=f"ring_{i}",
                 ellipse=item.ellipse,
@@ -101,7 +101,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
         pairs = [pair.id for pair in usable_pairs(project, by_subject)]
         settings: dict[str, Any] = {**asdict(request), "project": None, "kind": "compact"}
         name = request.name or "tuned-1"
-        run = project.start_run(name, settings, {**parts, "pairs": pairs})
+        run = project.runs.start(name, settings, {**parts, "pairs": pairs})
         epoch, stopped = 0, False
         for epoch in range(1, request.epochs + 1):
             time.sleep(2 * STEP_S)
@@ -112,7 +112,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
                 "validation_loss": math.exp(-epoch / 4) + 0.05,
                 "validation_dice": dice,
             }
-            project.update_run(run.id, history_entry={**row, "seconds": 2 * STEP_S * epoch})
+            project.runs.update(run.id, history_entry={**row, "seconds": 2 * STEP_S * epoch})
             best = epoch <= 3
             report(
                 Epoch(epoch, request.epochs, row["train_loss"], row["validation_loss"], dice, best)
@@ -122,7 +122,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             if epoch == 1:
                 folder = project.path / "models" / str(run.id)
                 folder.mkdir(parents=True)
-                project.add_model(name, "segmenter", f"models/{run.id}", run_id=run.id)
+                project.models.add(name, "segmenter", f"models/{run.id}", run_id=run.id)
                 report(Checkpoint(folder))
             stopped = cancelled()
             if stopped:
@@ -144,7 +144,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             verdict="The new model is better.",
         )
         state = "cancelled" if stopped else "finished"
-        project.update_run(run.id, state=state, verdict=asdict(result))
+        project.runs.update(run.id, state=state, verdict=asdict(result))
     if stopped:
         raise JobCancelled(result)
     return result
@@ -153,20 +153,20 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
 def adapt(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptResult:
     """Step 30 is the best, whatever comes after it."""
     with Project.open(request.project) as project:
-        run = project.start_run(request.name or "ward-1", {"job": "adapt"}, {})
+        run = project.runs.start(request.name or "ward-1", {"job": "adapt"}, {})
         for step in range(0, request.steps + 1, 10):
             time.sleep(STEP_S)
             best = 0 < step <= 30
             grey = 10 - step / 10 if step <= 30 else 9.0
             row = {"step": step, "grey": grey, "seconds": STEP_S * step}
-            project.update_run(run.id, history_entry=row)
+            project.runs.update(run.id, history_entry=row)
             loss = 1.0 if step else math.nan
             report(Adapting(step, request.steps, loss, 0.98, grey, grey / 2, 0, best))
             report(Progress(step, request.steps, STEP_S, "adapting"))
             report(Preview(np.full((40, 60, 3), 90, np.uint8), f"step {step}"))
         (project.path / "models" / str(run.id)).mkdir(parents=True)
-        project.add_model(run.name, "synthesizer", f"models/{run.id}", run_id=run.id)
-        project.update_run(run.id, state="finished")
+        project.models.add(run.name, "synthesizer", f"models/{run.id}", run_id=run.id)
+        project.runs.update(run.id, state="finished")
         start = {"fidelity": 0.98, "grey": 10.0, "spectrum": 5.0, "similarity": 0.4, "copies": 0}
         best_figures = {**start, "grey": 7.0, "spectrum": 3.5}
         return AdaptResult(

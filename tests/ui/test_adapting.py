@@ -59,7 +59,7 @@ def opened(qtbot: QtBot, page: SynthesisePage) -> AdaptingDialog:
 
 def add_model(session: Session, name: str) -> None:
     (session.open.path / "models" / name).mkdir(parents=True, exist_ok=True)
-    session.open.add_model(name, "synthesizer", f"models/{name}")
+    session.open.models.add(name, "synthesizer", f"models/{name}")
     session.models_changed.emit()
 
 
@@ -100,7 +100,7 @@ def test_what_a_model_of_the_project_learnt_from_is_told(
 
 def test_too_few_frames_are_refused_with_the_cure(qtbot: QtBot, page: SynthesisePage) -> None:
     project = page.session.open
-    for frame_id in list(project.annotations())[4:]:
+    for frame_id in list(project.annotations.by_frame())[4:]:
         page.session.set_ellipse(frame_id, None)
     dialog = opened(qtbot, page)
     assert not dialog.start_button.isEnabled()
@@ -136,7 +136,8 @@ def test_from_the_key_to_a_model_in_use_and_back(
     assert page.session.undo_stack.undoText() == "use ours"
     page.session.undo_stack.undo()
     assert (
-        page.synthesizer.name == "compact" and page.session.open.active_model("synthesizer") is None
+        page.synthesizer.name == "compact"
+        and page.session.open.models.active("synthesizer") is None
     )
     assert dialog.use_button.isEnabled()
     assert "by the pace of ours" in dialog.estimate.text()
@@ -217,7 +218,7 @@ def test_the_box_and_its_key_choose_who_makes_pictures_and_batches(
     assert page.synthesizer.box.count() == 2 and page.synthesizer.name == "compact"
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_Y)
-    active = page.session.open.active_model("synthesizer")
+    active = page.session.open.models.active("synthesizer")
     assert active is not None and active.name == "ward" == page.synthesizer.name
     qtbot.keyClick(page.canvas, Qt.Key.Key_G)
     sample, _ = fakes[-1]
@@ -227,7 +228,7 @@ def test_the_box_and_its_key_choose_who_makes_pictures_and_batches(
     assert isinstance(batch, SynthesizeRequest) and batch.synthesizer == "ward"
     page.synthesizer.box.setCurrentIndex(0)
     page.synthesizer.box.activated.emit(0)
-    assert page.session.open.active_model("synthesizer") is None
+    assert page.session.open.models.active("synthesizer") is None
     page.session.undo_stack.undo()
     assert page.synthesizer.name == "ward"
 
@@ -247,8 +248,8 @@ def test_a_picture_of_another_synthesizer_is_out_of_date(
 def test_an_adapting_is_not_listed_among_the_trainings(
     page: SynthesisePage, window: MainWindow
 ) -> None:
-    run = page.session.open.start_run("ward-1", {"job": "adapt", "steps": 500}, {"train": []})
-    page.session.open.update_run(run.id, state="failed")
+    run = page.session.open.runs.start("ward-1", {"job": "adapt", "steps": 500}, {"train": []})
+    page.session.open.runs.update(run.id, state="failed")
     window.show_place("train")
     train = window.page("train")
     assert isinstance(train, TrainPage) and train.runs.count() == 0

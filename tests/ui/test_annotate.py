@@ -18,7 +18,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.engine.process.events import Cancelled, Failed, Finished
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import NONE, BiometryPanel
 from fetalstudio.ui.annotate.page import AnnotatePage
@@ -53,7 +53,7 @@ def project(open_session) -> Project:
 
 
 def frame_named(page: AnnotatePage, name: str) -> str:
-    return next(f.id for f in page.session.open.frames() if f.name == name)
+    return next(f.id for f in page.session.open.frames.all() if f.name == name)
 
 
 def annotated(page: AnnotatePage) -> str:
@@ -62,7 +62,7 @@ def annotated(page: AnnotatePage) -> str:
 
 
 def unannotated(page: AnnotatePage) -> str:
-    return select(page, page.session.open.frames(annotated=False)[0].id)
+    return select(page, page.session.open.frames.all(annotated=False)[0].id)
 
 
 def select(page: AnnotatePage, frame_id: str) -> str:
@@ -131,15 +131,15 @@ def figure(page, name: str) -> str:
 
 
 def test_the_selected_frame_is_shown_with_its_place_in_the_list(page, project):
-    names = [frame.name for frame in project.frames()]
+    names = [frame.name for frame in project.frames.all()]
     frame_id = annotated(page)
-    assert page.canvas.ellipse() == project.annotation(frame_id).ellipse
+    assert page.canvas.ellipse() == project.annotations.newest(frame_id).ellipse
     assert page.bar.name.text() == "346_HC"
     assert f"frame {names.index('346_HC') + 1} of 24, 8 to do" in page.bar.position.text()
 
 
 def test_page_keys_walk_through_the_frames(page, project):
-    ids = [frame.id for frame in project.frames()]
+    ids = [frame.id for frame in project.frames.all()]
     select(page, ids[0])
     assert not page.previous_action.isEnabled()
     key(page, Qt.Key.Key_PageUp)
@@ -155,12 +155,12 @@ def test_page_keys_walk_through_the_frames(page, project):
 
 
 def test_a_frame_whose_file_is_gone_is_named_and_the_next_one_works(page, project):
-    first, second = (frame.id for frame in project.frames()[:2])
+    first, second = (frame.id for frame in project.frames.all()[:2])
     select(page, second)
-    project.frame_path(first).unlink()
+    project.frames.path(first).unlink()
     select(page, first)
     assert page.body.currentWidget() is page.empty
-    assert project.frame(first).name in page.empty.text()
+    assert project.frames.get(first).name in page.empty.text()
     select(page, second)
     assert page.body.currentWidget() is not page.empty
     assert page.canvas.ellipse() is not None
@@ -184,7 +184,7 @@ def test_another_project_takes_the_place_of_the_first(page, tmp_path):
     assert page.body.currentWidget() is page.empty
     key(page, Qt.Key.Key_Left)
     page.canvas.flush()
-    assert page.session.open.frames() == []
+    assert page.session.open.frames.all() == []
 
 
 # -- one gesture, one revision ---------------------------------------------------------------
@@ -193,12 +193,12 @@ def test_another_project_takes_the_place_of_the_first(page, tmp_path):
 def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monkeypatch):
     frame_id = annotated(page)
     written = []
-    annotate = project.annotate
+    annotate = project.annotations.add
     monkeypatch.setattr(
         project, "annotate", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
     )
     statements = []
-    before, hc = project.revisions(frame_id), figure(page, "hc")
+    before, hc = project.annotations.revisions(frame_id), figure(page, "hc")
     project._database._connection.set_trace_callback(statements.append)
     x, y = handle_at(page, Handle.SECOND_END)
     press(page, (x, y))
@@ -210,7 +210,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     release(page, (x, y + 19))
     project._database._connection.set_trace_callback(None)
     assert len(written) == 1
-    after = project.revisions(frame_id)
+    after = project.annotations.revisions(frame_id)
     assert len(after) == len(before) + 1
     assert after[-1].state == "draft"
     assert after[-1].author == page.session.author
@@ -221,49 +221,49 @@ def test_drawing_is_one_revision_with_the_figures_of_what_was_drawn(page, projec
     frame_id = unannotated(page)
     assert figure(page, "hc") == NONE
     draw(page, HEAD)
-    (revision,) = project.revisions(frame_id)
+    (revision,) = project.annotations.revisions(frame_id)
     assert revision.ellipse.overlap(HEAD) > 0.9999
-    mm = project.frame(frame_id).calibration.to_mm(revision.ellipse)
+    mm = project.frames.get(frame_id).calibration.to_mm(revision.ellipse)
     assert figure(page, "hc") == f"{mm.perimeter:.1f} mm"
 
 
 def test_key_strokes_before_the_next_frame_belong_to_the_old_one(page, project):
     first = annotated(page)
-    before = project.annotation(first)
+    before = project.annotations.newest(first)
     for _ in range(5):
         key(page, Qt.Key.Key_Right)
-    assert len(project.revisions(first)) == before.revision
+    assert len(project.annotations.revisions(first)) == before.revision
     key(page, Qt.Key.Key_PageDown)
     second = page.session.frame_id
     assert second != first
-    moved = project.annotation(first)
+    moved = project.annotations.newest(first)
     assert moved.revision == before.revision + 1
     assert moved.ellipse.cx == pytest.approx(before.ellipse.cx + 5)
     page.canvas.flush()
-    assert len(project.revisions(second)) <= 1
+    assert len(project.annotations.revisions(second)) <= 1
     assert page.session.undo_stack.count() == 1
 
 
 def test_selecting_a_frame_elsewhere_does_not_lose_key_strokes(page, project):
     first = annotated(page)
     key(page, Qt.Key.Key_Up)
-    select(page, project.frames()[0].id)
-    assert len(project.revisions(first)) == 2
+    select(page, project.frames.all()[0].id)
+    assert len(project.annotations.revisions(first)) == 2
 
 
 def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
     frame_id = annotated(page)
     stack = page.session.undo_stack
-    original = project.annotation(frame_id)
+    original = project.annotations.newest(frame_id)
     pull(page, Handle.FIRST_END, 15)
-    longer = project.annotation(frame_id).ellipse
+    longer = project.annotations.newest(frame_id).ellipse
     pull(page, Handle.SECOND_START, 12)
-    wider = project.annotation(frame_id).ellipse
+    wider = project.annotations.newest(frame_id).ellipse
     assert stack.count() == 2
 
     def on_disk():
         with Project.open(project.path) as other:
-            return other.annotation(frame_id)
+            return other.annotations.newest(frame_id)
 
     assert on_disk().ellipse == wider
     page.undo_action.trigger()
@@ -276,7 +276,7 @@ def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
     page.redo_action.trigger()
     page.redo_action.trigger()
     assert page.canvas.ellipse() == on_disk().ellipse == wider
-    assert [r.ellipse for r in project.revisions(frame_id)] == [
+    assert [r.ellipse for r in project.annotations.revisions(frame_id)] == [
         original.ellipse, longer, wider, longer, original.ellipse, longer, wider,
     ]  # fmt: skip
 
@@ -284,31 +284,31 @@ def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
 def test_undo_of_another_frames_edit_shows_that_frame(page, project):
     first = annotated(page)
     pull(page, Handle.FIRST_END, 10)
-    select(page, project.frames()[0].id)
+    select(page, project.frames.all()[0].id)
     page.undo_action.trigger()
     assert page.session.frame_id == first
-    assert page.canvas.ellipse() == project.revisions(first)[0].ellipse
+    assert page.canvas.ellipse() == project.annotations.revisions(first)[0].ellipse
 
 
 def test_undo_drops_a_half_drawn_ellipse_first(page, project):
     first = annotated(page)
     pull(page, Handle.FIRST_END, 10)
-    pulled = project.annotation(first).ellipse
-    select(page, project.frames()[0].id)
+    pulled = project.annotations.newest(first).ellipse
+    select(page, project.frames.all()[0].id)
     for undo in (lambda: key(page, Qt.Key.Key_Z, CONTROL), page.undo_action.trigger):
         page.canvas.set_tool(Tool.CALLIPER)
         press(page, (300, 300))
         move(page, (400, 350))
         undo()
         assert page.session.frame_id != first, "the frame on screen stays"
-        assert project.annotation(first).ellipse == pulled
+        assert project.annotations.newest(first).ellipse == pulled
 
 
 def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(page, project):
     frame_id = annotated(page)
     other = unannotated(page)
     select(page, frame_id)
-    path = project.frame_path(other)
+    path = project.frames.path(other)
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
     select(page, other)
@@ -316,7 +316,7 @@ def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(page, project):
     page.session.annotation_changed.emit(other)
     assert page.body.currentWidget() is page.empty and page.canvas.ellipse() is None
     page.confirm_action.trigger()
-    assert project.annotation(other) is None
+    assert project.annotations.newest(other) is None
     path.write_bytes(whole)
     page.session.frames_changed.emit()
     select(page, frame_id)
@@ -338,7 +338,7 @@ def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(page, p
     key(page, Qt.Key.Key_Right)
     page.undo_action.trigger()
     assert page.canvas.ellipse() == kept != original
-    assert project.annotation(frame_id).ellipse == kept
+    assert project.annotations.newest(frame_id).ellipse == kept
 
 
 def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(page, project):
@@ -351,17 +351,19 @@ def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(page, pro
     page.session.annotation_changed.emit(frame_id)
     move(page, (x + 40, y))
     release(page, (x + 40, y))
-    moved = project.annotation(frame_id)
+    moved = project.annotations.newest(frame_id)
     shift = 40 / page.canvas.view.scale
-    assert moved.ellipse.cx == pytest.approx(project.revisions(frame_id)[0].ellipse.cx + shift)
+    assert moved.ellipse.cx == pytest.approx(
+        project.annotations.revisions(frame_id)[0].ellipse.cx + shift
+    )
     key(page, Qt.Key.Key_Left)
     page.session.annotation_changed.emit(frame_id)
-    nudged = project.annotation(frame_id)
+    nudged = project.annotations.newest(frame_id)
     assert nudged.revision == moved.revision + 1
     assert page.canvas.ellipse() == nudged.ellipse
     key(page, Qt.Key.Key_Left)
     page.session.frames_changed.emit()
-    assert project.annotation(frame_id).revision == moved.revision + 2
+    assert project.annotations.newest(frame_id).revision == moved.revision + 2
 
 
 def test_a_length_being_typed_survives_the_end_of_a_job(page, project):
@@ -376,12 +378,12 @@ def test_removing_and_bringing_back(page, project):
     frame_id = annotated(page)
     original = page.canvas.ellipse()
     key(page, Qt.Key.Key_Delete)
-    assert project.annotation(frame_id).ellipse is None
+    assert project.annotations.newest(frame_id).ellipse is None
     assert figure(page, "hc") == NONE
     assert not page.panel.confirm.isEnabled()
     page.panel.revisions.itemDoubleClicked.emit(page.panel.revisions.item(1))
     assert page.canvas.ellipse() == original
-    assert project.annotation(frame_id).state == "draft"
+    assert project.annotations.newest(frame_id).state == "draft"
     assert page.panel.revisions.count() == 3
 
 
@@ -402,13 +404,13 @@ def test_pointing_at_a_revision_shows_it_for_comparison(page):
 
 
 def test_enter_makes_final_and_goes_to_the_next_frame_to_do(page, project):
-    frames = project.frames()
-    waiting = [frame.id for frame in project.frames(annotated=False)]
+    frames = project.frames.all()
+    waiting = [frame.id for frame in project.frames.all(annotated=False)]
     select(page, waiting[0])
     draw(page, HEAD)
     key(page, Qt.Key.Key_Left)
     key(page, Qt.Key.Key_Return)
-    confirmed = project.annotation(waiting[0])
+    confirmed = project.annotations.newest(waiting[0])
     assert confirmed.state == "final"
     assert confirmed.ellipse.cx == pytest.approx(HEAD.cx - 1, abs=0.1)
     assert page.session.frame_id == waiting[1]
@@ -424,13 +426,13 @@ def test_editing_a_final_ellipse_makes_it_a_draft_again(page, project):
     pull(page, Handle.FIRST_END, 5)
     assert "Draft" in page.panel.state.text()
     key(page, Qt.Key.Key_Enter)
-    assert project.annotation(frame_id).state == "final"
+    assert project.annotations.newest(frame_id).state == "final"
 
 
 def test_enter_on_a_final_frame_writes_nothing(page, project):
     frame_id = annotated(page)
     key(page, Qt.Key.Key_Return)
-    assert len(project.revisions(frame_id)) == 1
+    assert len(project.annotations.revisions(frame_id)) == 1
     assert page.session.frame_id != frame_id
 
 
@@ -440,7 +442,7 @@ def test_enter_without_an_ellipse_says_what_to_do(page, project):
     key(page, Qt.Key.Key_Return)
     assert said.at(0)[1] == "warning"
     assert page.session.frame_id == frame_id
-    assert project.revisions(frame_id) == []
+    assert project.annotations.revisions(frame_id) == []
 
 
 def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, project):
@@ -452,7 +454,7 @@ def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, pro
     assert "Finish the line" in said.at(0)[0]
     assert page.session.frame_id == frame_id
     assert page.canvas.tool is Tool.CALLIPER
-    assert len(project.revisions(frame_id)) == 1
+    assert len(project.annotations.revisions(frame_id)) == 1
     key(page, Qt.Key.Key_Escape)
     key(page, Qt.Key.Key_D)
     key(page, Qt.Key.Key_Return)
@@ -461,8 +463,8 @@ def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, pro
 
 
 def test_the_end_of_the_work_is_said(page, project):
-    for frame in project.frames(annotated=False):
-        project.annotate(frame.id, HEAD, author="a", state="final")
+    for frame in project.frames.all(annotated=False):
+        project.annotations.add(frame.id, HEAD, author="a", state="final")
     said = QSignalSpy(page.session.message)
     annotated(page)
     key(page, Qt.Key.Key_Return)
@@ -471,19 +473,19 @@ def test_the_end_of_the_work_is_said(page, project):
 
 
 def test_proposals_are_gone_through_from_the_least_certain_on(page, project):
-    sure, unsure, doubtful = [f.id for f in project.frames(annotated=False)][:3]
+    sure, unsure, doubtful = [f.id for f in project.frames.all(annotated=False)][:3]
     for frame_id, confidence in ((sure, 0.98), (unsure, 0.6), (doubtful, 0.8)):
-        project.annotate(
+        project.annotations.add(
             frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=confidence
         )
     annotated(page)
     key(page, Qt.Key.Key_L)
     assert page.session.frame_id == unsure
     key(page, Qt.Key.Key_R)
-    assert project.annotation(unsure).ellipse is None
+    assert project.annotations.newest(unsure).ellipse is None
     assert page.session.frame_id == doubtful
     page.session.undo_stack.undo()
-    assert project.annotation(unsure).ellipse == HEAD
+    assert project.annotations.newest(unsure).ellipse == HEAD
 
 
 def test_without_a_proposal_nothing_is_rejected(page, project):
@@ -491,7 +493,7 @@ def test_without_a_proposal_nothing_is_rejected(page, project):
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_R)
     assert "no proposal" in said.at(0)[0]
-    assert len(project.revisions(frame_id)) == 1
+    assert len(project.annotations.revisions(frame_id)) == 1
 
 
 # -- figures ---------------------------------------------------------------------------------
@@ -503,7 +505,7 @@ def test_the_figures_are_those_of_the_table(page, project, samples):
         hc = {Path(r["filename"]).stem: float(r["head circumference (mm)"])
               for r in csv.DictReader(file)}  # fmt: skip
     seen = 0
-    for frame in project.frames(annotated=True):
+    for frame in project.frames.all(annotated=True):
         select(page, frame.id)
         assert float(figure(page, "hc").split()[0]) == pytest.approx(hc[frame.name], rel=2e-3)
         seen += 1
@@ -541,7 +543,7 @@ def test_oblong_pixels_are_measured_in_mm(qtbot):
 @pytest.fixture
 def uncalibrated(page, project) -> str:
     frame_id = frame_named(page, "346_HC")
-    project.set_calibration(frame_id, None)
+    project.frames.set_calibration(frame_id, None)
     page.reload()
     return select(page, frame_id)
 
@@ -564,15 +566,15 @@ def test_two_points_on_the_ruler_calibrate_undoably(page, project, uncalibrated)
     assert QApplication.focusWidget() is field
     QTest.keyClicks(field, "30")
     QTest.keyClick(field, Qt.Key.Key_Return)
-    calibration = project.frame(uncalibrated).calibration
+    calibration = project.frames.get(uncalibrated).calibration
     assert calibration.source == "manual"
     assert calibration.mm_per_px_x == calibration.mm_per_px_y == pytest.approx(0.15)
     assert figure(page, "hc") == f"{0.15 * page.canvas.ellipse().perimeter:.1f} mm"
     assert page.session.frame_id == uncalibrated
-    assert len(project.revisions(uncalibrated)) == 1
+    assert len(project.annotations.revisions(uncalibrated)) == 1
     assert QApplication.focusWidget() is page.canvas
     page.undo_action.trigger()
-    assert project.frame(uncalibrated).calibration is None
+    assert project.frames.get(uncalibrated).calibration is None
     assert figure(page, "hc").endswith("px")
 
 
@@ -587,18 +589,18 @@ def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(page, unc
     panel.length.setValue(500)
     panel.set_button.click()
     assert "cannot be" in panel.error.text()
-    assert page.session.open.frame(uncalibrated).calibration is None
+    assert page.session.open.frames.get(uncalibrated).calibration is None
     QTest.keyClick(panel.length, Qt.Key.Key_Escape)
     assert not panel.asking
     assert QApplication.focusWidget() is page.canvas
 
 
 def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, uncalibrated):
-    size = project.frame(uncalibrated).size
-    alike = [f.id for f in project.frames() if f.size == size and f.id != uncalibrated]
-    others = [f.id for f in project.frames() if f.size != size]
+    size = project.frames.get(uncalibrated).size
+    alike = [f.id for f in project.frames.all() if f.size == size and f.id != uncalibrated]
+    others = [f.id for f in project.frames.all() if f.size != size]
     for frame_id in (alike[0], others[0]):
-        project.set_calibration(frame_id, None)
+        project.frames.set_calibration(frame_id, None)
     page.reload()
     button = page.panel.calibration.spread_button
     assert not button.isVisible()
@@ -608,9 +610,9 @@ def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, unc
     QTest.keyClick(page.panel.calibration.length, Qt.Key.Key_Return)
     assert button.text() == "Use for 1 other frame"
     button.click()
-    assert project.frame(alike[0]).calibration.mm_per_px == pytest.approx(0.15)
-    assert project.frame(alike[0]).calibration.source == "inherited"
-    assert project.frame(others[0]).calibration is None
+    assert project.frames.get(alike[0]).calibration.mm_per_px == pytest.approx(0.15)
+    assert project.frames.get(alike[0]).calibration.source == "inherited"
+    assert project.frames.get(others[0]).calibration is None
     assert not button.isVisible()
     assert page.session.frame_id == uncalibrated
     key(page, Qt.Key.Key_M)
@@ -622,7 +624,7 @@ def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, unc
     select(page, alike[0])
     assert "by another frame" in page.panel.calibration.label.text()
     page.undo_action.trigger()
-    assert project.frame(alike[0]).calibration is None
+    assert project.frames.get(alike[0]).calibration is None
     assert page.session.frame_id == uncalibrated and button.isVisible()
 
 
@@ -630,7 +632,7 @@ def test_the_length_that_is_asked_for_belongs_to_its_frame(page, project, uncali
     key(page, Qt.Key.Key_M)
     drag(page, (200, 200), (200, 400))
     assert page.panel.calibration.asking
-    select(page, project.frames()[0].id)
+    select(page, project.frames.all()[0].id)
     assert not page.panel.calibration.asking
 
 
@@ -674,15 +676,17 @@ def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(page, project, job
     frame_id = unannotated(page)
     key(page, Qt.Key.Key_P)
     assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,))]
-    project.annotate(frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=0.93)
+    project.annotations.add(
+        frame_id, HEAD, author="segmenter:compact", state="proposed", confidence=0.93
+    )
     jobs.end(found(frame_id))
     assert page.canvas.ellipse() == HEAD
     assert "Proposed" in page.panel.state.text()
     assert "93%" in page.panel.by.text()
     assert page.canvas._ghost is None
     key(page, Qt.Key.Key_Return)
-    assert project.annotation(frame_id).state == "final"
-    assert project.annotation(frame_id).author == page.session.author
+    assert project.annotations.newest(frame_id).state == "final"
+    assert project.annotations.newest(frame_id).author == page.session.author
 
 
 def test_a_proposal_never_replaces_a_persons_ellipse_by_itself(page, project, jobs):
@@ -694,10 +698,10 @@ def test_a_proposal_never_replaces_a_persons_ellipse_by_itself(page, project, jo
     assert page.canvas.ellipse() == own
     assert page.canvas._ghost.ellipse() == HEAD
     assert f"Dice {HEAD.overlap(own):.3f}" in page.panel.proposal_text.text()
-    assert len(project.revisions(frame_id)) == 1
+    assert len(project.annotations.revisions(frame_id)) == 1
     key(page, Qt.Key.Key_U)
-    assert project.annotation(frame_id).ellipse == HEAD
-    assert project.annotation(frame_id).state == "draft"
+    assert project.annotations.newest(frame_id).ellipse == HEAD
+    assert project.annotations.newest(frame_id).state == "draft"
     assert page.canvas._ghost is None
     page.undo_action.trigger()
     assert page.canvas.ellipse() == own
@@ -759,12 +763,12 @@ def test_on_a_frame_that_cannot_be_shown_no_proposal_is_used(page, project, jobs
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
-    other = next(id_ for id_ in project.annotations() if id_ != frame_id)
-    before = project.annotation(other)
-    project.frame_path(other).unlink()
+    other = next(id_ for id_ in project.annotations.by_frame() if id_ != frame_id)
+    before = project.annotations.newest(other)
+    project.frames.path(other).unlink()
     select(page, other)
     page.use_action.trigger()
-    assert project.annotation(other) == before
+    assert project.annotations.newest(other) == before
 
 
 def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, jobs):
@@ -792,7 +796,7 @@ def test_no_head_found_is_said(page, project, jobs):
     frame_id = unannotated(page)
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_P)
-    jobs.end(Finished(ProposeResult((), (project.frame(frame_id).name,))))
+    jobs.end(Finished(ProposeResult((), (project.frames.get(frame_id).name,))))
     assert "no head" in said.at(0)[0]
     assert page.canvas.ellipse() is None
 
@@ -842,7 +846,9 @@ def test_in_the_window_ctrl_z_and_the_library_follow(qtbot, open_session, window
     assert math.isclose(changed.b, original.b)
     key(page, Qt.Key.Key_Right)
     window.show_place("library")
-    assert open_session.open.annotation(frame_id).ellipse.cx == pytest.approx(changed.cx + 1)
+    assert open_session.open.annotations.newest(frame_id).ellipse.cx == pytest.approx(
+        changed.cx + 1
+    )
     window.show_place("annotate")
     assert QApplication.focusWidget() is page.canvas
     key(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -870,8 +876,8 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
         assert page.session.frame_id == frame_id
     assert page.canvas.ellipse() == drawn
     key(page, Qt.Key.Key_Return)
-    assert project.annotation(frame_id).ellipse == drawn
-    assert project.annotation(frame_id).state == "final"
+    assert project.annotations.newest(frame_id).ellipse == drawn
+    assert project.annotations.newest(frame_id).state == "final"
     assert page.session.frame_id != frame_id
 
 
@@ -892,4 +898,4 @@ def test_the_segmenter_itself_proposes_on_a_real_frame(page, project, qtbot):
     assert page.canvas.ellipse() == own
     assert page.canvas._ghost.ellipse().overlap(own) > 0.9
     qtbot.waitUntil(lambda: page.propose_action.text() == "Propose", timeout=10_000)
-    assert len(project.revisions(frame_id)) == 1
+    assert len(project.annotations.revisions(frame_id)) == 1

@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.biometry import trimester
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.heads import Wish
+from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.cohort_split import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.project.records import BatchItem
@@ -82,19 +82,19 @@ def hcs(batch: BatchPanel) -> np.ndarray:
 
 def unfinished(session: Session, wanted: int, made: int) -> int:
     """A batch of which some is made, as a crash leaves it."""
-    frame = session.open.frames()[0]
+    frame = session.open.frames.all()[0]
     ellipse = Ellipse(300, 200, 90, 80, 0)
     items = [
         BatchItem(i, f"n{i}", ellipse, frame.size, frame.id, None, i, "any") for i in range(wanted)
     ]
-    started = session.open.start_batch({}, items)
+    started = session.open.batches.start({}, items)
     for i in range(made):
-        pair = session.open.add_pair(
+        pair = session.open.pairs.add(
             np.full((60, 60), i, np.uint8),
             **{"name": f"n{i}", "ellipse": Ellipse(30, 30, 20, 15, 0), "cohort": "synthetic"},
             **{"calibration": None, "quality": {"dice": 0.9}, "provenance": {}},
         )
-        session.open.mark_made(started.id, i, pair.id)
+        session.open.batches.mark_made(started.id, i, pair.id)
     return started.id
 
 
@@ -136,10 +136,10 @@ def test_a_range_is_seen_at_once_asked_for_and_remembered(
     assert not dialog.isVisible()
     assert batch.wished.text() == "HC 150 to 190 mm, angle -10° to 10°"
     qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
-    assert fakes[0][0].wish == Wish(hc_mm=(150, 190), angle=(-10, 10))
+    assert fakes[0][0].wish == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
     again = SynthesisePage(page.session)
     qtbot.addWidget(again)
-    assert again.batch.heads.wish == Wish(hc_mm=(150, 190), angle=(-10, 10))
+    assert again.batch.heads.wish == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
 
 
 def test_the_way_back_to_the_cohort(
@@ -190,8 +190,8 @@ def test_without_calibration_sizes_are_in_px(
     page: SynthesisePage, batch: BatchPanel, dialog: HeadsDialog, qtbot: QtBot
 ) -> None:
     dialog.close()
-    for frame in page.session.open.frames():
-        page.session.open.set_calibration(frame.id, None)
+    for frame in page.session.open.frames.all():
+        page.session.open.frames.set_calibration(frame.id, None)
     page.session.frames_changed.emit()
     dialog.show()
     assert "px" in dialog.size_field.tick.text() and not dialog.balance_box.isEnabled()
@@ -206,7 +206,7 @@ def test_an_ellipse_drawn_in_annotate_is_one_more_head(
 ) -> None:
     before = len(batch.heads.cohort)
     window.show_place("annotate")
-    for frame in page.session.open.frames(annotated=False):
+    for frame in page.session.open.frames.all(annotated=False):
         page.session.set_ellipse(frame.id, Ellipse(400, 270, 150, 120, 0), "final")
     window.show_place("synthesise")
     assert len(batch.heads.cohort) > before
@@ -222,11 +222,11 @@ def test_each_batch_has_a_seed_of_its_own(
     batch.make()
     request, handle = fakes[0]
     assert request.seed == 7
-    page.session.open.start_batch({"seed": 7}, [])
+    page.session.open.batches.start({"seed": 7}, [])
     handle.finished.emit(SynthesizeResult((1,), 0.95, 1.0, None, 0))
     handle.ended.emit()
     qtbot.waitUntil(lambda: [e for _, e in batch.heads.drawn] != first, timeout=5_000)
-    page.session.open.start_batch({"seed": 9}, [])
+    page.session.open.batches.start({"seed": 9}, [])
     batch.make()
     assert fakes[1][0].seed == 8 and page.controls.seed_box.value() == 7
 
@@ -281,10 +281,10 @@ def test_another_project_has_its_own_heads_and_batches(
     dialog.close()
     here = page.session.open.path
     page.session.new_project(tmp_path / "other")
-    assert not batch.resume_button.isVisible() and batch.heads.wish == Wish()
+    assert not batch.resume_button.isVisible() and batch.heads.wish == HeadConstraints()
     assert not batch.make_button.isEnabled() and not batch.size_plot.isVisible()
     page.session.open_project(here)
-    assert batch.heads.wish == Wish(spread=2) and batch.resume_button.isVisible()
+    assert batch.heads.wish == HeadConstraints(spread=2) and batch.resume_button.isVisible()
 
 
 def test_a_batch_of_a_table(

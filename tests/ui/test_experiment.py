@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.window.main_window import MainWindow
@@ -26,15 +26,15 @@ def page(open_session: Session, window: MainWindow) -> TrainPage:
 
 
 def _record(project: Project) -> None:
-    ids = [frame.id for frame in project.frames()][:6]
+    ids = [frame.id for frame in project.frames.all()][:6]
     data = {"test": ids, "subjects": [f"s{i}" for i in range(6)]}
     data["drawn"] = [{"train": ids[:2], "pairs": [1, 2, 3]}]  # type: ignore[assignment]
-    run = project.start_run("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
+    run = project.runs.start("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
     for arm in (BEFORE, *ARMS):
         dice = (0.95,) * 6 if arm == SYNTHETIC else (0.93,) * 6
         trained = Trained(arm, 0, dice, 10, 1, 1.0)
-        project.update_run(run.id, history_entry=asdict(trained))
-    project.update_run(run.id, state="finished")
+        project.runs.update(run.id, history_entry=asdict(trained))
+    project.runs.update(run.id, state="finished")
 
 
 def test_it_asks_for_the_frames_and_pairs_of_the_settings(

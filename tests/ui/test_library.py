@@ -69,7 +69,7 @@ def test_thumbnails_come_and_show_the_frame(library: LibraryPage, qtbot: QtBot) 
     qtbot.waitUntil(lambda: index.data(THUMBNAIL) is not None)
     frame, image = index.data(FRAME), index.data(THUMBNAIL)
     assert image.width() / image.height() == pytest.approx(frame.width / frame.height, rel=0.02)
-    pixels = library.session.open.pixels(frame.id)
+    pixels = library.session.open.frames.pixels(frame.id)
     bits = bytes(image.constBits())
     assert sum(bits) / len(bits) == pytest.approx(float(pixels.mean()), rel=0.1)
     # It is on screen too: the middle of the cell is not the flat colour of an empty one.
@@ -82,7 +82,7 @@ def test_thumbnails_come_and_show_the_frame(library: LibraryPage, qtbot: QtBot) 
 def test_a_click_selects_the_frame_for_all_pages(library: LibraryPage, qtbot: QtBot) -> None:
     with qtbot.waitSignal(library.session.frame_selected):
         click(qtbot, library, "068_HC")
-    assert library.session.open.frame(library.session.frame_id or "").name == "068_HC"
+    assert library.session.open.frames.get(library.session.frame_id or "").name == "068_HC"
 
 
 def test_the_keyboard_alone_selects_nothing(library: LibraryPage, qtbot: QtBot) -> None:
@@ -101,7 +101,7 @@ def test_arrows_select_and_enter_annotates(
 ) -> None:
     click(qtbot, library, "011_HC")
     qtbot.keyClick(library.grid, Qt.Key.Key_Right)
-    assert library.session.open.frame(library.session.frame_id or "").name == names(library)[1]
+    assert library.session.open.frames.get(library.session.frame_id or "").name == names(library)[1]
     qtbot.keyClick(library.grid, Qt.Key.Key_Return)
     assert library.session.place == "annotate"
     assert window.stack.currentWidget() is window.page("annotate")
@@ -136,7 +136,7 @@ def test_filters_by_state_cohort_and_name(library: LibraryPage, qtbot: QtBot) ->
 def test_labels_are_told_and_searched(library: LibraryPage, qtbot: QtBot) -> None:
     project = library.session.open
     frame = row_named(library, "011_HC").data(FRAME)
-    project.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
+    project.frames.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
     library.session.frames_changed.emit()
     told = row_named(library, "011_HC").data(Qt.ItemDataRole.ToolTipRole)
     assert "country: EGY" in told and "quality: cut" in told
@@ -165,7 +165,7 @@ def test_letters_reach_the_search_field_and_are_keys_elsewhere(
 
 def test_next_takes_the_frames_that_wait_in_turn(library: LibraryPage, qtbot: QtBot) -> None:
     session = library.session
-    waiting = [frame.id for frame in session.open.frames(annotated=False)]
+    waiting = [frame.id for frame in session.open.frames.all(annotated=False)]
     session.select_frame(waiting[-1])
     qtbot.mouseClick(library.next_button, Qt.MouseButton.LeftButton)
     assert session.frame_id == waiting[0], "after the last one it starts anew"
@@ -176,7 +176,7 @@ def test_next_takes_the_frames_that_wait_in_turn(library: LibraryPage, qtbot: Qt
 def test_a_drawn_ellipse_changes_badge_counts_and_filter(library: LibraryPage) -> None:
     session = library.session
     library.filters.state_buttons["none"].click()
-    frame = session.open.frames(annotated=False)[0]
+    frame = session.open.frames.all(annotated=False)[0]
     session.set_ellipse(frame.id, DRAWN)
     assert frame.name not in names(library), "it left the filter at once"
     assert library.todo.text() == "7 frames to draw, 1 draft to confirm"
@@ -188,9 +188,9 @@ def test_confirm_and_remove_many_are_one_step_of_undo_each(
     library: LibraryPage, qtbot: QtBot
 ) -> None:
     session = library.session
-    drafts = session.open.frames(annotated=False)[:3]
+    drafts = session.open.frames.all(annotated=False)[:3]
     for frame in drafts:
-        session.open.annotate(frame.id, DRAWN, author="a", state="draft")
+        session.open.annotations.add(frame.id, DRAWN, author="a", state="draft")
     session.frames_changed.emit()
     click(qtbot, library, drafts[0].name)
     for frame in drafts[1:]:
@@ -231,10 +231,10 @@ def test_many_are_confirmed_or_none(
     library: LibraryPage, window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = library.session
-    for frame in session.open.frames(annotated=False):
-        session.open.annotate(frame.id, DRAWN, author="a", state="draft")
+    for frame in session.open.frames.all(annotated=False):
+        session.open.annotations.add(frame.id, DRAWN, author="a", state="draft")
     session.frames_changed.emit()
-    annotate, called = session.open.annotate, []
+    annotate, called = session.open.annotations.add, []
 
     def full(*args: object, **kwargs: object) -> object:
         called.append(args)
@@ -270,10 +270,10 @@ def test_the_least_certain_proposal_is_offered_first(
 ) -> None:
     session = library.session
     imported = [index.data(FRAME).id for index in rows(library)]
-    open_ones = [f for f in session.open.frames(annotated=False)][:3]
+    open_ones = [f for f in session.open.frames.all(annotated=False)][:3]
     head = Ellipse(400, 270, 200, 150, 0)
     for frame, confidence in zip(open_ones, (0.97, 0.81, 0.92), strict=True):
-        session.open.annotate(
+        session.open.annotations.add(
             frame.id, head, author="segmenter:x", state="proposed", confidence=confidence
         )
     session.frames_changed.emit()
@@ -288,9 +288,9 @@ def test_the_least_certain_proposal_is_offered_first(
     assert (session.place, session.frame_id) == ("annotate", b)
     page = window.page("annotate")
     qtbot.keyClick(page.canvas, Qt.Key.Key_Return)
-    assert session.frame_id == c and session.open.annotation(b).state == "final"
+    assert session.frame_id == c and session.open.annotations.newest(b).state == "final"
     session.undo_stack.undo()
-    undone = session.open.annotation(b)
+    undone = session.open.annotations.newest(b)
     assert (undone.state, undone.confidence, undone.author) == ("proposed", 0.81, "segmenter:x")
     assert session.frame_id == b
     assert "least certain first" in page.bar.position.text()
@@ -372,8 +372,8 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(names(library)) == 24)
-    assert session.open.cohorts() == ["Nijmegen"]
-    first = session.open.frame(session.frame_id or "")
+    assert session.open.frames.cohorts() == ["Nijmegen"]
+    first = session.open.frames.get(session.frame_id or "")
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
@@ -394,7 +394,7 @@ def test_dropped_files_alone_are_imported_and_bad_ones_listed(
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.keyClick(dialog, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: bool(window.findChildren(TextDialog)))
-    assert {frame.name for frame in session.open.frames()} == {"011_HC", "023_HC"}
+    assert {frame.name for frame in session.open.frames.all()} == {"011_HC", "023_HC"}
     report = window.findChildren(TextDialog)[0]
     assert "cut.png is truncated" in report.text.toPlainText()
     assert window.notices.notices[-1].level == "warning"

@@ -26,14 +26,14 @@ def test_from_an_ellipse_to_an_adopted_model(
     window.show_place("synthesise")
     synthesise = window.page("synthesise")
     assert isinstance(synthesise, SynthesisePage)
-    source = next(iter(project.annotations()))
+    source = next(iter(project.annotations.by_frame()))
     open_session.select_frame(source)
     synthesise.controls.steps_box.setValue(3)
     synthesise.synthesise()
     qtbot.waitUntil(lambda: not synthesise.sampler.busy, timeout=PATIENCE_MS)
     assert failures == []
     first = synthesise.view.shown()
-    assert first is not None and not same(first, project.pixels(source))
+    assert first is not None and not same(first, project.frames.pixels(source))
     assert "Dice" in synthesise.quality.text()
     synthesise.new_variation()
     qtbot.waitUntil(lambda: not synthesise.sampler.busy, timeout=PATIENCE_MS)
@@ -65,16 +65,16 @@ def test_from_an_ellipse_to_an_adopted_model(
     train.start()
     qtbot.waitUntil(lambda: train.start_button.isEnabled(), timeout=2 * PATIENCE_MS)
     assert failures == []
-    (run,) = project.runs()
+    (run,) = project.runs.all()
     assert run.state == "finished" and run.verdict is not None
     assert train.curves.epochs == len(run.history) >= 3
     assert run.verdict["verdict"] in train.verdict.text()
-    assert set(run.data["pairs"]) <= {pair.id for pair in project.pairs(state="accepted")}
+    assert set(run.data["pairs"]) <= {pair.id for pair in project.pairs.all(state="accepted")}
     trained = run.verdict["model"] is not None
     assert train.adopt_button.isEnabled() == trained
     if trained:  # Whether an epoch was better than the start is up to the models that ship.
         train.adopt()
-        active = project.active_model("segmenter")
+        active = project.models.active("segmenter")
         assert active is not None and active.name == run.name
 
     # Evaluated on what it never saw.

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui import app
 from fetalstudio.ui.common.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.common.notice import TextDialog
@@ -62,13 +62,13 @@ def test_every_place_can_be_shown_without_a_project(
 def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> None:
     badge = window.rail.buttons["annotate"]
     assert badge.waiting == 8
-    frame = open_session.open.frames(annotated=False)[0]
+    frame = open_session.open.frames.all(annotated=False)[0]
     open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30), "final")
     assert badge.waiting == 7
 
 
 def test_undo_and_redo_by_keys(open_session: Session, window: MainWindow, qtbot: QtBot) -> None:
-    frame = open_session.open.frames(annotated=False)[0]
+    frame = open_session.open.frames.all(annotated=False)[0]
     open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30))
     control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
     qtbot.keyClick(window, Qt.Key.Key_Z, control)
@@ -302,11 +302,11 @@ def test_a_sample_project_whose_import_was_cut_short_is_completed(
     handle.cancel()
     with qtbot.waitSignal(handle.ended, timeout=30_000):
         pass
-    assert session.open.frames() == []
+    assert session.open.frames.all() == []
     session.close_project()
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         window.start(None)
-    assert len(session.open.frames()) == 24
+    assert len(session.open.frames.all()) == 24
 
 
 def test_export_writes_what_the_dialog_says(
@@ -378,7 +378,7 @@ def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:
         def look():
             window = next(w for w in QApplication.topLevelWidgets() if isinstance(w, Watched))
             project = window.session.project
-            ready = project is not None and len(project.frames()) == 24 and len(window.pages) == 5
+            ready = project and len(project.frames.all()) == 24 and len(window.pages) == 5
             if not ready and time.perf_counter() - began < 60:
                 return
             watch.stop()

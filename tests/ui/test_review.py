@@ -12,8 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
-from fetalstudio.project.store import Project
 from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
@@ -40,7 +40,7 @@ def listed(page: ReviewPage) -> list[float]:
 
 
 def states(page: ReviewPage) -> dict[float, str]:
-    return {pair.quality["dice"]: pair.state for pair in page.session.open.pairs()}
+    return {pair.quality["dice"]: pair.state for pair in page.session.open.pairs.all()}
 
 
 def current(page: ReviewPage) -> float:
@@ -55,7 +55,7 @@ def test_the_worst_comes_first_with_its_figures_and_its_real_frame(page: ReviewP
     assert pair is not None and pair.quality["dice"] == 0.91
     assert page.canvas.ellipse() == pair.ellipse
     assert "0.910" in page.quality.text()
-    source = page.session.open.frame(pair.provenance["source_frame"])
+    source = page.session.open.frames.get(pair.provenance["source_frame"])
     assert page.comparison.source.image is not None
     assert page.comparison.source.image.shape == (source.height, source.width)
     assert source.name in page.comparison.source_label.text()
@@ -118,17 +118,17 @@ def test_dragging_corrects_the_label_and_keeps_what_was_asked_for(
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
     page.canvas.flush()
-    after = page.session.open.pair(before.id)
+    after = page.session.open.pairs.get(before.id)
     assert after.ellipse.cx == pytest.approx(before.ellipse.cx + 10)
     assert after.requested == before.ellipse and after.state == "pending"
     assert page.correction.restore_button.isVisible()
     # An accept takes the corrected label along.
     qtbot.keyClick(page.canvas, Qt.Key.Key_A)
-    accepted = page.session.open.pair(before.id)
+    accepted = page.session.open.pairs.get(before.id)
     assert accepted.state == "accepted" and accepted.ellipse == after.ellipse
     page.session.undo_stack.undo()
     page.session.undo_stack.undo()
-    assert page.session.open.pair(before.id).ellipse == before.ellipse
+    assert page.session.open.pairs.get(before.id).ellipse == before.ellipse
 
 
 def test_back_to_the_requested_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
@@ -137,7 +137,7 @@ def test_back_to_the_requested_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
     page.canvas.ellipse_edited.emit(Ellipse(300, 200, 100, 80, 10))
     assert page.canvas.ellipse() == Ellipse(300, 200, 100, 80, 10)
     press(qtbot, page, Qt.Key.Key_O)
-    assert page.session.open.pair(pair.id).ellipse == pair.requested
+    assert page.session.open.pairs.get(pair.id).ellipse == pair.requested
     assert not page.correction.restore_button.isVisible()
 
 
@@ -147,7 +147,7 @@ def test_a_pair_keeps_its_ellipse(qtbot: QtBot, page: ReviewPage) -> None:
     with qtbot.waitSignal(page.session.message):
         page.canvas.remove()
     assert page.canvas.ellipse() == pair.ellipse
-    assert page.session.open.pair(pair.id).ellipse == pair.ellipse
+    assert page.session.open.pairs.get(pair.id).ellipse == pair.ellipse
 
 
 def test_accepting_what_passes_is_one_step_of_undo(qtbot: QtBot, page: ReviewPage) -> None:
@@ -190,8 +190,8 @@ def test_what_was_corrected_by_hand_is_not_decided_by_a_filter(
 
 
 def test_a_label_of_the_synthesizers_own_is_no_correction(page: ReviewPage) -> None:
-    pair = page.session.open.add_pair(
-        page.session.open.pixels(page.session.open.frames()[0].id) // 2,
+    pair = page.session.open.pairs.add(
+        page.session.open.frames.pixels(page.session.open.frames.all()[0].id) // 2,
         name="found",
         ellipse=Ellipse(300, 200, 100, 80, 10),
         label=Ellipse(320, 200, 100, 80, 10),
@@ -217,10 +217,10 @@ def test_another_project_shows_its_own_picture(
     monkeypatch.setattr(page.canvas, "set_image", lambda p: (shown.append(p), show(p)))
     other = Project.create(tmp_path / "other")
     pixels = np.full((540, 800), 120, np.uint8)
-    real, _ = other.add_frame(pixels, name="real", cohort="c", subject="s")
-    other.annotate(real.id, Ellipse(400, 270, 200, 150, 0), author="me", state="final")
+    real, _ = other.frames.add(pixels, name="real", cohort="c", subject="s")
+    other.annotations.add(real.id, Ellipse(400, 270, 200, 150, 0), author="me", state="final")
     (theirs,) = add_pairs(other, [0.5])
-    picture = other.pixels(theirs.frame.id)
+    picture = other.frames.pixels(theirs.frame.id)
     other.close()
     page.refresh(theirs.id)
     page.canvas.setFocus()
@@ -229,7 +229,7 @@ def test_another_project_shows_its_own_picture(
     page.refresh()
     assert current(page) == 0.5
     assert same(shown[-1], picture)
-    assert session.open.pair(theirs.id).ellipse == theirs.ellipse
+    assert session.open.pairs.get(theirs.id).ellipse == theirs.ellipse
 
 
 def test_pairs_that_come_meanwhile_do_not_drop_a_drag(qtbot: QtBot, page: ReviewPage) -> None:
@@ -242,7 +242,7 @@ def test_pairs_that_come_meanwhile_do_not_drop_a_drag(qtbot: QtBot, page: Review
     page.refresh()  # as every two seconds of a batch
     qtbot.mouseMove(page.canvas, start + QPointF(40, 0).toPoint())
     QTest.mouseRelease(page.canvas, Qt.MouseButton.LeftButton, pos=start + QPointF(40, 0).toPoint())
-    assert page.session.open.pair(before.id).ellipse.cx > e.cx + 20
+    assert page.session.open.pairs.get(before.id).ellipse.cx > e.cx + 20
 
 
 def test_any_figure_can_fail_a_pair_and_the_queue_is_sorted_by_the_verdict(
@@ -281,9 +281,9 @@ def test_each_figure_stands_against_its_threshold(qtbot: QtBot, page: ReviewPage
 def add_measured(page: ReviewPage, name: str, **figures: float) -> Pair:
     """A pair with these figures; its nearest training frame is the project's first frame."""
     project = page.session.open
-    frame = project.frames()[0]
-    return project.add_pair(
-        project.pixels(frame.id) // 2 + len(project.pairs()),
+    frame = project.frames.all()[0]
+    return project.pairs.add(
+        project.frames.pixels(frame.id) // 2 + len(project.pairs.all()),
         name=name,
         ellipse=Ellipse(300, 200, 100, 80, 10),
         cohort="synthetic",
@@ -301,7 +301,7 @@ def test_a_copy_is_flagged_beside_the_frame_that_it_copies(qtbot: QtBot, page: R
     shown = page.list.current()
     assert shown is not None and shown.id == copy.id
     assert page.copy_badge.isVisible()
-    frame = page.session.open.frames()[0]
+    frame = page.session.open.frames.all()[0]
     assert page.comparison.nearest.image is not None
     assert frame.name in page.comparison.nearest_label.text()
     assert "0.900, above 0.750: a copy" in page.comparison.nearest_label.text()
@@ -309,10 +309,10 @@ def test_a_copy_is_flagged_beside_the_frame_that_it_copies(qtbot: QtBot, page: R
     # However loose the filter, a copy does not pass; a person may still accept it.
     page.filter_form.similarity_box.setValue(1.0)
     qtbot.keyClick(page.list, Qt.Key.Key_A, _SHIFT)
-    assert page.session.open.pair(copy.id).state == "pending"
+    assert page.session.open.pairs.get(copy.id).state == "pending"
     with qtbot.waitSignal(page.session.message) as said:
         press(qtbot, page, Qt.Key.Key_A)
-    assert page.session.open.pair(copy.id).state == "accepted"
+    assert page.session.open.pairs.get(copy.id).state == "accepted"
     assert "left out of training and export" in said.args[0]
     assert not page.copy_badge.isVisible()
 
@@ -333,8 +333,8 @@ def test_a_training_frame_that_is_not_in_the_project_is_named(
     qtbot: QtBot, page: ReviewPage
 ) -> None:
     project = page.session.open
-    pair = project.add_pair(
-        project.pixels(project.frames()[0].id) // 3,
+    pair = project.pairs.add(
+        project.frames.pixels(project.frames.all()[0].id) // 3,
         name="elsewhere",
         ellipse=Ellipse(300, 200, 100, 80, 10),
         cohort="synthetic",
@@ -364,9 +364,9 @@ def test_pairs_made_meanwhile_join_the_queue_and_the_current_one_stays(
     qtbot: QtBot, page: ReviewPage
 ) -> None:
     press(qtbot, page, Qt.Key.Key_J)
-    frame = page.session.open.frames()[0]
-    page.session.open.add_pair(
-        page.session.open.pixels(frame.id) // 2,
+    frame = page.session.open.frames.all()[0]
+    page.session.open.pairs.add(
+        page.session.open.frames.pixels(frame.id) // 2,
         name="late",
         ellipse=Ellipse(300, 200, 100, 80, 10),
         cohort="synthetic",
@@ -411,7 +411,7 @@ def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
     qtbot: QtBot, page: ReviewPage
 ) -> None:
     second = page.list.pairs.pair(1)
-    page.session.open.frame_path(second.frame.id).unlink()
+    page.session.open.frames.path(second.frame.id).unlink()
     with qtbot.waitSignal(page.session.failure) as said:
         press(qtbot, page, Qt.Key.Key_J)
     assert str(page.session.open.path) in said.args[0]
@@ -420,13 +420,13 @@ def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
 
 
 def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
-    frame = page.session.open.frames(annotated=False)[0]
+    frame = page.session.open.frames.all(annotated=False)[0]
     page.session.set_ellipse(frame.id, Ellipse(300, 200, 90, 80, 0))
     page.list.setFocus()
     with qtbot.waitSignal(page.session.message) as said:
         qtbot.keyClick(page.list, Qt.Key.Key_U)
     assert said.args == ["Undone in Annotate: draw ellipse.", "info"]
-    now = page.session.open.annotation(frame.id)
+    now = page.session.open.annotations.newest(frame.id)
     assert now is not None and now.ellipse is None
 
 
@@ -453,8 +453,8 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     found = Ellipse(340, 210, 110, 85, 20)
     project = page.session.open
     doubtful, good = (
-        project.add_pair(
-            project.pixels(project.frames()[0].id) // (2 + i),
+        project.pairs.add(
+            project.frames.pixels(project.frames.all()[0].id) // (2 + i),
             name=name,
             ellipse=Ellipse(300, 200, 100, 80, 10),
             cohort="synthetic",
@@ -472,10 +472,10 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     page.filter_form.dice_box.setValue(0.95)
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_T)
-    assert page.session.open.pair(doubtful.id).ellipse == found
+    assert page.session.open.pairs.get(doubtful.id).ellipse == found
     assert ghost(page) == doubtful.requested and not page.correction.take_button.isVisible()
     press(qtbot, page, Qt.Key.Key_U)
     qtbot.waitUntil(page.correction.take_button.isVisible)
-    assert page.session.open.pair(doubtful.id).ellipse == doubtful.requested
+    assert page.session.open.pairs.get(doubtful.id).ellipse == doubtful.requested
     page.refresh(good.id)
     assert ghost(page) is None

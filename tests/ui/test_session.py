@@ -10,8 +10,8 @@ from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.project.store import Project
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
@@ -23,11 +23,11 @@ MOVED = Ellipse(310, 200, 120, 90, 30)
 
 
 def unannotated(session: Session) -> str:
-    return session.open.frames(annotated=False)[0].id
+    return session.open.frames.all(annotated=False)[0].id
 
 
 def ellipses(session: Session, frame_id: str) -> list[Ellipse | None]:
-    return [revision.ellipse for revision in session.open.revisions(frame_id)]
+    return [revision.ellipse for revision in session.open.annotations.revisions(frame_id)]
 
 
 def test_undo_and_redo_append_revisions(open_session: Session) -> None:
@@ -39,7 +39,7 @@ def test_undo_and_redo_append_revisions(open_session: Session) -> None:
     session.undo_stack.undo()
     session.undo_stack.redo()
     assert ellipses(session, frame) == [DRAWN, MOVED, DRAWN, None, DRAWN]
-    newest = session.open.annotation(frame)
+    newest = session.open.annotations.newest(frame)
     assert newest is not None
     assert (newest.state, newest.author) == ("draft", session.author)
 
@@ -47,13 +47,13 @@ def test_undo_and_redo_append_revisions(open_session: Session) -> None:
 def test_undo_restores_a_proposal_with_its_author_and_confidence(open_session: Session) -> None:
     session = open_session
     frame = unannotated(session)
-    session.open.annotate(
+    session.open.annotations.add(
         frame, DRAWN, author="segmenter:compact", state="proposed", confidence=0.7
     )
     session.set_ellipse(frame, DRAWN, "final")
     assert session.undo_stack.undoText() == "confirm ellipse"
     session.undo_stack.undo()
-    newest = session.open.annotation(frame)
+    newest = session.open.annotations.newest(frame)
     assert newest is not None
     assert (newest.state, newest.author, newest.confidence) == (
         "proposed",
@@ -64,7 +64,7 @@ def test_undo_restores_a_proposal_with_its_author_and_confidence(open_session: S
 
 def test_undo_selects_the_frame_that_it_changes(open_session: Session, qtbot: QtBot) -> None:
     session = open_session
-    first, second = (frame.id for frame in session.open.frames(annotated=False)[:2])
+    first, second = (frame.id for frame in session.open.frames.all(annotated=False)[:2])
     session.select_frame(first)
     session.set_ellipse(first, DRAWN)
     session.select_frame(second)
@@ -87,7 +87,7 @@ def test_a_change_that_cannot_be_saved_is_told_and_leaves_no_step(
         session.set_ellipse(frame, DRAWN)
     assert told.args == ["The disk is full. Make room, then try again.", ""]
     assert not session.undo_stack.canUndo()
-    assert session.open.annotation(frame) is None
+    assert session.open.annotations.newest(frame) is None
 
 
 def test_an_undo_that_fails_can_be_tried_again(
@@ -106,7 +106,7 @@ def test_an_undo_that_fails_can_be_tried_again(
             session.undo_stack.undo()
     session.undo_stack.redo()
     session.undo_stack.undo()
-    newest = session.open.annotation(frame)
+    newest = session.open.annotations.newest(frame)
     assert newest is not None
     assert newest.ellipse is None
 
@@ -114,7 +114,7 @@ def test_an_undo_that_fails_can_be_tried_again(
 def test_reviews_are_undone(open_session: Session, qtbot: QtBot) -> None:
     session = open_session
     pixels = np.random.default_rng(0).integers(0, 255, (64, 96), dtype=np.uint8)
-    pair = session.open.add_pair(
+    pair = session.open.pairs.add(
         pixels,
         name="a",
         ellipse=Ellipse(40, 30, 20, 15, 0),
@@ -127,12 +127,12 @@ def test_reviews_are_undone(open_session: Session, qtbot: QtBot) -> None:
         session.review(pair.id, "accepted")
     corrected = Ellipse(42, 30, 20, 15, 0)
     session.review(pair.id, "accepted", corrected)
-    assert session.open.pair(pair.id).ellipse == corrected
+    assert session.open.pairs.get(pair.id).ellipse == corrected
     session.undo_stack.undo()
-    assert session.open.pair(pair.id).ellipse == pair.ellipse
-    assert session.open.pair(pair.id).state == "accepted"
+    assert session.open.pairs.get(pair.id).ellipse == pair.ellipse
+    assert session.open.pairs.get(pair.id).state == "accepted"
     session.undo_stack.undo()
-    assert session.open.pair(pair.id).state == "pending"
+    assert session.open.pairs.get(pair.id).state == "pending"
 
 
 def test_opening_another_project_lets_go_of_the_first(
@@ -171,26 +171,26 @@ def test_the_project_that_is_open_can_be_asked_for_again(open_session: Session) 
 
 def test_a_folder_that_is_no_project_is_refused(open_session: Session, tmp_path: Path) -> None:
     project = open_session.open
-    with pytest.raises(BadInput, match="not a project"):
+    with pytest.raises(InputError, match="not a project"):
         open_session.open_project(tmp_path)
     assert open_session.open is project
 
 
 def test_what_a_crash_left_is_told_at_open(session: Session, sample_project: Project) -> None:
-    run = sample_project.start_run("night", {}, {})
+    run = sample_project.runs.start("night", {}, {})
     path = sample_project.path
     sample_project.close()
     told: list[tuple[str, str]] = []
     session.message.connect(lambda text, level: told.append((text, level)))
     session.open_project(path)
-    assert session.open.run(run.id).state == "failed"
+    assert session.open.runs.get(run.id).state == "failed"
     assert told == [("The run night was interrupted and is marked as failed.", "warning")]
 
 
 def test_the_frame_of_last_time_is_selected_again(open_session: Session, tmp_path: Path) -> None:
     session, path = open_session, open_session.open.path
     assert session.frame_id == unannotated(session)
-    chosen = session.open.frames()[5].id
+    chosen = session.open.frames.all()[5].id
     session.select_frame(chosen)
     session.new_project(tmp_path / "other")
     session.open_project(path)
@@ -205,12 +205,12 @@ def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
     with qtbot.waitSignals([session.message, session.frames_changed], timeout=60_000):
         pass
     assert session.open.path == user_data_dir() / "sample-project"
-    assert session.open.cohorts() == ["HC18"]
+    assert session.open.frames.cohorts() == ["HC18"]
     assert session.open.counts()["final"] == 16
     assert session.frame_id == unannotated(session)
     session.close_project()
     assert session.open_sample_project() is None
-    assert len(session.open.frames()) == 24
+    assert len(session.open.frames.all()) == 24
 
 
 def test_a_failed_job_is_told_with_its_traceback_unless_the_input_is_at_fault(
@@ -237,11 +237,11 @@ def test_models_are_adopted_and_rolled_back(open_session: Session, qtbot: QtBot)
     for name in ("one", "two"):
         folder = session.open.path / "models" / name
         folder.mkdir(parents=True)
-        session.open.add_model(name, "segmenter", f"models/{name}")
+        session.open.models.add(name, "segmenter", f"models/{name}")
         with qtbot.waitSignal(session.models_changed):
             session.adopt(name)
     session.roll_back()
-    active = session.open.active_model("segmenter")
+    active = session.open.models.active("segmenter")
     assert active is not None
     assert active.name == "one"
     with qtbot.waitSignal(session.failure):
@@ -252,11 +252,11 @@ def test_adopting_is_taken_back_by_undo(open_session: Session) -> None:
     session = open_session
     for name in ("one", "two"):
         (session.open.path / "models" / name).mkdir(parents=True)
-        session.open.add_model(name, "synthesizer", f"models/{name}")
+        session.open.models.add(name, "synthesizer", f"models/{name}")
         session.adopt(name, "synthesizer")
 
     def used() -> str | None:
-        active = session.open.active_model("synthesizer")
+        active = session.open.models.active("synthesizer")
         return active.name if active is not None else None
 
     seen = [used()]

@@ -43,7 +43,7 @@ def page(open_session: Session, window: MainWindow, warmed: list[str]) -> Synthe
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
-    open_session.select_frame(next(iter(open_session.open.annotations())))
+    open_session.select_frame(next(iter(open_session.open.annotations.by_frame())))
     return page
 
 
@@ -60,7 +60,7 @@ def fakes(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[A
 
 def real(page: SynthesisePage) -> np.ndarray:
     assert page.session.frame_id is not None
-    return page.session.open.pixels(page.session.frame_id)
+    return page.session.open.frames.pixels(page.session.frame_id)
 
 
 def result_for(request: SampleRequest) -> SampleResult:
@@ -81,8 +81,8 @@ def finish(fakes: list[tuple[Any, HandleFake]], index: int = -1) -> SampleResult
 
 
 def test_it_starts_from_the_frames_ellipse_and_its_size(page: SynthesisePage) -> None:
-    frame = page.session.open.frame(page.session.frame_id or "")
-    annotation = page.session.open.annotation(frame.id)
+    frame = page.session.open.frames.get(page.session.frame_id or "")
+    annotation = page.session.open.annotations.newest(frame.id)
     assert annotation is not None and page.canvas.ellipse() == annotation.ellipse
     assert same(page.view.shown(), real(page))
     assert frame.calibration is not None and "HC " in page.size_label.text()
@@ -90,7 +90,7 @@ def test_it_starts_from_the_frames_ellipse_and_its_size(page: SynthesisePage) ->
 
 
 def test_without_an_annotation_a_typical_head_is_the_start(page: SynthesisePage) -> None:
-    frame = page.session.open.frames(annotated=False)[0]
+    frame = page.session.open.frames.all(annotated=False)[0]
     page.session.select_frame(frame.id)
     assert page.canvas.ellipse() == typical_ellipse(frame.size)
     x0, y0, x1, y1 = typical_ellipse(frame.size).box()
@@ -310,7 +310,7 @@ def test_undo_of_a_move_on_another_frame_shows_that_frame_everywhere(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     first = page.session.frame_id
-    other = page.session.open.frames(annotated=False)[0]
+    other = page.session.open.frames.all(annotated=False)[0]
     page.canvas.ellipse_edited.emit(MOVED)
     page.session.select_frame(other.id)
     page.session.undo_stack.undo()
@@ -323,7 +323,7 @@ def test_a_calibration_made_elsewhere_counts_at_once(
 ) -> None:
     page.synthesise()
     finish(fakes)
-    frame = page.session.open.frame(page.session.frame_id or "")
+    frame = page.session.open.frames.get(page.session.frame_id or "")
     before = page.size_label.text()
     calibration = Calibration(0.5, 0.5, "ruler")
     page.session.undo_stack.push(SetCalibration(page.session, frame, [frame], calibration))
@@ -354,7 +354,7 @@ def test_moving_the_head_can_be_undone_and_stores_nothing(
 ) -> None:
     frame_id = page.session.frame_id or ""
     own = page.canvas.ellipse()
-    revisions = len(page.session.open.revisions(frame_id))
+    revisions = len(page.session.open.annotations.revisions(frame_id))
     page.canvas.ellipse_edited.emit(MOVED)
     page.session.undo_stack.undo()
     assert page.canvas.ellipse() == own
@@ -362,7 +362,7 @@ def test_moving_the_head_can_be_undone_and_stores_nothing(
     assert page.canvas.ellipse() == MOVED
     page.reset_button.click()
     assert page.canvas.ellipse() == own
-    assert len(page.session.open.revisions(frame_id)) == revisions
+    assert len(page.session.open.annotations.revisions(frame_id)) == revisions
 
 
 def test_a_failed_draft_stops_the_following_quietly(
@@ -382,11 +382,11 @@ def test_another_frame_drops_the_picture_and_its_late_result(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     page.synthesise()
-    other = page.session.open.frames(annotated=False)[0]
+    other = page.session.open.frames.all(annotated=False)[0]
     page.session.select_frame(other.id)
     assert fakes[0][1].cancel_calls == 1
     finish(fakes, 0)
-    assert same(page.view.shown(), page.session.open.pixels(other.id))
+    assert same(page.view.shown(), page.session.open.frames.pixels(other.id))
     assert not page.keep_button.isEnabled()
 
 
@@ -421,15 +421,15 @@ def test_k_keeps_the_picture_as_a_pending_pair_once(
     with qtbot.waitSignal(page.session.pairs_changed):
         qtbot.keyClick(page.canvas, Qt.Key.Key_K)
     qtbot.keyClick(page.canvas, Qt.Key.Key_K)
-    (pair,) = page.session.open.pairs()
-    frame = page.session.open.frame(page.session.frame_id or "")
+    (pair,) = page.session.open.pairs.all()
+    frame = page.session.open.frames.get(page.session.frame_id or "")
     assert pair.state == "pending" and pair.ellipse == result.ellipse
     assert pair.quality == {"dice": 0.98}
     assert pair.provenance["source_frame"] == frame.id
     assert pair.frame.calibration is not None and frame.calibration is not None
     assert pair.frame.calibration.source == "inherited"
     assert pair.frame.calibration.mm_per_px_x == frame.calibration.mm_per_px_x
-    assert same(page.session.open.pixels(pair.frame.id), result.image)
+    assert same(page.session.open.frames.pixels(pair.frame.id), result.image)
 
 
 def test_a_head_that_was_not_followed_is_kept_as_it_is_and_without_a_scale(
@@ -442,10 +442,10 @@ def test_a_head_that_was_not_followed_is_kept_as_it_is_and_without_a_scale(
     handle.finished.emit(result)
     handle.ended.emit()
     qtbot.keyClick(page.canvas, Qt.Key.Key_K)
-    (pair,) = page.session.open.pairs()
+    (pair,) = page.session.open.pairs.all()
     assert pair.ellipse == MOVED and pair.requested == request.ellipse
     assert pair.frame.calibration is None and not pair.corrected
-    assert request.cohort == page.session.open.frame(page.session.frame_id or "").cohort
+    assert request.cohort == page.session.open.frames.get(page.session.frame_id or "").cohort
 
 
 # -- batches -----------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ def test_a_batch_fills_the_queue_and_leads_to_it(
     qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=20_000)
     (request,) = requests
     assert (request.count, request.cohort, request.steps) == (5, "samples", 6)
-    assert len(page.session.open.pairs(state="pending")) == 5
+    assert len(page.session.open.pairs.all(state="pending")) == 5
     assert page.filmstrip.isVisible() and page.filmstrip.count() > 0
     assert "5 pairs made, mean Dice 0.950" in batch.summary.text()
     with qtbot.waitSignal(page.session.place_requested) as asked:
@@ -483,7 +483,7 @@ def test_a_cancelled_batch_keeps_what_is_done(
     qtbot.waitUntil(lambda: page.filmstrip.count() > 1, timeout=20_000)
     qtbot.mouseClick(batch.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=5_000)
-    made = len(page.session.open.pairs())
+    made = len(page.session.open.pairs.all())
     assert 0 < made < 400
     assert "Stopped" in batch.summary.text() and batch.review_button.isVisible()
 
@@ -559,14 +559,16 @@ def test_proposals_alone_are_nothing_to_be_like(
     session.new_project(tmp_path / "bare")
     project = session.open
     pixels = np.full((200, 300), 9, np.uint8)
-    frame, _ = project.add_frame(pixels, name="one", cohort="c", subject="s")
-    project.annotate(frame.id, Ellipse(150, 100, 60, 50, 0), author="segmenter", state="proposed")
+    frame, _ = project.frames.add(pixels, name="one", cohort="c", subject="s")
+    project.annotations.add(
+        frame.id, Ellipse(150, 100, 60, 50, 0), author="segmenter", state="proposed"
+    )
     session.frames_changed.emit()
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
     assert not page.batch.make_button.isEnabled()
     assert "annotated frame" in page.batch.summary.text()
-    project.annotate(frame.id, Ellipse(150, 100, 60, 50, 0), author="me", state="final")
+    project.annotations.add(frame.id, Ellipse(150, 100, 60, 50, 0), author="me", state="final")
     session.frames_changed.emit()
     assert page.batch.make_button.isEnabled()
 
@@ -575,7 +577,7 @@ def test_without_annotations_there_is_nothing_to_be_like(
     session: Session, window: MainWindow, tmp_path: Any
 ) -> None:
     session.new_project(tmp_path / "bare")
-    session.open.add_frame(np.full((200, 300), 9, np.uint8), name="one", cohort="c", subject="s")
+    session.open.frames.add(np.full((200, 300), 9, np.uint8), name="one", cohort="c", subject="s")
     session.frames_changed.emit()
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
@@ -627,7 +629,7 @@ def test_surroundings_of_a_frame_without_an_ellipse_are_told_to_be_synthetic(
     box, told = page.controls.background_box, page.controls.no_ellipse
     box.setCurrentIndex(box.findData("frame"))
     assert not told.isVisible()
-    frame = page.session.open.frames(annotated=False)[0]
+    frame = page.session.open.frames.all(annotated=False)[0]
     page.session.select_frame(frame.id)
     assert told.isVisible() and "has no ellipse" in told.text()
     page.synthesise()

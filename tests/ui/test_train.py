@@ -77,11 +77,11 @@ def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPa
     usable = [
         pair
         for pair in pairs
-        if parts[project.frame(pair.provenance["source_frame"]).subject] == "train"
+        if parts[project.frames.get(pair.provenance["source_frame"]).subject] == "train"
     ]
     assert 0 < len(usable) < len(pairs)
     for pair in pairs:
-        project.review_pair(pair.id, "accepted", reviewer="me")
+        project.pairs.review(pair.id, "accepted", reviewer="me")
     page.activated()
     assert page.data.pairs_label.text() == str(len(usable))
     assert "held-out subject" in page.data.checks.text()
@@ -103,7 +103,7 @@ def test_two_subjects_are_too_few(page: TrainPage) -> None:
     subjects = sorted({item.frame.subject for item in labelled_frames(project)})
     for item in labelled_frames(project):
         if item.frame.subject in subjects[2:]:
-            project.annotate(item.frame.id, None, author="me", state="draft")
+            project.annotations.add(item.frame.id, None, author="me", state="draft")
     page.activated()
     assert not page.start_button.isEnabled() and "2 subjects" in page.data.checks.text()
 
@@ -111,8 +111,8 @@ def test_two_subjects_are_too_few(page: TrainPage) -> None:
 def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -> None:
     project = page.session.open
     before = plan_training(project, None, real=None, synthetic=None)
-    pair = project.add_pair(
-        project.pixels(project.frames()[0].id) // 2,
+    pair = project.pairs.add(
+        project.frames.pixels(project.frames.all()[0].id) // 2,
         name="copy",
         ellipse=Ellipse(300, 200, 100, 80, 0),
         cohort="synthetic",
@@ -120,7 +120,7 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
         quality={"similarity": 0.9},
         provenance={"copy_threshold": 0.75},
     )
-    project.review_pair(pair.id, "accepted", reviewer="me")
+    project.pairs.review(pair.id, "accepted", reviewer="me")
     after = plan_training(project, None, real=None, synthetic=None)
     assert after.pairs == before.pairs
     assert "1 accepted pair left out: too much like a training frame" in " ".join(after.warnings)
@@ -130,9 +130,11 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
 def test_proposals_do_not_count(page: TrainPage) -> None:
     project = page.session.open
     before = plan_training(project, None, real=None, synthetic=None)
-    for frame in project.frames(annotated=False):
+    for frame in project.frames.all(annotated=False):
         ellipse = Ellipse(300, 200, 100, 80, 0)
-        project.annotate(frame.id, ellipse, author="compact", state="proposed", confidence=0.9)
+        project.annotations.add(
+            frame.id, ellipse, author="compact", state="proposed", confidence=0.9
+        )
     after = plan_training(project, None, real=None, synthetic=None)
     assert after.parts == before.parts
     assert any("8 proposals left out" in text for text in after.warnings)
@@ -188,7 +190,7 @@ def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: li
     assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=5_000)
-    (run,) = page.session.open.runs()
+    (run,) = page.session.open.runs.all()
     assert run.state == "cancelled" and 4 <= len(run.history) < 200
     assert page.curves.epochs == len(run.history) and page.curves.best_epoch == 3
     assert "0.970" in page.verdict.text() and page.adopt_button.isEnabled()
@@ -198,15 +200,15 @@ def test_adopt_and_roll_back(qtbot: QtBot, page: TrainPage, requests: list[Any])
     assert page.in_use.text() == "In use: compact."
     assert not page.adopt_button.isEnabled() and not page.roll_back_button.isEnabled()
     train(qtbot, page)
-    assert page.session.open.active_model("segmenter") is None
+    assert page.session.open.models.active("segmenter") is None
     with qtbot.waitSignal(page.session.models_changed):
         qtbot.keyClick(page, Qt.Key.Key_A)
-    active = page.session.open.active_model("segmenter")
+    active = page.session.open.models.active("segmenter")
     assert active is not None and active.name == "tuned-1"
     assert page.in_use.text() == "In use: tuned-1."
     assert not page.adopt_button.isEnabled()
     qtbot.mouseClick(page.roll_back_button, Qt.MouseButton.LeftButton)
-    assert page.session.open.active_model("segmenter") is None
+    assert page.session.open.models.active("segmenter") is None
     assert page.adopt_button.isEnabled() and not page.roll_back_button.isEnabled()
 
 
@@ -338,8 +340,8 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
     project = page.session.open
-    frame, _ = project.add_frame(_grey(), name="x", cohort="other", subject="s9")
-    project.annotate(frame.id, Ellipse(30, 20, 12, 10, 0), author="me", state="final")
+    frame, _ = project.frames.add(_grey(), name="x", cohort="other", subject="s9")
+    project.annotations.add(frame.id, Ellipse(30, 20, 12, 10, 0), author="me", state="final")
     page.session.frames_changed.emit()
     panel = page.evaluation
     panel.cohort_box.setCurrentIndex(0)
@@ -482,8 +484,8 @@ def test_a_run_that_did_not_finish_can_go_on(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     project = page.session.open
-    run = project.start_run("broken", {"job": "train", "epochs": 5}, {})
-    project.update_run(run.id, state="cancelled")
+    run = project.runs.start("broken", {"job": "train", "epochs": 5}, {})
+    project.runs.update(run.id, state="cancelled")
     page._refresh_runs()
     assert not page.go_on_button.isVisible()  # not even its first epoch was done
     state = state_file(project, run.id)

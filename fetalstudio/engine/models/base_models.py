@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import BUILT_IN, STABLE_DIFFUSION
 from fetalstudio.formats.model_card import ModelCard
@@ -29,7 +29,7 @@ def add_base_model(
     """Register a local Stable Diffusion 1.5: a diffusers folder or a ``.safetensors`` file.
 
     A file needs ``config``, a folder in diffusers' layout without the weights. ``on_progress``
-    hears (bytes read, bytes). Raises :class:`BadInput` that names the file and the cure.
+    hears (bytes read, bytes). Raises :class:`InputError` that names the file and the cure.
     """
     weights = weights.absolute()
     config = None if config is None else config.absolute()
@@ -59,18 +59,18 @@ def add_base_model(
 def new_folder(name: str | None, source: Path) -> Path:
     """Where a model of that name goes, by default named after its file or folder.
 
-    Raises :class:`BadInput` for a name that cannot be or is taken.
+    Raises :class:`InputError` for a name that cannot be or is taken.
     """
     stem = source.stem if source.is_file() else source.name
     name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == BUILT_IN:
-        raise BadInput(
+        raise InputError(
             f"{name!r} cannot be a model's name. Choose one of letters, digits, '.', '_' and '-' "
             f"with --name (not {BUILT_IN})."
         )
     folder = user_data_dir() / "models" / name
     if (folder / "model.json").exists():
-        raise BadInput(f"There already is a model called {name}. Choose another --name.")
+        raise InputError(f"There already is a model called {name}. Choose another --name.")
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.model_card import Kind, ModelCard
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
 
@@ -29,7 +29,7 @@ def list_models(project: Project | None = None) -> list[FoundModel]:
     found = list(models_in(models_dir(), "built-in"))
     found += models_in(user_data_dir() / "models", "user")
     if project is not None:
-        for record in project.models():
+        for record in project.models.all():
             folder = project.path / record.path
             found.append(FoundModel(record.name, record.kind, folder, "project"))
     return found

@@ -11,12 +11,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours, TrainingFrame, neighbours_of
 from fetalstudio.engine.cohort_split import Labelled, labelled_frames
 from fetalstudio.formats.model_card import training_frames, write_training_frames
 from fetalstudio.formats.neighbours import read_neighbours, write_neighbours
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def remember(
@@ -25,12 +25,12 @@ def remember(
     """Into a synthesizer's folder: which frames it saw, and what tells a copy of one of them.
 
     ``base`` is the folder of the model that it went on from, whose frames count too. Raises
-    :class:`BadInput` where the base does not know its frames, and, without one, for frames of
+    :class:`InputError` where the base does not know its frames, and, without one, for frames of
     fewer than 50 subjects.
     """
     known = None if base is None else read_neighbours(base)
     if base is not None and known is None:
-        raise BadInput(
+        raise InputError(
             f"{base} does not say what it was trained on, so a copy of those frames would not be "
             "noticed. Go on from the built-in synthesizer."
         )
@@ -42,7 +42,7 @@ def remember(
 
 def _loaded(project: Project, item: Labelled) -> TrainingFrame:
     frame = item.frame
-    return TrainingFrame(frame.id, frame.subject, project.pixels(frame.id), item.ellipse)
+    return TrainingFrame(frame.id, frame.subject, project.frames.pixels(frame.id), item.ellipse)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

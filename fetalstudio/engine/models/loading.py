@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, models_in
 from fetalstudio.formats.model_card import Kind, ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ STABLE_DIFFUSION = "stable-diffusion"
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
     """The model of that name (the project's own first); by default the adopted one, or ``compact``.
 
-    Raises :class:`BadInput` that lists what there is.
+    Raises :class:`InputError` that lists what there is.
     """
-    if name is None and project is not None and (active := project.active_model(kind)) is not None:
+    if name is None and project is not None and (active := project.models.active(kind)) is not None:
         name = active.name
     name = name or BUILT_IN
     candidates = [m for m in reversed(list_models(project)) if m.kind == kind]
@@ -39,7 +39,7 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
         if model.name == name:
             return model
     there = ", ".join(sorted({m.name for m in candidates})) or "none"
-    raise BadInput(f"There is no {kind} called {name!r}; there are: {there}.")
+    raise InputError(f"There is no {kind} called {name!r}; there are: {there}.")
 
 
 def judge_model() -> FoundModel:
@@ -101,7 +101,7 @@ def base_folder(folder: Path) -> Path:
     """The model folder that says where a Stable Diffusion model's own weights are.
 
     An adapted model names its base, which each machine has at a place of its own. Raises
-    :class:`BadInput` where this one has it not, or other weights by that name.
+    :class:`InputError` where this one has it not, or other weights by that name.
     """
     card = ModelCard.read(folder)
     name = card.architecture.get("base")
@@ -111,12 +111,12 @@ def base_folder(folder: Path) -> Path:
         if model.name == name and model.kind == "synthesizer":
             known = ModelCard.read(model.folder).architecture.get("weights_sha256")
             if known != card.architecture.get("weights_sha256"):
-                raise BadInput(
+                raise InputError(
                     f"{card.name} was trained on other weights than those that are called {name} "
                     "here. Add the right ones under another name and train again."
                 )
             return model.folder
-    raise BadInput(
+    raise InputError(
         f"{card.name} needs Stable Diffusion weights called {name}, which this machine does not "
         f"have. Add them: fetalstudio models add PATH --name {name}."
     )

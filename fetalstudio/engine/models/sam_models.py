@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.base_models import digest, new_folder
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import load_segmenter
@@ -41,7 +41,9 @@ def is_sam(path: Path) -> bool:
         with safe_open(path, "pt") as stored:
             keys = list(stored.keys())
     except Exception as error:
-        raise BadInput(f"{path} cannot be read as safetensors: {error}. Copy it again.") from error
+        raise InputError(
+            f"{path} cannot be read as safetensors: {error}. Copy it again."
+        ) from error
     return any(key.startswith("mask_decoder.") for key in keys)
 
 
@@ -54,13 +56,13 @@ def add_sam(
     """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
 
     ``profile`` says how frames are prepared, by default as for ``sam``; MedSAM's weights cannot be
-    told from vit_b's. ``on_progress`` hears (bytes read, bytes). Raises :class:`BadInput` that
+    told from vit_b's. ``on_progress`` hears (bytes read, bytes). Raises :class:`InputError` that
     names the file and the cure.
     """
     given = path.absolute()
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
     if profile is None and "medsam" in given.name.lower():
-        raise BadInput(
+        raise InputError(
             f"{given.name} sounds like MedSAM, whose frames are prepared in another way than "
             "SAM's, and the weights do not tell. Say which: --profile medsam or --profile sam."
         )
@@ -71,7 +73,7 @@ def add_sam(
         sam = load_vit(state)
     except (RuntimeError, ValueError) as error:
         what = str(error).strip().splitlines()
-        raise BadInput(
+        raise InputError(
             f"{path} is no SAM that is known here (vit_b, vit_l, vit_h, MedSAM): "
             f"{' '.join(what[:2])[:300]}. Give segment_anything's checkpoint, or Hugging Face's."
         ) from error
@@ -96,13 +98,13 @@ def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> b
     """Write a segmenter's weights for other programs; whether learned tokens had to be left out.
 
     ``out`` is a ``.pth`` that ``segment_anything.sam_model_registry`` loads, or a ``.safetensors``;
-    with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`BadInput`
+    with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`InputError`
     for what is no SAM.
     """
     if out.suffix not in (".pth", ".safetensors"):
-        raise BadInput(f"{out} must end in .pth or .safetensors.")
+        raise InputError(f"{out} must end in .pth or .safetensors.")
     if ModelCard.read(model.folder).architecture.get("type") != "sam":
-        raise BadInput(
+        raise InputError(
             f"{model.name} is no SAM of segment_anything's: its encoder is FetalStudio's own, and "
             "no other program loads it. Export a model that was trained from vit_b, vit_l or vit_h."
         )

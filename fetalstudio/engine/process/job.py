@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.process.events import Event, Failed
 
 Report = Callable[[Event], None]
@@ -28,7 +28,7 @@ class JobCancelled(Exception):  # noqa: N818  (a request was met: it is not an e
 def failure(job: str, error: BaseException) -> Failed:
     """The event for an ``error`` that ended ``job``: a message to act on, and the traceback."""
     details = "".join(traceback.format_exception(error))
-    return Failed(_message(job, error), details, bad_input=isinstance(error, BadInput))
+    return Failed(_message(job, error), details, bad_input=isinstance(error, InputError))
 
 
 def _message(job: str, error: BaseException) -> str:

@@ -30,7 +30,7 @@ def run_job(
 
     ``on_event`` sees what the engine's client would: `Started`, the job's own events, one final
     event. The first Ctrl-C asks the job to stop, a second one interrupts it. Raises `JobCancelled`
-    where it was stopped, and whatever the job raised (`UserError` and `BadInput` among it).
+    where it was stopped, and whatever the job raised (`UserError` and `InputError` among it).
     """
     report = on_event or _ignore
     settle_threads()  # before torch is imported

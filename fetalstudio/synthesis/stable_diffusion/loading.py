@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 
 Part = TypeVar("Part")
 TOKENS = 77
@@ -50,8 +50,8 @@ class Parts:
 def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
     """From a diffusers folder, or from a ``.safetensors`` file with a folder of configurations.
 
-    Raises :class:`BadInput` that names the file for what is missing, damaged, a pickle, or another
-    model than Stable Diffusion 1.x.
+    Raises :class:`InputError` that names the file for what is missing, damaged, a pickle, or
+    another model than Stable Diffusion 1.x.
     """
     check_source(weights, config)
     folder = weights if config is None else config
@@ -76,14 +76,14 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
 
     unet = _attempt(weights, lambda: model(UNet2DConditionModel, "unet"))
     if unet.config.in_channels != 4:
-        raise BadInput(
+        raise InputError(
             f"{weights} takes {unet.config.in_channels} channels (an inpainting or edited model?). "
             "Give plain Stable Diffusion 1.5."
         )
     vae = _attempt(weights, lambda: model(AutoencoderKL, "vae"))
     text = _attempt(weights, lambda: _text_encoder(folder, checkpoint, dtype))
     if text.config.hidden_size != unet.config.cross_attention_dim:
-        raise BadInput(
+        raise InputError(
             f"The text encoder of {folder} has {text.config.hidden_size} features, the UNet wants "
             f"{unet.config.cross_attention_dim}. Give the parts of one Stable Diffusion 1.5."
         )
@@ -96,16 +96,16 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
 
 
 def check_source(weights: Path, config: Path | None) -> None:
-    """Refuse with :class:`BadInput`, without reading weights, what can be no Stable Diffusion."""
+    """Refuse with :class:`InputError`, without reading weights, what can be no Stable Diffusion."""
     if weights.suffix in (".ckpt", ".pt", ".pth", ".bin"):
-        raise BadInput(
+        raise InputError(
             f"{weights} is a pickle, which can run any program when it is read. Give the "
             ".safetensors file of the same model, or a diffusers folder."
         )
     if weights.is_file() and weights.suffix != ".safetensors":
-        raise BadInput(f"{weights} is neither a .safetensors file nor a folder.")
+        raise InputError(f"{weights} is neither a .safetensors file nor a folder.")
     if weights.is_file() and config is None:
-        raise BadInput(
+        raise InputError(
             f"{weights} holds weights only. Give with --config a folder of Stable Diffusion 1.5 in "
             "diffusers' layout (unet, vae, text_encoder, tokenizer, scheduler), weights not needed."
         )
@@ -119,7 +119,7 @@ def check_source(weights: Path, config: Path | None) -> None:
     if not (words / "vocab.json").is_file() and not (words / "tokenizer.json").is_file():
         missing.append("tokenizer/vocab.json")
     if not weights.exists() or missing:
-        raise BadInput(
+        raise InputError(
             f"{folder} is no Stable Diffusion in diffusers' layout: "
             f"{missing[0] if missing else weights} is missing. Give the folder that holds "
             "model_index.json, or a .safetensors file."
@@ -129,7 +129,7 @@ def check_source(weights: Path, config: Path | None) -> None:
 def weight_files(weights: Path) -> list[Path]:
     """The files that are read: itself, or the safetensors of the three parts of a folder.
 
-    Raises :class:`BadInput` where a part has none.
+    Raises :class:`InputError` where a part has none.
     """
     if weights.is_file():
         return [weights]
@@ -138,7 +138,7 @@ def weight_files(weights: Path) -> list[Path]:
 
 def bytes_to_load(weights: Path, dtype: torch.dtype) -> int:
     """Main memory that :func:`load_parts` takes at its most: the parameters in ``dtype``; those of
-    a single file in float32, and the file itself. Raises :class:`BadInput` for a damaged file."""
+    a single file in float32, and the file itself. Raises :class:`InputError` for a damaged file."""
     parameters = 0
     for file in weight_files(weights):
         parameters += _attempt(file, partial(_count, file))
@@ -160,7 +160,7 @@ def _stored(folder: Path) -> Path:
     for path in (folder / f"{name}.safetensors", folder / f"{name}.fp16.safetensors"):
         if path.is_file():
             return path
-    raise BadInput(
+    raise InputError(
         f"{folder} holds no .safetensors file ({name}.safetensors). Pickled weights (.bin) are not "
         "read; get the same model as safetensors."
     )
@@ -226,8 +226,8 @@ def _tokenizer(folder: Path) -> Any:
 def _attempt(source: Path, load: Callable[[], Part]) -> Part:
     try:
         return load()
-    except BadInput:
+    except InputError:
         raise
     except Exception as error:
         # diffusers, transformers and safetensors raise a dozen kinds of error for a damaged file.
-        raise BadInput(f"{source} is not a complete Stable Diffusion 1.5: {error}") from error
+        raise InputError(f"{source} is not a complete Stable Diffusion 1.5: {error}") from error

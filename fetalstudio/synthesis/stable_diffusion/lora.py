@@ -10,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 
@@ -81,7 +81,7 @@ def save_adapter(unet: UNet2DConditionModel, folder: Path) -> None:
 
 
 def load_adapter(unet: UNet2DConditionModel, path: Path, alpha: int | None = None) -> None:
-    """Insert the LoRA of a file. Raises :class:`BadInput` where it does not fit this model.
+    """Insert the LoRA of a file. Raises :class:`InputError` where it does not fit this model.
 
     Reads the names of peft and the older ones of diffusers (``to_q.lora.down``). ``alpha``
     defaults to the rank.
@@ -89,13 +89,13 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, alpha: int | None = Non
     weights = {_name(key): value for key, value in _read(path).items()}
     downs = [value for key, value in weights.items() if ".lora_A." in key]
     if not downs:
-        raise BadInput(f"{path} holds no LoRA for Stable Diffusion's UNet.")
+        raise InputError(f"{path} holds no LoRA for Stable Diffusion's UNet.")
     rank = downs[0].shape[0]
     add_lora(unet, rank, alpha or rank)
     own = {n: p for n, p in unet.named_parameters() if ".lora_" in n}
     if set(own) != set(weights) or any(own[k].shape != weights[k].shape for k in own):
         odd = min(set(own) ^ set(weights), default="shapes")
-        raise BadInput(f"{path} does not fit this Stable Diffusion ({odd}). Choose its own base.")
+        raise InputError(f"{path} does not fit this Stable Diffusion ({odd}). Choose its own base.")
     with torch.no_grad():
         for key, parameter in own.items():
             parameter.copy_(weights[key])
@@ -103,12 +103,12 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, alpha: int | None = Non
 
 
 def load_conv_in(unet: UNet2DConditionModel, path: Path) -> None:
-    """Widen the first layer and fill it from a file. Raises :class:`BadInput`."""
+    """Widen the first layer and fill it from a file. Raises :class:`InputError`."""
     widen_conv_in(unet)
     try:
         unet.conv_in.load_state_dict(_read(path))
     except RuntimeError as error:
-        raise BadInput(f"{path} does not fit this Stable Diffusion: {error}") from error
+        raise InputError(f"{path} does not fit this Stable Diffusion: {error}") from error
     unet.requires_grad_(False)
 
 
@@ -160,7 +160,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Any] = load_file(path)
         return weights
     except Exception as error:
-        raise BadInput(
+        raise InputError(
             f"{path} cannot be read ({error}). Copy the model's folder again."
         ) from error
 

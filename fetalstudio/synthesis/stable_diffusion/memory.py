@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.synthesis.stable_diffusion.loading import Parts
 
 Result = TypeVar("Result")
@@ -120,14 +120,16 @@ def choose(
 ) -> list[Preset]:
     """The preset to use, followed by those to fall back on.
 
-    ``asked`` is a preset's name, or ``auto`` for the largest that fits. Raises :class:`BadInput`
+    ``asked`` is a preset's name, or ``auto`` for the largest that fits. Raises :class:`InputError`
     where it does not fit, naming a smaller one that does, :class:`UserError` where none does.
     """
     fitting = [preset.name for preset, need in needs if free is None or need <= free]
     names = [preset.name for preset, _ in needs]
     where = "of the GPU" if device.type == "cuda" else "of memory"
     if asked != "auto" and asked not in names:
-        raise BadInput(f"There is no memory preset {asked!r}; there are auto, {', '.join(names)}.")
+        raise InputError(
+            f"There is no memory preset {asked!r}; there are auto, {', '.join(names)}."
+        )
     if not fitting:
         least = min(need for _, need in needs)
         raise UserError(
@@ -138,7 +140,7 @@ def choose(
     chosen = fitting[0] if asked == "auto" else asked
     if chosen not in fitting:
         need = dict(zip(names, (n for _, n in needs), strict=True))[chosen]
-        raise BadInput(
+        raise InputError(
             f"Stable Diffusion needs about {need / 1e9:.1f} GB {where} at the preset '{chosen}', "
             f"and {(free or 0) / 1e9:.1f} GB are free. Choose the preset '{fitting[0]}' instead."
         )

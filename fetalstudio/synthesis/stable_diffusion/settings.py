@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.errors import InputError, check_ranges
 
 TYPE = "stable-diffusion"
 """The architecture type in ``model.json``."""
@@ -55,7 +55,7 @@ class LoraSettings:
     """What is taken of the autoencoder's answer; the code draws anew at each step."""
 
     def checked(self) -> LoraSettings:
-        """Itself. Raises :class:`BadInput` for what is out of range."""
+        """Itself. Raises :class:`InputError` for what is out of range."""
         check_ranges(
             {
                 "steps": (self.steps, 1, 10**6),
@@ -78,7 +78,7 @@ class LoraSettings:
         }
         for name, allowed in choices.items():
             if (given := getattr(self, name)) not in allowed:
-                raise BadInput(f"{name} is {given}; it must be {' or '.join(allowed)}.")
+                raise InputError(f"{name} is {given}; it must be {' or '.join(allowed)}.")
         return self
 
     def prompt(self, style: str) -> str:
@@ -93,11 +93,11 @@ class LoraSettings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> LoraSettings:
-        """From :meth:`plain`. Raises :class:`BadInput` for names that are not settings."""
+        """From :meth:`plain`. Raises :class:`InputError` for names that are not settings."""
         try:
             return cls(**values).checked()
         except TypeError as error:
-            raise BadInput(f"These are no settings of Stable Diffusion: {error}.") from error
+            raise InputError(f"These are no settings of Stable Diffusion: {error}.") from error
 
 
 def settings_for(mode: Mode) -> LoraSettings:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fetalstudio.core.errors import BadInput, UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.outline import find_outline
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
@@ -63,13 +63,13 @@ class StableDiffusionSynthesizer:
     ) -> StableDiffusionSynthesizer:
         """From a model's folder; ``base`` is that of the Stable Diffusion it was trained on.
 
-        Raises :class:`BadInput` for a folder that is incomplete, has no adapter, or whose base has
-        changed.
+        Raises :class:`InputError` for a folder that is incomplete, has no adapter, or whose base
+        has changed.
         """
         card = ModelCard.read(folder)
         names = list(card.architecture.get("lora", []))
         if not names:
-            raise BadInput(
+            raise InputError(
                 f"The model {card.name} is plain Stable Diffusion, which has never seen an "
                 "ultrasound. Adapt it first: fetalstudio adapt-sd PROJECT --base "
                 f"{card.name}."
@@ -116,7 +116,8 @@ class StableDiffusionSynthesizer:
         to 1), ``outline_coverage`` and ``outline_residual_px`` tell how sure it is; conditioned,
         ``outline_overlap`` is the Dice of that ellipse and the scene's, which stays the label.
 
-        Raises :class:`BadInput` for what no picture can be made of, ``UserError`` where memory does
+        Raises :class:`InputError` for what no picture can be made of, ``UserError`` where memory
+        does
         not suffice. When memory runs out on the way, ``on_warning`` is told and the pictures are
         begun anew in a smaller way. ``on_step`` may raise to stop.
         """
@@ -298,20 +299,20 @@ class StableDiffusionSynthesizer:
 def load_base(folder: Path, device: torch.device) -> Parts:
     """The Stable Diffusion that a model's folder points to, as precise as ``device`` has use for.
 
-    Raises :class:`BadInput` where its weights are gone or have changed since they were added.
+    Raises :class:`InputError` where its weights are gone or have changed since they were added.
     """
     card = ModelCard.read(folder)
     if card.architecture.get("type") != TYPE or "weights" not in card.architecture:
-        raise BadInput(f"{folder} does not say where the weights of its Stable Diffusion are.")
+        raise InputError(f"{folder} does not say where the weights of its Stable Diffusion are.")
     weights = Path(card.architecture["weights"])
     config = card.architecture.get("config")
     if not weights.exists():
-        raise BadInput(
+        raise InputError(
             f"{weights}, the weights of {card.name}, is gone. Put it back, or add it again from "
             "where it is now: fetalstudio models add PATH --name NAME."
         )
     if sum(p.stat().st_size for p in weight_files(weights)) != card.architecture["weights_bytes"]:
-        raise BadInput(
+        raise InputError(
             f"{weights} has changed since it was added as {card.name}. Add it by another name."
         )
     dtype = torch.float32 if device.type == "cpu" else torch.float16
@@ -323,14 +324,14 @@ def _check(scenes: Sequence[Scene], seeds: Sequence[int], steps: int, guidance: 
     if len(seeds) != len(scenes):
         raise ValueError("give one seed for each scene")
     if not 2 <= steps <= 200:
-        raise BadInput(f"{steps} steps are outside 2 to 200. Thirty are a good choice.")
+        raise InputError(f"{steps} steps are outside 2 to 200. Thirty are a good choice.")
     if not 1 <= guidance <= 30:
-        raise BadInput(f"A guidance of {guidance} is outside 1 to 30. 7.5 is the paper's.")
+        raise InputError(f"A guidance of {guidance} is outside 1 to 30. 7.5 is the paper's.")
     for scene in scenes:
         if scene.style not in STYLES:
-            raise BadInput(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
+            raise InputError(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
         if scene.replaces is not None:
-            raise BadInput(
+            raise InputError(
                 "Stable Diffusion makes whole pictures and cannot keep the tissue of a frame. Ask "
                 "for the background 'made', or use the synthesizer 'compact'."
             )

@@ -13,7 +13,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
@@ -60,14 +60,14 @@ def train_lora(
 
     ``parts`` is used up: the text encoder and the autoencoder are dropped from it once the frames
     are encoded. ``data`` stands for the frames and the base: what goes on must have the same.
-    ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises :class:`BadInput`
+    ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises :class:`InputError`
     for a checkpoint of other settings or data, or memory that does not suffice.
     """
     kept = {"settings": _comparable(settings), "data": data}
     if (begun := load_checkpoint(checkpoint)) is not None:
         for key, words in (("settings", "settings"), ("data", "frames, ellipses or weights")):
             if begun[key] != kept[key]:
-                raise BadInput(f"{checkpoint} was begun with other {words}. Choose another name.")
+                raise InputError(f"{checkpoint} was begun with other {words}. Choose another name.")
     del begun
     unet = parts.unet
     torch.manual_seed(settings.seed)

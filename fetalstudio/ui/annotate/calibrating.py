@@ -47,7 +47,7 @@ class CalibrationFlow(QObject):
         same = replace(shown.calibration, source="inherited")
         return [
             frame
-            for frame in self._session.open.frames(cohort=shown.cohort)
+            for frame in self._session.open.frames.all(cohort=shown.cohort)
             if frame.size == shown.size
             and (frame.calibration is None or frame.calibration.source == "inherited")
             and frame.calibration != same

@@ -208,7 +208,7 @@ class AnnotatePage(QWidget):
         if another:
             self.proposing.show(None)
             try:
-                pixels = self.session.open.pixels(frame_id)
+                pixels = self.session.open.frames.pixels(frame_id)
                 self._unreadable = False
             except UserError as error:
                 # Nothing of the frame before may be taken for this one's.
@@ -250,7 +250,7 @@ class AnnotatePage(QWidget):
         self.canvas.flush()
         if self._frame is None:
             return
-        annotations = self.session.open.annotations()
+        annotations = self.session.open.annotations.by_frame()
         found = next_to_do(self._frames, annotations, self._frame.id)
         if found is not None:
             self.session.select_frame(found.id)
@@ -262,14 +262,16 @@ class AnnotatePage(QWidget):
         self.canvas.flush()
         if self._frame is None:
             return
-        found = least_certain(self._frames, self.session.open.annotations(), self._frame.id)
+        found = least_certain(
+            self._frames, self.session.open.annotations.by_frame(), self._frame.id
+        )
         if found is not None:
             self.session.select_frame(found.id)
         else:
             self.session.message.emit("No other proposal waits for you.", "info")
 
     def _final_ids(self) -> set[str]:
-        annotations = self.session.open.annotations()
+        annotations = self.session.open.annotations.by_frame()
         return {frame_id for frame_id, a in annotations.items() if a.state == "final"}
 
     # -- the ellipse ------------------------------------------------------------------------
@@ -299,7 +301,7 @@ class AnnotatePage(QWidget):
             return
         self.canvas.flush()
         project = self.session.open
-        self._annotation = annotation = project.annotation(self._frame.id)
+        self._annotation = annotation = project.annotations.newest(self._frame.id)
         ellipse = annotation.ellipse if annotation is not None else None
         self.canvas.set_ellipse(ellipse)
         self.canvas.set_style(ellipse_style(annotation))
@@ -307,7 +309,7 @@ class AnnotatePage(QWidget):
         self._measure(self.canvas.ellipse())
         self.panel.show_annotation(annotation)
         self.panel.revisions.show_revisions(
-            project.revisions(self._frame.id), self._frame.calibration
+            project.annotations.revisions(self._frame.id), self._frame.calibration
         )
         self.proposing.set_frame(self._frame, ellipse)
         self._show_position()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QComboBox
 
 from fetalstudio.engine.cohort_split import labelled_if_any
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = "All cohorts") -> None:
@@ -28,7 +28,7 @@ def annotated_cohorts(project: Project | None) -> list[str]:
     """Those that have an annotated frame; a proposal that nobody confirmed is none."""
     if project is None:
         return []
-    return [cohort for cohort in project.cohorts() if labelled_if_any(project, cohort)]
+    return [cohort for cohort in project.frames.cohorts() if labelled_if_any(project, cohort)]
 
 
 def chosen_cohort(box: QComboBox) -> str | None:

@@ -36,8 +36,8 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
-from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.thumbnails import Thumbnails
 from fetalstudio.ui.worklist import certainty
@@ -80,7 +80,7 @@ class FrameModel(QAbstractListModel):
             self._thumbnails.clear()
         self._project = project
         self._frames = frames
-        self._annotations = dict(project.annotations()) if project is not None else {}
+        self._annotations = dict(project.annotations.by_frame()) if project is not None else {}
         self._rows = {frame.id: row for row, frame in enumerate(self._frames)}
         self.endResetModel()
 
@@ -88,7 +88,7 @@ class FrameModel(QAbstractListModel):
         """Read the annotation of one frame anew."""
         if self._project is None or frame_id not in self._rows:
             return
-        annotation = self._project.annotation(frame_id)
+        annotation = self._project.annotations.newest(frame_id)
         if annotation is None or annotation.ellipse is None:
             self._annotations.pop(frame_id, None)
         else:
@@ -122,7 +122,7 @@ class FrameModel(QAbstractListModel):
         if role == ANNOTATION:
             return self._annotations.get(frame.id)
         if role == THUMBNAIL and self._project is not None:
-            return self._thumbnails.get(frame.id, self._project.frame_path(frame.id))
+            return self._thumbnails.get(frame.id, self._project.frames.path(frame.id))
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._describe(frame)
         return None

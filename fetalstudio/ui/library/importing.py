@@ -44,7 +44,7 @@ class ImportFlow(QObject):
         files = [path for path in paths if not path.is_dir()]
         source, only = (folders[0], []) if folders else (files[0].parent, files)
         rest = [*folders[1:], *files] if folders else []
-        dialog = ImportDialog(source, len(only), project.cohorts(), self._window)
+        dialog = ImportDialog(source, len(only), project.frames.cohorts(), self._window)
         dialog.accepted.connect(lambda: self.start(source, only, dialog.cohort))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()

@@ -166,7 +166,7 @@ class LibraryPage(QWidget):
         selected = {frame.id for frame in self.selected()}
         self.model.load(project, self.session.frames())
         self.filters.show_order(self.session.least_certain_first)
-        self.filters.set_cohorts(project.cohorts() if project is not None else [])
+        self.filters.set_cohorts(project.frames.cohorts() if project is not None else [])
         self._apply_filter()
         self._frame_selected(self.session.frame_id or "")
         self._select(selected)
@@ -290,7 +290,7 @@ class LibraryPage(QWidget):
 
     def confirm_selected(self) -> None:
         """Make the selected proposals and drafts final, as one step of undo."""
-        held = self.session.open.annotations()
+        held = self.session.open.annotations.by_frame()
         todo = {
             frame.id: held[frame.id].ellipse
             for frame in self.selected()

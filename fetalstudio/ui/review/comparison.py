@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWi
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import is_copy
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
-from fetalstudio.project.store import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 from fetalstudio.ui.common.pictures import Picture
@@ -58,7 +58,7 @@ class Comparison(QWidget):
                 "The synthesizer does not say what it was trained on: compare by eye."
             )
             return
-        frame = project.real_frame(str(start))
+        frame = project.frames.find_real(str(start))
         if frame is None:
             self.nearest.show_frame(None, otherwise=f"Frame {start}\nis not in this project")
         else:
@@ -73,7 +73,7 @@ class Comparison(QWidget):
     def _show_source(self, project: Project, pair: Pair) -> None:
         source = pair.provenance.get("source_frame")
         try:
-            frame = project.frame(str(source)) if source else None
+            frame = project.frames.get(str(source)) if source else None
         except UserError:
             frame = None  # The real frame was never in this project: there is nothing to show.
         if frame is None:
@@ -84,7 +84,7 @@ class Comparison(QWidget):
         self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector and grain")
 
     def _show(self, picture: Picture, project: Project, frame: Frame) -> None:
-        annotation = project.annotation(frame.id)
+        annotation = project.annotations.newest(frame.id)
         ellipse = annotation.ellipse if annotation is not None else None
         picture.show_frame(self._pixels(frame.id), ellipse)
 

@@ -215,7 +215,7 @@ class ReviewPage(QWidget):
         self._refresher.stop()
         project = self.session.project
         before = self._all
-        self._all = {pair.id: pair for pair in project.pairs()} if project is not None else {}
+        self._all = {pair.id: pair for pair in project.pairs.all()} if project is not None else {}
         listed = [pair for pair in self._all.values() if pair.state == self._filter]
         changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
         current = self.list.current()
@@ -301,7 +301,7 @@ class ReviewPage(QWidget):
 
     def _pixels(self, frame_id: str) -> NDArray[np.uint8] | None:
         try:
-            return self.session.open.pixels(frame_id)
+            return self.session.open.frames.pixels(frame_id)
         except UserError as error:
             self.session.report(error)
             return None

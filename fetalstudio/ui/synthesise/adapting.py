@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.process.events import Adapting, Preview
@@ -153,7 +153,7 @@ class AdaptingDialog(QDialog):
 
     def _data_changed(self) -> None:
         project = self._session.project
-        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
+        fill_cohorts(self.cohort_box, project.frames.cohorts() if project is not None else [])
         if self.isVisible():
             self.refresh()
 
@@ -165,7 +165,7 @@ class AdaptingDialog(QDialog):
         try:
             data = choose_adapt_data(self._session.open, self._cohort(), self.seed_box.value())
             notes = data.notes
-        except BadInput as error:
+        except InputError as error:
             problem = str(error)
         self.data.setText("" if data is None else _described(data))
         self.data.setVisible(data is not None)
@@ -180,7 +180,7 @@ class AdaptingDialog(QDialog):
         return chosen_cohort(self.cohort_box)
 
     def _parent_name(self) -> str:
-        active = self._session.open.active_model("synthesizer")
+        active = self._session.open.models.active("synthesizer")
         return active.name if active is not None else "compact"
 
     def _title(self) -> str:
@@ -193,7 +193,7 @@ class AdaptingDialog(QDialog):
 
     def _estimate(self) -> str:
         """By the pace of the newest adapting that tells one."""
-        for run in self._session.open.runs():
+        for run in self._session.open.runs.all():
             rows = [row for row in run.history if "seconds" in row]
             if run.job != "adapt" or len(rows) < 2:
                 continue
@@ -274,7 +274,7 @@ class AdaptingDialog(QDialog):
 
     def _show_outcome(self) -> None:
         project = self._session.project
-        active = project.active_model("synthesizer") if project is not None else None
+        active = project.models.active("synthesizer") if project is not None else None
         new = self._made is not None and (active is None or active.name != self._made)
         self.verdict.setVisible(bool(self.verdict.text()))
         self.buttons.setVisible(self._made is not None)

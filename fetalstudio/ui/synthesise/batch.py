@@ -11,8 +11,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 
-from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.core.heads import Wish
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.cohort_split import batch_sources
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -169,7 +169,7 @@ class BatchPanel(Section):
         project, cohort = self._session.project, self._cohort
         try:
             sources = [] if project is None else batch_sources(project, cohort)
-        except BadInput:
+        except InputError:
             sources = []  # no annotated frame: the summary says so
         self.look_changed()
         self.heads.show_cohort(sources)
@@ -197,7 +197,7 @@ class BatchPanel(Section):
     def _seed(self) -> int:
         """The look's, or the next that no batch has had: the same one would make nothing new."""
         project = self._session.project
-        taken = set() if project is None else project.batch_seeds()
+        taken = set() if project is None else project.batches.seeds()
         return next(seed for seed in itertools.count(self._look().seed) if seed not in taken)
 
     @property
@@ -212,7 +212,7 @@ class BatchPanel(Section):
         self._make(
             count=self.count_box.value(),
             cohort=self._cohort,
-            wish=None if wish == Wish() else wish,
+            wish=None if wish == HeadConstraints() else wish,
         )
 
     def make_from(self, path: Path) -> None:
@@ -326,7 +326,7 @@ class BatchPanel(Section):
 
     def _look_for_unfinished(self) -> None:
         project = self._session.project
-        batches = project.unfinished_batches() if project is not None else []
+        batches = project.batches.unfinished() if project is not None else []
         self._unfinished = batches[0] if batches else None
         if self._unfinished is not None:
             done, wanted = self._unfinished.done, self._unfinished.wanted

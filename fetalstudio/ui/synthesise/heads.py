@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
-from fetalstudio.core.heads import Head, HeadDistribution, Wish
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.heads import Head, HeadConstraints, HeadDistribution
 from fetalstudio.engine.cohort_split import Labelled, head_distribution
 
 SHOWN = 300
@@ -32,7 +32,7 @@ class HeadPreview(QObject):
         super().__init__(parent)
         self.own: HeadDistribution | None = None
         """The cohort as it is; None without annotated frames."""
-        self.wish = Wish()
+        self.wish = HeadConstraints()
         self.distribution: HeadDistribution | None = None
         """None where the cohort has no annotated frame or cannot meet the wish."""
         self.error = ""
@@ -53,7 +53,7 @@ class HeadPreview(QObject):
         self.own = head_distribution(sources) if sources else None
         self._restart()
 
-    def show_wish(self, wish: Wish) -> None:
+    def show_wish(self, wish: HeadConstraints) -> None:
         """With this wish from now on."""
         if wish != self.wish or self.error:
             self.wish = wish
@@ -65,7 +65,7 @@ class HeadPreview(QObject):
             self._count, self._seed = min(count, SHOWN), seed
             self._restart()
 
-    def refuse(self, error: BadInput) -> None:
+    def refuse(self, error: InputError) -> None:
         """What was entered is no wish at all."""
         self._fail(error)
 
@@ -74,7 +74,7 @@ class HeadPreview(QObject):
         if self.own is not None:
             try:
                 self.distribution = HeadDistribution(self.own.heads, self.wish)
-            except BadInput as error:
+            except InputError as error:
                 self._fail(error)
                 return
             self._timer.start()
@@ -89,20 +89,20 @@ class HeadPreview(QObject):
             while len(self.drawn) < self._count and time.monotonic() < until:
                 lender, ellipse = self.distribution.draw(len(self.drawn), self._seed)
                 self.drawn.append((self.distribution.heads[lender], ellipse))
-        except BadInput as error:
+        except InputError as error:
             self._fail(error)
             return
         if len(self.drawn) >= self._count:
             self._timer.stop()
             self.drew.emit()
 
-    def _fail(self, error: BadInput) -> None:
+    def _fail(self, error: InputError) -> None:
         self._timer.stop()
         self.drawn, self.distribution, self.error = [], None, str(error)
         self.changed.emit()
 
 
-def in_words(wish: Wish) -> str:
+def in_words(wish: HeadConstraints) -> str:
     """What is wished, in a few words."""
     parts = []
     for text, wanted in (("HC {} mm", wish.hc_mm), ("HC {} px", wish.hc_px)):

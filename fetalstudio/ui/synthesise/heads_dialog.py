@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.biometry import trimester
-from fetalstudio.core.errors import BadInput
-from fetalstudio.core.heads import MAX_SHIFT, MAX_SPREAD, TRIMESTERS, Range, Wish
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.heads import MAX_SHIFT, MAX_SPREAD, TRIMESTERS, HeadConstraints, Range
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import Section, combo, keyed, note, number_field, side_by_side
 from fetalstudio.ui.settings import Settings
@@ -169,15 +169,15 @@ class HeadsDialog(QDialog):
             ranges: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()
             }
-            wish = Wish(**ranges)
-        except (ValueError, TypeError, BadInput):
-            wish = Wish()  # written by another version, or by hand
+            wish = HeadConstraints(**ranges)
+        except (ValueError, TypeError, InputError):
+            wish = HeadConstraints()  # written by another version, or by hand
         self._preview.show_wish(wish)
 
     def reset(self) -> None:
         """As in the cohort again."""
-        self._keep(Wish())
-        self._preview.show_wish(Wish())
+        self._keep(HeadConstraints())
+        self._preview.show_wish(HeadConstraints())
         self._fill()
 
     def showEvent(self, event: object) -> None:
@@ -210,7 +210,7 @@ class HeadsDialog(QDialog):
         own = self._preview.own
         in_mm = own is None or own.unit == "mm"
         try:
-            wish = Wish(
+            wish = HeadConstraints(
                 hc_mm=self.size_field.value() if in_mm else None,
                 hc_px=None if in_mm else self.size_field.value(),
                 ratio=self.ratio_field.value(),
@@ -219,13 +219,13 @@ class HeadsDialog(QDialog):
                 spread=round(self.spread_box.value(), 1),
                 balance=self.balance_box.currentData(),
             )
-        except BadInput as error:
+        except InputError as error:
             self._preview.refuse(error)
             return
         self._keep(wish)
         self._preview.show_wish(wish)
 
-    def _keep(self, wish: Wish) -> None:
+    def _keep(self, wish: HeadConstraints) -> None:
         self._settings.set(self._key, json.dumps(asdict(wish)))
 
     def _tell(self) -> None:

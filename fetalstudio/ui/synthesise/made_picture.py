@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
-from fetalstudio.project.store import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class MadePicture:
     def keep(self, project: Project, frame: Frame) -> Pair:
         """Store it as a pair to be reviewed, made from ``frame``. Raises :class:`UserError`."""
         own = frame.calibration if self.result.to_scale else None
-        return project.add_pair(
+        return project.pairs.add(
             self.result.image,
             name=f"{frame.name}_seed{self.request.seed}",
             ellipse=self.request.ellipse,

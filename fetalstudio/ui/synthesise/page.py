@@ -170,7 +170,7 @@ class SynthesisePage(QWidget):
 
     def _frames_changed(self) -> None:
         project = self.session.project
-        frames = project.frames() if project is not None else []
+        frames = project.frames.all() if project is not None else []
         self.frame_box.clear()
         for frame in frames:
             self.frame_box.addItem(f"{frame.name}  ({frame.cohort})", frame.id)
@@ -205,8 +205,8 @@ class SynthesisePage(QWidget):
         if index < 0 or (self._frame is not None and self._frame.id == frame_id):
             return index >= 0
         try:
-            frame = self.session.open.frame(frame_id)
-            pixels = self.session.open.pixels(frame_id)
+            frame = self.session.open.frames.get(frame_id)
+            pixels = self.session.open.frames.pixels(frame_id)
         except UserError as error:
             self.session.report(error)
             return False
@@ -232,7 +232,7 @@ class SynthesisePage(QWidget):
         """Of the frame's own head, if anybody drew it."""
         if self._frame is None:
             return None
-        annotation = self.session.open.annotation(self._frame.id)
+        annotation = self.session.open.annotations.newest(self._frame.id)
         return annotation.ellipse if annotation is not None else None
 
     def _start_ellipse(self, frame: Frame) -> Ellipse:

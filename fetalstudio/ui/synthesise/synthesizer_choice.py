@@ -6,9 +6,9 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.project.runs import BUILT_IN
+from fetalstudio.project.models import BUILT_IN
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import Section, combo, keyed, note
 from fetalstudio.ui.session import Session
@@ -54,8 +54,8 @@ class SynthesizerChoice(Section):
     def refresh(self) -> None:
         """Read the project's synthesizers and which of them is in use."""
         project = self._session.project
-        models = project.models("synthesizer") if project is not None else []
-        active = project.active_model("synthesizer") if project is not None else None
+        models = project.models.all("synthesizer") if project is not None else []
+        active = project.models.active("synthesizer") if project is not None else None
         before, self._name = self._name, active.name if active is not None else BUILT_IN
         blocker = QSignalBlocker(self.box)
         self.box.clear()
@@ -91,7 +91,7 @@ class SynthesizerChoice(Section):
     def _about(self, path: str) -> str:
         try:
             learnt = ModelCard.read(self._session.open.path / path).training_data
-        except BadInput as error:
+        except InputError as error:
             return str(error)
         if "cohorts" not in learnt or "started_from" not in learnt:
             return ""

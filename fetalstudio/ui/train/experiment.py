@@ -13,7 +13,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     ExperimentResult,
     result_of,
 )
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui.common.form import Section, note, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
@@ -102,7 +102,7 @@ class ExperimentPanel(Section):
 
 
 def _newest(project: Project) -> ExperimentResult | None:
-    found = (result_of(run) for run in project.runs() if run.job == JOB)
+    found = (result_of(run) for run in project.runs.all() if run.job == JOB)
     return next((result for result in found if result is not None), None)
 
 

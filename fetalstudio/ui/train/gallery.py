@@ -63,7 +63,7 @@ class Gallery(QListWidget):
             return
         item, score = self._waiting.pop(0)
         try:
-            rgb = overlay(project.pixels(score.frame_id), score.found, score.reference)
+            rgb = overlay(project.frames.pixels(score.frame_id), score.found, score.reference)
         except UserError as error:
             item.setToolTip(str(error))
             return

@@ -20,8 +20,8 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.jobs.train.resuming import can_go_on
 from fetalstudio.engine.process.events import Epoch, Preview
+from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.records import Run
-from fetalstudio.project.runs import BUILT_IN
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, keyed, note, side_by_side, side_panel, with_foot
@@ -304,7 +304,7 @@ class TrainPage(QWidget):
     def _ended(self) -> None:
         self._handle = None
         if self.session.project is not None:
-            self.session.project.fail_crashed()  # killed, it could not say so itself
+            self.session.project.runs.fail_crashed()  # killed, it could not say so itself
         self._refresh_runs()
         self._refresh_plan()
 
@@ -313,7 +313,7 @@ class TrainPage(QWidget):
     def _refresh_runs(self) -> None:
         """List the runs; the chosen one stays, and where none is, it is the newest."""
         project = self.session.project
-        self._runs = {r.id: r for r in project.runs() if r.job == "train"} if project else {}
+        self._runs = {r.id: r for r in project.runs.all() if r.job == "train"} if project else {}
         ids, chosen = list(self._runs), self._chosen()
         self.runs.blockSignals(True)
         self.runs.clear()
@@ -334,7 +334,7 @@ class TrainPage(QWidget):
 
     def _run_chosen(self) -> None:
         chosen = self._chosen()
-        run = self.session.open.run(chosen) if chosen is not None else None
+        run = self.session.open.runs.get(chosen) if chosen is not None else None
         self._live = run is not None and run.state == "running" and self._handle is not None
         resumable = run is not None and can_go_on(self.session.open, run)
         self.go_on_button.setVisible(resumable)
@@ -363,11 +363,11 @@ class TrainPage(QWidget):
         project, chosen = self.session.project, self._chosen()
         if project is None or chosen is None:
             return None
-        return next((m.name for m in project.models("segmenter") if m.run_id == chosen), None)
+        return next((m.name for m in project.models.all("segmenter") if m.run_id == chosen), None)
 
     def _show_adoption(self) -> None:
         project = self.session.project
-        active = project.active_model("segmenter") if project is not None else None
+        active = project.models.active("segmenter") if project is not None else None
         used, model = active.name if active is not None else BUILT_IN, self._model_of_run()
         run = self._runs.get(self._chosen() or -1)
         better = run is not None and improved(run.verdict)
@@ -386,7 +386,7 @@ class TrainPage(QWidget):
     def roll_back(self) -> None:
         """Go back to the model before."""
         try:
-            before = self.session.open.roll_back("segmenter")
+            before = self.session.open.models.roll_back("segmenter")
         except UserError as error:
             self.session.report(error)
             return

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from fetalstudio.core.splits import Part
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, combo
@@ -49,7 +49,7 @@ class TrainingDataSection(Section):
 
     def fill_cohorts(self, project: Project | None) -> None:
         """Offer the project's cohorts; the chosen one stays if it is among them."""
-        fill_cohorts(self.cohort_box, project.cohorts() if project is not None else [])
+        fill_cohorts(self.cohort_box, project.frames.cohorts() if project is not None else [])
 
     def fill_segmenters(self, project: Project | None, *, anew: bool = False) -> None:
         """Offer the segmenters; the chosen one stays unless they are listed ``anew``."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fetalstudio.core.splits import Part
 from fetalstudio.engine.cohort_split import Labelled
 from fetalstudio.engine.jobs.train.cost import Cost, Work, cost, kind_of, pace_of
-from fetalstudio.engine.jobs.train.data import TrainingData, look_through
+from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.formats.model_card import ModelCard
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
@@ -40,7 +40,7 @@ def plan_training(
     project: Project, cohort: str | None, *, real: int | None, synthetic: int | None, seed: int = 0
 ) -> Plan:
     """What ``TrainRequest`` with the same values takes, by the job's own rules."""
-    data = look_through(project, cohort, real=real, synthetic=synthetic, seed=seed)
+    data = select_training_data(project, cohort, real=real, synthetic=synthetic, seed=seed)
     parts: Mapping[Part, Share] = {
         "train": _share(data.available),
         "validation": _share(data.validation),

@@ -295,7 +295,7 @@ class MainWindow(QMainWindow):
         if project is None:
             self.session.message.emit("Open a project first; there is nothing to export.", "info")
             return
-        dialog = ExportDialog(project.path, project.cohorts(), self)
+        dialog = ExportDialog(project.path, project.frames.cohorts(), self)
         dialog.accepted.connect(lambda: self._export(dialog))
         dialog.open()
 

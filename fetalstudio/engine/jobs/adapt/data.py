@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import Labelled, labelled_frames, of_part, split
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
 HELD_OUT = 8
@@ -43,23 +43,23 @@ class AdaptData:
 def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptData:
     """The training part, at most 200 frames of whole subjects, and held-out frames to watch.
 
-    Raises :class:`BadInput` with the reason and the cure for a cohort that is not there or not
+    Raises :class:`InputError` with the reason and the cure for a cohort that is not there or not
     annotated, fewer than five annotated frames, or fewer than three subjects.
     """
-    if cohort is not None and cohort not in (there := project.cohorts()):
-        raise BadInput(
+    if cohort is not None and cohort not in (there := project.frames.cohorts()):
+        raise InputError(
             f"{project.path} has no cohort {cohort!r}; there are: {', '.join(there) or 'none'}."
         )
     labelled = labelled_frames(project, cohort)
     where = f"cohort {cohort!r}" if cohort else "the project"
     if len(labelled) < MIN_FRAMES:
-        raise BadInput(
+        raise InputError(
             f"Adapting needs at least {MIN_FRAMES} annotated frames; {where} has {len(labelled)}. "
             "Annotate more frames, or choose another cohort."
         )
     parts = split(labelled)
     if len(parts) < MIN_SUBJECTS:
-        raise BadInput(
+        raise InputError(
             "Adapting needs frames of at least three subjects (to learn from, to see when to stop, "
             f"and to be kept for tests); the annotated frames of {where} are of {len(parts)}. "
             "Annotate frames of other subjects. If they are of others already, import them with "

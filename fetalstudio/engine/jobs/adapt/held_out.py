@@ -14,7 +14,7 @@ from fetalstudio.engine.cohort_split import Labelled, style_of
 from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
 from fetalstudio.engine.pictures import montage, stack
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.synthesizer import Scene
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class HeldOut:
         judge: Segmenter,
     ) -> None:
         self.judge = judge
-        self.real = [project.pixels(item.frame.id) for item in held_out]
+        self.real = [project.frames.pixels(item.frame.id) for item in held_out]
         repeats = -(-SAMPLES // len(held_out))
         self.scenes = [
             Scene(

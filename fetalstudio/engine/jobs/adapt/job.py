@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.cohort_split import style_of
 from fetalstudio.engine.jobs.adapt.choice import Choice, Clock, HeldOutFigures, Measured
@@ -34,8 +34,8 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
-from fetalstudio.project.store import Project
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline
@@ -64,7 +64,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
     with Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
         if ModelCard.read(model.folder).architecture.get("type") != "compact":
-            raise BadInput(
+            raise InputError(
                 f"{model.name} is no compact synthesizer. Adapt one that is, or compact."
             )
         data = choose_adapt_data(project, request.cohort, request.seed)
@@ -82,7 +82,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
             "started_from": parent.card.name,
             "started_from_sha256": parent.hash,
         }
-        record = _interrupted(project, settings, data) or project.start_run(
+        record = _interrupted(project, settings, data) or project.runs.start(
             _free_name(project, request), settings, data.summary()
         )
         adapting = _Adapting(
@@ -91,14 +91,14 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         try:
             result, stopped = adapting.run()
         except JobCancelled:
-            project.update_run(record.id, state="cancelled")
+            project.runs.update(record.id, state="cancelled")
             adapting.checkpoint.unlink(missing_ok=True)
             raise
         except BaseException:
-            project.update_run(record.id, state="failed")
+            project.runs.update(record.id, state="failed")
             raise
         state: Any = "cancelled" if stopped else "finished"
-        project.update_run(record.id, state=state, verdict=asdict(result))
+        project.runs.update(record.id, state=state, verdict=asdict(result))
         adapting.checkpoint.unlink(missing_ok=True)
     if stopped:
         raise JobCancelled(result)
@@ -123,7 +123,7 @@ class _Adapting:
         self.report, self.cancelled = report, cancelled
         self.folder = project.path / "models" / str(record.id)
         self.checkpoint = project.path / "models" / f".adapt-{record.id}.pt"
-        self.saved = any(m.run_id == record.id for m in project.models("synthesizer"))
+        self.saved = any(m.run_id == record.id for m in project.models.all("synthesizer"))
         self.measured = [Measured.of_row(row) for row in record.history]
         self.choice = Choice(self.measured)
         self.losses: list[float] = []
@@ -146,7 +146,7 @@ class _Adapting:
         )
         self.examples = [
             Example(
-                self.project.pixels(item.frame.id),
+                self.project.frames.pixels(item.frame.id),
                 item.ellipse,
                 style_of(item.ellipse, item.frame.calibration, "auto"),
             )
@@ -235,7 +235,7 @@ class _Adapting:
         entry = {**measured.row(), "seconds": self.clock.seconds}
         if not math.isnan(loss):
             entry["loss"] = loss
-        self.project.update_run(self.record.id, history_entry=entry)
+        self.project.runs.update(self.record.id, history_entry=entry)
         self.report(
             Adapting(
                 measured.step,
@@ -260,7 +260,7 @@ class _Adapting:
             write_training_frames(temporary, list(self.neighbours.ids))
         if not self.saved:
             path = self.folder.relative_to(self.project.path).as_posix()
-            self.project.add_model(
+            self.project.models.add(
                 self.record.name, "synthesizer", path, run_id=self.record.id, metrics={}
             )
             self.saved = True
@@ -316,11 +316,11 @@ class _Adapting:
 
 def _interrupted(project: Project, settings: Mapping[str, Any], data: AdaptData) -> Run | None:
     """The newest run of the same settings and frames whose process is gone, taken up again."""
-    for run in project.runs():
+    for run in project.runs.all():
         checkpoint = project.path / "models" / f".adapt-{run.id}.pt"
         same = dict(run.settings) == settings and dict(run.data) == data.summary()
         if run.state in ("running", "failed") and same and checkpoint.exists():
-            return project.resume_run(run.id)
+            return project.runs.resume(run.id)
     return None
 
 
@@ -335,16 +335,16 @@ def _check_settings(request: AdaptRequest) -> None:
         }
     )
     if not 0 < request.learning_rate <= 0.1:
-        raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
+        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 
 
 def _free_name(project: Project, request: AdaptRequest) -> str:
-    taken = {m.name for m in project.models("synthesizer")} | {BUILT_IN}
+    taken = {m.name for m in project.models.all("synthesizer")} | {BUILT_IN}
     # One that is under way has no model yet.
-    taken |= {r.name for r in project.runs() if r.job == "adapt" and r.state == "running"}
+    taken |= {r.name for r in project.runs.all() if r.job == "adapt" and r.state == "running"}
     if request.name is not None:
         if not request.name.strip() or request.name.strip() in taken:
-            raise BadInput(f"The name {request.name!r} is empty or taken. Choose another one.")
+            raise InputError(f"The name {request.name!r} is empty or taken. Choose another one.")
         return request.name.strip()
     stem = request.cohort or "adapted"
     return next(n for i in range(1, 10**6) if (n := f"{stem}-{i}") not in taken)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import TrainingFrame, neighbours_of
 from fetalstudio.engine.cohort_split import Labelled, labelled_frames, of_part, split, style_of
 from fetalstudio.engine.jobs.adapt_sd.request import (
@@ -33,7 +33,7 @@ from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.learning import Watch, load_checkpoint, pick_device
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion.lora import LORA_FILE, save_adapter, whole_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
 from fetalstudio.synthesis.stable_diffusion.synthesizer import load_base
@@ -57,7 +57,7 @@ def run(
     with Project.open(request.project) as project, _only_one(project, name):
         base = find_model("synthesizer", request.base, project)
         if "weights" not in ModelCard.read(base.folder).architecture:
-            raise BadInput(
+            raise InputError(
                 f"{base.name} is no Stable Diffusion that can be adapted. Add one: fetalstudio "
                 "models add PATH --name NAME."
             )
@@ -74,7 +74,7 @@ def run(
         result = training.result(name, frames)
         _card(base, name, settings, request.memory, frames, result).write(folder)
         path = folder.relative_to(project.path).as_posix()
-        project.add_model(name, "synthesizer", path, metrics=asdict(result))
+        project.models.add(name, "synthesizer", path, metrics=asdict(result))
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
 
@@ -103,7 +103,7 @@ class _Training:
         parts = load_base(base.folder, device)
         examples = [
             Example(
-                project.pixels(item.frame.id),
+                project.frames.pixels(item.frame.id),
                 item.ellipse,
                 style_of(item.ellipse, item.frame.calibration, "auto"),
             )
@@ -163,7 +163,7 @@ def _remember(project: Project, frames: Sequence[Labelled], folder: Path, report
         return
     none_yet = replace(known, ids=(), descriptors=known.descriptors[:0])
     seen = (
-        TrainingFrame(f.id, f.subject, project.pixels(f.id), item.ellipse)
+        TrainingFrame(f.id, f.subject, project.frames.pixels(f.id), item.ellipse)
         for item in frames
         for f in (item.frame,)
     )
@@ -187,7 +187,7 @@ def _frames(project: Project, cohort: str | None) -> list[Labelled]:
     labelled = labelled_frames(project, cohort)
     frames = of_part(labelled, split(labelled), "train")
     if not frames:
-        raise BadInput(
+        raise InputError(
             f"{project.path} has no annotated frame to learn from: those that it has are held out "
             "to validate and to test. Annotate frames of more subjects."
         )
@@ -197,13 +197,13 @@ def _frames(project: Project, cohort: str | None) -> list[Labelled]:
 def _name(request: AdaptStableDiffusionRequest) -> str:
     name = request.name if request.name is not None else f"{request.base}-{request.mode}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", name):
-        raise BadInput(f"{name!r} cannot be a model's name. Use letters, digits, '.', '_', '-'.")
+        raise InputError(f"{name!r} cannot be a model's name. Use letters, digits, '.', '_', '-'.")
     return name
 
 
 def _check_free(project: Project, request: AdaptStableDiffusionRequest, name: str) -> None:
-    if name in {m.name for m in project.models("synthesizer")} | {BUILT_IN, request.base}:
-        raise BadInput(f"The name {name!r} is taken. Choose another one with --name.")
+    if name in {m.name for m in project.models.all("synthesizer")} | {BUILT_IN, request.base}:
+        raise InputError(f"The name {name!r} is taken. Choose another one with --name.")
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import (
     Interval,
     bootstrap_ci,
@@ -47,8 +47,8 @@ def score_frame(
 
     ``paper`` repeats what the paper's code does: the frame squashed to 256 x 256, the reference
     eroded by its resampling, boxes moved outwards by up to 19 px, five repeats (one without box),
-    the mask and not its ellipse compared. Raises :class:`BadInput` where the erosion leaves nothing
-    of the reference, or the segmenter needs a prompt.
+    the mask and not its ellipse compared. Raises :class:`InputError` where the erosion leaves
+    nothing of the reference, or the segmenter needs a prompt.
     """
     if protocol == "paper":
         return _score_paper(segmenter, item, image, prompt, seed)
@@ -183,7 +183,7 @@ def _score_paper(
     # Bicubic resampling and then truncation keep only what is fully white: the eroded reference.
     eroded = (_squashed(item.ellipse.mask(item.frame.size) * np.uint8(255)) == 255).astype(np.uint8)
     if not eroded.any():
-        raise BadInput(
+        raise InputError(
             f"{item.frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
             "measures. Correct the ellipse, or evaluate by the protocol native."
         )

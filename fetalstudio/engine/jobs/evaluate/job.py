@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio import distributed
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.cohort_split import Labelled, labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
@@ -25,7 +25,7 @@ from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import fingerprint, training_frames
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
 """Frames for each process between two looks at whether to stop."""
@@ -34,7 +34,7 @@ _AT_ONCE = 8
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
     """Over all annotated frames asked for; says so where the model was trained on some of them."""
     if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
-        raise BadInput(
+        raise InputError(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "
             f"{request.protocol!r}. Prompts: auto, box; protocols: native, paper, both."
         )
@@ -71,13 +71,13 @@ def _frames(
     if request.frame_ids is not None:
         items = [item for item in items if item.frame.id in set(request.frame_ids)]
         if not items:
-            raise BadInput("None of these frames is annotated. Choose annotated frames.")
+            raise InputError("None of these frames is annotated. Choose annotated frames.")
     seen = frames_seen(project, model)
     if request.held_out:
-        subjects = {f.subject for f in project.frames() if f.id[:16] in seen}
+        subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen}
         items = [item for item in items if item.frame.subject not in subjects]
         if not items:
-            raise BadInput(
+            raise InputError(
                 f"{model.name} was trained on all of these subjects. Annotate frames of others, "
                 "or evaluate without holding them out."
             )
@@ -99,10 +99,10 @@ def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
     it started from.
     """
     seen = training_frames(model.folder)
-    record = next((m for m in project.models("segmenter") if m.name == model.name), None)
+    record = next((m for m in project.models.all("segmenter") if m.name == model.name), None)
     if record is None or record.run_id is None:
         return seen
-    run = project.run(record.run_id)
+    run = project.runs.get(record.run_id)
     seen |= {i[:16] for part in ("train", "validation") for i in run.data.get(part, ())}
     parent = run.settings.get("started_from")
     if parent is None or parent == model.name:
@@ -124,7 +124,7 @@ def _scores(
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
         work = [
-            (model, item, project.pixels(item.frame.id), prompt, protocol, start + i)
+            (model, item, project.frames.pixels(item.frame.id), prompt, protocol, start + i)
             for i, item in enumerate(some)
         ]
         scores += distributed.each(_score, work)

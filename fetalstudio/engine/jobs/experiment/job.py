@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import Labelled
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
@@ -29,14 +29,14 @@ from fetalstudio.engine.jobs.experiment.request import (
     result_of,
     steps_in,
 )
-from fetalstudio.engine.jobs.train.data import TrainingData, look_through, with_duplicates
+from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import fingerprint
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
-from fetalstudio.project.store import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import FineTuneSettings
@@ -71,7 +71,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             "segmenter_sha256": fingerprint(model.folder),
         }
         data = _summary(drawn)
-        record = _unfinished(project, settings, data) or project.start_run(
+        record = _unfinished(project, settings, data) or project.runs.start(
             _free_name(project), settings, data
         )
         experiment = _Experiment(
@@ -83,7 +83,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             result = _close(project, record.id, "cancelled")
             raise JobCancelled(result) from None
         except BaseException:
-            project.update_run(record.id, state="failed")
+            project.runs.update(record.id, state="failed")
             raise
         result = _close(project, record.id, "finished")
         assert result is not None  # every arm of every seed is done
@@ -91,23 +91,23 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
 
 
 def _close(project: Project, run_id: int, state: Any) -> ExperimentResult | None:
-    result = result_of(project.run(run_id))
+    result = result_of(project.runs.get(run_id))
     verdict = None if result is None else asdict(result)
-    project.update_run(run_id, state=state, verdict=verdict)
+    project.runs.update(run_id, state=state, verdict=verdict)
     return result
 
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
     """What one seed trains on; validation and test part are the same for all."""
-    data = look_through(
+    data = select_training_data(
         project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
     )
     if not data.problems:
         data = with_duplicates(data, project)
     if data.problems:
-        raise BadInput(" ".join(data.problems))
+        raise InputError(" ".join(data.problems))
     if not data.pairs:
-        raise BadInput(
+        raise InputError(
             f"{project.path} has no accepted pairs to train on, so nothing can be compared. "
             "Synthesise some and accept them first."
         )
@@ -157,7 +157,7 @@ class _Experiment:
             self._keep(Trained(BEFORE, 0, scores, 0, 0, 0.0))
         for seed, data in enumerate(self.drawn):
             real = self._examples(data.train)
-            pairs = [Example(self.project.pixels(p.frame.id), p.ellipse) for p in data.pairs]
+            pairs = [Example(self.project.frames.pixels(p.frame.id), p.ellipse) for p in data.pairs]
             for arm in ARMS:
                 if (arm, seed) not in self.done:
                     examples = examples_of(arm, real, pairs)
@@ -188,7 +188,7 @@ class _Experiment:
         self._keep(Trained(arm, seed, scores, steps, best, seconds))
 
     def _keep(self, trained: Trained) -> None:
-        self.project.update_run(self.record.id, history_entry=asdict(trained))
+        self.project.runs.update(self.record.id, history_entry=asdict(trained))
         self.report(Checkpoint(self.project.path, f"{trained.arm}, seed {trained.seed}"))
 
     def _steps(self, arm: str, data: TrainingData) -> int:
@@ -198,17 +198,17 @@ class _Experiment:
         )
 
     def _examples(self, items: Sequence[Labelled]) -> list[Example]:
-        return [Example(self.project.pixels(item.frame.id), item.ellipse) for item in items]
+        return [Example(self.project.frames.pixels(item.frame.id), item.ellipse) for item in items]
 
 
 def _unfinished(
     project: Project, settings: Mapping[str, Any], data: Mapping[str, Any]
 ) -> Run | None:
     """The newest run of the same settings and data that did not finish, taken up again."""
-    for record in project.runs():
+    for record in project.runs.all():
         same = dict(record.settings) == settings and dict(record.data) == data
         if record.job == JOB and record.state != "finished" and same:
-            return project.resume_run(record.id)
+            return project.runs.resume(record.id)
     return None
 
 
@@ -223,9 +223,9 @@ def _check_settings(request: ExperimentRequest) -> None:
         }
     )
     if not 0 < request.learning_rate <= 0.1:
-        raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
+        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 
 
 def _free_name(project: Project) -> str:
-    taken = {run.name for run in project.runs()}
+    taken = {run.name for run in project.runs.all()}
     return next(n for i in range(1, 10**6) if (n := f"experiment-{i}") not in taken)

@@ -7,7 +7,7 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import counter
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.progress import OperationCancelledError
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> ExportResult:

@@ -7,7 +7,7 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import counter
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportResult:

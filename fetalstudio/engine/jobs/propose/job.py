@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-from fetalstudio.project.store import Project
 
 _NOTHING = {
     "auto": "all frames have an ellipse",
@@ -27,9 +27,9 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         author = f"segmenter:{model.name}"
-        if request.cohort is not None and request.cohort not in project.cohorts():
-            known = ", ".join(project.cohorts()) or "none"
-            raise BadInput(
+        if request.cohort is not None and request.cohort not in project.frames.cohorts():
+            known = ", ".join(project.frames.cohorts()) or "none"
+            raise InputError(
                 f"{project.path} has no cohort {request.cohort!r}. The cohorts are: {known}."
             )
         frames = _frames(project, request, author)
@@ -41,14 +41,14 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         proposals, without = [], []
         for frame in frames:
             box = _box(project, frame) if request.prompt == "box" else None
-            found = segmenter.predict(project.pixels(frame.id), box=box)
+            found = segmenter.predict(project.frames.pixels(frame.id), box=box)
             if found.ellipse is None:
                 without.append(frame.name)
             else:
                 proposals.append(Proposal(frame.id, found.ellipse, found.confidence))
-                current = project.annotation(frame.id)
+                current = project.annotations.newest(frame.id)
                 if current is None or current.ellipse is None or current.state == "proposed":
-                    project.annotate(
+                    project.annotations.add(
                         frame.id,
                         found.ellipse,
                         author=author,
@@ -62,9 +62,9 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
 def _frames(project: Project, request: ProposeRequest, author: str) -> list[Frame]:
     boxed = request.prompt == "box"
     if request.frame_ids is not None:
-        asked = [project.frame(frame_id) for frame_id in request.frame_ids]
+        asked = [project.frames.get(frame_id) for frame_id in request.frame_ids]
         return [frame for frame in asked if not boxed or _box(project, frame) is not None]
-    annotations = project.annotations(request.cohort)
+    annotations = project.annotations.by_frame(request.cohort)
 
     def waits(frame: Frame) -> bool:
         held = annotations.get(frame.id)
@@ -72,15 +72,15 @@ def _frames(project: Project, request: ProposeRequest, author: str) -> list[Fram
             return not boxed and (request.again or not _rejected(project, frame, author))
         return held.state == "proposed" and (request.again or held.author != author)
 
-    return [frame for frame in project.frames(cohort=request.cohort) if waits(frame)]
+    return [frame for frame in project.frames.all(cohort=request.cohort) if waits(frame)]
 
 
 def _box(project: Project, frame: Frame) -> tuple[float, float, float, float] | None:
-    held = project.annotation(frame.id)
+    held = project.annotations.newest(frame.id)
     return None if held is None or held.ellipse is None else held.ellipse.box()
 
 
 def _rejected(project: Project, frame: Frame, author: str) -> bool:
     """Whether a person took away this segmenter's proposal, and drew none since."""
-    last = project.revisions(frame.id)[-2:]
+    last = project.annotations.revisions(frame.id)[-2:]
     return len(last) == 2 and last[1].ellipse is None and last[0].author == author

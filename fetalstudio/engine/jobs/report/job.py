@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.formats.files import write_bytes
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 
 
 def run(request: ReportRequest, report: Report, cancelled: CancelCheck) -> ReportResult:
     """Write one HTML file, in place of one of the same name."""
     if request.out.is_dir():
-        raise BadInput(f"{request.out} is a folder. Give the report a file's name, like it.html.")
+        raise InputError(f"{request.out} is a folder. Give the report a file's name, like it.html.")
     with Project.open(request.project) as project:
-        page = report_html(request.result, project.pixels, datetime.now().astimezone())
+        page = report_html(request.result, project.frames.pixels, datetime.now().astimezone())
     if cancelled():
         raise JobCancelled
     write_bytes(request.out, page.encode())

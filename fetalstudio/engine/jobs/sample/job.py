@@ -18,7 +18,7 @@ from fetalstudio.engine.process.events import Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.learning import autocast
-from fetalstudio.project.store import Project
+from fetalstudio.project.project import Project
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.synthesis.synthesizer import Scene
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.synthesize.request import NamedEllipse
 
 COLUMNS = ("name", "cx", "cy", "a", "b", "angle_deg", "width", "height")
@@ -17,31 +17,33 @@ COLUMNS = ("name", "cx", "cy", "a", "b", "angle_deg", "width", "height")
 def read_ellipses(path: Path) -> tuple[NamedEllipse, ...]:
     """Read ``name,cx,cy,a,b,angle_deg,width,height`` (px, degrees), one ellipse a row.
 
-    Raises :class:`BadInput` that names the file, the line and the cure.
+    Raises :class:`InputError` that names the file, the line and the cure.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} is not a CSV table in UTF-8: {error}. Save it as CSV.") from error
+        raise InputError(f"{path} is not a CSV table in UTF-8: {error}. Save it as CSV.") from error
     if not rows:
-        raise BadInput(f"{path} holds no ellipses. It needs the columns {','.join(COLUMNS)}.")
+        raise InputError(f"{path} holds no ellipses. It needs the columns {','.join(COLUMNS)}.")
     missing = [c for c in COLUMNS if c not in rows[0]]
     if missing:
-        raise BadInput(f"{path} has no column {', '.join(missing)}. It needs {','.join(COLUMNS)}.")
+        raise InputError(
+            f"{path} has no column {', '.join(missing)}. It needs {','.join(COLUMNS)}."
+        )
     named = tuple(_row(path, number, row) for number, row in enumerate(rows, start=2))
     name, times = Counter(item.name for item in named).most_common(1)[0]
     if times > 1:
-        raise BadInput(f"{path} names {name} {times} times. Each row needs a name of its own.")
+        raise InputError(f"{path} names {name} {times} times. Each row needs a name of its own.")
     return named
 
 
 def _row(path: Path, number: int, row: dict[str, str]) -> NamedEllipse:
     name = (row["name"] or "").strip()
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
-        raise BadInput(
+        raise InputError(
             f"{path}, line {number}: the name {name!r} cannot be a file's name. "
             "Use letters, digits, '-', '_' and '.'."
         )
@@ -50,4 +52,4 @@ def _row(path: Path, number: int, row: dict[str, str]) -> NamedEllipse:
         size = int(row["width"]), int(row["height"])
         return NamedEllipse(name, Ellipse.of(*values), size)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"{path}, line {number}: {error}. Correct the row.") from error
+        raise InputError(f"{path}, line {number}: {error}. Correct the row.") from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fetalstudio import __version__, distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, ellipses_like, style_of
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
@@ -37,8 +37,8 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
-from fetalstudio.project.store import Project
 from fetalstudio.synthesis.interface import Drawn
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.synthesis.synthesizer import Scene
@@ -55,7 +55,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             batch, model = _begin(project, request, cancelled)
         else:
             batch, model = _resume(project, request)
-        with project.batch_lock(batch.id):
+        with project.batches.lock(batch.id):
             maker = _Maker(project, batch, model)
             if unscaled := maker.unscaled():
                 report(Warned(unscaled))
@@ -72,10 +72,10 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                         steps.advance(len(maker.pairs))
             except JobCancelled:
                 raise JobCancelled(maker.result()) from None
-            except BadInput:
+            except InputError:
                 # What the synthesizer cannot make at all must not be offered to be gone on with.
                 if not maker.pairs:
-                    project.drop_batch(batch.id)
+                    project.batches.drop(batch.id)
                 raise
             return maker.result()
 
@@ -87,8 +87,8 @@ def _begin(
     model = find_model("synthesizer", request.synthesizer, project)
     synthesizer = load_synthesizer(model)
     to_scale = synthesizer.to_scale or request.style == SIMULATED
-    frames = {frame.id: frame for frame in project.frames()}
-    kept = project.annotations() if request.background == "frame" else {}
+    frames = {frame.id: frame for frame in project.frames.all()}
+    kept = project.annotations.by_frame() if request.background == "frame" else {}
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
     items = [
         _item(request, frames, owned, number, wanted, to_scale)
@@ -108,18 +108,18 @@ def _begin(
         "like_cohort": None if request.wish is None else asdict(request.wish),
         "out": None if request.out is None else request.out.absolute(),
     }
-    return project.start_batch(settings, items), model
+    return project.batches.start(settings, items), model
 
 
 def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
     if request.count is not None or request.ellipses is not None:
-        raise BadInput("A batch that is resumed has its ellipses already: give no others.")
+        raise InputError("A batch that is resumed has its ellipses already: give no others.")
     assert request.resume is not None
-    batch = project.batch(request.resume)
+    batch = project.batches.get(request.resume)
     name = batch.settings["synthesizer"]
     model = find_model("synthesizer", name, project)
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
-        raise BadInput(
+        raise InputError(
             f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
             "this batch were made: the rest would not be of a kind with them. Put the former "
             f"model back into {model.folder}, or leave this batch and make a new one."
@@ -162,13 +162,13 @@ class _Maker:
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         out = batch.settings["out"]
         self.files = None if out is None else PairFiles(Path(out))
-        made = project.made_pairs(batch.id)
-        items = project.batch_items(batch.id)
+        made = project.batches.made(batch.id)
+        items = project.batches.items(batch.id)
         self.missing = [item for item in items if item.number not in made]
-        self.pairs = [project.pair(made[item.number]) for item in items if item.number in made]
+        self.pairs = [project.pairs.get(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
-        self.known = {pair.id for pair in project.pairs()}
-        self.cohorts = {frame.id: frame.cohort for frame in project.frames()}
+        self.known = {pair.id for pair in project.pairs.all()}
+        self.cohorts = {frame.id: frame.cohort for frame in project.frames.all()}
         self.textures: dict[str | None, CohortTexture | None] = {}
         done = (item for item in items if item.number in made)
         if self.files is not None:
@@ -226,7 +226,7 @@ class _Maker:
         with self.project.transaction():
             for item, (one, measured) in zip(chunk, made, strict=True):
                 pair = self._add(item, one, measured)
-                self.project.mark_made(self.batch.id, item.number, pair.id)
+                self.project.batches.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
 
     def result(self) -> SynthesizeResult:
@@ -243,7 +243,7 @@ class _Maker:
         )
 
     def _add(self, item: BatchItem, drawn: Drawn, measured: Measured) -> Pair:
-        return self.project.add_pair(
+        return self.project.pairs.add(
             drawn.image,
             name=item.name,
             ellipse=item.ellipse,
@@ -283,7 +283,7 @@ class _Maker:
             item.ellipse,
             item.size,
             item.style,
-            None if source is None else self.project.pixels(source),
+            None if source is None else self.project.frames.pixels(source),
             item.replaces,
             None if calibration is None else calibration.mm_per_px,
         )
@@ -317,9 +317,9 @@ def _wanted(
             raise JobCancelled
 
     if (request.count is None) == (request.ellipses is None):
-        raise BadInput("Ask for a number of pairs or give a table of ellipses, one of the two.")
+        raise InputError("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
-        raise BadInput(f"{request.count} pairs are outside 1 to 100000.")
+        raise InputError(f"{request.count} pairs are outside 1 to 100000.")
     check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
@@ -334,12 +334,12 @@ def _wanted(
     for item in request.ellipses:
         width, height = item.size
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
-            raise BadInput(
+            raise InputError(
                 f"{item.name} asks for {width}x{height} px; a picture has {MIN_SIDE} to "
                 f"{MAX_SIDE} px a side."
             )
         if not item.ellipse.reaches(item.size):
-            raise BadInput(
+            raise InputError(
                 f"The ellipse of {item.name} lies off its {width}x{height} px picture. Move it "
                 "onto the picture."
             )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.screening import is_copy
 from fetalstudio.engine.quality import Measured
 from fetalstudio.formats.files import write_bytes
@@ -37,15 +37,17 @@ class PairFiles:
         self._rows: list[Mapping[str, Any]] = []
 
     def check_room(self, items: Sequence[BatchItem]) -> None:
-        """Raise :class:`BadInput` where a file would be written over."""
+        """Raise :class:`InputError` where a file would be written over."""
         if self.folder.exists() and not self.folder.is_dir():
-            raise BadInput(f"{self.folder} is a file. Choose a folder for the pairs.")
+            raise InputError(f"{self.folder} is a file. Choose a folder for the pairs.")
         files = [TABLE, *(name for item in items for name in (_picture(item), _mask(item)))]
         twice = [name for name, count in Counter(map(str.lower, files)).items() if count > 1]
         if twice:
-            raise BadInput(f"Two of the pairs would be written as {twice[0]}. Rename one of them.")
+            raise InputError(
+                f"Two of the pairs would be written as {twice[0]}. Rename one of them."
+            )
         if there := [name for name in files if (self.folder / name).exists()]:
-            raise BadInput(
+            raise InputError(
                 f"{self.folder} already holds {there[0]}, which would be written over. Choose a "
                 "new folder."
             )

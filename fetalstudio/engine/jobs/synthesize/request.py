@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.heads import Wish
+from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.sample.request import Background
 
 
@@ -35,7 +35,7 @@ class SynthesizeRequest:
     """One pair each."""
     resume: int | None = None
     """Id of an unfinished batch: make the rest of it, by its own settings."""
-    wish: Wish | None = None
+    wish: HeadConstraints | None = None
     """With ``count``: how the heads shall differ from the cohort's."""
     cohort: str | None = None
     synthesizer: str | None = None

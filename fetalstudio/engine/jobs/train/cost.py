@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
-from fetalstudio.project.store import Project
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def pace_of(project: Project, kind: str, lora: int) -> Pace:
     ``kind`` is as from :func:`kind_of`; an unknown one is taken for ``vit_b``.
     """
     typical = TYPICAL.get(kind, TYPICAL["vit_b"])
-    for run in project.runs():
+    for run in project.runs.all():
         alike = run.settings.get("kind") == kind and run.settings.get("lora") == lora
         if run.job == "train" and alike and (train_s := _train_s(run)) is not None:
             return replace(typical, train_s=train_s, of=run.name)

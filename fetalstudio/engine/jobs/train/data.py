@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fetalstudio.core.errors import BadInput
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import (
@@ -24,8 +24,8 @@ from fetalstudio.engine.cohort_split import (
     usable_pairs,
 )
 from fetalstudio.engine.duplicates import across_parts, fingerprint
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
-from fetalstudio.project.store import Project
 
 MIN_SUBJECTS = 3
 """One for each part."""
@@ -62,7 +62,7 @@ class TrainingData:
         return {**ids, "pairs": [pair.id for pair in self.pairs], "ellipses": digest}
 
 
-def look_through(
+def select_training_data(
     project: Project,
     cohort: str | None,
     *,
@@ -73,7 +73,7 @@ def look_through(
     """Split by subject, take as many frames and pairs as asked for, and say what is amiss."""
     try:
         labelled = labelled_frames(project, cohort)
-    except BadInput as error:
+    except InputError as error:
         return TrainingData((), (), (), (), problems=(str(error),))
     parts: Mapping[str, Part] = split(labelled)
     available, validation, test = (
@@ -88,7 +88,7 @@ def look_through(
         some_of(usable, synthetic, rng),
         available,
         len(usable),
-        sum(pair.copy for pair in project.pairs(state="accepted")),
+        sum(pair.copy for pair in project.pairs.all(state="accepted")),
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
     warnings = _warnings(data, project, cohort, synthetic)
@@ -104,7 +104,7 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     }
     names = {i.frame.id: i.frame for i in (*data.train, *data.validation, *data.test)}
     names |= {pair.frame.id: pair.frame for pair in data.pairs}
-    prints = {frame_id: fingerprint(project.pixels(frame_id)) for frame_id in names}
+    prints = {frame_id: fingerprint(project.frames.pixels(frame_id)) for frame_id in names}
     found = [(names[a], names[b]) for a, b in across_parts(frames, prints)]
     said = [
         f"{_named(a)} and {_named(b)} are the same picture, but are kept apart. Remove one of "
@@ -163,7 +163,7 @@ def _warnings(
     data: TrainingData, project: Project, cohort: str | None, synthetic: int | None
 ) -> list[str]:
     said = []
-    proposed = sum(a.state == "proposed" for a in project.annotations(cohort).values())
+    proposed = sum(a.state == "proposed" for a in project.annotations.by_frame(cohort).values())
     if proposed:
         said.append(f"{counted(proposed, 'proposal')} left out: no person has confirmed them.")
     tested = len({item.frame.subject for item in data.test})

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fetalstudio.core.errors import BadInput, check_ranges
+from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.engine.cohort_split import Labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
@@ -22,7 +22,7 @@ from fetalstudio.engine.jobs.train.cost import Clock, Work, cost, kind_of, pace_
 from fetalstudio.engine.jobs.train.data import (
     FEW_TEST_SUBJECTS,
     TrainingData,
-    look_through,
+    select_training_data,
     with_duplicates,
 )
 from fetalstudio.engine.jobs.train.request import RECIPES, TrainRequest, TrainResult
@@ -40,8 +40,8 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import describe
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run, RunState
-from fetalstudio.project.store import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
@@ -76,29 +76,29 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             origin = {"project": None, "started_from": model.name, "kind": kind}
             origin["started_from_sha256"] = fingerprint(model.folder)
             settings = {**asdict(request), **origin}
-            record = project.start_run(name, settings, data.summary())
+            record = project.runs.start(name, settings, data.summary())
         else:
             record = _taken_up(project, before, data, model)
         training = _Training(project, request, record, data, segmenter, report, cancelled)
         try:
             result, stopped = training.run()
         except JobCancelled:
-            project.update_run(record.id, state="cancelled")
+            project.runs.update(record.id, state="cancelled")
             raise
         except BaseException:
-            project.update_run(record.id, state="failed")
+            project.runs.update(record.id, state="failed")
             raise
         state: RunState = "cancelled" if stopped else "finished"
-        project.update_run(record.id, state=state, verdict=asdict(result))
+        project.runs.update(record.id, state=state, verdict=asdict(result))
     if stopped:
         raise JobCancelled(result)
     return result
 
 
 def _unfinished(project: Project, run_id: int) -> Run:
-    record = project.run(run_id)
+    record = project.runs.get(run_id)
     if not state_file(project, run_id).exists():
-        raise BadInput(
+        raise InputError(
             f"{record.name} cannot go on: it is finished, or it ended before its first epoch was "
             "done. Start a new training."
         )
@@ -115,33 +115,33 @@ def _request_of(record: Run, project: Path) -> TrainRequest:
 
 def _taken_up(project: Project, record: Run, data: TrainingData, model: FoundModel) -> Run:
     if record.settings.get("started_from_sha256") not in (None, fingerprint(model.folder)):
-        raise BadInput(
+        raise InputError(
             f"{record.name} cannot go on: the model that it started from, {model.name}, "
             "has changed since. Put the former one back, or start a new training."
         )
     if json.loads(json.dumps(data.summary())) != record.data:
-        raise BadInput(
+        raise InputError(
             f"{record.name} cannot go on: frames, ellipses' states or pairs have changed since, "
             "and it would learn from others than it began with. Start a new training."
         )
-    taken = project.resume_run(record.id)
+    taken = project.runs.resume(record.id)
     if taken is None:
-        raise BadInput(f"{record.name} is being trained by another process. Wait for it.")
+        raise InputError(f"{record.name} is being trained by another process. Wait for it.")
     return taken
 
 
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     """Split by subject and take as many frames and pairs as asked for.
 
-    Raises :class:`BadInput` that says what is missing or amiss, see ``engine.training_data``.
+    Raises :class:`InputError` that says what is missing or amiss, see ``engine.training_data``.
     """
-    data = look_through(
+    data = select_training_data(
         project, request.cohort, real=request.real, synthetic=request.synthetic, seed=request.seed
     )
     if not data.problems:
         data = with_duplicates(data, project)
     if data.problems:
-        raise BadInput(" ".join(data.problems))
+        raise InputError(" ".join(data.problems))
     return data
 
 
@@ -160,7 +160,7 @@ class _Training:
         self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
         self.folder = project.path / "models" / str(record.id)
         self.saved_epoch = 0
-        self.saved = any(m.run_id == record.id for m in project.models("segmenter"))
+        self.saved = any(m.run_id == record.id for m in project.models.all("segmenter"))
         # A run that goes on adds to the time that it took before.
         self.started = time.monotonic() - max((row["seconds"] for row in record.history), default=0)
         self.where = describe(segmenter.device)
@@ -180,7 +180,9 @@ class _Training:
         """The result, and whether it was cut short."""
         before = self._evaluate(self.segmenter, "measuring the model as it is")
         train = [self._example(item) for item in self.data.train]
-        train += [Example(self.project.pixels(p.frame.id), p.ellipse) for p in self.data.pairs]
+        train += [
+            Example(self.project.frames.pixels(p.frame.id), p.ellipse) for p in self.data.pairs
+        ]
         self.validation = [self._example(item) for item in self.data.validation]
         request = self.request
         settings = FineTuneSettings(
@@ -228,11 +230,11 @@ class _Training:
         self.report(Progress(done, total, left, f"fine-tuning on {self.where}"))
 
     def _example(self, item: Labelled) -> Example:
-        return Example(self.project.pixels(item.frame.id), item.ellipse)
+        return Example(self.project.frames.pixels(item.frame.id), item.ellipse)
 
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
         """What a crash left out after an epoch whose state it had saved."""
-        told = {row["epoch"] for row in self.project.run(self.record.id).history}
+        told = {row["epoch"] for row in self.project.runs.get(self.record.id).history}
         for row in figures:
             if row.epoch not in told:
                 self._remember(row)
@@ -243,7 +245,7 @@ class _Training:
     def _remember(self, figures: EpochFigures) -> None:
         entry = {k: v for k, v in asdict(figures).items() if not _nan(v)}
         entry["seconds"] = time.monotonic() - self.started
-        self.project.update_run(self.record.id, history_entry=entry)
+        self.project.runs.update(self.record.id, history_entry=entry)
 
     def _epoch(self, figures: EpochFigures, tuned: Segmenter) -> None:
         epochs = self.request.epochs
@@ -277,7 +279,7 @@ class _Training:
         if not self.saved:
             write_training_frames(self.folder, [i.frame.id for i in self.data.train])
             path = self.folder.relative_to(self.project.path).as_posix()
-            self.project.add_model(
+            self.project.models.add(
                 self.record.name, "segmenter", path, run_id=self.record.id, metrics=metrics
             )
             self.saved = True
@@ -290,7 +292,7 @@ class _Training:
         steps = Steps(len(self.data.test), self.report, never, note)
         scores = []
         for item in self.data.test:
-            image = self.project.pixels(item.frame.id)
+            image = self.project.frames.pixels(item.frame.id)
             scores.append(score_frame(segmenter, item, image, prompt=self.prompt))
             steps.advance()
         return summarise(segmenter.card.name, scores)
@@ -393,16 +395,16 @@ def _check_settings(request: TrainRequest) -> None:
         }
     )
     if request.recipe not in RECIPES:
-        raise BadInput(f"There is no recipe {request.recipe!r}; there are: {', '.join(RECIPES)}.")
+        raise InputError(f"There is no recipe {request.recipe!r}; there are: {', '.join(RECIPES)}.")
     if not 0 < request.learning_rate <= 0.1:
-        raise BadInput(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
+        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
 
 
 def _free_name(project: Project, request: TrainRequest) -> str:
-    taken = {m.name for m in project.models("segmenter")} | {BUILT_IN, JUDGE}
+    taken = {m.name for m in project.models.all("segmenter")} | {BUILT_IN, JUDGE}
     if request.name is not None:
         if not request.name.strip() or request.name in taken:
-            raise BadInput(f"The name {request.name!r} is empty or taken. Choose another one.")
+            raise InputError(f"The name {request.name!r} is empty or taken. Choose another one.")
         return request.name.strip()
     stem = request.cohort or "tuned"
     return next(n for i in range(1, 10**6) if (n := f"{stem}-{i}") not in taken)

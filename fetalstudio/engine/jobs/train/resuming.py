@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
-from fetalstudio.project.store import Project
 
 
 def state_file(project: Project, run_id: int) -> Path:

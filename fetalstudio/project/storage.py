@@ -1,4 +1,4 @@
-"""What the parts of the store share: the folder, its database, its pictures and transactions."""
+"""What the parts of a project share: the folder, its database, its pictures and transactions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from fetalstudio.project.database import Database
 from fetalstudio.project.pixels import Pictures, Pixels
 
 
-class Store:
-    """An open project folder. Its parts are the classes that derive from this one."""
+class Storage:
+    """An open project folder: rows and picture files that change together or not at all."""
 
     def __init__(self, path: Path, database: Database) -> None:
         self.path = path
         """The project's folder, absolute."""
-        self._database = database
-        self._pictures = Pictures(path / "frames")
-        self._unsettled: list[str] = []
+        self.database = database
+        self.pictures = Pictures(path / "frames")
+        self.unsettled: list[str] = []
+        """Ids of the pictures that the running transaction has written."""
         self._failed = False
 
     @contextlib.contextmanager
@@ -35,9 +36,9 @@ class Store:
         May be nested. Other processes can read meanwhile but not write, so keep it short. Raises
         :class:`UserError` where another process writes for longer than 5 s or the disk is full.
         """
-        outermost = not self._database.in_transaction
+        outermost = not self.database.in_transaction
         try:
-            with self._database.transaction():
+            with self.database.transaction():
                 yield
         except BaseException:
             self._failed = True
@@ -46,21 +47,27 @@ class Store:
             if outermost:
                 self._settle()
 
-    def _write_picture(self, frame_id: str, pixels: Pixels) -> None:
-        self._unsettled.append(frame_id)
-        self._pictures.write(frame_id, pixels)
+    def write_picture(self, frame_id: str, pixels: Pixels) -> None:
+        """Write a picture that goes again if the running transaction fails."""
+        self.unsettled.append(frame_id)
+        self.pictures.write(frame_id, pixels)
+
+    def next_revision(self, table: str, key: str, value: str | int) -> int:
+        """The number of the next row of ``table`` whose column ``key`` is ``value``, from 1 on."""
+        row = self.database.one(f"SELECT max(revision) FROM {table} WHERE {key} = ?", (value,))
+        return 1 + ((row and row[0]) or 0)
 
     def _settle(self) -> None:
         """After a failure, remove the pictures written for rows that did not come about."""
-        written, failed = self._unsettled, self._failed
-        self._unsettled, self._failed = [], False
+        written, failed = self.unsettled, self._failed
+        self.unsettled, self._failed = [], False
         if not (failed and written):
             return
         # What cannot be removed now (a busy or broken disk) is removed by recover(), later.
-        with contextlib.suppress(Exception), self._database.transaction():
+        with contextlib.suppress(Exception), self.database.transaction():
             for frame_id in written:
-                if not self._database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
-                    self._pictures.remove(frame_id)
+                if not self.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
+                    self.pictures.remove(frame_id)
 
 
 def now() -> str:

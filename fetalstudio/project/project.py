@@ -16,14 +16,20 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
-from fetalstudio.core.errors import BadInput, UserError
-from fetalstudio.project.batches import BatchStore
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
+from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.runs import RunStore
+from fetalstudio.project.models import Models
+from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.runs import Runs
+from fetalstudio.project.storage import Storage
 
 DATABASE = "project.db"
 
@@ -31,22 +37,37 @@ _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
 
 
-class Project(BatchStore, RunStore):
+class Project:
     """An open project. Every error that it raises for a person is a :class:`UserError`."""
+
+    def __init__(self, path: Path, database: Database) -> None:
+        """Use :meth:`create` or :meth:`open`."""
+        self._storage = Storage(path, database)
+        self.frames = Frames(self._storage)
+        self.annotations = Annotations(self._storage, self.frames)
+        self.pairs = Pairs(self._storage, self.frames)
+        self.batches = Batches(self._storage)
+        self.runs = Runs(self._storage)
+        self.models = Models(self._storage)
+
+    @property
+    def path(self) -> Path:
+        """The project's folder, absolute."""
+        return self._storage.path
 
     @classmethod
     def create(cls, path: Path) -> Project:
         """Make an empty project in a folder that is new or empty.
 
-        Raises :class:`BadInput` for any other folder, :class:`UserError` where it cannot be
+        Raises :class:`InputError` for any other folder, :class:`UserError` where it cannot be
         written.
         """
         path = Path(path).absolute()
         try:
             if (path / DATABASE).exists():
-                raise BadInput(f"{path} already is a project. Open it, or choose another folder.")
+                raise InputError(f"{path} already is a project. Open it, or choose another folder.")
             if path.exists() and any(path.iterdir()):
-                raise BadInput(f"{path} is not empty. Choose a new or an empty folder.")
+                raise InputError(f"{path} is not empty. Choose a new or an empty folder.")
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _not_made(path, error.strerror) from error
@@ -67,7 +88,7 @@ class Project(BatchStore, RunStore):
     def open(cls, path: Path) -> Project:
         """Open a project, bringing an older one up to date after a backup of its database.
 
-        Raises :class:`BadInput` for a folder that is no project, :class:`UserError` for one that
+        Raises :class:`InputError` for a folder that is no project, :class:`UserError` for one that
         is damaged, newer than this program or not writable.
         """
         path = Path(path).absolute()
@@ -76,11 +97,13 @@ class Project(BatchStore, RunStore):
             missing = not database.is_file()
             emptied = not missing and database.stat().st_size == 0
         except OSError as error:
-            raise BadInput(
+            raise InputError(
                 f"{path} cannot be read: {error.strerror}. Check the path, and who may enter it."
             ) from error
         if missing:
-            raise BadInput(f"{path} is not a project: it has no {DATABASE}. Choose another folder.")
+            raise InputError(
+                f"{path} is not a project: it has no {DATABASE}. Choose another folder."
+            )
         if emptied and any((path / "frames").glob("??/*.png")):
             raise UserError(
                 f"{database} is empty although there are frames. Put back a copy of it, "
@@ -90,10 +113,8 @@ class Project(BatchStore, RunStore):
 
     def close(self) -> None:
         """Let go of the files; a run that has not ended counts as crashed. May be called twice."""
-        for lock in self._run_locks.values():
-            lock.release()
-        self._run_locks.clear()
-        self._database.close()
+        self.runs.close()
+        self._storage.database.close()
 
     def __enter__(self) -> Project:
         return self
@@ -105,6 +126,10 @@ class Project(BatchStore, RunStore):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of the block's changes, or none of them; see :meth:`Storage.transaction`."""
+        return self._storage.transaction()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -121,7 +146,7 @@ class Project(BatchStore, RunStore):
         by review state (``pending``, ``accepted``, ``rejected``)."""
         counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
         counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
-        rows = self._database.query(
+        rows = self._storage.database.query(
             """SELECT CASE WHEN n.cx IS NULL THEN 'none' ELSE n.state END AS state,
                 count(*) AS total
             FROM frames LEFT JOIN newest_annotations AS n ON n.frame_id = frames.id
@@ -140,20 +165,20 @@ class Project(BatchStore, RunStore):
         """
         notes = [
             f"The run {run.name} was interrupted and is marked as failed."
-            for run in self.fail_crashed()
+            for run in self.runs.fail_crashed()
         ]
         removed = self._remove_orphans()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
-        self._database.backup(self.path / f"{DATABASE}.backup")
+        self._storage.database.backup(self.path / f"{DATABASE}.backup")
         return notes
 
     def _remove_orphans(self) -> int:
         with self.transaction():
-            removed = self._pictures.remove_abandoned()
-            held = {row["id"] for row in self._database.query("SELECT id FROM frames")}
-            for frame_id in set(self._pictures.ids()) - held:
-                self._pictures.remove(frame_id)
+            removed = self._storage.pictures.remove_abandoned()
+            held = {row["id"] for row in self._storage.database.query("SELECT id FROM frames")}
+            for frame_id in set(self._storage.pictures.ids()) - held:
+                self._storage.pictures.remove(frame_id)
                 removed += 1
         for folder in ("models", "exports"):
             for path in sorted((self.path / folder).rglob(".part-*")):

@@ -1,0 +1,82 @@
+"""The ellipses that people and segmenters drew on the frames; every revision is kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.frames import Frames
+from fetalstudio.project.records import Annotation, AnnotationState
+from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now
+
+
+class Annotations:
+    """The annotations of a project; the newest revision on a frame counts."""
+
+    def __init__(self, storage: Storage, frames: Frames) -> None:
+        self._storage, self._frames = storage, frames
+
+    def add(
+        self,
+        frame_id: str,
+        ellipse: Ellipse | None,
+        *,
+        author: str,
+        state: AnnotationState,
+        confidence: float | None = None,
+    ) -> Annotation:
+        """Append a revision; ``None`` records that the ellipse was removed.
+
+        Raises :class:`UserError` for a frame that is not held, or a synthetic one (its label is
+        corrected by a review of its pair).
+        """
+        with self._storage.transaction():
+            frame = self._frames.get(frame_id)
+            if frame.kind != "real":
+                raise UserError(f"{frame.name} is synthetic. Correct its ellipse in the review.")
+            self._storage.database.insert(
+                "annotations",
+                frame_id=frame_id,
+                revision=self._storage.next_revision("annotations", "frame_id", frame_id),
+                **ellipse_columns(ellipse),
+                author=author,
+                state=state,
+                confidence=None if confidence is None else min(max(float(confidence), 0.0), 1.0),
+                created_at=now(),
+            )
+            return self.revisions(frame_id)[-1]
+
+    def newest(self, frame_id: str) -> Annotation | None:
+        """The newest revision (its ellipse may be None: removed); None if there never was one."""
+        row = self._storage.database.one(
+            "SELECT * FROM newest_annotations WHERE frame_id = ?", (frame_id,)
+        )
+        return None if row is None else _annotation(row)
+
+    def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
+        """The newest revision by frame id, of the frames that have an ellipse."""
+        rows = self._storage.database.query(
+            """SELECT n.* FROM newest_annotations AS n JOIN frames ON frames.id = n.frame_id
+            WHERE n.cx IS NOT NULL AND (?1 IS NULL OR frames.cohort = ?1)""",
+            (cohort,),
+        )
+        return {row["frame_id"]: _annotation(row) for row in rows}
+
+    def revisions(self, frame_id: str) -> list[Annotation]:
+        """All annotations that the frame ever had, oldest first."""
+        sql = "SELECT * FROM annotations WHERE frame_id = ? ORDER BY revision"
+        return [_annotation(row) for row in self._storage.database.query(sql, (frame_id,))]
+
+
+def _annotation(row: sqlite3.Row) -> Annotation:
+    return Annotation(
+        frame_id=row["frame_id"],
+        revision=row["revision"],
+        ellipse=ellipse_of(row),
+        author=row["author"],
+        state=row["state"],
+        confidence=row["confidence"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+    )

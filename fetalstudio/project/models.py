@@ -1,0 +1,125 @@
+"""The models that a project holds, and which of them is in use."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.project.records import ModelRecord
+from fetalstudio.project.storage import Storage, now, to_json
+
+ModelKind = Literal["synthesizer", "segmenter"]
+
+BUILT_IN = "compact"
+"""The name of the built-in model of either kind."""
+
+
+class Models:
+    """The models of a project, and the log of which one was adopted when."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def add(
+        self,
+        name: str,
+        kind: ModelKind,
+        path: str | PurePosixPath,
+        *,
+        run_id: int | None = None,
+        metrics: Mapping[str, Any] | None = None,
+    ) -> ModelRecord:
+        """Register the model folder ``path``, relative to the project's folder and inside it.
+
+        Raises :class:`InputError` for a name that is taken (``compact`` always is) or another path.
+        """
+        relative = PurePosixPath(path)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise InputError(f"The model folder {path} must lie inside the project. Move it there.")
+        with self._storage.transaction():
+            if name == BUILT_IN or self._find(kind, name) is not None:
+                raise InputError(f"There already is a {kind} named {name}. Choose another name.")
+            self._storage.database.insert(
+                "models",
+                kind=kind,
+                name=name,
+                path=relative.as_posix(),
+                run_id=run_id,
+                metrics=to_json(metrics or {}),
+                created_at=now(),
+            )
+            return self.get(kind, name)
+
+    def get(self, kind: ModelKind, name: str) -> ModelRecord:
+        """Raises :class:`InputError`, with the names there are, if there is none of this name."""
+        found = self._find(kind, name)
+        if found is None:
+            names = ", ".join([BUILT_IN, *(model.name for model in self.all(kind))])
+            raise InputError(f"{self._storage.path} holds no {kind} named {name}. It has: {names}.")
+        return found
+
+    def all(self, kind: ModelKind | None = None) -> list[ModelRecord]:
+        """The project's own models, the newest first."""
+        rows = self._storage.database.query(
+            "SELECT * FROM models WHERE ?1 IS NULL OR kind = ?1 ORDER BY created_at DESC", (kind,)
+        )
+        return [self._record(row) for row in rows]
+
+    def active(self, kind: ModelKind) -> ModelRecord | None:
+        """The adopted model, or None where the built-in one is used."""
+        adoption = self._adoption(kind)
+        if adoption is None or adoption["name"] is None:
+            return None
+        return self.get(kind, adoption["name"])
+
+    def adopt(self, kind: ModelKind, name: str | None) -> None:
+        """Use this model from now on; ``None`` or ``compact`` is the built-in one."""
+        with self._storage.transaction():
+            own = None if name in (None, BUILT_IN) else self.get(kind, str(name)).name
+            before = self._adoption(kind)
+            if own != (before["name"] if before else None):
+                self._adopt(kind, own, before["id"] if before else None)
+
+    def roll_back(self, kind: ModelKind) -> ModelRecord | None:
+        """Undo the last adoption that is not undone; returns the model that is in use then.
+
+        Raises :class:`UserError` where there is none to undo.
+        """
+        with self._storage.transaction():
+            current = self._adoption(kind)
+            if current is None or (current["name"] is None and current["previous"] is None):
+                raise UserError(f"The built-in {kind} is in use; there is nothing to go back to.")
+            sql = "SELECT name, previous FROM adoptions WHERE id = ?"
+            before = self._storage.database.one(sql, (current["previous"],))
+            name, previous = before or (None, None)
+            self._adopt(kind, name, previous)
+            return self.active(kind)
+
+    def _adopt(self, kind: ModelKind, name: str | None, previous: int | None) -> None:
+        self._storage.database.insert(
+            "adoptions", kind=kind, name=name, previous=previous, created_at=now()
+        )
+
+    def _adoption(self, kind: ModelKind) -> sqlite3.Row | None:
+        sql = "SELECT * FROM adoptions WHERE kind = ? ORDER BY id DESC LIMIT 1"
+        return self._storage.database.one(sql, (kind,))
+
+    def _find(self, kind: ModelKind, name: str) -> ModelRecord | None:
+        sql = "SELECT * FROM models WHERE kind = ? AND name = ?"
+        row = self._storage.database.one(sql, (kind, name))
+        return None if row is None else self._record(row)
+
+    def _record(self, row: sqlite3.Row) -> ModelRecord:
+        adoption = self._adoption(row["kind"])
+        return ModelRecord(
+            name=row["name"],
+            kind=row["kind"],
+            path=row["path"],
+            run_id=row["run_id"],
+            active=adoption is not None and adoption["name"] == row["name"],
+            metrics=json.loads(row["metrics"]),
+        )
