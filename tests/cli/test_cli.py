@@ -19,6 +19,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.project.importers import import_frames
+from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
 
@@ -182,15 +183,15 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
     ):
         assert main([*base, *wrong]) == 2
         assert message in last_json()["error"]
-    store = Project.add_pair
+    add = Pairs.add
 
     def full(*_: Any, **__: Any) -> None:
         raise UserError("The disk is full.")
 
-    monkeypatch.setattr(Project, "add_pair", full)
+    monkeypatch.setattr(Pairs, "add", full)
     command = [*base, "--count", "2", "--steps", "1", "--hc-mm", "170", "180", "--angle", "-5", "5"]
     assert main(command) == 1
-    monkeypatch.setattr(Project, "add_pair", store)
+    monkeypatch.setattr(Pairs, "add", add)
     assert main([*base, "--resume"]) == 0
     assert len(last_json()["pair_ids"]) == 2
     for pair in sample_project.pairs.all():

@@ -169,13 +169,13 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
 
 KILLED = """
 import sys
-from fetalstudio.engine import adapt_choice, held_out
+from fetalstudio.engine.jobs.adapt import choice, held_out
 from fetalstudio.engine.process.events import Adapting
 from fetalstudio.engine.jobs import adapt
 from fetalstudio.engine.process.local import run_job
 from tests.engine.test_adapt import request_for
 from fetalstudio.project.project import Project
-held_out.SAMPLES, adapt.LIFT_FRAMES, adapt_choice.TOLERANCE = 2, 2, 1.0
+held_out.SAMPLES, adapt.LIFT_FRAMES, choice.TOLERANCE = 2, 2, 1.0
 def heard(event):
     if isinstance(event, Adapting):
         print(event.step, flush=True)

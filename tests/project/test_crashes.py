@@ -62,7 +62,7 @@ KILLS = {
         def add_staged(*args, **values):
             calls.append(1)
             return die() if len(calls) == 4 else real(*args, **values)
-        project.add_staged = add_staged
+        project.frames.add_staged = add_staged
         import_frames(project, Path(sys.argv[2]))
         """,
     "before the commit": """
@@ -116,12 +116,14 @@ def test_a_killed_run_is_marked_as_failed(project: Project) -> None:
 def test_recovery_leaves_alone_what_others_are_busy_with(
     project: Project, frame: Frame, picture, pictures_in
 ) -> None:
-    with Project.open(project.path) as busy, busy.staging() as staging:
+    with Project.open(project.path) as busy, busy.frames.staging() as staging:
         frame_id = staging.put(picture(8))
-        going_on = busy.start_run("r", {}, {})
+        going_on = busy.runs.start("r", {}, {})
         assert project.recover() == []
         assert project.runs.get(going_on.id).state == "running"
-        added, new = busy.add_staged(staging, frame_id, (96, 80), name="x", cohort="c", subject="s")
+        added, new = busy.frames.add_staged(
+            staging, frame_id, (96, 80), name="x", cohort="c", subject="s"
+        )
         assert new
         assert project.recover() == []
     assert project.frames.pixels(added.id).shape == (80, 96)
@@ -220,14 +222,14 @@ def test_a_full_disk_loses_no_earlier_stroke(
     project: Project, frame: Frame, ellipse: Ellipse
 ) -> None:
     project.annotations.add(frame.id, ellipse, author="me", state="draft")
-    (pages,) = project._database.one("PRAGMA page_count") or (0,)
+    (pages,) = project._storage.database.one("PRAGMA page_count") or (0,)
     # SQLite itself now answers that the disk is full as soon as the file would have to grow.
-    project._database.execute(f"PRAGMA max_page_count = {pages}")
+    project._storage.database.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UserError, match=r"full.*Nothing of this step was saved"):
         project.runs.start("x" * 100_000, {}, {})
     assert project.annotations.by_frame()[frame.id].ellipse == ellipse
     assert project.runs.all() == []
-    project._database.execute("PRAGMA max_page_count = 100000")
+    project._storage.database.execute("PRAGMA max_page_count = 100000")
     project.runs.start("room again", {}, {})
     assert project.recover() == []
 

@@ -153,7 +153,7 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     item = BatchItem(0, "s", ellipse, (96, 80), frame.id, None, 5, "any")
     batch = project.batches.start({}, [item])
     project.batches.mark_made(batch.id, 0, pair.id)
-    connection = project._database._connection
+    connection = project._storage.database._connection
     assert connection.execute(f"SELECT * FROM {table}").fetchone() is not None
     column = connection.execute(f"PRAGMA table_info({table})").fetchone()[1]
     statement = {
@@ -229,7 +229,7 @@ def test_a_project_can_be_moved(
 def test_thousands_of_frames_are_listed_at_once(project: Project) -> None:
     with project.transaction():
         for i in range(5000):
-            project._insert(
+            project.frames._insert(
                 *(f"{i:064x}", (800, 540), f"{i}", "c", f"{i // 2}"),
                 *(Calibration(0.1, 0.1, "table"), "real"),
             )

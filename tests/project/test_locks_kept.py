@@ -28,10 +28,10 @@ def test_opening_a_second_time_takes_no_locks_away(tmp_path: Path) -> None:
     path = tmp_path / "project"
     with Project.create(path) as first, Project.open(path) as second:
         run_elsewhere(path, "one")
-        assert [run.name for run in first.runs()] == ["one"]
-        first.start_run("two", {}, {})
+        assert [run.name for run in first.runs.all()] == ["one"]
+        first.runs.start("two", {}, {})
         run_elsewhere(path, "three")
-        assert [run.name for run in first.runs()] == ["three", "two", "one"]
+        assert [run.name for run in first.runs.all()] == ["three", "two", "one"]
         assert [run.name for run in second.runs.all()] == ["three", "two", "one"]
     with Project.open(path) as again:
         assert [run.name for run in again.runs.all()] == ["three", "two", "one"]

@@ -91,7 +91,7 @@ def test_reviews_are_a_log(project: Project, picture, ellipse: Ellipse) -> None:
     assert [p.id for p in project.pairs.all(state="pending")] == [pair.id]
     assert project.pairs.all(state="accepted") == []
     assert project.counts()["pending"] == 1
-    rows = project._database.query("SELECT state FROM reviews ORDER BY revision")
+    rows = project._storage.database.query("SELECT state FROM reviews ORDER BY revision")
     assert [row["state"] for row in rows] == ["accepted", "rejected", "pending"]
 
 

@@ -199,7 +199,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     )
     statements = []
     before, hc = project.annotations.revisions(frame_id), figure(page, "hc")
-    project._database._connection.set_trace_callback(statements.append)
+    project._storage.database._connection.set_trace_callback(statements.append)
     x, y = handle_at(page, Handle.SECOND_END)
     press(page, (x, y))
     for i in range(1, 20):
@@ -208,7 +208,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     assert statements == []
     assert written == []
     release(page, (x, y + 19))
-    project._database._connection.set_trace_callback(None)
+    project._storage.database._connection.set_trace_callback(None)
     assert len(written) == 1
     after = project.annotations.revisions(frame_id)
     assert len(after) == len(before) + 1
