@@ -171,7 +171,7 @@ KILLED = """
 import sys
 from fetalstudio.engine.jobs.adapt import choice, held_out
 from fetalstudio.engine.process.events import Adapting
-from fetalstudio.engine.jobs import adapt
+from fetalstudio.engine.jobs.adapt import job as adapt
 from fetalstudio.engine.process.local import run_job
 from tests.engine.test_adapt import request_for
 from fetalstudio.project.project import Project
