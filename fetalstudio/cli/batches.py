@@ -94,7 +94,10 @@ def request_of(options: argparse.Namespace) -> SynthesizeRequest:
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)
     count = COUNT if options.count is None else options.count
     return SynthesizeRequest(
-        options.project, count=count, wish=HeadConstraints(**heads) if heads else None, **given
+        options.project,
+        count=count,
+        constraints=HeadConstraints(**heads) if heads else None,
+        **given,
     )
 
 

@@ -121,12 +121,12 @@ def _review(folder: Path) -> int:
 
 def _report(folder: Path, trained: TrainResult, path: Path) -> None:
     with Project.open(folder) as project:
-        sources = {item.frame.id: item for item in labelled_frames(project)}
+        sources = {item.id: item for item in labelled_frames(project)}
         rows = []
         for pair in sorted(project.pairs.all(), key=lambda pair: pair.id)[:8]:
             source = sources[str(pair.provenance["source_frame"])]
             rows += [
-                overlay(project.frames.pixels(source.frame.id), None, source.ellipse),
+                overlay(source.image, None, source.ellipse),
                 overlay(project.frames.pixels(pair.frame.id), None, pair.requested),
             ]
         history = project.runs.get(trained.run_id).history

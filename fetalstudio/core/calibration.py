@@ -9,9 +9,10 @@ from typing import Literal
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 
-Source = Literal["table", "dicom", "manual", "inherited"]
+Source = Literal["table", "dicom", "manual", "inherited", "simulated"]
 """A table beside the frames, a DICOM region, two points on a ruler, or the calibration of another
-frame: one of the same machine, or (synthetic frames) the one that the picture was made for."""
+frame: one of the same machine, or (synthetic frames) the one that the picture was made for.
+``simulated`` frames are never stored: their scale is the simulated scanner's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,14 @@ from fetalstudio.core.biometry import (
     SECOND_TRIMESTER_FROM_MM,
     THIRD_TRIMESTER_FROM_MM,
     Trimester,
-    measure,
     trimester,
 )
-from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.labelled import LabelledFrame, Unit
 
 Range = tuple[float, float]
-Unit = Literal["mm", "px"]
 Balance = Literal["cohort", "trimester"]
 TRIMESTERS: tuple[Trimester, ...] = ("first", "second", "third")
 
@@ -51,25 +49,6 @@ _MARGIN = 0.01
 """So much more of an outline than of the lending head's may lie off the frame."""
 _TRIES = 400
 _POINTS = np.linspace(0, 2 * math.pi, 60, endpoint=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """An annotated head on its frame."""
-
-    ellipse: Ellipse
-    size: Size
-    """Of the frame, (width, height) in px."""
-    calibration: Calibration | None
-
-    def circumference(self, ellipse: Ellipse, unit: Unit) -> float:
-        """HC of an ellipse on this frame, in mm or px."""
-        c = self.calibration
-        if unit == "px" or c is None:
-            return ellipse.perimeter
-        if c.mm_per_px_x == c.mm_per_px_y:
-            return ellipse.perimeter * c.mm_per_px_x  # the same, in a tenth of the time
-        return measure(ellipse, c).hc_mm
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +105,15 @@ class HeadConstraints:
 class HeadDistribution:
     """What to draw ellipses from: the heads of a cohort, and how the drawn ones shall differ.
 
-    Raises :class:`InputError` where the heads cannot meet the wish.
+    Raises :class:`InputError` where the heads cannot meet the constraints.
     """
 
-    def __init__(self, heads: Sequence[Head], wish: HeadConstraints | None = None) -> None:
+    def __init__(
+        self, heads: Sequence[LabelledFrame], constraints: HeadConstraints | None = None
+    ) -> None:
         if not heads:
             raise InputError("There is no annotated head to draw others from. Draw one first.")
-        self.heads, self.wish = tuple(heads), wish or HeadConstraints()
+        self.heads, self.constraints = tuple(heads), constraints or HeadConstraints()
         self.unit: Unit = "mm" if all(h.calibration is not None for h in heads) else "px"
         """Of the circumference: mm only where every frame is calibrated."""
         self._check_unit()
@@ -156,8 +137,8 @@ class HeadDistribution:
         """The angle in degrees, counted from -90 or from 0 so that a histogram is not cut at its
         hump, or within 90 of the middle of the wanted range."""
         about = 0.0 if abs(self._level) <= 45 else 90.0
-        if self.wish.angle is not None:
-            about = sum(self.wish.angle) / 2
+        if self.constraints.angle is not None:
+            about = sum(self.constraints.angle) / 2
         return about + _turn(ellipse.angle_deg - about)
 
     def draw(self, number: int, seed: int) -> tuple[int, Ellipse]:
@@ -168,7 +149,7 @@ class HeadDistribution:
         """
         rng = np.random.default_rng([seed, number])
         wanted = None
-        if self.wish.balance == "trimester":
+        if self.constraints.balance == "trimester":
             wanted = self.trimesters[number % len(self.trimesters)]
             number //= len(self.trimesters)
         group = [
@@ -203,7 +184,7 @@ class HeadDistribution:
 
     @property
     def _size(self) -> Range | None:
-        return self.wish.hc_mm or self.wish.hc_px
+        return self.constraints.hc_mm or self.constraints.hc_px
 
     def _vary(
         self, rng: np.random.Generator, lender: int, hc: float | None, even: NDArray[np.float64]
@@ -212,21 +193,21 @@ class HeadDistribution:
 
         ``even`` are the shares, 0 to 1, of the wanted ranges of axis ratio and angle.
         """
-        head, wish = self.heads[lender], self.wish
+        head, wanted = self.heads[lender], self.constraints
         noise = self._noise @ rng.standard_normal(5)
-        size, log_ratio, turn, x, y = self._middle + wish.spread * (
+        size, log_ratio, turn, x, y = self._middle + wanted.spread * (
             self._points[lender] - self._middle + noise
         )
         rng.uniform(size=2)  # unused: batches that were made before depend on the order of draws
         ratio = math.exp(min(log_ratio, 0.0))
-        if wish.ratio is not None:
-            ratio = wish.ratio[0] + even[0] * (wish.ratio[1] - wish.ratio[0])
+        if wanted.ratio is not None:
+            ratio = wanted.ratio[0] + even[0] * (wanted.ratio[1] - wanted.ratio[0])
         angle = self._level + turn
-        if wish.angle is not None:
-            angle = wish.angle[0] + even[1] * (wish.angle[1] - wish.angle[0])
+        if wanted.angle is not None:
+            angle = wanted.angle[0] + even[1] * (wanted.angle[1] - wanted.angle[0])
         w, h = head.size
         shape = Ellipse.of(
-            (x + wish.shift[0]) * w, (y + wish.shift[1]) * h, 1.0, float(ratio), angle
+            (x + wanted.shift[0]) * w, (y + wanted.shift[1]) * h, 1.0, float(ratio), angle
         )
         if hc is None:
             grow = math.exp(size) * math.hypot(w, h) / shape.perimeter
@@ -241,7 +222,7 @@ class HeadDistribution:
             return False
         low = min(PLAUSIBLE_RATIO[0], self.ratio[0])
         high = max(PLAUSIBLE_RATIO[1], self.ratio[1])
-        if self.wish.ratio is None and not low <= ellipse.b / ellipse.a <= high:
+        if self.constraints.ratio is None and not low <= ellipse.b / ellipse.a <= high:
             return False
         return _outside(ellipse, head.size) <= self._outside[lender] + _MARGIN
 
@@ -265,15 +246,17 @@ class HeadDistribution:
 
     def _check_unit(self) -> None:
         without = sum(h.calibration is None for h in self.heads)
-        if self.unit == "px" and (self.wish.hc_mm or self.wish.balance == "trimester"):
+        if self.unit == "px" and (
+            self.constraints.hc_mm or self.constraints.balance == "trimester"
+        ):
             raise InputError(
                 f"{without} of {len(self.heads)} annotated frames are not calibrated: heads cannot "
                 "be drawn by their size in mm. Calibrate the frames, or give the size in px."
             )
-        if self.unit == "mm" and self.wish.hc_px is not None:
+        if self.unit == "mm" and self.constraints.hc_px is not None:
             raise InputError("The frames are calibrated: give the head circumference in mm.")
 
-    def _to_space(self, head: Head, e: Ellipse) -> NDArray[np.float64]:
+    def _to_space(self, head: LabelledFrame, e: Ellipse) -> NDArray[np.float64]:
         """Log size and log ratio, angle from the mean in degrees, centre as shares of the frame."""
         w, h = head.size
         size = math.log(e.perimeter / math.hypot(w, h))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
 
 PERCENTILE = 99.0
 """Of the similarities between each real frame and the nearest one of another subject: the limit."""
@@ -48,18 +49,6 @@ _SHIFTS = (
 """Tried around the ellipse: turn in degrees, scale, shift along a and along b in their units."""
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingFrame:
-    """A real frame that a model was trained on."""
-
-    id: str
-    """The project's id of the frame; 16 digits of it are kept."""
-    subject: str
-    image: NDArray[np.uint8]
-    """(H, W) grey."""
-    ellipse: Ellipse
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +88,7 @@ class Neighbours:
         return _unit((raw - self.mean) / self.scale)
 
 
-def neighbours_of(frames: Iterable[TrainingFrame], base: Neighbours | None = None) -> Neighbours:
+def neighbours_of(frames: Iterable[LabelledFrame], base: Neighbours | None = None) -> Neighbours:
     """What a model that was trained on these frames remembers of them.
 
     A model that went on from another one may repeat that one's frames too: give its neighbours as

@@ -25,7 +25,7 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.quality import pair_quality
 from fetalstudio.engine.timing import median_s
 from fetalstudio.learning import pick_device
-from fetalstudio.synthesis.synthesizer import Scene
+from fetalstudio.synthesis.scene import Scene
 
 Part = Literal["all", "synthesis", "segmentation"]
 _SIZE = (800, 540)

@@ -88,7 +88,7 @@ def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture
 
     Kept for the last few cohorts, until their frames or ellipses change.
     """
-    drawn = [(item.frame.id, item.ellipse) for item in labelled_if_any(project, cohort)]
+    drawn = [(item.id, item.ellipse) for item in labelled_if_any(project, cohort)]
     chosen = drawn[:: max(1, math.ceil(len(drawn) / COHORT_FRAMES))]
     key = (project.path, tuple(chosen))
     if key not in _cohorts:

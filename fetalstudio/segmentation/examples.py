@@ -15,6 +15,7 @@ from torch import Tensor
 from fetalstudio import distributed
 from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -26,17 +27,8 @@ MAX_TARGET = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A frame to learn from or to be measured on."""
-
-    image: NDArray[np.uint8]
-    """(H, W) uint8."""
-    ellipse: Ellipse
-
-
-@dataclass(frozen=True, slots=True)
 class Embedded:
-    """An example as the decoder sees it."""
+    """A frame as the decoder sees it."""
 
     image: NDArray[np.uint8]
     """(H, W) uint8."""
@@ -49,30 +41,30 @@ class Embedded:
     """In the model's input."""
 
 
-def varied(example: Example, copy: int) -> Example:
-    """The ``copy``-th copy: 0 is the example itself, others are varied, the same each time.
+def varied(frame: LabelledFrame, copy: int) -> LabelledFrame:
+    """The ``copy``-th copy: 0 is the frame itself, others are varied, the same each time.
 
     A copy's variation hangs on its number and the pixels alone, so that another training finds it
     in the cache.
     """
     if copy == 0:
-        return example
-    digest = hashlib.sha256(np.ascontiguousarray(example.image).data).digest()
+        return frame
+    image = frame.image
+    digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
     rng = np.random.default_rng((copy, int.from_bytes(digest[:8], "big")))
-    h, w = example.image.shape
     # The prompt's box is derived from the varied ellipse, not varied with the box.
-    return Example(*augment(rng, VARIED, example.image, example.ellipse, (w, h)))
+    return frame.redrawn(*augment(rng, VARIED, image, frame.ellipse, frame.size))
 
 
 def embed_all(
     segmenter: Segmenter,
-    examples: Sequence[Example],
+    frames: Sequence[LabelledFrame],
     cache: EmbeddingCache | None,
     *,
     on_embedded: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> list[Embedded] | None:
-    """All examples in order, shared out over the processes; None when cancelled.
+    """All frames in order, shared out over the processes; None when cancelled.
 
     ``on_embedded`` hears (done, total).
     """
@@ -80,12 +72,12 @@ def embed_all(
     distributed.everywhere(_hold, segmenter, cache)
     try:
         result: list[Embedded] = []
-        for start in range(0, len(examples), at_once):
+        for start in range(0, len(frames), at_once):
             if cancelled():
                 return None
-            some = examples[start : start + at_once]
-            result += distributed.each(_embed, [(example,) for example in some])
-            on_embedded(len(result), len(examples))
+            some = [frame.loaded() for frame in frames[start : start + at_once]]
+            result += distributed.each(_embed, [(frame,) for frame in some])
+            on_embedded(len(result), len(frames))
         return result
     finally:
         distributed.everywhere(_let_go)
@@ -107,22 +99,21 @@ def _let_go() -> None:
     _held.clear()
 
 
-def _embed(example: Example) -> Embedded:
+def _embed(frame: LabelledFrame) -> Embedded:
     segmenter, encoder, cache = _held[-1]
     if cache is not None:
-        embedding = cache.embed(segmenter, encoder, example.image)
+        embedding = cache.embed(segmenter, encoder, frame.image)
     else:
-        embedding = segmenter.embed([example.image])[0].half().cpu()
+        embedding = segmenter.embed([frame.image])[0].half().cpu()
     # Outside of inference mode's tensors, which no training may take.
-    return laid(segmenter, example, embedding.clone())
+    return laid(segmenter, frame, embedding.clone())
 
 
-def laid(segmenter: Segmenter, example: Example, embedding: Tensor | None = None) -> Embedded:
-    """The example on the segmenter's input, with its embedding where that does not change."""
-    h, w = example.image.shape
-    inner = example.ellipse.transformed(segmenter.profile.to_input((w, h)))
+def laid(segmenter: Segmenter, frame: LabelledFrame, embedding: Tensor | None = None) -> Embedded:
+    """The frame on the segmenter's input, with its embedding if the encoder is frozen."""
+    inner = frame.ellipse.transformed(segmenter.profile.to_input(frame.size))
     side, target = segmenter.side, min(segmenter.side // 2, MAX_TARGET)
     coverage = cv2.resize(
         inner.mask((side, side)).astype(np.float32), (target, target), interpolation=cv2.INTER_AREA
     )
-    return Embedded(example.image, embedding, torch.from_numpy(coverage)[None], inner)
+    return Embedded(frame.image, embedding, torch.from_numpy(coverage)[None], inner)

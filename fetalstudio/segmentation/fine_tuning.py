@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from fetalstudio import distributed
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.examples import Embedded, Example, embed_all, laid, varied
+from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
 from fetalstudio.segmentation.lora import add_lora
 from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, outward_boxes
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -72,8 +73,8 @@ class EpochFigures:
 
 def fine_tune(
     segmenter: Segmenter,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    train: Sequence[LabelledFrame],
+    validation: Sequence[LabelledFrame],
     settings: FineTuneSettings,
     *,
     cache: EmbeddingCache | None = None,
@@ -124,7 +125,7 @@ def fine_tune(
 class _Task:
     train: Sequence[Embedded]
     held_out: Sequence[Embedded]
-    validation: Sequence[Example]
+    validation: Sequence[LabelledFrame]
     settings: FineTuneSettings
 
 

@@ -18,13 +18,11 @@ from torch.nn import functional
 from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Plan, Watch, autocast, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes
 from fetalstudio.simulation import Clutter, draw_clutter
-
-Example = tuple[NDArray[np.uint8], Ellipse]
-"""A frame, (H, W) uint8, and its ellipse."""
 
 VARIED = Augmentation(
     rotation_deg=30,
@@ -69,7 +67,7 @@ class PretrainSettings:
 
 
 def pretrain(
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     settings: PretrainSettings,
     checkpoint: Path,
     *,
@@ -141,13 +139,16 @@ class _Batch:
 
 
 def _draw(
-    examples: Sequence[Example], settings: PretrainSettings, side: int, rng: np.random.Generator
+    examples: Sequence[LabelledFrame],
+    settings: PretrainSettings,
+    side: int,
+    rng: np.random.Generator,
 ) -> _Batch:
     images, targets, ellipses = [], [], []
     for index in rng.integers(0, len(examples), settings.batch):
-        frame, known = examples[index]
+        frame = examples[index]
         kind = WIDE if rng.random() < settings.wide else settings.augmentation
-        image, ellipse = augment(rng, kind, frame, known, (side, side))
+        image, ellipse = augment(rng, kind, frame.image, frame.ellipse, (side, side))
         if rng.random() < settings.marked:
             draw_clutter(rng, image, MARKS)
         coverage = cv2.resize(

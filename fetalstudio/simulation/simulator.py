@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.biometry import Trimester
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.simulation.acoustics import (
     Field,
     amplitude,
@@ -49,6 +51,11 @@ class SimulatedFrame:
     """(H, W) of 0 and 1: the pixels that were scanned, those under blanked corners too."""
     mm_per_px: float
     trimester: Trimester
+
+    def labelled(self) -> LabelledFrame:
+        """The picture and the ellipse alone, to learn from."""
+        calibration = Calibration(self.mm_per_px, self.mm_per_px, "simulated")
+        return LabelledFrame.of(self.image, self.ellipse, calibration=calibration)
 
 
 def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:

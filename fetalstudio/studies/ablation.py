@@ -21,22 +21,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from fetalstudio.core.augment import NONE, augment
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import sector_mask, tissue_mask
 from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.core.splits import Part
 from fetalstudio.engine.cohort_split import (
     bundled_parts,
     labelled_frames,
     of_part,
     some_of,
-    style_of,
 )
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import pair_quality
@@ -49,7 +48,7 @@ from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import Example, TrainSettings, train
+from fetalstudio.synthesis.training import TrainSettings, train
 
 GUIDANCE = 2.5
 """Of sampling: nothing is learnt of it here, so that each variant is sampled alike."""
@@ -161,18 +160,17 @@ SAMPLINGS: Mapping[str, Sampling] = {
 class Target:
     """A held-out head on the model's canvas."""
 
-    image: NDArray[np.uint8]
-    """(256, 384), the real frame."""
-    ellipse: Ellipse
+    frame: LabelledFrame
+    """The real frame, laid on the canvas of (384, 256) px."""
     condition: Condition
-    subject: str
 
     @classmethod
-    def of(cls, example: Example, subject: str) -> Target:
-        """Of a frame of any size."""
+    def of(cls, frame: LabelledFrame) -> Target:
+        """From a frame of any size."""
         rng = np.random.default_rng(0)  # nothing is varied
-        image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
-        return cls(image, ellipse, Condition(ellipse, sector_mask(image), example.style), subject)
+        image, ellipse = augment(rng, NONE, frame.image, frame.ellipse, CANVAS)
+        laid = LabelledFrame.of(image, ellipse, id=frame.id, subject=frame.subject)
+        return cls(laid, Condition(ellipse, sector_mask(image), frame.style))
 
 
 def figures(
@@ -197,15 +195,16 @@ def figures(
             guidance_interval=sampling.interval,
         )
         for image, target in zip(images, targets, strict=True):
-            dice.append(pair_quality(judge, image, target.ellipse)["dice"])
-            power = tissue_power([image, target.image], tissue_mask(target.image), 10)
+            real = target.frame
+            dice.append(pair_quality(judge, image, real.ellipse)["dice"])
+            power = tissue_power([image, real.image], tissue_mask(real.image), 10)
             if power is not None:
                 decades.append(np.log10(power[0] + 1e-6) - np.log10(power[1] + 1e-6))
-    interval = bootstrap_ci(dice, [target.subject for target in targets] * seeds)
+    interval = bootstrap_ci(dice, [target.frame.subject for target in targets] * seeds)
     return {
         "n": len(dice),
         "frames": len(targets),
-        "subjects": len({target.subject for target in targets}),
+        "subjects": len({target.frame.subject for target in targets}),
         "dice": interval.mean,
         "dice_ci95": [interval.low, interval.high],
         "dice_5th_percentile": float(np.percentile(dice, 5)),
@@ -271,31 +270,21 @@ def table(out: Path) -> str:
 
 def examples_and_targets(
     project: Project, count: int | None = None
-) -> tuple[list[Example], list[Target]]:
+) -> tuple[list[LabelledFrame], list[Target]]:
     """To learn from, and to measure on: the training and validation parts, at most ``count``."""
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
 
-    def examples(part: Any) -> list[tuple[Example, str]]:
-        return [
-            (
-                Example(
-                    project.frames.pixels(item.frame.id),
-                    item.ellipse,
-                    style_of(item.ellipse, item.frame.calibration, "auto"),
-                ),
-                item.frame.subject,
-            )
-            for item in some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
-        ]
+    def drawn(part: Part) -> Sequence[LabelledFrame]:
+        return some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
 
-    learnt = [example for example, _ in examples("train")]
-    return learnt, [Target.of(*pair) for pair in examples("validation")]
+    learnt = [frame.loaded() for frame in drawn("train")]
+    return learnt, [Target.of(frame) for frame in drawn("validation")]
 
 
 def _trained(
     variant: Variant,
-    learnt: Sequence[Example],
+    learnt: Sequence[LabelledFrame],
     start: CompactPipeline | None,
     options: argparse.Namespace,
     name: str,
@@ -304,7 +293,7 @@ def _trained(
     common: Mapping[str, Any] = {"steps": options.steps, "batch": options.batch, "guidance": 1.0}
     simulated = simulated_frames(variant.simulated, 0, size=(480, 324))
     return train(
-        [*learnt, *(Example(f.image, f.ellipse, f.trimester) for f in simulated)],
+        [*learnt, *(frame.labelled() for frame in simulated)],
         replace(TrainSettings(), **{**common, **variant.settings}),
         options.out / f"{name}.pt",
         start=start if variant.started else None,

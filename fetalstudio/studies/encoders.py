@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from fetalstudio.core.augment import augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci, dice
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
-from fetalstudio.segmentation.pretraining import VARIED, Example, PretrainSettings, pretrain
+from fetalstudio.segmentation.pretraining import VARIED, PretrainSettings, pretrain
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 
 _BUILT_IN = CompactConfig()
@@ -47,15 +48,16 @@ TIMED = 10
 
 
 def figures(
-    segmenter: Segmenter, frames: Sequence[Example], subjects: Sequence[str], copies: int
+    segmenter: Segmenter, frames: Sequence[LabelledFrame], copies: int
 ) -> Mapping[str, Any]:
     """Mean Dice at each frame's own size, with the interval by subject, and ms a frame."""
     rng = np.random.default_rng(0)
     scores: list[float] = []
-    for image, ellipse in frames:
-        size = (image.shape[1], image.shape[0])
-        seen = [augment(rng, VARIED, image, ellipse, size) for _ in range(copies)]
+    for frame in frames:
+        image, ellipse = frame.image, frame.ellipse
+        seen = [augment(rng, VARIED, image, ellipse, frame.size) for _ in range(copies)]
         scores += [_score(segmenter, *pair) for pair in [(image, ellipse), *seen]]
+    subjects = [frame.subject for frame in frames]
     interval = bootstrap_ci(scores, [subject for subject in subjects for _ in range(1 + copies)])
     return {
         "n": len(scores),
@@ -63,7 +65,7 @@ def figures(
         "dice": interval.mean,
         "dice_ci95": [interval.low, interval.high],
         "below_0.9": float(np.mean(np.array(scores) < 0.9)),
-        "ms": _milliseconds(segmenter, [image for image, _ in frames[:TIMED]]),
+        "ms": _milliseconds(segmenter, [frame.image for frame in frames[:TIMED]]),
         "parameters": sum(p.numel() for p in segmenter.sam.parameters()),
     }
 
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     try:
         with Project.open(options.project) as project:
-            learnt, frames, subjects = _read(project, options.frames)
+            learnt, frames = _read(project, options.frames)
     except UserError as error:
         raise SystemExit(str(error)) from error
     settings = PretrainSettings(steps=options.steps, batch=options.batch)
@@ -116,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if stopped[0]:
                 return
             segmenter = Segmenter(sam, compact_card(name, config))
-            found = figures(segmenter, frames, subjects, options.copies)
+            found = figures(segmenter, frames, options.copies)
             row = {"steps": options.steps, "batch": options.batch, "figures": found}
             write_bytes(options.out / f"{name}.json", json.dumps(row, indent=2).encode())
             write_bytes(options.out / "encoders.md", table(options.out).encode())
@@ -139,17 +141,14 @@ def _milliseconds(segmenter: Segmenter, images: Sequence[NDArray[np.uint8]]) -> 
     return 1000 * float(np.median(times))
 
 
-def _read(project: Project, count: int | None) -> tuple[list[Example], list[Example], list[str]]:
+def _read(project: Project, count: int | None) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
     learnt, held = (
         some_of(of_part(labelled, parts, part), count, np.random.default_rng(0))
         for part in ("train", "validation")
     )
-    read = [
-        [(project.frames.pixels(i.frame.id), i.ellipse) for i in items] for items in (learnt, held)
-    ]
-    return read[0], read[1], [item.frame.subject for item in held]
+    return [frame.loaded() for frame in learnt], [frame.loaded() for frame in held]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine, Size, warp
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.engine.cohort_split import (
-    Labelled,
     bundled_parts,
     labelled_frames,
     of_part,
-    style_of,
 )
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
@@ -42,7 +41,8 @@ from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.pipeline import build_scheduler
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.scene import Scene
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 PROTOCOL = (
     "Dice, at native resolution, between ellipses of held-out real heads and what the built-in "
@@ -94,9 +94,8 @@ class Sampling:
 
 
 def fidelity(
-    project: Project,
     synthesizer: Synthesizer,
-    items: Sequence[Labelled],
+    items: Sequence[LabelledFrame],
     *,
     heads: str = "drawn",
     sampling: Sampling | None = None,
@@ -119,7 +118,7 @@ def fidelity(
     similar: list[float] = []
     decades: list[NDArray[np.float64]] = []
     for seed, item in enumerate(items):
-        scene, lender, moved_real = _scene(project, item, heads, sampling.background)
+        scene, lender, moved_real = _scene(item, heads, sampling.background)
         image = synthesizer.generate(
             [scene], [seed], steps=sampling.steps, guidance=sampling.guidance
         )[0]
@@ -131,7 +130,7 @@ def fidelity(
         if neighbours is not None:
             similar.append(neighbours.nearest(image, scene.ellipse).similarity)
     config = synthesizer.pipeline.config
-    subjects = [item.frame.subject for item in items]
+    subjects = [item.subject for item in items]
     figures: dict[str, Any] = {
         "protocol": PROTOCOL,
         "heads": heads,
@@ -154,15 +153,14 @@ def fidelity(
 
 
 def _scene(
-    project: Project, item: Labelled, heads: str, background: Background
+    item: LabelledFrame, heads: str, background: Background
 ) -> tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]:
     """What is asked for, the frame that lends its sector, and the real one moved as its head is."""
-    real, size = project.frames.pixels(item.frame.id), item.frame.size
+    real, size = item.image, item.size
     moved = HEADS[heads](item.ellipse, size)
     ellipse, moved_real = item.ellipse.transformed(moved), warp(real, moved, size)
     lender, own = (moved_real, ellipse) if heads in _WITH_SECTOR else (real, item.ellipse)
-    style = style_of(item.ellipse, item.frame.calibration, "auto")
-    scene = Scene(ellipse, size, style, lender, own if background == "frame" else None)
+    scene = Scene(ellipse, size, item.style, lender, own if background == "frame" else None)
     return scene, lender, moved_real
 
 
@@ -182,17 +180,14 @@ def _dice(
     }
 
 
-def contact_sheet(
-    project: Project, synthesizer: Synthesizer, items: Sequence[Labelled]
-) -> NDArray[np.uint8]:
+def contact_sheet(synthesizer: Synthesizer, items: Sequence[LabelledFrame]) -> NDArray[np.uint8]:
     """Side by side as RGB, a row a frame: the real one, the picture made to its ellipse, and the
     same in the frame's own surroundings; seed = the position, so nothing is picked."""
     pictures = []
     for seed, item in enumerate(items):
-        real = project.frames.pixels(item.frame.id)
-        style = style_of(item.ellipse, item.frame.calibration, "auto")
+        real = item.image
         scenes = [
-            Scene(item.ellipse, item.frame.size, style, real, own) for own in (None, item.ellipse)
+            Scene(item.ellipse, item.size, item.style, real, own) for own in (None, item.ellipse)
         ]
         pictures += [real, *synthesizer.generate(scenes, [seed, seed])]
     return montage(pictures, columns=3, cell=(480, 324))
@@ -217,14 +212,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
         if options.sheets is not None:
-            _write_sheets(project, synthesizer, labelled, options.sheets)
+            _write_sheets(synthesizer, labelled, options.sheets)
             return
         items = labelled
         if options.part != "all":
             items = of_part(labelled, bundled_parts(labelled), options.part)
         for heads in options.heads:
             figures = fidelity(
-                project,
                 synthesizer,
                 items,
                 heads=heads,
@@ -235,17 +229,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _write_sheets(
-    project: Project, synthesizer: Synthesizer, labelled: Sequence[Labelled], folder: Path
+    synthesizer: Synthesizer, labelled: Sequence[LabelledFrame], folder: Path
 ) -> None:
     """Of the first four annotated frames of each trimester; give a project of held-out frames."""
     for style in ("first", "second", "third"):
-        items = [
-            item
-            for item in labelled
-            if style_of(item.ellipse, item.frame.calibration, "auto") == style
-        ][:4]
+        items = [item for item in labelled if item.style == style][:4]
         if items:
-            sheet = contact_sheet(project, synthesizer, items)
+            sheet = contact_sheet(synthesizer, items)
             jpeg = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
             write_bytes(folder / f"{style}.jpg", jpeg.tobytes())
 

@@ -31,20 +31,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import (
-    Labelled,
     bundled_parts,
+    labelled,
     labelled_frames,
     of_part,
     some_of,
-    style_of,
 )
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
-from fetalstudio.engine.models.copy_index import remember
+from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import BUILT_IN
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import Watch, pick_device, until_stopped
@@ -58,7 +56,7 @@ from fetalstudio.simulation import simulated_frames
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.reliability import estimates, reliability
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import Example, TrainSettings, fit_lift, train
+from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
 VIEWS = 2
 """Of each frame, over which the compact segmenter averages: as it is, and mirrored."""
@@ -108,31 +106,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     with Project.open(options.project) as project:
-        labelled = labelled_frames(project)
-        parts = bundled_parts(labelled)
-        data = {part: of_part(labelled, parts, part) for part in ("train", "validation", "test")}
+        frames = labelled_frames(project)
+        parts = bundled_parts(frames)
+        data = {part: of_part(frames, parts, part) for part in ("train", "validation", "test")}
         data["train"] = _some_of(data["train"], options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
         run = _segmenter if options.kind == "segmenter" else _synthesizer
         run(project, data, options)
 
 
-def _some_of(items: list[Labelled], options: argparse.Namespace) -> list[Labelled]:
+def _some_of(items: list[LabelledFrame], options: argparse.Namespace) -> list[LabelledFrame]:
     return list(some_of(items, options.frames, np.random.default_rng(options.seed)))
 
 
 def _segmenter(
-    project: Project, data: Mapping[str, list[Labelled]], options: argparse.Namespace
+    project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
 ) -> None:
-    learnt: list[Labelled] = [] if options.accepted_pairs == "only" else data["train"]
-    pairs: list[Labelled] = []
+    learnt: list[LabelledFrame] = [] if options.accepted_pairs == "only" else data["train"]
+    pairs: list[LabelledFrame] = []
     if options.accepted_pairs:
         accepted = sorted(project.pairs.all(state="accepted"), key=lambda p: p.id)
-        pairs = _some_of([Labelled(pair.frame, pair.ellipse) for pair in accepted], options)
+        pairs = _some_of(
+            [labelled(project, pair.frame, pair.ellipse) for pair in accepted], options
+        )
         _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
-    examples = _pixels(project, [*learnt, *pairs])
+    examples = [frame.loaded() for frame in (*learnt, *pairs)]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
-    examples += [(frame.image, frame.ellipse) for frame in simulated]
+    examples += [frame.labelled() for frame in simulated]
     settings = PretrainSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
@@ -145,22 +145,17 @@ def _segmenter(
             workers=options.workers,
             watch=Watch(_Log(), lambda: stopped[0]),
         )
-    preprocessing = _calibrated(sam, project, data["validation"])
+    preprocessing = _calibrated(sam, data["validation"])
     segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=preprocessing))
-    scores = [
-        score_frame(segmenter, item, project.frames.pixels(item.frame.id)) for item in data["test"]
-    ]
-    boxed = [
-        score_frame(segmenter, item, project.frames.pixels(item.frame.id), prompt="box")
-        for item in data["test"]
-    ]
+    scores = [score_frame(segmenter, item) for item in data["test"]]
+    boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
     metrics = {
         "protocol": "subject-held-out frames, native resolution, ellipse against ellipse; 95 % "
         "interval by bootstrap over subjects",
-        "subjects": len({item.frame.subject for item in data["test"]}),
+        "subjects": len({item.subject for item in data["test"]}),
         "auto": _figures(summarise(BUILT_IN, scores)),
         "box": _figures(summarise(BUILT_IN, boxed)),
-        "confidence": reliability(estimates(segmenter, _pixels(project, data["test"]))),
+        "confidence": reliability(estimates(segmenter, data["test"])),
     }
     card = compact_card(
         BUILT_IN,
@@ -173,11 +168,11 @@ def _segmenter(
         metrics=metrics,
     )
     segmenter.save(options.out, card)
-    write_training_frames(options.out, [item.frame.id for item in learnt])
+    write_training_frames(options.out, [item.id for item in learnt])
     _say(str(metrics))
 
 
-def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mapping[str, Any]:
+def _calibrated(sam: Sam, items: Sequence[LabelledFrame]) -> Mapping[str, Any]:
     """The card's ``preprocessing``, with what fits frames that no training saw: the level at which
     the outline has the right length on average, and the curve of the confidence."""
     plain: Mapping[str, Any] = {
@@ -193,7 +188,7 @@ def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mappin
         segmenter = of({**plain, "level": level})
         ratios = []
         for item in items:
-            found = segmenter.predict(project.frames.pixels(item.frame.id)).ellipse
+            found = segmenter.predict(item.image).ellipse
             if found is not None:
                 ratios.append(found.perimeter / item.ellipse.perimeter - 1)
         return float(np.mean(ratios)) if ratios else 0.0
@@ -202,7 +197,7 @@ def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mappin
     low, high = bias(0.0), bias(_LEVEL)
     level = round(_LEVEL * low / (low - high), 3) if low != high else 0.0
     values = {**plain, "level": level if abs(level) <= 2 * abs(_LEVEL) else 0.0}
-    held = estimates(of(values), _pixels(project, items))
+    held = estimates(of(values), items)
     try:
         curve = Confidence.fit(held.expected, held.actual)
     except ValueError as error:
@@ -212,23 +207,12 @@ def _calibrated(sam: Sam, project: Project, items: Sequence[Labelled]) -> Mappin
     return {**values, "confidence": asdict(curve)}
 
 
-def _pixels(project: Project, items: Sequence[Labelled]) -> list[tuple[NDArray[np.uint8], Ellipse]]:
-    return [(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
-
-
 def _synthesizer(
-    project: Project, data: Mapping[str, list[Labelled]], options: argparse.Namespace
+    project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
 ) -> None:
-    examples = [
-        Example(
-            project.frames.pixels(item.frame.id),
-            item.ellipse,
-            style_of(item.ellipse, item.frame.calibration, "auto"),
-        )
-        for item in data["train"]
-    ]
+    examples = [frame.loaded() for frame in data["train"]]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
-    examples += [Example(frame.image, frame.ellipse, frame.trimester) for frame in simulated]
+    examples += [frame.labelled() for frame in simulated]
     settings = TrainSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     # An average over more than a tenth of the training would still hold what it began with.
     settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
@@ -262,10 +246,10 @@ def _synthesizer(
     # What a scanner's grain is, only real frames tell.
     lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
-    card = replace(card, metrics=fidelity(project, synthesizer, data["test"]))
+    card = replace(card, metrics=fidelity(synthesizer, data["test"]))
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     if data["train"]:
-        found = remember(project, data["train"], options.out)
+        found = write_copy_index(data["train"], options.out)
         _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
 
@@ -296,14 +280,14 @@ def _figures(result: EvaluateResult) -> Mapping[str, Any]:
 
 
 def _training_data(
-    items: Sequence[Labelled], settings: Mapping[str, Any], simulated: int
+    items: Sequence[LabelledFrame], settings: Mapping[str, Any], simulated: int
 ) -> Mapping[str, Any]:
     drawn = {"frames": simulated, "seed": SIMULATION_SEED, "size": list(SIMULATED_SIZE)}
-    cohorts = Counter(item.frame.cohort for item in items)
+    cohorts = Counter(item.cohort for item in items)
     return {
         "cohorts": dict(cohorts),
         "frames": len(items),
-        "subjects": len({item.frame.subject for item in items}),
+        "subjects": len({item.subject for item in items}),
         "held_out": "20 % of the subjects to test, 5 % to validate, never seen in training",
         "credit": CREDIT,
         "settings": dict(settings),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.augment import NONE, Augmentation, augment
-from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice, iou
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.pictures import Curve, curves
@@ -61,7 +61,7 @@ class Estimates:
 
 def estimates(
     segmenter: Segmenter,
-    frames: Sequence[tuple[NDArray[np.uint8], Ellipse]],
+    frames: Sequence[LabelledFrame],
     *,
     copies: int = COPIES,
     seed: int = 0,
@@ -69,10 +69,10 @@ def estimates(
     """Of each frame, (H, W) uint8, as it is and in ``copies`` varied ones; without a prompt."""
     rng = np.random.default_rng(seed)
     rows = []
-    for image, ellipse in frames:
-        size = (image.shape[1], image.shape[0])
+    for frame in frames:
+        image, size = frame.image, frame.size
         for i in range(copies + 1):
-            shown, head = augment(rng, NONE if i == 0 else HARD, image, ellipse, size)
+            shown, head = augment(rng, NONE if i == 0 else HARD, image, frame.ellipse, size)
             found = segmenter.predict(shown)
             mask = found.mask if found.ellipse is None else found.ellipse.mask(size)
             true = head.mask(size)
@@ -133,9 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     segmenter = Segmenter.load(options.model)
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
-        items = of_part(labelled, bundled_parts(labelled), options.part)
-        frames = [(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
-    figures = reliability(estimates(segmenter, frames, copies=options.copies))
+        frames = of_part(labelled, bundled_parts(labelled), options.part)
+        figures = reliability(estimates(segmenter, frames, copies=options.copies))
     if options.picture is not None:
         picture = cv2.imencode(".png", plot(figures)[..., ::-1])[1]
         write_bytes(options.picture, picture.tobytes())

@@ -28,15 +28,15 @@ import cv2
 import numpy as np
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_split import Labelled, bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.jobs.experiment.arms import dice_of, evenly, examples_of, train_to_the_end
 from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, Trained, steps_in
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import FineTuneSettings
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.study_figure import Point, figure, long_table, markdown, points_of
@@ -58,20 +58,6 @@ class StudySettings:
     pairs: PairSettings
     test: tuple[str, ...]
     """Ids of the test frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """A part of the split, read."""
-
-    items: list[Labelled]
-    examples: list[Example]
-
-    @classmethod
-    def of(cls, project: Project, items: Sequence[Labelled]) -> Frames:
-        """Read them."""
-        read = [Example(project.frames.pixels(item.frame.id), item.ellipse) for item in items]
-        return cls(list(items), read)
 
 
 class Results:
@@ -107,46 +93,43 @@ class Results:
 class Study:
     """Everything that its trainings need."""
 
-    project: Project
     out: Path
     settings: StudySettings
     base: Segmenter
     synthesizer: Synthesizer
-    pool: list[Labelled]
+    pool: list[LabelledFrame]
     """The training part, from which real frames are drawn."""
-    test: Frames
+    test: list[LabelledFrame]
     results: Results
     cache: EmbeddingCache
 
     def run(self, reals: Sequence[int], seeds: int) -> list[Point]:
         """What is not done yet, a seed with all its numbers after the other."""
         if not self.results.has(0, 0, BEFORE):
-            scores = dice_of(self.base, self.test.examples, self.cache)
+            scores = dice_of(self.base, self.test, self.cache)
             self.results.add(0, Trained(BEFORE, 0, scores, 0, 0, 0.0))
         for seed in range(seeds):
             for real in reals:
                 missing = [arm for arm in ARMS if not self.results.has(real, seed, arm)]
                 if missing:
                     self._setting(real, seed, missing)
-        subjects = [item.frame.subject for item in self.test.items]
+        subjects = [item.subject for item in self.test]
         return points_of(self.results.rows, subjects)
 
     def _setting(self, real: int, seed: int, arms: Sequence[str]) -> None:
         # The first of one seed's order: fewer frames are always among more.
         order = np.random.default_rng(seed).permutation(len(self.pool))
-        frames = Frames.of(self.project, [self.pool[i] for i in order[:real]])
+        frames = [self.pool[i].loaded() for i in order[:real]]
         started = time.monotonic()
         folder = self.out / "pairs" / f"{real}-{seed}"
-        pairs = pairs_for(
-            self.project, self.synthesizer, frames.items, folder, self.settings.pairs, seed
-        )
+        pairs = pairs_for(self.synthesizer, frames, folder, self.settings.pairs, seed)
         seconds = time.monotonic() - started
         _say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
         for arm in arms:
-            self._train(real, seed, arm, examples_of(arm, frames.examples, pairs), len(pairs))
+            self._train(real, seed, arm, examples_of(arm, frames, pairs), len(pairs))
 
     def _train(
-        self, real: int, seed: int, arm: str, examples: Sequence[Example], pairs: int
+        self, real: int, seed: int, arm: str, examples: Sequence[LabelledFrame], pairs: int
     ) -> None:
         started, given = time.monotonic(), self.settings
         settings = FineTuneSettings(
@@ -157,7 +140,7 @@ class Study:
             seed=seed,
         )
         tuned = train_to_the_end(self.base, examples, settings, self.cache)
-        scores = dice_of(tuned, self.test.examples, self.cache)
+        scores = dice_of(tuned, self.test, self.cache)
         steps = steps_in(arm, real, pairs, epochs=given.epochs, batch=given.batch)
         seconds = time.monotonic() - started
         self.results.add(real, Trained(arm, seed, scores, steps, given.epochs, seconds))
@@ -189,7 +172,8 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
             f"{max(options.real)} real frames are asked for; the training part of {project.path} "
             f"has {len(pool)}. Ask for fewer with --real."
         )
-    test = Frames.of(project, evenly(of_part(labelled, parts, "test"), options.test))
+    chosen = evenly(of_part(labelled, parts, "test"), options.test)
+    test = [frame.loaded() for frame in chosen]
     settings = StudySettings(
         fingerprint(options.segmenter),
         fingerprint(options.synthesizer),
@@ -198,11 +182,10 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         options.learning_rate,
         options.lora,
         PairSettings(options.pairs, options.adapt_steps, options.adapt_rate, options.filter),
-        tuple(item.frame.id for item in test.items),
+        tuple(item.id for item in test),
     )
     _same_study(options.out / "settings.json", asdict(settings))
     return Study(
-        project,
         options.out,
         settings,
         Segmenter.load(options.segmenter),
@@ -226,9 +209,11 @@ def _same_study(path: Path, settings: Mapping[str, Any]) -> None:
     write_bytes(path, json.dumps(wanted, indent=2).encode())
 
 
-def _write(out: Path, points: Sequence[Point], settings: StudySettings, test: Frames) -> None:
-    subjects = len({item.frame.subject for item in test.items})
-    tested = f"{counted(len(test.items), 'test frame')} of {counted(subjects, 'held-out subject')}"
+def _write(
+    out: Path, points: Sequence[Point], settings: StudySettings, test: Sequence[LabelledFrame]
+) -> None:
+    subjects = len({item.subject for item in test})
+    tested = f"{counted(len(test), 'test frame')} of {counted(subjects, 'held-out subject')}"
     png = cv2.imencode(".png", figure(points, tested)[..., ::-1])[1]
     write_bytes(out / "study.png", png.tobytes())
     write_bytes(out / "study.csv", long_table(points).encode())

@@ -13,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.heads import HeadDistribution
+from fetalstudio.core.labelled import LabelledFrame, style_of
 from fetalstudio.core.screening import PairFilter
-from fetalstudio.engine.cohort_split import Labelled, head_distribution, style_of
 from fetalstudio.engine.jobs.synthesize.ellipse_table import COLUMNS, read_ellipses
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.images import read_image, write_png
-from fetalstudio.project.project import Project
-from fetalstudio.segmentation.examples import Example
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
-from fetalstudio.synthesis.training import Example as Shown
+from fetalstudio.synthesis.scene import Scene
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 FILTERS = ("edge", "judge", "none")
 """``edge``: a skull on half of the outline, which no model has to tell; ``judge``: the whole filter
@@ -46,13 +45,12 @@ class PairSettings:
 
 
 def pairs_for(
-    project: Project,
     parent: Synthesizer,
-    frames: Sequence[Labelled],
+    frames: Sequence[LabelledFrame],
     folder: Path,
     settings: PairSettings,
     seed: int,
-) -> list[Example]:
+) -> list[LabelledFrame]:
     """Those that ``folder`` holds, or new ones, which are kept there.
 
     A copy of ``parent`` learns the frames and draws heads like theirs on their sectors; what passes
@@ -61,19 +59,18 @@ def pairs_for(
     table = folder / _TABLE
     if not table.exists():
         checkpoint = folder / "adapting.pt"
-        adapted = _adapted(project, parent, frames, checkpoint, settings, seed)
-        _make(project, adapted, frames, folder, settings, seed)
+        adapted = _adapted(parent, frames, checkpoint, settings, seed)
+        _make(adapted, frames, folder, settings, seed)
         checkpoint.unlink(missing_ok=True)
     if len(table.read_text().splitlines()) < 2:
         return []
     rows = read_ellipses(table)
-    return [Example(read_image(folder / f"{row.name}.png"), row.ellipse) for row in rows]
+    return [LabelledFrame.of(read_image(folder / f"{row.name}.png"), row.ellipse) for row in rows]
 
 
 def _adapted(
-    project: Project,
     parent: Synthesizer,
-    frames: Sequence[Labelled],
+    frames: Sequence[LabelledFrame],
     checkpoint: Path,
     settings: PairSettings,
     seed: int,
@@ -88,7 +85,7 @@ def _adapted(
 
     # Without held-out frames to stop by: they would be further real frames.
     adapt(
-        [Shown(project.frames.pixels(i.frame.id), i.ellipse, _style(i, i.ellipse)) for i in frames],
+        [frame.loaded() for frame in frames],
         adapt_settings(
             parent.pipeline,
             steps=settings.adapt_steps,
@@ -109,22 +106,21 @@ def _adapted(
 
 
 def _make(
-    project: Project,
     synthesizer: Synthesizer,
-    frames: Sequence[Labelled],
+    frames: Sequence[LabelledFrame],
     folder: Path,
     settings: PairSettings,
     seed: int,
 ) -> None:
-    distribution, passes = head_distribution(frames), _passes(settings.filter)
+    distribution, passes = HeadDistribution(frames), _passes(settings.filter)
     kept: list[Mapping[str, object]] = []
     for start in range(0, TRIES * settings.count, CHUNK):
         scenes, numbers = [], range(start, start + CHUNK)
         for number in numbers:
             lender, ellipse = distribution.draw(number, seed)
             item = frames[lender]
-            reference = project.frames.pixels(item.frame.id)
-            scenes.append(Scene(ellipse, item.frame.size, _style(item, ellipse), reference))
+            style = style_of(ellipse, item.calibration)
+            scenes.append(Scene(ellipse, item.size, style, item.image))
         images = synthesizer.generate(scenes, [seed * 1_000_003 + n for n in numbers])
         for number, scene, image in zip(numbers, scenes, images, strict=True):
             if len(kept) < settings.count and passes(image, scene.ellipse):
@@ -135,10 +131,6 @@ def _make(
         if len(kept) == settings.count:
             break
     write_bytes(folder / _TABLE, _csv(kept))
-
-
-def _style(item: Labelled, ellipse: Ellipse) -> str:
-    return style_of(ellipse, item.frame.calibration, "auto")
 
 
 def _passes(name: str) -> Callable[[NDArray[np.uint8], Ellipse], bool]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.pipeline import CompactPipeline
-from fetalstudio.synthesis.training import Example, TrainSettings, train
+from fetalstudio.synthesis.training import TrainSettings, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def adapt_settings(
 
 
 def adapt(
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     settings: TrainSettings,
     checkpoint: Path,
     *,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.model_card import ModelCard
-
-if TYPE_CHECKING:
-    from fetalstudio.synthesis.synthesizer import Scene
+from fetalstudio.synthesis.scene import Scene
 
 OnStep = Callable[[int, int, Callable[[], NDArray[np.uint8]]], None]
 """Hears (steps done, steps, a function that renders the first picture so far); may raise."""

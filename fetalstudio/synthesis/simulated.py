@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.simulation import scene_for, simulate
-
-if TYPE_CHECKING:
-    from fetalstudio.synthesis.synthesizer import Scene
+from fetalstudio.synthesis.scene import Scene
 
 SIMULATED = "simulated"
 """A style beside ``conditions.STYLES`` that the network is never told of."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.geometry import Size, letterbox, warp
+from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
@@ -26,6 +25,7 @@ from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_pictures, simulated_provenance
 
 # Its bar for loading two files would end up between our own progress and the user.
@@ -34,25 +34,6 @@ disable_progress_bar()
 _MARGIN, _FEATHER = 0.12, 0.2
 """Around a head that replaces another: how far tissue is made anew with it, and how far it fades
 into the surroundings, in semi-minor axes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What one picture shall show."""
-
-    ellipse: Ellipse
-    """In px of the picture."""
-    size: Size
-    """(width, height) of the picture in px."""
-    style: str = "any"
-    """One of ``conditions.STYLES``, or ``simulated``: by the scanner simulator, not the network."""
-    reference: NDArray[np.uint8] | None = None
-    """A real frame of the same size, (H, W) uint8, whose sector and grain the picture takes."""
-    replaces: Ellipse | None = None
-    """The head in ``reference``, in its px: the picture keeps the tissue around it and the new
-    one."""
-    mm_per_px: float | None = None
-    """Where it is known. The network has no use for it; the simulator guesses it without."""
 
 
 class Synthesizer:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fetalstudio.core.augment import NONE, Augmentation, augment
-from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import Plan, Watch, autocast, load_checkpoint, train_resumably
 from fetalstudio.synthesis.bands import BANDS, to_bands
@@ -30,17 +30,6 @@ WIDE = Augmentation(
 )
 """For heads that are small, long, turned or cut by the border, which few frames show. The sector is
 a condition too, so that samples on a plain sector stay plain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A real frame to learn from."""
-
-    image: NDArray[np.uint8]
-    """(H, W) uint8."""
-    ellipse: Ellipse
-    style: str
-    """One of ``conditions.STYLES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +66,7 @@ class TrainSettings:
 
 
 def train(
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     settings: TrainSettings,
     checkpoint: Path,
     *,
@@ -137,7 +126,7 @@ def train(
 
 def fit_lift(
     pipeline: CompactPipeline,
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     *,
     level: float = 0.4,
     check: Callable[[], None] = lambda: None,
@@ -159,7 +148,7 @@ def fit_lift(
 
 
 def band_statistics(
-    examples: Sequence[Example], bands_of: Callable[[Tensor], Tensor] = to_bands
+    examples: Sequence[LabelledFrame], bands_of: Callable[[Tensor], Tensor] = to_bands
 ) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each band over the frames; of 400 and more over 200 to 399."""
     rng = np.random.default_rng(0)
@@ -189,7 +178,9 @@ class _Batch:
     """(B,)."""
 
 
-def _draw(examples: Sequence[Example], settings: TrainSettings, rng: np.random.Generator) -> _Batch:
+def _draw(
+    examples: Sequence[LabelledFrame], settings: TrainSettings, rng: np.random.Generator
+) -> _Batch:
     drawn = [
         _vary(rng, examples[index], settings)
         for index in rng.integers(0, len(examples), settings.batch)
@@ -267,7 +258,7 @@ def _guidance_pull(
 
 
 def _vary(
-    rng: np.random.Generator, example: Example, settings: TrainSettings
+    rng: np.random.Generator, example: LabelledFrame, settings: TrainSettings
 ) -> tuple[NDArray[np.uint8], Condition]:
     wide = rng.random() < settings.wide
     kind = WIDE if wide else settings.augmentation

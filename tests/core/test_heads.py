@@ -11,12 +11,17 @@ from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.heads import Head, HeadConstraints, HeadDistribution
+from fetalstudio.core.heads import HeadConstraints, HeadDistribution
+from fetalstudio.core.labelled import LabelledFrame
 
 SIZE = (800, 540)
 
 
-def cohort(n: int, *, calibrated: bool = True, seed: int = 0) -> list[Head]:
+def _no_pixels() -> np.ndarray:
+    raise AssertionError("ellipses are drawn without looking at a picture")
+
+
+def cohort(n: int, *, calibrated: bool = True, seed: int = 0) -> list[LabelledFrame]:
     """Heads of 60 to 320 mm, the larger the flatter, about level; zoomed in on the small ones."""
     rng = np.random.default_rng(seed)
     heads = []
@@ -27,20 +32,23 @@ def cohort(n: int, *, calibrated: bool = True, seed: int = 0) -> list[Head]:
         shape = Ellipse.of(x, y, 1, ratio, rng.normal(0, 8))
         a = hc / mm / shape.perimeter
         ellipse = Ellipse.of(x, y, a, a * ratio, shape.angle_deg)
-        heads.append(Head(ellipse, SIZE, Calibration(mm, mm, "table") if calibrated else None))
+        calibration = Calibration(mm, mm, "table") if calibrated else None
+        heads.append(LabelledFrame(_no_pixels, ellipse, SIZE, calibration=calibration))
     return heads
 
 
-def drawn(distribution: HeadDistribution, count: int, seed: int = 1) -> list[tuple[Head, Ellipse]]:
+def drawn(
+    distribution: HeadDistribution, count: int, seed: int = 1
+) -> list[tuple[LabelledFrame, Ellipse]]:
     made = [distribution.draw(i, seed) for i in range(count)]
     return [(distribution.heads[index], ellipse) for index, ellipse in made]
 
 
-def hcs(pairs: list[tuple[Head, Ellipse]]) -> np.ndarray:
+def hcs(pairs: list[tuple[LabelledFrame, Ellipse]]) -> np.ndarray:
     return np.array([head.circumference(e, "mm") for head, e in pairs])
 
 
-def ratios(pairs: list[tuple[Head, Ellipse]]) -> np.ndarray:
+def ratios(pairs: list[tuple[LabelledFrame, Ellipse]]) -> np.ndarray:
     return np.array([e.b / e.a for _, e in pairs])
 
 
@@ -98,8 +106,8 @@ def test_a_head_resized_in_mm_keeps_the_scale_and_is_larger_on_the_picture() -> 
 
 
 def test_ranges_are_kept_and_filled_evenly() -> None:
-    wish = HeadConstraints(hc_mm=(100, 140), ratio=(0.7, 0.75), angle=(170, 200))
-    distribution = HeadDistribution(cohort(60), wish)
+    constraints = HeadConstraints(hc_mm=(100, 140), ratio=(0.7, 0.75), angle=(170, 200))
+    distribution = HeadDistribution(cohort(60), constraints)
     made = drawn(distribution, 200)
     for values, (low, high) in (
         (hcs(made), (100, 140)),
@@ -127,8 +135,8 @@ def test_what_seldom_fits_is_as_frequent_as_the_rest() -> None:
 def test_spread_and_shift_move_what_they_say() -> None:
     heads = cohort(60)
     plain, wide, none, moved = (
-        drawn(HeadDistribution(heads, wish), 150)
-        for wish in (
+        drawn(HeadDistribution(heads, constraints), 150)
+        for constraints in (
             HeadConstraints(),
             HeadConstraints(spread=1.6),
             HeadConstraints(spread=0),
@@ -156,8 +164,8 @@ def test_balance_gives_every_trimester_of_the_cohort_as_many() -> None:
 
 
 def test_a_head_cut_by_the_border_stays_cut_and_others_stay_inside() -> None:
-    cut = Head(Ellipse(400, 80, 200, 150, 0), SIZE, None)
-    whole = Head(Ellipse(400, 270, 200, 160, 0), SIZE, None)
+    cut = LabelledFrame(_no_pixels, Ellipse(400, 80, 200, 150, 0), SIZE)
+    whole = LabelledFrame(_no_pixels, Ellipse(400, 270, 200, 160, 0), SIZE)
     made = drawn(HeadDistribution([cut, whole]), 60)
     tops = {
         name: [e.box()[1] for h, e in made if h is head]

@@ -1,5 +1,6 @@
 """Copies are told from other heads, whatever was done to them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -8,11 +9,8 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.similarity import (
-    Neighbours,
-    TrainingFrame,
-    neighbours_of,
-)
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.similarity import Neighbours, neighbours_of
 from fetalstudio.formats.images import read_image
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
 from fetalstudio.resources import models_dir, samples_dir
@@ -64,7 +62,7 @@ def test_a_disguised_copy_is_above_the_threshold_and_another_head_below(tmp_path
     base = read_neighbours(SYNTHESIZER)
     assert base is not None
     names = annotated()
-    own = [TrainingFrame(name.ljust(20, "x"), name[:3], *frame(name)) for name in names[:4]]
+    own = [LabelledFrame.of(*frame(n), id=n.ljust(20, "x"), subject=n[:3]) for n in names[:4]]
     # Only the four: as if the built-in model had never seen another frame.
     none = Neighbours((), base.descriptors[:0], base.mean, base.scale, base.threshold)
     known = neighbours_of(own, none)
@@ -98,7 +96,7 @@ def test_what_is_written_is_read_again(built_in: Neighbours, tmp_path: Path) -> 
 
 def test_frames_of_the_base_stay_known(built_in: Neighbours, tmp_path: Path) -> None:
     name = annotated()[0]
-    own = [TrainingFrame("f" * 64, "s", *frame(name))]
+    own = [LabelledFrame.of(*frame(name), id="f" * 64, subject="s")]
     found = neighbours_of(own, built_in)
     write_neighbours(found, tmp_path)
     assert len(found.ids) == 599 and found.threshold == built_in.threshold
@@ -106,11 +104,12 @@ def test_frames_of_the_base_stay_known(built_in: Neighbours, tmp_path: Path) -> 
     assert read is not None and read.nearest(*frame(name)).similarity > 0.99
 
 
-def _noise(i: int) -> TrainingFrame:
+def _noise(i: int) -> LabelledFrame:
     rng = np.random.default_rng(i)
     coarse = rng.integers(20, 255, (12, 16), dtype=np.uint8)
     image = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
-    return TrainingFrame(f"{i:016d}{0:048d}", f"s{i}", image, Ellipse(80, 60, 50, 40, 10))
+    head = Ellipse(80, 60, 50, 40, 10)
+    return LabelledFrame.of(image, head, id=f"{i:016d}{0:048d}", subject=f"s{i}")
 
 
 def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -> None:
@@ -130,7 +129,7 @@ def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -
         nearest.append(rest.nearest(item.image, item.ellipse).similarity)
     assert found.threshold == pytest.approx(np.percentile(nearest, 99), abs=1e-3)
     # A second picture of the same subject says nothing of what different subjects have in common.
-    twin = TrainingFrame("e" * 64, "s0", frames[0].image, frames[0].ellipse)
+    twin = replace(frames[0], id="e" * 64)
     with_twin = neighbours_of([*frames, twin])
     write_neighbours(with_twin, tmp_path / "b")
     assert with_twin.threshold < 0.9

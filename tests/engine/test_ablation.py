@@ -15,7 +15,7 @@ from fetalstudio.studies import ablation
 from fetalstudio.studies.ablation import VARIANTS, Target
 from fetalstudio.synthesis.conditions import Condition, condition_tensors
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
-from fetalstudio.synthesis.training import Example
+from tests.labelled import of_style
 
 
 def _made(name: str) -> CompactPipeline:
@@ -84,9 +84,9 @@ def test_v_prediction_asks_the_denoiser_for_v() -> None:
 
 def test_a_target_is_laid_on_the_canvas() -> None:
     frame = np.full((540, 800), 60, np.uint8)
-    target = Target.of(Example(frame, Ellipse(400, 270, 200, 150, 20), "second"), "s1")
-    assert target.image.shape == (256, 384)
-    assert abs(target.ellipse.a - 200 * 256 / 540) < 2
+    target = Target.of(of_style(frame, Ellipse(400, 270, 200, 150, 20), "second"))
+    assert target.frame.image.shape == (256, 384)
+    assert abs(target.frame.ellipse.a - 200 * 256 / 540) < 2
     assert target.condition.style == "second"
 
 

@@ -129,8 +129,8 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
 def test_no_test_subject_is_learnt_from_or_watched(sample_project: Project) -> None:
     parts = split(labelled_frames(sample_project))
     data = choose_adapt_data(sample_project, None, 0)
-    assert {parts[i.frame.subject] for i in data.train} == {"train"}
-    assert {parts[i.frame.subject] for i in data.held_out} == {"validation"}
+    assert {parts[i.subject] for i in data.train} == {"train"}
+    assert {parts[i.subject] for i in data.held_out} == {"validation"}
     assert data.notes == ()
 
 
@@ -327,7 +327,7 @@ def test_of_too_many_frames_a_seeded_choice_of_subjects_is_taken(tmp_path: Path)
         assert "Choose a cohort" in data.notes[0]
         frames: dict[str, int] = {}
         for item in data.train:
-            frames[item.frame.subject] = frames.get(item.frame.subject, 0) + 1
+            frames[item.subject] = frames.get(item.subject, 0) + 1
         assert set(frames.values()) == {3}
         assert choose_adapt_data(project, None, 0) == data != choose_adapt_data(project, None, 1)
 

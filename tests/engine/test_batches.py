@@ -18,8 +18,9 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
-from fetalstudio.engine.cohort_split import ellipses_like, labelled_frames, of_part, split
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
+from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.job import JobCancelled
@@ -254,9 +255,12 @@ def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
     assert [b.id for b in sample_project.batches.unfinished()] == [batch_id]
 
 
-def test_a_wish_reaches_the_pairs_and_travels_with_the_batch(sample_project: Project) -> None:
-    wish = HeadConstraints(ratio=(0.7, 0.72), balance="trimester")
-    run_job("synthesize", SynthesizeRequest(sample_project.path, count=3, steps=1, wish=wish))
+def test_constraints_reach_the_pairs_and_travel_with_the_batch(sample_project: Project) -> None:
+    constraints = HeadConstraints(ratio=(0.7, 0.72), balance="trimester")
+    run_job(
+        "synthesize",
+        SynthesizeRequest(sample_project.path, count=3, steps=1, constraints=constraints),
+    )
     pairs = sample_project.pairs.all()
     assert all(0.7 <= p.ellipse.b / p.ellipse.a <= 0.72 for p in pairs)
     assert sorted(p.provenance["style"] for p in pairs) == ["first", "second", "third"]
@@ -301,13 +305,13 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
     labelled = labelled_frames(sample_project)
     parts = split(labelled)
-    by_id = {item.frame.id: item for item in labelled}
+    by_id = {item.id: item for item in labelled}
     drawn = ellipses_like(sample_project, 40, seed=3)
     assert len({item.name for item in drawn}) == 40
     sources = [by_id[str(item.source_frame)] for item in drawn]
-    assert {s.frame.id for s in sources} == {s.frame.id for s in of_part(labelled, parts, "train")}
+    assert {s.id for s in sources} == {s.id for s in of_part(labelled, parts, "train")}
     assert all(
-        0.4 < item.ellipse.overlap(source.ellipse) < 1 and item.size == source.frame.size
+        0.4 < item.ellipse.overlap(source.ellipse) < 1 and item.size == source.size
         for item, source in zip(drawn, sources, strict=True)
     )
     assert drawn[:10] == ellipses_like(sample_project, 10, seed=3)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
@@ -23,8 +24,8 @@ def test_every_frame_counts_as_it_is_and_in_its_copies() -> None:
     torch.manual_seed(0)
     segmenter = Segmenter(build_compact(TINY), compact_card("tiny", TINY))
     head = Ellipse(60, 40, 28, 20, 30)
-    frames = [((60 + 100 * head.mask((120, 80))).astype(np.uint8), head)] * 2
-    found = figures(segmenter, frames, ["s1", "s1"], copies=2)
+    image = (60 + 100 * head.mask((120, 80))).astype(np.uint8)
+    found = figures(segmenter, [LabelledFrame.of(image, head, subject="s1")] * 2, copies=2)
     assert (found["n"], found["subjects"]) == (6, 1)
     assert 0 <= found["dice"] <= 1 and found["ms"] > 0
     assert found["parameters"] == sum(p.numel() for p in segmenter.sam.parameters())

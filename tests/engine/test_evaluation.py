@@ -30,7 +30,7 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
 ) -> None:
     """299 was the parent's, 731 chose the epoch, 011 was learnt from."""
     folder = find_model("segmenter", None, sample_project).folder
-    frames = {i.frame.name: i.frame for i in labelled_frames(sample_project)}
+    frames = {i.name: i for i in labelled_frames(sample_project)}
     chosen_on = [f.id for f in frames.values() if f.subject == "731"]
     data = {"train": [frames["011_HC"].id], "validation": chosen_on}
     run = sample_project.runs.start("child", {"started_from": "parent"}, data)
@@ -49,8 +49,8 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
 def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> None:
     items = labelled_frames(sample_project)[4:10]
     for i, item in enumerate(items):
-        sample_project.frames.set_labels(item.frame.id, {"country": "EGY" if i % 2 else "MWI"})
-    ids = tuple(item.frame.id for item in items)
+        sample_project.frames.set_labels(item.id, {"country": "EGY" if i % 2 else "MWI"})
+    ids = tuple(item.id for item in items)
     result = run_job("evaluate", EvaluateRequest(sample_project.path, frame_ids=ids))
     assert {name: g.n for name, g in result.groups.items() if name.startswith("country")} == {
         "country EGY": 3,
@@ -67,27 +67,26 @@ def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: P
     """Its authors' resampling keeps about 99 % of the Dice: 0.979 at worst on their masks."""
     item = labelled_frames(sample_project)[8]
     segmenter = load_segmenter(find_model("segmenter", None))
-    image = sample_project.frames.pixels(item.frame.id)
 
     class Perfect:
         def predict(self, image: np.ndarray, box: object = None) -> Prediction:
-            w, h = item.frame.size
+            w, h = item.size
             squash = Affine(xx=256 / w, x0=128 / w - 0.5, yy=256 / h, y0=128 / h - 0.5)
             mask = item.ellipse.transformed(squash).mask((256, 256))
             return Prediction(mask, None, 1.0)
 
-    score = score_frame(Perfect(), item, image, protocol="paper")  # type: ignore[arg-type]
+    score = score_frame(Perfect(), item, protocol="paper")  # type: ignore[arg-type]
     assert 0.975 < score.dice < 0.995
     speck = replace(item, ellipse=Ellipse(50, 50, 2, 1, 0))
     with pytest.raises(InputError, match="256 x 256"):
-        score_frame(segmenter, speck, image, protocol="paper")
+        score_frame(segmenter, speck, protocol="paper")
 
 
 def test_a_report_holds_the_figures_the_plot_and_the_pictures(
     sample_project: Project, tmp_path: Path
 ) -> None:
     items = labelled_frames(sample_project)[2:6]
-    ids = tuple(item.frame.id for item in items)
+    ids = tuple(item.id for item in items)
     both = EvaluateRequest(sample_project.path, protocol="both", prompt="box", frame_ids=ids)
     result = run_job("evaluate", both)
     named = replace(result.frames[0], name="<b>&")

@@ -17,7 +17,8 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, batch_sources
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.experiment.arms import evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
     ARMS,
@@ -33,11 +34,11 @@ from fetalstudio.engine.jobs.experiment.request import (
     result_of,
     steps_in,
 )
+from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
-from fetalstudio.segmentation.examples import Example
 
 SUBJECTS = [f"s{i // 2}" for i in range(24)]
 
@@ -45,7 +46,7 @@ SUBJECTS = [f"s{i // 2}" for i in range(24)]
 def accept_pairs(project: Project, count: int = 3) -> None:
     """A bright ring on noise for some ellipses of the training part."""
     for i, item in enumerate(batch_sources(project)[:count]):
-        noise = np.random.default_rng(i).integers(0, 80, item.frame.size[::-1], dtype=np.uint8)
+        noise = np.random.default_rng(i).integers(0, 80, item.size[::-1], dtype=np.uint8)
         points = np.round(item.ellipse.contour(90)).astype(np.int32)
         pair = project.pairs.add(
             np.asarray(cv2.polylines(noise, [points], True, 255, 5), np.uint8),
@@ -54,7 +55,7 @@ def accept_pairs(project: Project, count: int = 3) -> None:
             cohort=SYNTHETIC_COHORT,
             calibration=None,
             quality={},
-            provenance={"source_frame": item.frame.id},
+            provenance={"source_frame": item.id},
         )
         project.pairs.review(pair.id, "accepted", reviewer="test")
 
@@ -67,9 +68,9 @@ def small(project: Project, **fields: Any) -> ExperimentRequest:
 # -- arms -------------------------------------------------------------------------------------
 
 
-def _example(seed: int) -> Example:
+def _example(seed: int) -> LabelledFrame:
     image = np.random.default_rng(seed).integers(1, 255, (60, 80), dtype=np.uint8)
-    return Example(image, Ellipse(40, 30, 20, 15, 10 * seed))
+    return LabelledFrame.of(image, Ellipse(40, 30, 20, 15, 10 * seed))
 
 
 def test_controls_take_as_many_steps_as_the_arm_with_pairs() -> None:

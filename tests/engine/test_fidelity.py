@@ -17,7 +17,8 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.studies.fidelity import HEADS, Sampling, contact_sheet, fidelity, main
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.scene import Scene
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 SIZE = (800, 540)
 HEAD = Ellipse(420, 260, 200, 155, 20)
@@ -40,7 +41,6 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     model = find_model("synthesizer", "compact")
     items = labelled_frames(sample_project)[:2]
     figures = fidelity(
-        sample_project,
         load_synthesizer(model),
         items,
         sampling=Sampling(steps=4),
@@ -59,12 +59,11 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
     )
     # Nothing is moved, so these are the real frames as they are.
     judge = load_segmenter(judge_model())
-    found = [judge.predict(sample_project.frames.pixels(i.frame.id)).ellipse for i in items]
+    found = [judge.predict(i.image).ellipse for i in items]
     pairs = zip(found, items, strict=True)
     real = [e.overlap(i.ellipse) for e, i in pairs if e is not None]
     assert figures["real_dice_mean"] == pytest.approx(np.mean(real), abs=0.003)
     kept = fidelity(
-        sample_project,
         load_synthesizer(model),
         items,
         heads="small",
@@ -75,7 +74,7 @@ def test_each_picture_is_judged_against_its_own_ellipse(sample_project: Project)
 
 
 def test_a_cut_head_keeps_its_place_in_the_sector(sample_project: Project) -> None:
-    item = next(i for i in labelled_frames(sample_project) if i.frame.name == "209_HC")
+    item = next(i for i in labelled_frames(sample_project) if i.name == "209_HC")
     asked: list[Scene] = []
 
     class Asked(Synthesizer):
@@ -85,9 +84,9 @@ def test_a_cut_head_keeps_its_place_in_the_sector(sample_project: Project) -> No
 
     model = load_synthesizer(find_model("synthesizer", "compact"))
     echo = Asked(model.pipeline, model.card, model.hash, model.lift)
-    figures = {heads: fidelity(sample_project, echo, [item], heads=heads) for heads in HEADS}
+    figures = {heads: fidelity(echo, [item], heads=heads) for heads in HEADS}
     by_heads = dict(zip(HEADS, asked, strict=True))
-    real = sample_project.frames.pixels(item.frame.id)
+    real = item.image
     assert all(np.array_equal(by_heads[k].reference, real) for k in HEADS if k != "cut")
     # What echoes the frame that it is lent shows the head where it is, moved with the frame.
     assert not np.array_equal(by_heads["cut"].reference, real)
@@ -112,10 +111,8 @@ def test_the_command_measures_one_kind_of_heads_after_another(
 
 
 def test_a_contact_sheet_shows_real_made_and_kept(sample_project: Project) -> None:
-    items = [i for i in labelled_frames(sample_project) if i.frame.name == "209_HC"]
-    sheet = contact_sheet(
-        sample_project, load_synthesizer(find_model("synthesizer", "compact")), items
-    )
+    items = [i for i in labelled_frames(sample_project) if i.name == "209_HC"]
+    sheet = contact_sheet(load_synthesizer(find_model("synthesizer", "compact")), items)
     assert sheet.shape == (324, 3 * 480, 3)
     real, made, kept = (sheet[:, i * 480 : (i + 1) * 480, 0].astype(float) for i in range(3))
     beside = np.s_[130:200, 25:60]  # the head, inside the sector

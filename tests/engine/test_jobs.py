@@ -78,9 +78,9 @@ def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Projec
 
 def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:
     item = labelled_frames(sample_project)[0]
-    result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.frame.id,)))
+    result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.id,)))
     assert result.proposals[0].ellipse.overlap(item.ellipse) > 0.8
-    assert len(sample_project.annotations.revisions(item.frame.id)) == 1
+    assert len(sample_project.annotations.revisions(item.id)) == 1
 
 
 def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
@@ -158,7 +158,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     labelled = labelled_frames(sample_project)
     parts = split(labelled)
     groups = [
-        {i.frame.subject for i in of_part(labelled, parts, part)}  # type: ignore[arg-type]
+        {i.subject for i in of_part(labelled, parts, part)}  # type: ignore[arg-type]
         for part in ("train", "validation", "test")
     ]
     assert all(groups) and sum(map(len, groups)) == len(set.union(*groups))
@@ -172,7 +172,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
             cohort="synthetic",
             calibration=None,
             quality={"dice": 0.9},
-            provenance={"source_frame": source.frame.id},
+            provenance={"source_frame": source.id},
         )
         sample_project.pairs.review(pair.id, "accepted", reviewer="test")
     assert [p.frame.name for p in usable_pairs(sample_project, parts)] == ["train"]
@@ -287,7 +287,7 @@ def test_a_project_with_too_few_subjects_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("prompt", ["auto", "box"])
 @pytest.mark.parametrize("protocol", ["native", "paper"])
 def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, protocol: str) -> None:
-    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[8:12])
+    ids = tuple(i.id for i in labelled_frames(sample_project)[8:12])
     request = EvaluateRequest(
         sample_project.path,
         prompt=prompt,  # type: ignore[arg-type]
@@ -305,7 +305,7 @@ def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, prot
 def test_both_protocols_by_one_request_with_groups_and_millimetres(
     sample_project: Project,
 ) -> None:
-    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[4:12])
+    ids = tuple(i.id for i in labelled_frames(sample_project)[4:12])
     both = EvaluateRequest(sample_project.path, protocol="both", frame_ids=ids)
     result = run_job("evaluate", both)
     alone = run_job("evaluate", replace(both, protocol="paper"))
@@ -330,19 +330,19 @@ def test_held_out_leaves_out_all_frames_of_subjects_that_were_learnt_from(
     model = find_model("segmenter", None, sample_project)
     copy = sample_project.path / "models" / "mine"
     shutil.copytree(model.folder, copy)
-    twice = [i for i in labelled_frames(sample_project) if i.frame.subject == "299"]
-    write_training_frames(copy, [twice[0].frame.id])
+    twice = [i for i in labelled_frames(sample_project) if i.subject == "299"]
+    write_training_frames(copy, [twice[0].id])
     sample_project.models.add("mine", "segmenter", "models/mine", run_id=None, metrics={})
     request = EvaluateRequest(sample_project.path, segmenter="mine", held_out=True)
     result = run_job("evaluate", request)
     assert len(twice) == 2
     assert result.n == len(labelled_frames(sample_project)) - 2
-    write_training_frames(copy, [i.frame.id for i in labelled_frames(sample_project)])
+    write_training_frames(copy, [i.id for i in labelled_frames(sample_project)])
     with pytest.raises(InputError, match="all of these subjects"):
         run_job("evaluate", request)
 
 
 def test_the_same_evaluation_twice_is_the_same(sample_project: Project) -> None:
-    ids = tuple(i.frame.id for i in labelled_frames(sample_project)[:2])
+    ids = tuple(i.id for i in labelled_frames(sample_project)[:2])
     request = EvaluateRequest(sample_project.path, prompt="box", protocol="paper", frame_ids=ids)
     assert run_job("evaluate", request) == run_job("evaluate", request)

@@ -22,7 +22,7 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
-from fetalstudio.engine.models import copy_index as remember
+from fetalstudio.engine.models import copy_index
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.process.local import run_job
@@ -56,7 +56,7 @@ def test_the_projects_adopted_segmenter_is_not_the_judge(blind: Project) -> None
     synthesizer = find_model("synthesizer", None, blind)
     judge = Judge.of(synthesizer, blind)
     item = labelled_frames(blind)[0]
-    image = blind.frames.pixels(item.frame.id)
+    image = item.image
     assert Segmenter.load(adopted.folder).predict(image).ellipse is None
     assert judge(image, item.ellipse).quality["dice"] > 0.9
     sample = SampleRequest(HEAD, (800, 540), project=blind.path, steps=4)
@@ -106,12 +106,12 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
 def test_of_all_cohorts_each_pair_is_held_to_its_own(sample_project: Project) -> None:
     """Pictures of a soft scanner's heads are not held to a sharp one's texture."""
     for item in labelled_frames(sample_project)[:4]:
-        soft = cv2.GaussianBlur(sample_project.frames.pixels(item.frame.id), (0, 0), 4)
+        soft = cv2.GaussianBlur(item.image, (0, 0), 4)
         frame, _ = sample_project.frames.add(
             np.asarray(soft, np.uint8),
-            name=f"soft_{item.frame.name}",
+            name=f"soft_{item.name}",
             cohort="soft",
-            subject=f"soft_{item.frame.subject}",
+            subject=f"soft_{item.subject}",
         )
         sample_project.annotations.add(frame.id, item.ellipse, author="me", state="final")
     sources = {frame.cohort: frame for frame in sample_project.frames.all()}
@@ -135,16 +135,16 @@ def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(
 ) -> None:
     """The samples are of subjects that the built-in models never saw; half of them are taught."""
     items = labelled_frames(sample_project)
-    subjects = sorted({item.frame.subject for item in items})
-    taught = [item for item in items if item.frame.subject in subjects[::2]]
+    subjects = sorted({item.subject for item in items})
+    taught = [item for item in items if item.subject in subjects[::2]]
     synthesizer = find_model("synthesizer", "compact")
-    remember.remember(sample_project, taught, tmp_path, synthesizer.folder)
+    copy_index.write_copy_index(taught, tmp_path, synthesizer.folder)
     judge = Judge.of(replace(synthesizer, folder=tmp_path), sample_project)
     assert 3 < len(taught) < len(items) - 3
     caught = []  # of those that were drawn beside their heads
     for item in items:
-        image = np.ascontiguousarray(sample_project.frames.pixels(item.frame.id)[:, ::-1])
-        e, width = item.ellipse, item.frame.width
+        image = np.ascontiguousarray(item.image[:, ::-1])
+        e, width = item.ellipse, item.size[0]
         found = judge(image, Ellipse.of(width - 1 - e.cx, e.cy, e.a, e.b, -e.angle_deg))
         above = found.quality["similarity"] > found.provenance["copy_threshold"]
         assert above == (item in taught)
@@ -152,7 +152,7 @@ def test_a_mirrored_training_frame_is_a_copy_and_one_that_it_never_saw_is_not(
         if item in taught:
             caught.append(judge(image, beside).quality["similarity"] > 0.746)
         if item in taught:
-            assert found.provenance["nearest_frame"] == item.frame.id[:16]
+            assert found.provenance["nearest_frame"] == item.id[:16]
     assert np.mean(caught) > 0.7
 
 
@@ -174,7 +174,7 @@ def test_the_cohorts_texture_is_of_at_most_fifty_and_kept(
     item = labelled_frames(sample_project)[0]
     e = item.ellipse
     moved = Ellipse(e.cx + 20, e.cy, e.a, e.b, e.angle_deg)
-    sample_project.annotations.add(item.frame.id, moved, author="me", state="final")
+    sample_project.annotations.add(item.id, moved, author="me", state="final")
     assert cohort_texture(sample_project) is not first
     assert cohort_texture(sample_project, "nowhere") is None
 
@@ -233,14 +233,14 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
 ) -> None:
     base = find_model("synthesizer", "compact").folder
     items = labelled_frames(sample_project)[:3]
-    found = remember.remember(sample_project, items, tmp_path, base)
+    found = copy_index.write_copy_index(items, tmp_path, base)
     known = read_neighbours(base)
     assert known is not None
-    assert set(found.ids) == set(known.ids) | {item.frame.id[:16] for item in items}
+    assert set(found.ids) == set(known.ids) | {item.id[:16] for item in items}
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
     with pytest.raises(InputError, match="does not say what it was trained on"):
-        remember.remember(sample_project, items, tmp_path, tmp_path / "nowhere")
+        copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")
     with pytest.raises(SystemExit, match="holds 0 of"):
         with Project.create(tmp_path / "p") as empty:
             frame, _ = empty.frames.add(
@@ -250,5 +250,5 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
                 subject="s",
             )
             empty.annotations.add(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
-        remember.main([str(tmp_path / "p"), str(base)])
+        copy_index.main([str(tmp_path / "p"), str(base)])
     assert (base / FILE).exists()

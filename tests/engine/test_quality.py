@@ -3,7 +3,7 @@ import pytest
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.cohort_split import style_of
+from fetalstudio.core.labelled import style_of
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 

@@ -36,8 +36,7 @@ def test_where_none_is_bad_nothing_can_be_told_apart() -> None:
 
 def test_hard_copies_are_expected_to_be_worse_and_are(sample_project: Project) -> None:
     segmenter = load_segmenter(find_model("segmenter", "compact"))
-    items = labelled_frames(sample_project)[:5]
-    frames = [(sample_project.frames.pixels(i.frame.id), i.ellipse) for i in items]
+    frames = labelled_frames(sample_project)[:5]
     plain = estimates(segmenter, frames, copies=0)
     assert len(plain.dice) == 5
     held = estimates(segmenter, frames, copies=3)

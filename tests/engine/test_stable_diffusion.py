@@ -134,11 +134,11 @@ def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
     labelled = labelled_frames(paper)
     train = of_part(labelled, split(labelled), "train")
     folder = find_model("synthesizer", "mine", paper).folder
-    assert training_frames(folder) == {item.frame.id[:16] for item in train}
+    assert training_frames(folder) == {item.id[:16] for item in train}
     assert not (folder / "checkpoint.pt").exists()
     remembered = models.load_neighbours(find_model("synthesizer", "mine", paper))
     assert remembered is not None and set(remembered.ids) == training_frames(folder)
-    own = paper.frames.pixels(train[0].frame.id)
+    own = paper.frames.pixels(train[0].id)
     assert remembered.nearest(own, train[0].ellipse).similarity > remembered.threshold
     assert load_synthesizer(find_model("synthesizer", "mine", paper)).card.name == "mine"
 
@@ -161,10 +161,10 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
         run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
     item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
     moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
-    sample_project.annotations.add(item.frame.id, moved, author="me", state="final")
+    sample_project.annotations.add(item.id, moved, author="me", state="final")
     with pytest.raises(InputError, match="other frames"):
         run_job("adapt-sd", request)
-    sample_project.annotations.add(item.frame.id, item.ellipse, author="me", state="final")
+    sample_project.annotations.add(item.id, item.ellipse, author="me", state="final")
     heard.clear()
     run_job("adapt-sd", request, heard.append)
     adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
@@ -205,7 +205,7 @@ def test_running_out_of_memory_is_said_in_a_warning(
     heard: list[Event] = []
     item = labelled_frames(paper)[0]
     request = SampleRequest(
-        item.ellipse, item.frame.size, project=paper.path, synthesizer="mine", steps=2
+        item.ellipse, item.size, project=paper.path, synthesizer="mine", steps=2
     )
     run_job("sample", replace(request, measure=False, previews=False), heard.append)
     (warned,) = [e for e in heard if isinstance(e, Warned)]

@@ -18,10 +18,10 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
     request = TrainRequest(sample_project.path)
     choose_data(sample_project, request)
     labelled = labelled_frames(sample_project)
-    subjects = [item.frame.subject for item in labelled]
+    subjects = [item.subject for item in labelled]
     parts = split_subjects([*subjects, "copied"], validation=VALIDATION, test=TEST)
-    source = next(i for i in labelled if parts[i.frame.subject] != parts["copied"])
-    pixels = sample_project.frames.pixels(source.frame.id)
+    source = next(i for i in labelled if parts[i.subject] != parts["copied"])
+    pixels = source.image
     again = cv2.imdecode(cv2.imencode(".jpg", pixels)[1], cv2.IMREAD_GRAYSCALE)
     frame, _ = sample_project.frames.add(
         np.asarray(again, np.uint8), name="again", cohort="other", subject="copied"
@@ -29,15 +29,15 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
     sample_project.annotations.add(frame.id, source.ellipse, author="me", state="final")
     with pytest.raises(InputError, match="are the same picture") as refused:
         choose_data(sample_project, request)
-    assert "again" in str(refused.value) and source.frame.name in str(refused.value)
+    assert "again" in str(refused.value) and source.name in str(refused.value)
 
 
 def test_an_ellipse_off_its_frame_is_refused(sample_project: Project) -> None:
     item = labelled_frames(sample_project)[0]
     off = Ellipse(5000, 200, 100, 80, 0)
-    sample_project.annotations.add(item.frame.id, off, author="me", state="final")
+    sample_project.annotations.add(item.id, off, author="me", state="final")
     data = select_training_data(sample_project, None, real=None, synthetic=None)
-    assert any(item.frame.name in said and "no mask" in said for said in data.problems)
+    assert any(item.name in said and "no mask" in said for said in data.problems)
 
 
 def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Project) -> None:
@@ -52,7 +52,7 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
     )
     sample_project.pairs.review(pair.id, "accepted", reviewer="me")
     pixels = sample_project.frames.pixels(pair.frame.id)
-    labelled = [i.frame.subject for i in labelled_frames(sample_project)]
+    labelled = [i.subject for i in labelled_frames(sample_project)]
     parts = {
         name: split_subjects([*labelled, name], validation=VALIDATION, test=TEST)[name]
         for name in map(str, range(50))
@@ -77,7 +77,7 @@ def test_a_moved_ellipse_is_other_data(sample_project: Project) -> None:
     assert again == before
     moved = labelled_frames(sample_project)[0]
     sample_project.annotations.add(
-        moved.frame.id, Ellipse(300, 200, 100, 80, 0), author="me", state="final"
+        moved.id, Ellipse(300, 200, 100, 80, 0), author="me", state="final"
     )
     after = select_training_data(sample_project, None, real=None, synthetic=None).summary()
     assert after != before

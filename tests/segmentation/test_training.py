@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
-from fetalstudio.segmentation.examples import Example, varied
+from fetalstudio.segmentation.examples import varied
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
     FineTuneSettings,
@@ -29,13 +30,13 @@ from tests.segmentation import tiny_sam
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
 
 
-def _frame(seed: int) -> Example:
+def _frame(seed: int) -> LabelledFrame:
     rng = np.random.default_rng(seed)
     head = Ellipse(
         float(rng.uniform(40, 80)), float(rng.uniform(30, 50)), 28, 20, float(rng.uniform(0, 179))
     )
     noise = rng.integers(0, 30, (80, 120))
-    return Example((40 + 120 * head.mask((120, 80)) + noise).astype(np.uint8), head)
+    return LabelledFrame.of((40 + 120 * head.mask((120, 80)) + noise).astype(np.uint8), head)
 
 
 EXAMPLES = [_frame(seed) for seed in range(6)]
@@ -52,19 +53,18 @@ def segmenter() -> Segmenter:
 
 
 def test_a_resumed_pretraining_is_the_unbroken_one(tmp_path: Path) -> None:
-    data = [(e.image, e.ellipse) for e in EXAMPLES]
     settings = PretrainSettings(steps=6, batch=2)
-    whole = pretrain(data, settings, tmp_path / "whole.pt", config=TINY)
+    whole = pretrain(EXAMPLES, settings, tmp_path / "whole.pt", config=TINY)
     steps: list[int] = []
     pretrain(
-        data,
+        EXAMPLES,
         settings,
         tmp_path / "broken.pt",
         config=TINY,
         watch=Watch(lambda step, _loss: steps.append(step), lambda: len(steps) == 3),
     )
     assert steps == [1, 2, 3]
-    resumed = pretrain(data, settings, tmp_path / "broken.pt", config=TINY)
+    resumed = pretrain(EXAMPLES, settings, tmp_path / "broken.pt", config=TINY)
     for key, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=1e-6)
 
@@ -72,7 +72,7 @@ def test_a_resumed_pretraining_is_the_unbroken_one(tmp_path: Path) -> None:
 def test_pretraining_learns(tmp_path: Path) -> None:
     losses: list[float] = []
     pretrain(
-        [(e.image, e.ellipse) for e in EXAMPLES],
+        EXAMPLES,
         replace(PretrainSettings(), steps=60, batch=4, learning_rate=2e-3),
         tmp_path / "c.pt",
         config=TINY,

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
-from fetalstudio.synthesis.training import Example
+from tests.labelled import of_style
 
 CPU = torch.device("cpu")
 
@@ -21,10 +22,10 @@ def parent() -> CompactPipeline:
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[Example]:
+def examples() -> list[LabelledFrame]:
     rng = np.random.default_rng(0)
     image = rng.integers(10, 200, (256, 384), dtype=np.uint8)
-    return [Example(image, Ellipse(190, 120, 90, 70, 5), "any")]
+    return [of_style(image, Ellipse(190, 120, 90, 70, 5), "any")]
 
 
 def weights(pipeline: CompactPipeline) -> torch.Tensor:
@@ -35,7 +36,7 @@ Runner = Callable[..., list[Halt]]
 
 
 @pytest.fixture
-def halted(parent: CompactPipeline, examples: list[Example]) -> Runner:
+def halted(parent: CompactPipeline, examples: list[LabelledFrame]) -> Runner:
     def run(
         checkpoint: Path, halts: list[int], enough: int = 99, broken_at: int | None = None
     ) -> list[Halt]:

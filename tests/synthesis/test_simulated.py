@@ -10,8 +10,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.conditions import STYLES
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 HEAD = Ellipse(192, 130, 110, 84, 8)
 SIZE = (384, 256)

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
 from fetalstudio.synthesis.stable_diffusion.canvas import (
     condition_picture,
@@ -29,8 +31,7 @@ from fetalstudio.synthesis.stable_diffusion.canvas import (
 from fetalstudio.synthesis.stable_diffusion.loading import Parts, load_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
 from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
-from fetalstudio.synthesis.synthesizer import Scene
-from fetalstudio.synthesis.training import Example
+from tests.labelled import of_style
 from tests.synthesis.tiny_stable_diffusion import write_tiny
 
 CPU = torch.device("cpu")
@@ -51,13 +52,13 @@ def parts(folder: Path) -> Parts:
 
 
 @pytest.fixture
-def examples() -> list[Example]:
+def examples() -> list[LabelledFrame]:
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 90, (90, 120), dtype=np.uint8) for _ in range(3)]
     for frame in frames:
         frame[HEAD.mask((120, 90)) > 0] += 100
     styles = ("first", "second", "second")
-    return [Example(f, HEAD, s) for f, s in zip(frames, styles, strict=True)]
+    return [of_style(f, HEAD, s) for f, s in zip(frames, styles, strict=True)]
 
 
 def _synthesizer(parts: Parts, settings: LoraSettings, **architecture: Any) -> Any:
@@ -73,7 +74,7 @@ def _synthesizer(parts: Parts, settings: LoraSettings, **architecture: Any) -> A
 # -- what the model is shown ---------------------------------------------------------------------
 
 
-def test_the_packing_is_image_image_outline(examples: list[Example]) -> None:
+def test_the_packing_is_image_image_outline(examples: list[LabelledFrame]) -> None:
     picture = training_picture(examples[0].image, HEAD, 128, PAPER)
     np.testing.assert_array_equal(picture[..., 0], picture[..., 1])
     there = to_canvas((120, 90), 128, "squash")
@@ -169,12 +170,12 @@ def test_an_adapter_of_another_model_is_refused(parts: Parts, tmp_path: Path) ->
 # -- training ------------------------------------------------------------------------------------
 
 
-def _cached(parts: Parts, examples: list[Example], settings: LoraSettings) -> training.Cached:
+def _cached(parts: Parts, examples: list[LabelledFrame], settings: LoraSettings) -> training.Cached:
     return training._cache(parts, examples, settings, CPU, lambda done, total: None)
 
 
 def test_training_learns_and_touches_only_the_adapter(
-    folder: Path, examples: list[Example], tmp_path: Path
+    folder: Path, examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     settings = replace(PAPER, steps=25, learning_rate=1e-2, batch=4, latents="mean")
     parts = load_parts(folder, None, torch.float32)
@@ -208,7 +209,7 @@ def test_a_conditioned_model_learns_to_use_the_drawn_ellipse(
         ellipse = Ellipse.of(*rng.uniform(low, high))
         frame = rng.integers(0, 60, (90, 120), dtype=np.uint8)
         frame[ellipse.mask((120, 90)) > 0] += 150
-        examples.append(Example(frame, ellipse, "second"))
+        examples.append(of_style(frame, ellipse, "second"))
     parts = load_parts(folder, None, torch.float32)
     schedule = training.DDPMScheduler.from_config(dict(parts.scheduler))
     # An autoencoder that was never trained is unsure of everything: only its means tell a frame.
@@ -231,7 +232,7 @@ def test_a_conditioned_model_learns_to_use_the_drawn_ellipse(
 
 
 def test_a_stopped_training_goes_on_as_if_it_had_not(
-    folder: Path, examples: list[Example], tmp_path: Path
+    folder: Path, examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     def train(name: str, stop_after: int) -> dict[str, torch.Tensor]:
         steps = 0
@@ -265,7 +266,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
 
 
 def test_what_is_drawn_from_a_frame_follows_the_settings(
-    parts: Parts, examples: list[Example], folder: Path
+    parts: Parts, examples: list[LabelledFrame], folder: Path
 ) -> None:
     cached = _cached(parts, examples, CONDITIONED)
     assert cached.pictures.shape == (3, 8, 16, 16) and cached.prompts.shape == (3, 77, 16)
@@ -309,7 +310,7 @@ def test_what_is_drawn_from_a_frame_follows_the_settings(
 
 
 def test_what_a_conditioned_model_is_told_without_a_frame_was_in_its_training(
-    parts: Parts, examples: list[Example], folder: Path
+    parts: Parts, examples: list[LabelledFrame], folder: Path
 ) -> None:
     cached = _cached(parts, examples, CONDITIONED)
     synthesizer = _synthesizer(load_parts(folder, None, torch.float32), CONDITIONED)
@@ -659,7 +660,7 @@ def test_answers_that_are_no_numbers_become_no_pictures(
 
 
 def test_training_that_runs_out_of_memory_goes_on_from_its_checkpoint(
-    parts: Parts, examples: list[Example], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, examples: list[LabelledFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _runs_out(parts.unet, monkeypatch, after=3, times=1)
     warnings: list[str] = []

@@ -15,7 +15,8 @@ from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.quality import edge_score
 from fetalstudio.formats.images import read_image
 from fetalstudio.resources import samples_dir
-from fetalstudio.synthesis.synthesizer import Scene, Synthesizer
+from fetalstudio.synthesis.scene import Scene
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 SCENE = Scene(Ellipse(400, 270, 240, 180, 10), (800, 540), "second")
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.learning import Watch
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
-    Example,
     TrainSettings,
     _draw,
     _guidance_pull,
@@ -17,18 +17,19 @@ from fetalstudio.synthesis.training import (
     fit_lift,
     train,
 )
+from tests.labelled import of_style
 
 SETTINGS = TrainSettings(steps=4, batch=2, widths=(8, 8, 16, 32))
 
 
 @pytest.fixture(scope="module")
-def examples() -> list[Example]:
+def examples() -> list[LabelledFrame]:
     rng = np.random.default_rng(0)
     result = []
     for cx in (300, 400, 500):
         head = Ellipse(cx, 270, 200, 150, 20)
         image = (40 + 60 * head.mask((800, 540)) + rng.integers(0, 30, (540, 800))).astype(np.uint8)
-        result.append(Example(image, head, "second"))
+        result.append(of_style(image, head, "second"))
     return result
 
 
@@ -36,7 +37,9 @@ def _weights(pipeline: torch.nn.Module) -> torch.Tensor:
     return torch.cat([p.flatten() for p in pipeline.unet.parameters()])
 
 
-def test_a_resumed_training_is_the_unbroken_one(examples: list[Example], tmp_path: Path) -> None:
+def test_a_resumed_training_is_the_unbroken_one(
+    examples: list[LabelledFrame], tmp_path: Path
+) -> None:
     whole = train(examples, SETTINGS, tmp_path / "whole.pt")
     losses: list[float] = []
     train(
@@ -51,7 +54,7 @@ def test_a_resumed_training_is_the_unbroken_one(examples: list[Example], tmp_pat
     torch.testing.assert_close(_weights(resumed), _weights(whole), rtol=0, atol=1e-6)
 
 
-def test_the_loss_falls(examples: list[Example], tmp_path: Path) -> None:
+def test_the_loss_falls(examples: list[LabelledFrame], tmp_path: Path) -> None:
     losses: list[float] = []
     settings = replace(SETTINGS, steps=80, batch=4, learning_rate=4e-3)
     train(
@@ -60,14 +63,14 @@ def test_the_loss_falls(examples: list[Example], tmp_path: Path) -> None:
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
-def test_bands_are_normalised_by_the_training_frames(examples: list[Example]) -> None:
+def test_bands_are_normalised_by_the_training_frames(examples: list[LabelledFrame]) -> None:
     mean, std = band_statistics(examples)
     assert len(mean) == len(std) == 16
     assert mean[0] < -1  # dark: four times a mean grey of about -0.5
     assert std[0] > std[15] > 0
 
 
-def test_a_model_can_be_trained_further(examples: list[Example], tmp_path: Path) -> None:
+def test_a_model_can_be_trained_further(examples: list[LabelledFrame], tmp_path: Path) -> None:
     start = train(examples, SETTINGS, tmp_path / "first.pt")
     before = _weights(start).clone()
     still = replace(SETTINGS, learning_rate=0.0)
@@ -80,7 +83,7 @@ def test_a_model_can_be_trained_further(examples: list[Example], tmp_path: Path)
 
 
 def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
-    examples: list[Example], tmp_path: Path
+    examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
     settings = replace(SETTINGS, guidance=2.5, guidance_interval=(0.1, 0.95))
@@ -97,7 +100,9 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
     assert not _guidance_pull(pipeline, batch, noisy, level, asked, plain).any()
 
 
-def test_a_teachers_guided_answers_are_learnt(examples: list[Example], tmp_path: Path) -> None:
+def test_a_teachers_guided_answers_are_learnt(
+    examples: list[LabelledFrame], tmp_path: Path
+) -> None:
     plain = replace(SETTINGS, steps=30, batch=4, learning_rate=4e-3, guidance=1.0)
     teacher = train(examples, plain, tmp_path / "teacher.pt")
     still: list[float] = []
@@ -111,7 +116,7 @@ def test_a_teachers_guided_answers_are_learnt(examples: list[Example], tmp_path:
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
-def test_a_teacher_must_see_the_same_bands(examples: list[Example], tmp_path: Path) -> None:
+def test_a_teacher_must_see_the_same_bands(examples: list[LabelledFrame], tmp_path: Path) -> None:
     teacher = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler())
     start = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler(), [0.1] * 16)
     with pytest.raises(ValueError, match="another way"):
@@ -119,7 +124,7 @@ def test_a_teacher_must_see_the_same_bands(examples: list[Example], tmp_path: Pa
 
 
 def test_what_a_model_learnt_is_not_asked_of_it_again(
-    examples: list[Example], tmp_path: Path
+    examples: list[LabelledFrame], tmp_path: Path
 ) -> None:
     guided = train(examples, replace(SETTINGS, steps=1), tmp_path / "guided.pt")
     plain = train(examples, replace(SETTINGS, steps=1, guidance=1.0), tmp_path / "plain.pt")
@@ -127,7 +132,7 @@ def test_what_a_model_learnt_is_not_asked_of_it_again(
     assert plain.config.default_guidance == 2.5
 
 
-def test_fitting_the_lift_stops_between_two_frames(examples: list[Example]) -> None:
+def test_fitting_the_lift_stops_between_two_frames(examples: list[LabelledFrame]) -> None:
     asked: list[int] = []
 
     def check() -> None:

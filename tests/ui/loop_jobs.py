@@ -73,15 +73,15 @@ def synthesize(
                 raise JobCancelled(result())
             time.sleep(STEP_S)
             item = items[i % len(items)]
-            image = ring(item.ellipse, item.frame.size, request.seed * 1000 + i)
+            image = ring(item.ellipse, item.size, request.seed * 1000 + i)
             pair = project.pairs.add(
                 image,
                 name=f"ring_{i}",
                 ellipse=item.ellipse,
                 cohort="synthetic",
-                calibration=item.frame.calibration,
+                calibration=item.calibration,
                 quality={"dice": 0.9 + 0.005 * i},
-                provenance={"synthesizer": "rings", "source_frame": item.frame.id},
+                provenance={"synthesizer": "rings", "source_frame": item.id},
             )
             ids.append(pair.id)
             report(Preview(image, f"ring_{i}"))
@@ -95,7 +95,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
         labelled = labelled_frames(project, request.cohort)
         by_subject = split(labelled)
         parts = {
-            part: [item.frame.id for item in of_part(labelled, by_subject, part)]
+            part: [item.id for item in of_part(labelled, by_subject, part)]
             for part in ("train", "validation", "test")
         }
         pairs = [pair.id for pair in usable_pairs(project, by_subject)]
@@ -136,7 +136,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             difference=0.02,
             difference_ci95=(0.012, 0.028),
             test_frames=len(parts["test"]),
-            test_subjects=len({i.frame.subject for i in of_part(labelled, by_subject, "test")}),
+            test_subjects=len({i.subject for i in of_part(labelled, by_subject, "test")}),
             real=len(parts["train"]),
             synthetic=len(pairs),
             epochs_run=epoch,
@@ -192,19 +192,18 @@ def evaluate(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -
     with Project.open(request.project) as project:
         items = labelled_frames(project, request.cohort)
     if request.frame_ids is not None:
-        items = [item for item in items if item.frame.id in request.frame_ids]
+        items = [item for item in items if item.id in request.frame_ids]
     scores = []
     for item in items:
         e = item.ellipse
         found = Ellipse.of(e.cx, e.cy, 1.02 * e.a, 1.02 * e.b, e.angle_deg)
         dice = found.overlap(e)
-        f = item.frame
         scores.append(
             FrameScore(
-                frame_id=f.id,
-                name=f.name,
-                subject=f.subject,
-                cohort=f.cohort,
+                frame_id=item.id,
+                name=item.name,
+                subject=item.subject,
+                cohort=item.cohort,
                 dice=dice,
                 iou=dice,
                 hd95_px=3.0,

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.biometry import trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import HeadConstraints
-from fetalstudio.engine.cohort_split import ellipses_like
+from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.project.records import BatchItem
 from fetalstudio.ui.session import Session
@@ -136,7 +136,7 @@ def test_a_range_is_seen_at_once_asked_for_and_remembered(
     assert not dialog.isVisible()
     assert batch.wished.text() == "HC 150 to 190 mm, angle -10° to 10°"
     qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
-    assert fakes[0][0].wish == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
+    assert fakes[0][0].constraints == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
     again = SynthesisePage(page.session)
     qtbot.addWidget(again)
     assert again.batch.heads.wish == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
@@ -157,7 +157,7 @@ def test_the_way_back_to_the_cohort(
     assert batch.heads.drawn == before and dialog.spread_box.value() == 1
     assert not batch.wished.isVisible()
     batch.make()
-    assert fakes[0][0].wish is None
+    assert fakes[0][0].constraints is None
 
 
 def test_an_empty_range_is_told_and_nothing_can_be_made(

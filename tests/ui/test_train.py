@@ -65,7 +65,7 @@ def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> Non
         items = of_part(labelled, by_subject, part)  # type: ignore[arg-type]  # a loop of literals
         subjects, frames = page.data.counts(part)  # type: ignore[arg-type]  # likewise
         assert frames == len(items) > 0
-        assert subjects == len({item.frame.subject for item in items})
+        assert subjects == len({item.subject for item in items})
     assert page.start_button.isEnabled()
 
 
@@ -100,10 +100,10 @@ def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
 
 def test_two_subjects_are_too_few(page: TrainPage) -> None:
     project = page.session.open
-    subjects = sorted({item.frame.subject for item in labelled_frames(project)})
+    subjects = sorted({item.subject for item in labelled_frames(project)})
     for item in labelled_frames(project):
-        if item.frame.subject in subjects[2:]:
-            project.annotations.add(item.frame.id, None, author="me", state="draft")
+        if item.subject in subjects[2:]:
+            project.annotations.add(item.id, None, author="me", state="draft")
     page.activated()
     assert not page.start_button.isEnabled() and "2 subjects" in page.data.checks.text()
 
@@ -359,7 +359,7 @@ def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path:
     project = page.session.open
     item = labelled_frames(project)[0]
     score = FrameScore(
-        **{"frame_id": item.frame.id, "name": "x", "subject": "s", "cohort": "c"},
+        **{"frame_id": item.id, "name": "x", "subject": "s", "cohort": "c"},
         **{"dice": 0.9, "iou": 0.8, "hd95_px": 3.0, "assd_px": 1.0, "hc_mm": 90.0},
         **{"hc_error_mm": 1.0, "reference": item.ellipse},
     )

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.similarity import Neighbours, TrainingFrame, neighbours_of
-from fetalstudio.engine.cohort_split import Labelled, labelled_frames
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.similarity import Neighbours, neighbours_of
+from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.formats.model_card import training_frames, write_training_frames
 from fetalstudio.formats.neighbours import read_neighbours, write_neighbours
 from fetalstudio.project.project import Project
 
 
-def remember(
-    project: Project, items: Sequence[Labelled], folder: Path, base: Path | None = None
+def write_copy_index(
+    frames: Sequence[LabelledFrame], folder: Path, base: Path | None = None
 ) -> Neighbours:
     """Into a synthesizer's folder: which frames it saw, and what tells a copy of one of them.
 
@@ -34,15 +35,10 @@ def remember(
             f"{base} does not say what it was trained on, so a copy of those frames would not be "
             "noticed. Go on from the built-in synthesizer."
         )
-    found = neighbours_of((_loaded(project, item) for item in items), known)
+    found = neighbours_of(frames, known)
     write_neighbours(found, folder)
     write_training_frames(folder, list(found.ids))
     return found
-
-
-def _loaded(project: Project, item: Labelled) -> TrainingFrame:
-    frame = item.frame
-    return TrainingFrame(frame.id, frame.subject, project.frames.pixels(frame.id), item.ellipse)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,13 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     wanted = training_frames(options.model)
     with Project.open(options.project) as project:
-        items = [item for item in labelled_frames(project) if item.frame.id[:16] in wanted]
-        if len(items) < len(wanted) or not wanted:
+        frames = [frame for frame in labelled_frames(project) if frame.id[:16] in wanted]
+        if len(frames) < len(wanted) or not wanted:
             raise SystemExit(
-                f"{options.project} holds {len(items)} of the {len(wanted)} training frames that "
+                f"{options.project} holds {len(frames)} of the {len(wanted)} training frames that "
                 f"{options.model} names. Import them and draw their ellipses first."
             )
-        found = remember(project, items, options.model)
+        found = write_copy_index(frames, options.model)
     print(f"{len(found.ids)} frames; a copy is above a similarity of {found.threshold:.3f}")
 
 

@@ -21,6 +21,7 @@ from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_provenance
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import RgbPicture, to_canvas, to_frame
@@ -32,7 +33,7 @@ from fetalstudio.synthesis.stable_diffusion.loading import (
 )
 from fetalstudio.synthesis.stable_diffusion.settings import TYPE, LoraSettings
 from fetalstudio.synthesis.stable_diffusion.training import told_picture
-from fetalstudio.synthesis.synthesizer import Scene, simulate_scenes
+from fetalstudio.synthesis.synthesizer import simulate_scenes
 
 DEFAULT_STEPS = 30
 PAPER_GUIDANCE, CONDITIONED_GUIDANCE = 7.5, 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, warp
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
@@ -26,7 +27,6 @@ from fetalstudio.synthesis.stable_diffusion.canvas import (
 )
 from fetalstudio.synthesis.stable_diffusion.loading import Parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
-from fetalstudio.synthesis.training import Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Cached:
 
 def train_lora(
     parts: Parts,
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     settings: LoraSettings,
     checkpoint: Path,
     *,
@@ -161,7 +161,7 @@ def told_picture(
 
 def _cache(
     parts: Parts,
-    examples: Sequence[Example],
+    examples: Sequence[LabelledFrame],
     settings: LoraSettings,
     device: torch.device,
     on_cached: Callable[[int, int], None],
@@ -194,10 +194,9 @@ def _cache(
     )
 
 
-def _mirrored(example: Example) -> Example:
-    width = example.image.shape[1]
-    ellipse = example.ellipse.transformed(Affine(xx=-1, x0=width - 1))
-    return replace(example, image=np.ascontiguousarray(example.image[:, ::-1]), ellipse=ellipse)
+def _mirrored(frame: LabelledFrame) -> LabelledFrame:
+    ellipse = frame.ellipse.transformed(Affine(xx=-1, x0=frame.size[0] - 1))
+    return frame.redrawn(np.ascontiguousarray(frame.image[:, ::-1]), ellipse)
 
 
 def _settle(unet: UNet2DConditionModel, preset: memory.Preset, device: torch.device) -> None:

@@ -295,9 +295,9 @@ def _described(data: AdaptData) -> str:
     cohorts = ", ".join(f"{n} of {cohort}" for cohort, n in data.cohorts.items())
     return (
         f"Learns from {counted(len(data.train), 'frame')} of "
-        f"{counted(len({i.frame.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
+        f"{counted(len({i.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
         f"{counted(len(data.held_out), 'frame')} of "
-        f"{counted(len({i.frame.subject for i in data.held_out}), 'other subject')} to know when "
+        f"{counted(len({i.subject for i in data.held_out}), 'other subject')} to know when "
         "to stop. Subjects kept for tests are not touched."
     )
 

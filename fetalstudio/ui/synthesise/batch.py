@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
-from fetalstudio.engine.cohort_split import batch_sources
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.jobs.synthesize.request import (
     NamedEllipse,
     SynthesizeRequest,
@@ -212,7 +212,7 @@ class BatchPanel(Section):
         self._make(
             count=self.count_box.value(),
             cohort=self._cohort,
-            wish=None if wish == HeadConstraints() else wish,
+            constraints=None if wish == HeadConstraints() else wish,
         )
 
     def make_from(self, path: Path) -> None:

@@ -9,15 +9,15 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.heads import Head, HeadConstraints, HeadDistribution
-from fetalstudio.engine.cohort_split import Labelled, head_distribution
+from fetalstudio.core.heads import HeadConstraints, HeadDistribution
+from fetalstudio.core.labelled import LabelledFrame
 
 SHOWN = 300
 """So many heads of a batch are drawn for the plots."""
 _TICK_S = 0.01
 """For so long heads are drawn before the window has its turn."""
 
-Drawn = tuple[Head, Ellipse]
+Drawn = tuple[LabelledFrame, Ellipse]
 
 
 class HeadPreview(QObject):
@@ -48,9 +48,9 @@ class HeadPreview(QObject):
         """The cohort's own heads."""
         return [] if self.own is None else [(head, head.ellipse) for head in self.own.heads]
 
-    def show_cohort(self, sources: Sequence[Labelled]) -> None:
+    def show_cohort(self, sources: Sequence[LabelledFrame]) -> None:
         """Of this cohort from now on."""
-        self.own = head_distribution(sources) if sources else None
+        self.own = HeadDistribution(sources) if sources else None
         self._restart()
 
     def show_wish(self, wish: HeadConstraints) -> None:

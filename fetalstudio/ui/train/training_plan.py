@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
-from fetalstudio.engine.cohort_split import Labelled
 from fetalstudio.engine.jobs.train.cost import Cost, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
 from fetalstudio.engine.models.catalogue import list_models
@@ -69,5 +69,5 @@ def plan_cost(
     return cost(pace_of(project, kinds[0] if kinds else "compact", lora), work)
 
 
-def _share(items: Sequence[Labelled]) -> Share:
-    return Share(len({item.frame.subject for item in items}), len(items))
+def _share(items: Sequence[LabelledFrame]) -> Share:
+    return Share(len({item.subject for item in items}), len(items))

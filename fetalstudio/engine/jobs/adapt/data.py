@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.engine.cohort_split import Labelled, labelled_frames, of_part, split
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.project.project import Project
 
 MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
@@ -22,21 +23,21 @@ HELD_OUT = 8
 class AdaptData:
     """No subject is in both parts, and none of the test part is in either."""
 
-    train: Sequence[Labelled]
-    held_out: Sequence[Labelled]
+    train: Sequence[LabelledFrame]
+    held_out: Sequence[LabelledFrame]
     notes: tuple[str, ...]
     """What was left out, as sentences for a person."""
 
     @property
     def cohorts(self) -> Mapping[str, int]:
         """Frames learnt from, by cohort."""
-        return dict(sorted(Counter(item.frame.cohort for item in self.train).items()))
+        return dict(sorted(Counter(item.cohort for item in self.train).items()))
 
     def summary(self) -> Mapping[str, Any]:
         """Frame ids by part, for the run's record."""
         return {
-            "train": [item.frame.id for item in self.train],
-            "validation": [item.frame.id for item in self.held_out],
+            "train": [item.id for item in self.train],
+            "validation": [item.id for item in self.held_out],
         }
 
 
@@ -78,11 +79,11 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
     return AdaptData(chosen, watched, tuple(notes))
 
 
-def _whole_subjects(items: list[Labelled], seed: int) -> list[Labelled]:
+def _whole_subjects(items: list[LabelledFrame], seed: int) -> list[LabelledFrame]:
     """All, or the frames of a seeded choice of subjects, as many as fit."""
     if len(items) <= MAX_FRAMES:
         return items
-    frames = Counter(item.frame.subject for item in items)
+    frames = Counter(item.subject for item in items)
     order = np.random.default_rng(seed).permutation(sorted(frames))
     taken, room = set(), MAX_FRAMES
     for subject in order:
@@ -90,20 +91,20 @@ def _whole_subjects(items: list[Labelled], seed: int) -> list[Labelled]:
             taken.add(subject)
             room -= frames[subject]
     # One subject with more frames than may be taken gives as many as may be.
-    return [i for i in items if i.frame.subject in taken] or items[:MAX_FRAMES]
+    return [i for i in items if i.subject in taken] or items[:MAX_FRAMES]
 
 
-def _spread(items: list[Labelled], seed: int) -> list[Labelled]:
+def _spread(items: list[LabelledFrame], seed: int) -> list[LabelledFrame]:
     """At most :data:`HELD_OUT` frames, of as many subjects as there are."""
     rng = np.random.default_rng(seed)
     seen: Counter[str] = Counter()
-    ranked: list[tuple[int, int, Labelled]] = []
+    ranked: list[tuple[int, int, LabelledFrame]] = []
     for i in rng.permutation(len(items)):
-        subject = items[i].frame.subject
+        subject = items[i].subject
         ranked.append((seen[subject], len(ranked), items[i]))
         seen[subject] += 1
     return [item for _, _, item in sorted(ranked, key=lambda r: r[:2])[:HELD_OUT]]
 
 
-def _subjects(items: Sequence[Labelled]) -> int:
-    return len({item.frame.subject for item in items})
+def _subjects(items: Sequence[LabelledFrame]) -> int:
+    return len({item.subject for item in items})

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.style import Style
-from fetalstudio.engine.cohort_split import Labelled, style_of
 from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
 from fetalstudio.engine.pictures import montage, stack
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.project.project import Project
-from fetalstudio.synthesis.synthesizer import Scene
+from fetalstudio.synthesis.scene import Scene
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
@@ -31,21 +30,15 @@ class HeldOut:
 
     def __init__(
         self,
-        project: Project,
-        held_out: Sequence[Labelled],
+        held_out: Sequence[LabelledFrame],
         neighbours: Neighbours,
         judge: Segmenter,
     ) -> None:
         self.judge = judge
-        self.real = [project.frames.pixels(item.frame.id) for item in held_out]
+        self.real = [item.image for item in held_out]
         repeats = -(-SAMPLES // len(held_out))
         self.scenes = [
-            Scene(
-                item.ellipse,
-                item.frame.size,
-                style_of(item.ellipse, item.frame.calibration, "auto"),
-                image,
-            )
+            Scene(item.ellipse, item.size, item.style, image)
             for item, image in zip(held_out, self.real, strict=True)
         ] * repeats
         self.style = Style.of(self.real)
@@ -59,7 +52,7 @@ class HeldOut:
         likeness = [
             neighbours.nearest(image, item.ellipse).similarity
             for image, item in zip(self.real, held_out, strict=True)
-            if item.frame.id[:16] not in neighbours.ids
+            if item.id[:16] not in neighbours.ids
         ]
         self.similarity_of_real = float(np.mean(likeness)) if likeness else None
         """Of the held-out frames that the parent did not see either."""

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.similarity import Neighbours
-from fetalstudio.engine.cohort_split import style_of
 from fetalstudio.engine.jobs.adapt.choice import Choice, Clock, HeldOutFigures, Measured
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.held_out import HeldOut
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
-from fetalstudio.engine.models.copy_index import remember
+from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
     FoundModel,
@@ -40,7 +39,7 @@ from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.synthesizer import Synthesizer
-from fetalstudio.synthesis.training import Example, fit_lift
+from fetalstudio.synthesis.training import fit_lift
 
 LIFT_FRAMES = 20
 """At most: each is rendered anew at every measurement."""
@@ -72,7 +71,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
             report(Warned(sentence))
         with tempfile.TemporaryDirectory() as folder:
             # A parent that does not know its frames is refused before anything is written down.
-            neighbours = remember(project, data.train, Path(folder), model.folder)
+            neighbours = write_copy_index(data.train, Path(folder), model.folder)
         parent = load_synthesizer(model)
         assert isinstance(parent, Synthesizer)  # as the card's type said
         settings = {
@@ -134,7 +133,7 @@ class _Adapting:
         done = self.measured[-1].step if self.measured else 0
         self.report(Progress(done, self.request.steps, None, "looking at the held-out frames"))
         judge = load_segmenter(judge_model())
-        self.held_out = HeldOut(self.project, self.data.held_out, self.neighbours, judge)
+        self.held_out = HeldOut(self.data.held_out, self.neighbours, judge)
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
         self.settings = adapt_settings(
             self.parent.pipeline,
@@ -144,14 +143,7 @@ class _Adapting:
             seed=self.request.seed,
             guidance=guidance,
         )
-        self.examples = [
-            Example(
-                self.project.frames.pixels(item.frame.id),
-                item.ellipse,
-                style_of(item.ellipse, item.frame.calibration, "auto"),
-            )
-            for item in self.data.train
-        ]
+        self.examples = [frame.loaded() for frame in self.data.train]
         every, steps = self.request.measure_every, self.request.steps
         try:
             self._measure_start()
@@ -280,7 +272,7 @@ class _Adapting:
                 "base": base.training_data,
                 "cohorts": data.cohorts,
                 "frames": len(data.train),
-                "subjects": len({item.frame.subject for item in data.train}),
+                "subjects": len({item.subject for item in data.train}),
                 "held_out": "validation and test part of the project's split by subject",
                 "settings": asdict(self.settings),
             },
@@ -289,7 +281,7 @@ class _Adapting:
 
     def _card(self, result: AdaptResult) -> ModelCard:
         known = training_frames(self.model.folder)
-        seen = sum(item.frame.id[:16] in known for item in self.data.held_out)
+        seen = sum(item.id[:16] in known for item in self.data.held_out)
         figures = {**asdict(result), "held_out_frames_that_the_parent_saw": seen}
         return self._base_card({**figures, "protocol": PROTOCOL})
 
@@ -301,9 +293,9 @@ class _Adapting:
             model=self.record.name if self.saved else None,
             parent=self.parent.card.name,
             frames=len(data.train),
-            subjects=len({item.frame.subject for item in data.train}),
+            subjects=len({item.subject for item in data.train}),
             samples=len(self.held_out.scenes),
-            held_out_subjects=len({item.frame.subject for item in data.held_out}),
+            held_out_subjects=len({item.subject for item in data.held_out}),
             fidelity_real=self.held_out.fidelity_of_real,
             before=asdict(before),
             after=asdict(after),

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.similarity import TrainingFrame, neighbours_of
-from fetalstudio.engine.cohort_split import Labelled, labelled_frames, of_part, split, style_of
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.similarity import neighbours_of
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import (
     AdaptStableDiffusionRequest,
     AdaptStableDiffusionResult,
@@ -38,7 +39,6 @@ from fetalstudio.synthesis.stable_diffusion.lora import LORA_FILE, save_adapter,
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
 from fetalstudio.synthesis.stable_diffusion.synthesizer import load_base
 from fetalstudio.synthesis.stable_diffusion.training import train_lora
-from fetalstudio.synthesis.training import Example
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -65,12 +65,12 @@ def run(
         folder = project.path / "models" / f"sd-{name}"
         frames = _frames(project, request.cohort)
         training = _Training(settings, folder / CHECKPOINT, report, cancelled)
-        unet = training.run(base, project, frames, request.memory)
+        unet = training.run(base, frames, request.memory)
         if training.done < settings.steps:
             raise JobCancelled
         save_adapter(unet, folder)
-        write_training_frames(folder, [item.frame.id for item in frames])
-        _remember(project, frames, folder, report)
+        write_training_frames(folder, [item.id for item in frames])
+        _write_copy_index(frames, folder, report)
         result = training.result(name, frames)
         _card(base, name, settings, request.memory, frames, result).write(folder)
         path = folder.relative_to(project.path).as_posix()
@@ -96,19 +96,10 @@ class _Training:
         self.done = 0
         self.started = time.monotonic()
 
-    def run(
-        self, base: FoundModel, project: Project, frames: Sequence[Labelled], memory: str
-    ) -> object:
+    def run(self, base: FoundModel, frames: Sequence[LabelledFrame], memory: str) -> object:
         device = pick_device()
         parts = load_base(base.folder, device)
-        examples = [
-            Example(
-                project.frames.pixels(item.frame.id),
-                item.ellipse,
-                style_of(item.ellipse, item.frame.calibration, "auto"),
-            )
-            for item in frames
-        ]
+        examples = [frame.loaded() for frame in frames]
         begun = load_checkpoint(self.checkpoint)
         self.done = 0 if begun is None else int(begun["step"])
         counted = Steps(len(examples), self.report, self.cancelled, "encoding the frames")
@@ -141,12 +132,12 @@ class _Training:
         self.report(Checkpoint(self.checkpoint, f"step {self.done}"))
         return unet
 
-    def result(self, name: str, frames: Sequence[Labelled]) -> AdaptStableDiffusionResult:
+    def result(self, name: str, frames: Sequence[LabelledFrame]) -> AdaptStableDiffusionResult:
         tenth = max(len(self.losses) // 10, 1)
         return AdaptStableDiffusionResult(
             model=name,
             frames=len(frames),
-            subjects=len({item.frame.subject for item in frames}),
+            subjects=len({item.subject for item in frames}),
             steps=self.settings.steps,
             loss_first=float(np.mean(self.losses[:tenth])) if self.losses else 0.0,
             loss_last=float(np.mean(self.losses[-tenth:])) if self.losses else 0.0,
@@ -154,7 +145,7 @@ class _Training:
         )
 
 
-def _remember(project: Project, frames: Sequence[Labelled], folder: Path, report: Report) -> None:
+def _write_copy_index(frames: Sequence[LabelledFrame], folder: Path, report: Report) -> None:
     """So that copies of the training frames are noticed, by the built-in synthesizer's threshold:
     a handful of frames gives none of its own."""
     known = load_neighbours(find_model("synthesizer", BUILT_IN))
@@ -162,12 +153,7 @@ def _remember(project: Project, frames: Sequence[Labelled], folder: Path, report
         report(Warned("The built-in synthesizer remembers no frames, so copies go unnoticed."))
         return
     none_yet = replace(known, ids=(), descriptors=known.descriptors[:0])
-    seen = (
-        TrainingFrame(f.id, f.subject, project.frames.pixels(f.id), item.ellipse)
-        for item in frames
-        for f in (item.frame,)
-    )
-    write_neighbours(neighbours_of(seen, none_yet), folder)
+    write_neighbours(neighbours_of(frames, none_yet), folder)
 
 
 def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:
@@ -176,14 +162,14 @@ def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:
     return settings if request.steps is None else replace(settings, steps=request.steps).checked()
 
 
-def _identity(base: FoundModel, frames: Sequence[Labelled]) -> str:
+def _identity(base: FoundModel, frames: Sequence[LabelledFrame]) -> str:
     """SHA-256 (hex) of what is trained and on what: a training only goes on with the same."""
     parts = [ModelCard.read(base.folder).architecture["weights_sha256"]]
-    parts += [f"{item.frame.id} {item.ellipse}" for item in frames]
+    parts += [f"{item.id} {item.ellipse}" for item in frames]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _frames(project: Project, cohort: str | None) -> list[Labelled]:
+def _frames(project: Project, cohort: str | None) -> list[LabelledFrame]:
     labelled = labelled_frames(project, cohort)
     frames = of_part(labelled, split(labelled), "train")
     if not frames:
@@ -224,7 +210,7 @@ def _card(
     name: str,
     settings: LoraSettings,
     memory: str,
-    frames: Sequence[Labelled],
+    frames: Sequence[LabelledFrame],
     result: AdaptStableDiffusionResult,
 ) -> ModelCard:
     base_card = ModelCard.read(base.folder)
@@ -244,7 +230,7 @@ def _card(
         licence=base_card.licence,
         training_data={
             "started_from": base.name,
-            "cohorts": sorted({item.frame.cohort for item in frames}),
+            "cohorts": sorted({item.cohort for item in frames}),
             "frames": len(frames),
             "subjects": result.subjects,
         },

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import (
     Interval,
     bootstrap_ci,
@@ -22,7 +23,6 @@ from fetalstudio.core.metrics import (
     surface_distances,
     wilson_interval,
 )
-from fetalstudio.engine.cohort_split import Labelled
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore, Protocol
 from fetalstudio.engine.jobs.propose.request import Prompt
 
@@ -36,8 +36,7 @@ _PAPER_SIDE, _PAPER_JITTER, _PAPER_REPEATS = 256, 20, 5
 
 def score_frame(
     segmenter: Segmenter,
-    item: Labelled,
-    image: NDArray[np.uint8],
+    frame: LabelledFrame,
     *,
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
@@ -51,13 +50,13 @@ def score_frame(
     nothing of the reference, or the segmenter needs a prompt.
     """
     if protocol == "paper":
-        return _score_paper(segmenter, item, image, prompt, seed)
-    reference = item.ellipse.mask(item.frame.size)
-    box = item.ellipse.box() if prompt == "box" else None
-    found = segmenter.predict(image, box=box)
-    mask = found.mask if found.ellipse is None else found.ellipse.mask(item.frame.size)
-    score = replace(_score(item, mask, reference), found=found.ellipse)
-    calibration = item.frame.calibration
+        return _score_paper(segmenter, frame, prompt, seed)
+    reference = frame.ellipse.mask(frame.size)
+    box = frame.ellipse.box() if prompt == "box" else None
+    found = segmenter.predict(frame.image, box=box)
+    mask = found.mask if found.ellipse is None else found.ellipse.mask(frame.size)
+    score = replace(_score(frame, mask, reference), found=found.ellipse)
+    calibration = frame.calibration
     if calibration is None:
         return score
     found_hc = None if found.ellipse is None else measure(found.ellipse, calibration).hc_mm
@@ -158,9 +157,10 @@ def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
     }
 
 
-def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]) -> FrameScore:
+def _score(
+    frame: LabelledFrame, mask: NDArray[np.uint8], reference: NDArray[np.uint8]
+) -> FrameScore:
     distances = surface_distances(mask, reference)
-    frame = item.frame
     calibration = frame.calibration
     return FrameScore(
         frame_id=frame.id,
@@ -168,33 +168,34 @@ def _score(item: Labelled, mask: NDArray[np.uint8], reference: NDArray[np.uint8]
         subject=frame.subject,
         cohort=frame.cohort,
         labels=frame.labels,
-        reference=item.ellipse,
+        reference=frame.ellipse,
         dice=dice(mask, reference),
         iou=iou(mask, reference),
         hd95_px=distances.hd95,
         assd_px=distances.assd,
-        hc_mm=None if calibration is None else measure(item.ellipse, calibration).hc_mm,
+        hc_mm=None if calibration is None else measure(frame.ellipse, calibration).hc_mm,
     )
 
 
 def _score_paper(
-    segmenter: Segmenter, item: Labelled, image: NDArray[np.uint8], prompt: Prompt, seed: int
+    segmenter: Segmenter, frame: LabelledFrame, prompt: Prompt, seed: int
 ) -> FrameScore:
     # Bicubic resampling and then truncation keep only what is fully white: the eroded reference.
-    eroded = (_squashed(item.ellipse.mask(item.frame.size) * np.uint8(255)) == 255).astype(np.uint8)
+    white = frame.ellipse.mask(frame.size) * np.uint8(255)
+    eroded = (_squashed(white) == 255).astype(np.uint8)
     if not eroded.any():
         raise InputError(
-            f"{item.frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
+            f"{frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
             "measures. Correct the ellipse, or evaluate by the protocol native."
         )
-    squashed = _squashed(image)
+    squashed = _squashed(frame.image)
     if prompt == "box":
         rng = np.random.default_rng(seed)
         boxes = [_jittered_box(rng, eroded) for _ in range(_PAPER_REPEATS)]
         predictions = segmenter.predict_boxes(squashed, boxes)
     else:
         predictions = [segmenter.predict(squashed)]
-    repeats = [_score(item, found.mask, eroded) for found in predictions]
+    repeats = [_score(frame, found.mask, eroded) for found in predictions]
     means = np.mean([(r.dice, r.iou, r.hd95_px, r.assd_px) for r in repeats], axis=0)
     d, i, hd95, assd = means.tolist()
     return replace(repeats[0], dice=d, iou=i, hd95_px=hd95, assd_px=assd)

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fetalstudio import distributed
 from fetalstudio.core.errors import InputError
-from fetalstudio.engine.cohort_split import Labelled, labelled_frames
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
     EvaluateRequest,
@@ -50,7 +48,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
             replace(
                 summarise(
                     model.name,
-                    _scores(project, model, items, request.prompt, protocol, steps),
+                    _scores(model, items, request.prompt, protocol, steps),
                     prompt=request.prompt,
                     protocol=protocol,
                 ),
@@ -65,23 +63,23 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
 
 def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
-) -> tuple[list[Labelled], int]:
+) -> tuple[list[LabelledFrame], int]:
     """The frames to measure on, and how many of them the model was trained on."""
     items = labelled_frames(project, request.cohort)
     if request.frame_ids is not None:
-        items = [item for item in items if item.frame.id in set(request.frame_ids)]
+        items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:
             raise InputError("None of these frames is annotated. Choose annotated frames.")
     seen = frames_seen(project, model)
     if request.held_out:
         subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen}
-        items = [item for item in items if item.frame.subject not in subjects]
+        items = [item for item in items if item.subject not in subjects]
         if not items:
             raise InputError(
                 f"{model.name} was trained on all of these subjects. Annotate frames of others, "
                 "or evaluate without holding them out."
             )
-    known = [item for item in items if item.frame.id[:16] in seen]
+    known = [item for item in items if item.id[:16] in seen]
     if known:
         report(
             Warned(
@@ -111,9 +109,8 @@ def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
 
 
 def _scores(
-    project: Project,
     model: FoundModel,
-    items: Sequence[Labelled],
+    items: Sequence[LabelledFrame],
     prompt: Prompt,
     protocol: Protocol,
     steps: Steps,
@@ -123,22 +120,18 @@ def _scores(
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
-        work = [
-            (model, item, project.frames.pixels(item.frame.id), prompt, protocol, start + i)
-            for i, item in enumerate(some)
-        ]
+        work = [(model, item.loaded(), prompt, protocol, start + i) for i, item in enumerate(some)]
         scores += distributed.each(_score, work)
-        steps.advance(steps.done + len(some), note=some[-1].frame.name)
+        steps.advance(steps.done + len(some), note=some[-1].name)
     return scores
 
 
 def _score(
     model: FoundModel,
-    item: Labelled,
-    image: NDArray[np.uint8],
+    frame: LabelledFrame,
     prompt: Prompt,
     protocol: Protocol,
     seed: int,
 ) -> FrameScore:
     segmenter = load_segmenter(model)
-    return score_frame(segmenter, item, image, prompt=prompt, protocol=protocol, seed=seed)
+    return score_frame(segmenter, frame, prompt=prompt, protocol=protocol, seed=seed)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.engine.jobs.experiment.request import CONTROL, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
-from fetalstudio.segmentation.examples import Example, varied
+from fetalstudio.segmentation.examples import varied
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -27,7 +28,9 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
     )
 
 
-def examples_of(arm: str, real: Sequence[Example], pairs: Sequence[Example]) -> list[Example]:
+def examples_of(
+    arm: str, real: Sequence[LabelledFrame], pairs: Sequence[LabelledFrame]
+) -> list[LabelledFrame]:
     """What one epoch of the arm shows, see ``experiment.ARMS``."""
     if arm == "real":
         return [*real]
@@ -42,8 +45,8 @@ def examples_of(arm: str, real: Sequence[Example], pairs: Sequence[Example]) -> 
 
 def train_arm(
     base: Segmenter,
-    examples: Sequence[Example],
-    validation: Sequence[Example],
+    examples: Sequence[LabelledFrame],
+    validation: Sequence[LabelledFrame],
     settings: FineTuneSettings,
     cache: EmbeddingCache,
     *,
@@ -59,7 +62,10 @@ def train_arm(
 
 
 def train_to_the_end(
-    base: Segmenter, examples: Sequence[Example], settings: FineTuneSettings, cache: EmbeddingCache
+    base: Segmenter,
+    examples: Sequence[LabelledFrame],
+    settings: FineTuneSettings,
+    cache: EmbeddingCache,
 ) -> Segmenter:
     """As :func:`train_arm`, and the last epoch's segmenter, whatever it is worth.
 
@@ -79,7 +85,7 @@ def train_to_the_end(
 
 def dice_of(
     segmenter: Segmenter,
-    test: Sequence[Example],
+    test: Sequence[LabelledFrame],
     cache: EmbeddingCache,
     check: Callable[[], None] = lambda: None,
 ) -> tuple[float, ...]:

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_split import Labelled
+from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.experiment.arms import (
     VALIDATION_FRAMES,
@@ -38,7 +39,6 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import FineTuneSettings
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -55,7 +55,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         model = find_model("segmenter", request.segmenter or BUILT_IN, project)
         drawn = [_draw(project, request, seed) for seed in range(request.seeds)]
         seen = frames_seen(project, model)
-        known = sum(item.frame.id[:16] in seen for item in drawn[0].test)
+        known = sum(item.id[:16] in seen for item in drawn[0].test)
         if known:
             report(
                 Warned(
@@ -117,9 +117,9 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
 def _summary(drawn: Sequence[TrainingData]) -> dict[str, Any]:
     """For the run's record, as it will be read back."""
     whole = {
-        "test": [item.frame.id for item in drawn[0].test],
-        "subjects": [item.frame.subject for item in drawn[0].test],
-        "validation": [item.frame.id for item in drawn[0].validation],
+        "test": [item.id for item in drawn[0].test],
+        "subjects": [item.subject for item in drawn[0].test],
+        "validation": [item.id for item in drawn[0].validation],
         "drawn": [
             {k: v for k, v in data.summary().items() if k in ("train", "pairs", "ellipses")}
             for data in drawn
@@ -150,20 +150,20 @@ class _Experiment:
 
     def run(self) -> None:
         """What is not done yet, a seed with all its arms after the other."""
-        self.test = self._examples(self.drawn[0].test)
-        self.validation = evenly(self._examples(self.drawn[0].validation), VALIDATION_FRAMES)
+        self.test = _loaded(self.drawn[0].test)
+        self.validation = evenly(_loaded(self.drawn[0].validation), VALIDATION_FRAMES)
         if (BEFORE, 0) not in self.done:
             scores = dice_of(self.base, self.test, self.cache, self.steps.check)
             self._keep(Trained(BEFORE, 0, scores, 0, 0, 0.0))
         for seed, data in enumerate(self.drawn):
-            real = self._examples(data.train)
-            pairs = [Example(self.project.frames.pixels(p.frame.id), p.ellipse) for p in data.pairs]
+            real = _loaded(data.train)
+            pairs = [labelled(self.project, p.frame, p.ellipse).loaded() for p in data.pairs]
             for arm in ARMS:
                 if (arm, seed) not in self.done:
                     examples = examples_of(arm, real, pairs)
                     self._train(arm, seed, examples, self._steps(arm, data))
 
-    def _train(self, arm: str, seed: int, examples: Sequence[Example], steps: int) -> None:
+    def _train(self, arm: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
         started, before = time.monotonic(), self.steps.done
         note = f"{ARMS[arm].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
         settings = FineTuneSettings(
@@ -197,8 +197,9 @@ class _Experiment:
             arm, len(data.train), len(data.pairs), epochs=request.epochs, batch=request.batch
         )
 
-    def _examples(self, items: Sequence[Labelled]) -> list[Example]:
-        return [Example(self.project.frames.pixels(item.frame.id), item.ellipse) for item in items]
+
+def _loaded(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    return [frame.loaded() for frame in frames]
 
 
 def _unfinished(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from fetalstudio import __version__
-from fetalstudio.engine.cohort_split import style_of
+from fetalstudio.core.labelled import style_of
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.process.events import Preview, Progress, Warned
@@ -19,8 +19,8 @@ from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.learning import autocast
 from fetalstudio.project.project import Project
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
-from fetalstudio.synthesis.synthesizer import Scene
 
 
 def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:

@@ -15,9 +15,11 @@ from fetalstudio import __version__, distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, check_ranges
+from fetalstudio.core.labelled import style_of
 from fetalstudio.core.texture import CohortTexture
-from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT, ellipses_like, style_of
+from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
+from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.pair_files import PairFiles
 from fetalstudio.engine.jobs.synthesize.request import (
     NamedEllipse,
@@ -40,8 +42,8 @@ from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn
+from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
-from fetalstudio.synthesis.synthesizer import Scene
 
 Made = tuple[Drawn, Measured]
 CHUNK = 4
@@ -105,7 +107,7 @@ def _begin(
         "background": request.background,
         "seed": request.seed,
         "cohort": request.cohort,
-        "like_cohort": None if request.wish is None else asdict(request.wish),
+        "like_cohort": None if request.constraints is None else asdict(request.constraints),
         "out": None if request.out is None else request.out.absolute(),
     }
     return project.batches.start(settings, items), model
@@ -328,7 +330,7 @@ def _wanted(
             request.count,
             cohort=request.cohort,
             seed=request.seed,
-            wish=request.wish,
+            constraints=request.constraints,
             check=check,
         )
     for item in request.ellipses:

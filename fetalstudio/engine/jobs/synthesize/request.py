@@ -35,7 +35,7 @@ class SynthesizeRequest:
     """One pair each."""
     resume: int | None = None
     """Id of an unfinished batch: make the rest of it, by its own settings."""
-    wish: HeadConstraints | None = None
+    constraints: HeadConstraints | None = None
     """With ``count``: how the heads shall differ from the cohort's."""
     cohort: str | None = None
     synthesizer: str | None = None

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import (
-    Labelled,
     labelled_frames,
     of_part,
     some_of,
@@ -25,7 +25,7 @@ from fetalstudio.engine.cohort_split import (
 )
 from fetalstudio.engine.duplicates import across_parts, fingerprint
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.records import Pair
 
 MIN_SUBJECTS = 3
 """One for each part."""
@@ -38,11 +38,11 @@ class TrainingData:
     """What is trained on what; no subject is in two parts. Labelled frames are real ones: synthetic
     frames are in ``pairs`` alone, which are trained on only."""
 
-    train: Sequence[Labelled]
-    validation: Sequence[Labelled]
-    test: Sequence[Labelled]
+    train: Sequence[LabelledFrame]
+    validation: Sequence[LabelledFrame]
+    test: Sequence[LabelledFrame]
     pairs: Sequence[Pair]
-    available: Sequence[Labelled] = ()
+    available: Sequence[LabelledFrame] = ()
     """Of the training part: ``train``, and what was not asked for."""
     usable: int = 0
     """Accepted pairs that may be trained on."""
@@ -55,7 +55,7 @@ class TrainingData:
     def summary(self) -> Mapping[str, Any]:
         """Frame and pair ids by part, for the run's record, and a digest of the ellipses."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
-        ids = {name: [item.frame.id for item in items] for name, items in parts.items()}
+        ids = {name: [item.id for item in items] for name, items in parts.items()}
         labels = [repr(i.ellipse) for items in parts.values() for i in items]
         labels += [repr(pair.ellipse) for pair in self.pairs]
         digest = hashlib.sha256("\n".join(labels).encode()).hexdigest()
@@ -98,27 +98,23 @@ def select_training_data(
 def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     """With the problem of pictures that are in two parts. This reads every frame."""
     frames: Mapping[Part, Sequence[str]] = {
-        "train": [i.frame.id for i in data.train] + [p.frame.id for p in data.pairs],
-        "validation": [i.frame.id for i in data.validation],
-        "test": [i.frame.id for i in data.test],
+        "train": [i.id for i in data.train] + [p.frame.id for p in data.pairs],
+        "validation": [i.id for i in data.validation],
+        "test": [i.id for i in data.test],
     }
-    names = {i.frame.id: i.frame for i in (*data.train, *data.validation, *data.test)}
-    names |= {pair.frame.id: pair.frame for pair in data.pairs}
+    real = (*data.train, *data.validation, *data.test)
+    names = {i.id: f"{i.name} (subject {i.subject})" for i in real}
+    names |= {pair.frame.id: f"{pair.frame.name} (synthetic)" for pair in data.pairs}
     prints = {frame_id: fingerprint(project.frames.pixels(frame_id)) for frame_id in names}
     found = [(names[a], names[b]) for a, b in across_parts(frames, prints)]
     said = [
-        f"{_named(a)} and {_named(b)} are the same picture, but are kept apart. Remove one of "
+        f"{a} and {b} are the same picture, but are kept apart. Remove one of "
         "them, or import it with the other's subject."
         for a, b in found[:3]
     ]
     if len(found) > 3:
         said.append(f"So are {len(found) - 3} more.")
     return replace(data, problems=(*data.problems, *said))
-
-
-def _named(frame: Frame) -> str:
-    of = "synthetic" if frame.kind == "synthetic" else f"subject {frame.subject}"
-    return f"{frame.name} ({of})"
 
 
 def _too_few(
@@ -150,10 +146,10 @@ def _without_mask(data: TrainingData) -> list[str]:
     """Frames whose ellipse makes no mask."""
     said = []
     for item in (*data.train, *data.validation, *data.test):
-        e, (w, h) = item.ellipse, item.frame.size
+        e, (w, h) = item.ellipse, item.size
         if not (0 <= e.cx < w and 0 <= e.cy < h and e.b >= 1):
             said.append(
-                f"The ellipse of {item.frame.name} lies off the frame or is empty: it gives no "
+                f"The ellipse of {item.name} lies off the frame or is empty: it gives no "
                 "mask. Draw it anew."
             )
     return said
@@ -166,7 +162,7 @@ def _warnings(
     proposed = sum(a.state == "proposed" for a in project.annotations.by_frame(cohort).values())
     if proposed:
         said.append(f"{counted(proposed, 'proposal')} left out: no person has confirmed them.")
-    tested = len({item.frame.subject for item in data.test})
+    tested = len({item.subject for item in data.test})
     if 0 < tested < FEW_TEST_SUBJECTS:
         said.append(
             f"Only {counted(tested, 'subject')} to test on: too few to tell whether the new model "

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
+from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
-from fetalstudio.engine.cohort_split import Labelled
+from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
@@ -43,7 +44,6 @@ from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run, RunState
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.examples import Example
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
@@ -62,7 +62,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
         known = frames_seen(project, model)
-        if seen := sum(item.frame.id[:16] in known for item in data.test):
+        if seen := sum(item.id[:16] in known for item in data.test):
             report(
                 Warned(
                     f"{seen} of the {len(data.test)} test frames were used to train {model.name}: "
@@ -179,11 +179,9 @@ class _Training:
     def run(self) -> tuple[TrainResult, bool]:
         """The result, and whether it was cut short."""
         before = self._evaluate(self.segmenter, "measuring the model as it is")
-        train = [self._example(item) for item in self.data.train]
-        train += [
-            Example(self.project.frames.pixels(p.frame.id), p.ellipse) for p in self.data.pairs
-        ]
-        self.validation = [self._example(item) for item in self.data.validation]
+        train = [frame.loaded() for frame in self.data.train]
+        train += [labelled(self.project, p.frame, p.ellipse).loaded() for p in self.data.pairs]
+        self.validation = [frame.loaded() for frame in self.data.validation]
         request = self.request
         settings = FineTuneSettings(
             epochs=request.epochs,
@@ -229,9 +227,6 @@ class _Training:
         left = self.clock.stepped(done, total)
         self.report(Progress(done, total, left, f"fine-tuning on {self.where}"))
 
-    def _example(self, item: Labelled) -> Example:
-        return Example(self.project.frames.pixels(item.frame.id), item.ellipse)
-
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
         """What a crash left out after an epoch whose state it had saved."""
         told = {row["epoch"] for row in self.project.runs.get(self.record.id).history}
@@ -268,7 +263,7 @@ class _Training:
         ]
         self.report(Preview(montage(shown, columns=2), f"validation frames, epoch {figures.epoch}"))
 
-    def _predict(self, tuned: Segmenter, example: Example) -> Prediction:
+    def _predict(self, tuned: Segmenter, example: LabelledFrame) -> Prediction:
         box = example.ellipse.box() if tuned.needs_prompt else None
         return tuned.predict(example.image, box=box)
 
@@ -277,7 +272,7 @@ class _Training:
         tuned.save(self.folder, self._base_card(metrics))
         self.saved_epoch = figures.epoch
         if not self.saved:
-            write_training_frames(self.folder, [i.frame.id for i in self.data.train])
+            write_training_frames(self.folder, [i.id for i in self.data.train])
             path = self.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
                 self.record.name, "segmenter", path, run_id=self.record.id, metrics=metrics
@@ -292,8 +287,7 @@ class _Training:
         steps = Steps(len(self.data.test), self.report, never, note)
         scores = []
         for item in self.data.test:
-            image = self.project.frames.pixels(item.frame.id)
-            scores.append(score_frame(segmenter, item, image, prompt=self.prompt))
+            scores.append(score_frame(segmenter, item, prompt=self.prompt))
             steps.advance()
         return summarise(segmenter.card.name, scores)
 
@@ -326,7 +320,7 @@ class _Training:
         )
 
     def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:
-        cohorts = sorted({item.frame.cohort for item in self.data.train})
+        cohorts = sorted({item.cohort for item in self.data.train})
         base = self.segmenter.card
         return ModelCard(
             name=self.record.name,
