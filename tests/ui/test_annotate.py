@@ -195,11 +195,11 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     written = []
     annotate = project.annotations.add
     monkeypatch.setattr(
-        project, "annotate", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
+        project.annotations, "add", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
     )
     statements = []
     before, hc = project.annotations.revisions(frame_id), figure(page, "hc")
-    project._database._connection.set_trace_callback(statements.append)
+    project._storage.database._connection.set_trace_callback(statements.append)
     x, y = handle_at(page, Handle.SECOND_END)
     press(page, (x, y))
     for i in range(1, 20):
@@ -208,7 +208,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     assert statements == []
     assert written == []
     release(page, (x, y + 19))
-    project._database._connection.set_trace_callback(None)
+    project._storage.database._connection.set_trace_callback(None)
     assert len(written) == 1
     after = project.annotations.revisions(frame_id)
     assert len(after) == len(before) + 1
@@ -866,7 +866,7 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
     frame_id = annotated(page)
     failures = QSignalSpy(page.session.failure)
     with monkeypatch.context() as patch:
-        patch.setattr(project, "annotate", full)
+        patch.setattr(project.annotations, "add", full)
         pull(page, Handle.FIRST_END, 12)
         drawn = page.canvas.ellipse()
         assert failures.count() == 1
