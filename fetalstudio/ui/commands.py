@@ -7,18 +7,15 @@ ellipse (or review) anew, so that it works after a save and a crash loses nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QUndoCommand
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.words import counted
 from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
-from fetalstudio.ui.words import counted
-
-if TYPE_CHECKING:
-    from fetalstudio.ui.session import Session
+from fetalstudio.ui.session import Session
 
 
 class ProjectCommand(QUndoCommand):
@@ -37,6 +34,9 @@ class ProjectCommand(QUndoCommand):
         self.done = False
         """Whether it ran once; later runs are the person's redo and show what they change."""
 
+    def prepare(self) -> None:
+        """Note what is there before the first run, so that :meth:`revert` can restore it."""
+
     def apply(self) -> None:
         raise NotImplementedError
 
@@ -44,13 +44,17 @@ class ProjectCommand(QUndoCommand):
         raise NotImplementedError
 
     def redo(self) -> None:
-        if self._run(self.apply):
+        if self._run(self.apply if self.done else self._apply_first):
             self.done = True
         elif not self.done:
             self.setObsolete(True)
 
     def undo(self) -> None:
         self._run(self.revert)
+
+    def _apply_first(self) -> None:
+        self.prepare()
+        self.apply()
 
     def _run(self, work: Callable[[], None]) -> bool:
         try:
@@ -65,11 +69,19 @@ class SetEllipse(ProjectCommand):
     """Draw, change, confirm or remove the ellipse on a frame."""
 
     def __init__(
-        self, session: Session, frame_id: str, ellipse: Ellipse | None, state: AnnotationState
+        self,
+        session: Session,
+        frame_id: str,
+        ellipse: Ellipse | None,
+        state: AnnotationState = "draft",
     ) -> None:
-        before = session.open.annotations.newest(frame_id)
-        super().__init__(session, _ellipse_text(before, ellipse, state))
-        self.frame_id, self.ellipse, self.state, self.before = frame_id, ellipse, state, before
+        super().__init__(session, "change ellipse")
+        self.frame_id, self.ellipse, self.state = frame_id, ellipse, state
+        self.before: Annotation | None = None
+
+    def prepare(self) -> None:
+        self.before = self.session.open.annotations.newest(self.frame_id)
+        self.setText(_ellipse_text(self.before, self.ellipse, self.state))
 
     def apply(self) -> None:
         self.session.open.annotations.add(
@@ -101,7 +113,11 @@ class SetEllipses(ProjectCommand):
         verb = "remove" if None in ellipses.values() else "confirm"
         super().__init__(session, f"{verb} {counted(len(ellipses), 'ellipse')}")
         self.ellipses, self.state = dict(ellipses), state
-        self.before = {frame_id: session.open.annotations.newest(frame_id) for frame_id in ellipses}
+        self.before: dict[str, Annotation | None] = {}
+
+    def prepare(self) -> None:
+        annotations = self.session.open.annotations
+        self.before = {frame_id: annotations.newest(frame_id) for frame_id in self.ellipses}
 
     def apply(self) -> None:
         project = self.session.open
@@ -149,22 +165,28 @@ class ReviewPair(ProjectCommand):
     places = ("review",)
 
     def __init__(
-        self, session: Session, before: Pair, state: ReviewState, ellipse: Ellipse | None
+        self, session: Session, pair_id: int, state: ReviewState, ellipse: Ellipse | None = None
     ) -> None:
+        super().__init__(session, "review pair")
+        self.pair_id, self.state, self.ellipse = pair_id, state, ellipse
+        self.before: Pair | None = None
+
+    def prepare(self) -> None:
+        self.before = before = self.session.open.pairs.get(self.pair_id)
         verbs = {"accepted": "accept pair", "rejected": "reject pair", "pending": "reopen pair"}
-        corrected = ellipse is not None and state == before.state
-        super().__init__(session, "correct pair" if corrected else verbs[state])
-        self.before, self.state, self.ellipse = before, state, ellipse
+        corrected = self.ellipse is not None and self.state == before.state
+        self.setText("correct pair" if corrected else verbs[self.state])
 
     def apply(self) -> None:
         self._review(self.state, self.ellipse)
 
     def revert(self) -> None:
+        assert self.before is not None  # a command is applied before it is reverted
         self._review(self.before.state, None if self.ellipse is None else self.before.ellipse)
 
     def _review(self, state: ReviewState, ellipse: Ellipse | None) -> None:
         self.session.open.pairs.review(
-            self.before.id, state, reviewer=self.session.author, ellipse=ellipse
+            self.pair_id, state, reviewer=self.session.author, ellipse=ellipse
         )
         self.session.pairs_changed.emit()
 
@@ -237,23 +259,28 @@ class AdoptModel(ProjectCommand):
 
     def __init__(self, session: Session, kind: ModelKind, name: str | None) -> None:
         super().__init__(session, f"use {name or BUILT_IN}")
-        active = session.open.models.active(kind)
         self.kind, self.name = kind, name
         self.places = ("synthesise",) if kind == "synthesizer" else ("train",)
-        self.before = active.name if active is not None else None
+        self.before: str | None = None
+
+    def prepare(self) -> None:
+        self.before = self._in_use()
 
     def apply(self) -> None:
         self.session.open.models.adopt(self.kind, self.name)
         self.session.models_changed.emit()
 
     def revert(self) -> None:
-        active = self.session.open.models.active(self.kind)
-        if (active.name if active is not None else None) == self.name:
+        if self._in_use() == self.name:
             # So that rolling back later does not come upon what was undone.
             self.session.open.models.roll_back(self.kind)
         else:
             self.session.open.models.adopt(self.kind, self.before)
         self.session.models_changed.emit()
+
+    def _in_use(self) -> str | None:
+        active = self.session.open.models.active(self.kind)
+        return active.name if active is not None else None
 
 
 def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:

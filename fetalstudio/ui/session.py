@@ -5,27 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.process.events import Failed
-from fetalstudio.project.models import ModelKind
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import AnnotationState, Frame, ReviewState
+from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
-from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse, SetEllipses
+from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.worklist import in_order
-
-if TYPE_CHECKING:
-    from fetalstudio.ui.job_runner import Engine, JobHandle
 
 log = logging.getLogger(__name__)
 
@@ -161,31 +155,6 @@ class Session(QObject):
             self.settings.set(self._frame_key(), frame_id)
             self.frame_selected.emit(frame_id)
 
-    def set_ellipse(
-        self, frame_id: str, ellipse: Ellipse | None, state: AnnotationState = "draft"
-    ) -> None:
-        """Append an annotation revision to the frame, as one step of undo.
-
-        An error (a full disk) is shown, and leaves no step.
-        """
-        try:
-            command = SetEllipse(self, frame_id, ellipse, state)
-        except UserError as error:
-            self.report(error)
-            return
-        self.undo_stack.push(command)
-
-    def set_ellipses(
-        self, ellipses: Mapping[str, Ellipse | None], state: AnnotationState = "draft"
-    ) -> None:
-        """As :meth:`set_ellipse`, of many frames by id: one step of undo, all or none."""
-        try:
-            command = SetEllipses(self, ellipses, state)
-        except UserError as error:
-            self.report(error)
-            return
-        self.undo_stack.push(command)
-
     def import_frames(self, request: ImportRequest) -> JobHandle:
         """Job ``import``; the pages are told when its frames are there."""
         handle = self.submit("import", request)
@@ -234,29 +203,7 @@ class Session(QObject):
             least_certain_first=self.least_certain_first,
         )
 
-    # -- pairs and models -------------------------------------------------------------------
-
-    def review(self, pair_id: int, state: ReviewState, ellipse: Ellipse | None = None) -> None:
-        """Record a person's verdict on a pair (with ``ellipse``: corrected), as a step of undo."""
-        try:
-            command = ReviewPair(self, self.open.pairs.get(pair_id), state, ellipse)
-        except UserError as error:
-            self.report(error)
-            return
-        self.undo_stack.push(command)
-
-    def adopt(self, name: str | None, kind: ModelKind = "segmenter") -> None:
-        """Use the project's model ``name`` from now on, as a step of undo; None is the built-in."""
-        self.undo_stack.push(AdoptModel(self, kind, name))
-
-    def roll_back(self, kind: ModelKind = "segmenter") -> None:
-        """Go back to the model that was in use before the present one was adopted."""
-        try:
-            self.open.models.roll_back(kind)
-        except UserError as error:
-            self.report(error)
-            return
-        self.models_changed.emit()
+    # -- the history ------------------------------------------------------------------------
 
     def _history_moved(self, index: int) -> None:
         """The steps of all places are one history: say what is undone out of sight."""

@@ -17,6 +17,7 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Adapting, Failed, Preview
 from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.ui.commands import AdoptModel, SetEllipse
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.adapting import AdaptingDialog
 from fetalstudio.ui.synthesise.page import SynthesisePage
@@ -101,7 +102,7 @@ def test_what_a_model_of_the_project_learnt_from_is_told(
 def test_too_few_frames_are_refused_with_the_cure(qtbot: QtBot, page: SynthesisePage) -> None:
     project = page.session.open
     for frame_id in list(project.annotations.by_frame())[4:]:
-        page.session.set_ellipse(frame_id, None)
+        page.session.undo_stack.push(SetEllipse(page.session, frame_id, None))
     dialog = opened(qtbot, page)
     assert not dialog.start_button.isEnabled()
     assert "at least 5 annotated frames" in dialog.checks.text()
@@ -241,7 +242,7 @@ def test_a_picture_of_another_synthesizer_is_out_of_date(
     qtbot.waitUntil(lambda: not page.sampler.busy, timeout=20_000)
     assert not page.stale
     add_model(page.session, "ward")
-    page.session.adopt("ward", "synthesizer")
+    page.session.undo_stack.push(AdoptModel(page.session, "synthesizer", "ward"))
     assert page.stale and not page.keep_button.isEnabled()
 
 

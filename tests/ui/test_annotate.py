@@ -195,7 +195,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     written = []
     annotate = project.annotations.add
     monkeypatch.setattr(
-        project, "annotate", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
+        project.annotations, "add", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
     )
     statements = []
     before, hc = project.annotations.revisions(frame_id), figure(page, "hc")
@@ -866,7 +866,7 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
     frame_id = annotated(page)
     failures = QSignalSpy(page.session.failure)
     with monkeypatch.context() as patch:
-        patch.setattr(project, "annotate", full)
+        patch.setattr(project.annotations, "add", full)
         pull(page, Handle.FIRST_END, 12)
         drawn = page.canvas.ellipse()
         assert failures.count() == 1

@@ -17,6 +17,7 @@ from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.project.records import BatchItem
+from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
 from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog, RangeField
@@ -207,7 +208,9 @@ def test_an_ellipse_drawn_in_annotate_is_one_more_head(
     before = len(batch.heads.cohort)
     window.show_place("annotate")
     for frame in page.session.open.frames.all(annotated=False):
-        page.session.set_ellipse(frame.id, Ellipse(400, 270, 150, 120, 0), "final")
+        page.session.undo_stack.push(
+            SetEllipse(page.session, frame.id, Ellipse(400, 270, 150, 120, 0), "final")
+        )
     window.show_place("synthesise")
     assert len(batch.heads.cohort) > before
 

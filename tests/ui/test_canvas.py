@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QMainWindow
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui import theme
-from fetalstudio.ui.canvas import EllipseStyle, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas import CanvasActions, EllipseStyle, FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.canvas.canvas import MERGE_MS
 from fetalstudio.ui.canvas.handles import Handle, handle_points
 from fetalstudio.ui.canvas.overlay import outline
@@ -80,6 +80,7 @@ class Hand:
 @pytest.fixture
 def canvas(qtbot) -> FrameCanvas:
     canvas = FrameCanvas()
+    CanvasActions(canvas)
     qtbot.addWidget(canvas)
     canvas.resize(832, 572)
     with qtbot.waitExposed(canvas):
@@ -251,7 +252,7 @@ def test_nothing_can_be_edited_where_that_is_not_allowed(canvas, hand, edits):
     canvas.flush()
     assert edits.count() == 0
     assert canvas.ellipse() == HEAD
-    assert not canvas.commands.draw.isEnabled()
+    assert not CanvasActions(canvas).draw.isEnabled()
 
 
 # -- drawing ---------------------------------------------------------------------------------

@@ -14,9 +14,10 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.import_frames.request import ImportResult
-from fetalstudio.ui.common.dialogs import ImportDialog
-from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL
+from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.importing import import_summary
 from fetalstudio.ui.library.page import LibraryPage, what_is_left
 from fetalstudio.ui.session import Session
@@ -177,7 +178,7 @@ def test_a_drawn_ellipse_changes_badge_counts_and_filter(library: LibraryPage) -
     session = library.session
     library.filters.state_buttons["none"].click()
     frame = session.open.frames.all(annotated=False)[0]
-    session.set_ellipse(frame.id, DRAWN)
+    session.undo_stack.push(SetEllipse(session, frame.id, DRAWN))
     assert frame.name not in names(library), "it left the filter at once"
     assert library.todo.text() == "7 frames to draw, 1 draft to confirm"
     session.undo_stack.undo()
@@ -242,7 +243,7 @@ def test_many_are_confirmed_or_none(
             raise UserError("The disk is full. Make room, then try again.")
         return annotate(*args, **kwargs)
 
-    monkeypatch.setattr(session.open, "annotate", full)
+    monkeypatch.setattr(session.open.annotations, "add", full)
     library.grid.selectAll()
     qtbot.keyClick(library.grid, Qt.Key.Key_F)
     assert "The disk is full." in window.notices.notices[-1].text

@@ -19,11 +19,12 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.project import Project
 from fetalstudio.ui import app
-from fetalstudio.ui.common.dialogs import AboutDialog, ExportDialog
-from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import duration
@@ -63,13 +64,15 @@ def test_badges_say_what_waits(open_session: Session, window: MainWindow) -> Non
     badge = window.rail.buttons["annotate"]
     assert badge.waiting == 8
     frame = open_session.open.frames.all(annotated=False)[0]
-    open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30), "final")
+    open_session.undo_stack.push(
+        SetEllipse(open_session, frame.id, Ellipse(300, 200, 120, 90, 30), "final")
+    )
     assert badge.waiting == 7
 
 
 def test_undo_and_redo_by_keys(open_session: Session, window: MainWindow, qtbot: QtBot) -> None:
     frame = open_session.open.frames.all(annotated=False)[0]
-    open_session.set_ellipse(frame.id, Ellipse(300, 200, 120, 90, 30))
+    open_session.undo_stack.push(SetEllipse(open_session, frame.id, Ellipse(300, 200, 120, 90, 30)))
     control, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
     qtbot.keyClick(window, Qt.Key.Key_Z, control)
     assert open_session.open.counts()["draft"] == 0

@@ -14,6 +14,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
+from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.review.page import ReviewPage
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
@@ -421,7 +422,7 @@ def test_a_picture_whose_file_is_gone_is_reported_and_the_queue_goes_on(
 
 def test_an_undo_out_of_sight_is_told(page: ReviewPage, qtbot: QtBot) -> None:
     frame = page.session.open.frames.all(annotated=False)[0]
-    page.session.set_ellipse(frame.id, Ellipse(300, 200, 90, 80, 0))
+    page.session.undo_stack.push(SetEllipse(page.session, frame.id, Ellipse(300, 200, 90, 80, 0)))
     page.list.setFocus()
     with qtbot.waitSignal(page.session.message) as said:
         qtbot.keyClick(page.list, Qt.Key.Key_U)

@@ -13,6 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
+from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import RECENT, Settings
@@ -33,8 +34,8 @@ def ellipses(session: Session, frame_id: str) -> list[Ellipse | None]:
 def test_undo_and_redo_append_revisions(open_session: Session) -> None:
     session = open_session
     frame = unannotated(session)
-    session.set_ellipse(frame, DRAWN)
-    session.set_ellipse(frame, MOVED, "final")
+    session.undo_stack.push(SetEllipse(session, frame, DRAWN))
+    session.undo_stack.push(SetEllipse(session, frame, MOVED, "final"))
     session.undo_stack.undo()
     session.undo_stack.undo()
     session.undo_stack.redo()
@@ -50,7 +51,7 @@ def test_undo_restores_a_proposal_with_its_author_and_confidence(open_session: S
     session.open.annotations.add(
         frame, DRAWN, author="segmenter:compact", state="proposed", confidence=0.7
     )
-    session.set_ellipse(frame, DRAWN, "final")
+    session.undo_stack.push(SetEllipse(session, frame, DRAWN, "final"))
     assert session.undo_stack.undoText() == "confirm ellipse"
     session.undo_stack.undo()
     newest = session.open.annotations.newest(frame)
@@ -66,7 +67,7 @@ def test_undo_selects_the_frame_that_it_changes(open_session: Session, qtbot: Qt
     session = open_session
     first, second = (frame.id for frame in session.open.frames.all(annotated=False)[:2])
     session.select_frame(first)
-    session.set_ellipse(first, DRAWN)
+    session.undo_stack.push(SetEllipse(session, first, DRAWN))
     session.select_frame(second)
     with qtbot.waitSignals([session.annotation_changed, session.frame_selected]):
         session.undo_stack.undo()
@@ -82,9 +83,9 @@ def test_a_change_that_cannot_be_saved_is_told_and_leaves_no_step(
     def full_disk(*_: object, **__: object) -> None:
         raise UserError("The disk is full. Make room, then try again.")
 
-    monkeypatch.setattr(session.open, "annotate", full_disk)
+    monkeypatch.setattr(session.open.annotations, "add", full_disk)
     with qtbot.waitSignal(session.failure) as told:
-        session.set_ellipse(frame, DRAWN)
+        session.undo_stack.push(SetEllipse(session, frame, DRAWN))
     assert told.args == ["The disk is full. Make room, then try again.", ""]
     assert not session.undo_stack.canUndo()
     assert session.open.annotations.newest(frame) is None
@@ -95,13 +96,13 @@ def test_an_undo_that_fails_can_be_tried_again(
 ) -> None:
     session = open_session
     frame = unannotated(session)
-    session.set_ellipse(frame, DRAWN)
+    session.undo_stack.push(SetEllipse(session, frame, DRAWN))
 
     def full_disk(*_: object, **__: object) -> None:
         raise UserError("The disk is full.")
 
     with monkeypatch.context() as broken:
-        broken.setattr(session.open, "annotate", full_disk)
+        broken.setattr(session.open.annotations, "add", full_disk)
         with qtbot.waitSignal(session.failure):
             session.undo_stack.undo()
     session.undo_stack.redo()
@@ -124,9 +125,9 @@ def test_reviews_are_undone(open_session: Session, qtbot: QtBot) -> None:
         provenance={"seed": 1},
     )
     with qtbot.waitSignal(session.pairs_changed):
-        session.review(pair.id, "accepted")
+        session.undo_stack.push(ReviewPair(session, pair.id, "accepted"))
     corrected = Ellipse(42, 30, 20, 15, 0)
-    session.review(pair.id, "accepted", corrected)
+    session.undo_stack.push(ReviewPair(session, pair.id, "accepted", corrected))
     assert session.open.pairs.get(pair.id).ellipse == corrected
     session.undo_stack.undo()
     assert session.open.pairs.get(pair.id).ellipse == pair.ellipse
@@ -140,7 +141,7 @@ def test_opening_another_project_lets_go_of_the_first(
 ) -> None:
     session = open_session
     first = session.open.path
-    session.set_ellipse(unannotated(session), DRAWN)
+    session.undo_stack.push(SetEllipse(session, unannotated(session), DRAWN))
     session.new_project(tmp_path / "other")
     assert session.open.path == tmp_path / "other"
     assert not session.undo_stack.canUndo()
@@ -239,13 +240,13 @@ def test_models_are_adopted_and_rolled_back(open_session: Session, qtbot: QtBot)
         folder.mkdir(parents=True)
         session.open.models.add(name, "segmenter", f"models/{name}")
         with qtbot.waitSignal(session.models_changed):
-            session.adopt(name)
-    session.roll_back()
+            session.undo_stack.push(AdoptModel(session, "segmenter", name))
+    session.open.models.roll_back("segmenter")
     active = session.open.models.active("segmenter")
     assert active is not None
     assert active.name == "one"
     with qtbot.waitSignal(session.failure):
-        session.adopt("no such model")
+        session.undo_stack.push(AdoptModel(session, "segmenter", "no such model"))
 
 
 def test_adopting_is_taken_back_by_undo(open_session: Session) -> None:
@@ -253,7 +254,7 @@ def test_adopting_is_taken_back_by_undo(open_session: Session) -> None:
     for name in ("one", "two"):
         (session.open.path / "models" / name).mkdir(parents=True)
         session.open.models.add(name, "synthesizer", f"models/{name}")
-        session.adopt(name, "synthesizer")
+        session.undo_stack.push(AdoptModel(session, "synthesizer", name))
 
     def used() -> str | None:
         active = session.open.models.active("synthesizer")
@@ -264,7 +265,7 @@ def test_adopting_is_taken_back_by_undo(open_session: Session) -> None:
         step()
         seen.append(used())
     assert seen == ["two", "one", None, "one"]
-    session.roll_back("synthesizer")
+    session.open.models.roll_back("synthesizer")
     assert used() is None
     session.undo_stack.undo()
     assert used() is None

@@ -17,7 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.engine.process.events import Failed, Preview, Progress
-from fetalstudio.ui.commands import SetCalibration
+from fetalstudio.ui.commands import SetCalibration, SetEllipse
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.page import SynthesisePage, typical_ellipse
 from fetalstudio.ui.synthesise.sampler import DRAFT_STEPS
@@ -101,11 +101,11 @@ def test_an_ellipse_drawn_in_annotate_is_taken_over_until_a_picture_is_made(
     page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     frame_id = page.session.frame_id or ""
-    page.session.set_ellipse(frame_id, MOVED)
+    page.session.undo_stack.push(SetEllipse(page.session, frame_id, MOVED))
     assert page.canvas.ellipse() == MOVED
     page.synthesise()
     finish(fakes)
-    page.session.set_ellipse(frame_id, Ellipse(300, 200, 90, 80, 0))
+    page.session.undo_stack.push(SetEllipse(page.session, frame_id, Ellipse(300, 200, 90, 80, 0)))
     assert page.canvas.ellipse() == MOVED
 
 
@@ -635,7 +635,7 @@ def test_surroundings_of_a_frame_without_an_ellipse_are_told_to_be_synthetic(
     page.synthesise()
     assert fakes[0][0].replaces is None
     finish(fakes)
-    page.session.set_ellipse(frame.id, MOVED, "final")
+    page.session.undo_stack.push(SetEllipse(page.session, frame.id, MOVED, "final"))
     assert not told.isVisible() and page.request().replaces == MOVED
     assert "other settings" in page.view.caption.text()
     page.session.undo_stack.undo()

@@ -10,7 +10,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import BiometryPanel
-from fetalstudio.ui.annotate.calibration_panel import CalibrationPanel
+from fetalstudio.ui.annotate.calibration import CalibrationPanel
 from fetalstudio.ui.annotate.revision_list import RevisionList
 from fetalstudio.ui.canvas import EllipseStyle
 from fetalstudio.ui.worklist import certainty

@@ -18,11 +18,11 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
-from fetalstudio.ui.annotate.calibrating import CalibrationFlow
-from fetalstudio.ui.annotate.frame_bar import FrameBar
+from fetalstudio.ui.annotate.bars import FrameBar, ViewBar
+from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
-from fetalstudio.ui.annotate.view_bar import ViewBar
-from fetalstudio.ui.canvas import FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
@@ -47,7 +47,8 @@ class AnnotatePage(QWidget):
         self._unreadable = False
         self.canvas = FrameCanvas()
         self.panel = AnnotationPanel()
-        self.view_bar = ViewBar(self.canvas)
+        self.canvas_actions = CanvasActions(self.canvas)
+        self.view_bar = ViewBar(self.canvas, self.canvas_actions)
         self.empty = EmptyState()
         self.proposing = ProposalFlow(session, self.canvas, self.panel)
         self.calibrating = CalibrationFlow(session, self.canvas, self.panel.calibration)
@@ -130,10 +131,9 @@ class AnnotatePage(QWidget):
         work = QWidget()
         column = QVBoxLayout()
         column.setSpacing(0)
-        commands = self.canvas.commands
         self.bar = FrameBar(
             (self.previous_action, self.next_action),
-            (commands.draw, commands.box, commands.remove),
+            (self.canvas_actions.draw, self.canvas_actions.box, self.canvas_actions.remove),
             (self.propose_action,),
             (self.undo_action, self.redo_action),
         )
@@ -282,12 +282,15 @@ class AnnotatePage(QWidget):
 
     def _save(self, frame: Frame, ellipse: Ellipse | None, state: AnnotationState) -> bool:
         """Whether the project took it; where not, it stays on screen and is marked as unsaved."""
-        self.session.set_ellipse(frame.id, ellipse, state)
+        self._push(frame.id, ellipse, state)
         held = self._annotation
         saved = held is not None and (held.ellipse, held.state) == (ellipse, state)
         if not saved:
             self.panel.show_unsaved()
         return saved
+
+    def _push(self, frame_id: str, ellipse: Ellipse | None, state: AnnotationState) -> None:
+        self.session.undo_stack.push(SetEllipse(self.session, frame_id, ellipse, state))
 
     def _annotation_changed(self, frame_id: str) -> None:
         if self._frame is not None and frame_id == self._frame.id:
@@ -371,7 +374,7 @@ class AnnotatePage(QWidget):
         self.canvas.leave_gesture()
         current = self._annotation.ellipse if self._annotation is not None else None
         if revision.ellipse != current:
-            self.session.set_ellipse(revision.frame_id, revision.ellipse, "draft")
+            self._push(revision.frame_id, revision.ellipse, "draft")
 
     # -- proposals --------------------------------------------------------------------------
 
@@ -409,7 +412,7 @@ class AnnotatePage(QWidget):
         if proposal is not None and self._frame is not None and not self._unreadable:
             self.canvas.leave_gesture()
             self.proposing.show(None)
-            self.session.set_ellipse(self._frame.id, proposal, "draft")
+            self._push(self._frame.id, proposal, "draft")
 
     # -- the canvas -------------------------------------------------------------------------
 

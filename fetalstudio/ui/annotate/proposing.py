@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
@@ -12,10 +11,8 @@ from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResul
 from fetalstudio.project.records import Frame
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel
 from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
-
-if TYPE_CHECKING:
-    from fetalstudio.ui.job_runner import JobHandle
 
 
 class ProposalFlow(QObject):

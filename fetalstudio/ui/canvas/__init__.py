@@ -1,9 +1,10 @@
 """The frame and its ellipse: shown, drawn, changed."""
 
+from fetalstudio.ui.canvas.actions import CanvasActions
 from fetalstudio.ui.canvas.canvas import FrameCanvas
 from fetalstudio.ui.canvas.drafts import Tool
 from fetalstudio.ui.canvas.frame_view import FrameView
 from fetalstudio.ui.canvas.overlay import EllipseStyle
-from fetalstudio.ui.canvas.picture import GreyWindow
+from fetalstudio.ui.canvas.painted_frame import GreyWindow
 
-__all__ = ["EllipseStyle", "FrameCanvas", "FrameView", "GreyWindow", "Tool"]
+__all__ = ["CanvasActions", "EllipseStyle", "FrameCanvas", "FrameView", "GreyWindow", "Tool"]

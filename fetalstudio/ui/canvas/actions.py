@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QKeySequence
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.canvas.canvas import FrameCanvas
 from fetalstudio.ui.canvas.drafts import Tool
-from fetalstudio.ui.canvas.picture import GreyWindow
-
-if TYPE_CHECKING:
-    from fetalstudio.ui.canvas.canvas import FrameCanvas
+from fetalstudio.ui.canvas.painted_frame import GreyWindow
 
 
 class CanvasActions(QObject):
@@ -41,12 +38,12 @@ class CanvasActions(QObject):
             lambda: canvas.set_window_level(GreyWindow()),
         )
         canvas.tool_changed.connect(self._show_tool)
-        self.refresh()
+        canvas.editable_changed.connect(self._enable)
+        self._enable(canvas.editable)
 
-    def refresh(self) -> None:
-        """Enable what can be done now."""
+    def _enable(self, editable: bool) -> None:
         for action in (self.draw, self.box, self.remove):
-            action.setEnabled(self._canvas.editable)
+            action.setEnabled(editable)
 
     def _action(self, text: str, key: str, tip: str, run: Callable[[], object]) -> QAction:
         action = QAction(text, self._canvas)

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import QWidget
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import overlay
-from fetalstudio.ui.canvas.actions import CanvasActions
 from fetalstudio.ui.canvas.drafts import BoxDraft, Draft, Tool, begin_draft
 from fetalstudio.ui.canvas.frame_view import FrameView, point
 from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points, hit, with_knob_in_sight
@@ -61,6 +60,8 @@ class FrameCanvas(FrameView):
     """The ellipse (or None) after a gesture: one undoable edit."""
     ruler_drawn = Signal(object)
     """The two ends ((x, y), (x, y)), in image px, of a line drawn with the ruler."""
+    editable_changed = Signal(bool)
+    """Whether the ellipse can be drawn and changed."""
     tool_changed = Signal(object)
     """The new :class:`Tool`."""
     hint_changed = Signal(str)
@@ -82,7 +83,6 @@ class FrameCanvas(FrameView):
         self._key_edits.setSingleShot(True)
         self._key_edits.setInterval(MERGE_MS)
         self._key_edits.timeout.connect(self._commit)
-        self.commands = CanvasActions(self)
         self.setMouseTracking(True)
         self.setAccessibleName("Frame and ellipse")
 
@@ -124,7 +124,7 @@ class FrameCanvas(FrameView):
         """Let the ellipse be drawn and changed (as it is from the start), or not."""
         self.leave_gesture()
         self._editable = editable
-        self.commands.refresh()
+        self.editable_changed.emit(editable)
         self.view_moved()
         self.update()
 
@@ -219,7 +219,7 @@ class FrameCanvas(FrameView):
         if self._drag is not None:
             return  # Another button beside the one that drags begins nothing.
         left = event.button() == Qt.MouseButton.LeftButton
-        if self._picture is None or self._view_drag or self._space or not left:
+        if self._frame is None or self._view_drag or self._space or not left:
             super().mousePressEvent(event)
             return
         at = point(event.position())
@@ -279,9 +279,9 @@ class FrameCanvas(FrameView):
 
     def _dragged(self, drag: _HandleDrag, at: Point, held: Qt.KeyboardModifier) -> Shape:
         to = self._view.to_image(at)
-        if drag.handle is Handle.CENTRE and self._picture is not None:
+        if drag.handle is Handle.CENTRE and self._frame is not None:
             dx, dy = to[0] - drag.start[0], to[1] - drag.start[1]
-            return drag.shape.moved(dx, dy, self._picture.size)
+            return drag.shape.moved(dx, dy, self._frame.size)
         return drag.shape.dragged(drag.handle, drag.start, to, anchored=bool(held & _ANCHORED))
 
     def _begin_draft(self, tool: Tool, at: Point) -> None:
@@ -353,9 +353,9 @@ class FrameCanvas(FrameView):
 
     def _edited_by(self, event: QKeyEvent) -> Shape | None:
         free = self._editable and self._drag is None and self._draft is None
-        if self._shape is None or self._picture is None or not free:
+        if self._shape is None or self._frame is None or not free:
             return None
-        return edited_by_key(self._shape, event, self._picture.size)
+        return edited_by_key(self._shape, event, self._frame.size)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self.flush()

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QWidget
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import overlay
-from fetalstudio.ui.canvas.picture import GreyWindow, Picture
+from fetalstudio.ui.canvas.painted_frame import GreyWindow, PaintedFrame
 from fetalstudio.ui.canvas.view import Point, View
 
 _ZOOM_PER_NOTCH = 2.0**0.25
@@ -53,7 +53,7 @@ class FrameView(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._picture: Picture | None = None
+        self._frame: PaintedFrame | None = None
         self._view, self._fitted = View(), True
         self._window = GreyWindow()
         self._calibration: Calibration | None = None
@@ -70,9 +70,9 @@ class FrameView(QWidget):
 
     def set_image(self, pixels: NDArray[np.uint8] | None) -> None:
         """Show a frame, (H, W) uint8, or nothing. A frame of another size is fitted anew."""
-        before = self._picture.size if self._picture else None
-        self._picture = None if pixels is None else Picture(pixels, self._window)
-        if self._picture is not None and self._picture.size != before:
+        before = self._frame.size if self._frame else None
+        self._frame = None if pixels is None else PaintedFrame(pixels, self._window)
+        if self._frame is not None and self._frame.size != before:
             self.fit()
         self.update()
 
@@ -89,12 +89,12 @@ class FrameView(QWidget):
     def fit(self) -> None:
         """Show the whole frame, and keep doing so when the canvas is resized."""
         self._fitted = True
-        if self._picture is not None:
-            self._set_view(View.fitted(self._picture.size, self._viewport()))
+        if self._frame is not None:
+            self._set_view(View.fitted(self._frame.size, self._viewport()))
 
     def zoom(self, factor: float, about: QPointF | None = None) -> None:
         """Zoom about a point on the canvas (its middle by default)."""
-        if self._picture is None:
+        if self._frame is None:
             return
         self._fitted = False
         point = QPointF(self.width() / 2, self.height() / 2) if about is None else about
@@ -110,8 +110,8 @@ class FrameView(QWidget):
         if window == self._window:
             return
         self._window = window
-        if self._picture is not None:
-            self._picture.set_window(window)
+        if self._frame is not None:
+            self._frame.set_window(window)
         self.window_changed.emit(window)
         self.update()
 
@@ -119,9 +119,9 @@ class FrameView(QWidget):
         return float(self.width()), float(self.height())
 
     def _set_view(self, view: View) -> None:
-        if self._picture is None:
+        if self._frame is None:
             return
-        self._view = view.kept_in_sight(self._picture.size, self._viewport())
+        self._view = view.kept_in_sight(self._frame.size, self._viewport())
         self.view_moved()
         self.zoom_changed.emit(self._view.scale)
         self.update()
@@ -153,7 +153,7 @@ class FrameView(QWidget):
         event.accept()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self._picture is None or self._view_drag is not None:
+        if self._frame is None or self._view_drag is not None:
             return
         right = event.button() == Qt.MouseButton.RightButton and not self._space
         self._view_drag = _ViewDrag("window" if right else "pan", point(event.position()))
@@ -219,10 +219,10 @@ class FrameView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(theme.CANVAS))
-        if self._picture is None:
+        if self._frame is None:
             return
         size = (self.width(), self.height())
-        self._picture.paint(painter, self._view, size, self.devicePixelRatioF())
+        self._frame.paint(painter, self._view, size, self.devicePixelRatioF())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint_overlay(painter)
 

@@ -9,8 +9,10 @@ from PySide6.QtWidgets import QComboBox
 from fetalstudio.engine.cohort_split import labelled_if_any
 from fetalstudio.project.project import Project
 
+ALL_COHORTS = "All cohorts"
 
-def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = "All cohorts") -> None:
+
+def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = ALL_COHORTS) -> None:
     """Offer these, and all of them together where there are several.
 
     What is chosen stays so if it is still among them.

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.ui.common.pictures import shrunk, to_pixmap
+from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 
 KEPT = 24
 """Older pictures are dropped, so that a long batch holds no memory."""

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from fetalstudio.ui import icons, theme
-from fetalstudio.ui.common.dialogs import ALL_COHORTS
+from fetalstudio.ui.common.cohort_box import ALL_COHORTS
 from fetalstudio.ui.library.frame_grid import STATE_TITLES, STATES, State
 
 

@@ -39,7 +39,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.ui import theme
-from fetalstudio.ui.thumbnails import Thumbnails
+from fetalstudio.ui.library.thumbnails import Thumbnails
 from fetalstudio.ui.worklist import certainty
 
 State = Literal["none", "proposed", "draft", "final"]

@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.formats.images import SUFFIXES
-from fetalstudio.ui.common.dialogs import ImportDialog
-from fetalstudio.ui.common.notice import TextDialog
+from fetalstudio.ui.common.text_dialog import TextDialog
+from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.session import Session
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
@@ -20,7 +19,9 @@ from PySide6.QtWidgets import (
 from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.commands import SetEllipses
 from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.filter_bar import FilterBar
 from fetalstudio.ui.library.frame_grid import (
     FRAME,
@@ -32,9 +33,6 @@ from fetalstudio.ui.library.frame_grid import (
 )
 from fetalstudio.ui.library.importing import ImportFlow, count
 from fetalstudio.ui.session import Session
-
-if TYPE_CHECKING:
-    from fetalstudio.ui.job_runner import JobHandle
 
 
 class LibraryPage(QWidget):
@@ -297,7 +295,7 @@ class LibraryPage(QWidget):
             if frame.id in held and held[frame.id].state != "final"
         }
         if todo:
-            self.session.set_ellipses(todo, "final")
+            self.session.undo_stack.push(SetEllipses(self.session, todo, "final"))
         else:
             self.session.message.emit(
                 "None of the selected frames has an ellipse to confirm.", "info"
@@ -307,7 +305,8 @@ class LibraryPage(QWidget):
         """Remove the ellipses of the selected frames, as one step of undo."""
         todo = [frame.id for frame in self.selected() if self.model.state(frame) != "none"]
         if todo:
-            self.session.set_ellipses(dict.fromkeys(todo))
+            removed = SetEllipses(self.session, dict.fromkeys(todo), "draft")
+            self.session.undo_stack.push(removed)
 
     def propose_selected(self) -> None:
         """Let the segmenter propose ellipses for the selected frames that no person has done."""

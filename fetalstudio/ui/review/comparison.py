@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -15,20 +11,20 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
-from fetalstudio.ui.common.pictures import Picture
+from fetalstudio.ui.review.thumbnails import FrameThumbnail, ReadPixels
 
-Pixels = Callable[[str], NDArray[np.uint8] | None]
 _WIDEST = 300
 
 
 class Comparison(QWidget):
     """Two small pictures in a row under the pair."""
 
-    def __init__(self, pixels: Pixels, parent: QWidget | None = None) -> None:
+    def __init__(self, pixels: ReadPixels, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._pixels = pixels
-        self.nearest, self.nearest_label = Picture(), note()
-        self.source, self.source_label = Picture("No real frame was taken as the source"), note()
+        self.nearest, self.nearest_label = FrameThumbnail(), note()
+        self.source = FrameThumbnail("No real frame was the source")
+        self.source_label = note()
         row = QHBoxLayout(self)
         row.setContentsMargins(2 * theme.SPACE, theme.SPACE, 2 * theme.SPACE, theme.SPACE)
         row.setSpacing(2 * theme.SPACE)
@@ -83,13 +79,13 @@ class Comparison(QWidget):
         self._show(self.source, project, frame)
         self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector and grain")
 
-    def _show(self, picture: Picture, project: Project, frame: Frame) -> None:
+    def _show(self, picture: FrameThumbnail, project: Project, frame: Frame) -> None:
         annotation = project.annotations.newest(frame.id)
         ellipse = annotation.ellipse if annotation is not None else None
         picture.show_frame(self._pixels(frame.id), ellipse)
 
 
-def _column(title: str, picture: Picture, label: QLabel) -> QVBoxLayout:
+def _column(title: str, picture: FrameThumbnail, label: QLabel) -> QVBoxLayout:
     picture.setMaximumWidth(_WIDEST)
     # Text decides nothing about the width: the two pictures stay alike.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

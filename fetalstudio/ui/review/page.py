@@ -22,9 +22,9 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
 from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
-from fetalstudio.ui.annotate.view_bar import ElidedLabel
-from fetalstudio.ui.canvas import FrameCanvas
-from fetalstudio.ui.commands import ReviewPairs
+from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
+from fetalstudio.ui.commands import ProjectCommand, ReviewPair, ReviewPairs
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.form import Section, keyed, note, rule, side_panel
 from fetalstudio.ui.common.quality import QualityPanel
@@ -54,6 +54,7 @@ class ReviewPage(QWidget):
         self.list.current_changed.connect(self._show)
         self.comparison = Comparison(self._pixels)
         self.canvas = FrameCanvas()
+        self.canvas_actions = CanvasActions(self.canvas)
         self.canvas.ellipse_edited.connect(self._corrected)
         self.empty = EmptyState()
         self.empty.clicked.connect(lambda: session.go("synthesise"))
@@ -315,7 +316,7 @@ class ReviewPage(QWidget):
         if pair is None or pair.state == state:
             return
         following = self._following(pair.id)
-        self.session.review(pair.id, state)
+        self._push(ReviewPair(self.session, pair.id, state))
         self.refresh(following)
         if state == "accepted" and pair.copy:
             self.session.message.emit(
@@ -337,8 +338,11 @@ class ReviewPage(QWidget):
             self.canvas.set_ellipse(pair.ellipse)
             self.session.message.emit("A pair needs its ellipse. Reject it (R) instead.", "info")
         elif ellipse != pair.ellipse:
-            self.session.review(pair.id, pair.state, ellipse)
+            self._push(ReviewPair(self.session, pair.id, pair.state, ellipse))
             self.refresh(pair.id)
+
+    def _push(self, command: ProjectCommand) -> None:
+        self.session.undo_stack.push(command)
 
     def _verdict(self, pair: Pair) -> Verdict:
         return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
@@ -354,7 +358,7 @@ class ReviewPage(QWidget):
         chosen = self._pending(passed=state == "accepted")
         if not chosen:
             return
-        self.session.undo_stack.push(ReviewPairs(self.session, chosen, state))
+        self._push(ReviewPairs(self.session, chosen, state))
         self.refresh()
         # The button that was clicked has nothing left to do; without a focus no key would work.
         self.list.setFocus()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import (
     QAbstractListModel,
     QModelIndex,
@@ -30,12 +29,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.screening import PairFilter, Verdict
 from fetalstudio.project.records import Pair
 from fetalstudio.ui import theme
-from fetalstudio.ui.common.pictures import framed
 from fetalstudio.ui.common.quality import COLOURS, SIGNS, verdict_level
+from fetalstudio.ui.review.thumbnails import ReadPixels, thumbnail
 
 Index = QModelIndex | QPersistentModelIndex
-Pixels = Callable[[str], NDArray[np.uint8] | None]
-"""The picture of a frame by its id, None where it cannot be read."""
 
 THUMB = QSize(96, 64)
 _KEPT = 300
@@ -45,7 +42,7 @@ _PAIR_ROLE = Qt.ItemDataRole.UserRole
 class PairModel(QAbstractListModel):
     """Pairs as they are given; a small picture is made when it is first painted."""
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: ReadPixels) -> None:
         super().__init__()
         self._pixels = pixels
         self._pairs: list[Pair] = []
@@ -95,7 +92,7 @@ class PairModel(QAbstractListModel):
             pixels = self._pixels(pair.frame.id)
             image = pixels if pixels is not None else np.zeros((2, 3), np.uint8)
             ellipse = pair.ellipse if pixels is not None else None
-            self._thumbs[key] = framed(image, ellipse, THUMB.width(), THUMB.height(), theme.ELLIPSE)
+            self._thumbs[key] = thumbnail(image, ellipse, THUMB.width(), THUMB.height())
             if len(self._thumbs) > _KEPT:
                 self._thumbs.popitem(last=False)
         self._thumbs.move_to_end(key)
@@ -174,7 +171,7 @@ class PairList(QListView):
     current_changed = Signal(object)
     """The current pair, or None."""
 
-    def __init__(self, pixels: Pixels, parent: QWidget | None = None) -> None:
+    def __init__(self, pixels: ReadPixels, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.pairs = PairModel(pixels)
         self.setModel(self.pairs)

@@ -15,11 +15,12 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.process.events import Adapting, Preview
 from fetalstudio.ui import theme
-from fetalstudio.ui.common.adapting_curves import AdaptingCurves
+from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import (
     Section,
@@ -31,10 +32,10 @@ from fetalstudio.ui.common.form import (
     whole_number,
 )
 from fetalstudio.ui.common.job_bar import JobBar, duration
-from fetalstudio.ui.common.pictures import FittedPicture
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.words import counted
+from fetalstudio.ui.synthesise.adapting_curves import AdaptingCurves
+from fetalstudio.ui.synthesise.fitted_image import FittedImage
 
 
 class AdaptingDialog(QDialog):
@@ -121,7 +122,7 @@ class AdaptingDialog(QDialog):
         self.job_bar = JobBar("Stop, keep the best")
         self.curves = AdaptingCurves()
         self.curves.setFixedHeight(210)
-        self.sheet = FittedPicture(
+        self.sheet = FittedImage(
             "A copy of the synthesizer learns what your frames look like. Every now and then it "
             "draws ellipses of subjects that it does not learn from: you see the pictures change "
             "here, below the real frames."
@@ -147,7 +148,7 @@ class AdaptingDialog(QDialog):
         self._made = None
         self.verdict.setText("")
         self.curves.clear()
-        self.sheet.show_picture(None)
+        self.sheet.show_image(None)
         self._data_changed()
         self._show_outcome()
 
@@ -223,7 +224,7 @@ class AdaptingDialog(QDialog):
         self._handle, self._project, self._made = handle, request.project, None
         self._from = self._parent_name()
         self.curves.clear(request.steps)
-        self.sheet.show_picture(None)
+        self.sheet.show_image(None)
         self.verdict.setText("What came of it will be said here. Meanwhile the window is yours.")
         self._show_outcome()
         self.job_bar.follow(handle)
@@ -246,7 +247,7 @@ class AdaptingDialog(QDialog):
 
     def _preview(self, preview: Preview) -> None:
         if self._here:
-            self.sheet.show_picture(preview.image)
+            self.sheet.show_image(preview.image)
 
     def _has_result(self, result: AdaptResult | None) -> None:
         if not self._here:
@@ -287,7 +288,8 @@ class AdaptingDialog(QDialog):
     def use(self) -> None:
         """Adopt the new synthesizer."""
         if self._made is not None:
-            self._session.adopt(self._made, "synthesizer")
+            adopt = AdoptModel(self._session, "synthesizer", self._made)
+            self._session.undo_stack.push(adopt)
             self._session.message.emit(f"{self._made} makes the pictures from now on.", "info")
 
 

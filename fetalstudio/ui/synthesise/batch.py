@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -33,7 +34,6 @@ from fetalstudio.ui.synthesise.head_plots import SizeHistogram
 from fetalstudio.ui.synthesise.heads import HeadPreview, in_words
 from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog
 from fetalstudio.ui.synthesise.synthesis_controls import Look
-from fetalstudio.ui.words import counted
 
 MAX_COUNT = 5000
 TELL_EVERY_S = 2.0

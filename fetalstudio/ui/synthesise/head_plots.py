@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from fetalstudio.core.biometry import SECOND_TRIMESTER_FROM_MM, THIRD_TRIMESTER_FROM_MM
 from fetalstudio.core.heads import HeadDistribution
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.plots import StillPlot
 from fetalstudio.ui.synthesise.heads import Drawn, HeadPreview
 
 COHORT, BATCH = theme.TEXT, theme.SERIES[0]
@@ -35,13 +36,12 @@ def _angle(distribution: HeadDistribution, drawn: Drawn) -> float:
     return distribution.angle_of(drawn[1])
 
 
-class Histogram(pg.PlotWidget):
+class Histogram(StillPlot):
     """Shares of the cohort (grey) and of the batch (teal) by one figure."""
 
     def __init__(self, figure: Figure, title: str) -> None:
-        super().__init__(background=theme.CANVAS)
+        super().__init__()
         self._figure, self._title = figure, title
-        _calm(self)
         self.getAxis("left").hide()
         self.setLabel("bottom", title, color=theme.TEXT_DIM)
         self._cohort = self._steps(COHORT, 70)
@@ -110,12 +110,11 @@ class SizeHistogram(Histogram):
             line.setVisible(distribution.unit == "mm")
 
 
-class Places(pg.PlotWidget):
+class Places(StillPlot):
     """The outlines of both on the frame, all frames drawn as wide."""
 
     def __init__(self) -> None:
-        super().__init__(background=theme.CANVAS)
-        _calm(self)
+        super().__init__()
         self.hideAxis("left")
         self.hideAxis("bottom")
         self.setAspectLocked(True)
@@ -166,7 +165,7 @@ class HeadPlots(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(theme.SPACE)
-        plots: list[pg.PlotWidget] = [self.sizes, self.places, self.ratios, self.angles]
+        plots: list[StillPlot] = [self.sizes, self.places, self.ratios, self.angles]
         for i, plot in enumerate(plots):
             plot.setMinimumSize(240, 180)
             grid.addWidget(plot, i // 2, i % 2)
@@ -197,16 +196,6 @@ def _outline(drawn: Drawn) -> NDArray[np.float64]:
     head, ellipse = drawn
     points = ellipse.contour(48) / head.size[0]
     return np.concatenate([points, points[:1], [[np.nan, np.nan]]])
-
-
-def _calm(plot: pg.PlotWidget) -> None:
-    plot.setMouseEnabled(x=False, y=False)
-    plot.setMenuEnabled(False)
-    plot.hideButtons()
-    axis = plot.getAxis("bottom")
-    axis.setPen(pg.mkPen(theme.BORDER))
-    axis.setTextPen(pg.mkPen(theme.TEXT_DIM))
-    axis.enableAutoSIPrefix(False)
 
 
 def key_text(preview: HeadPreview) -> str:

@@ -23,12 +23,12 @@ from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side
 from fetalstudio.ui.common.job_bar import JobBar
-from fetalstudio.ui.common.pair_view import PairView
 from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
 from fetalstudio.ui.synthesise.made_picture import MadePicture
+from fetalstudio.ui.synthesise.pair_view import PairView
 from fetalstudio.ui.synthesise.sampler import Sampler
 from fetalstudio.ui.synthesise.synthesis_controls import Look, SynthesisControls
 from fetalstudio.ui.synthesise.synthesis_panel import SynthesisPanel

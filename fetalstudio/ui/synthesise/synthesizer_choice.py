@@ -10,6 +10,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.ui import theme
+from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.form import Section, combo, keyed, note
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.adapting import AdaptingDialog
@@ -85,7 +86,8 @@ class SynthesizerChoice(Section):
 
     def _use(self, name: str) -> None:
         if name != self._name:
-            self._session.adopt(None if name == BUILT_IN else name, "synthesizer")
+            own = None if name == BUILT_IN else name
+            self._session.undo_stack.push(AdoptModel(self._session, "synthesizer", own))
         self.refresh()
 
     def _about(self, path: str) -> str:

@@ -8,24 +8,19 @@ from PySide6.QtCore import Qt, Signal
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.scorecard import agreement_points
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.plots import StillPlot
 
 
-class AgreementPlot(pg.PlotWidget):
+class AgreementPlot(StillPlot):
     """Segmenter less person over the mean of both HC, with bias and limits of agreement."""
 
     chosen = Signal(str)
     """The id of the frame whose point was clicked."""
 
     def __init__(self) -> None:
-        super().__init__(background=theme.CANVAS)
-        self.setMouseEnabled(x=False, y=False)
-        self.setMenuEnabled(False)
-        self.hideButtons()
+        super().__init__()
         self.setLabel("bottom", "Mean of both HC in mm", color=theme.TEXT_DIM)
         self.setLabel("left", "Difference in mm", color=theme.TEXT_DIM)
-        for side in ("left", "bottom"):
-            self.getAxis(side).setPen(pg.mkPen(theme.BORDER))
-            self.getAxis(side).setTextPen(pg.mkPen(theme.TEXT_DIM))
         self.setMinimumHeight(180)
         self.setToolTip(
             "The segmenter's HC less the person's; each point is a frame, and a click opens it"

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWi
 
 from fetalstudio.engine.process.events import Epoch
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.plots import chip, marker, step_curve, step_plot
 
 Row = Mapping[str, float]
 """An epoch of a run's history: ``epoch``, both losses, ``validation_dice``."""
@@ -217,80 +218,6 @@ class TrainingCurves(QWidget):
             if int(row["epoch"]) == self._best:
                 return f"best: epoch {self._best}, {row.get('validation_dice', math.nan):.4f}"
         return ""
-
-
-class _EpochAxis(pg.AxisItem):
-    """Whole epochs or steps only."""
-
-    def tickSpacing(self, low: float, high: float, size: float) -> list[tuple[float, float]]:
-        """One level of ticks, a round number of epochs apart, some 60 px from each other."""
-        wanted = (high - low) / max(size / 60.0, 1.0)
-        steps = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-        return [(float(next((s for s in steps if s >= wanted), steps[-1])), 0.0)]
-
-
-class _ValueAxis(pg.AxisItem):
-    """Plain decimals, also where the scale is logarithmic."""
-
-    def __init__(self) -> None:
-        super().__init__(orientation="left")
-        self.enableAutoSIPrefix(False)
-
-    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """``0.2`` rather than a power of ten."""
-        return [f"{10**value:.2g}" for value in values]
-
-
-def step_plot(title: str) -> pg.PlotWidget:
-    """A plot over epochs or steps, named on its left; it is looked at, not moved."""
-    axes = {"bottom": _EpochAxis(orientation="bottom"), "left": _ValueAxis()}
-    plot = pg.PlotWidget(background=theme.CANVAS, axisItems=axes)
-    plot.setLabel("left", title, color=theme.TEXT_DIM)
-    plot.setMouseEnabled(x=False, y=False)
-    plot.setMenuEnabled(False)
-    plot.hideButtons()
-    plot.showGrid(x=False, y=True, alpha=0.12)
-    for side in ("left", "bottom"):
-        axis = plot.getAxis(side)
-        axis.setPen(pg.mkPen(theme.BORDER))
-        axis.setTextPen(pg.mkPen(theme.TEXT_DIM))
-    # Both plots leave the same room for their numbers, so that the epochs stand above each other.
-    plot.getAxis("left").setWidth(64)
-    plot.setMinimumHeight(120)
-    return plot
-
-
-def step_curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
-    """An empty line with a dot at each value."""
-    return plot.plot(
-        [],
-        [],
-        pen=pg.mkPen(colour, width=2),
-        symbol="o",
-        symbolSize=5,
-        symbolPen=None,
-        symbolBrush=colour,
-        antialias=True,
-    )
-
-
-def marker(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
-    """A dashed line across the plot, hidden until it has a place."""
-    line = pg.InfiniteLine(
-        angle=90, pen=pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine), movable=False
-    )
-    line.setVisible(False)
-    plot.addItem(line, ignoreBounds=True)
-    return line
-
-
-def chip(colour: str, name: str, value: float | None = None, digits: int = 3) -> str:
-    """A dot of the curve's colour, its name and its value, as rich text."""
-    text = name
-    if value is not None:
-        text += f" {value:.{digits}f}" if math.isfinite(value) else " none"
-    # The dot stays with its first word where the line is narrow.
-    return f'<span style="color:{colour}">●</span>&nbsp;{text}&nbsp;'
 
 
 def _highest_dice(rows: Sequence[Row]) -> int | None:

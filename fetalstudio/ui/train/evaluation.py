@@ -11,9 +11,9 @@ from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, choice, combo, tick
 from fetalstudio.ui.common.job_bar import JobBar
-from fetalstudio.ui.common.segmenter_box import fill_segmenters
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.evaluation_view import EvaluationView
+from fetalstudio.ui.train.segmenter_box import fill_segmenters
 
 PROMPTS = {"auto": "No prompt", "box": "A box"}
 PROTOCOLS = {"native": "Own size", "paper": "As the paper", "both": "Both"}

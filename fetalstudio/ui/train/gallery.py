@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.pictures import overlay
-from fetalstudio.ui.common.pictures import shrunk, to_pixmap
+from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 from fetalstudio.ui.session import Session
 
 SIZE = QSize(216, 146)

@@ -23,6 +23,7 @@ from fetalstudio.engine.process.events import Epoch, Preview
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.records import Run
 from fetalstudio.ui import theme
+from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, keyed, note, side_by_side, side_panel, with_foot
 from fetalstudio.ui.common.job_bar import JobBar, duration
@@ -31,11 +32,10 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.evaluation import EvaluationPanel
 from fetalstudio.ui.train.experiment import ExperimentPanel
-from fetalstudio.ui.train.run_words import run_text, without_verdict
 from fetalstudio.ui.train.training_data import TrainingDataSection
 from fetalstudio.ui.train.training_plan import Plan, plan_cost, plan_training
 from fetalstudio.ui.train.training_settings import TrainingSettings
-from fetalstudio.ui.train.verdict import VerdictCard, improved
+from fetalstudio.ui.train.verdict import VerdictCard, improved, run_text, without_verdict
 
 _RUN_ROLE = Qt.ItemDataRole.UserRole
 
@@ -380,7 +380,7 @@ class TrainPage(QWidget):
         """Use the chosen run's model from now on."""
         model = self._model_of_run()
         if model is not None:
-            self.session.adopt(model)
+            self.session.undo_stack.push(AdoptModel(self.session, "segmenter", model))
             self.session.message.emit(f"{model} proposes the ellipses from now on.", "info")
 
     def roll_back(self) -> None:

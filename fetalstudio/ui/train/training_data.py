@@ -10,7 +10,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, combo
-from fetalstudio.ui.common.segmenter_box import fill_segmenters
+from fetalstudio.ui.train.segmenter_box import fill_segmenters
 from fetalstudio.ui.train.training_plan import PARTS, Plan
 
 

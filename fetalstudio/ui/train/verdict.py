@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
+from fetalstudio.project.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
 
@@ -59,6 +60,24 @@ class VerdictCard(QFrame):
 def improved(verdict: Mapping[str, Any] | None) -> bool:
     """Whether the whole interval of the difference lies above zero."""
     return verdict is not None and (verdict.get("difference_ci95") or (0.0,))[0] > 0
+
+
+def run_text(run: Run) -> str:
+    """Its name, and what came of it."""
+    if run.verdict is not None and run.verdict.get("dice_after") is not None:
+        before, after = run.verdict["dice_before"], run.verdict["dice_after"]
+        return f"{run.name}\nDice {before:.3f} → {after:.3f}"
+    return f"{run.name}\n{run.state}"
+
+
+def without_verdict(run: Run) -> str:
+    """What is said of a run in the place of a verdict."""
+    return {
+        "running": "The verdict follows when the training ends.",
+        "finished": "This run has no verdict.",
+        "cancelled": "Stopped before its verdict. Where an epoch was done, it can go on.",
+        "failed": "The run failed before its verdict. What it had saved is kept, and it can go on.",
+    }[run.state]
 
 
 def _number(verdict: Mapping[str, Any], key: str) -> float:

@@ -28,17 +28,17 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.export.request import ExportResult
 from fetalstudio.ui import icons, theme
-from fetalstudio.ui.common.dialogs import AboutDialog, AuthorDialog, ExportDialog
-from fetalstudio.ui.common.notice import NoticeBoard
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
+from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, ExportDialog
+from fetalstudio.ui.window.notices import NoticeBoard
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import JOB_TITLES, StatusJob
-from fetalstudio.ui.words import counted
 
 _PRELOAD_MS = 400
 

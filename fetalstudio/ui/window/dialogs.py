@@ -1,4 +1,4 @@
-"""The windows that ask: what to import and as which cohort, where to export, who annotates."""
+"""The dialogs that the menus open: export, the annotator's name, About."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -24,77 +21,8 @@ from PySide6.QtWidgets import (
 import fetalstudio
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.ui import icons, theme
-
-ALL_COHORTS = "All cohorts"
-
-
-class AskDialog(QDialog):
-    """A form with a verb on its button; Enter accepts, Escape leaves."""
-
-    def __init__(self, title: str, verb: str, parent: QWidget | None) -> None:
-        super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(title)
-        self.setMinimumWidth(520)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(*[3 * theme.SPACE] * 4)
-        self._layout.setSpacing(2 * theme.SPACE)
-        self._layout.addWidget(theme.style(QLabel(title), "title"))
-        self.form = QFormLayout()
-        self.form.setHorizontalSpacing(2 * theme.SPACE)
-        self.form.setVerticalSpacing(theme.SPACE + 4)
-        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        self._layout.addLayout(self.form)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.accept_button = theme.style(QPushButton(verb), "primary")
-        buttons.addButton(self.accept_button, QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        self._layout.addWidget(buttons)
-        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
-        cancel.setAutoDefault(False)
-        self.accept_button.setDefault(True)
-
-    def explain(self, text: str) -> None:
-        """Add a muted sentence over the form."""
-        label = theme.style(QLabel(text), "dim")
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setWordWrap(True)
-        self._layout.insertWidget(self._layout.count() - 2, label)
-
-
-class ImportDialog(AskDialog):
-    """Which cohort the frames of the folder ``source`` (or ``files`` of its files) belong to."""
-
-    def __init__(
-        self, source: Path, files: int, cohorts: list[str], parent: QWidget | None
-    ) -> None:
-        super().__init__("Import frames", "Import", parent)
-        self.explain(
-            "Frames are copied into the project; the files stay as they are. Annotations beside "
-            "them (HC18 rings, filled masks) are read as final ellipses."
-        )
-        which = f"{files} of the files in {source}" if files else str(source)
-        self.form.addRow("From", _plain_label(which))
-        self.field = QComboBox()
-        self.field.setEditable(True)
-        name = source.name or "frames"
-        self.field.addItems([name, *(c for c in cohorts if c != name)])
-        self.field.setToolTip("One scanner or one hospital: models are evaluated by cohort")
-        _widen(self.field)
-        self.form.addRow("Cohort", self.field)
-        edit = self.field.lineEdit()
-        if edit is not None:
-            edit.selectAll()
-        self.field.setFocus()
-        self.field.currentTextChanged.connect(
-            lambda text: self.accept_button.setEnabled(bool(text.strip()))
-        )
-
-    @property
-    def cohort(self) -> str:
-        """The name that was entered or chosen."""
-        return self.field.currentText().strip()
+from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.common.cohort_box import ALL_COHORTS
 
 
 class ExportDialog(AskDialog):
@@ -108,12 +36,10 @@ class ExportDialog(AskDialog):
             "circumferences, in the layout of the HC18 challenge. Synthetic frames are marked as "
             "such in their name, in the file and in provenance.json."
         )
-        self.cohort = QComboBox()
+        self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
             self.cohort.addItem(name, name)
-        _widen(self.cohort)
-        self.form.addRow("Cohort", self.cohort)
         self.synthetic = QCheckBox("With the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
@@ -194,18 +120,6 @@ class AboutDialog(QDialog):
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout.addWidget(buttons)
-
-
-def _widen(field: QComboBox) -> None:
-    """As wide as the form: a form lets only some fields grow by themselves."""
-    field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-
-def _plain_label(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    return label
 
 
 def _free_folder(path: Path) -> Path:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QEnterEvent, QFontDatabase, QGuiApplication
+from PySide6.QtGui import QCloseEvent, QEnterEvent
 from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -19,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.text_dialog import TextDialog
 
 _LEVELS = {
     "info": ("info", theme.ACCENT_HOVER, 6_000),
@@ -158,29 +156,3 @@ class NoticeBoard(QWidget):
         layout = notice.layout()
         wanted = layout.heightForWidth(width - 4) if layout and layout.hasHeightForWidth() else 0
         return max(wanted + 2, notice.sizeHint().height() if not wanted else 0, 44)
-
-
-class TextDialog(QDialog):
-    """A heading, a text that can be copied, and the buttons Copy and Close."""
-
-    def __init__(self, title: str, heading: str, text: str, parent: QWidget | None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(title)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.resize(720, 420)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(*[2 * theme.SPACE] * 4)
-        layout.setSpacing(theme.SPACE + theme.SPACE // 2)
-        label = theme.style(QLabel(heading), "heading")
-        label.setTextFormat(Qt.TextFormat.PlainText)
-        label.setWordWrap(True)
-        layout.addWidget(label)
-        self.text = QPlainTextEdit(text)
-        self.text.setReadOnly(True)
-        self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        layout.addWidget(self.text)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        copy = buttons.addButton("Copy", QDialogButtonBox.ButtonRole.ActionRole)
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(f"{heading}\n\n{text}"))
-        buttons.rejected.connect(self.reject)
-        layout.addWidget(buttons)

@@ -1,23 +1,58 @@
-"""The strip under a canvas: what to do next, grey window and zoom."""
+"""The bars above and below the frame of Annotate."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QPainter, QPaintEvent
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QWidget
 
 from fetalstudio.ui import theme
-from fetalstudio.ui.canvas import FrameCanvas, GreyWindow
+from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow
+from fetalstudio.ui.common.elided_label import ElidedLabel
 
-_WINDOW_TIP = "Window: how many grey values are spread over the screen (right drag sideways)"
-_LEVEL_TIP = "Level: which grey value is in the middle (right drag up and down)"
+
+class FrameBar(QWidget):
+    """Two arrows, the frame's ``name`` and ``position``, then groups of buttons.
+
+    An action with an icon shows its text too.
+    """
+
+    def __init__(self, arrows: tuple[QAction, QAction], *groups: Sequence[QAction]) -> None:
+        super().__init__()
+        theme.style(self, "bar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.name = ElidedLabel("heading", Qt.TextElideMode.ElideMiddle)
+        self.name.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self.position = ElidedLabel()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        row.setSpacing(theme.SPACE // 2)
+        sides = (Qt.ArrowType.LeftArrow, Qt.ArrowType.RightArrow)
+        for action, side in zip(arrows, sides, strict=True):
+            button = tool_button(action)
+            button.setArrowType(side)
+            row.addWidget(button)
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.name)
+        row.addSpacing(theme.SPACE)
+        row.addWidget(self.position, 1)
+        for i, group in enumerate(groups):
+            if i:
+                row.addSpacing(theme.SPACE)
+            for action in group:
+                button = tool_button(action)
+                if not action.icon().isNull():
+                    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+                row.addWidget(button)
 
 
 class ViewBar(QWidget):
     """Follows a canvas and steers how it shows the frame."""
 
-    def __init__(self, canvas: FrameCanvas, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, canvas: FrameCanvas, actions: CanvasActions) -> None:
+        super().__init__()
         self._canvas = canvas
         self._idle_hint = ""
         theme.style(self, "bar")
@@ -41,11 +76,11 @@ class ViewBar(QWidget):
         row.addWidget(self.window_slider)
         row.addWidget(theme.style(QLabel("Level"), "dim"))
         row.addWidget(self.level_slider)
-        row.addWidget(tool_button(canvas.commands.reset_window))
+        row.addWidget(tool_button(actions.reset_window))
         row.addSpacing(theme.SPACE)
         row.addWidget(self.percent)
-        row.addWidget(tool_button(canvas.commands.fit))
-        row.addWidget(tool_button(canvas.commands.actual))
+        row.addWidget(tool_button(actions.fit))
+        row.addWidget(tool_button(actions.actual))
         for slider in (self.window_slider, self.level_slider):
             slider.valueChanged.connect(self._slid)
         canvas.window_changed.connect(self._show_window)
@@ -77,32 +112,6 @@ class ViewBar(QWidget):
 
     def _show_zoom(self, scale: float) -> None:
         self.percent.setText(f"{100 * scale * self.devicePixelRatioF():.0f} %")
-
-
-class ElidedLabel(QLabel):
-    """Text that is cut with an ellipsis where there is no room, and never makes the window wide;
-    the tooltip has all of it."""
-
-    def __init__(
-        self, role: str = "dim", elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight
-    ) -> None:
-        super().__init__()
-        theme.style(self, role)
-        self._elide = elide
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def setText(self, text: str) -> None:
-        super().setText(text)
-        self.setToolTip(text)
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(0, super().minimumSizeHint().height())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        text = self.fontMetrics().elidedText(self.text(), self._elide, self.width())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, text)
 
 
 def tool_button(action: QAction) -> QToolButton:

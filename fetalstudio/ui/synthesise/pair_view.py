@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.geometry import Size
 from fetalstudio.ui import theme
-from fetalstudio.ui.annotate.view_bar import ElidedLabel
-from fetalstudio.ui.canvas import FrameCanvas
+from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
+from fetalstudio.ui.common.elided_label import ElidedLabel
 
 
 class PairView(QWidget):
@@ -40,6 +40,7 @@ class PairView(QWidget):
         self._peeking = False
         self._tap = False
         self.canvas = FrameCanvas()
+        self.canvas_actions = CanvasActions(self.canvas)
         self.canvas.installEventFilter(self)
         self.caption = ElidedLabel()
         self.split = QSlider(Qt.Orientation.Horizontal)

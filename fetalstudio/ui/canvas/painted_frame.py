@@ -37,7 +37,7 @@ class GreyWindow:
         return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-class Picture:
+class PaintedFrame:
     """A frame, (H, W) uint8, ready to be painted at any zoom."""
 
     def __init__(self, pixels: NDArray[np.uint8], window: GreyWindow) -> None:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from fetalstudio.engine.process.events import Adapting
 from fetalstudio.ui import theme
-from fetalstudio.ui.train.curves import chip, marker, step_curve, step_plot
+from fetalstudio.ui.common.plots import chip, marker, step_curve, step_plot
 
 FIDELITY, LOSS, GREY, SPECTRUM = theme.SERIES[:4]
 
