@@ -1,7 +1,8 @@
-"""``fetalstudio demo``: once round the loop on the sample frames, with a picture at the end."""
+"""Command ``demo``: the whole loop on the sample frames, with a picture at the end."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import time
 from pathlib import Path
@@ -28,12 +29,18 @@ FILTER = PairFilter(dice=0.9)
 REVIEWER = "demo"
 
 
-def demo(out: Path, console: Console) -> None:
-    """Import, propose, synthesise, review, fine-tune, measure; leave ``out/report.png``.
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR")
 
-    Everything is real; only the review, a person's part, is done by the quality figures. The
-    project is left in ``out/project`` to be opened in the window.
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Import, propose, synthesise, review, fine-tune, measure; leave ``report.png`` in ``--out``.
+
+    Every step is the real one, except that the quality figures review the pairs in place of a
+    person. The project stays in the folder ``project`` of ``--out``, to be opened in the window.
     """
+    out: Path = options.out
     started = time.monotonic()
     folder = out / "project"
     _make_room(out, folder)

@@ -1,4 +1,4 @@
-"""``models``: what can be loaded by name; adding, verifying and exporting it."""
+"""Command ``models``: list, add, verify and export the models that are loaded by name."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ DESCRIPTION = (
 )
 
 
-def options(sub: argparse.ArgumentParser) -> None:
-    """The options of ``models``."""
-    sub.description = DESCRIPTION
-    sub.add_argument(
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.description = DESCRIPTION
+    parser.add_argument(
         "action", choices=["list", "add", "verify", "export"], nargs="?", default="list"
     )
-    sub.add_argument("what", nargs="?", metavar="PATH|NAME", help="what to add, or to export")
-    sub.add_argument("out", type=Path, nargs="?", metavar="OUT", help="file to export to")
-    sub.add_argument("--name", metavar="NAME", help="of the added model")
-    sub.add_argument(
+    parser.add_argument("what", nargs="?", metavar="PATH|NAME", help="what to add, or to export")
+    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="file to export to")
+    parser.add_argument("--name", metavar="NAME", help="of the added model")
+    parser.add_argument(
         "--profile",
         choices=["sam", "medsam"],
         help="how the added SAM's frames are prepared; MedSAM's weights look like vit_b's",
     )
-    sub.add_argument("--config", type=Path, metavar="DIR", help="Stable Diffusion: configurations")
-    sub.add_argument("--hugging-face", action="store_true", help="export transformers' names")
-    sub.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
+    parser.add_argument(
+        "--config", type=Path, metavar="DIR", help="Stable Diffusion: configurations"
+    )
+    parser.add_argument("--hugging-face", action="store_true", help="export transformers' names")
+    parser.add_argument("--project", type=Path, metavar="PROJECT", help="with this project's own")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """``models``."""
+    """Do what ``action`` names."""
     actions: dict[str, Callable[[argparse.Namespace, Console], None]] = {
         "list": _list,
         "add": _add,

@@ -1,7 +1,8 @@
-"""``fetalstudio selftest``: what a packaged build runs to prove that it is whole."""
+"""Command ``selftest``: what a packaged build runs to prove that it is whole."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -37,9 +38,13 @@ PATIENCE_S = 300.0
 PROBE = "fetalstudio.engine.jobs.adapt_sd.job:probe"
 
 
-def selftest(console: Console) -> None:
-    """Qt, the models, one pair and two epochs of training in the engine's child, a cancel, and what
-    Stable Diffusion is made of.
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command has no options."""
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Check Qt, the models and the packages of Stable Diffusion; in the engine's process make one
+    pair, train for two epochs, and cancel a longer training.
 
     Raises :class:`UserError` that names the part which is not whole.
     """

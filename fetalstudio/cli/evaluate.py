@@ -13,7 +13,7 @@ from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes besides project, segmenter and cohort."""
+    """Add the options other than project, segmenter and cohort."""
     parser.add_argument("--prompt", choices=["auto", "box"], default="auto")
     parser.add_argument(
         "--protocol",
@@ -33,7 +33,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Measure, tell, and write what was asked for."""
+    """Measure, print the figures, and write the files that were asked for."""
     for path in (options.csv, options.report):  # before the work, not after it
         if path is not None and path.is_dir():
             raise InputError(f"{path} is a folder. Name a file in it.")

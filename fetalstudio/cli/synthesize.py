@@ -1,4 +1,4 @@
-"""The options of ``synthesize``, and the request that they make."""
+"""Command ``synthesize``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
@@ -13,14 +14,17 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.project.project import Project
 
 COUNT = 16
-"""Pairs, where no number is given."""
+"""How many pairs are made where no number is given."""
 
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
 _OTHERS = ("cohort", "synthesizer", "steps", "guidance", "style", "background", "seed", "out")
 
 
-def batch_options(parser: argparse.ArgumentParser) -> None:
-    """Add them. What is not given stays None, so that it can be told from a default."""
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options other than the project.
+
+    An option that is not given is None, which is distinct from every default.
+    """
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--count", type=int, metavar="N", help="pairs like the project's own")
     which.add_argument("--ellipses", type=Path, metavar="FILE.csv", help="one pair a row")
@@ -66,8 +70,25 @@ def batch_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def request_of(options: argparse.Namespace) -> SynthesizeRequest:
-    """What was asked for. Raises :class:`InputError` for options that contradict each other."""
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Make the pairs, which then wait to be reviewed."""
+    result = console.run("synthesize", _request(options))
+    more = f" ({result.before} of them before)" if result.before else ""
+    console.result(
+        result,
+        f"Made {len(result.pair_ids)} pairs{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
+        f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
+        + (
+            f"{result.again} of them were there already, asked for with the same seed: give "
+            "another --seed for new ones."
+            if result.again
+            else "They wait to be reviewed."
+        ),
+    )
+
+
+def _request(options: argparse.Namespace) -> SynthesizeRequest:
+    """The job's request. Raises :class:`InputError` for options that contradict each other."""
     given = {name: getattr(options, name) for name in (*_HEADS, *_OTHERS)}
     given = {name: value for name, value in given.items() if value is not None}
     heads: dict[str, Any] = {

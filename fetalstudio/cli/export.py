@@ -1,0 +1,45 @@
+"""Command ``export``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fetalstudio.cli.console import Console
+from fetalstudio.engine.jobs.export.request import ExportRequest
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options other than the project."""
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--format", choices=["hc18"], required=True)
+    parser.add_argument("--cohort", metavar="NAME")
+    parser.add_argument("--real-only", action="store_true", help="without the accepted pairs")
+    parser.add_argument(
+        "--include-copies", action="store_true", help="also copies of training frames"
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Write the files, with a warning for whatever was left out."""
+    result = console.run(
+        "export",
+        ExportRequest(
+            options.project,
+            options.out,
+            options.format,
+            options.cohort,
+            synthetic=not options.real_only,
+            copies=options.include_copies,
+        ),
+    )
+    if result.copies_left_out:
+        console.warn(
+            f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
+            "--include-copies writes them too."
+        )
+    for problem in result.problems:
+        console.warn(problem)
+    console.result(
+        result, f"Wrote {result.frames} frames and {result.pairs} pairs to {result.out}."
+    )

@@ -1,0 +1,31 @@
+"""Command ``import``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fetalstudio.cli.console import Console
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options other than the project."""
+    parser.add_argument("source", type=Path, metavar="SOURCE")
+    parser.add_argument("--format", choices=["auto", "hc18", "folder"], default="auto")
+    parser.add_argument("--cohort", metavar="NAME")
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Import the source, with a warning for each file that was left out."""
+    result = console.run(
+        "import",
+        ImportRequest(options.project, options.source, options.format, options.cohort),
+    )
+    for problem in result.problems:
+        console.warn(problem)
+    console.result(
+        result,
+        f"Imported {result.frames} frames into cohort {result.cohort}, {result.annotated} with an "
+        f"annotation; {result.duplicates} were already there. Warnings: {len(result.problems)}.",
+    )

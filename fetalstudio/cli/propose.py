@@ -1,0 +1,42 @@
+"""Command ``propose``."""
+
+from __future__ import annotations
+
+import argparse
+
+from fetalstudio.cli.console import Console
+from fetalstudio.engine.jobs.propose.request import ProposeRequest
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options other than project, segmenter and cohort."""
+    parser.add_argument(
+        "--prompt",
+        choices=["auto", "box"],
+        default="auto",
+        help="box: that of another segmenter's proposal, for a SAM that needs a prompt",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="also where a proposal of this segmenter waits or was rejected",
+    )
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Store a proposed ellipse for each frame in which the segmenter finds a head."""
+    result = console.run(
+        "propose",
+        ProposeRequest(
+            options.project,
+            options.segmenter,
+            options.cohort,
+            prompt=options.prompt,
+            again=options.again,
+        ),
+    )
+    console.result(
+        result,
+        f"Proposed {len(result.proposals)} ellipses; no head found in {len(result.without)} "
+        "frames. Each waits to be confirmed by a person.",
+    )
