@@ -58,7 +58,8 @@ class Annotations:
     def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
         """The newest revision by frame id, of the frames that have an ellipse."""
         rows = self._storage.database.query(
-            """SELECT n.* FROM newest_annotations AS n JOIN frames ON frames.id = n.frame_id
+            """SELECT n.* FROM newest_annotations AS n
+            JOIN current_frames AS frames ON frames.id = n.frame_id
             WHERE n.cx IS NOT NULL AND (?1 IS NULL OR frames.cohort = ?1)""",
             (cohort,),
         )

@@ -16,8 +16,8 @@ from fetalstudio.project.records import Batch, BatchItem
 from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
 
 _BATCHES = """SELECT batches.*,
-        (SELECT count(*) FROM batch_items WHERE batch_id = id) AS wanted,
-        (SELECT count(*) FROM batch_pairs WHERE batch_id = id) AS done
+        (SELECT count(*) FROM current_batch_items WHERE batch_id = id) AS wanted,
+        (SELECT count(*) FROM current_batch_pairs WHERE batch_id = id) AS done
     FROM batches"""
 
 
@@ -25,7 +25,8 @@ class Batches:
     """The batches of a project.
 
     All that a batch is to make is written down before it makes anything. The process that works on
-    it holds its lock file, which the system drops when the process dies.
+    it holds its lock file, which the system drops when the process dies. Items that take their
+    sector from a frame that was removed are no longer part of their batch.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -82,12 +83,14 @@ class Batches:
 
     def items(self, batch_id: int) -> list[BatchItem]:
         """All that a batch is to make, in its order."""
-        sql = "SELECT * FROM batch_items WHERE batch_id = ? ORDER BY number"
+        sql = "SELECT * FROM current_batch_items WHERE batch_id = ? ORDER BY number"
         return [_item(row) for row in self._storage.database.query(sql, (batch_id,))]
 
     def made(self, batch_id: int) -> dict[int, int]:
         """The pairs that a batch made: item number to pair id, in its order."""
-        sql = "SELECT number, pair_id FROM batch_pairs WHERE batch_id = ? ORDER BY number"
+        sql = (
+            "SELECT number, pair_id FROM current_batch_pairs WHERE batch_id = ? ORDER BY number"
+        )
         rows = self._storage.database.query(sql, (batch_id,))
         return {row["number"]: row["pair_id"] for row in rows}
 

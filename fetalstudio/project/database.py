@@ -154,7 +154,6 @@ class Database:
 
     def _prepare(self) -> None:
         self.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        self.execute("PRAGMA foreign_keys = ON")
         # Without it "INSERT OR REPLACE" would delete rows behind the triggers that forbid it.
         self.execute("PRAGMA recursive_triggers = ON")
         version = self._pragma("user_version")
@@ -168,7 +167,10 @@ class Database:
         with contextlib.suppress(sqlite3.OperationalError):
             self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if version < len(schema.MIGRATIONS):
+            # Without foreign keys, or a table that others refer to could not be replaced; what
+            # they demand is checked at the end of the migration.
             self._migrate(version)
+        self.execute("PRAGMA foreign_keys = ON")
 
     def _migrate(self, version: int) -> None:
         if version:

@@ -1,10 +1,18 @@
-"""The frames of a project: pictures, and what is known of their scale and origin."""
+"""The frames of a project: pictures, what is known of their scale and origin, and how that is
+amended.
+
+Name, cohort and subject of a frame, and whether it was removed, are revisions: an amendment appends
+one to each frame that it concerns, and undoing it appends the former values again. A removed frame
+is invisible everywhere but kept, until :meth:`Frames.purge` deletes it for good.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +20,10 @@ from typing import Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.words import counted
 from fetalstudio.project.pixels import Pixels, Staging, picture_id
-from fetalstudio.project.records import Frame
+from fetalstudio.project.records import Amendment, Frame, FrameRevision
+from fetalstudio.project.schema import PURGED_TABLES
 from fetalstudio.project.storage import Storage, now
 
 Kind = Literal["real", "synthetic"]
@@ -21,7 +31,8 @@ Kind = Literal["real", "synthetic"]
 _FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source,
         (SELECT json_group_object(name, value) FROM newest_labels WHERE frame_id = frames.id)
         AS labels
-    FROM frames LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
+    FROM current_frames AS frames
+    LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
 
 
 class Frames:
@@ -43,8 +54,9 @@ class Frames:
         """Keep a picture, (H, W) uint8, 32 to 8192 px a side.
 
         Returns the frame and whether it is new: a picture that the project already holds stays as
-        it is, under its first name and cohort. A name that is taken in the cohort gets a number
-        (``name-2``). Raises :class:`InputError` for the size or an empty name, cohort or subject.
+        it is, under its own name, cohort and subject; one that was removed becomes a new frame. A
+        name that is taken in the cohort gets a number (``name-2``).
+        Raises :class:`InputError` for the size or an empty name, cohort or subject.
         """
         frame_id = picture_id(pixels)
         with self._storage.transaction():
@@ -91,7 +103,7 @@ class Frames:
     def find_real(self, start: str) -> Frame | None:
         """The real frame whose id begins so (16 digits are enough), if the project holds it."""
         rows = self._storage.database.query(
-            "SELECT id FROM frames WHERE kind = 'real' AND id >= ? AND id < ? LIMIT 2",
+            "SELECT id FROM current_frames WHERE kind = 'real' AND id >= ? AND id < ? LIMIT 2",
             (start, start + "g"),
         )
         return self.get(rows[0]["id"]) if len(rows) == 1 else None
@@ -122,7 +134,7 @@ class Frames:
 
     def cohorts(self) -> list[str]:
         """The names of the cohorts with real frames, sorted."""
-        sql = "SELECT DISTINCT cohort FROM frames WHERE kind = 'real' ORDER BY cohort"
+        sql = "SELECT DISTINCT cohort FROM current_frames WHERE kind = 'real' ORDER BY cohort"
         return [row["cohort"] for row in self._storage.database.query(sql)]
 
     def pixels(self, frame_id: str) -> Pixels:
@@ -175,19 +187,14 @@ class Frames:
         kind: Kind,
     ) -> None:
         for word, text in (("name", name), ("cohort", cohort), ("subject", subject)):
-            if not text.strip():
-                raise InputError(f"A frame needs a {word}; it is empty. Give one.")
+            _check_word(word, text)
+        if self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
+            self._delete([frame_id])  # it was removed; nothing of it comes back with the picture
         self._storage.database.insert(
-            "frames",
-            id=frame_id,
-            name=self._free_name(name, cohort),
-            width=size[0],
-            height=size[1],
-            kind=kind,
-            cohort=cohort,
-            subject=subject,
-            added_at=now(),
+            "frames", id=frame_id, width=size[0], height=size[1], kind=kind, added_at=now()
         )
+        free = self._free_name(name, cohort, frame_id)
+        self._append_revision(FrameRevision(frame_id, free, cohort, subject, False), None)
         if calibration is not None:
             self._append_calibration(frame_id, calibration)
 
@@ -202,13 +209,273 @@ class Frames:
             created_at=now(),
         )
 
-    def _free_name(self, name: str, cohort: str) -> str:
+    def _append_revision(self, revision: FrameRevision, amendment_id: int | None) -> None:
+        self._storage.database.insert(
+            "frame_revisions",
+            frame_id=revision.frame_id,
+            revision=self._storage.next_revision("frame_revisions", "frame_id", revision.frame_id),
+            amendment_id=amendment_id,
+            name=revision.name,
+            cohort=revision.cohort,
+            subject=revision.subject,
+            removed=int(revision.removed),
+        )
+
+    def _free_name(self, name: str, cohort: str, frame_id: str) -> str:
+        """``name``, with a number where another frame of the cohort has it."""
         free, number = name, 1
-        sql = "SELECT 1 FROM frames WHERE cohort = ? AND name = ?"
-        while self._storage.database.one(sql, (cohort, free)):
+        sql = "SELECT 1 FROM current_frames WHERE cohort = ? AND name = ? AND id != ?"
+        while self._storage.database.one(sql, (cohort, free, frame_id)):
             number += 1
             free = f"{name}-{number}"
         return free
+
+    # -- amending ----------------------------------------------------------------------------
+
+    def set_subject(self, frame_ids: Iterable[str], subject: str, *, author: str) -> Amendment:
+        """From now on these real frames are of this subject.
+
+        Raises :class:`InputError` for an empty subject, or where all have it already, and
+        :class:`UserError` for a frame that the project does not hold.
+        """
+        _check_word("subject", subject)
+        with self._storage.transaction():
+            revisions = [replace(r, subject=subject) for r in self._amendable(frame_ids)]
+            return self._amend(revisions, "set the subject of {frames}", author)
+
+    def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
+        """From now on these real frames belong to this cohort, which may be a new one.
+
+        A name that is taken there gets a number; see :attr:`Amendment.renamed`.
+        Raises as :meth:`set_subject`.
+        """
+        _check_word("cohort", cohort)
+        with self._storage.transaction():
+            revisions = [replace(r, cohort=cohort) for r in self._amendable(frame_ids)]
+            return self._amend(revisions, "moved {frames} into cohort " + cohort, author)
+
+    def rename_cohort(self, old: str, new: str, *, author: str) -> Amendment:
+        """Give a cohort another name.
+
+        Raises :class:`InputError` for a cohort that is not there, or a name that another one has.
+        """
+        _check_word("cohort", new)
+        with self._storage.transaction():
+            frames = self._of_cohort(old)
+            if new != old and new in self.cohorts():
+                raise InputError(
+                    f"There already is a cohort {new}. Merge {old} into it, or choose another name."
+                )
+            revisions = [replace(_revision(frame), cohort=new) for frame in frames]
+            return self._amend(revisions, f"renamed cohort {old} to {new}", author)
+
+    def merge_cohorts(self, names: Sequence[str], into: str, *, author: str) -> Amendment:
+        """Move all frames of these cohorts into the cohort ``into``, which may be a new one.
+
+        A name that is taken there gets a number; see :attr:`Amendment.renamed`.
+        Raises :class:`InputError` for a cohort that is not there.
+        """
+        _check_word("cohort", into)
+        with self._storage.transaction():
+            frames = [frame for name in dict.fromkeys(names) for frame in self._of_cohort(name)]
+            revisions = [replace(_revision(frame), cohort=into) for frame in frames]
+            merged = ", ".join(name for name in dict.fromkeys(names) if name != into)
+            return self._amend(revisions, f"merged cohort {merged} into {into}", author)
+
+    def remove(self, frame_ids: Iterable[str], *, author: str) -> Amendment:
+        """Remove real frames, with their annotations and the pairs that were made from them.
+
+        They can be restored by :meth:`undo` until :meth:`purge` deletes them for good.
+        :func:`fetalstudio.project.removal.removal_effect` says beforehand what will go.
+        Raises :class:`UserError` for a frame that the project does not hold.
+        """
+        with self._storage.transaction():
+            real = self._amendable(frame_ids)
+            made = self.made_from([revision.frame_id for revision in real])
+            synthetic = [_revision(self.get(frame_id)) for frame_id in made.values()]
+            revisions = [replace(r, removed=True) for r in (*real, *synthetic)]
+            pairs = f" and {counted(len(made), 'pair')} made from them" if made else ""
+            text = f"removed {counted(len(real), 'frame')}{pairs}"
+            return self._amend(revisions, text, author)
+
+    def undo(self, amendment_id: int | None = None, *, author: str) -> Amendment:
+        """Take back an amendment, by default the newest that is neither undone nor an undo.
+
+        Frames get back what they had before it; where a name was taken meanwhile, it gets a number.
+        Raises :class:`UserError` where there is nothing to undo, where a later amendment changed
+        one of the frames again, and where the removed frames were purged or imported again.
+        """
+        with self._storage.transaction():
+            amendment = self._to_undo(amendment_id)
+            if not amendment.changes:
+                raise UserError(
+                    f"Amendment {amendment.id} ({amendment.description}) cannot be undone: its "
+                    "frames were deleted for good or imported again. Import what you miss, or "
+                    "undo another amendment."
+                )
+            for before, after in amendment.changes:
+                current = self._newest_revision(before.frame_id)
+                if replace(current, name=after.name) != after:
+                    raise UserError(
+                        f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
+                        f"{current.name} was amended again later. Undo the later amendment first."
+                    )
+            return self._amend(
+                [before for before, _ in amendment.changes],
+                f"undid: {amendment.description}",
+                author,
+                undoes=amendment.id,
+            )
+
+    def amendments(self) -> list[Amendment]:
+        """The revision log, the newest first."""
+        rows = self._storage.database.query(
+            """SELECT r.*, was.name AS was_name, was.cohort AS was_cohort,
+                was.subject AS was_subject, was.removed AS was_removed
+            FROM frame_revisions AS r JOIN frame_revisions AS was
+            ON was.frame_id = r.frame_id AND was.revision = r.revision - 1
+            WHERE r.amendment_id IS NOT NULL ORDER BY r.cohort, r.name"""
+        )
+        changes: dict[int, list[tuple[FrameRevision, FrameRevision]]] = {}
+        for row in rows:
+            before = _row_revision(row, "was_")
+            changes.setdefault(row["amendment_id"], []).append((before, _row_revision(row)))
+        rows = self._storage.database.query("SELECT * FROM amendments ORDER BY id DESC")
+        undone = {row["undoes"] for row in rows}
+        return [
+            Amendment(
+                id=row["id"],
+                author=row["author"],
+                description=row["description"],
+                changes=tuple(changes.get(row["id"], ())),
+                undoes=row["undoes"],
+                undone=row["id"] in undone,
+                created_at=datetime.fromisoformat(row["created_at"]),
+            )
+            for row in rows
+        ]
+
+    def made_from(self, frame_ids: Iterable[str]) -> dict[int, str]:
+        """The pairs that took their sector or tissue from these frames: pair id to frame id."""
+        sources = set(frame_ids)
+        rows = self._storage.database.query(
+            """SELECT pairs.id, pairs.frame_id, pairs.provenance,
+                (SELECT json_group_array(source_frame) FROM batch_pairs
+                JOIN batch_items USING (batch_id, number) WHERE pair_id = pairs.id) AS sources
+            FROM current_pairs AS pairs ORDER BY pairs.id"""
+        )
+        made = {}
+        for row in rows:
+            known = {json.loads(row["provenance"]).get("source_frame"), *json.loads(row["sources"])}
+            if known & sources:
+                made[row["id"]] = row["frame_id"]
+        return made
+
+    def purge(self) -> int:
+        """Delete for good what was removed: rows, pictures and caches. Returns how many frames.
+
+        The log of amendments stays; it names no frame.
+        """
+        sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
+        with self._storage.transaction():
+            removed = [row["frame_id"] for row in self._storage.database.query(sql)]
+            self._delete(removed)
+        if not removed:
+            return 0
+        # Only now: had the transaction failed, the rows would still need their pictures.
+        with self._storage.transaction():
+            for frame_id in removed:
+                if not self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
+                    self._storage.pictures.remove(frame_id)
+        # What was computed from the pictures shows them too, and is computed again when needed.
+        shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
+        return len(removed)
+
+    def _delete(self, frame_ids: Sequence[str]) -> None:
+        """Delete all rows of removed frames, and leave the pictures."""
+        database = self._storage.database
+        for frame_id in frame_ids:
+            database.insert("purge", frame_id=frame_id)
+        database.execute(
+            """INSERT INTO purged_pairs (id)
+            SELECT id FROM pairs WHERE frame_id IN (SELECT frame_id FROM purge)"""
+        )
+        for table, condition in PURGED_TABLES:
+            database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
+        database.execute("DELETE FROM purge")
+
+    def _amend(
+        self,
+        revisions: Sequence[FrameRevision],
+        description: str,
+        author: str,
+        *,
+        undoes: int | None = None,
+    ) -> Amendment:
+        changed = [r for r in revisions if r != self._newest_revision(r.frame_id)]
+        if not changed:
+            raise InputError("The frames are like that already. Nothing was changed.")
+        amendment_id = self._storage.database.insert(
+            "amendments",
+            author=author,
+            description=description.replace("{frames}", counted(len(changed), "frame")),
+            undoes=undoes,
+            created_at=now(),
+        )
+        for r in changed:
+            free = r.name if r.removed else self._free_name(r.name, r.cohort, r.frame_id)
+            self._append_revision(replace(r, name=free), amendment_id)
+        return next(a for a in self.amendments() if a.id == amendment_id)
+
+    def _amendable(self, frame_ids: Iterable[str]) -> list[FrameRevision]:
+        frames = [self.get(frame_id) for frame_id in dict.fromkeys(frame_ids)]
+        if not frames:
+            raise InputError("No frames were chosen. Choose at least one.")
+        for frame in frames:
+            if frame.kind != "real":
+                raise UserError(f"{frame.name} is synthetic. Reject its pair in the review.")
+        return [_revision(frame) for frame in frames]
+
+    def _of_cohort(self, cohort: str) -> list[Frame]:
+        frames = self.all(cohort=cohort)
+        if not frames:
+            known = ", ".join(self.cohorts()) or "none"
+            raise InputError(f"There is no cohort {cohort}. The cohorts are: {known}.")
+        return frames
+
+    def _newest_revision(self, frame_id: str) -> FrameRevision:
+        sql = "SELECT * FROM newest_frame_revisions WHERE frame_id = ?"
+        (row,) = self._storage.database.query(sql, (frame_id,))
+        return _row_revision(row)
+
+    def _to_undo(self, amendment_id: int | None) -> Amendment:
+        for amendment in self.amendments():
+            open_ = not amendment.undone and amendment.undoes is None
+            if amendment.id == amendment_id and not open_:
+                raise UserError(f"Amendment {amendment.id} was undone already, or is an undo.")
+            if open_ and amendment_id in (None, amendment.id):
+                return amendment
+        which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
+        raise UserError(f"{self._storage.path} has no {which}. See the log of amendments.")
+
+
+def _check_word(word: str, text: str) -> None:
+    if not text.strip():
+        raise InputError(f"A frame needs a {word}; it is empty. Give one.")
+
+
+def _revision(frame: Frame) -> FrameRevision:
+    return FrameRevision(frame.id, frame.name, frame.cohort, frame.subject, False)
+
+
+def _row_revision(row: sqlite3.Row, prefix: str = "") -> FrameRevision:
+    return FrameRevision(
+        frame_id=row["frame_id"],
+        name=row[f"{prefix}name"],
+        cohort=row[f"{prefix}cohort"],
+        subject=row[f"{prefix}subject"],
+        removed=bool(row[f"{prefix}removed"]),
+    )
 
 
 def _frame(row: sqlite3.Row) -> Frame:

@@ -95,7 +95,7 @@ def import_frames(
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
         on_progress(total, total)
         _check(cancelled)  # the last time: what follows is short, and done as a whole
-        new, annotated = _store(project, staging, read, cohort or layout.cohort)
+        new, annotated = _store(project, staging, read, cohort or layout.cohort, problems)
     return ImportReport(
         cohort=cohort or layout.cohort,
         frames=new,
@@ -202,7 +202,9 @@ def _disagreement(candidate: Candidate, ellipse: Ellipse) -> str | None:
     )
 
 
-def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -> tuple[int, int]:
+def _store(
+    project: Project, staging: Staging, read: list[_Read], cohort: str, problems: list[str]
+) -> tuple[int, int]:
     """One short transaction for everything; returns the numbers of new frames and ellipses."""
     frames = annotated = 0
     with project.transaction():
@@ -219,12 +221,24 @@ def _store(project: Project, staging: Staging, read: list[_Read], cohort: str) -
             frames += new
             if not new:
                 _calibrate(project, frame, item.candidate)
+                problems.extend(_another_subject(frame, item.candidate))
             if frame.kind == "real":
                 project.frames.set_labels(frame.id, item.candidate.row.labels)
             if item.ellipse is not None and _wants_ellipse(project, frame):
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state="final")
                 annotated += 1
     return frames, annotated
+
+
+def _another_subject(frame: Frame, candidate: Candidate) -> list[str]:
+    if frame.kind != "real" or frame.subject == candidate.subject:
+        return []
+    return [
+        f"{candidate.path} is of subject {candidate.subject}, but the project holds this picture "
+        f"as {frame.name} of cohort {frame.cohort}, subject {frame.subject}, and keeps that. If it "
+        "is wrong, select the frame in the Library and choose Amend, Set subject; or run "
+        "fetalstudio frames set-subject."
+    ]
 
 
 def _calibrate(project: Project, frame: Frame, candidate: Candidate) -> None:

@@ -19,7 +19,7 @@ from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, no
 _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
         r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
-    FROM pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
+    FROM current_pairs AS pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
 
 
 class Pairs:
@@ -56,18 +56,21 @@ class Pairs:
             if held is not None:
                 sql = "SELECT id FROM pairs WHERE frame_id = ?"
                 return self.get(self._storage.database.query(sql, (frame_id,))[0]["id"])
-            last = self._storage.database.query("SELECT max(id) FROM pairs")[0][0] or 0
+            last = self._storage.database.query(
+                "SELECT max(id) FROM (SELECT id FROM pairs UNION ALL SELECT id FROM purged_pairs)"
+            )[0][0]
+            pair_id = 1 + (last or 0)
             self._frames.add(
                 pixels,
                 name=name,
                 cohort=cohort,
-                subject=f"synthetic:{last + 1}",
+                subject=f"synthetic:{pair_id}",
                 calibration=calibration,
                 kind="synthetic",
             )
             self._storage.database.insert(
                 "pairs",
-                id=last + 1,
+                id=pair_id,
                 frame_id=frame_id,
                 **ellipse_columns(ellipse),
                 dice=_rank(quality),
@@ -76,8 +79,8 @@ class Pairs:
                 created_at=now(),
             )
             if label is None or label == ellipse:
-                return self.get(last + 1)
-            return self.review(last + 1, "pending", reviewer=SYNTHESIZER, ellipse=label)
+                return self.get(pair_id)
+            return self.review(pair_id, "pending", reviewer=SYNTHESIZER, ellipse=label)
 
     def get(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""

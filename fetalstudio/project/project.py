@@ -149,16 +149,19 @@ class Project:
         rows = self._storage.database.query(
             """SELECT CASE WHEN n.cx IS NULL THEN 'none' ELSE n.state END AS state,
                 count(*) AS total
-            FROM frames LEFT JOIN newest_annotations AS n ON n.frame_id = frames.id
+            FROM current_frames AS frames
+            LEFT JOIN newest_annotations AS n ON n.frame_id = frames.id
             WHERE kind = 'real' GROUP BY 1
             UNION ALL
             SELECT coalesce(r.state, 'pending'), count(*)
-            FROM pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
+            FROM current_pairs AS pairs
+            LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
         return counts | {row["state"]: row["total"] for row in rows}
 
     def recover(self) -> list[str]:
-        """Tidy up after a crash and back the database up; called by the window when it opens.
+        """Tidy up after a crash, delete removed frames for good and back the database up; called by
+        the window when it opens.
 
         Safe while other processes work on the project: what they are busy with is left alone.
         Returns a sentence for each thing that was done about a crash.
@@ -167,6 +170,7 @@ class Project:
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()
         ]
+        self.frames.purge()
         removed = self._remove_orphans()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")

@@ -1,4 +1,4 @@
-"""What a project holds, as frozen dataclasses. The words are those of the README's glossary."""
+"""What a project holds, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -39,6 +39,61 @@ class Frame:
     def size(self) -> tuple[int, int]:
         """(width, height) in px."""
         return self.width, self.height
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRevision:
+    """What can be amended about a frame, as it was from one amendment to the next."""
+
+    frame_id: str
+    name: str
+    cohort: str
+    subject: str
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """One change that a person made to the frames: an entry of the revision log."""
+
+    id: int
+    author: str
+    description: str
+    """What was done, without names of frames: ``removed 3 frames``."""
+    changes: tuple[tuple[FrameRevision, FrameRevision], ...]
+    """Each frame (and each synthetic frame that was removed with its source) before and after.
+    Frames that were purged since are missing."""
+    undoes: int | None
+    """The amendment that this one took back."""
+    undone: bool
+    """Whether a later amendment took this one back."""
+    created_at: datetime
+
+    @property
+    def renamed(self) -> tuple[tuple[str, str], ...]:
+        """Old and new names of the frames whose name was taken in the new cohort."""
+        return tuple((a.name, b.name) for a, b in self.changes if a.name != b.name)
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalEffect:
+    """What a removal of frames takes with it, and what was made from them and stays."""
+
+    frames: tuple[str, ...]
+    """Names of the frames."""
+    annotations: int
+    """Revisions of their ellipses, which go too."""
+    pairs: tuple[str, ...]
+    """Names of the synthetic pairs that took their sector or tissue from them, which go too."""
+    accepted: int
+    """Those of the pairs that were accepted."""
+    batch_items: int
+    """Pairs that unfinished batches will not make any more."""
+    runs: tuple[str, ...]
+    """Names of the runs that used them or those pairs; their records stay."""
+    models: tuple[str, ...]
+    """Names of the project's models that were trained on them or those pairs, or started from such
+    a model. The models stay, and with them what they learned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,17 @@
 """The tables of ``project.db`` and how an older file becomes one of today.
 
 What a person did is only ever appended: a trigger refuses to change or delete such a row, so that
-no bug of ours and no other program can lose an ellipse. "The newest counts" is a view.
+neither a bug of ours nor another program can lose an ellipse. The newest revision counts, and views
+(``newest_...``, ``current_frames``) select it. The one exception is a purge: it deletes all rows
+of a frame that was removed before, and of that frame alone.
 
 To change the schema, append a migration to :data:`MIGRATIONS` and a fixture of the version before
 to ``tests/project/data``; never edit a migration that was released.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 APPLICATION_ID = int.from_bytes(b"FtSt", "big")
 """Marks the SQLite file as ours (``PRAGMA application_id``)."""
@@ -163,6 +167,91 @@ _LABEL_TABLES = (
         (SELECT max(revision) FROM labels WHERE frame_id = mine.frame_id AND name = mine.name)""",
 )
 
+_AMENDMENT_TABLES = (
+    """CREATE TABLE amendments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        author TEXT NOT NULL,
+        description TEXT NOT NULL,
+        undoes INTEGER REFERENCES amendments (id),
+        created_at TEXT NOT NULL
+    )""",
+    """CREATE TABLE frame_revisions (
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        revision INTEGER NOT NULL CHECK (revision > 0),
+        amendment_id INTEGER REFERENCES amendments (id),
+        name TEXT NOT NULL,
+        cohort TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        removed INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),
+        PRIMARY KEY (frame_id, revision)
+    ) WITHOUT ROWID""",
+    """CREATE INDEX frame_revisions_by_name ON frame_revisions (cohort, name)""",
+    """CREATE INDEX frame_revisions_by_amendment ON frame_revisions (amendment_id)""",
+    """CREATE VIEW newest_frame_revisions AS SELECT * FROM frame_revisions AS mine WHERE revision =
+        (SELECT max(revision) FROM frame_revisions WHERE frame_id = mine.frame_id)""",
+    # Names are unique among the current frames of a cohort only, so that a name is free again
+    # once its frame was renamed, moved or removed; hence the table without UNIQUE.
+    """INSERT INTO frame_revisions (frame_id, revision, name, cohort, subject)
+        SELECT id, 1, name, cohort, subject FROM frames""",
+    """CREATE TABLE new_frames (
+        id TEXT PRIMARY KEY,
+        width INTEGER NOT NULL CHECK (width > 0),
+        height INTEGER NOT NULL CHECK (height > 0),
+        kind TEXT NOT NULL CHECK (kind IN ('real', 'synthetic')),
+        added_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "INSERT INTO new_frames SELECT id, width, height, kind, added_at FROM frames",
+    "DROP TABLE frames",
+    "ALTER TABLE new_frames RENAME TO frames",
+    """CREATE VIEW current_frames AS
+        SELECT frames.id, r.name, frames.width, frames.height, frames.kind, r.cohort, r.subject,
+            frames.added_at
+        FROM frames JOIN newest_frame_revisions AS r ON r.frame_id = frames.id
+        WHERE NOT r.removed""",
+    """CREATE VIEW current_pairs AS SELECT pairs.* FROM pairs
+        JOIN current_frames ON current_frames.id = pairs.frame_id""",
+    """CREATE VIEW current_batch_items AS SELECT * FROM batch_items
+        WHERE source_frame IS NULL OR source_frame IN (SELECT id FROM current_frames)""",
+    """CREATE VIEW current_batch_pairs AS SELECT batch_pairs.* FROM batch_pairs
+        JOIN current_batch_items USING (batch_id, number)
+        JOIN current_pairs ON current_pairs.id = batch_pairs.pair_id""",
+    # A number that a purged pair had is never given again: runs refer to pairs by number.
+    "CREATE TABLE purged_pairs (id INTEGER PRIMARY KEY)",
+    "CREATE TABLE purge (frame_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TRIGGER purge_removed_only BEFORE INSERT ON purge
+        WHEN NOT EXISTS (SELECT 1 FROM newest_frame_revisions
+            WHERE frame_id = NEW.frame_id AND removed)
+        BEGIN SELECT RAISE(ABORT, 'only removed frames can be purged'); END""",
+)
+
+PURGED_TABLES: tuple[tuple[str, str], ...] = (
+    (
+        "batch_pairs",
+        """EXISTS (SELECT 1 FROM pairs, purge WHERE pairs.id = {row}pair_id
+            AND pairs.frame_id = purge.frame_id)
+        OR EXISTS (SELECT 1 FROM batch_items AS item, purge WHERE item.batch_id = {row}batch_id
+            AND item.number = {row}number AND item.source_frame = purge.frame_id)""",
+    ),
+    (
+        "reviews",
+        """EXISTS (SELECT 1 FROM pairs, purge WHERE pairs.id = {row}pair_id
+            AND pairs.frame_id = purge.frame_id)""",
+    ),
+    ("pairs", "{row}frame_id IN (SELECT frame_id FROM purge)"),
+    (
+        "batch_items",
+        """{row}source_frame IS NOT NULL
+            AND {row}source_frame IN (SELECT frame_id FROM purge)""",
+    ),
+    ("annotations", "{row}frame_id IN (SELECT frame_id FROM purge)"),
+    ("calibrations", "{row}frame_id IN (SELECT frame_id FROM purge)"),
+    ("labels", "{row}frame_id IN (SELECT frame_id FROM purge)"),
+    ("frame_revisions", "{row}frame_id IN (SELECT frame_id FROM purge)"),
+    ("frames", "{row}id IN (SELECT frame_id FROM purge)"),
+)
+"""The tables that hold rows of a frame, in the order in which a purge can delete them, and which
+rows it deletes (``{row}`` stands before a column's name)."""
+
 _APPEND_ONLY_1 = (
     "frames",
     "calibrations",
@@ -175,22 +264,38 @@ _APPEND_ONLY_1 = (
 )
 _APPEND_ONLY_2 = ("batch_items", "batch_pairs")
 _APPEND_ONLY_3 = ("labels",)
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3)
-"""Tables whose rows never change; of a run, only its state and verdict do, of a batch, whether it
-was dropped."""
+_APPEND_ONLY_4 = ("frame_revisions", "amendments", "purged_pairs")
+APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4)
+"""Tables whose rows never change; of a run, only its state and verdict do, and of a batch, whether
+it was dropped."""
 
 
 def _guards(table: str) -> tuple[str, ...]:
-    return tuple(
-        f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}
+    return tuple(_guard(table, verb) for verb in ("UPDATE", "DELETE"))
+
+
+def _guard(table: str, verb: str, unless: str = "") -> str:
+    when = f"WHEN NOT ({unless})" if unless else ""
+    return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
         BEGIN SELECT RAISE(ABORT, '{table} are only appended to'); END"""
-        for verb in ("UPDATE", "DELETE")
-    )
+
+
+def _purge_guards() -> Iterator[str]:
+    """Let a purge, and nothing else, delete."""
+    yield _guard("frames", "UPDATE")  # its triggers went with the table that was replaced
+    yield _guard("frame_revisions", "UPDATE")
+    for table, purged in PURGED_TABLES:
+        if table not in ("frames", "frame_revisions"):
+            yield f"DROP TRIGGER {table}_no_delete"
+        yield _guard(table, "DELETE", unless=purged.format(row="OLD."))
+    for table in ("amendments", "purged_pairs"):
+        yield from _guards(table)
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_TABLES, *_NEWEST, *(guard for table in _APPEND_ONLY_1 for guard in _guards(table))),
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
+    (*_AMENDMENT_TABLES, *_purge_guards()),
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""

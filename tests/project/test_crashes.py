@@ -18,6 +18,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.images import write_png
+from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.project import Project
@@ -221,17 +222,21 @@ def test_the_system_refuses_to_write(
 def test_a_full_disk_loses_no_earlier_stroke(
     project: Project, frame: Frame, ellipse: Ellipse
 ) -> None:
+    connection = Database(project.path / "project.db")
+    project.close()
+    project = Project(project.path, connection)
     project.annotations.add(frame.id, ellipse, author="me", state="draft")
-    (pages,) = project._storage.database.one("PRAGMA page_count") or (0,)
+    (pages,) = connection.one("PRAGMA page_count") or (0,)
     # SQLite itself now answers that the disk is full as soon as the file would have to grow.
-    project._storage.database.execute(f"PRAGMA max_page_count = {pages}")
+    connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UserError, match=r"full.*Nothing of this step was saved"):
         project.runs.start("x" * 100_000, {}, {})
     assert project.annotations.by_frame()[frame.id].ellipse == ellipse
     assert project.runs.all() == []
-    project._storage.database.execute("PRAGMA max_page_count = 100000")
+    connection.execute("PRAGMA max_page_count = 100000")
     project.runs.start("room again", {}, {})
     assert project.recover() == []
+    project.close()
 
 
 # -- cancel ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import sqlite3
@@ -31,6 +32,19 @@ def python(script: str, *args: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def database_of(path: Path) -> database.Database:
+    """The database of the project in this folder, by a connection of its own."""
+    return database.Database(path / "project.db")
+
+
+def pragma(path: Path, name: str) -> object:
+    """A setting of that database."""
+    with contextlib.closing(database_of(path)) as opened:
+        row = opened.one(f"PRAGMA {name}")
+    assert row is not None
+    return row[0]
+
+
 def test_a_new_project_has_the_layout(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep"
     with Project.create(path) as project:
@@ -38,7 +52,7 @@ def test_a_new_project_has_the_layout(tmp_path: Path) -> None:
     assert sorted(p.name for p in path.iterdir()) == ["exports", "frames", "models", "project.db"]
     with Project.open(path) as project:
         assert project.frames.all() == []
-        assert project._storage.database.one("PRAGMA journal_mode")[0] == "wal"
+        assert pragma(path, "journal_mode") == "wal"
 
 
 def test_an_empty_folder_becomes_a_project_and_no_other(tmp_path: Path, contents) -> None:
@@ -147,8 +161,9 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> N
 
 
 def test_a_newer_project_is_refused_untouched(project: Project, frame: Frame, contents) -> None:
-    project._storage.database.execute("PRAGMA user_version = 99")
     project.close()
+    with contextlib.closing(database_of(project.path)) as opened:
+        opened.execute("PRAGMA user_version = 99")
     before = contents(project.path)
     with pytest.raises(UserError, match=r"newer FetalStudio \(project version 99"):
         Project.open(project.path)
@@ -159,8 +174,9 @@ def test_what_a_crashed_newer_program_had_not_yet_merged_is_left_to_it(
     project: Project, frame: Frame, tmp_path: Path, contents
 ) -> None:
     """Opening a database merges its write-ahead log, so even that must not happen."""
-    project._storage.database.execute("PRAGMA user_version = 99")
-    project._storage.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with contextlib.closing(database_of(project.path)) as opened:
+        opened.execute("PRAGMA user_version = 99")
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     project.frames.set_calibration(frame.id, None)
     crashed = tmp_path / "crashed"
     shutil.copytree(project.path, crashed)
@@ -213,7 +229,7 @@ def test_a_project_of_version_1_opens_with_all_that_it_held(tmp_path: Path) -> N
         )
         batch = project.batches.start({}, [item])
         assert project.batches.items(batch.id) == [item]
-        assert project._storage.database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+        assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
 
 
 def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
@@ -230,7 +246,7 @@ def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
         project.frames.set_labels(frame.id, {"country": "EGY", "quality": "cut"})
         project.frames.set_labels(frame.id, {"quality": "clear"})
         assert project.frames.get(frame.id).labels == {"country": "EGY", "quality": "clear"}
-        assert project._storage.database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+        assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
     assert list(tmp_path.glob("project.db.version-2*"))
 
 
@@ -238,7 +254,7 @@ def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None
     (tmp_path / "project.db").touch()
     with Project.open(tmp_path) as project:
         assert project.frames.all() == []
-        assert project._storage.database.one("PRAGMA user_version")[0] == len(schema.MIGRATIONS)
+        assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
     assert not list(tmp_path.glob("project.db.version-*"))
 
 
@@ -248,8 +264,9 @@ def test_a_migration_backs_up_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     version = len(schema.MIGRATIONS)
     with Project.open(tmp_path) as project:
-        assert project._storage.database.query("SELECT note FROM runs")[0]["note"] is None
-        assert project._storage.database.one("PRAGMA user_version")[0] == version
+        with contextlib.closing(database_of(tmp_path)) as opened:
+            assert opened.query("SELECT note FROM runs")[0]["note"] is None
+        assert pragma(tmp_path, "user_version") == version
         assert len(project.frames.all()) == 1
     (backup,) = tmp_path.glob("project.db.version-*")
     connection = sqlite3.connect(backup)
@@ -269,9 +286,8 @@ def test_a_failed_migration_changes_nothing(
         Project.open(tmp_path)
     monkeypatch.setattr(schema, "MIGRATIONS", released)
     with Project.open(tmp_path) as project:
-        assert (
-            project._storage.database.one("SELECT 1 FROM sqlite_master WHERE name = 'more'") is None
-        )
+        with contextlib.closing(database_of(tmp_path)) as opened:
+            assert opened.one("SELECT 1 FROM sqlite_master WHERE name = 'more'") is None
         assert len(project.frames.all()) == 1
 
 
@@ -360,7 +376,7 @@ def test_where_nothing_can_be_written_ahead_the_default_journal_serves(
 
     monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
     with Project.create(tmp_path / "p") as project:
-        assert project._storage.database.one("PRAGMA journal_mode")[0] == "delete"
+        assert pragma(project.path, "journal_mode") == "delete"
         frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     with Project.open(tmp_path / "p") as project:
         assert project.frames.all() == [frame]

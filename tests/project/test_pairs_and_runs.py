@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
 
@@ -91,7 +93,8 @@ def test_reviews_are_a_log(project: Project, picture, ellipse: Ellipse) -> None:
     assert [p.id for p in project.pairs.all(state="pending")] == [pair.id]
     assert project.pairs.all(state="accepted") == []
     assert project.counts()["pending"] == 1
-    rows = project._storage.database.query("SELECT state FROM reviews ORDER BY revision")
+    with contextlib.closing(Database(project.path / "project.db")) as opened:
+        rows = opened.query("SELECT state FROM reviews ORDER BY revision")
     assert [row["state"] for row in rows] == ["accepted", "rejected", "pending"]
 
 

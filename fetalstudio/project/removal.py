@@ -1,0 +1,63 @@
+"""What a removal of frames would take with it, for a person to read before it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import RemovalEffect
+
+
+def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffect:
+    """What ``project.frames.remove(frame_ids)`` takes with it, and what was made from the frames.
+
+    Raises :class:`UserError` for a frame that the project does not hold.
+    """
+    frames = [project.frames.get(frame_id) for frame_id in frame_ids]
+    pairs = [project.pairs.get(pair_id) for pair_id in project.frames.made_from(frame_ids)]
+    ids = {frame.id for frame in frames} | {pair.frame.id for pair in pairs}
+    pair_ids = {pair.id for pair in pairs}
+    runs = [run for run in project.runs.all() if _uses(run.data, ids, pair_ids)]
+    return RemovalEffect(
+        frames=tuple(frame.name for frame in frames),
+        annotations=sum(len(project.annotations.revisions(frame.id)) for frame in frames),
+        pairs=tuple(pair.frame.name for pair in pairs),
+        accepted=sum(pair.state == "accepted" for pair in pairs),
+        batch_items=sum(
+            item.source_frame in ids and item.number not in made
+            for batch in project.batches.unfinished()
+            for made in [project.batches.made(batch.id)]
+            for item in project.batches.items(batch.id)
+        ),
+        runs=tuple(run.name for run in reversed(runs)),
+        models=_models(project, ids, pair_ids),
+    )
+
+
+def _models(project: Project, ids: Collection[str], pair_ids: Collection[int]) -> tuple[str, ...]:
+    runs = {run.id: run for run in project.runs.all()}
+    found: list[tuple[str, str]] = []
+    # The oldest first: a model may have started from an older one.
+    for model in reversed(project.models.all()):
+        run = runs.get(model.run_id or 0)
+        if run is None:
+            continue
+        parent = model.kind, str(run.settings.get("started_from"))
+        # The frames of the test part were measured on, not learned from.
+        learned = {part: value for part, value in run.data.items() if part != "test"}
+        if _uses(learned, ids, pair_ids) or parent in found:
+            found.append((model.kind, model.name))
+    return tuple(name for _, name in found)
+
+
+def _uses(data: Any, ids: Collection[str], pair_ids: Collection[int]) -> bool:
+    """Whether a run's data, nested by part, holds one of the frames, or one of the pairs."""
+    if isinstance(data, Mapping):
+        pairs = data.get("pairs", ())
+        return any(pair_id in pair_ids for pair_id in pairs) or any(
+            _uses(value, ids, pair_ids) for value in data.values()
+        )
+    if isinstance(data, list | tuple):
+        return any(_uses(value, ids, pair_ids) for value in data)
+    return data in ids

@@ -1,0 +1,365 @@
+"""Removing frames, correcting subjects and cohorts, and taking that back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.formats.images import write_png
+from fetalstudio.project.database import Database
+from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.importers import import_frames
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import BatchItem, Frame, Pair
+from fetalstudio.project.removal import removal_effect
+
+PicturesIn = Callable[[Path], set[str]]
+
+
+@pytest.fixture
+def frames(project: Project, picture, ellipse: Ellipse) -> list[Frame]:
+    """Four annotated frames: ``a`` and ``b`` of cohort ``one``, ``a`` and ``c`` of ``two``."""
+    made = []
+    for i, (name, cohort) in enumerate([("a", "one"), ("b", "one"), ("a", "two"), ("c", "two")]):
+        frame, _ = project.frames.add(picture(i), name=name, cohort=cohort, subject=f"s{i}")
+        project.annotations.add(frame.id, ellipse, author="me", state="draft")
+        project.annotations.add(frame.id, ellipse, author="me", state="final")
+        made.append(frame)
+    return made
+
+
+def pair_from(project: Project, source: Frame, pixels, ellipse: Ellipse, name: str) -> Pair:
+    return project.pairs.add(
+        pixels,
+        name=name,
+        ellipse=ellipse,
+        cohort="synthetic",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance={"source_frame": source.id},
+    )
+
+
+def held(project: Project) -> list[tuple[str, str, str]]:
+    return [(f.cohort, f.name, f.subject) for f in project.frames.all()]
+
+
+def test_a_subject_is_corrected_and_the_correction_undone(
+    project: Project, frames: list[Frame]
+) -> None:
+    a, b, _, _ = frames
+    before = held(project)
+    amendment = project.frames.set_subject([a.id, b.id], "mother 7", author="reader")
+    assert project.frames.get(a.id).subject == "mother 7"
+    assert held(project)[:2] == [("one", "a", "mother 7"), ("one", "b", "mother 7")]
+    assert (amendment.author, amendment.description) == (
+        "reader",
+        "set the subject of 2 frames",
+    )
+    assert [(was.subject, now.subject) for was, now in amendment.changes] == [
+        ("s0", "mother 7"),
+        ("s1", "mother 7"),
+    ]
+    undone = project.frames.undo(author="reader")
+    assert held(project) == before
+    assert undone.undoes == amendment.id
+    newest, older = project.frames.amendments()
+    assert (newest.undone, older.undone) == (False, True)
+    with pytest.raises(UserError, match="no amendment to undo"):
+        project.frames.undo(author="reader")
+
+
+def test_what_changes_nothing_is_no_amendment(project: Project, frames: list[Frame]) -> None:
+    for call in (
+        lambda: project.frames.set_subject([frames[0].id], "s0", author="me"),
+        lambda: project.frames.rename_cohort("one", "one", author="me"),
+        lambda: project.frames.set_subject([], "x", author="me"),
+        lambda: project.frames.set_subject([frames[0].id], "  ", author="me"),
+        lambda: project.frames.rename_cohort("nowhere", "x", author="me"),
+        lambda: project.frames.merge_cohorts(["nowhere"], "one", author="me"),
+    ):
+        with pytest.raises(InputError):
+            call()
+    assert project.frames.amendments() == []
+
+
+def test_a_cohort_is_renamed(project: Project, frames: list[Frame], ellipse: Ellipse) -> None:
+    project.frames.rename_cohort("one", "Voluson {E10}", author="me")
+    assert project.frames.cohorts() == ["Voluson {E10}", "two"]
+    assert set(project.annotations.by_frame("Voluson {E10}")) == {frames[0].id, frames[1].id}
+    assert project.annotations.by_frame("one") == {}
+    with pytest.raises(InputError, match="already is a cohort two. Merge"):
+        project.frames.rename_cohort("Voluson {E10}", "two", author="me")
+    project.frames.undo(author="me")
+    assert project.frames.cohorts() == ["one", "two"]
+
+
+def test_names_that_meet_in_a_cohort_get_a_number(
+    project: Project, frames: list[Frame], picture
+) -> None:
+    before = held(project)
+    amendment = project.frames.merge_cohorts(["one", "two"], "two", author="me")
+    assert [name for _, name, _ in held(project)] == ["a", "a-2", "b", "c"]
+    assert amendment.renamed == (("a", "a-2"),)
+    assert amendment.description == "merged cohort one into two"
+    project.frames.undo(author="me")
+    assert held(project) == before
+    moved = project.frames.set_cohort([frames[0].id], "two", author="me")
+    assert moved.renamed == (("a", "a-2"),)
+    # The name in the former cohort is free now.
+    new, _ = project.frames.add(picture(9), name="a", cohort="one", subject="s")
+    assert new.name == "a"
+    project.frames.undo(author="me")
+    assert project.frames.get(frames[0].id).name == "a-2"
+    assert project.frames.get(frames[0].id).cohort == "one"
+
+
+def test_a_removal_names_first_what_goes_with_it(
+    project: Project, frames: list[Frame], picture, ellipse: Ellipse
+) -> None:
+    a, b, _, c = frames
+    mine = pair_from(project, a, picture(20), ellipse, "p")
+    pair_from(project, b, picture(21), ellipse, "q")
+    project.pairs.review(mine.id, "accepted", reviewer="me")
+    data = {"train": [a.id], "validation": [b.id], "test": [c.id], "pairs": [mine.id]}
+    run = project.runs.start("first", {"started_from": "compact"}, data)
+    project.runs.update(run.id, state="finished")
+    project.models.add("first", "segmenter", "models/first", run_id=run.id)
+    child = project.runs.start("second", {"started_from": "first"}, {"train": [c.id]})
+    project.models.add("second", "segmenter", "models/second", run_id=child.id)
+    nested = project.runs.start("drawn", {}, {"drawn": [{"train": [], "pairs": [mine.id]}]})
+    items = [BatchItem(i, f"i{i}", ellipse, (96, 80), a.id, None, i, "any") for i in range(3)]
+    batch = project.batches.start({}, items)
+    project.batches.mark_made(batch.id, 0, mine.id)
+
+    effect = removal_effect(project, [a.id])
+    assert effect.frames == ("a",)
+    assert effect.annotations == 2
+    assert (effect.pairs, effect.accepted, effect.batch_items) == (("p",), 1, 2)
+    assert effect.runs == (run.name, nested.name)
+    assert effect.models == ("first", "second")
+    assert removal_effect(project, [c.id]).models == ("second",)  # "first" only measured on it
+    assert project.frames.amendments() == []
+
+
+def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
+    project: Project, frames: list[Frame], picture, ellipse: Ellipse, tmp_path: Path
+) -> None:
+    a, b, _, _ = frames
+    mine = pair_from(project, a, picture(20), ellipse, "p")
+    other = pair_from(project, b, picture(21), ellipse, "q")
+    project.pairs.review(mine.id, "accepted", reviewer="me")
+    items = [
+        BatchItem(0, "p", ellipse, (96, 80), a.id, None, 5, "any"),
+        BatchItem(1, "x", ellipse, (96, 80), a.id, None, 6, "any"),
+        BatchItem(2, "y", ellipse, (96, 80), b.id, None, 7, "any"),
+    ]
+    batch = project.batches.start({}, items)
+    project.batches.mark_made(batch.id, 0, mine.id)
+
+    def everything() -> list[object]:
+        return [
+            project.frames.all(kind=None),
+            project.frames.all(annotated=True),
+            project.annotations.by_frame(),
+            project.annotations.revisions(a.id),
+            project.pairs.all(),
+            project.counts(),
+            project.batches.unfinished(),
+            project.batches.items(batch.id),
+            project.batches.made(batch.id),
+        ]
+
+    before = everything()
+    project.frames.remove([a.id], author="me")
+    assert a.id not in {frame.id for frame in project.frames.all(kind=None)}
+    assert set(project.annotations.by_frame()) == {frame.id for frame in frames[1:]}
+    assert project.frames.find(a.id) is None
+    assert project.frames.find_real(a.id[:16]) is None
+    assert [pair.id for pair in project.pairs.all()] == [other.id]
+    assert project.counts()["final"] == 3
+    assert (project.counts()["pending"], project.counts()["accepted"]) == (1, 0)
+    (left,) = project.batches.unfinished()
+    assert (left.wanted, left.done) == (1, 0)
+    assert project.batches.items(batch.id) == [items[2]]
+    assert project.batches.made(batch.id) == {}
+    for call in (
+        lambda: project.annotations.add(a.id, ellipse, author="me", state="final"),
+        lambda: project.pairs.get(mine.id),
+        lambda: project.frames.remove([a.id], author="me"),
+    ):
+        with pytest.raises(UserError):
+            call()
+    report = export_hc18(project, tmp_path / "out")
+    assert (report.frames, report.pairs) == (3, 0)
+    project.frames.undo(author="me")
+    assert everything() == before
+
+
+def test_a_removed_cohort_is_gone(project: Project, frames: list[Frame]) -> None:
+    project.frames.remove([frame.id for frame in frames[:2]], author="me")
+    assert project.frames.cohorts() == ["two"]
+
+
+def test_a_synthetic_frame_is_not_amended(
+    project: Project, frames: list[Frame], picture, ellipse: Ellipse
+) -> None:
+    pair = pair_from(project, frames[0], picture(20), ellipse, "p")
+    for call in (
+        lambda: project.frames.remove([pair.frame.id], author="me"),
+        lambda: project.frames.set_subject([pair.frame.id], "x", author="me"),
+    ):
+        with pytest.raises(UserError, match="p is synthetic. Reject its pair"):
+            call()
+
+
+def test_undo_keeps_its_order(project: Project, frames: list[Frame]) -> None:
+    first = project.frames.set_subject([frames[0].id], "x", author="me")
+    second = project.frames.set_cohort([frames[0].id, frames[1].id], "two", author="me")
+    third = project.frames.set_subject([frames[3].id], "y", author="me")
+    with pytest.raises(UserError, match="a-2 was amended again later"):
+        project.frames.undo(first.id, author="me")
+    project.frames.undo(second.id, author="me")
+    project.frames.undo(first.id, author="me")
+    assert project.frames.get(frames[0].id).subject == "s0"
+    with pytest.raises(UserError, match="undone already"):
+        project.frames.undo(second.id, author="me")
+    with pytest.raises(UserError, match="no amendment 99"):
+        project.frames.undo(99, author="me")
+    assert project.frames.undo(author="me").undoes == third.id
+
+
+@pytest.mark.parametrize("by", ["purge", "recover"])
+def test_a_purge_leaves_nothing_of_a_removed_frame(
+    project: Project,
+    frames: list[Frame],
+    picture,
+    ellipse: Ellipse,
+    pictures_in: PicturesIn,
+    by: str,
+) -> None:
+    a, b, _, _ = frames
+    project.frames.set_labels(a.id, {"quality": "clear"})
+    mine = pair_from(project, a, picture(20), ellipse, "p")
+    project.pairs.review(mine.id, "accepted", reviewer="me")
+    items = [BatchItem(i, "p", ellipse, (96, 80), a.id, None, 5, "any") for i in range(2)]
+    batch = project.batches.start({}, items)
+    project.batches.mark_made(batch.id, 0, mine.id)
+    cached = project.path / "cache" / "embeddings" / "x.safetensors"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"features of a picture")
+    assert project.frames.purge() == 0
+    assert cached.exists()
+    amendment = project.frames.remove([a.id], author="me")
+    assert f"{a.id}.png" in pictures_in(project.path)
+    if by == "purge":
+        assert project.frames.purge() == 2
+    else:
+        assert project.recover() == []
+    assert pictures_in(project.path) == {f"{frame.id}.png" for frame in frames[1:]}
+    assert not cached.exists()
+    with contextlib.closing(Database(project.path / "project.db")) as database:
+        for table in ("frames", "frame_revisions", "annotations", "labels"):
+            rows = [tuple(row) for row in database.query(f"SELECT * FROM {table}")]
+            assert not [row for row in rows if a.id in row]
+        for table in ("pairs", "reviews", "batch_items", "batch_pairs", "purge"):
+            assert database.query(f"SELECT * FROM {table}") == []
+    (entry,) = project.frames.amendments()
+    assert (entry.id, entry.changes) == (amendment.id, ())
+    assert a.name not in entry.description.split()
+    with pytest.raises(UserError, match=r"deleted for good.*Import what you miss"):
+        project.frames.undo(author="me")
+    # A number is never given twice, as runs know pairs by it.
+    assert pair_from(project, b, picture(22), ellipse, "q").id == mine.id + 1
+
+
+def test_only_removed_frames_can_be_purged(project: Project, frames: list[Frame]) -> None:
+    with (
+        contextlib.closing(Database(project.path / "project.db")) as database,
+        pytest.raises(RuntimeError, match="only removed frames can be purged"),
+    ):
+        database.insert("purge", frame_id=frames[0].id)
+
+
+def test_a_removed_picture_is_imported_as_a_new_frame(
+    project: Project, picture, ellipse: Ellipse, tmp_path: Path
+) -> None:
+    source = tmp_path / "clinic"
+    write_png(source / "001_HC.png", picture(1))
+    import_frames(project, source)
+    (frame,) = project.frames.all()
+    project.annotations.add(frame.id, ellipse, author="me", state="final")
+    project.frames.set_labels(frame.id, {"quality": "cut"})
+    removal = project.frames.remove([frame.id], author="me")
+    report = import_frames(project, source, cohort="another")
+    assert (report.frames, report.duplicates) == (1, 0)
+    (again,) = project.frames.all()
+    assert (again.id, again.cohort, again.labels) == (frame.id, "another", {})
+    assert project.annotations.revisions(frame.id) == []
+    assert project.frames.pixels(frame.id).tolist() == picture(1).tolist()
+    with pytest.raises(UserError, match="imported again"):
+        project.frames.undo(removal.id, author="me")
+
+
+def test_a_failed_import_of_a_removed_picture_loses_nothing(
+    project: Project, picture, ellipse: Ellipse
+) -> None:
+    frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
+    project.annotations.add(frame.id, ellipse, author="me", state="final")
+    project.frames.remove([frame.id], author="me")
+    with pytest.raises(ZeroDivisionError), project.transaction():
+        project.frames.add(picture(1), name="x", cohort="c", subject="s")
+        1 / 0
+    project.frames.undo(author="me")
+    assert project.frames.get(frame.id) == frame
+    assert project.annotations.by_frame()[frame.id].ellipse == ellipse
+    assert project.frames.pixels(frame.id).tolist() == picture(1).tolist()
+
+
+def test_a_picture_held_under_another_subject_is_reported_with_the_cure(
+    project: Project, picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "clinic" / "001_HC.png", picture(1))
+    write_png(tmp_path / "clinic" / "002_HC.png", picture(2))
+    import_frames(project, tmp_path / "clinic")
+    write_png(tmp_path / "more" / "077_HC.png", picture(1))
+    write_png(tmp_path / "more" / "002_HC.png", picture(2))
+    report = import_frames(project, tmp_path / "more")
+    (problem,) = report.problems
+    assert "077_HC.png" in problem
+    assert "subject 001" in problem
+    assert "subject 077" in problem
+    assert "frames set-subject" in problem
+    assert [frame.subject for frame in project.frames.all()] == ["001", "002"]
+
+
+def test_another_process_sees_an_amendment_and_can_undo_it(
+    project: Project, frames: list[Frame]
+) -> None:
+    before = held(project)
+    project.frames.remove([frames[0].id], author="me")
+    with Project.open(project.path) as other:
+        assert len(other.frames.all()) == 3
+        other.frames.undo(author="someone else")
+    assert held(project) == before
+
+
+def test_many_frames_are_amended_quickly_enough_to_wait_for(
+    project: Project, frames: list[Frame], picture
+) -> None:
+    """Nothing in an amendment may be quadratic in the number of frames."""
+    ids = []
+    with project.transaction():
+        for i in range(1500):
+            pixels = picture(0, (32, 32))
+            pixels[0, 0], pixels[0, 1] = i % 256, i // 256
+            frame, _ = project.frames.add(pixels, name="n", cohort=f"c{i}", subject="s")
+            ids.append(frame.id)
+    amendment = project.frames.set_subject(ids, "t", author="me")
+    assert len(amendment.changes) == 1500
+    assert {project.frames.get(frame_id).subject for frame_id in ids} == {"t"}
