@@ -120,7 +120,7 @@ def need_libraries(libraries: dict[str, str]) -> None:
         return
     packages = [libraries[name] for name in absent]
     say(f"Qt needs system libraries that are not here: {', '.join(absent)}.")
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         install = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
         for command in (["apt-get", "update"], install):
             subprocess.call(command, stdout=sys.stderr)

@@ -5,8 +5,8 @@ Slow changes of brightness go, the contrast becomes the same everywhere, and the
 the sector says nothing. What is left is described by its low cosine frequencies, each less what
 all heads have in common (the bright ring) and in units of its spread over real frames. The
 similarity is the correlation of two such descriptions, the largest over the mirrors that an
-ellipse leaves open and over small turns, shifts and scales; see ``docs/copies.md`` for how it was
-chosen and how well it tells a copy from another patient's head.
+ellipse leaves open and over small turns, shifts and scales; see ``docs/evidence/copies.md`` for
+how it was chosen and how well it tells a copy from another patient's head.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A segmenter's figures on frames whose ellipse is known; docs/evaluation.md defines them."""
+"""A segmenter's figures on annotated frames, as docs/guide/evaluation.md defines them."""
 
 from __future__ import annotations
 
