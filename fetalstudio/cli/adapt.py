@@ -22,7 +22,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Adapt the synthesizer, adopt the new one if asked to, and report the verdict."""
     result = console.run(
-        "adapt",
         AdaptRequest(
             options.project,
             cohort=options.cohort,

@@ -31,7 +31,6 @@ def adapt_options(sub: argparse.ArgumentParser) -> None:
 def adapt(options: argparse.Namespace, console: Console) -> None:
     """``adapt-sd``."""
     result = console.run(
-        "adapt-sd",
         AdaptStableDiffusionRequest(
             options.project,
             base=options.base,

@@ -8,14 +8,17 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fetalstudio.engine.process import events
+from fetalstudio.engine.process.job import Request, job_of
 from fetalstudio.engine.process.local import run_job
+
+Result = TypeVar("Result")
 
 
 class Console:
@@ -25,8 +28,12 @@ class Console:
         self.as_json = as_json
         self.rich = RichConsole(stderr=True, highlight=False)
 
-    def run(self, job: str, request: Any) -> Any:
-        """Run a job in this process with a progress bar on a terminal; returns its result."""
+    def run(self, request: Request[Result]) -> Result:
+        """Run the job that ``request`` asks for, with a progress bar on a terminal.
+
+        Returns the job's result; raises as `run_job`.
+        """
+        job = job_of(request).name
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -66,7 +73,7 @@ class Console:
                 elif isinstance(event, events.Warned):
                     self.warn(event.message)
 
-            return run_job(job, request, on_event)
+            return run_job(request, on_event)
 
     def say(self, text: str) -> None:
         """For a person."""

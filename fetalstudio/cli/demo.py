@@ -46,22 +46,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
     _make_room(out, folder)
     with Project.create(folder):
         pass
-    imported = console.run("import", ImportRequest(folder, samples_dir(), cohort="HC18"))
+    imported = console.run(ImportRequest(folder, samples_dir(), cohort="HC18"))
     console.say(f"1  imported {imported.frames} frames, {imported.annotated} annotated")
-    proposed = console.run("propose", ProposeRequest(folder))
+    proposed = console.run(ProposeRequest(folder))
     console.say(f"2  proposed {len(proposed.proposals)} ellipses for the others")
-    before = console.run("evaluate", EvaluateRequest(folder))
+    before = console.run(EvaluateRequest(folder))
     console.say(f"3  segmenter as shipped: Dice {before.dice['mean']:.4f} on {before.n} frames")
-    made = console.run("synthesize", SynthesizeRequest(folder, count=PAIRS))
+    made = console.run(SynthesizeRequest(folder, count=PAIRS))
     console.say(
         f"4  synthesised {len(made.pair_ids)} pairs, {made.seconds_per_pair:.2f} s each, "
         f"mean Dice to the drawn ellipse {made.mean_dice:.4f}"
     )
     accepted = _review(folder)
     console.say(f"5  accepted {accepted} pairs: Dice at least {FILTER.dice}, and no copies")
-    trained: TrainResult = console.run(
-        "train", TrainRequest(folder, epochs=EPOCHS, patience=EPOCHS)
-    )
+    trained = console.run(TrainRequest(folder, epochs=EPOCHS, patience=EPOCHS))
     console.say(f"6  {trained.verdict}")
     report = out / "report.png"
     _report(folder, trained, report)

@@ -38,7 +38,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
         if path is not None and path.is_dir():
             raise InputError(f"{path} is a folder. Name a file in it.")
     result = console.run(
-        "evaluate",
         EvaluateRequest(
             options.project,
             segmenter=options.segmenter,
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.csv is not None:
         write_scores(options.csv, result.frames)
     if options.report is not None:
-        console.run("report", ReportRequest(options.project, options.report, result))
+        console.run(ReportRequest(options.project, options.report, result))
     lines = [_line(f"{result.segmenter} on", result)]
     lines += [_line(f"  {name}:", group) for name, group in result.groups.items()]
     if result.paper is not None:

@@ -25,7 +25,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Train the arms and tell what the pairs are worth. The same command goes on with one that was
     stopped."""
     result = console.run(
-        "experiment",
         ExperimentRequest(
             options.project,
             segmenter=options.segmenter,

@@ -23,7 +23,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Write the files, with a warning for whatever was left out."""
     result = console.run(
-        "export",
         ExportRequest(
             options.project,
             options.out,

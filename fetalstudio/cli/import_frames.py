@@ -19,7 +19,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, with a warning for each file that was left out."""
     result = console.run(
-        "import",
         ImportRequest(options.project, options.source, options.format, options.cohort),
     )
     for problem in result.problems:

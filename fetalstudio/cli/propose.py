@@ -26,7 +26,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Store a proposed ellipse for each frame in which the segmenter finds a head."""
     result = console.run(
-        "propose",
         ProposeRequest(
             options.project,
             options.segmenter,

@@ -9,15 +9,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.engine.jobs.adapt_sd.request import ProbeRequest
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import BUILT_IN, find_model
@@ -31,11 +32,13 @@ from fetalstudio.engine.process.events import (
     Finished,
     Progress,
 )
+from fetalstudio.engine.process.job import Request
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 
 PATIENCE_S = 300.0
-PROBE = "fetalstudio.engine.jobs.adapt_sd.job:probe"
+
+Result = TypeVar("Result")
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             ("pair", lambda: _pair(engine)),
             ("training", lambda: _training(engine, folder)),
             ("cancel", lambda: _cancel(engine, folder)),
-            ("diffusion", lambda: _result(engine, PROBE, None)),
+            ("diffusion", lambda: _result(engine, ProbeRequest())),
         )
         try:
             for name, check in checks:
@@ -105,7 +108,7 @@ def _models() -> str:
 def _import(engine: EngineClient, folder: Path) -> str:
     with Project.create(folder):
         pass
-    result = _result(engine, "import", ImportRequest(folder, samples_dir(), cohort="samples"))
+    result = _result(engine, ImportRequest(folder, samples_dir(), cohort="samples"))
     if not result.annotated or result.problems:
         raise UserError("; ".join(result.problems) or "The samples hold no annotations.")
     return f"{result.frames} frames"
@@ -113,7 +116,7 @@ def _import(engine: EngineClient, folder: Path) -> str:
 
 def _pair(engine: EngineClient) -> str:
     request = SampleRequest(Ellipse(400, 270, 240, 180, 5), (800, 540), style="second", seed=1)
-    result: SampleResult = _result(engine, "sample", request)
+    result = _result(engine, request)
     if result.image.shape != (540, 800) or int(np.ptp(result.image)) < 100:
         raise UserError("The synthesizer made an empty picture. Its weights are damaged.")
     return f"Dice {result.quality['dice']:.3f} in {result.seconds:.1f} s"
@@ -121,14 +124,14 @@ def _pair(engine: EngineClient) -> str:
 
 def _training(engine: EngineClient, folder: Path) -> str:
     request = TrainRequest(folder, real=4, synthetic=0, epochs=2, patience=2)
-    result = _result(engine, "train", request)
+    result = _result(engine, request)
     return f"{result.epochs_run} epochs, Dice {result.dice_after:.3f}"
 
 
 def _cancel(engine: EngineClient, folder: Path) -> str:
     """A long training is cancelled in its first epochs and stops within the engine's grace."""
     request = TrainRequest(folder, real=4, synthetic=0, epochs=1000, patience=1000)
-    job = engine.submit("train", request)
+    job = engine.submit(request)
     _wait(engine, job, lambda event: isinstance(event, Epoch) and event.epoch > 0)
     asked = time.monotonic()
     engine.cancel(job)
@@ -138,10 +141,10 @@ def _cancel(engine: EngineClient, folder: Path) -> str:
     return f"stopped after {time.monotonic() - asked:.1f} s"
 
 
-def _result(engine: EngineClient, job: str, request: Any) -> Any:
-    last = _wait(engine, engine.submit(job, request), lambda event: isinstance(event, FINAL))
+def _result(engine: EngineClient, request: Request[Result]) -> Result:
+    last = _wait(engine, engine.submit(request), lambda event: isinstance(event, FINAL))
     if isinstance(last, Finished):
-        return last.result
+        return cast(Result, last.result)
     details = f"{last.message}\n{last.traceback}" if isinstance(last, Failed) else repr(last)
     raise UserError(details)
 

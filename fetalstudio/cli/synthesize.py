@@ -72,7 +72,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Make the pairs, which then wait to be reviewed."""
-    result = console.run("synthesize", _request(options))
+    result = console.run(_request(options))
     more = f" ({result.before} of them before)" if result.before else ""
     console.result(
         result,

@@ -48,7 +48,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Train, adopt where asked to, tell the verdict."""
-    result = console.run("train", _request(options))
+    result = console.run(_request(options))
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
             project.models.adopt("segmenter", result.model)

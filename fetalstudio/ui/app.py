@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 import fetalstudio
+from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
@@ -43,7 +44,7 @@ def run(project: Path | None = None) -> int:
         # The window is painted before the project is read.
         QTimer.singleShot(0, lambda: window.start(project))
         # Importing torch and loading it takes seconds: done before the first sample asks for it.
-        QTimer.singleShot(2000, lambda: engine.warm_up("sample"))
+        QTimer.singleShot(2000, lambda: engine.warm_up(SampleRequest))
         return app.exec()
     finally:
         restore_hook()

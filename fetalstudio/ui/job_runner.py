@@ -5,13 +5,13 @@ A background `QThread` polls the `EngineClient`; the GUI thread never waits for 
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
 
 from fetalstudio.engine.process.client import GRACE_S, EngineClient
+from fetalstudio.engine.process.coalescing import CoalescingQueue
 from fetalstudio.engine.process.events import (
     FINAL,
     Adapting,
@@ -26,11 +26,17 @@ from fetalstudio.engine.process.events import (
     Started,
     Warned,
 )
+from fetalstudio.engine.process.job import Job, Request, job_of
+
+Result = TypeVar("Result")
 
 
-class JobHandle(QObject):
+class JobHandle(QObject, Generic[Result]):
     """One submitted job. ``started`` comes first and one of ``finished``, ``failed``, ``cancelled``
-    last, followed by ``ended``; a job cancelled while it waits never starts."""
+    last, followed by ``ended``; a job cancelled while it waits never starts.
+
+    Use :meth:`on_finished` and :meth:`on_cancelled` to receive the result with its type.
+    """
 
     started = Signal()
     progress = Signal(object)
@@ -52,12 +58,20 @@ class JobHandle(QObject):
     """The job's partial result, or None."""
     ended = Signal()
 
-    def __init__(self, client: EngineClient, job_id: int, job: str) -> None:
+    def __init__(self, client: EngineClient, job_id: int, job: Job[Any, Result]) -> None:
         super().__init__()
         self._client = client
         self.id = job_id
         self.job = job
         self.over = False
+
+    def on_finished(self, slot: Callable[[Result], object]) -> None:
+        """Call ``slot`` with the result when the job has finished."""
+        self.finished.connect(slot)
+
+    def on_cancelled(self, slot: Callable[[Result | None], object]) -> None:
+        """Call ``slot`` with the partial result, or None, when the job was cancelled."""
+        self.cancelled.connect(slot)
 
     def cancel(self) -> None:
         """Ask the job to stop, and return at once; ``cancelled`` follows within seconds."""
@@ -90,31 +104,8 @@ class JobHandle(QObject):
             self.ended.emit()
 
 
-class _Mailbox:
-    """Events on their way to the GUI thread. Of a job's progress and of its previews only the
-    newest waits, so that a GUI thread that is held up does not pile them up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[int, Event]] = deque()
-
-    def put(self, job_id: int, event: Event) -> bool:
-        """Whether one more waits now."""
-        with self._lock:
-            replaced = isinstance(event, Progress | Preview) and self._remove(job_id, type(event))
-            self._waiting.append((job_id, event))
-            return not replaced
-
-    def take(self) -> tuple[int, Event] | None:
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
-
-    def _remove(self, job_id: int, kind: type[Event]) -> bool:
-        for index, (number, event) in enumerate(self._waiting):
-            if number == job_id and type(event) is kind:
-                del self._waiting[index]
-                return True
-        return False
+_Mailbox = CoalescingQueue[tuple[int, Event]]
+"""Events on their way to the GUI thread, with the number of their job."""
 
 
 class _Pump(QThread):
@@ -132,8 +123,17 @@ class _Pump(QThread):
     def run(self) -> None:
         while not self._client.closed:
             for job_id, event in self._client.poll():
-                if self._mailbox.put(job_id, event):
+                if _post(self._mailbox, job_id, event):
                     self.arrived.emit()
+
+
+def _post(mailbox: _Mailbox, job_id: int, event: Event) -> bool:
+    """Put an event into the mailbox; whether one more waits now.
+
+    A newer droppable event replaces the one that waits, so that they do not pile up while the GUI
+    thread is busy.
+    """
+    return mailbox.put((job_id, event), (job_id, type(event)) if event.droppable else None)
 
 
 class Engine(QObject):
@@ -149,9 +149,9 @@ class Engine(QObject):
     def __init__(self, parent: QObject | None = None, *, grace_s: float = GRACE_S) -> None:
         super().__init__(parent)
         self._client = EngineClient(grace_s=grace_s)
-        self._handles: dict[int, JobHandle] = {}
-        self._running: JobHandle | None = None
-        self._mailbox = _Mailbox()
+        self._handles: dict[int, JobHandle[Any]] = {}
+        self._running: JobHandle[Any] | None = None
+        self._mailbox: _Mailbox = CoalescingQueue()
         self._pump = _Pump(self._client, self._mailbox, self)
         self._pump.arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._pump.start()
@@ -160,7 +160,7 @@ class Engine(QObject):
             application.aboutToQuit.connect(self.shutdown)
 
     @property
-    def running(self) -> JobHandle | None:
+    def running(self) -> JobHandle[Any] | None:
         """The job that runs now."""
         return self._running
 
@@ -169,19 +169,21 @@ class Engine(QObject):
         """Process id of the child, None while there is none."""
         return self._client.pid
 
-    def submit(self, job: str, request: Any, replace: bool = False) -> JobHandle:
-        """Queue a job; connect to its handle before returning to the event loop.
+    def submit(self, request: Request[Result], *, replace: bool = False) -> JobHandle[Result]:
+        """Queue the job that ``request`` asks for; connect to its handle before returning to the
+        event loop.
 
         ``replace`` drops waiting jobs of that name and cancels a running one. Raises as
         `EngineClient.submit`.
         """
-        job_id = self._client.submit(job, request, replace=replace)
-        handle = self._handles[job_id] = JobHandle(self._client, job_id, job)
+        job_id = self._client.submit(request, replace=replace)
+        handle = JobHandle(self._client, job_id, job_of(request))
+        self._handles[job_id] = handle
         return handle
 
-    def warm_up(self, *jobs: str) -> None:
-        """Start the process and import what ``jobs`` need, in the background."""
-        self._client.warm_up(*jobs)
+    def warm_up(self, *requests: type[Request[Any]]) -> None:
+        """Start the process and import what the jobs of ``requests`` need, in the background."""
+        self._client.warm_up(*requests)
 
     @Slot()
     def shutdown(self) -> None:
@@ -193,7 +195,7 @@ class Engine(QObject):
         self._client.close()
         self._pump.wait()
         for job_id, event in self._client.poll(0):
-            self._mailbox.put(job_id, event)
+            _post(self._mailbox, job_id, event)
         while self._deliver():
             pass
 
@@ -218,7 +220,7 @@ class Engine(QObject):
                 self.job_progress.emit(handle, event)
         return True
 
-    def _end(self, handle: JobHandle, event: Event) -> None:
+    def _end(self, handle: JobHandle[Any], event: Event) -> None:
         del self._handles[handle.id]
         handle.over = True
         if handle is self._running:

@@ -6,20 +6,23 @@ import contextlib
 import logging
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.events import Failed
+from fetalstudio.engine.process.job import Request
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.worklist import in_order
+
+Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class Session(QObject):
         """Make an empty project at ``path`` and open it. Raises :class:`UserError`."""
         self._take(Project.create(path))
 
-    def open_sample_project(self) -> JobHandle | None:
+    def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
 
         Returns the running import where the frames still have to be brought in.
@@ -121,7 +124,7 @@ class Session(QObject):
             return None
         request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
         handle = self.import_frames(request)
-        handle.finished.connect(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
+        handle.on_finished(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
         return handle
 
     def close_project(self) -> None:
@@ -155,10 +158,10 @@ class Session(QObject):
             self.settings.set(self._frame_key(), frame_id)
             self.frame_selected.emit(frame_id)
 
-    def import_frames(self, request: ImportRequest) -> JobHandle:
+    def import_frames(self, request: ImportRequest) -> JobHandle[ImportResult]:
         """Job ``import``; the pages are told when its frames are there."""
-        handle = self.submit("import", request)
-        handle.finished.connect(self._frames_came)
+        handle = self.submit(request)
+        handle.on_finished(self._frames_came)
         return handle
 
     def _frames_came(self, _result: object) -> None:
@@ -215,9 +218,9 @@ class Session(QObject):
 
     # -- jobs -------------------------------------------------------------------------------
 
-    def submit(self, job: str, request: Any, *, replace: bool = False) -> JobHandle:
-        """Ask the engine for a job; its warnings and its failure are shown without more ado."""
-        handle = self.engine.submit(job, request, replace=replace)
+    def submit(self, request: Request[Result], *, replace: bool = False) -> JobHandle[Result]:
+        """Submit a job to the engine; the window shows its warnings and its failure."""
+        handle = self.engine.submit(request, replace=replace)
         handle.warned.connect(self._job_warned)
         handle.failed.connect(self._job_failed)
         return handle

@@ -19,14 +19,14 @@ def work(path: Path, out: Path) -> None:
     from fetalstudio.engine.process.local import run_job
     from fetalstudio.project.project import Project
 
-    run_job("synthesize", SynthesizeRequest(path, count=3, steps=1))
+    run_job(SynthesizeRequest(path, count=3, steps=1))
     train = TrainRequest(path, real=4, synthetic=0, epochs=2, batch=3, learning_rate=3e-4, copies=1)
-    trained = run_job("train", train)
+    trained = run_job(train)
     with Project.open(path) as project:
         ids = tuple(frame.id for frame in project.frames.all(annotated=True))[:5]
         pixels = [int(project.frames.pixels(pair.frame.id).sum()) for pair in project.pairs.all()]
         curve = [row["validation_loss"] for row in project.runs.get(trained.run_id).history]
-    evaluated = run_job("evaluate", EvaluateRequest(path, segmenter="compact", frame_ids=ids))
+    evaluated = run_job(EvaluateRequest(path, segmenter="compact", frame_ids=ids))
     weights = {}
     model = path / "models" / str(trained.run_id) / "model.safetensors"
     if model.exists():

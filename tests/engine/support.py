@@ -11,12 +11,6 @@ import psutil
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import FINAL, Event, Started
 
-JOBS = "tests.engine.jobs_for_tests"
-
-
-def job(name: str) -> str:
-    return f"{JOBS}:{name}"
-
 
 class Log:
     """What a client said, by job, and a way to wait for it."""

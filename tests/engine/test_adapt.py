@@ -86,7 +86,7 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     sample_project: Project, tiny: str
 ) -> None:
     heard: list[Event] = []
-    result = run_job("adapt", request_for(sample_project, name="mine"), heard.append)
+    result = run_job(request_for(sample_project, name="mine"), heard.append)
     said = [e for e in heard if isinstance(e, Adapting)]
     assert [e.step for e in said] == [0, 8, 16]
     assert result.model == "mine" and result.parent == "tiny" and result.best_step in (8, 16)
@@ -117,10 +117,10 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
     asked = SampleRequest(
         Ellipse(400, 270, 200, 150, 10), (800, 540), project=sample_project.path, steps=1
     )
-    adapted = run_job("sample", replace(asked, synthesizer="mine", measure=False))
+    adapted = run_job(replace(asked, synthesizer="mine", measure=False))
     assert adapted.provenance["synthesizer"] == "mine"
     sample_project.models.adopt("synthesizer", "mine")
-    run_job("synthesize", SynthesizeRequest(sample_project.path, count=1, steps=1))
+    run_job(SynthesizeRequest(sample_project.path, count=1, steps=1))
     assert sample_project.pairs.all()[0].provenance["synthesizer"] == "mine"
     sample_project.models.roll_back("synthesizer")
     assert sample_project.models.active("synthesizer") is None
@@ -141,7 +141,7 @@ def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> N
         return any(isinstance(e, Adapting) and e.best for e in heard)
 
     with pytest.raises(JobCancelled) as stopped:
-        run_job("adapt", request_for(sample_project, steps=4000), heard.append, cancelled=improved)
+        run_job(request_for(sample_project, steps=4000), heard.append, cancelled=improved)
     result = stopped.value.result
     run = sample_project.runs.get(result.run_id)
     assert run.state == "cancelled" and result.steps_run < 4000
@@ -156,7 +156,6 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
     heard: list[Event] = []
     with pytest.raises(JobCancelled) as stopped:
         run_job(
-            "adapt",
             request_for(sample_project),
             heard.append,
             cancelled=lambda: any(isinstance(e, Progress) and e.done == 3 for e in heard),
@@ -181,7 +180,7 @@ def heard(event):
         print(event.step, flush=True)
 with Project.open(sys.argv[1]) as project:
     request = request_for(project, steps=8, measure_every=4)
-run_job("adapt", request, heard)
+run_job(request, heard)
 """
 
 
@@ -207,14 +206,14 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     assert run.state == "running" and [row["step"] for row in run.history] == [0, 4]
 
     heard: list[Event] = []
-    result = run_job("adapt", request_for(sample_project, steps=8, measure_every=4), heard.append)
+    result = run_job(request_for(sample_project, steps=8, measure_every=4), heard.append)
     assert result.run_id == run.id
     assert min(e.done for e in heard if isinstance(e, Progress)) == 4
     assert [e.step for e in heard if isinstance(e, Adapting)] == [8]
     assert len(sample_project.runs.all()) == 1
     resumed = sample_project.runs.get(run.id)
     assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
-    again = run_job("adapt", request_for(sample_project, steps=8, measure_every=4))
+    again = run_job(request_for(sample_project, steps=8, measure_every=4))
     assert again.run_id != run.id
     whole = sample_project.runs.get(again.run_id)
     for a, b in zip(resumed.history, whole.history, strict=True):
@@ -229,14 +228,14 @@ def test_another_adapting_does_not_take_up_an_interrupted_one(
             raise RuntimeError("the power failed")
 
     with pytest.raises(RuntimeError):
-        run_job("adapt", request_for(sample_project), broken)
+        run_job(request_for(sample_project), broken)
     assert sample_project.runs.all()[0].state == "failed"
-    result = run_job("adapt", request_for(sample_project, seed=1, steps=2, measure_every=2))
+    result = run_job(request_for(sample_project, seed=1, steps=2, measure_every=2))
     interrupted = sample_project.runs.all()[-1].id
     assert result.run_id != interrupted
     # Taken up and cancelled before it measures anew, it still has what it had measured.
     with pytest.raises(JobCancelled) as stopped:
-        run_job("adapt", request_for(sample_project), cancelled=lambda: True)
+        run_job(request_for(sample_project), cancelled=lambda: True)
     assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 8)
     assert sample_project.runs.get(interrupted).state == "cancelled"
 
@@ -250,7 +249,7 @@ def test_what_helps_nothing_leaves_no_model(
     monkeypatch.setattr(Lift, "fit", too_small)  # so that the parent's grain stays too
     heard: list[Event] = []
     request = request_for(sample_project, steps=6, measure_every=1, learning_rate=1e-9, patience=2)
-    result = run_job("adapt", request, heard.append)
+    result = run_job(request, heard.append)
     assert result.model is None and result.best_step == 0 and result.steps_run == 2
     assert "keep tiny" in result.verdict and result.after == result.before
     assert len(sample_project.models.all()) == 1
@@ -307,7 +306,7 @@ def test_too_little_is_refused_with_the_cure(
 ) -> None:
     with bare(tmp_path / "p", subjects) as project:
         with pytest.raises(InputError, match=message):
-            run_job("adapt", AdaptRequest(project.path))
+            run_job(AdaptRequest(project.path))
         assert project.runs.all() == []
 
 
@@ -337,7 +336,7 @@ def test_a_parent_that_does_not_know_its_frames_is_refused(
 ) -> None:
     (sample_project.path / "models" / "tiny" / FILE).unlink()
     with pytest.raises(InputError, match="does not say what it was trained on"):
-        run_job("adapt", request_for(sample_project))
+        run_job(request_for(sample_project))
     assert sample_project.runs.all() == []
 
 
@@ -346,7 +345,7 @@ def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: s
     other = ModelCard.read(folder)
     replace(other, architecture={"type": "stable-diffusion"}).write(folder)
     with pytest.raises(InputError, match="tiny is no compact synthesizer"):
-        run_job("adapt", request_for(sample_project))
+        run_job(request_for(sample_project))
     assert sample_project.runs.all() == []
 
 
@@ -379,5 +378,5 @@ def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> Non
         (AdaptRequest(path, learning_rate=0), "learning rate"),
     ):
         with pytest.raises(InputError, match=message):
-            run_job("adapt", request)
+            run_job(request)
     assert sample_project.runs.all() == []

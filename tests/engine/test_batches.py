@@ -52,7 +52,7 @@ CHILD = """
         return execute(database, sql, *values)
     Database.execute = counted
     out = Path(sys.argv[2])
-    run_job("synthesize", SynthesizeRequest(Path(sys.argv[1]), count=6, steps=1, seed=4, out=out),
+    run_job(SynthesizeRequest(Path(sys.argv[1]), count=6, steps=1, seed=4, out=out),
             report)
 """
 
@@ -68,7 +68,6 @@ def stop_after(project: Project, count: int, **fields: Any) -> int:
     heard: list[Event] = []
     with pytest.raises(JobCancelled):
         run_job(
-            "synthesize",
             SynthesizeRequest(project.path, count=count, steps=1, **fields),
             heard.append,
             cancelled=lambda: any(isinstance(e, Preview) for e in heard),
@@ -84,7 +83,7 @@ def unbroken(sample_project: Project, tmp_path: Path) -> Project:
     path = tmp_path / "unbroken"
     shutil.copytree(sample_project.path, path)
     out = tmp_path / "unbroken-out"
-    run_job("synthesize", SynthesizeRequest(path, count=6, steps=1, seed=4, out=out))
+    run_job(SynthesizeRequest(path, count=6, steps=1, seed=4, out=out))
     return Project.open(path)
 
 
@@ -109,7 +108,7 @@ def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
     )
     heard: list[Event] = []
     request = SynthesizeRequest(sample_project.path, resume=batch.id)
-    result = run_job("synthesize", request, heard.append)
+    result = run_job(request, heard.append)
     assert [e.done for e in heard if isinstance(e, Progress)] == [done, 6]
     assert (len(result.pair_ids), result.before) == (6, done)
     with unbroken:
@@ -143,7 +142,7 @@ def test_a_correction_before_the_resumption_reaches_table_and_mask(
     e = pair.ellipse
     corrected = Ellipse(e.cx + 9, e.cy, e.a, e.b, e.angle_deg)
     sample_project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=corrected)
-    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     (row,) = (r for r in _table(out) if r["name"] == pair.frame.name)
     assert float(row["cx"]) == pytest.approx(corrected.cx)
     mask = read_image(out / f"{pair.frame.name}_mask.png") > 0
@@ -155,8 +154,8 @@ def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(
 ) -> None:
     batch_id = stop_after(sample_project, 6)
     request = SynthesizeRequest(sample_project.path, resume=batch_id)
-    assert len(run_job("synthesize", request).pair_ids) == 6
-    again = run_job("synthesize", request)
+    assert len(run_job(request).pair_ids) == 6
+    again = run_job(request)
     assert again.before == 6 and len(sample_project.pairs.all()) == 6
     assert all(p.provenance["batch"] == batch_id for p in sample_project.pairs.all())
 
@@ -187,7 +186,7 @@ def test_another_model_is_refused_with_the_cure(
 
     monkeypatch.setattr(synthesize, "load_synthesizer", other)
     with pytest.raises(InputError, match=r"compact has changed since 4 of 8 .* make a new one"):
-        run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+        run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     assert len(sample_project.pairs.all()) == 4
 
 
@@ -198,7 +197,7 @@ def test_a_batch_that_is_being_made_is_neither_offered_nor_made_twice(
     with Project.open(sample_project.path) as other, other.batches.lock(batch_id):
         assert sample_project.batches.unfinished() == []
         with pytest.raises(UserError, match="another FetalStudio"):
-            run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+            run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     assert [b.id for b in sample_project.batches.unfinished()] == [batch_id]
 
 
@@ -211,7 +210,7 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
 
     request = SynthesizeRequest(sample_project.path, count=100_000)
     with pytest.raises(JobCancelled):
-        run_job("synthesize", request, cancelled=cancelled)
+        run_job(request, cancelled=cancelled)
     assert len(asked) == 51
     assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
@@ -229,7 +228,7 @@ def test_what_cannot_be_made_is_not_offered_to_be_gone_on_with(
     sample_project: Project, fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        run_job("synthesize", SynthesizeRequest(sample_project.path, count=6, **fields))
+        run_job(SynthesizeRequest(sample_project.path, count=6, **fields))
     assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
 
@@ -241,7 +240,7 @@ def test_a_table_is_looked_through_before_anything_is_made(sample_project: Proje
     ):
         request = SynthesizeRequest(sample_project.path, ellipses=(*named, wrong), steps=1)
         with pytest.raises(InputError, match=message):
-            run_job("synthesize", request)
+            run_job(request)
     assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
 
 
@@ -258,7 +257,6 @@ def test_a_dropped_batch_is_offered_no_more_until_that_is_taken_back(
 def test_constraints_reach_the_pairs_and_travel_with_the_batch(sample_project: Project) -> None:
     constraints = HeadConstraints(ratio=(0.7, 0.72), balance="trimester")
     run_job(
-        "synthesize",
         SynthesizeRequest(sample_project.path, count=3, steps=1, constraints=constraints),
     )
     pairs = sample_project.pairs.all()
@@ -277,15 +275,14 @@ def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
     heard: list[Event] = []
     with pytest.raises(JobCancelled):
         run_job(
-            "synthesize",
             SynthesizeRequest(sample_project.path, ellipses=named, steps=1),
             heard.append,
             cancelled=lambda: any(isinstance(e, Preview) for e in heard),
         )
-    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1))
+    run_job(SynthesizeRequest(sample_project.path, resume=1))
     assert sorted(p.frame.name for p in sample_project.pairs.all()) == [f"n{i}" for i in range(5)]
     with pytest.raises(InputError, match="its ellipses already"):
-        run_job("synthesize", SynthesizeRequest(sample_project.path, resume=1, count=3))
+        run_job(SynthesizeRequest(sample_project.path, resume=1, count=3))
 
 
 def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
@@ -298,7 +295,7 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
         sample_project.annotations.add(frame_id, moved, author="me", state="final")
     items = sample_project.batches.items(batch_id)
     assert all(item.replaces == before[str(item.source_frame)] for item in items)
-    run_job("synthesize", SynthesizeRequest(sample_project.path, resume=batch_id))
+    run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     assert {p.provenance["background"] for p in sample_project.pairs.all()} == {"frame"}
 
 

@@ -30,7 +30,8 @@ from fetalstudio.engine.process.events import (
     Started,
     Warned,
 )
-from tests.engine.support import Log, gone, job
+from tests.engine.jobs_for_tests import Fraction, NoSuchModule, SlowToImport, ask
+from tests.engine.support import Log, gone
 
 GRACE_S = 0.7
 
@@ -53,12 +54,12 @@ def log(client: EngineClient) -> Log:
 
 
 def test_events_come_in_order_and_whole(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("everything"), Path("best.safetensors"))
+    number = client.submit(ask("everything", Path("best.safetensors")))
     log.until_final(number)
     kinds = [type(event) for event in log.of(number)]
     assert kinds == [Started, Progress, Preview, Epoch, Checkpoint, Warned, Progress, Finished]
     started, first, preview, epoch, checkpoint, warned, second, finished = log.of(number)
-    assert started == Started(job("everything"))
+    assert started == Started("everything")
     assert (first, second) == (Progress(1, 2), Progress(2, 2))
     assert isinstance(preview, Preview)
     assert preview.caption == "half way"
@@ -70,7 +71,7 @@ def test_events_come_in_order_and_whole(client: EngineClient, log: Log) -> None:
 
 
 def test_jobs_run_in_turn_in_one_process(client: EngineClient, log: Log) -> None:
-    numbers = [client.submit(job("surroundings"), None) for _ in range(3)]
+    numbers = [client.submit(ask("surroundings", None)) for _ in range(3)]
     log.until_final(*numbers)
     assert len({log.last(number).result["pid"] for number in numbers}) == 1
     order = [number for number, event in log.events if isinstance(event, Started | Finished)]
@@ -82,7 +83,7 @@ def test_the_process_is_a_good_neighbour(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    found = log.until_final(client.submit(job("surroundings"), None)).result
+    found = log.until_final(client.submit(ask("surroundings", None))).result
     assert found["pid"] not in (None, os.getpid())
     assert found["sigint"], "Ctrl-C must reach the parent alone"
     assert found["main"], "jobs run in the main thread"
@@ -97,18 +98,18 @@ def test_the_number_of_threads_can_be_set(
     client: EngineClient, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert log.until_final(client.submit(job("surroundings"), None)).result["threads"] == "7"
+    assert log.until_final(client.submit(ask("surroundings", None))).result["threads"] == "7"
 
 
 def test_large_arrays_cross_both_ways(client: EngineClient, log: Log) -> None:
     array = np.random.default_rng(0).integers(0, 256, (24, 1024, 1024), np.uint8)  # 24 MiB
-    result = log.until_final(client.submit(job("invert"), array)).result
+    result = log.until_final(client.submit(ask("invert", array))).result
     np.testing.assert_array_equal(result, 255 - array)
 
 
 def test_a_request_is_copied_when_submitted(client: EngineClient, log: Log) -> None:
     array = np.zeros((8, 8), np.uint8)
-    number = client.submit(job("invert"), array)
+    number = client.submit(ask("invert", array))
     array[:] = 200
     assert (log.until_final(number).result == 255).all()
 
@@ -117,23 +118,26 @@ def test_poll_times_out_empty_and_wakes_for_a_submit(client: EngineClient) -> No
     before = time.monotonic()
     assert client.poll(0.1) == []
     assert 0.09 < time.monotonic() - before < 1.0
-    timer = threading.Timer(0.1, client.submit, (job("echo"), 1))
+    timer = threading.Timer(0.1, client.submit, (ask("echo", 1),))
     timer.start()
-    assert client.poll(20)[0][1] == Started(job("echo"))
+    assert client.poll(20)[0][1] == Started("echo")
     assert time.monotonic() - before < 5.0
 
 
 def test_what_cannot_be_asked_is_refused_at_once(client: EngineClient) -> None:
-    with pytest.raises(ValueError, match="no job 'paint'; there are: import, propose"):
-        client.submit("paint", None)
+    for request in (None, "paint", Path("a.png")):
+        with pytest.raises(TypeError, match="is not the request of a job"):
+            client.submit(request)  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match="str is not the request of a job"):
+        client.warm_up(str)  # type: ignore[arg-type]
     with pytest.raises((TypeError, AttributeError, ValueError), match="pickle"):
-        client.submit(job("echo"), threading.Lock())
+        client.submit(ask("echo", threading.Lock()))
     assert client.poll(0) == []
 
 
 def test_warm_up_starts_the_process_and_imports(client: EngineClient, log: Log) -> None:
     assert client.pid is None
-    client.warm_up("fractions:Fraction")
+    client.warm_up(Fraction)
     log.until(lambda: client.pid is not None)
     pid = client.pid
     while "fractions" not in (found := _surroundings(client, log))["modules"]:
@@ -142,16 +146,16 @@ def test_warm_up_starts_the_process_and_imports(client: EngineClient, log: Log) 
 
 
 def _surroundings(client: EngineClient, log: Log) -> dict[str, Any]:
-    found: dict[str, Any] = log.until_final(client.submit(job("surroundings"), None)).result
+    found: dict[str, Any] = log.until_final(client.submit(ask("surroundings", None))).result
     return found
 
 
 def test_a_job_that_cannot_be_warmed_up_fails_only_when_run(client: EngineClient, log: Log) -> None:
-    client.warm_up("no_such_module:run")
-    failed = log.until_final(client.submit("no_such_module:run", None))
+    client.warm_up(NoSuchModule)
+    failed = log.until_final(client.submit(NoSuchModule()))
     assert isinstance(failed, Failed)
     assert "no_such_module" in failed.message
-    assert log.until_final(client.submit(job("echo"), 3)) == Finished(3)
+    assert log.until_final(client.submit(ask("echo", 3))) == Finished(3)
 
 
 # -- back-pressure --------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def test_a_slow_consumer_neither_blocks_the_job_nor_fills_the_memory(
     client: EngineClient, log: Log
 ) -> None:
     """800 MB of pictures, while nobody polls for a second at a time."""
-    number = client.submit(job("flood"), 2000)
+    number = client.submit(ask("flood", 2000))
     log.until_said(number, Progress)
     child = psutil.Process(client.pid)
     polls = 0
@@ -183,14 +187,14 @@ def test_a_slow_consumer_neither_blocks_the_job_nor_fills_the_memory(
 
 
 def test_pictures_come_at_most_twenty_a_second(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("spin"), 1.0)
+    number = client.submit(ask("spin", 1.0))
     log.until_final(number)
     for kind in (Preview, Progress):
         assert 3 <= sum(isinstance(event, kind) for event in log.of(number)) <= 24
 
 
 def test_a_reported_array_may_be_used_again(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("reuse"), 100)
+    number = client.submit(ask("reuse", 100))
     log.until_final(number)
     previews = [event for event in log.of(number) if isinstance(event, Preview)]
     assert len(previews) >= 2
@@ -202,7 +206,7 @@ def test_a_reported_array_may_be_used_again(client: EngineClient, log: Log) -> N
 
 
 def test_cancel_stops_within_a_step_and_keeps_the_process(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("steps"), 100_000)
+    number = client.submit(ask("steps", 100_000))
     log.until_said(number, Progress)
     pid = client.pid
     asked = time.monotonic()
@@ -215,7 +219,7 @@ def test_cancel_stops_within_a_step_and_keeps_the_process(client: EngineClient, 
 
 
 def test_a_job_deaf_to_cancel_is_ended_after_the_grace(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("deaf"), 600.0)
+    number = client.submit(ask("deaf", 600.0))
     log.until_said(number, Checkpoint)
     pid = client.pid
     assert pid is not None
@@ -230,8 +234,8 @@ def test_a_job_deaf_to_cancel_is_ended_after_the_grace(client: EngineClient, log
 
 
 def test_cancel_in_the_queue_answers_while_another_job_runs(client: EngineClient, log: Log) -> None:
-    running = client.submit(job("steps"), 100_000)
-    waiting = client.submit(job("echo"), 1)
+    running = client.submit(ask("steps", 100_000))
+    waiting = client.submit(ask("echo", 1))
     log.until_said(running, Progress)
     client.cancel(waiting)
     log.until_final(waiting)
@@ -240,47 +244,47 @@ def test_cancel_in_the_queue_answers_while_another_job_runs(client: EngineClient
 
 
 def test_cancel_before_the_process_is_up_answers_at_once(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("steps"), 100_000)
+    number = client.submit(ask("steps", 100_000))
     log.events += client.poll(0)  # the job was taken, the process has only just been started
     client.cancel(number)
     log.until_final(number, timeout=GRACE_S)
-    assert log.of(number) == [Started(job("steps")), Cancelled()]
-    assert log.until_final(client.submit(job("echo"), 2)) == Finished(2)
+    assert log.of(number) == [Started("steps"), Cancelled()]
+    assert log.until_final(client.submit(ask("echo", 2))) == Finished(2)
 
 
 def test_cancel_while_the_process_still_imports_answers_at_once(
     client: EngineClient, log: Log
 ) -> None:
-    client.warm_up("tests.engine.slow_to_import:run")  # two seconds
+    client.warm_up(SlowToImport)  # two seconds
     log.until(lambda: client.pid is not None)
     time.sleep(0.7)
     pid = client.pid
-    number = client.submit(job("echo"), 1)
+    number = client.submit(ask("echo", 1))
     log.until_said(number, Started)
     time.sleep(0.1)
     client.cancel(number)
     log.until_final(number, timeout=GRACE_S)
-    assert log.of(number) == [Started(job("echo")), Cancelled()]
+    assert log.of(number) == [Started("echo"), Cancelled()]
     assert _surroundings(client, log)["pid"] == pid, "no need to end the process for that"
 
 
 def test_a_cancel_that_comes_too_late_changes_nothing(client: EngineClient, log: Log) -> None:
-    first = client.submit(job("echo"), 1)
+    first = client.submit(ask("echo", 1))
     assert log.until_final(first) == Finished(1)
     client.cancel(first)
     client.cancel(999)
-    assert log.until_final(client.submit(job("steps"), 20)) == Finished(20)
+    assert log.until_final(client.submit(ask("steps", 20))) == Finished(20)
     log.check(first)
 
 
 def test_replace_drops_waiting_jobs_of_that_name_and_cancels_the_running(
     client: EngineClient, log: Log
 ) -> None:
-    running = client.submit(job("steps"), 100_000)
-    other = client.submit(job("echo"), "kept")
-    waiting = [client.submit(job("steps"), 100_000) for _ in range(3)]
+    running = client.submit(ask("steps", 100_000))
+    other = client.submit(ask("echo", "kept"))
+    waiting = [client.submit(ask("steps", 100_000)) for _ in range(3)]
     log.until_said(running, Progress)
-    newest = client.submit(job("steps"), 5, replace=True)
+    newest = client.submit(ask("steps", 5), replace=True)
     assert log.until_final(running, *waiting, other, newest) == Finished(5)
     assert [log.of(number) for number in waiting] == [[Cancelled()]] * 3
     assert isinstance(log.last(running), Cancelled)
@@ -288,7 +292,7 @@ def test_replace_drops_waiting_jobs_of_that_name_and_cancels_the_running(
 
 
 def test_without_replace_equal_jobs_queue(client: EngineClient, log: Log) -> None:
-    first, second = (client.submit(job("steps"), 3) for _ in range(2))
+    first, second = (client.submit(ask("steps", 3)) for _ in range(2))
     log.until_final(first, second)
     assert (log.last(first), log.last(second)) == (Finished(3), Finished(3))
 
@@ -296,14 +300,14 @@ def test_without_replace_equal_jobs_queue(client: EngineClient, log: Log) -> Non
 def test_many_threads_may_submit_and_cancel(client: EngineClient, log: Log) -> None:
     numbers: list[int] = []
 
-    def ask() -> None:
+    def submit_many() -> None:
         for value in range(20):
-            number = client.submit(job("echo"), value)
+            number = client.submit(ask("echo", value))
             numbers.append(number)
             if value % 3 == 0:
                 client.cancel(number)
 
-    threads = [threading.Thread(target=ask) for _ in range(5)]
+    threads = [threading.Thread(target=submit_many) for _ in range(5)]
     for thread in threads:
         thread.start()
     log.until(lambda: not any(thread.is_alive() for thread in threads))
@@ -317,49 +321,49 @@ def test_many_threads_may_submit_and_cancel(client: EngineClient, log: Log) -> N
 
 
 def test_an_exception_arrives_with_its_traceback(client: EngineClient, log: Log) -> None:
-    failed = log.until_final(client.submit(job("divide"), 1))
+    failed = log.until_final(client.submit(ask("divide", 1)))
     assert isinstance(failed, Failed)
     assert "ZeroDivisionError: division by zero" in failed.message
     assert "jobs_for_tests.py" in failed.traceback
-    assert "return request / 0" in failed.traceback
+    assert "return request.value / 0" in failed.traceback
     assert not failed.bad_input
 
 
-@pytest.mark.parametrize(("name", "bad"), [("bad_input", True), ("user_error", False)])
+@pytest.mark.parametrize(("name", "bad"), [("bad_input", True), ("fail_for_a_person", False)])
 def test_an_error_for_the_person_keeps_its_words(
     client: EngineClient, log: Log, name: str, bad: bool
 ) -> None:
     message = "frames/a.png is cut off; copy it again."
-    failed = log.until_final(client.submit(job(name), message))
+    failed = log.until_final(client.submit(ask(name, message)))
     assert isinstance(failed, Failed)
     assert (failed.message, failed.bad_input) == (message, bad)
 
 
 def test_want_of_memory_is_named(client: EngineClient, log: Log) -> None:
-    failed = log.until_final(client.submit(job("exhaust_memory"), None))
+    failed = log.until_final(client.submit(ask("exhaust_memory", None)))
     assert isinstance(failed, Failed)
     assert "not enough memory" in failed.message
 
 
 def test_a_job_that_exits_fails(client: EngineClient, log: Log) -> None:
-    failed = log.until_final(client.submit(job("leave"), 3))
+    failed = log.until_final(client.submit(ask("leave", 3)))
     assert isinstance(failed, Failed)
     assert "SystemExit: 3" in failed.message
 
 
 @pytest.mark.parametrize("name", ["unpicklable_result", "unpicklable_event"])
 def test_what_cannot_be_sent_fails_the_job(client: EngineClient, log: Log, name: str) -> None:
-    failed = log.until_final(client.submit(job(name), None))
+    failed = log.until_final(client.submit(ask(name, None)))
     assert isinstance(failed, Failed)
     assert "pickle" in failed.message
-    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+    assert log.until_final(client.submit(ask("echo", 1))) == Finished(1)
 
 
 def test_a_tensor_is_refused_rather_than_torch_imported(client: EngineClient, log: Log) -> None:
-    failed = log.until_final(client.submit(job("torch_result"), None), timeout=120)
+    failed = log.until_final(client.submit(ask("torch_result", None)), timeout=120)
     assert isinstance(failed, Failed)
     assert "torch" in failed.message
-    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+    assert log.until_final(client.submit(ask("echo", 1))) == Finished(1)
 
 
 # -- death ----------------------------------------------------------------------------------------
@@ -371,8 +375,8 @@ def test_a_tensor_is_refused_rather_than_torch_imported(client: EngineClient, lo
 def test_a_crash_fails_the_job_and_the_next_one_works(
     client: EngineClient, log: Log, name: str, reason: str
 ) -> None:
-    number = client.submit(job(name), None)
-    waiting = client.submit(job("echo"), 1)
+    number = client.submit(ask(name, None))
+    waiting = client.submit(ask("echo", 1))
     failed = log.until_final(number, timeout=10)
     assert isinstance(failed, Failed)
     assert failed.message.startswith(f"The engine stopped unexpectedly ({reason}")
@@ -381,7 +385,7 @@ def test_a_crash_fails_the_job_and_the_next_one_works(
 
 
 def test_kill_9_from_outside_mid_job(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("steps"), 100_000)
+    number = client.submit(ask("steps", 100_000))
     log.until_said(number, Progress)
     pid = client.pid
     assert pid is not None
@@ -405,7 +409,7 @@ def test_a_job_sent_to_a_dying_process_goes_to_another(client: EngineClient, log
     assert isinstance(pid, int)
     # Stopped, it is alive to the client, takes the message and never reads it.
     os.kill(pid, signal.SIGSTOP)
-    number = client.submit(job("surroundings"), None)
+    number = client.submit(ask("surroundings", None))
     log.events += client.poll(0.2)
     assert isinstance(log.last(number), Started)
     os.kill(pid, signal.SIGKILL)
@@ -415,13 +419,13 @@ def test_a_job_sent_to_a_dying_process_goes_to_another(client: EngineClient, log
 def test_a_job_that_was_begun_is_not_run_a_second_time(
     client: EngineClient, log: Log, tmp_path: Path
 ) -> None:
-    number = client.submit(job("leave_a_mark_and_crash"), tmp_path / "marks")
+    number = client.submit(ask("leave_a_mark_and_crash", tmp_path / "marks"))
     assert isinstance(log.until_final(number), Failed)
     assert (tmp_path / "marks").read_text() == "begun\n"
 
 
 def test_a_process_killed_after_cancel_counts_as_cancelled(client: EngineClient, log: Log) -> None:
-    number = client.submit(job("deaf"), 600.0)
+    number = client.submit(ask("deaf", 600.0))
     log.until_said(number, Checkpoint)
     client.cancel(number)
     client.poll(0.1)
@@ -436,17 +440,17 @@ def test_a_process_that_cannot_start_fails_the_job(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(program))
-        failed = log.until_final(client.submit(job("echo"), 1), timeout=10)
+        failed = log.until_final(client.submit(ask("echo", 1)), timeout=10)
     assert isinstance(failed, Failed)
     assert "could not be started" in failed.message
-    assert log.until_final(client.submit(job("echo"), 1)) == Finished(1)
+    assert log.until_final(client.submit(ask("echo", 1))) == Finished(1)
 
 
 def test_no_file_descriptor_is_left_behind(client: EngineClient, log: Log) -> None:
-    log.until_final(client.submit(job("kill_self"), None))
+    log.until_final(client.submit(ask("kill_self", None)))
     before = psutil.Process().num_fds()
     for _ in range(3):
-        log.until_final(client.submit(job("kill_self"), None))
+        log.until_final(client.submit(ask("kill_self", None)))
     assert psutil.Process().num_fds() <= before
 
 
@@ -456,7 +460,7 @@ def test_no_file_descriptor_is_left_behind(client: EngineClient, log: Log) -> No
 def test_close_cancels_what_runs_and_waits() -> None:
     client = EngineClient(grace_s=GRACE_S)
     log = Log(client)
-    running, waiting = client.submit(job("steps"), 100_000), client.submit(job("echo"), 1)
+    running, waiting = client.submit(ask("steps", 100_000)), client.submit(ask("echo", 1))
     log.until_said(running, Progress)
     pid = client.pid
     assert pid is not None
@@ -470,13 +474,13 @@ def test_close_cancels_what_runs_and_waits() -> None:
     assert client.poll() == []
     client.close()
     with pytest.raises(RuntimeError, match="closed"):
-        client.submit(job("echo"), 1)
+        client.submit(ask("echo", 1))
 
 
 def test_close_ends_a_deaf_job_by_force() -> None:
     client = EngineClient(grace_s=GRACE_S)
     log = Log(client)
-    number = client.submit(job("deaf"), 600.0)
+    number = client.submit(ask("deaf", 600.0))
     log.until_said(number, Checkpoint)
     pid = client.pid
     assert pid is not None
@@ -488,7 +492,7 @@ def test_close_ends_a_deaf_job_by_force() -> None:
 def test_close_while_the_process_starts_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     for wait in (0.0, 0.1, 0.2, 0.3):
         client = EngineClient(grace_s=GRACE_S)
-        number = client.submit(job("echo"), 1)
+        number = client.submit(ask("echo", 1))
         deadline = time.monotonic() + wait
         client.poll(0)
         while time.monotonic() < deadline:
@@ -514,7 +518,8 @@ def test_close_wakes_a_poll_in_another_thread() -> None:
 PARENT = """
 import sys, time
 from fetalstudio.engine.process.client import EngineClient
-from tests.engine.support import Log, job
+from tests.engine.jobs_for_tests import Fraction, NoSuchModule, SlowToImport, ask
+from tests.engine.support import Log
 from fetalstudio.engine.process.events import Started, Progress, Checkpoint
 
 if __name__ == "__main__":
@@ -522,9 +527,9 @@ if __name__ == "__main__":
     log = Log(client)
     name, kind = sys.argv[1:]
     if name == "idle":
-        log.until_final(client.submit(job("echo"), 1))
+        log.until_final(client.submit(ask("echo", 1)))
     else:
-        log.until_said(client.submit(job(name), 100_000), {"steps": Progress}.get(name, Checkpoint))
+        log.until_said(client.submit(ask(name, 100_000)), {"steps": Progress}.get(name, Checkpoint))
     print(client.pid, flush=True)
     if kind == "kill":
         time.sleep(600)

@@ -39,7 +39,7 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
         sample_project.models.add(name, "segmenter", f"models/{name}", run_id=run_id, metrics={})
     write_training_frames(sample_project.path / "models/parent", [frames["299_HC"].id])
     write_training_frames(sample_project.path / "models/child", [frames["011_HC"].id])
-    result = run_job("evaluate", EvaluateRequest(sample_project.path, "child", held_out=True))
+    result = run_job(EvaluateRequest(sample_project.path, "child", held_out=True))
     assert result.held_out and result.trained_on == 0
     seen = {"299", "731", "011"}
     assert seen.isdisjoint(s.subject for s in result.frames)
@@ -51,7 +51,7 @@ def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> 
     for i, item in enumerate(items):
         sample_project.frames.set_labels(item.id, {"country": "EGY" if i % 2 else "MWI"})
     ids = tuple(item.id for item in items)
-    result = run_job("evaluate", EvaluateRequest(sample_project.path, frame_ids=ids))
+    result = run_job(EvaluateRequest(sample_project.path, frame_ids=ids))
     assert {name: g.n for name, g in result.groups.items() if name.startswith("country")} == {
         "country EGY": 3,
         "country MWI": 3,
@@ -88,13 +88,13 @@ def test_a_report_holds_the_figures_the_plot_and_the_pictures(
     items = labelled_frames(sample_project)[2:6]
     ids = tuple(item.id for item in items)
     both = EvaluateRequest(sample_project.path, protocol="both", prompt="box", frame_ids=ids)
-    result = run_job("evaluate", both)
+    result = run_job(both)
     named = replace(result.frames[0], name="<b>&")
     lost = replace(result.frames[1], frame_id="0" * 64)
     frames = (named, lost, *result.frames[2:])
     page = tmp_path / "report.html"
     request = ReportRequest(sample_project.path, page, replace(result, frames=frames))
-    assert run_job("report", request).out == page
+    assert run_job(request).out == page
     text = page.read_text()
     assert f"{result.dice['mean']:.4f}" in text and f"{result.paper.dice['mean']:.4f}" in text
     assert result.model_sha256[:16] in text and len(result.model_sha256) == 64
@@ -103,7 +103,7 @@ def test_a_report_holds_the_figures_the_plot_and_the_pictures(
     assert "<b>&" not in text and "&lt;b&gt;&amp;" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     with pytest.raises(InputError, match="is a folder"):
-        run_job("report", replace(request, out=tmp_path))
+        run_job(replace(request, out=tmp_path))
 
 
 def test_a_report_without_millimetres_and_with_a_frame_without_an_outline(

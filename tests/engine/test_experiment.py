@@ -186,14 +186,14 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
         return sum(isinstance(e, Checkpoint) for e in heard)
 
     with pytest.raises(JobCancelled) as stopped:
-        run_job("experiment", small(sample_project), heard.append, lambda: done() >= 8)
+        run_job(small(sample_project), heard.append, lambda: done() >= 8)
     (run,) = sample_project.runs.all()
     kept = list(run.history)
     assert run.state == "cancelled" and len(kept) == 8
     assert stopped.value.result.seeds == 1 and stopped.value.result == result_of(run)
 
     heard.clear()
-    result = run_job("experiment", small(sample_project), heard.append)
+    result = run_job(small(sample_project), heard.append)
     (run,) = sample_project.runs.all()
     assert run.state == "finished" and run.job == "experiment"
     assert list(run.history[:8]) == kept and len(run.history) == 1 + 2 * len(ARMS)
@@ -220,22 +220,22 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
             if isinstance(event, Checkpoint) and event.note.startswith("augmented,"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        run_job("experiment", ExperimentRequest(Path(sys.argv[1]), None, None, 2, 2, 1, 1), hear)
+        run_job(ExperimentRequest(Path(sys.argv[1]), None, None, 2, 2, 1, 1), hear)
     """
     command = [sys.executable, "-c", textwrap.dedent(child), str(sample_project.path)]
     assert subprocess.run(command, timeout=120, check=False).returncode == -9
     (run,) = sample_project.runs.fail_crashed()
     assert [row["arm"] for row in run.history] == [BEFORE, "real", "augmented"]
-    run_job("experiment", small(sample_project, seeds=1))
+    run_job(small(sample_project, seeds=1))
     (run,) = sample_project.runs.all()
     assert run.state == "finished" and len(run.history) == 1 + len(ARMS)
 
 
 def test_nothing_to_compare_is_said_with_the_cure(sample_project: Project) -> None:
     with pytest.raises(InputError, match="no accepted pairs"):
-        run_job("experiment", small(sample_project, synthetic=None))
+        run_job(small(sample_project, synthetic=None))
     with pytest.raises(InputError, match="seeds is 0"):
-        run_job("experiment", small(sample_project, seeds=0))
+        run_job(small(sample_project, seeds=0))
     assert not sample_project.runs.all()
 
 

@@ -47,7 +47,7 @@ def _request(project: Project, **fields: Any) -> TrainRequest:
 
 def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None:
     drawn = {k: a.revision for k, a in sample_project.annotations.by_frame().items()}
-    result = run_job("propose", ProposeRequest(sample_project.path))
+    result = run_job(ProposeRequest(sample_project.path))
     assert len(result.proposals) + len(result.without) == 8
     after = sample_project.annotations.by_frame()
     assert {k: after[k].revision for k in drawn} == drawn
@@ -58,27 +58,27 @@ def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None
 
 
 def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Project) -> None:
-    first = run_job("propose", ProposeRequest(sample_project.path))
+    first = run_job(ProposeRequest(sample_project.path))
     assert first.proposals
-    again = run_job("propose", ProposeRequest(sample_project.path))
+    again = run_job(ProposeRequest(sample_project.path))
     assert len(again.proposals) + len(again.without) == len(first.without)
     rejected = first.proposals[0].frame_id
     sample_project.annotations.add(rejected, None, author="a person", state="draft")
-    again = run_job("propose", ProposeRequest(sample_project.path))
+    again = run_job(ProposeRequest(sample_project.path))
     assert rejected not in {p.frame_id for p in again.proposals}
-    asked = run_job("propose", ProposeRequest(sample_project.path, again=True))
+    asked = run_job(ProposeRequest(sample_project.path, again=True))
     assert len(asked.proposals) == len(first.proposals)
     other = first.proposals[0].frame_id
     sample_project.annotations.add(
         other, HEAD, author="segmenter:other", state="proposed", confidence=0.5
     )
-    replaced = run_job("propose", ProposeRequest(sample_project.path))
+    replaced = run_job(ProposeRequest(sample_project.path))
     assert other in {p.frame_id for p in replaced.proposals}
 
 
 def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:
     item = labelled_frames(sample_project)[0]
-    result = run_job("propose", ProposeRequest(sample_project.path, frame_ids=(item.id,)))
+    result = run_job(ProposeRequest(sample_project.path, frame_ids=(item.id,)))
     assert result.proposals[0].ellipse.overlap(item.ellipse) > 0.8
     assert len(sample_project.annotations.revisions(item.id)) == 1
 
@@ -86,7 +86,7 @@ def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: 
 def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
     heard: list[Event] = []
     request = SampleRequest(HEAD, (800, 540), style="second", steps=3, seed=11)
-    result = run_job("sample", request, heard.append)
+    result = run_job(request, heard.append)
     assert isinstance(heard[0], Started) and isinstance(heard[-1], Finished)
     assert sum(isinstance(e, Preview) for e in heard) == 2
     assert [e.done for e in heard if isinstance(e, Progress)] == [1, 2, 3]
@@ -94,7 +94,7 @@ def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
     assert result.provenance["seed"] == 11 and result.provenance["steps"] == 3
     assert len(result.provenance["synthesizer_sha256"]) == 64
     assert 0 <= result.quality["dice"] <= 1
-    again = run_job("sample", replace(request, previews=False))
+    again = run_job(replace(request, previews=False))
     np.testing.assert_array_equal(again.image, result.image)
 
 
@@ -102,7 +102,6 @@ def test_a_sample_stops_within_a_step() -> None:
     heard: list[Event] = []
     with pytest.raises(JobCancelled):
         run_job(
-            "sample",
             SampleRequest(HEAD, (800, 540), steps=50),
             heard.append,
             cancelled=lambda: any(isinstance(e, Progress) and e.done == 2 for e in heard),
@@ -120,7 +119,7 @@ def test_a_batch_from_a_table_writes_pictures_masks_and_figures(
         NamedEllipse("two", Ellipse(130, 100, 80, 60, 120), (260, 200)),
     )
     request = SynthesizeRequest(sample_project.path, ellipses=wanted, steps=2, seed=5, out=out)
-    result = run_job("synthesize", request)
+    result = run_job(request)
     for item in wanted:
         picture, mask = (
             read_image(out / f"{item.name}.png"),
@@ -142,7 +141,6 @@ def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project
     heard: list[Event] = []
     with pytest.raises(JobCancelled) as stopped:
         run_job(
-            "synthesize",
             SynthesizeRequest(sample_project.path, count=12, steps=1),
             heard.append,
             cancelled=lambda: sum(isinstance(e, Preview) for e in heard) >= 4,
@@ -197,7 +195,7 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
 ) -> None:
     heard: list[Event] = []
     request = _request(sample_project, name="mine", segmenter=worse, learning_rate=3e-4)
-    result = run_job("train", request, heard.append)
+    result = run_job(request, heard.append)
     epochs = [e for e in heard if isinstance(e, Epoch)]
     assert [e.epoch for e in epochs] == list(range(result.epochs_run + 1))
     run = sample_project.runs.get(result.run_id)
@@ -213,14 +211,14 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
     assert result.dice_after > result.dice_before
     assert result.difference == pytest.approx(result.dice_after - result.dice_before)
     sample_project.models.adopt("segmenter", "mine")
-    tuned = run_job("evaluate", EvaluateRequest(sample_project.path))
+    tuned = run_job(EvaluateRequest(sample_project.path))
     assert tuned.segmenter == "mine"
     sample_project.models.roll_back("segmenter")
-    assert run_job("evaluate", EvaluateRequest(sample_project.path)).segmenter == "compact"
+    assert run_job(EvaluateRequest(sample_project.path)).segmenter == "compact"
 
 
 def test_a_training_that_helps_nothing_leaves_no_model(sample_project: Project) -> None:
-    result = run_job("train", _request(sample_project, learning_rate=1e-9))
+    result = run_job(_request(sample_project, learning_rate=1e-9))
     assert result.model is None and result.best_epoch == 0
     assert "keep that one" in result.verdict
     assert sample_project.models.all("segmenter") == []
@@ -242,13 +240,13 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
         learning_rate=3e-4,
     )
     with pytest.raises(JobCancelled) as stopped:
-        run_job("train", request, heard.append, cancelled=improved)
+        run_job(request, heard.append, cancelled=improved)
     result = stopped.value.result
     run = sample_project.runs.all()[0]
     assert run.state == "cancelled"
     assert result.epochs_run < 500
     assert {m.name for m in sample_project.models.all("segmenter")} == {"worse", result.model}
-    evaluated = run_job("evaluate", EvaluateRequest(sample_project.path, segmenter=result.model))
+    evaluated = run_job(EvaluateRequest(sample_project.path, segmenter=result.model))
     assert evaluated.n == len(labelled_frames(sample_project))
 
 
@@ -265,7 +263,7 @@ def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Pr
         (TrainRequest(path, segmenter="gone"), "there are: compact"),
     ):
         with pytest.raises(InputError, match=message):
-            run_job("train", request)
+            run_job(request)
     assert sample_project.runs.all() == []
 
 
@@ -281,7 +279,7 @@ def test_a_project_with_too_few_subjects_is_refused(tmp_path: Path) -> None:
             )
             project.annotations.add(frame.id, Ellipse(50, 50, 30, 20, 0), author="t", state="final")
         with pytest.raises(InputError, match="at least three subjects"):
-            run_job("train", TrainRequest(project.path))
+            run_job(TrainRequest(project.path))
 
 
 @pytest.mark.parametrize("prompt", ["auto", "box"])
@@ -294,7 +292,7 @@ def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, prot
         protocol=protocol,  # type: ignore[arg-type]
         frame_ids=ids,
     )
-    result = run_job("evaluate", request)
+    result = run_job(request)
     assert result.n == 4 and len(result.frames) == 4
     low, high = result.dice["ci95"]
     assert 0.85 < result.dice["min"] <= low <= result.dice["mean"] <= high <= 1
@@ -307,8 +305,8 @@ def test_both_protocols_by_one_request_with_groups_and_millimetres(
 ) -> None:
     ids = tuple(i.id for i in labelled_frames(sample_project)[4:12])
     both = EvaluateRequest(sample_project.path, protocol="both", frame_ids=ids)
-    result = run_job("evaluate", both)
-    alone = run_job("evaluate", replace(both, protocol="paper"))
+    result = run_job(both)
+    alone = run_job(replace(both, protocol="paper"))
     assert result.paper == alone and result.paper.protocol == "paper"
     assert result.n == 8 and result.subjects == len({f.subject for f in result.frames})
     trimesters = {name: g.n for name, g in result.groups.items()}
@@ -334,15 +332,15 @@ def test_held_out_leaves_out_all_frames_of_subjects_that_were_learnt_from(
     write_training_frames(copy, [twice[0].id])
     sample_project.models.add("mine", "segmenter", "models/mine", run_id=None, metrics={})
     request = EvaluateRequest(sample_project.path, segmenter="mine", held_out=True)
-    result = run_job("evaluate", request)
+    result = run_job(request)
     assert len(twice) == 2
     assert result.n == len(labelled_frames(sample_project)) - 2
     write_training_frames(copy, [i.id for i in labelled_frames(sample_project)])
     with pytest.raises(InputError, match="all of these subjects"):
-        run_job("evaluate", request)
+        run_job(request)
 
 
 def test_the_same_evaluation_twice_is_the_same(sample_project: Project) -> None:
     ids = tuple(i.id for i in labelled_frames(sample_project)[:2])
     request = EvaluateRequest(sample_project.path, prompt="box", protocol="paper", frame_ids=ids)
-    assert run_job("evaluate", request) == run_job("evaluate", request)
+    assert run_job(request) == run_job(request)

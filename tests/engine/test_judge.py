@@ -60,7 +60,7 @@ def test_the_projects_adopted_segmenter_is_not_the_judge(blind: Project) -> None
     assert Segmenter.load(adopted.folder).predict(image).ellipse is None
     assert judge(image, item.ellipse).quality["dice"] > 0.9
     sample = SampleRequest(HEAD, (800, 540), project=blind.path, steps=4)
-    assert run_job("sample", sample).quality["dice"] > 0.9
+    assert run_job(sample).quality["dice"] > 0.9
 
 
 def test_a_users_model_of_the_same_name_is_not_the_judge(
@@ -84,7 +84,7 @@ def test_a_batch_knows_its_nearest_training_frames_and_its_cohort(
 ) -> None:
     out = tmp_path / "out"
     request = SynthesizeRequest(sample_project.path, count=2, steps=2, seed=1, out=out)
-    result = run_job("synthesize", request)
+    result = run_job(request)
     known = read_neighbours(find_model("synthesizer", "compact").folder)
     assert known is not None
     for pair in (sample_project.pairs.get(i) for i in result.pair_ids):
@@ -118,7 +118,7 @@ def test_of_all_cohorts_each_pair_is_held_to_its_own(sample_project: Project) ->
     heads = tuple(
         NamedEllipse(cohort, HEAD, frame.size, frame.id) for cohort, frame in sources.items()
     )
-    result = run_job("synthesize", SynthesizeRequest(sample_project.path, ellipses=heads, steps=2))
+    result = run_job(SynthesizeRequest(sample_project.path, ellipses=heads, steps=2))
     pairs = [sample_project.pairs.get(i) for i in result.pair_ids]
     assert len(pairs) == 2
     for pair, cohort in zip(pairs, sources, strict=True):
@@ -220,11 +220,11 @@ def test_an_accepted_copy_is_neither_trained_on_nor_exported(
     assert (len(data.pairs), data.copies) == (2, 1)
     with pytest.raises(InputError, match="besides 1 copies of training frames"):
         choose_data(sample_project, TrainRequest(sample_project.path, synthetic=3))
-    exported = run_job("export", ExportRequest(sample_project.path, tmp_path / "a"))
+    exported = run_job(ExportRequest(sample_project.path, tmp_path / "a"))
     assert (exported.pairs, exported.copies_left_out) == (2, 1)
     assert len(list((tmp_path / "a").rglob("synthetic_*[0-9].png"))) == 2
     request = ExportRequest(sample_project.path, tmp_path / "b", copies=True)
-    exported = run_job("export", request)
+    exported = run_job(request)
     assert (exported.pairs, exported.copies_left_out) == (3, 0)
 
 

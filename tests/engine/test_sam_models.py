@@ -150,8 +150,8 @@ def test_a_model_that_learned_to_do_without_prompts_proposes(
     folder = sample_project.path / "models" / "tuned"
     segmenter.save(folder, segmenter.card)
     sample_project.models.add("tuned", "segmenter", "models/tuned")
-    run_job("propose", ProposeRequest(sample_project.path, "tuned"))
-    result = run_job("evaluate", EvaluateRequest(sample_project.path, "tuned"))
+    run_job(ProposeRequest(sample_project.path, "tuned"))
+    result = run_job(EvaluateRequest(sample_project.path, "tuned"))
     assert result.n > 0
     assert export_sam(find_model("segmenter", "tuned", sample_project), tmp_path / "out.pth")
     vanilla().load_state_dict(torch.load(tmp_path / "out.pth"))
@@ -162,9 +162,9 @@ def test_shown_the_box_of_a_proposal_it_replaces_that(
 ) -> None:
     add_sam(checkpoint, "mine")
     request = ProposeRequest(sample_project.path, "mine", prompt="box")
-    assert run_job("propose", request).proposals == ()  # no frame has a box to show
-    first = run_job("propose", ProposeRequest(sample_project.path)).proposals
-    then = run_job("propose", request)
+    assert run_job(request).proposals == ()  # no frame has a box to show
+    first = run_job(ProposeRequest(sample_project.path)).proposals
+    then = run_job(request)
     refined = [p.frame_id for p in then.proposals]
     assert len(refined) + len(then.without) == len(first) > 0
     assert set(refined) <= {p.frame_id for p in first}
@@ -175,5 +175,5 @@ def test_shown_the_box_of_a_proposal_it_replaces_that(
         f.id for f in sample_project.frames.all() if f.id not in {p.frame_id for p in first}
     )
     before = sample_project.annotations.newest(drawn)
-    run_job("propose", replace(request, frame_ids=(drawn,)))
+    run_job(replace(request, frame_ids=(drawn,)))
     assert sample_project.annotations.newest(drawn) == before

@@ -14,11 +14,10 @@ import pytest
 import torch
 
 from fetalstudio.cli import main
-from fetalstudio.cli.selftest import PROBE
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
-from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
+from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest, ProbeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models import base_models
@@ -99,7 +98,7 @@ def test_the_whole_way_by_commands(
 def paper(home: Path, weights: Path, sample_project: Project) -> Project:
     """A project with an adapted model called ``mine``."""
     base_models.add_base_model(weights, "sd15")
-    run_job("adapt-sd", _adapt(sample_project, name="mine"))
+    run_job(_adapt(sample_project, name="mine"))
     return sample_project
 
 
@@ -119,7 +118,7 @@ def test_the_ellipse_in_the_picture_becomes_the_label(
 
     monkeypatch.setattr(sampling, "decode", decode)
     request = SynthesizeRequest(paper.path, count=3, synthesizer="mine", steps=2, seed=1)
-    ids = run_job("synthesize", request).pair_ids
+    ids = run_job(request).pair_ids
     pairs = [paper.pairs.get(i) for i in ids]
     for pair in (pairs[0], pairs[2]):
         (w, h), e = pair.frame.size, pair.ellipse
@@ -154,19 +153,19 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
 
     request = _adapt(sample_project, name="mine", steps=6)
     with pytest.raises(JobCancelled):
-        run_job("adapt-sd", request, heard.append, cancelled=after_two)
+        run_job(request, heard.append, cancelled=after_two)
     assert isinstance(heard[-2], Checkpoint) and heard[-2].path.exists()
     assert sample_project.models.all("synthesizer") == []
     with pytest.raises(InputError, match="other settings"):
-        run_job("adapt-sd", _adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
+        run_job(_adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
     item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
     moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
     sample_project.annotations.add(item.id, moved, author="me", state="final")
     with pytest.raises(InputError, match="other frames"):
-        run_job("adapt-sd", request)
+        run_job(request)
     sample_project.annotations.add(item.id, item.ellipse, author="me", state="final")
     heard.clear()
-    run_job("adapt-sd", request, heard.append)
+    run_job(request, heard.append)
     adapting = [e.done for e in heard if isinstance(e, Progress) and e.total == 6]
     assert adapting == [0, 3, 4, 5, 6]
     assert [m.name for m in sample_project.models.all("synthesizer")] == ["mine"]
@@ -184,7 +183,7 @@ def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
         return asked > 5
 
     with pytest.raises(JobCancelled) as stopped:
-        run_job("synthesize", request, heard.append, cancelled=cancelled)
+        run_job(request, heard.append, cancelled=cancelled)
     assert len(paper.pairs.all()) == len(stopped.value.result.pair_ids) == 4
     assert asked == 6
 
@@ -207,7 +206,7 @@ def test_running_out_of_memory_is_said_in_a_warning(
     request = SampleRequest(
         item.ellipse, item.size, project=paper.path, synthesizer="mine", steps=2
     )
-    run_job("sample", replace(request, measure=False, previews=False), heard.append)
+    run_job(replace(request, measure=False, previews=False), heard.append)
     (warned,) = [e for e in heard if isinstance(e, Warned)]
     assert "Memory ran out with the preset 'large'" in warned.message
 
@@ -220,12 +219,12 @@ def test_a_name_that_is_being_adapted_elsewhere_is_left_alone(
     other_name = _adapt(sample_project, name="other", steps=1)
     with lock.held("free at first"):
         with pytest.raises(UserError, match=r"Another FetalStudio is adapting .* name mine\. Let"):
-            run_job("adapt-sd", _adapt(sample_project, name="mine"))
+            run_job(_adapt(sample_project, name="mine"))
         assert not (sample_project.path / "models" / "sd-mine").exists()
-        run_job("adapt-sd", other_name)
+        run_job(other_name)
     with pytest.raises(InputError, match="taken"):
-        run_job("adapt-sd", other_name)
-    run_job("adapt-sd", _adapt(sample_project, name="mine", steps=1))
+        run_job(other_name)
+    run_job(_adapt(sample_project, name="mine", steps=1))
     assert {m.name for m in sample_project.models.all("synthesizer")} == {"mine", "other"}
 
 
@@ -237,7 +236,7 @@ def test_an_adaptation_that_cannot_fit_is_refused_before_it_begins(
     monkeypatch.setattr(memory, "needed_bytes", lambda parts, way, *a, **k: int(sizes[way.name]))
     monkeypatch.setattr(memory, "free_bytes", lambda device: 3 * 10**9)
     with pytest.raises(InputError, match=r"preset 'large'.*Choose the preset 'small'"):
-        run_job("adapt-sd", _adapt(sample_project, memory="large"))
+        run_job(_adapt(sample_project, memory="large"))
     assert sample_project.models.all("synthesizer") == []
 
 
@@ -255,13 +254,13 @@ def test_what_cannot_be_adapted_or_used_is_said(
         ({"memory": "huge"}, "no memory preset 'huge'"),
     ):
         with pytest.raises(InputError, match=message):
-            run_job("adapt-sd", _adapt(sample_project, **fields))
+            run_job(_adapt(sample_project, **fields))
     with pytest.raises(InputError, match="has never seen an ultrasound"):
         load_synthesizer(find_model("synthesizer", "sd15"))
 
 
 def test_the_self_tests_probe_is_a_job() -> None:
-    assert "transformers" in run_job(PROBE, None)
+    assert "transformers" in run_job(ProbeRequest())
 
 
 def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ CHILD = """
         if isinstance(event, Epoch) and event.epoch == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_job("train", TrainRequest(Path(sys.argv[1]), real=3, synthetic=0, epochs=3, copies=1), hear)
+    run_job(TrainRequest(Path(sys.argv[1]), real=3, synthetic=0, epochs=3, copies=1), hear)
 """
 
 
@@ -40,7 +40,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project)
     assert [row["epoch"] for row in run.history] == [0, 1, 2]
     assert can_go_on(sample_project, run)
     heard: list[Event] = []
-    result = run_job("train", TrainRequest(sample_project.path, resume=run.id), heard.append)
+    result = run_job(TrainRequest(sample_project.path, resume=run.id), heard.append)
     assert [e.epoch for e in heard if isinstance(e, Epoch)] == [3]
     assert result.run_id == run.id and result.epochs_run == 3
     done = sample_project.runs.get(run.id)
@@ -50,7 +50,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project)
     assert seconds == sorted(seconds)
     assert not state_file(sample_project, run.id).exists()
     with pytest.raises(InputError, match="finished"):
-        run_job("train", TrainRequest(sample_project.path, resume=run.id))
+        run_job(TrainRequest(sample_project.path, resume=run.id))
 
 
 def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
@@ -62,17 +62,17 @@ def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
     )
     sample_project.runs.update(run.id, state="cancelled")
     with pytest.raises(InputError, match="before its first epoch"):
-        run_job("train", replace(request, resume=run.id))
+        run_job(replace(request, resume=run.id))
     state_file(sample_project, run.id).parent.mkdir(parents=True)
     state_file(sample_project, run.id).write_bytes(b"")
     with pytest.raises(InputError, match="have changed"):
-        run_job("train", replace(request, resume=run.id))
+        run_job(replace(request, resume=run.id))
     assert sample_project.runs.get(run.id).state == "cancelled"
 
 
 def test_it_does_not_go_on_from_other_weights(sample_project: Project) -> None:
     request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
-    run_job("train", request)
+    run_job(request)
     (run,) = sample_project.runs.all()
     assert run.settings["started_from_sha256"] == fingerprint(models_dir() / "segmenter-compact")
     other = {**run.settings, "started_from_sha256": "0" * 64}
@@ -81,12 +81,12 @@ def test_it_does_not_go_on_from_other_weights(sample_project: Project) -> None:
     state_file(sample_project, again.id).parent.mkdir(parents=True)
     state_file(sample_project, again.id).write_bytes(b"")
     with pytest.raises(InputError, match="compact, has changed since"):
-        run_job("train", replace(request, resume=again.id))
+        run_job(replace(request, resume=again.id))
 
 
 def test_of_a_handful_of_test_subjects_no_interval_is_given(sample_project: Project) -> None:
     request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
-    result = run_job("train", request)
+    result = run_job(request)
     assert result.test_subjects < 5
     assert all(math.isnan(value) for value in result.difference_ci95)
     assert "95 % interval" not in result.verdict

@@ -106,7 +106,7 @@ def test_it_goes_on(old: Project) -> None:
 def test_its_batch_is_resumed(old: Project) -> None:
     (batch,) = old.batches.unfinished()
     assert (batch.wanted, batch.done) == (5, 4)
-    result = run_job("synthesize", SynthesizeRequest(old.path, resume=batch.id))
+    result = run_job(SynthesizeRequest(old.path, resume=batch.id))
     assert len(result.pair_ids) == 5
     assert old.batches.unfinished() == []
     assert old.counts()["pending"] == 7

@@ -6,38 +6,33 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QObject, Signal
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
-from tests.ui.loop_jobs import ring
+from tests.ui.loop_jobs import ring, small
 
 
 def use_small_jobs(monkeypatch: pytest.MonkeyPatch, session: Session) -> list[Any]:
     """From now on the session's jobs are those of ``loop_jobs``; returns the requests made."""
     submit, requests = session.engine.submit, []
 
-    def submit_small(job: str, request: Any, replace: bool = False) -> JobHandle:
+    def submit_small(request: Any, replace: bool = False) -> JobHandle[Any]:
         requests.append(request)
-        return submit(f"tests.ui.loop_jobs:{job}", request, replace)
+        return submit(small(request), replace=replace)
 
     monkeypatch.setattr(session.engine, "submit", submit_small)
     return requests
 
 
-class HandleFake(QObject):
+class HandleFake(JobHandle[Any]):
     """A handle whose signals the test emits itself, for orders of events that are rare."""
 
-    started, ended = Signal(), Signal()
-    progress, preview, epoch, adapting, checkpoint = (Signal(object) for _ in range(5))
-    warned = Signal(str)
-    finished, failed, cancelled = (Signal(object) for _ in range(3))
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, client: EngineClient, request: Any) -> None:
+        super().__init__(client, 0, request.job)
         self.cancel_calls = 0
 
     def cancel(self) -> None:
@@ -48,8 +43,8 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch, session: Session) -> list[tuple[A
     """Jobs are not run: returns the (request, handle) of each as it comes."""
     made: list[tuple[Any, HandleFake]] = []
 
-    def submit(job: str, request: Any, replace: bool = False) -> HandleFake:
-        made.append((request, HandleFake()))
+    def submit(request: Any, replace: bool = False) -> HandleFake:
+        made.append((request, HandleFake(EngineClient(), request)))
         return made[-1][1]
 
     monkeypatch.setattr(session.engine, "submit", submit)

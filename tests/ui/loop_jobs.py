@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import cv2
@@ -25,11 +25,45 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Job, JobCancelled, Report
 from fetalstudio.project.project import Project
 
 STEP_S = 0.03
 OWN_STEPS = 8
+
+
+def _instead_of(job: Job[Any, Any], function: str) -> Job[Any, Any]:
+    return replace(job, entry=f"tests.ui.loop_jobs:{function}")
+
+
+class SmallSample(SampleRequest):
+    job = _instead_of(SampleRequest.job, "sample")
+
+
+class SmallSynthesize(SynthesizeRequest):
+    job = _instead_of(SynthesizeRequest.job, "synthesize")
+
+
+class SmallTrain(TrainRequest):
+    job = _instead_of(TrainRequest.job, "train")
+
+
+class SmallAdapt(AdaptRequest):
+    job = _instead_of(AdaptRequest.job, "adapt")
+
+
+class SmallEvaluate(EvaluateRequest):
+    job = _instead_of(EvaluateRequest.job, "evaluate")
+
+
+def small(request: Any) -> Any:
+    """``request`` as one for the small job of this module that stands for its own."""
+    kind = next(
+        k
+        for k in (SmallSample, SmallSynthesize, SmallTrain, SmallAdapt, SmallEvaluate)
+        if issubclass(k, type(request))
+    )
+    return kind(**{field.name: getattr(request, field.name) for field in fields(request)})
 
 
 def ring(ellipse: Ellipse, size: tuple[int, int], seed: int) -> NDArray[np.uint8]:

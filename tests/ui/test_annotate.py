@@ -647,10 +647,9 @@ class Jobs:
         self.cancelled: list[int] = []
         self.handle: JobHandle | None = None
 
-    def submit(self, job: str, request: ProposeRequest, replace: bool = False) -> JobHandle:
-        assert job == "propose"
+    def submit(self, request: ProposeRequest, replace: bool = False) -> JobHandle:
         self.requests.append(request)
-        self.handle = JobHandle(self, len(self.requests), job)
+        self.handle = JobHandle(self, len(self.requests), request.job)
         return self.handle
 
     def cancel(self, job_id: int) -> None:

@@ -19,7 +19,8 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Failed, Preview, Progress
 from fetalstudio.ui.job_runner import Engine, JobHandle
-from tests.engine.support import gone, job
+from tests.engine.jobs_for_tests import ask
+from tests.engine.support import gone
 
 GRACE_S = 0.7
 
@@ -59,7 +60,7 @@ def over(qtbot: QtBot, *handles: JobHandle, timeout: int = 20_000) -> None:
 
 
 def test_every_event_becomes_its_signal_in_order(engine: Engine, qtbot: QtBot) -> None:
-    handle = engine.submit(job("everything"), Path("best"))
+    handle = engine.submit(ask("everything", Path("best")))
     heard = Heard(handle)
     over(qtbot, handle)
     order = ["started", "preview", "epoch", "checkpoint", "warned", "progress", "finished", "ended"]
@@ -82,7 +83,7 @@ def test_the_engine_tells_the_status_bar_of_each_job_in_turn(engine: Engine, qtb
     engine.job_started.connect(lambda h: told.append(("started", h, engine.running)))
     engine.job_progress.connect(lambda h, p: told.append((f"{p.total}", h, engine.running)))
     engine.job_ended.connect(lambda h: told.append(("ended", h, engine.running)))
-    first, second = engine.submit(job("steps"), 3), engine.submit(job("steps"), 5)
+    first, second = engine.submit(ask("steps", 3)), engine.submit(ask("steps", 5))
     assert engine.running is None
     over(qtbot, first, second)
     assert engine.running is None
@@ -100,7 +101,7 @@ def test_the_engine_tells_the_status_bar_of_each_job_in_turn(engine: Engine, qtb
 def test_cancel_of_the_running_and_of_a_waiting_job(engine: Engine, qtbot: QtBot) -> None:
     ended: list[JobHandle] = []
     engine.job_ended.connect(ended.append)
-    running, waiting = engine.submit(job("steps"), 100_000), engine.submit(job("echo"), 1)
+    running, waiting = engine.submit(ask("steps", 100_000)), engine.submit(ask("echo", 1))
     heard, heard_waiting = Heard(running), Heard(waiting)
     qtbot.waitSignal(running.progress, timeout=20_000).wait()
     waiting.cancel()
@@ -116,8 +117,8 @@ def test_cancel_of_the_running_and_of_a_waiting_job(engine: Engine, qtbot: QtBot
 
 
 def test_replace_keeps_only_the_newest(engine: Engine, qtbot: QtBot) -> None:
-    handles = [engine.submit(job("steps"), 1_000, replace=True) for _ in range(20)]
-    handles.append(engine.submit(job("steps"), 2, replace=True))
+    handles = [engine.submit(ask("steps", 1_000), replace=True) for _ in range(20)]
+    handles.append(engine.submit(ask("steps", 2), replace=True))
     heard = [Heard(handle) for handle in handles]
     over(qtbot, *handles)
     assert all(each.names[-2:] == ["cancelled", "ended"] for each in heard[:-1])
@@ -125,7 +126,7 @@ def test_replace_keeps_only_the_newest(engine: Engine, qtbot: QtBot) -> None:
 
 
 def test_a_killed_process_is_reported_and_the_next_job_works(engine: Engine, qtbot: QtBot) -> None:
-    handle = engine.submit(job("steps"), 100_000)
+    handle = engine.submit(ask("steps", 100_000))
     heard = Heard(handle)
     qtbot.waitSignal(handle.progress, timeout=20_000).wait()
     assert engine.pid is not None
@@ -135,7 +136,7 @@ def test_a_killed_process_is_reported_and_the_next_job_works(engine: Engine, qtb
     failed = heard.signals[-2][1]
     assert isinstance(failed, Failed)
     assert "What was saved is kept" in failed.message
-    after = engine.submit(job("echo"), 5)
+    after = engine.submit(ask("echo", 5))
     heard = Heard(after)
     over(qtbot, after)
     assert ("finished", 5) in heard.signals
@@ -151,7 +152,7 @@ def test_the_window_stays_fluid_while_a_job_computes(engine: Engine, qtbot: QtBo
 
 
 def _longest_gap_s(engine: Engine, qtbot: QtBot) -> float:
-    handle = engine.submit(job("spin"), 60.0)
+    handle = engine.submit(ask("spin", 60.0))
     qtbot.waitSignal(handle.preview, timeout=20_000).wait()
     ticks: list[float] = []
     timer = QTimer(interval=5)
@@ -169,13 +170,13 @@ def _longest_gap_s(engine: Engine, qtbot: QtBot) -> float:
 
 def test_submitting_does_not_wait_for_the_process(engine: Engine, qtbot: QtBot) -> None:
     before = time.monotonic()
-    handle = engine.submit(job("echo"), 1)
+    handle = engine.submit(ask("echo", 1))
     assert time.monotonic() - before < 0.05
     over(qtbot, handle)
 
 
 def test_a_gui_thread_that_is_held_up_gets_the_newest_only(engine: Engine, qtbot: QtBot) -> None:
-    handle = engine.submit(job("spin"), 60.0)
+    handle = engine.submit(ask("spin", 60.0))
     qtbot.waitSignal(handle.preview, timeout=20_000).wait()
     heard = Heard(handle)
     time.sleep(1.0)
@@ -187,7 +188,7 @@ def test_a_gui_thread_that_is_held_up_gets_the_newest_only(engine: Engine, qtbot
 
 
 def test_a_slot_that_opens_a_dialog_holds_up_no_other_job(engine: Engine, qtbot: QtBot) -> None:
-    first, second = engine.submit(job("divide"), 1), engine.submit(job("echo"), 2)
+    first, second = engine.submit(ask("divide", 1)), engine.submit(ask("echo", 2))
     order: list[str] = []
     engine.job_started.connect(lambda h: order.append(f"started {h.id}"))
     engine.job_ended.connect(lambda h: order.append(f"ended {h.id}"))
@@ -207,7 +208,7 @@ def test_a_slot_that_opens_a_dialog_holds_up_no_other_job(engine: Engine, qtbot:
 
 def test_handles_of_ended_jobs_are_let_go(engine: Engine, qtbot: QtBot) -> None:
     """The live sample makes one a step of the drag: they must not pile up."""
-    handles = [engine.submit(job("echo"), 1) for _ in range(5)]
+    handles = [engine.submit(ask("echo", 1)) for _ in range(5)]
     left = [weakref.ref(handle) for handle in handles]
     over(qtbot, *handles)
     handles.clear()
@@ -217,7 +218,7 @@ def test_handles_of_ended_jobs_are_let_go(engine: Engine, qtbot: QtBot) -> None:
 
 def test_shutdown_cancels_and_joins(qtbot: QtBot) -> None:
     engine = Engine(grace_s=GRACE_S)
-    running, waiting = engine.submit(job("steps"), 100_000), engine.submit(job("echo"), 1)
+    running, waiting = engine.submit(ask("steps", 100_000)), engine.submit(ask("echo", 1))
     heard = [Heard(running), Heard(waiting)]
     qtbot.waitSignal(running.progress, timeout=20_000).wait()
     pid = engine.pid

@@ -28,8 +28,7 @@ from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import duration
-
-JOBS = "tests.engine.jobs_for_tests"
+from tests.engine.jobs_for_tests import ask
 
 
 @pytest.mark.parametrize("way", ["rail", "keys"])
@@ -85,7 +84,7 @@ def test_the_status_bar_follows_a_job_and_cancels_it(
 ) -> None:
     status = window.status_job
     assert not status.isVisible()
-    handle = session.submit(f"{JOBS}:steps", 3000)
+    handle = session.submit(ask("steps", 3000))
     qtbot.waitUntil(status.isVisible, timeout=30_000)
     qtbot.waitUntil(lambda: status.bar.value() > 2)
     assert status.bar.maximum() == 3000
@@ -93,7 +92,7 @@ def test_the_status_bar_follows_a_job_and_cancels_it(
     with qtbot.waitSignal(handle.cancelled, timeout=5_000):
         qtbot.mouseClick(status.cancel, Qt.MouseButton.LeftButton)
     assert not status.isVisible()
-    handle = session.submit(f"{JOBS}:steps", 3000)
+    handle = session.submit(ask("steps", 3000))
     qtbot.waitUntil(status.isVisible, timeout=30_000)
     assert status.cancel.isEnabled()
     with qtbot.waitSignal(handle.cancelled, timeout=5_000):
@@ -101,10 +100,10 @@ def test_the_status_bar_follows_a_job_and_cancels_it(
 
 
 def test_a_short_job_does_not_flicker(session: Session, window: MainWindow, qtbot: QtBot) -> None:
-    first = session.submit(f"{JOBS}:echo", 1)
+    first = session.submit(ask("echo", 1))
     with qtbot.waitSignal(first.ended, timeout=30_000):
         pass
-    second = session.submit(f"{JOBS}:echo", 1)
+    second = session.submit(ask("echo", 1))
     with qtbot.waitSignal(second.ended, timeout=30_000):
         pass
     assert not window.status_job.isVisible()
@@ -115,7 +114,7 @@ def test_a_short_job_does_not_flicker(session: Session, window: MainWindow, qtbo
 def test_the_window_answers_while_a_job_computes(
     session: Session, window: MainWindow, qtbot: QtBot
 ) -> None:
-    handle = session.submit(f"{JOBS}:spin", 2.0)
+    handle = session.submit(ask("spin", 2.0))
     with qtbot.waitSignal(handle.started, timeout=30_000):
         pass
     gaps: list[float] = []
@@ -139,7 +138,7 @@ def test_the_window_answers_while_a_job_computes(
 def test_an_engine_that_dies_is_told_and_the_next_job_works(
     session: Session, window: MainWindow, qtbot: QtBot
 ) -> None:
-    handle = session.submit(f"{JOBS}:steps", 3000)
+    handle = session.submit(ask("steps", 3000))
     qtbot.waitUntil(lambda: window.status_job.bar.value() > 2, timeout=30_000)
     pid = session.engine.pid
     assert pid is not None
@@ -148,7 +147,7 @@ def test_an_engine_that_dies_is_told_and_the_next_job_works(
     assert not window.status_job.isVisible()
     assert window.notices.notices[-1].level == "error"
     assert "stopped unexpectedly" in window.notices.notices[-1].text
-    again = session.submit(f"{JOBS}:echo", 7)
+    again = session.submit(ask("echo", 7))
     with qtbot.waitSignal(again.finished, timeout=30_000) as done:
         pass
     assert done.args == [7]
@@ -330,7 +329,7 @@ def test_export_writes_what_the_dialog_says(
 def test_leaving_while_a_job_runs_asks_first(
     session: Session, window: MainWindow, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handle = session.submit(f"{JOBS}:steps", 3000)
+    handle = session.submit(ask("steps", 3000))
     with qtbot.waitSignal(handle.started, timeout=30_000):
         pass
     monkeypatch.setattr(MainWindow, "_may_stop", lambda *_: False)

@@ -17,8 +17,8 @@ from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import RECENT, Settings
+from tests.engine.jobs_for_tests import ask
 
-JOBS = "tests.engine.jobs_for_tests"
 DRAWN = Ellipse(300, 200, 120, 90, 30)
 MOVED = Ellipse(310, 200, 120, 90, 30)
 
@@ -218,18 +218,18 @@ def test_a_failed_job_is_told_with_its_traceback_unless_the_input_is_at_fault(
     session: Session, qtbot: QtBot
 ) -> None:
     with qtbot.waitSignal(session.failure, timeout=30_000) as told:
-        session.submit(f"{JOBS}:divide", 1)
+        session.submit(ask("divide", 1))
     text, details = told.args
     assert "ZeroDivisionError" in details
     assert text
     with qtbot.waitSignal(session.failure, timeout=30_000) as told:
-        session.submit(f"{JOBS}:bad_input", "a.png is truncated. Copy it again.")
+        session.submit(ask("bad_input", "a.png is truncated. Copy it again."))
     assert told.args == ["a.png is truncated. Copy it again.", ""]
 
 
 def test_a_warning_of_a_job_is_told(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     with qtbot.waitSignal(session.message, timeout=30_000) as told:
-        session.submit(f"{JOBS}:everything", tmp_path)
+        session.submit(ask("everything", tmp_path))
     assert told.args == ["careful", "warning"]
 
 

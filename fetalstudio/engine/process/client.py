@@ -1,7 +1,7 @@
 """The window's side of the engine: queues jobs, runs the child process, hands out its events.
 
-`submit` and `cancel` only note what is wanted and return at once, from any thread. All traffic with
-the child happens inside `poll`, which one thread calls in a loop.
+`submit` and `cancel` only record the request and return at once, from any thread. All communication
+with the child happens inside `poll`, which one thread calls in a loop.
 """
 
 from __future__ import annotations
@@ -16,33 +16,29 @@ import traceback
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection
-from typing import Any, Final
+from typing import Any
 
 from fetalstudio.engine.process import worker
 from fetalstudio.engine.process.events import (
     Cancelled,
     Event,
     Failed,
-    Preview,
-    Progress,
+    RunKey,
     Started,
     Warned,
 )
-from fetalstudio.engine.process.job import failure
-from fetalstudio.engine.process.registry import reference
+from fetalstudio.engine.process.job import Job, Request, failure, job_of
 
-GRACE_S: Final = 5.0
+GRACE_S = 5.0
 """Time for a cancelled job to stop by itself before its process is ended."""
-SEEN_INTERVAL_S: Final = 0.05
-"""Progress and previews come at most this often each: 20 a second."""
-_EXIT_S: Final = 4.0  # torch takes a second or two to leave in good order
-_TRIES: Final = 2  # of a job whose process ended before it had it in hand
-_BATCH: Final = (
-    256  # messages read in one go, so that a chatty job cannot keep `poll` from returning
-)
-_HEAVY: Final = frozenset({"torch", "diffusers", "segment_anything"})
+SEEN_INTERVAL_S = 0.05
+"""Droppable events of a kind come at most this often: 20 a second."""
+_EXIT_S = 4.0  # torch takes a second or two to leave in good order
+_TRIES = 2  # for a job whose process ended before the job began
+_BATCH = 256  # messages read in one go, so that a job with many events cannot keep `poll` busy
+_HEAVY = frozenset({"torch", "diffusers", "segment_anything"})
 
 
 @dataclass(slots=True)
@@ -51,15 +47,18 @@ class _Order:
 
     id: int
     job: str
+    """The job's name."""
     request: bytes
     sent: bool = False
     begun: bool = False
-    """Its process has it in hand."""
+    """Whether the child has begun to run it."""
     tries: int = 0
     """How often it was sent."""
     cancel_asked: bool = False
     kill_at: float | None = None
-    """When its process is ended; set once the child was told to cancel."""
+    """When its process is ended; set once the child was asked to cancel."""
+    run: RunKey | None = None
+    """The run that its events named."""
 
 
 class _Child:
@@ -83,7 +82,7 @@ class _Child:
         self.warmed = False
 
     def said(self, limit: int | None = None) -> Iterator[worker.Ready | worker.Begun | worker.Said]:
-        """What it sent and was not read yet. Raises EOFError or OSError where the pipe ended."""
+        """Messages not read yet. Raises EOFError or OSError where the pipe has ended."""
         count = 0
         while (limit is None or count < limit) and self.pipe.poll():
             yield self.pipe.recv()
@@ -118,20 +117,20 @@ class EngineClient:
         self._polling = threading.Lock()  # guards the child: held by whoever talks to it
         self._child: _Child | None = None
         self._child_wanted = False
-        self._warm_jobs: tuple[str, ...] = ()
+        self._warm_jobs: tuple[Job[Any, Any], ...] = ()
         self._seen_owed = False
         self._seen_at = 0.0
 
     # -- from any thread --------------------------------------------------------------------------
 
-    def submit(self, job: str, request: Any, *, replace: bool = False) -> int:
-        """Queue ``job`` (a name of `registry.JOBS` or ``module:function``) and return its id.
+    def submit(self, request: Request[Any], *, replace: bool = False) -> int:
+        """Queue the job that ``request`` asks for and return its id.
 
         The request is copied now. With ``replace``, waiting jobs of that name are dropped and a
-        running one is cancelled. Raises ValueError for an unknown job, TypeError or
-        `pickle.PicklingError` for a request that cannot be sent, RuntimeError after `close`.
+        running one is cancelled. Raises TypeError for what is not the request of a job, TypeError
+        or `pickle.PicklingError` for a request that cannot be sent, RuntimeError after `close`.
         """
-        reference(job)
+        job = job_of(request).name
         pickled = pickle.dumps(request)
         with self._lock:
             if self._closed:
@@ -153,13 +152,10 @@ class EngineClient:
                     self._ask_cancel(order)
             self._wake()
 
-    def warm_up(self, *jobs: str) -> None:
-        """Start the child and import what ``jobs`` need, so that the first one starts quickly.
-
-        Raises ValueError for an unknown job.
-        """
-        for job in jobs:
-            reference(job)
+    def warm_up(self, *requests: type[Request[Any]]) -> None:
+        """Start the child and import what the jobs of ``requests`` need, so that the first one
+        starts quickly. Raises TypeError for a class that is not the request of a job."""
+        jobs = tuple(job_of(request) for request in requests)
         with self._lock:
             self._warm_jobs = jobs
             self._child_wanted = True
@@ -223,14 +219,14 @@ class EngineClient:
                 with self._lock:
                     if self._events or self._closed:
                         taken, self._events = self._events, []
-                        self._seen_owed |= any(isinstance(e, Progress | Preview) for _, e in taken)
+                        self._seen_owed |= any(event.droppable for _, event in taken)
                         return taken
                 if deadline is not None and time.monotonic() >= deadline:
                     return []
                 self._listen(self._patience(deadline))
 
     def _advance(self) -> None:
-        """Do whatever is due: take the next job, start or tell or kill the child."""
+        """Do whatever is due: take the next job; start, instruct or kill the child."""
         self._take_next()
         order = self._current
         if order is not None and order.cancel_asked and not order.sent:
@@ -264,7 +260,7 @@ class EngineClient:
             self._conclude(_could_not_start(str(error)))
 
     def _tell(self, child: _Child, order: _Order | None) -> None:
-        """Send what the child does not know yet. Raises OSError where it is gone."""
+        """Send what the child does not know yet. Raises OSError where the child is gone."""
         if order is None:
             if self._warm_jobs and not child.warmed:
                 child.warmed = True
@@ -324,6 +320,7 @@ class EngineClient:
                 self._current.begun = True
             else:
                 event = _read(message)
+                self._current.run = event.run or self._current.run
                 if message.final:
                     self._conclude(event)
                 else:
@@ -333,11 +330,12 @@ class EngineClient:
     def _conclude(self, event: Event) -> None:
         with self._lock:
             if self._current is not None:
+                event = replace(event, run=self._current.run)
                 self._events.append((self._current.id, event))
                 self._current = None
 
     def _bury(self, patience_s: float = _EXIT_S) -> None:
-        """The child ended or has to: read its last words and conclude its job."""
+        """The child ended or has to: read its last messages and conclude its job."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -369,7 +367,7 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] in _HEAVY:
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong into an event")
+            raise pickle.UnpicklingError(f"{module}.{name} must not be part of an event")
         return super().find_class(module, name)
 
 
@@ -377,7 +375,7 @@ def _read(said: worker.Said) -> Event:
     try:
         event: Event = _Reader(io.BytesIO(said.event)).load()
     except Exception as error:  # unpickling runs code of the event's classes
-        message = f"What the job said cannot be read here ({error})."
+        message = f"An event of the job cannot be read ({error})."
         return Failed(message, traceback.format_exc()) if said.final else Warned(message)
     return event
 
@@ -385,7 +383,7 @@ def _read(said: worker.Said) -> Event:
 def _could_not_start(reason: str) -> Failed:
     return Failed(
         f"The engine could not be started ({reason}). Close other programs and start the job "
-        "again; if that does not help, install FetalStudio anew.",
+        "again; if that does not help, reinstall FetalStudio.",
         traceback="",
     )
 

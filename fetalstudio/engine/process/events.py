@@ -1,26 +1,47 @@
-"""What a running job says. Frozen dataclasses of plain values and numpy arrays only."""
+"""The events of a running job: frozen dataclasses of plain values and numpy arrays only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The job left the queue and runs."""
+class RunKey:
+    """Names a run: the folder of its project, and its id there."""
 
-    job: str
+    project: Path
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all events have in common."""
+
+    droppable: ClassVar[bool] = False
+    """Whether a newer event of the same kind and job makes this one worthless. Of such events only
+    the newest is kept where they come faster than they are read; all others always arrive."""
+    run: RunKey | None = None
+    """The run that the event belongs to; None where the job has no run, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Started(Event):
+    """The job left the queue and runs."""
+
+    job: str
+    """The job's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
     """``done`` of ``total`` steps; ``eta_s`` is the estimated time left, None while unknown."""
 
+    droppable: ClassVar[bool] = True
     done: int
     total: int
     eta_s: float | None = None
@@ -28,15 +49,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """A picture of the work so far, (H, W) or (H, W, 3) uint8. May be dropped under pressure."""
+class Preview(Event):
+    """A picture of the work so far, (H, W) or (H, W, 3) uint8."""
 
+    droppable: ClassVar[bool] = True
     image: NDArray[np.uint8]
     caption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(Event):
     """One pass over the training data; losses are means, Dice is over the validation frames.
 
     Epoch 0 is the model as it was; its ``train_loss`` is NaN.
@@ -51,8 +73,8 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapting:
-    """A synthesizer after ``step`` steps, measured on ellipses that it does not learn from."""
+class Adapting(Event):
+    """A synthesizer after ``step`` steps, measured on ellipses that it is not trained on."""
 
     step: int
     steps: int
@@ -63,14 +85,14 @@ class Adapting:
     grey: float
     """Distance of the grey levels to real held-out frames, in grey levels."""
     spectrum: float
-    """Distance of the power spectra to theirs, in dB."""
+    """Distance of the power spectra to those of the same frames, in dB."""
     copies: int
-    """Pictures too near to a training frame."""
+    """Number of pictures that are too similar to a training frame."""
     best: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Event):
     """Something that outlives a cancel or a crash was saved."""
 
     path: Path
@@ -78,21 +100,21 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Event):
     """The job goes on, but the person should know."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Event):
     """The job's result."""
 
     result: Any
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Event):
     """The job ended with an error: a message to act on, and the traceback for a report."""
 
     message: str
@@ -101,23 +123,12 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Event):
     """The job stopped because it was asked to; what it had saved stays, in ``result`` if any."""
 
     result: Any = None
 
 
-Event = (
-    Started
-    | Progress
-    | Preview
-    | Epoch
-    | Adapting
-    | Checkpoint
-    | Warned
-    | Finished
-    | Failed
-    | Cancelled
-)
+Final = Finished | Failed | Cancelled
 FINAL = (Finished, Failed, Cancelled)
 """The last event of every job is one of these."""

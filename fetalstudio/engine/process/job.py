@@ -1,20 +1,76 @@
-"""What a job is: a plain function of a request, a way to report and a way to ask "stop?"."""
+"""What a job is, and how its request names it.
+
+A job is a function ``run(request, report, cancelled) -> result``. Each job has its own request
+class, whose class attribute ``job`` describes it, so that a request is all that has to be passed on
+to run a job. The function is named, not imported: knowing a job does not import torch.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import traceback
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.engine.process.events import Event, Failed
+from fetalstudio.engine.process.events import Event, Failed, RunKey
+
+RequestT = TypeVar("RequestT", contravariant=True)
+ResultT = TypeVar("ResultT", covariant=True)
 
 Report = Callable[[Event], None]
 CancelCheck = Callable[[], bool]
-Job = Callable[[Any, Report, CancelCheck], Any]
-"""``run(request, report, cancelled) -> result``. It asks ``cancelled()`` at least once a step and
-raises `JobCancelled` when the answer is yes. It reports neither `Started` nor a final event: the
-runner does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[RequestT, ResultT]):
+    """A job: its names, and where its function is found."""
+
+    name: str
+    """The word for it on the command line, in messages and in the project's runs."""
+    title: str
+    """What the window shows while it runs, such as ``Making pairs``."""
+    entry: str
+    """``module:function``."""
+
+    def load(self) -> Callable[[RequestT, Report, CancelCheck], ResultT]:
+        """Import the job's function. Raises ImportError or AttributeError where there is none.
+
+        The function calls ``cancelled()`` at least once a step and raises `JobCancelled` when the
+        answer is yes. It reports neither `Started` nor a final event: the runner does.
+        """
+        module, _, function = self.entry.partition(":")
+        run = getattr(importlib.import_module(module), function)
+        return cast(Callable[[RequestT, Report, CancelCheck], ResultT], run)
+
+
+class Request(Protocol[ResultT]):
+    """The request of a job with this result: a frozen dataclass with a class attribute ``job``."""
+
+    @property
+    def job(self) -> Job[Any, ResultT]:
+        """The job that answers requests of this class."""
+
+
+def job_of(request: Request[ResultT] | type[Request[ResultT]]) -> Job[Any, ResultT]:
+    """The job that a request, or a class of requests, asks for.
+
+    Raises TypeError where ``request`` is not the request of a job.
+    """
+    job = getattr(request, "job", None)
+    if not isinstance(job, Job):
+        named = request.__name__ if isinstance(request, type) else type(request).__name__
+        raise TypeError(f"{named} is not the request of a job")
+    return job
+
+
+def report_in_run(report: Report, project: Path, run_id: int) -> Report:
+    """``report`` for the events of a run of the project at ``project``: they name the run."""
+    run = RunKey(project, run_id)
+    return lambda event: report(dataclasses.replace(event, run=run))
 
 
 class JobCancelled(Exception):  # noqa: N818  (a request was met: it is not an error)
@@ -34,7 +90,7 @@ def failure(job: str, error: BaseException) -> Failed:
 def _message(job: str, error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    # torch names its error so; asking by name keeps torch out of this module.
+    # torch has an error of this name; comparing the name keeps torch out of this module.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             f"There was not enough memory for the job '{job}'. Close other programs, "
@@ -42,4 +98,4 @@ def _message(job: str, error: BaseException) -> str:
         )
     text = str(error).strip()
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"The job '{job}' stopped with an error that was not foreseen ({named})."
+    return f"The job '{job}' stopped with an unexpected error ({named})."

@@ -6,13 +6,22 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
-from typing import Any
+from typing import TypeVar
 
-from fetalstudio.engine.process.events import Cancelled, Event, Finished, Started
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, failure
-from fetalstudio.engine.process.registry import resolve
+from fetalstudio.engine.process.events import Cancelled, Event, Finished, RunKey, Started
+from fetalstudio.engine.process.job import (
+    CancelCheck,
+    JobCancelled,
+    Report,
+    Request,
+    failure,
+    job_of,
+)
 from fetalstudio.engine.process.threads import settle_threads
+
+Result = TypeVar("Result")
 
 
 def _ignore(event: Event) -> None:
@@ -24,31 +33,43 @@ def _never() -> bool:
 
 
 def run_job(
-    job: str, request: Any, on_event: Report | None = None, cancelled: CancelCheck = _never
-) -> Any:
-    """Run ``job`` to its end and return its result.
+    request: Request[Result], on_event: Report | None = None, cancelled: CancelCheck = _never
+) -> Result:
+    """Run the job that ``request`` asks for to its end and return its result.
 
-    ``on_event`` sees what the engine's client would: `Started`, the job's own events, one final
+    ``on_event`` receives what the engine's client would: `Started`, the job's own events, one final
     event. The first Ctrl-C asks the job to stop, a second one interrupts it. Raises `JobCancelled`
-    where it was stopped, and whatever the job raised (`UserError` and `InputError` among it).
+    where it was stopped, TypeError where ``request`` is not the request of a job, and whatever the
+    job raises (`UserError` and `InputError` among it).
     """
-    report = on_event or _ignore
+    job = job_of(request)
+    listener = on_event or _ignore
+    run_key: RunKey | None = None
+
+    def report(event: Event) -> None:
+        nonlocal run_key
+        run_key = event.run or run_key
+        listener(event)
+
+    def conclude(event: Event) -> None:
+        listener(replace(event, run=run_key))
+
     settle_threads()  # before torch is imported
-    run = resolve(job)
-    report(Started(job))
+    run = job.load()
+    report(Started(job.name))
     try:
         with _interrupt_cancels() as interrupted:
             result = run(request, report, lambda: interrupted() or cancelled())
     except JobCancelled as stopped:
-        report(Cancelled(stopped.result))
+        conclude(Cancelled(stopped.result))
         raise
     except KeyboardInterrupt as second:
-        report(Cancelled())
+        conclude(Cancelled())
         raise JobCancelled from second
     except Exception as error:
-        report(failure(job, error))
+        conclude(failure(job.name, error))
         raise
-    report(Finished(result))
+    conclude(Finished(result))
     return result
 
 

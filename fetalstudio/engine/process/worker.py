@@ -1,11 +1,11 @@
-"""The engine process: runs one job after another and speaks with its client over a pipe.
+"""The engine process: runs one job after another and talks to its client over a pipe.
 
-Jobs run in the main thread. One thread reads the pipe, so that a cancel is heard while a job
-computes, another writes to it, so that a job never waits for a slow window. When the pipe closes,
-the client is gone and this process ends by itself.
+Jobs run in the main thread. One thread reads the pipe, so that a cancel arrives while a
+job computes; another writes to it, so that a job never waits for a slow window. When the pipe
+closes, the client is gone and this process ends by itself.
 
-Flow control: a `Progress` or `Preview` is sent only when the client has seen the one before; of
-those that come meanwhile the newest is kept.
+Flow control: a droppable event is sent only when the client has taken the one of its kind before;
+of those that are reported meanwhile, the newest is kept.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished, Preview, Progress
-from fetalstudio.engine.process.job import JobCancelled, failure
-from fetalstudio.engine.process.registry import resolve
+from fetalstudio.engine.process.coalescing import CoalescingQueue
+from fetalstudio.engine.process.events import Cancelled, Event, Final, Finished, RunKey
+from fetalstudio.engine.process.job import Job, JobCancelled, failure, job_of
 from fetalstudio.engine.process.threads import settle_threads
 
 _log = logging.getLogger(__name__)
@@ -36,8 +36,11 @@ _OUTBOX = 1000  # events that may wait to be written: a bound for what is never 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """To the child: run this job. The request is pickled on its own, so that one that cannot be
-    read here fails its job and not the conversation."""
+    """To the child: run the job that this request asks for.
+
+    The request is pickled on its own, so that one that cannot be read here fails its job and not
+    the conversation; ``job`` is the job's name, for the message about that.
+    """
 
     job_id: int
     job: str
@@ -55,23 +58,23 @@ class Cancel:
 class WarmUp:
     """To the child: import what these jobs need."""
 
-    jobs: tuple[str, ...]
+    jobs: tuple[Job[Any, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """To the child: the last progress and preview were taken, the next may come."""
+    """To the child: the last droppable events were taken, the next ones may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From the child, first: it listens."""
+    """From the child, first: it reads the pipe now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """From the child, before the first line of a job: it is in hand. A job that never was is lost
-    with its process without a trace, and another process can take it."""
+    """From the child, just before a job runs. A job that has not begun has changed nothing, so if
+    the process dies before this message, another process can run the job."""
 
     job_id: int
 
@@ -122,8 +125,9 @@ class _Reporter:
         self._job_id = job_id
         self._job = job
         self._lock = threading.Lock()
-        self._unseen: set[type[Event]] = set()
-        self._held: dict[type[Event], bytes] = {}
+        self._unseen: set[object] = set()
+        self._held: CoalescingQueue[bytes] = CoalescingQueue()
+        self._run: RunKey | None = None
         self._over = False
 
     def __call__(self, event: Event) -> None:
@@ -131,35 +135,39 @@ class _Reporter:
         with self._lock:
             if self._over:
                 return  # a helper thread of a job that has ended
-            if isinstance(event, Progress | Preview):
-                if type(event) in self._unseen:
-                    self._held[type(event)] = pickled
-                    return
-                self._unseen.add(type(event))
+            self._run = event.run or self._run
+            kind = type(event)
+            if event.droppable and kind in self._unseen:
+                self._held.put(pickled, kind)
+                return
+            if event.droppable:
+                self._unseen.add(kind)
             self._send(pickled)
 
     def seen(self) -> None:
         """The client took what was sent: send what was held meanwhile."""
         with self._lock:
             if not self._over:
-                self._unseen = set(self._held)
-                self._send_held()
+                self._unseen = self._send_held()
 
-    def finish(self, event: Finished | Failed | Cancelled) -> None:
-        """Send the job's last event; after it nothing is sent any more."""
+    def finish(self, event: Final) -> None:
+        """Send the job's last event, in the run that the job named; after it, nothing is sent."""
+        event = replace(event, run=self._run)
         try:
             pickled = pickle.dumps(event)
         except Exception as error:  # pickling runs code of the result's class
-            pickled = pickle.dumps(failure(self._job, error))
+            pickled = pickle.dumps(replace(failure(self._job, error), run=self._run))
         with self._lock:
             self._send_held()
             self._over = True
             self._send(pickled, final=True)
 
-    def _send_held(self) -> None:
-        for pickled in self._held.values():
+    def _send_held(self) -> set[object]:
+        """Send the events that were held, and return their kinds."""
+        held = self._held.take_all()
+        for pickled in held.values():
             self._send(pickled)
-        self._held.clear()
+        return set(held)
 
     def _send(self, pickled: bytes, *, final: bool = False) -> None:
         self._outbox.put(Said(self._job_id, pickled, final))
@@ -171,7 +179,7 @@ class _Task:
     report: _Reporter
     cancelled: threading.Event = field(default_factory=threading.Event)
     claim: threading.Lock = field(default_factory=threading.Lock)
-    """Who acquires it answers for the task: the main thread by running it, or the reading thread
+    """Whoever acquires it concludes the task: the main thread by running it, or the reading thread
     by cancelling it while the main thread is still busy importing."""
 
 
@@ -246,19 +254,19 @@ class _Worker:
         os._exit(0)
 
 
-def _warm_up(jobs: tuple[str, ...]) -> None:
+def _warm_up(jobs: tuple[Job[Any, Any], ...]) -> None:
     for job in jobs:
         try:
-            resolve(job)
+            job.load()
         except Exception:  # the job itself will fail with it, in front of the person
-            _log.exception("the job '%s' cannot be loaded", job)
+            _log.exception("the job '%s' cannot be loaded", job.name)
 
 
 def _perform(task: _Task) -> None:
-    final: Finished | Failed | Cancelled
+    final: Final
     try:
         request = pickle.loads(task.order.request)
-        run = resolve(task.order.job)
+        run = job_of(request).load()
         final = Finished(run(request, task.report, task.cancelled.is_set))
     except JobCancelled as stopped:
         final = Cancelled(stopped.result)

@@ -34,7 +34,7 @@ class ProposalFlow(QObject):
         self._own: Ellipse | None = None
         self.shown: Ellipse | None = None
         """Beside the person's own ellipse."""
-        self._job: JobHandle | None = None
+        self._job: JobHandle[ProposeResult] | None = None
         self._asked: tuple[Path, str] | None = None
         """The project and the frame that a proposal is being made for."""
 
@@ -61,8 +61,8 @@ class ProposalFlow(QObject):
         path = self._session.open.path
         request = ProposeRequest(path, frame_ids=(frame_id,))
         self._asked = path, frame_id
-        self._job = self._session.submit("propose", request)
-        self._job.finished.connect(lambda result: self._finished(path, result))
+        self._job = self._session.submit(request)
+        self._job.on_finished(lambda result: self._finished(path, result))
         self._job.ended.connect(self._ended)
         self.asked_changed.emit()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
@@ -27,7 +27,7 @@ class JobBar(QWidget):
 
     def __init__(self, cancel_text: str = "Cancel", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._handle: JobHandle | None = None
+        self._handle: JobHandle[Any] | None = None
         self._text = QLabel()
         self._text.setProperty("role", "dim")
         self._bar = QProgressBar()
@@ -49,11 +49,13 @@ class JobBar(QWidget):
         self.hide()
 
     @property
-    def handle(self) -> JobHandle | None:
+    def handle(self) -> JobHandle[Any] | None:
         """The job that is followed."""
         return self._handle
 
-    def follow(self, handle: JobHandle, *, queued: str = "Waiting for the running job") -> None:
+    def follow(
+        self, handle: JobHandle[Any], *, queued: str = "Waiting for the running job"
+    ) -> None:
         """Show this job until it ends, in place of the one that was followed."""
         self._handle = handle
         self._text.setText(queued)
@@ -68,11 +70,11 @@ class JobBar(QWidget):
         """The line above the bar."""
         return self._text.text()
 
-    def _say(self, handle: JobHandle, text: str) -> None:
+    def _say(self, handle: JobHandle[Any], text: str) -> None:
         if handle is self._handle:
             self._text.setText(text)
 
-    def _progress(self, handle: JobHandle, progress: Progress) -> None:
+    def _progress(self, handle: JobHandle[Any], progress: Progress) -> None:
         if handle is not self._handle or not self.cancel_button.isEnabled():
             return
         self._bar.setRange(0, max(progress.total, 1))
@@ -88,7 +90,7 @@ class JobBar(QWidget):
             self._text.setText("Stopping")
             self._handle.cancel()
 
-    def _ended(self, handle: JobHandle) -> None:
+    def _ended(self, handle: JobHandle[Any]) -> None:
         if handle is self._handle:
             self._handle = None
             self.hide()

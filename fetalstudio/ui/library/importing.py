@@ -66,7 +66,7 @@ class ImportFlow(QObject):
                 return
         request = ImportRequest(self.session.open.path, source, cohort=cohort)
         handle = self.session.import_frames(request)
-        handle.finished.connect(self._came)
+        handle.on_finished(self._came)
         if staged is not None:
             # A lambda, for it keeps the folder alive: Qt holds a bound method weakly.
             handle.ended.connect(lambda: staged.cleanup())

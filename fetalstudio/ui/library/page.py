@@ -46,7 +46,7 @@ class LibraryPage(QWidget):
         self.grid = FrameGrid(self.shown)
         self.filters = FilterBar()
         self.importing = ImportFlow(session, self)
-        self._propose_job: JobHandle | None = None
+        self._propose_job: JobHandle[ProposeResult] | None = None
         self._build()
         self._build_actions()
         self._connect()
@@ -330,8 +330,8 @@ class LibraryPage(QWidget):
     def _propose(self, request: ProposeRequest) -> None:
         if self._propose_job is not None:
             return
-        handle = self._propose_job = self.session.submit("propose", request)
-        handle.finished.connect(lambda result: self._proposed(request, result))
+        handle = self._propose_job = self.session.submit(request)
+        handle.on_finished(lambda result: self._proposed(request, result))
         handle.ended.connect(self._propose_ended)
         self._show_counts()
 

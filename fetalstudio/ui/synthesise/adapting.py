@@ -44,7 +44,7 @@ class AdaptingDialog(QDialog):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._handle: JobHandle | None = None
+        self._handle: JobHandle[AdaptResult] | None = None
         self._project: Path | None = None
         self._made: str | None = None
         self._from = ""
@@ -220,7 +220,7 @@ class AdaptingDialog(QDialog):
             name=self.name_box.text().strip() or None,
             seed=self.seed_box.value(),
         )
-        handle = self._session.submit("adapt", request)
+        handle = self._session.submit(request)
         self._handle, self._project, self._made = handle, request.project, None
         self._from = self._parent_name()
         self.curves.clear(request.steps)
@@ -230,8 +230,8 @@ class AdaptingDialog(QDialog):
         self.job_bar.follow(handle)
         handle.adapting.connect(self._measured)
         handle.preview.connect(self._preview)
-        handle.finished.connect(self._has_result)
-        handle.cancelled.connect(self._has_result)
+        handle.on_finished(self._has_result)
+        handle.on_cancelled(self._has_result)
         handle.failed.connect(lambda failed: self._say(failed.message))
         handle.ended.connect(self._ended)
         self.refresh()

@@ -262,7 +262,7 @@ class BatchPanel(Section):
 
     def _submit(self, request: SynthesizeRequest) -> None:
         self.used.emit()
-        handle = self._session.submit("synthesize", request)
+        handle = self._session.submit(request)
         self._project = request.project
         self._filmstrip.drop_all()
         self.review_button.hide()
@@ -272,8 +272,8 @@ class BatchPanel(Section):
         handle.ended.connect(self._ended)
         handle.progress.connect(self._progress)
         handle.preview.connect(self._preview)
-        handle.finished.connect(self._finished)
-        handle.cancelled.connect(lambda _: self._stopped("Stopped"))
+        handle.on_finished(self._finished)
+        handle.on_cancelled(lambda _: self._stopped("Stopped"))
         handle.failed.connect(lambda _: self._stopped("Failed"))
 
     # -- under way ----------------------------------------------------------------------------

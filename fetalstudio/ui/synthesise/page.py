@@ -157,7 +157,7 @@ class SynthesisePage(QWidget):
 
     def activated(self) -> None:
         """The page is shown: keys go to the canvas, the engine gets ready in the background."""
-        self.session.engine.warm_up("sample")
+        self.session.engine.warm_up(SampleRequest)
         self.canvas.setFocus()
 
     # -- the frame ----------------------------------------------------------------------------
@@ -345,7 +345,7 @@ class SynthesisePage(QWidget):
         else:  # a setting alone asks for no first picture
             self._tell()
 
-    def _began(self, handle: JobHandle) -> None:
+    def _began(self, handle: JobHandle[SampleResult]) -> None:
         self.job_bar.follow(handle)
         self._tell()
 

@@ -32,7 +32,7 @@ class Sampler(QObject):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._handle: JobHandle | None = None
+        self._handle: JobHandle[SampleResult] | None = None
         self._draft = False
         self._waiting: SampleRequest | None = None
         self._at_rest: SampleRequest | None = None
@@ -78,18 +78,20 @@ class Sampler(QObject):
         self._draft = draft
         # After a draft, the first steps of the full picture would be a step back.
         asked = _draft(request) if draft else replace(request, previews=previews)
-        handle = self._session.submit("sample", asked, replace=True)
+        handle = self._session.submit(asked, replace=True)
         self._handle = handle
         handle.preview.connect(lambda event: self._previewed(handle, event))
-        handle.finished.connect(lambda result: self._finished(handle, request, result))
+        handle.on_finished(lambda result: self._finished(handle, request, result))
         handle.ended.connect(lambda: self._ended(handle))
         self.began.emit(handle)
 
-    def _previewed(self, handle: JobHandle, event: object) -> None:
+    def _previewed(self, handle: JobHandle[SampleResult], event: object) -> None:
         if handle is self._handle:
             self.preview.emit(event)
 
-    def _finished(self, handle: JobHandle, request: SampleRequest, result: SampleResult) -> None:
+    def _finished(
+        self, handle: JobHandle[SampleResult], request: SampleRequest, result: SampleResult
+    ) -> None:
         if handle is not self._handle:
             return
         self._handle = None
@@ -99,7 +101,7 @@ class Sampler(QObject):
         elif not self._rest.isActive():
             self._rested()
 
-    def _ended(self, handle: JobHandle) -> None:
+    def _ended(self, handle: JobHandle[SampleResult]) -> None:
         if handle is self._handle:
             self._handle = None
             self._forget()

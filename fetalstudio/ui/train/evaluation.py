@@ -73,9 +73,9 @@ class EvaluationPanel(Section):
             protocol=cast(Protocol, self.protocol_box.currentData()),
             held_out=self.held_out_box.isChecked(),
         )
-        handle = self._session.submit("evaluate", request)
+        handle = self._session.submit(request)
         project = self._session.project
-        handle.finished.connect(
+        handle.on_finished(
             # Of a project that was closed meanwhile it would show frames that are not here.
             lambda r: self.view.show_result(r) if self._session.project is project else None
         )

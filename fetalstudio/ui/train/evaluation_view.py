@@ -96,8 +96,8 @@ class EvaluationView(QWidget):
         if self.result is None:
             return
         request = ReportRequest(self._session.open.path, path, self.result)
-        handle = self._session.submit("report", request)
-        handle.finished.connect(self._reported)
+        handle = self._session.submit(request)
+        handle.on_finished(self._reported)
 
     def save_csv(self, path: Path) -> None:
         """Write the table of frames."""

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QT
 from fetalstudio.engine.jobs.experiment.request import (
     ARMS,
     BEFORE,
-    JOB,
     ExperimentRequest,
     ExperimentResult,
     result_of,
@@ -61,7 +60,7 @@ class ExperimentPanel(Section):
             batch=chosen.batch,
             learning_rate=chosen.learning_rate,
         )
-        handle = self._session.submit(JOB, request)
+        handle = self._session.submit(request)
         self.button.setEnabled(False)
         self.job_bar.follow(handle)
         handle.ended.connect(self.refresh)
@@ -102,7 +101,7 @@ class ExperimentPanel(Section):
 
 
 def _newest(project: Project) -> ExperimentResult | None:
-    found = (result_of(run) for run in project.runs.all() if run.job == JOB)
+    found = (result_of(run) for run in project.runs.all() if run.job == ExperimentRequest.job.name)
     return next((result for result in found if result is not None), None)
 
 

@@ -47,7 +47,7 @@ class TrainPage(QWidget):
         super().__init__()
         self.session = session
         self._plan: Plan | None = None
-        self._handle: JobHandle | None = None
+        self._handle: JobHandle[TrainResult] | None = None
         self._live = False
         """Whether the curves are those of the job under way."""
         self._listed = False
@@ -269,7 +269,7 @@ class TrainPage(QWidget):
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
 
     def _submit(self, request: TrainRequest) -> None:
-        handle = self.session.submit("train", request)
+        handle = self.session.submit(request)
         self._handle, self._live = handle, True
         self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)
@@ -278,8 +278,8 @@ class TrainPage(QWidget):
         # It goes on when another project is opened.
         path = request.project
         handle.preview.connect(lambda preview: self._preview(path, preview))
-        handle.finished.connect(lambda result: self._has_result(path, result))
-        handle.cancelled.connect(lambda result: self._has_result(path, result))
+        handle.on_finished(lambda result: self._has_result(path, result))
+        handle.on_cancelled(lambda result: self._has_result(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:

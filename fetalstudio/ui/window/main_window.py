@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import (
@@ -30,7 +31,9 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.export.request import ExportResult
+from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
@@ -38,7 +41,7 @@ from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, ExportDialo
 from fetalstudio.ui.window.notices import NoticeBoard
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
-from fetalstudio.ui.window.status_job import JOB_TITLES, StatusJob
+from fetalstudio.ui.window.status_job import StatusJob
 
 _PRELOAD_MS = 400
 
@@ -300,8 +303,8 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def _export(self, dialog: ExportDialog) -> None:
-        handle = self.session.submit("export", dialog.request())
-        handle.finished.connect(self._exported)
+        handle = self.session.submit(dialog.request())
+        handle.on_finished(self._exported)
 
     def _exported(self, result: ExportResult) -> None:
         frames, pairs = counted(result.frames, "frame"), counted(result.pairs, "synthetic pair")
@@ -355,19 +358,21 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         running = self.session.engine.running
-        if running is not None and running.job != "sample" and not self._may_stop(running.job):
+        if running is not None and not self._may_stop(running):
             event.ignore()
             return
         self._preloader.stop()
         self.session.settings.geometry = self.saveGeometry()
         super().closeEvent(event)
 
-    def _may_stop(self, job: str) -> bool:
-        """Whether the person agrees to stop the running job by leaving."""
+    def _may_stop(self, running: JobHandle[Any]) -> bool:
+        """Whether the running job may be stopped: it stores nothing, or the person agrees."""
+        if running.job.name == SampleRequest.job.name:
+            return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
-        box.setText(f"{JOB_TITLES.get(job, job)} is still running.")
+        box.setText(f"{running.job.title} is still running.")
         box.setInformativeText("If you leave now it is stopped; what it has saved stays.")
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence
@@ -13,18 +13,6 @@ from fetalstudio.ui import theme
 
 if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import Engine, JobHandle
-
-JOB_TITLES = {
-    "import": "Importing frames",
-    "propose": "Proposing ellipses",
-    "sample": "Synthesising a frame",
-    "synthesize": "Making pairs",
-    "adapt": "Adapting the synthesizer",
-    "train": "Training the segmenter",
-    "experiment": "Comparing trainings",
-    "evaluate": "Evaluating the segmenter",
-    "export": "Exporting",
-}
 
 _QUIET_MS = 300
 """A job that is done sooner (a sample while the ellipse is dragged) is not shown at all."""
@@ -59,14 +47,14 @@ class StatusJob(QWidget):
         if engine.running is not None:
             self._started(engine.running)
 
-    def _started(self, handle: JobHandle) -> None:
-        self.title.setText(JOB_TITLES.get(handle.job, handle.job))
+    def _started(self, handle: JobHandle[Any]) -> None:
+        self.title.setText(handle.job.title)
         self.bar.setRange(0, 0)
         self.left.clear()
         self.cancel.setEnabled(True)
         self._delay.start()
 
-    def _progressed(self, _handle: JobHandle, progress: Progress) -> None:
+    def _progressed(self, _handle: JobHandle[Any], progress: Progress) -> None:
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
@@ -74,7 +62,7 @@ class StatusJob(QWidget):
             parts.append(f"{duration(progress.eta_s)} left")
         self.left.setText("  ·  ".join(part for part in (progress.note, *parts) if part))
 
-    def _ended(self, _handle: JobHandle) -> None:
+    def _ended(self, _handle: JobHandle[Any]) -> None:
         self._delay.stop()
         self.hide()
 

@@ -29,7 +29,7 @@ from fetalstudio.engine.models.loading import (
     load_synthesizer,
 )
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
 from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
@@ -84,6 +84,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         record = _interrupted(project, settings, data) or project.runs.start(
             _free_name(project, request), settings, data.summary()
         )
+        report = report_in_run(report, project.path, record.id)
         adapting = _Adapting(
             project, request, record, data, parent, model, neighbours, report, cancelled
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,9 @@ class AdaptRequest:
     Asked again after a crash, it goes on where it was.
     """
 
+    job: ClassVar[Job[AdaptRequest, AdaptResult]] = Job(
+        "adapt", "Adapting the synthesizer", "fetalstudio.engine.jobs.adapt.job:run"
+    )
     project: Path
     cohort: str | None = None
     """Learn from this cohort only."""

@@ -19,6 +19,7 @@ from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import (
     AdaptStableDiffusionRequest,
     AdaptStableDiffusionResult,
+    ProbeRequest,
 )
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
@@ -79,8 +80,8 @@ def run(
     return result
 
 
-def probe(_request: None, _report: Report, _cancelled: CancelCheck) -> str:
-    """For the self-test: what Stable Diffusion is made of is there, weights apart."""
+def probe(request: ProbeRequest, report: Report, cancelled: CancelCheck) -> str:
+    """For the self-test: check that the libraries which Stable Diffusion needs are complete."""
     return whole_parts()
 
 

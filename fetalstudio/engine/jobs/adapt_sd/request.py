@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,9 @@ class AdaptStableDiffusionRequest:
     Cancelled or crashed, it goes on where it was when it is asked for again by the same name.
     """
 
+    job: ClassVar[Job[AdaptStableDiffusionRequest, AdaptStableDiffusionResult]] = Job(
+        "adapt-sd", "Adapting Stable Diffusion", "fetalstudio.engine.jobs.adapt_sd.job:run"
+    )
     project: Path
     base: str
     """Name of a Stable Diffusion that was added to the user's models."""
@@ -40,3 +45,15 @@ class AdaptStableDiffusionResult:
     loss_last: float
     """Mean over the last tenth."""
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """Job ``probe``: import the libraries that Stable Diffusion needs.
+
+    The result is a line for a person.
+    """
+
+    job: ClassVar[Job[ProbeRequest, str]] = Job(
+        "probe", "Checking the libraries", "fetalstudio.engine.jobs.adapt_sd.job:probe"
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.propose.request import Prompt
+from fetalstudio.engine.process.job import Job
 
 Protocol = Literal["native", "paper", "both"]
 
@@ -17,6 +18,9 @@ Protocol = Literal["native", "paper", "both"]
 class EvaluateRequest:
     """Job ``evaluate``: a segmenter against the project's annotations."""
 
+    job: ClassVar[Job[EvaluateRequest, EvaluateResult]] = Job(
+        "evaluate", "Evaluating the segmenter", "fetalstudio.engine.jobs.evaluate.job:run"
+    )
     project: Path
     segmenter: str | None = None
     cohort: str | None = None

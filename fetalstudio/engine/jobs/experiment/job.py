@@ -23,7 +23,6 @@ from fetalstudio.engine.jobs.experiment.arms import (
 from fetalstudio.engine.jobs.experiment.request import (
     ARMS,
     BEFORE,
-    JOB,
     ExperimentRequest,
     ExperimentResult,
     Trained,
@@ -33,7 +32,7 @@ from fetalstudio.engine.jobs.experiment.request import (
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
@@ -66,7 +65,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         settings = {
             **asdict(request),
             "project": None,
-            "job": JOB,
+            "job": ExperimentRequest.job.name,
             "segmenter": model.name,
             "segmenter_sha256": fingerprint(model.folder),
         }
@@ -74,6 +73,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         record = _unfinished(project, settings, data) or project.runs.start(
             _free_name(project), settings, data
         )
+        report = report_in_run(report, project.path, record.id)
         experiment = _Experiment(
             project, request, record, drawn, load_segmenter(model), report, cancelled
         )
@@ -208,7 +208,7 @@ def _unfinished(
     """The newest run of the same settings and data that did not finish, taken up again."""
     for record in project.runs.all():
         same = dict(record.settings) == settings and dict(record.data) == data
-        if record.job == JOB and record.state != "finished" and same:
+        if record.job == ExperimentRequest.job.name and record.state != "finished" and same:
             return project.runs.resume(record.id)
     return None
 

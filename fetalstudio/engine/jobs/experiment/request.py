@@ -9,14 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.statistics import by_repeat, over_repeats, paired_difference
 from fetalstudio.core.words import counted
+from fetalstudio.engine.process.job import Job
 from fetalstudio.project.records import Run
 
-JOB = "experiment"
 BEFORE = "before"
 """In the place of an arm: the segmenter as it came, which is measured once."""
 SYNTHETIC = "synthetic"
@@ -46,6 +46,9 @@ Answer = Literal["yes", "no", "harm", "unknown"]
 class ExperimentRequest:
     """Job ``experiment``. Asked again after a cancel or a crash, it goes on where it was."""
 
+    job: ClassVar[Job[ExperimentRequest, ExperimentResult]] = Job(
+        "experiment", "Comparing trainings", "fetalstudio.engine.jobs.experiment.job:run"
+    )
     project: Path
     segmenter: str | None = None
     """All arms start from this one; default the built-in, which learned from none of the frames."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
+
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """Job ``export``: frames and masks in a layout that others read."""
 
+    job: ClassVar[Job[ExportRequest, ExportResult]] = Job(
+        "export", "Exporting", "fetalstudio.engine.jobs.export.job:run"
+    )
     project: Path
     out: Path
     format: Literal["hc18"] = "hc18"

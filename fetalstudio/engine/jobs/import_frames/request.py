@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
+
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """Job ``import``: bring frames into a project."""
 
+    job: ClassVar[Job[ImportRequest, ImportResult]] = Job(
+        "import", "Importing frames", "fetalstudio.engine.jobs.import_frames.job:run"
+    )
     project: Path
     source: Path
     format: Literal["auto", "hc18", "folder"] = "auto"

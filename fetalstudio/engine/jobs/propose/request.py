@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.process.job import Job
 
 Prompt = Literal["auto", "box"]
 
@@ -15,6 +16,9 @@ Prompt = Literal["auto", "box"]
 class ProposeRequest:
     """Job ``propose``: the segmenter proposes ellipses for frames without an annotation."""
 
+    job: ClassVar[Job[ProposeRequest, ProposeResult]] = Job(
+        "propose", "Proposing ellipses", "fetalstudio.engine.jobs.propose.job:run"
+    )
     project: Path
     segmenter: str | None = None
     """Default: the adopted one, else ``compact``."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
     """Job ``report``: an evaluation as one HTML file to share."""
 
+    job: ClassVar[Job[ReportRequest, ReportResult]] = Job(
+        "report", "Writing the report", "fetalstudio.engine.jobs.report.job:run"
+    )
     project: Path
     """Which holds the frames of the evaluation."""
     out: Path

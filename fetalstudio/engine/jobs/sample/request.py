@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.process.job import Job
 
 Background = Literal["made", "frame"]
 """Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
@@ -25,6 +26,9 @@ DRAFT_STEPS = 2
 class SampleRequest:
     """Job ``sample``: one synthetic frame for the canvas; nothing is stored."""
 
+    job: ClassVar[Job[SampleRequest, SampleResult]] = Job(
+        "sample", "Synthesising a frame", "fetalstudio.engine.jobs.sample.job:run"
+    )
     ellipse: Ellipse
     size: tuple[int, int]
     """(width, height) of the picture in px."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.sample.request import Background
+from fetalstudio.engine.process.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,9 @@ class SynthesizeRequest:
     Give one of ``count``, ``ellipses`` and ``resume``.
     """
 
+    job: ClassVar[Job[SynthesizeRequest, SynthesizeResult]] = Job(
+        "synthesize", "Making pairs", "fetalstudio.engine.jobs.synthesize.job:run"
+    )
     project: Path
     count: int | None = None
     """That many ellipses like the project's own."""

@@ -37,7 +37,7 @@ from fetalstudio.engine.models.loading import (
 )
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import describe
@@ -79,6 +79,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             record = project.runs.start(name, settings, data.summary())
         else:
             record = _taken_up(project, before, data, model)
+        report = report_in_run(report, project.path, record.id)
         training = _Training(project, request, record, data, segmenter, report, cancelled)
         try:
             result, stopped = training.run()

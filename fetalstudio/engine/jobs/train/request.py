@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from fetalstudio.engine.process.job import Job
 
 Recipe = Literal["recommended", "paper"]
 RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
@@ -18,6 +20,9 @@ RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
 class TrainRequest:
     """Job ``train``: fine-tune the segmenter on real plus accepted synthetic pairs."""
 
+    job: ClassVar[Job[TrainRequest, TrainResult]] = Job(
+        "train", "Training the segmenter", "fetalstudio.engine.jobs.train.job:run"
+    )
     project: Path
     segmenter: str | None = None
     """Start from this one; default as for ``propose``."""
