@@ -25,7 +25,7 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
-from fetalstudio.engine.process.job import CancelCheck, Job, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Job, JobCancelled, Report, report_in_run
 from fetalstudio.project.project import Project
 
 STEP_S = 0.03
@@ -136,6 +136,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
         settings: dict[str, Any] = {**asdict(request), "project": None, "kind": "compact"}
         name = request.name or "tuned-1"
         run = project.runs.start(name, settings, {**parts, "pairs": pairs})
+        report = report_in_run(report, project.path, run.id)
         epoch, stopped = 0, False
         for epoch in range(1, request.epochs + 1):
             time.sleep(2 * STEP_S)
@@ -188,6 +189,7 @@ def adapt(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> Adap
     """Step 30 is the best, whatever comes after it."""
     with Project.open(request.project) as project:
         run = project.runs.start(request.name or "ward-1", {"job": "adapt"}, {})
+        report = report_in_run(report, project.path, run.id)
         for step in range(0, request.steps + 1, 10):
             time.sleep(STEP_S)
             best = 0 < step <= 30

@@ -19,7 +19,8 @@ from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.train.resuming import state_file
-from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress
+from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
+from fetalstudio.project.project import Project
 from fetalstudio.ui.common.job_bar import duration
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
@@ -237,14 +238,65 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     assert page.title.text() == "second, cancelled"
 
 
+def test_a_run_that_another_process_trains_gets_no_epoch_of_this_window(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    project = page.session.open
+    page.start()
+    _, handle = fakes[0]
+    handle.started.emit()
+    ours, theirs = (
+        project.runs.start(name, {"epochs": 20, "kind": "compact"}, {})
+        for name in ("ours", "theirs")
+    )
+    assert theirs.state == "running"
+    handle.epoch.emit(_epoch_of(project, ours.id, 0))
+    assert page.title.text() == "ours, running" and page.curves.epochs == 1
+    _choose(page, theirs.id)
+    assert page.title.text() == "theirs, running" and page.curves.epochs == 0
+    handle.epoch.emit(_epoch_of(project, ours.id, 1))
+    assert page.curves.epochs == 0
+    _choose(page, ours.id)
+    handle.epoch.emit(_epoch_of(project, ours.id, 2))
+    assert page.curves.epochs == 1  # the run's stored history has none of the fake's epochs
+
+
+def test_epochs_of_another_project_are_not_drawn_on_a_run_with_the_same_id(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]], tmp_path: Path
+) -> None:
+    first = page.session.open
+    page.start()
+    _, handle = fakes[0]
+    handle.started.emit()
+    run = first.runs.start("here", {"epochs": 20, "kind": "compact"}, {})
+    event = _epoch_of(first, run.id, 0)
+    page.session.new_project(tmp_path / "other")
+    other = page.session.open.runs.start("there", {"epochs": 20, "kind": "compact"}, {})
+    assert other.id == run.id
+    page.session.project_changed.emit()
+    assert page.title.text() == "there, running"
+    handle.epoch.emit(event)
+    assert page.curves.epochs == 0
+
+
+def _epoch_of(project: Project, run_id: int, number: int) -> Epoch:
+    return Epoch(number, 20, 0.5, 0.6, 0.9, True, run=RunKey(project.path, run_id))
+
+
+def _choose(page: TrainPage, run_id: int) -> None:
+    rows = [page.runs.item(row).data(Qt.ItemDataRole.UserRole) for row in range(page.runs.count())]
+    page.runs.setCurrentRow(rows.index(run_id))
+
+
 def test_a_failed_training_says_so_and_another_can_start(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     page.start()
     _, handle = fakes[0]
     handle.started.emit()
-    handle.epoch.emit(Epoch(1, 20, 0.5, 0.6, 0.9, True))
-    handle.preview.emit(Preview(_grey(), "epoch 1"))
+    run = RunKey(page.session.open.path, 1)
+    handle.epoch.emit(Epoch(1, 20, 0.5, 0.6, 0.9, True, run=run))
+    handle.preview.emit(Preview(_grey(), "epoch 1", run=run))
     handle.failed.emit(Failed("Not enough memory.", "trace"))
     handle.ended.emit()
     assert page.start_button.isEnabled() and not page.job_bar.isVisible()
@@ -259,7 +311,7 @@ def test_a_training_of_another_project_is_told_but_not_shown(
     page.session.new_project(tmp_path / "other")
     told: list[str] = []
     page.session.message.connect(lambda text, _level: told.append(text))
-    handle.preview.emit(Preview(_grey(), "epoch 1"))
+    handle.preview.emit(Preview(_grey(), "epoch 1", run=RunKey(first, 1)))
     assert page.filmstrip.count() == 0
     handle.finished.emit(SimpleNamespace(verdict="The new model is better."))
     handle.ended.emit()

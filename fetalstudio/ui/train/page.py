@@ -48,10 +48,8 @@ class TrainPage(QWidget):
         self.session = session
         self._plan: Plan | None = None
         self._handle: JobHandle[TrainResult] | None = None
-        self._live = False
-        """Whether the curves are those of the job under way."""
         self._listed = False
-        """Whether its run is in the list: the job makes the run once its data are checked."""
+        """Whether the job's run is in the list: the job makes it once its data are checked."""
         self._runs: dict[int, Run] = {}
         self._refresher = QTimer(self)
         self._refresher.setSingleShot(True)
@@ -169,7 +167,6 @@ class TrainPage(QWidget):
         self._refresh_plan()
 
     def _project_changed(self) -> None:
-        self._live = False
         self.filmstrip.drop_all()
         self.evaluation.forget()
         self.data.fill_segmenters(self.session.project, anew=True)
@@ -270,27 +267,28 @@ class TrainPage(QWidget):
 
     def _submit(self, request: TrainRequest) -> None:
         handle = self.session.submit(request)
-        self._handle, self._live = handle, True
+        self._handle = handle
         self.tabs.setCurrentIndex(0)
         self.start_button.setEnabled(False)
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
-        # It goes on when another project is opened.
-        path = request.project
-        handle.preview.connect(lambda preview: self._preview(path, preview))
+        handle.preview.connect(self._preview)
+        path = request.project  # the job goes on when another project is opened
         handle.on_finished(lambda result: self._has_result(path, result))
         handle.on_cancelled(lambda result: self._has_result(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
+        if epoch.run is None or not self.session.is_open(epoch.run.project):
+            return
         if not self._listed:
             self._listed = True
-            self._refresh_runs()
-        if self._live:
+            self._refresh_runs(otherwise=epoch.run.id)
+        if epoch.run.id == self._chosen():
             self.curves.add(epoch)
 
-    def _preview(self, path: Path, preview: Preview) -> None:
-        if self.session.is_open(path):
+    def _preview(self, preview: Preview) -> None:
+        if preview.run is not None and self.session.is_open(preview.run.project):
             self.filmstrip.add(preview.image, preview.caption)
 
     def _has_result(self, path: Path, result: TrainResult | None) -> None:
@@ -310,8 +308,9 @@ class TrainPage(QWidget):
 
     # -- runs ---------------------------------------------------------------------------------
 
-    def _refresh_runs(self) -> None:
-        """List the runs; the chosen one stays, and where none is, it is the newest."""
+    def _refresh_runs(self, otherwise: int | None = None) -> None:
+        """List the runs. The chosen one stays chosen; where none is, it is the run with the id
+        ``otherwise``, else the newest."""
         project = self.session.project
         self._runs = {r.id: r for r in project.runs.all() if r.job == "train"} if project else {}
         ids, chosen = list(self._runs), self._chosen()
@@ -322,7 +321,8 @@ class TrainPage(QWidget):
             item.setData(_RUN_ROLE, run.id)
             item.setToolTip(f"Started {run.started_at.astimezone():%d %b %Y, %H:%M}")
             self.runs.addItem(item)
-        self.runs.setCurrentRow(ids.index(chosen) if chosen in ids else 0)
+        wanted = next((id_ for id_ in (chosen, otherwise) if id_ in ids), None)
+        self.runs.setCurrentRow(ids.index(wanted) if wanted is not None else 0)
         self.runs.blockSignals(False)
         self.runs.setVisible(bool(ids))
         self.no_runs.setVisible(not ids)
@@ -335,7 +335,6 @@ class TrainPage(QWidget):
     def _run_chosen(self) -> None:
         chosen = self._chosen()
         run = self.session.open.runs.get(chosen) if chosen is not None else None
-        self._live = run is not None and run.state == "running" and self._handle is not None
         resumable = run is not None and can_go_on(self.session.open, run)
         self.go_on_button.setVisible(resumable)
         self.go_on_button.setEnabled(resumable and self._handle is None)
@@ -352,7 +351,7 @@ class TrainPage(QWidget):
             self.curves.set_history(
                 run.history,
                 best_epoch=(run.verdict or {}).get("best_epoch"),
-                expected_epochs=int(run.settings.get("epochs", 0)) if self._live else 0,
+                expected_epochs=int(run.settings.get("epochs", 0)) if run.state == "running" else 0,
             )
             self.verdict.show_verdict(run.verdict, without_verdict(run))
         self._show_adoption()
