@@ -88,9 +88,7 @@ class Batches:
 
     def made(self, batch_id: int) -> dict[int, int]:
         """The pairs that a batch made: item number to pair id, in its order."""
-        sql = (
-            "SELECT number, pair_id FROM current_batch_pairs WHERE batch_id = ? ORDER BY number"
-        )
+        sql = "SELECT number, pair_id FROM current_batch_pairs WHERE batch_id = ? ORDER BY number"
         rows = self._storage.database.query(sql, (batch_id,))
         return {row["number"]: row["pair_id"] for row in rows}
 
