@@ -19,7 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure, and print one figure a line."""
     settle_threads()  # as the jobs do, before torch is imported
-    from fetalstudio.engine.bench import bench
+    from fetalstudio.engine.bench.bench import bench
 
     if options.repeats < 1:
         raise InputError(f"--repeats is at least 1, not {options.repeats}.")

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from fetalstudio.engine import bench_segmentation
-from fetalstudio.engine.bench_segmentation import proposal_s, sam_figures
+from fetalstudio.engine.bench import segmentation
+from fetalstudio.engine.bench.segmentation import proposal_s, sam_figures
 from tests.segmentation.tiny_sam import TINY
 
 
 def test_both_trainings_are_timed_and_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[tuple[int, ...]] = []
-    step = bench_segmentation._step
+    step = segmentation._step
 
     def counted(
         logits: torch.Tensor, targets: torch.Tensor, optimizer: torch.optim.Optimizer
@@ -22,7 +22,7 @@ def test_both_trainings_are_timed_and_compared(monkeypatch: pytest.MonkeyPatch) 
         assert logits.shape == targets.shape and 0 < targets.mean() < 1
         sizes.append(tuple(logits.shape))
 
-    monkeypatch.setattr(bench_segmentation, "_step", counted)
+    monkeypatch.setattr(segmentation, "_step", counted)
     figures = sam_figures(1, with_paper=True, config=TINY, frames=7)
     ours = 2 * [(5, 1, 16, 16), (2, 1, 16, 16)]  # one epoch to warm up, one to time
     assert sizes == [*ours, (1, 1, 16, 16), *2 * [(5, 1, 16, 16)]]

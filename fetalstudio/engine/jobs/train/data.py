@@ -23,7 +23,7 @@ from fetalstudio.engine.cohort_split import (
     split,
     usable_pairs,
 )
-from fetalstudio.engine.duplicates import across_parts, fingerprint
+from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 
@@ -105,8 +105,8 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     real = (*data.train, *data.validation, *data.test)
     names = {i.id: f"{i.name} (subject {i.subject})" for i in real}
     names |= {pair.frame.id: f"{pair.frame.name} (synthetic)" for pair in data.pairs}
-    prints = {frame_id: fingerprint(project.frames.pixels(frame_id)) for frame_id in names}
-    found = [(names[a], names[b]) for a, b in across_parts(frames, prints)]
+    descriptors = {frame_id: descriptor(project.frames.pixels(frame_id)) for frame_id in names}
+    found = [(names[a], names[b]) for a, b in across_parts(frames, descriptors)]
     said = [
         f"{a} and {b} are the same picture, but are kept apart. Remove one of "
         "them, or import it with the other's subject."

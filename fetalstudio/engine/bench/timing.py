@@ -1,4 +1,4 @@
-"""How long a call takes."""
+"""Measuring how long a call takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def median_s(repeats: int, call: Callable[[], object]) -> float:
-    """Median seconds of so many calls."""
+    """Median seconds of ``repeats`` calls."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()

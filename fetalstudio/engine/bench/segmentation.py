@@ -1,9 +1,9 @@
-"""How fast this machine segments and fine-tunes SAM, and how fast the paper's loop does.
+"""How fast this machine segments and fine-tunes SAM, compared with the paper's training loop.
 
-Weights are random, which take as long as trained ones. Both trainings take the same step: decoder
-forwards and backwards, Adam, Dice and cross-entropy on the logits' own grid, batches of five, box
-prompts. The paper's code (transformers' ``SamModel``) embeds its frames in every step. Ours embeds
-each frame once and keeps that in half precision, as fine-tuning does.
+Weights are random, which takes as long as with trained ones. Both trainings take the same step:
+decoder forwards and backwards, Adam, Dice and cross-entropy on the grid of the logits, batches of
+five, box prompts. The paper's code (``SamModel`` of transformers) embeds its frames in every step.
+Ours embeds each frame once and keeps the embedding in half precision, as fine-tuning does.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
+from fetalstudio.engine.bench.timing import median_s
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
-from fetalstudio.engine.timing import median_s
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.profiles import Profile, SamProfile
@@ -29,9 +29,9 @@ from fetalstudio.segmentation.vit import VARIANTS, VitConfig, build_vit, variant
 
 _SIZE = (800, 540)
 _BATCH, _EPOCHS, _LEARNING_RATE = 5, 20, 1e-5
-"""Of the paper's code."""
+"""As in the paper's code."""
 _PAPER_STEPS_TIMED = 2
-"""A step takes minutes on a laptop; an epoch is so many times the median of these."""
+"""A step takes minutes on a laptop. An epoch is calculated from the median of these."""
 
 
 def proposal_s(repeats: int) -> float:
@@ -50,9 +50,11 @@ def sam_figures(
     frames: int = 50,
     say: Callable[[str], None] = lambda text: None,
 ) -> Mapping[str, Any]:
-    """Median seconds of embedding a frame and of an epoch over ``frames`` (whole epochs are timed);
-    the paper's epoch by calculation from a few of its steps; and how many times faster ours is,
-    for an epoch and for a training of 20 with embedding."""
+    """Median seconds of embedding a frame and of an epoch over ``frames`` frames.
+
+    Our epochs are timed as a whole; the paper's is calculated from a few of its steps. Also says
+    how many times faster ours is, for one epoch and for a training of 20 epochs with embedding.
+    """
     heads = [Ellipse(400 + i, 270, 220 - i, 165, 3 * i) for i in range(frames)]
     say("Timing SAM's encoder on a frame, and its decoder on embeddings")
     segmenter = Segmenter(build_vit(config), _card(config))
@@ -79,7 +81,7 @@ def sam_figures(
 
 
 def _step(logits: Tensor, targets: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """What both trainings do once they have logits (B, 1, h, w)."""
+    """What both trainings do with their logits (B, 1, h, w)."""
     loss = dice_ce(logits, targets)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -88,7 +90,7 @@ def _step(logits: Tensor, targets: Tensor, optimizer: torch.optim.Optimizer) -> 
 
 
 def _embed(segmenter: Segmenter, image: NDArray[np.uint8]) -> tuple[Tensor, float]:
-    """An embedding (1, 256, h, w), and the seconds that it takes when it is not the first."""
+    """An embedding (1, 256, h, w), and the seconds that computing it takes after a warm-up."""
     found: list[Tensor] = []
 
     def embed() -> None:
@@ -118,7 +120,7 @@ def _cached_epoch_s(
 
 
 def _paper_step_s(config: VitConfig, heads: Sequence[Ellipse]) -> float:
-    """Seconds of a step of five frames; a first, cold one is not counted."""
+    """Seconds of a step with five frames, after a warm-up."""
     from transformers import SamConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
     device = pick_device()
@@ -173,7 +175,7 @@ def _batches(
 
 
 def _frame(head: Ellipse) -> NDArray[np.uint8]:
-    """What is in it does not change the time."""
+    """A frame (H, W). Its content does not change the time."""
     return head.mask(_SIZE) * np.uint8(120)
 
 

@@ -1,19 +1,18 @@
-"""How fast this machine synthesises and segments, and how fast the paper's pipeline does.
+"""How fast the built-in synthesizer is, compared with one step of the paper's generator.
 
-Times are medians of whole calls in this process. The paper's generator is timed on random weights,
-which take as long as trained ones: one guided step of Stable Diffusion 1.5's denoiser at 512x512,
-of which a picture takes thirty.
+The paper's generator is timed with random weights: one guided step of the denoiser of Stable
+Diffusion 1.5 at 512x512 px. One of its images takes thirty such steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.bench_segmentation import proposal_s, sam_figures
+from fetalstudio.engine.bench.timing import median_s
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
@@ -23,44 +22,24 @@ from fetalstudio.engine.models.loading import (
     load_synthesizer,
 )
 from fetalstudio.engine.quality import pair_quality
-from fetalstudio.engine.timing import median_s
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.scene import Scene
 
-Part = Literal["all", "synthesis", "segmentation"]
 _SIZE = (800, 540)
 _PAPER_STEPS = 30
 
 
-def bench(
-    repeats: int,
-    *,
-    part: Part = "all",
-    with_paper: bool,
-    say: Callable[[str], None] = lambda text: None,
-) -> Mapping[str, Any]:
-    """Median seconds of each thing, the paper's for the same, and how many times faster ours is."""
-    figures: dict[str, Any] = {
-        "threads": torch.get_num_threads(),
-        "device": str(pick_device()),
-        "repeats": repeats,
-    }
-    if part != "segmentation":
-        figures |= _synthesis_figures(repeats, with_paper=with_paper, say=say)
-    if part != "synthesis":
-        say("Timing the compact segmenter")
-        figures["proposal_s"] = proposal_s(repeats)
-        figures |= sam_figures(repeats, with_paper=with_paper, say=say)
-    return figures
-
-
-def _synthesis_figures(
+def synthesis_figures(
     repeats: int, *, with_paper: bool, say: Callable[[str], None]
 ) -> Mapping[str, Any]:
+    """Median seconds of a sample, a draft, a sample in a batch and its quality figures.
+
+    With the paper: also of one step and one image of its generator, and the ratio.
+    """
     synthesizer = load_synthesizer(find_model("synthesizer", BUILT_IN))
     judge = load_segmenter(judge_model())
     scenes = [Scene(Ellipse(400, 270, 220 - 5 * i, 165, 10 * i), _SIZE, "second") for i in range(4)]
-    picture = synthesizer.generate(scenes[:1], [0])[0]
+    image = synthesizer.generate(scenes[:1], [0])[0]
 
     say("Timing the compact synthesizer")
     figures: dict[str, Any] = {
@@ -72,7 +51,7 @@ def _synthesis_figures(
             repeats, lambda: synthesizer.generate(scenes, range(len(scenes)))
         )
         / len(scenes),
-        "quality_s": median_s(repeats, lambda: pair_quality(judge, picture, scenes[0].ellipse)),
+        "quality_s": median_s(repeats, lambda: pair_quality(judge, image, scenes[0].ellipse)),
     }
     if with_paper:
         say("Timing one step of the paper's generator (takes 3.5 GB of memory for a minute)")
@@ -85,7 +64,7 @@ def _synthesis_figures(
 
 @torch.inference_mode()
 def _paper_step_s() -> float:
-    """Seconds of one guided step (two evaluations) at 512x512; the first, cold one not counted."""
+    """Seconds of one guided step (two evaluations) at 512x512 px, without the first, cold one."""
     from diffusers import UNet2DConditionModel
 
     device = pick_device()
