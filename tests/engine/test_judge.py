@@ -27,7 +27,7 @@ from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
-from fetalstudio.formats.neighbours import FILE, read_neighbours
+from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -240,6 +240,7 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
     with pytest.raises(InputError, match="does not say what it was trained on"):
+<<<<<<< HEAD
         copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")
     with pytest.raises(SystemExit, match="holds 0 of"):
         with Project.create(tmp_path / "p") as empty:
@@ -252,3 +253,6 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
             empty.annotations.add(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
         copy_index.main([str(tmp_path / "p"), str(base)])
     assert (base / FILE).exists()
+=======
+        remember.remember(sample_project, items, tmp_path, tmp_path / "nowhere")
+>>>>>>> 6610975 (Keep the studies out of what ships; matplotlib draws their figures)

@@ -1,9 +1,6 @@
 """What the engine makes of simulated frames: finds heads in them, asks for them, learns them."""
 
-import json
-from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.project.project import Project
 from fetalstudio.simulation.scene import TRIMESTERS
-from fetalstudio.studies import pretrain
 from tests.simulated import labelled
 
 
@@ -86,6 +82,7 @@ def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project)
         assert made[sector > 0].mean() > 5
 
 
+<<<<<<< HEAD
 def test_simulated_frames_join_a_pretraining_and_its_card(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +121,8 @@ def test_frames_to_learn_from_are_drawn_by_the_seed(
     assert len({tuple(ids) for ids in learnt.values()}) == 3
 
 
+=======
+>>>>>>> 6610975 (Keep the studies out of what ships; matplotlib draws their figures)
 def test_window_and_command_line_offer_every_style() -> None:
     from fetalstudio.cli.main import _parser
     from fetalstudio.synthesis.conditions import STYLES
