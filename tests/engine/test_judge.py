@@ -240,19 +240,4 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
     with pytest.raises(InputError, match="does not say what it was trained on"):
-<<<<<<< HEAD
         copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")
-    with pytest.raises(SystemExit, match="holds 0 of"):
-        with Project.create(tmp_path / "p") as empty:
-            frame, _ = empty.frames.add(
-                np.arange(64 * 64, dtype=np.uint8).reshape(64, 64),
-                name="f",
-                cohort="c",
-                subject="s",
-            )
-            empty.annotations.add(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
-        copy_index.main([str(tmp_path / "p"), str(base)])
-    assert (base / FILE).exists()
-=======
-        remember.remember(sample_project, items, tmp_path, tmp_path / "nowhere")
->>>>>>> 6610975 (Keep the studies out of what ships; matplotlib draws their figures)

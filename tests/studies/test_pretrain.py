@@ -39,7 +39,7 @@ def test_frames_to_learn_from_are_drawn_by_the_seed(
     learnt: dict[int, list[str]] = {}
 
     def noted(_project: Project, data: dict, options: Namespace) -> None:
-        learnt[options.seed] = [item.frame.id for item in data["train"]]
+        learnt[options.seed] = [item.id for item in data["train"]]
 
     monkeypatch.setattr(pretrain, "_segmenter", noted)
     for seed in range(3):
