@@ -23,10 +23,10 @@ from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice, iou
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.pictures import Curve, curves
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.plots import blank_figure, pixels_of
 
 COPIES = 6
 HARD = Augmentation(
@@ -101,16 +101,18 @@ def reliability(held: Estimates) -> Mapping[str, Any]:
 
 
 def plot(figures: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The bins of :func:`reliability`, those of five or more, against what a segmenter that is
-    right would have, as RGB."""
+    """RGB (420, 520, 3) uint8: the actual IoU over the expected one, by the bins of
+    :func:`reliability` that hold five or more, beside what a perfectly calibrated segmenter has."""
     bins = [b for b in figures["bins"] if b["n"] >= _LEAST]
-    expected = [round(b["expected"], 2) for b in bins]
-    lines = [
-        Curve("measured", expected, [b["actual"] for b in bins]),
-        Curve("ideal", expected, expected),
-    ]
-    title = f"Actual IoU by expected IoU, n = {figures['n']}"
-    return curves(title, lines, size=(520, 420), x_name="expected")
+    expected = [b["expected"] for b in bins]
+    sheet = blank_figure((520, 420))
+    axes = sheet.subplots()
+    axes.plot(expected, [b["actual"] for b in bins], marker="o", label="measured")
+    axes.plot(expected, expected, linestyle="dashed", color="grey", label="ideal")
+    axes.set(xlabel="expected IoU", ylabel="actual IoU", title=f"n = {figures['n']}")
+    axes.grid(color="#e4e6ea")
+    axes.legend(frameon=False)
+    return pixels_of(sheet)
 
 
 def _auroc(confidence: NDArray[np.float64], bad: NDArray[np.bool_]) -> float | None:

@@ -27,7 +27,7 @@ from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
-from fetalstudio.formats.neighbours import FILE, read_neighbours
+from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -241,14 +241,3 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
     with pytest.raises(InputError, match="does not say what it was trained on"):
         copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")
-    with pytest.raises(SystemExit, match="holds 0 of"):
-        with Project.create(tmp_path / "p") as empty:
-            frame, _ = empty.frames.add(
-                np.arange(64 * 64, dtype=np.uint8).reshape(64, 64),
-                name="f",
-                cohort="c",
-                subject="s",
-            )
-            empty.annotations.add(frame.id, Ellipse(30, 30, 20, 15, 0), author="t", state="final")
-        copy_index.main([str(tmp_path / "p"), str(base)])
-    assert (base / FILE).exists()

@@ -1,9 +1,6 @@
 """What the engine makes of simulated frames: finds heads in them, asks for them, learns them."""
 
-import json
-from argparse import Namespace
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +16,6 @@ from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.project.project import Project
 from fetalstudio.simulation.scene import TRIMESTERS
-from fetalstudio.studies import pretrain
 from tests.simulated import labelled
 
 
@@ -84,44 +80,6 @@ def test_simulated_pairs_take_the_sector_of_their_frame(sample_project: Project)
         sector = sector_mask(source)
         assert 0.02 < (sector == 0).mean() < 0.9 and not made[sector == 0].any()
         assert made[sector > 0].mean() > 5
-
-
-def test_simulated_frames_join_a_pretraining_and_its_card(
-    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    train = pretrain.pretrain
-
-    def counted(examples: list, *arguments: object, **options: object) -> object:
-        seen.append(len(examples))
-        return train(examples, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pretrain, "pretrain", counted)
-    command = ["segmenter", str(sample_project.path), "--steps", "1", "--batch", "1"]
-    command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
-    pretrain.main([*command, "--simulated", "3"])
-    data = json.loads((tmp_path / "model" / "model.json").read_text())["training_data"]
-    assert data["simulated"]["frames"] == 3 and data["simulated"]["seed"] == 0
-    assert seen == [data["frames"] + 3]
-    with pytest.raises(SystemExit):
-        pretrain.main([*command, "--simulated", "-1"])
-
-
-def test_frames_to_learn_from_are_drawn_by_the_seed(
-    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learnt: dict[int, list[str]] = {}
-
-    def noted(_project: Project, data: dict, options: Namespace) -> None:
-        learnt[options.seed] = [item.id for item in data["train"]]
-
-    monkeypatch.setattr(pretrain, "_segmenter", noted)
-    for seed in range(3):
-        command = ["segmenter", str(sample_project.path), "--steps", "1", "--frames", "4"]
-        command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "model")]
-        pretrain.main([*command, "--seed", str(seed)])
-    assert {len(ids) for ids in learnt.values()} == {4}
-    assert len({tuple(ids) for ids in learnt.values()}) == 3
 
 
 def test_window_and_command_line_offer_every_style() -> None:
