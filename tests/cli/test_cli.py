@@ -17,7 +17,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
@@ -236,8 +236,8 @@ def test_an_error_of_ours_has_its_json_line_and_its_traceback(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no ellipses"),
-        ("name,cx,cy,a,b\nx,1,2,3,4\n", "no column angle_deg, width, height"),
+        ("", "is empty"),
+        ("name,cx,cy,a,b\nx,1,2,3,4\n", "lacks the column 'angle_deg' and 'width' and 'height'"),
         (HEADER + "x,1,2,nan,3,0,100,100\n", "line 2"),
         (HEADER + "x,1,2,5,3,0,100,\n", "line 2"),
         (HEADER + "../x,50,50,20,10,0,100,100\n", "cannot be a file's name"),

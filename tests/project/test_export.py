@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.images import encode_png
-from fetalstudio.formats.png_text import note_in, with_note
-from fetalstudio.project.exporters import export_hc18, ring
+from fetalstudio.formats.outline_pictures import ring
+from fetalstudio.formats.pictures import encode_png, note_in
+from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.project import Project
@@ -232,7 +232,7 @@ def test_a_folder_where_one_may_not_write(full: Project, unwritable: Path) -> No
 
 
 def test_a_note_survives_and_the_picture_is_the_same(tmp_path: Path, picture) -> None:
-    png = with_note(encode_png(picture(1)), "größer ≥ 0")
+    png = encode_png(picture(1), "größer ≥ 0")
     path = tmp_path / "x.png"
     path.write_bytes(png)
     assert note_in(path) == "größer ≥ 0"

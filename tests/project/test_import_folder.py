@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.images import encode_png, write_png
-from fetalstudio.formats.layouts import find_layout, subject_of
-from fetalstudio.project.importers import ellipse_in, import_frames
+from fetalstudio.formats.frame_records import subject_of
+from fetalstudio.formats.outline_pictures import ellipse_in
+from fetalstudio.formats.pictures import encode_png, write_png
+from fetalstudio.formats.sources import read_source
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 SIZE = (96, 80)
@@ -378,8 +380,8 @@ def test_masks_beside_are_not_needed_where_nothing_can_be_listed(
 ) -> None:
     write_png(unwritable / "source" / "x.png", picture(1))
     unwritable.chmod(0o300)
-    layout = find_layout(unwritable / "source")
-    assert [candidate.name for candidate in layout.candidates] == ["x"]
+    found = read_source(unwritable / "source")
+    assert [record.name for record in found.records] == ["x"]
 
 
 def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Ellipse) -> None:
@@ -513,7 +515,7 @@ def test_a_picture_of_something_else_is_no_ellipse(ellipse: Ellipse) -> None:
     cv2.line(with_axes, (48, 18), (48, 62), 255, 1)
     cv2.putText(with_text, "HC 231", (0, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
     for mask in (with_axes, with_text):
-        with pytest.raises(ValueError, match="something else"):
+        with pytest.raises(ValueError, match="something other"):
             ellipse_in(mask)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE, encode_png, read_image, write_png
+from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE, encode_png, read_image, write_png
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 GREY[0, :2] = 0, 255
