@@ -50,11 +50,11 @@ _FAST, _RUN_LENGTH = 1, 3
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read a PNG, JPEG, TIFF or BMP file as an 8-bit grey image, (H, W) uint8.
 
-    Colour is reduced to luminance, 16 bit is scaled by its own maximum, transparency is
-    ignored, and so is the orientation of a PNG or JPEG in its EXIF data; a TIFF is turned by its
-    own. Raises :class:`InputError`, naming the file and the
-    cure, for a file that is missing, truncated, not a picture, too large (256 MiB, 8192 px a side)
-    or too small (32 px a side).
+    Colour is reduced to luminance, 16 bit is scaled by its own maximum and transparency is ignored.
+    The orientation tag turns a TIFF, but not a PNG or JPEG.
+
+    Raises :class:`InputError`, naming the file and the cure, for a file that is missing, truncated,
+    not a picture, too large (256 MiB, 8192 px a side) or too small (32 px a side).
     """
     data = _read_bytes(path)
     if not data.startswith((*_HEADERS, *_TIFF)):
