@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.formats.sources import AUTO, FORMATS
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("source", type=Path, metavar="SOURCE")
-    parser.add_argument("--format", choices=["auto", "hc18", "folder"], default="auto")
+    parser.add_argument("--format", choices=[AUTO, *FORMATS], default=AUTO)
     parser.add_argument("--cohort", metavar="NAME")
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,10 @@ from fetalstudio.cli.console import Console
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.adapt_sd.request import ProbeRequest
+from fetalstudio.engine.jobs.evaluate.evaluation import summarise
+from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.catalogue import list_models
@@ -46,8 +50,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Check Qt, the models and the packages of Stable Diffusion; in the engine's process make one
-    pair, train for two epochs, and cancel a longer training.
+    """Check Qt, the models, a report and the packages of Stable Diffusion; in the engine's process
+    make one pair, train for two epochs, and cancel a longer training.
 
     Raises :class:`UserError` that names the part which is not whole.
     """
@@ -61,6 +65,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             ("import", lambda: _import(engine, folder)),
             ("pair", lambda: _pair(engine)),
             ("training", lambda: _training(engine, folder)),
+            ("report", _report),
             ("cancel", lambda: _cancel(engine, folder)),
             ("diffusion", lambda: _result(engine, ProbeRequest())),
         )
@@ -126,6 +131,26 @@ def _training(engine: EngineClient, folder: Path) -> str:
     request = TrainRequest(folder, real=4, synthetic=0, epochs=2, patience=2)
     result = _result(engine, request)
     return f"{result.epochs_run} epochs, Dice {result.dice_after:.3f}"
+
+
+def _report() -> str:
+    """The templates of a report are found and filled in."""
+    head = Ellipse(60, 40, 30, 20, 0)
+    score = FrameScore(
+        frame_id="0",
+        name="frame",
+        subject="0",
+        cohort="c",
+        dice=1.0,
+        iou=1.0,
+        hd95_px=0.0,
+        assd_px=0.0,
+        reference=head,
+        found=head,
+    )
+    black = np.zeros((80, 120), np.uint8)
+    page = report_html(summarise("selftest", [score]), lambda _: black, datetime.now())
+    return f"{len(page) // 1024} KiB"
 
 
 def _cancel(engine: EngineClient, folder: Path) -> str:

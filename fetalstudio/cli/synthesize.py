@@ -9,8 +9,8 @@ from typing import Any
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import HeadConstraints
-from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
 
 COUNT = 16

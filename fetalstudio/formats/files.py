@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import InputError, UserError
 
 
 @contextlib.contextmanager
@@ -31,10 +31,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise UserError(
-            f"{path} could not be written: {error.strerror or error}. "
-            "Check that the folder is writable and the disk has room, then try again."
-        ) from error
+        raise _unwritable(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -42,8 +39,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; on success its files are moved into ``path`` one by
-    one, each at once and over its namesake.
+    """Yield an empty folder beside ``path``; on success its files are moved into ``path``.
+
+    The files are moved one by one, and each replaces the file of its name at once.
 
     On any error the files of ``path`` are as they were. Raises :class:`UserError` as
     :func:`atomic_path`.
@@ -56,10 +54,36 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             with atomic_path(path / made.relative_to(temporary)) as place:
                 made.replace(place)
     except OSError as error:
-        raise UserError(
-            f"{path} could not be written: {error.strerror or error}. "
-            "Check that the folder is writable and the disk has room, then try again."
-        ) from error
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``path``, a folder that is new or empty.
+
+    On any error ``path`` is as it was. Raises :class:`InputError` where ``path`` is in use and
+    :class:`UserError` where it cannot be written.
+    """
+    part = f".part-{secrets.token_hex(4)}"
+    temporary = path / part
+    try:
+        there = path.exists()
+        if there and not (path.is_dir() and not any(path.iterdir())):
+            raise InputError(f"{path} is already there and not empty. Choose a new folder.")
+        # An empty folder may be a mounted disk or a link, which cannot be replaced.
+        if not there:
+            temporary = path.with_name(f"{part}-{path.name}")
+        temporary.mkdir(parents=True)
+        yield temporary
+        if there:
+            for made in sorted(temporary.iterdir()):
+                made.replace(path / made.name)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -68,6 +92,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically. Raises :class:`UserError` as :func:`atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path} could not be written: {error.strerror or error}. "
+        "Check that the folder is writable and the disk has room, then try again."
+    )
 
 
 def _sync_folder(folder: Path) -> None:

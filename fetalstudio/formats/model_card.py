@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
 
 Kind = Literal["synthesizer", "segmenter"]
 FORMAT = 1
+CARD = "model.json"
 TRAINING_FRAMES = "training_frames.txt"
 SOURCE = "source.json"
 
@@ -36,30 +37,40 @@ class ModelCard:
 
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
-        """From a model's folder. Raises :class:`InputError` if it is missing, damaged or newer."""
-        path = folder / "model.json"
+        """Read the card in a model's folder.
+
+        Raises :class:`InputError` if it is missing, damaged or of a newer FetalStudio.
+        """
+        path = folder / CARD
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            card = cls(**values)
         except OSError as error:
             raise InputError(
                 f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
                 "Choose a folder that FetalStudio saved a model in."
             ) from error
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}. Copy the model's folder again."
-            ) from error
-        if card.kind not in ("synthesizer", "segmenter"):
-            raise InputError(f"{path} describes a model of unknown kind {card.kind!r}.")
-        if card.format > FORMAT:
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        if not isinstance(values, dict):
+            raise _damaged(path, "it holds no model card")
+        # Before anything else: a newer card may have other fields, and kinds that are new.
+        format = values.get("format", FORMAT)
+        if not isinstance(format, int) or isinstance(format, bool):
+            raise _damaged(path, f"its format is {format!r}")
+        if format > FORMAT:
             raise InputError(f"{folder} was saved by a newer FetalStudio. Update FetalStudio.")
+        try:
+            card = cls(**values)
+        except TypeError as error:
+            raise _damaged(path, error) from error
+        if card.kind not in get_args(Kind):
+            raise _damaged(path, f"its kind is {card.kind!r}")
         return card
 
     def write(self, folder: Path) -> None:
-        """Into a model's folder, atomically."""
+        """Write the card into a model's folder, atomically."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        write_bytes(folder / "model.json", text.encode())
+        write_bytes(folder / CARD, text.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,10 @@ class Source:
 
     @classmethod
     def read(cls, folder: Path) -> Source | None:
-        """From a model's folder; None for a model that was not added from a file."""
+        """Read it in a model's folder; None for a model that was not added from a file.
+
+        Raises :class:`InputError` for a damaged file.
+        """
         path = folder / SOURCE
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
@@ -86,28 +100,32 @@ class Source:
             raise InputError(f"{path} is damaged: {error}. Add the model again.") from error
 
     def write(self, folder: Path) -> None:
-        """Into a model's folder, atomically."""
+        """Write it into a model's folder, atomically."""
         write_bytes(folder / SOURCE, json.dumps(asdict(self), indent=2).encode())
 
     def check(self) -> Path:
-        """The file. Raises :class:`InputError` where it is gone or has another size."""
+        """Return the file. Raises :class:`InputError` where it is gone or has another size."""
         path = Path(self.path)
         if not path.is_file() or path.stat().st_size != self.bytes:
             raise InputError(
-                f"{path} is not there any more, or is not what was added. Put it back, or add the "
-                "model again: fetalstudio models add PATH --name NAME."
+                f"{path} is no longer there or was changed since it was added. Put it back, or add "
+                "the model again: fetalstudio models add PATH --name NAME."
             )
         return path
 
 
+def _damaged(path: Path, cause: object) -> InputError:
+    return InputError(f"{path} is damaged: {cause}. Copy the model's folder again.")
+
+
 def write_training_frames(folder: Path, frame_ids: list[str]) -> None:
-    """Record which frames a model saw (their content hashes, shortened to 16 digits)."""
+    """Record which frames a model was trained on, by their ids shortened to 16 digits."""
     lines = sorted({frame_id[:16] for frame_id in frame_ids})
     write_bytes(folder / TRAINING_FRAMES, ("\n".join(lines) + "\n").encode())
 
 
 def training_frames(folder: Path) -> frozenset[str]:
-    """The shortened hashes of the frames that a model saw; empty where none are recorded."""
+    """The shortened ids of a model's training frames; empty where none are recorded."""
     path = folder / TRAINING_FRAMES
     return frozenset(path.read_text().split()) if path.exists() else frozenset()
 
@@ -115,7 +133,7 @@ def training_frames(folder: Path) -> frozenset[str]:
 def fingerprint(folder: Path) -> str:
     """SHA-256 (hex) over the model's weights, whatever its folder is called.
 
-    Of an added model without weights of its own, that of the file that it is read from.
+    For an added model without weights of its own it is the hash of the file that it is read from.
     """
     paths = sorted(folder.rglob("*.safetensors"))
     source = None if paths else Source.read(folder)

@@ -1,4 +1,4 @@
-"""The file in a synthesizer's folder that describes its training frames."""
+"""The copy index in a synthesizer's folder: what tells a copy of a training frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _FORMAT = 1
 
 
 def write_neighbours(neighbours: Neighbours, folder: Path) -> None:
-    """Write them into a model's folder, atomically. The file is read back without pickle."""
+    """Write the index into a model's folder, atomically. It holds no pickle.
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
+    """
     with atomic_path(folder / FILE) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
@@ -30,7 +33,7 @@ def write_neighbours(neighbours: Neighbours, folder: Path) -> None:
 
 
 def read_neighbours(folder: Path) -> Neighbours | None:
-    """Read a model's folder; None where it says nothing about its training frames.
+    """Read the index in a model's folder; None where there is none.
 
     Raises :class:`InputError` for a damaged file and for one of a newer FetalStudio.
     """
@@ -40,7 +43,7 @@ def read_neighbours(folder: Path) -> Neighbours | None:
     try:
         with np.load(path, allow_pickle=False) as data:
             if int(data["format"]) > _FORMAT:
-                raise InputError(f"{path} is of a newer FetalStudio. Update FetalStudio.")
+                raise InputError(f"{path} was written by a newer FetalStudio. Update FetalStudio.")
             found = Neighbours(
                 tuple(name.decode() for name in data["ids"].tolist()),
                 data["descriptors"].astype(np.float32),

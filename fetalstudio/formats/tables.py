@@ -1,222 +1,203 @@
-"""Tables beside the frames (CSV): pixel sizes, ellipses, labels."""
+"""CSV tables: the one reader and the one writer of the program.
+
+The reader takes what spreadsheets and programs write: commas, semicolons or tabs between cells, a
+decimal point or comma, UTF-8 or UTF-16, any line end, quoted cells, blank lines and a first line
+``sep=;``. It refuses what could be read in two ways.
+"""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from fetalstudio.core.calibration import Calibration
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.files import write_bytes
 
-FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
-HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
-"""The columns of HC18's table, as its authors spell them."""
-ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
-"""In px of the frame, the angle in degrees."""
-SIZE = ("width", "height")
-"""In px: of the frame that an ellipse was drawn on."""
-SUBJECT = "subject"
-"""Who the patient is: hashed, as it may be a name or a hospital's number."""
-ELLIPSES_TABLE = "ellipses.csv"
-"""Which of several tables of ellipses counts."""
-LABELS = ("country", "quality", "scanner", "site")
-"""Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
+_USUAL_MARK = {",": ".", ";": ",", "\t": "."}
+"""Cell delimiters, and the decimal mark that usually goes with each."""
 
-_SPELLINGS = {
-    FILENAME: ("filename", "file", "image", "imagename", "name"),
-    PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
-    HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
-    "angle_deg": ("angledeg", "angle"),
-    SUBJECT: ("subject", "subjectid", "patient", "patientid"),
-    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
-}
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+_MAYBE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What a table says about one frame."""
+class TableRow:
+    """The cells below the header, without the spaces around them: as many as the header has."""
 
-    calibration: Calibration | None = None
-    hc_mm: float | None = None
-    ellipse: Ellipse | None = None
-    size: tuple[int, int] | None = None
-    """(width, height) of the frame that the ellipse was drawn on, if it is told."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    subject: str | None = None
+    line: int
+    """Where the row begins in the file, from 1."""
+    cells: tuple[str, ...]
 
 
-def columns(path: Path) -> frozenset[str]:
-    """Which of the columns named above the table has, under whatever spelling."""
-    return frozenset(_columns(_lines(path)[0]))
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as text; :meth:`numbers` gives the numbers in it."""
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    delimiter: str
+
+    def columns(
+        self, spellings: Mapping[str, Collection[str]], once: Collection[str] = ()
+    ) -> dict[str, int]:
+        """The place of each column that the table has, by its name in ``spellings``.
+
+        A spelling matches whatever its case, spaces and punctuation (``Pixel size (mm)`` is
+        ``pixelsizemm``). The first column counts where several match, unless the name is in
+        ``once``: then this raises :class:`InputError`.
+        """
+        plain = ["".join(c for c in cell.lower() if c.isalnum()) for cell in self.header]
+        places = {
+            name: [i for i, cell in enumerate(plain) if cell in known]
+            for name, known in spellings.items()
+        }
+        for name in once:
+            if len(places[name]) > 1:
+                twice = " and ".join(repr(self.header[i]) for i in places[name])
+                raise InputError(
+                    f"{self.path} has several columns for {name!r}: {twice}. Remove all but one."
+                )
+        return {name: found[0] for name, found in places.items() if found}
+
+    def numbers(self, columns: Collection[int]) -> list[dict[int, float]]:
+        """The numbers in these columns: for each row a mapping by column, without empty cells.
+
+        Raises :class:`InputError`, naming the file, the line and the cause, for a cell that is no
+        finite number and for a comma or point that may mark thousands.
+        """
+        cells = [
+            (row.line, column, row.cells[column])
+            for row in self.rows
+            for column in columns
+            if row.cells[column]
+        ]
+        for line, _, text in cells:
+            if "," in text and "." in text:
+                raise self.error(
+                    line,
+                    f"{text!r} has both a comma and a point; leave out the one "
+                    "that marks thousands",
+                )
+            if not _NUMBER.fullmatch(text) or not math.isfinite(_value(text)):
+                raise self.error(line, f"{text!r} is not a number")
+        self._check_mark([(line, text) for line, _, text in cells])
+        values: dict[int, dict[int, float]] = {row.line: {} for row in self.rows}
+        for line, column, text in cells:
+            values[line][column] = _value(text)
+        return list(values.values())
+
+    def error(self, line: int, cause: object) -> InputError:
+        """What to raise for this line."""
+        return InputError(f"{self.path}, line {line}: {cause}. Correct the line and try again.")
+
+    def _check_mark(self, cells: Sequence[tuple[int, str]]) -> None:
+        """Refuse a number such as 1,234 unless the table shows that its mark is a decimal one.
+
+        Numbers that cannot mean thousands show it. Where there are none, the mark that usually
+        goes with the delimiter counts.
+        """
+        marked = [
+            (line, text, "," if "," in text else ".")
+            for line, text in cells
+            if "," in text or "." in text
+        ]
+        unclear = [item for item in marked if _MAYBE_THOUSANDS.fullmatch(item[1])]
+        shown = {mark for _, text, mark in marked if not _MAYBE_THOUSANDS.fullmatch(text)}
+        decimal = shown or {_USUAL_MARK[self.delimiter]}
+        for line, text, mark in unclear:
+            if decimal != {mark}:
+                raise self.error(
+                    line,
+                    f"{text!r} could mean {text.replace(mark, '')} or {text.replace(mark, '.')}; "
+                    "the other numbers do not show that its mark is a decimal one",
+                )
 
 
-def read_table(path: Path, *, required: tuple[str, ...] = (FILENAME, PIXEL_SIZE)) -> dict[str, Row]:
-    """The rows by file name in lower case. Comma or semicolon, decimal point or comma.
-
-    Raises :class:`InputError`, naming the file, the line and the cure, for a table that cannot be
-    read, lacks a required column, holds something else than numbers, or contradicts itself.
-    """
-    lines = _lines(path)
-    where = _columns(lines[0])
-    missing = [name for name in required if name not in where]
-    if missing:
-        raise InputError(
-            f"{path} lacks the column {' and '.join(repr(name) for name in missing)}; "
-            f"its first line is {', '.join(lines[0])!r}. Add what is missing and import again."
-        )
-    rows: dict[str, Row] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) < len(lines[0]):
-            raise InputError(f"{path}, line {number}: cells are missing. Correct it, import again.")
-        name = cells[where[FILENAME]].strip().lower()
-        row = _row(path, number, cells, where)
-        if rows.setdefault(name, row) != row:
-            raise InputError(
-                f"{path}, line {number}: {name} is there twice. Remove the wrong line."
-            )
-    return rows
-
-
-def read_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """What the tables of a folder say, and a note for each table that was not used.
-
-    One called ``named`` must have pixel sizes. Raises :class:`InputError` as :func:`read_table`,
-    and where several tables give the ellipses.
-    """
-    rows: dict[str, Row] = {}
-    notes: tuple[str, ...] = ()
-    tables = {path: columns(path) for path in sorted(folder.glob("*.[cC][sS][vV]"))}
-    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
-    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
-    if len(chosen) > 1:
-        raise InputError(
-            f"{some([str(p) for p in chosen])} each give the ellipses. "
-            f"Keep one, or call it {ELLIPSES_TABLE}."
-        )
-    for path, has in tables.items():
-        if path in of_ellipses and path not in chosen:
-            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
-        elif path in chosen or _tells(has) or path.name == named:
-            required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
-            for name, row in read_table(path, required=required).items():
-                rows[name] = _joined(rows.get(name, Row()), row)
-        else:
-            notes += (
-                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
-                f"({', '.join(ELLIPSE)}) and was not used.",
-            )
-    return rows, notes
-
-
-def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
-    """A note on the names in the tables of ``folder`` that none of the frames has."""
-    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
-    absent = sorted(rows.keys() - names - {""})
-    if not absent:
-        return ()
-    none = ", and nothing else" if len(absent) == len(rows) else ""
-    return (
-        f"The table in {folder} names {some(absent)}{none}: no such frame is there. A name is that "
-        "of the file, with or without its ending.",
-    )
-
-
-def _tells(has: frozenset[str]) -> bool:
-    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
-
-
-def _joined(row: Row, more: Row) -> Row:
-    """What two tables say about a frame; the second counts where both say it."""
-    return Row(
-        calibration=more.calibration or row.calibration,
-        hc_mm=more.hc_mm or row.hc_mm,
-        ellipse=more.ellipse or row.ellipse,
-        size=more.size or row.size,
-        labels={**row.labels, **more.labels},
-        subject=more.subject or row.subject,
-    )
-
-
-def some(names: list[str]) -> str:
-    """Up to three names, and how many more."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _row(path: Path, number: int, cells: list[str], where: Mapping[str, int]) -> Row:
-    texts = {name: cells[index].strip() for name, index in where.items()}
+def read_table(path: Path) -> Table:
+    """Read a CSV file. Raises :class:`InputError`, naming the file, the line and the cure."""
     try:
-        pixel_size = _above_zero(texts.get(PIXEL_SIZE, ""))
-        return Row(
-            calibration=Calibration(pixel_size, pixel_size, "table") if pixel_size else None,
-            hc_mm=_above_zero(texts.get(HC, "")),
-            ellipse=_ellipse([texts.get(name, "") for name in ELLIPSE]),
-            size=_size([texts.get(name, "") for name in SIZE]),
-            labels={name: texts[name] for name in LABELS if texts.get(name)},
-            subject=_hashed(texts[SUBJECT]) if texts.get(SUBJECT) else None,
-        )
-    except ValueError as error:
-        raise InputError(f"{path}, line {number}: {error}. Correct it, import again.") from error
-
-
-def _ellipse(texts: list[str]) -> Ellipse | None:
-    return Ellipse.of(*map(_number, texts)) if all(texts) else None
-
-
-def _size(texts: list[str]) -> tuple[int, int] | None:
-    return (int(_number(texts[0])), int(_number(texts[1]))) if all(texts) else None
-
-
-def _hashed(subject: str) -> str:
-    return f"subject-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"
-
-
-def _above_zero(text: str) -> float | None:
-    if not text:
-        return None
-    value = _number(text)
-    if not value > 0:
-        raise ValueError(f"{text} is not above 0")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{text!r} is not a number")
-    return value
-
-
-def _lines(path: Path) -> list[list[str]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        first = text.split("\n", 1)[0]
-        delimiter = ";" if first.count(";") > first.count(",") else ","
-        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+        text = _decode(path.read_bytes())
+        lines = io.StringIO(text, newline="").readlines()
+        delimiter, skipped = _delimiter(lines)
+        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
+        found: list[TableRow] = []
+        start = skipped + 1
+        for cells in reader:
+            found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
+            start = skipped + reader.line_num + 1
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a table in CSV, UTF-8. Save it again as one.") from error
-    if not lines:
-        raise InputError(f"{path} is empty. Copy it again, or remove it to import without it.")
-    return lines
+        raise InputError(
+            f"{path} is not a table in CSV (UTF-8 or UTF-16). Save it again as one."
+        ) from error
+    header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
+    if not header.cells:
+        raise InputError(f"{path} is empty. Copy it again, or leave it out.")
+    table = Table(path, header.cells, tuple(rows), delimiter)
+    for row in table.rows:
+        if len(row.cells) < len(table.header):
+            raise table.error(row.line, "cells are missing")
+        if len(row.cells) > len(table.header):
+            raise table.error(
+                row.line,
+                f"it has {len(row.cells)} cells but the header has {len(table.header)}; a decimal "
+                "comma needs semicolons between the cells, or quotes",
+            )
+    return table
 
 
-def _columns(header: list[str]) -> dict[str, int]:
-    plain = ["".join(c for c in cell.lower() if c.isalnum()) for cell in header]
-    found = {}
-    for name, spellings in _SPELLINGS.items():
-        places = [i for i, cell in enumerate(plain) if cell in spellings]
-        if places:
-            found[name] = places[0]
-    return found
+def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """CSV with commas and ``\\n`` line ends: a header, then a line for each row.
+
+    A cell is empty where the row has no value. A key that is not among ``columns`` is left out.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write :func:`table_text` to a file, atomically, in UTF-8.
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
+    """
+    write_bytes(path, table_text(columns, rows).encode())
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", "."))
+
+
+def _decode(data: bytes) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16")
+    else:
+        text = data.decode("utf-8-sig")
+    if "\0" in text:
+        raise csv.Error("a NUL character")
+    return text
+
+
+def _delimiter(lines: Sequence[str]) -> tuple[str, int]:
+    """What separates the cells, by a first line ``sep=;`` or by the header, and the number of lines
+    before the header."""
+    blank = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
+    if blank == len(lines):
+        return ",", blank
+    declared = _SEPARATOR_LINE.fullmatch(lines[blank].strip("\r\n"))
+    if declared:
+        if declared[1] not in _USUAL_MARK:
+            raise csv.Error(f"{declared[1]!r} as separator")
+        return declared[1], blank + 1
+    unquoted = re.sub(r'"[^"]*"', "", lines[blank])
+    return max(_USUAL_MARK, key=unquoted.count), blank

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE, read_image, write_png
+from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE, read_image, write_png
 from fetalstudio.project.locks import Lock
 
 Pixels = NDArray[np.uint8]

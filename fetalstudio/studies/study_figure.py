@@ -5,8 +5,6 @@ Imports no torch.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +23,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     Trained,
     findings,
 )
+from fetalstudio.formats.tables import table_text
 from fetalstudio.studies.plots import blank_figure, pixels_of
 
 _SIZE = (1400, 1080)
@@ -142,17 +141,21 @@ def markdown(points: Sequence[Point], tested: str, epochs: int) -> str:
 
 
 def long_table(points: Sequence[Point]) -> str:
-    """CSV with a row an arm and number of real frames."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["real", "arm", "seeds", "steps", "dice", "low", "high"])
-    for p in points:
-        for arm in p.found.arms:
-            dice = (arm.dice.mean, arm.dice.low, arm.dice.high)
-            writer.writerow(
-                [p.real, arm.arm, p.found.seeds, arm.steps, *(f"{v:.6f}" for v in dice)]
-            )
-    return table.getvalue()
+    """CSV with a row for each arm and number of real frames."""
+    rows = [
+        {
+            "real": p.real,
+            "arm": arm.arm,
+            "seeds": p.found.seeds,
+            "steps": arm.steps,
+            "dice": f"{arm.dice.mean:.6f}",
+            "low": f"{arm.dice.low:.6f}",
+            "high": f"{arm.dice.high:.6f}",
+        }
+        for p in points
+        for arm in p.found.arms
+    ]
+    return table_text(("real", "arm", "seeds", "steps", "dice", "low", "high"), rows)
 
 
 def _short(p: Point) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +14,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import HeadDistribution
 from fetalstudio.core.labelled import LabelledFrame, style_of
 from fetalstudio.core.screening import PairFilter
-from fetalstudio.engine.jobs.synthesize.ellipse_table import COLUMNS, read_ellipses
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
-from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.images import read_image, write_png
+from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses, write_ellipses
+from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -113,7 +110,7 @@ def _make(
     seed: int,
 ) -> None:
     distribution, passes = HeadDistribution(frames), _passes(settings.filter)
-    kept: list[Mapping[str, object]] = []
+    kept: list[NamedEllipse] = []
     for start in range(0, TRIES * settings.count, CHUNK):
         scenes, numbers = [], range(start, start + CHUNK)
         for number in numbers:
@@ -126,11 +123,10 @@ def _make(
             if len(kept) < settings.count and passes(image, scene.ellipse):
                 name = f"{number:04d}"
                 write_png(folder / f"{name}.png", image)
-                size = {"width": scene.size[0], "height": scene.size[1]}
-                kept.append({"name": name, **asdict(scene.ellipse), **size})
+                kept.append(NamedEllipse(name, scene.ellipse, scene.size))
         if len(kept) == settings.count:
             break
-    write_bytes(folder / _TABLE, _csv(kept))
+    write_ellipses(folder / _TABLE, kept)
 
 
 def _passes(name: str) -> Callable[[NDArray[np.uint8], Ellipse], bool]:
@@ -143,11 +139,3 @@ def _passes(name: str) -> Callable[[NDArray[np.uint8], Ellipse], bool]:
         judge = load_segmenter(judge_model())
         return lambda image, e: standard.verdict(pair_quality(judge, image, e), None).passed
     return lambda image, ellipse: True
-
-
-def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return table.getvalue().encode()

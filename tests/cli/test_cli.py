@@ -16,8 +16,7 @@ from fetalstudio.cli.demo import _make_room
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
+from fetalstudio.core.errors import UserError
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
@@ -231,35 +230,6 @@ def test_an_error_of_ours_has_its_json_line_and_its_traceback(
     assert main(["new", str(tmp_path / "p"), "--json"]) == 1
     said = capsys.readouterr()
     assert "a wheel came off" in json.loads(said.out)["error"] and "in broken" in said.err
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "holds no ellipses"),
-        ("name,cx,cy,a,b\nx,1,2,3,4\n", "no column angle_deg, width, height"),
-        (HEADER + "x,1,2,nan,3,0,100,100\n", "line 2"),
-        (HEADER + "x,1,2,5,3,0,100,\n", "line 2"),
-        (HEADER + "../x,50,50,20,10,0,100,100\n", "cannot be a file's name"),
-        (HEADER + "x,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x 2 times"),
-    ],
-)
-def test_a_bad_table_of_ellipses_names_the_file_and_the_row(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    path = tmp_path / "e.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=message) as caught:
-        read_ellipses(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_good_table_is_read_with_axes_in_any_order(tmp_path: Path) -> None:
-    path = tmp_path / "e.csv"
-    path.write_text(HEADER + "x,50,40,10,20,0,100,80\n")
-    (item,) = read_ellipses(path)
-    assert item.name == "x" and item.size == (100, 80)
-    assert (item.ellipse.a, item.ellipse.b, item.ellipse.angle_deg) == (20, 10, 90)
 
 
 def test_json_has_no_nan_and_no_infinity() -> None:

@@ -11,8 +11,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.similarity import Neighbours, neighbours_of
-from fetalstudio.formats.images import read_image
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.resources import models_dir, samples_dir
 
 SYNTHESIZER = models_dir() / "synthesizer-compact"

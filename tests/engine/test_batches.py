@@ -21,11 +21,12 @@ from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
-from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.images import read_image
+from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 
 CHILD = """

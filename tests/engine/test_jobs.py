@@ -19,7 +19,7 @@ from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usa
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
-from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import (
@@ -33,8 +33,9 @@ from fetalstudio.engine.process.events import (
 )
 from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.images import read_image
+from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.model_card import write_training_frames
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
 

@@ -19,7 +19,7 @@ from fetalstudio.engine import quality
 from fetalstudio.engine.cohort_split import labelled_frames, split, usable_pairs
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
-from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models import copy_index
@@ -27,6 +27,7 @@ from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, judge_model
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
+from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair

@@ -10,10 +10,11 @@ from fetalstudio.core.sector import sector_mask
 from fetalstudio.engine.jobs.sample import job as sample
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize import job as synthesize
-from fetalstudio.engine.jobs.synthesize.request import NamedEllipse, SynthesizeRequest
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.process.events import Event, Warned
 from fetalstudio.engine.quality import edge_score, pair_quality
+from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 from fetalstudio.simulation.scene import TRIMESTERS
 from tests.simulated import labelled

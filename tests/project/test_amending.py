@@ -10,7 +10,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.images import write_png
+from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames

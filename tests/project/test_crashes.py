@@ -17,7 +17,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.formats.images import write_png
+from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.progress import OperationCancelledError

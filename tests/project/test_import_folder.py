@@ -9,14 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.images import encode_png, write_png
-from fetalstudio.formats.layouts import find_layout, subject_of
-from fetalstudio.project.importers import ellipse_in, import_frames
+from fetalstudio.formats.frame_records import subject_of
+from fetalstudio.formats.pictures import encode_png, write_png
+from fetalstudio.formats.sources import read_source
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 SIZE = (96, 80)
@@ -138,45 +137,6 @@ def test_a_mask_without_its_frame_is_named(
         "y_mask.png",
         "z.png",
     ]
-
-
-@pytest.mark.parametrize("draw", [filled, ring])
-def test_a_head_cut_by_the_border(draw) -> None:
-    cut = Ellipse(20.0, 40.0, 34.0, 26.0, 15.0)
-    assert ellipse_in(draw(cut)).overlap(cut) > 0.97
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    a=st.floats(20, 36),
-    ratio=st.floats(0.55, 1),
-    angle=st.floats(0, 179),
-    line=st.integers(1, 5),
-    noise=st.booleans(),
-)
-def test_fill_and_ring_are_told_apart(
-    a: float, ratio: float, angle: float, line: int, noise: bool
-) -> None:
-    """Filled, or a line 1 to 5 px wide, also with some specks: the outline is found."""
-    drawn = Ellipse(48.0, 40.0, a, a * ratio, angle)
-    grown, shrunk = (
-        Ellipse(48.0, 40.0, a + d, a * ratio + d, angle) for d in (line / 2, -line / 2)
-    )
-    for mask in (drawn.mask(SIZE), grown.mask(SIZE) - shrunk.mask(SIZE)):
-        shown = mask * np.uint8(255)
-        if noise:
-            shown[2, 2] = shown[75, 90] = shown[3, 90] = 200
-        found = ellipse_in(shown)
-        assert found.overlap(drawn) > 0.97
-
-
-def test_jpeg_masks_and_label_values(ellipse: Ellipse) -> None:
-    done, data = cv2.imencode(".jpg", filled(ellipse), [cv2.IMWRITE_JPEG_QUALITY, 60])
-    assert done
-    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    assert len(np.unique(decoded)) > 10
-    assert close(ellipse_in(decoded), ellipse)
-    assert close(ellipse_in(ellipse.mask(SIZE)), ellipse)
 
 
 # -- tables ----------------------------------------------------------------------------------
@@ -378,8 +338,8 @@ def test_masks_beside_are_not_needed_where_nothing_can_be_listed(
 ) -> None:
     write_png(unwritable / "source" / "x.png", picture(1))
     unwritable.chmod(0o300)
-    layout = find_layout(unwritable / "source")
-    assert [candidate.name for candidate in layout.candidates] == ["x"]
+    found = read_source(unwritable / "source")
+    assert [record.name for record in found.records] == ["x"]
 
 
 def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Ellipse) -> None:
@@ -505,22 +465,6 @@ def test_a_table_tells_the_patient_and_his_name_is_not_kept(
     first, second, third = (frame.subject for frame in project.frames.all())
     assert first == second != third
     assert first.startswith("subject-") and "Doe" not in first
-
-
-def test_a_picture_of_something_else_is_no_ellipse(ellipse: Ellipse) -> None:
-    with_axes, with_text = ring(ellipse), ring(ellipse)
-    cv2.line(with_axes, (18, 40), (78, 40), 255, 1)
-    cv2.line(with_axes, (48, 18), (48, 62), 255, 1)
-    cv2.putText(with_text, "HC 231", (0, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
-    for mask in (with_axes, with_text):
-        with pytest.raises(ValueError, match="something else"):
-            ellipse_in(mask)
-
-
-def test_label_numbers_all_count(ellipse: Ellipse) -> None:
-    labels = ellipse.mask(SIZE).astype(np.uint8)
-    labels[Ellipse(50, 40, 8, 6, 0).mask(SIZE) > 0] = 2
-    assert close(ellipse_in(labels), ellipse)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take UTF-8 names only")

@@ -11,7 +11,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.images import read_image, write_png
+from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 

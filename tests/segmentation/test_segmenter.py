@@ -12,8 +12,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.metrics import dice
 from fetalstudio.engine.models.loading import find_model, load_segmenter
-from fetalstudio.formats.images import read_image
 from fetalstudio.formats.model_card import training_frames
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card

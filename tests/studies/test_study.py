@@ -12,10 +12,10 @@ import torch
 
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames
 from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
-from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.models.loading import find_model
-from fetalstudio.formats.images import read_image
+from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.studies import study
 from fetalstudio.studies.study_figure import figure, long_table, markdown, points_of

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import tissue_power
-from fetalstudio.formats.images import read_image
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.resources import samples_dir
 from fetalstudio.synthesis.grain import with_grain_of
 

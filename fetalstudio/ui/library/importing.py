@@ -10,7 +10,7 @@ from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
-from fetalstudio.formats.images import SUFFIXES
+from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.session import Session

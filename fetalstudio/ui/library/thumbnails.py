@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal, Slot
 from PySide6.QtGui import QImage
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.formats.images import read_image
+from fetalstudio.formats.pictures import read_image
 
 log = logging.getLogger(__name__)
 

@@ -14,14 +14,13 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.synthesize.ellipse_table import read_ellipses
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.jobs.synthesize.request import (
-    NamedEllipse,
     SynthesizeRequest,
     SynthesizeResult,
 )
 from fetalstudio.engine.process.events import Preview, Progress
+from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses
 from fetalstudio.project.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import LeaveBatch

@@ -1,9 +1,7 @@
-"""The figures of each frame as a table."""
+"""The scores of each frame as a table."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,22 +9,18 @@ from typing import Any
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.tables import write_table
 
 
 def write_scores(path: Path, scores: Sequence[FrameScore]) -> None:
-    """A CSV with a column for each field of :class:`FrameScore`; empty where it is not known.
+    """Write a CSV with a column for each field of :class:`FrameScore`, empty where it is None.
 
-    Labels have a column each, ellipses five (``reference_cx``, ..., ``found_angle_deg``).
+    Each label has a column, each ellipse five (``reference_cx``, ..., ``found_angle_deg``).
 
     Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
     """
-    text = io.StringIO()
     rows = [_row(score) for score in scores]
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    write_table(path, list(dict.fromkeys(name for row in rows for name in row)), rows)
 
 
 def _row(score: FrameScore) -> dict[str, Any]:

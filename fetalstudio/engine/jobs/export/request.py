@@ -21,15 +21,18 @@ class ExportRequest:
     format: Literal["hc18"] = "hc18"
     cohort: str | None = None
     synthetic: bool = True
-    """With the accepted pairs."""
+    """Export the accepted pairs too."""
     copies: bool = False
-    """Also with those that copy a training frame."""
+    """Export those pairs too that copy a training frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
+    """What an export wrote."""
+
     out: Path
     frames: int
+    """Real ones."""
     pairs: int
     copies_left_out: int
     """Accepted pairs that are too much like a training frame of the synthesizer."""

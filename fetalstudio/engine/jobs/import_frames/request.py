@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
+from fetalstudio.formats.sources import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +19,22 @@ class ImportRequest:
     )
     project: Path
     source: Path
-    format: Literal["auto", "hc18", "folder"] = "auto"
+    format: str = AUTO
+    """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
     cohort: str | None = None
     """Default: the source folder's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
+    """What an import did."""
+
     cohort: str
     frames: int
+    """New ones."""
     annotated: int
+    """Ellipses that were imported."""
     duplicates: int
     """Pictures that the project already held."""
     problems: tuple[str, ...]
-    """One message a file that was left out, naming the file and the cure."""
+    """A message for each file that was left out or looks wrong, naming it and the cure."""

@@ -1,4 +1,4 @@
-"""Job ``report``: an evaluation as a file to share."""
+"""Job ``report``: write an evaluation as a file to share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from fetalstudio.project.project import Project
 
 
 def run(request: ReportRequest, report: Report, cancelled: CancelCheck) -> ReportResult:
-    """Write one HTML file, in place of one of the same name."""
+    """Write one HTML file. It replaces a file of the same name."""
     if request.out.is_dir():
-        raise InputError(f"{request.out} is a folder. Give the report a file's name, like it.html.")
+        raise InputError(
+            f"{request.out} is a folder. Choose a file name for the report, such as report.html."
+        )
     with Project.open(request.project) as project:
         page = report_html(request.result, project.frames.pixels, datetime.now().astimezone())
     if cancelled():

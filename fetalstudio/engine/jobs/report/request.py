@@ -12,13 +12,13 @@ from fetalstudio.engine.process.job import Job
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """Job ``report``: an evaluation as one HTML file to share."""
+    """Job ``report``: write an evaluation as one HTML file to share."""
 
     job: ClassVar[Job[ReportRequest, ReportResult]] = Job(
         "report", "Writing the report", "fetalstudio.engine.jobs.report.job:run"
     )
     project: Path
-    """Which holds the frames of the evaluation."""
+    """The project that holds the frames of the evaluation."""
     out: Path
     result: EvaluateResult
 

@@ -16,13 +16,12 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import style_of
+from fetalstudio.core.screening import is_copy
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
-from fetalstudio.engine.jobs.synthesize.pair_files import PairFiles
 from fetalstudio.engine.jobs.synthesize.request import (
-    NamedEllipse,
     SynthesizeRequest,
     SynthesizeResult,
 )
@@ -38,7 +37,9 @@ from fetalstudio.engine.process.events import Preview, Warned
 from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
-from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE
+from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.pair_files import PairFiles, PairRecord
+from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn
@@ -97,7 +98,7 @@ def _begin(
         for number, wanted in enumerate(_wanted(project, request, cancelled))
     ]
     if request.out is not None:
-        PairFiles(request.out).check_room(items)
+        PairFiles(request.out).check_room([item.name for item in items])
     settings = {
         "synthesizer": model.name,
         "synthesizer_sha256": synthesizer.hash,
@@ -175,7 +176,11 @@ class _Maker:
         done = (item for item in items if item.number in made)
         if self.files is not None:
             for item, pair in zip(done, self.pairs, strict=True):
-                self.files.know(item, pair)
+                record = _record(item, pair.ellipse, pair.quality, pair.provenance)
+                self.files.add(record)
+                # Corrected in review meanwhile: the mask must be that of its row in the table.
+                if pair.ellipse != item.ellipse:
+                    self.files.write_mask(record)
         self.started = time.monotonic()
 
     def rounds(self) -> Iterator[list[Sequence[BatchItem]]]:
@@ -223,7 +228,8 @@ class _Maker:
         in between leaves files that the resumed batch writes again, and none that it misses."""
         if self.files is not None:
             for item, (one, measured) in zip(chunk, made, strict=True):
-                self.files.write(item, one.image, one.ellipse, measured)
+                record = _record(item, one.ellipse, measured.quality, measured.provenance)
+                self.files.write(record, one.image)
             self.files.write_table()
         with self.project.transaction():
             for item, (one, measured) in zip(chunk, made, strict=True):
@@ -289,6 +295,22 @@ class _Maker:
             item.replaces,
             None if calibration is None else calibration.mm_per_px,
         )
+
+
+def _record(
+    item: BatchItem, label: Ellipse, quality: Mapping[str, float], provenance: Mapping[str, Any]
+) -> PairRecord:
+    return PairRecord(
+        item.name,
+        label,
+        item.size,
+        item.seed,
+        item.style,
+        quality,
+        provenance.get("nearest_frame"),
+        # A pair that was there before (the same picture again) may be of a version without this.
+        is_copy(quality, provenance.get("copy_threshold")),
+    )
 
 
 def _draw(

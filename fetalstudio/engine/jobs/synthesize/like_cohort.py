@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fetalstudio.core.heads import HeadConstraints, HeadDistribution
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
-from fetalstudio.engine.jobs.synthesize.request import NamedEllipse
+from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 
 

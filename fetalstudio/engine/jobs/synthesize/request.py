@@ -6,21 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.process.job import Job
-
-
-@dataclass(frozen=True, slots=True)
-class NamedEllipse:
-    """A row of ``--ellipses FILE.csv``: an ellipse on a picture of this size in px."""
-
-    name: str
-    ellipse: Ellipse
-    size: tuple[int, int]
-    source_frame: str | None = None
-    """Id of the project's frame whose sector and calibration the picture takes over."""
+from fetalstudio.formats.ellipse_table import NamedEllipse
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,9 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.images import MAX_SIDE, MIN_SIDE, encode_png, read_image, write_png
+from fetalstudio.formats.pictures import (
+    MAX_SIDE,
+    MIN_SIDE,
+    encode_png,
+    note_in,
+    read_image,
+    write_png,
+)
 
 GREY = np.random.default_rng(0).integers(0, 256, (48, 64), dtype=np.uint8)
 GREY[0, :2] = 0, 255
@@ -150,6 +160,119 @@ def test_only_grey_and_rgb_bytes_are_written(image: NDArray[np.generic]) -> None
         encode_png(image)  # type: ignore[arg-type]  # that is the point
 
 
+# -- frames keep their ids -------------------------------------------------------------------
+
+MODES = {
+    "1": Image.fromarray(GREY).convert("1"),
+    "L": Image.fromarray(GREY),
+    "LA": Image.fromarray(np.dstack([GREY, GREY[::-1]])),
+    "I;16": Image.fromarray(GREY.astype(np.uint16) * 13),
+    "P": Image.fromarray(np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])).quantize(200),
+    "RGB": Image.fromarray(np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])),
+    "RGBA": Image.fromarray(np.dstack([GREY, GREY[::-1], GREY[:, ::-1], GREY])),
+    "CMYK": Image.fromarray(np.dstack([GREY, GREY[::-1], GREY[:, ::-1], GREY]), "CMYK"),
+    "F": Image.fromarray(GREY.astype(np.float32) / 255),
+}
+WRITTEN = [
+    *((mode, ".png", {}) for mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")),
+    *((mode, ".jpg", {}) for mode in ("1", "L", "RGB", "CMYK")),
+    *((mode, ".jpg", {"progressive": True}) for mode in ("L", "RGB")),
+    *((mode, ".bmp", {}) for mode in ("1", "L", "P", "RGB", "RGBA")),
+    *((mode, ".tif", {}) for mode in MODES),
+    *((mode, ".tif", {"compression": "tiff_lzw"}) for mode in MODES),
+    *((mode, ".tif", {"compression": "tiff_deflate"}) for mode in ("L", "RGB", "I;16")),
+]
+
+
+def pixels_by_opencv(path: Path) -> NDArray[np.uint8]:
+    """What every version of FetalStudio made of a picture: a frame's id is a hash over it."""
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    if image.ndim == 3:
+        image = image[..., :3] if image.shape[2] >= 3 else image[..., 0]
+    if image.dtype == np.bool_:
+        image = image.astype(np.uint8) * 255
+    elif image.dtype != np.uint8:
+        values = image.astype(np.float32)
+        image = (values / max(float(values.max()), 1.0) * 255 + 0.5).astype(np.uint8)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "options"), WRITTEN, ids=[f"{m}{s}-{o}" for m, s, o in WRITTEN]
+)
+def test_pictures_of_every_kind_decode_as_ever(
+    tmp_path: Path, mode: str, suffix: str, options: dict[str, Any]
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    MODES[mode].save(path, **options)
+    frame = read_image(path)
+    assert frame.shape == GREY.shape
+    np.testing.assert_array_equal(frame, pixels_by_opencv(path))
+
+
+@pytest.mark.parametrize(("suffix", "turned"), [(".jpg", False), (".png", False), (".tif", True)])
+def test_the_orientation_counts_as_ever(tmp_path: Path, suffix: str, turned: bool) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turned by 90 degrees
+    MODES["L"].save(tmp_path / f"x{suffix}", exif=exif)
+    MODES["L"].save(tmp_path / f"y{suffix}")
+    upright = read_image(tmp_path / f"y{suffix}")
+    expected = np.rot90(upright, -1) if turned else upright
+    np.testing.assert_array_equal(read_image(tmp_path / f"x{suffix}"), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_tiffs_that_pillow_has_no_mode_for_are_read(
+    tmp_path: Path, dtype: type[np.generic], channels: int
+) -> None:
+    deep = np.repeat(GREY[..., None], channels, axis=2).astype(dtype)
+    path = saved(tmp_path, encoded(".tif", deep), "x.tif")
+    np.testing.assert_array_equal(read_image(path), pixels_by_opencv(path))
+
+
+def test_the_sample_frames_keep_their_ids(samples: Path) -> None:
+    digest = hashlib.sha256()
+    for path in sorted(samples.glob("*.png")):
+        frame = read_image(path)
+        digest.update(f"{path.name} {frame.shape}".encode() + frame.tobytes())
+    assert digest.hexdigest() == "eafb1232f95c27e0466c5aa51dbc452d44333765787bd053246292789e79be82"
+
+
+# -- notes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_note_survives_and_the_picture_is_the_same(tmp_path: Path, colour: bool) -> None:
+    image = np.repeat(GREY[..., None], 3, axis=2) if colour else GREY
+    path = tmp_path / "x.png"
+    write_png(path, image, "größer ≥ 0")
+    assert note_in(path) == "größer ≥ 0"
+    np.testing.assert_array_equal(read_image(path), GREY)
+    long = "x" * 300_000
+    write_png(path, image, long)
+    assert note_in(path) == long
+
+
+def test_a_note_of_an_earlier_version_is_found(tmp_path: Path) -> None:
+    """Versions before Pillow wrote the chunk by hand, right behind the header."""
+    body = b"iTXtfetalstudio\0\0\0\0\0" + "größer".encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    data = encoded(".png", GREY)
+    assert note_in(saved(tmp_path, data[:33] + chunk + data[33:])) == "größer"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [encode_png(GREY), encoded(".jpg", GREY), b"\x89PNG\r\n\x1a\n", b"", encode_png(GREY)[:40]],
+    ids=["no note", "JPEG", "a signature", "nothing", "half a header"],
+)
+def test_other_files_have_no_note(tmp_path: Path, data: bytes) -> None:
+    assert note_in(saved(tmp_path, data)) is None
+    assert note_in(tmp_path / "nowhere.png") is None
+
+
 # -- what cannot ------------------------------------------------------------------------------
 
 
@@ -163,6 +286,12 @@ def refused(path: Path) -> str:
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     assert "cannot be read" in refused(tmp_path / "nowhere.png")
     assert "cannot be read" in refused(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "frame.png")
+    assert "is not a file" in refused(tmp_path / "frame.png")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image at all\n", b"GIF89a" + bytes(200)])

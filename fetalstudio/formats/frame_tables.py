@@ -1,0 +1,211 @@
+"""Tables about frames: pixel sizes, ellipses, patients, labels. One row describes one frame."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
+from fetalstudio.formats.tables import Table, TableRow, read_table
+
+FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
+HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
+"""The columns of HC18's table, as its authors spell them."""
+HC18_TABLE = "training_set_pixel_size_and_HC.csv"
+"""The name of that table, also in folders that are not in the rest of the layout."""
+ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
+"""In px of the frame, the angle in degrees."""
+SIZE = ("width", "height")
+"""In px: of the frame that an ellipse was drawn on."""
+SUBJECT = "subject"
+"""Who the patient is: kept as a hash, as it may be a name or a hospital's number."""
+ELLIPSES_TABLE = "ellipses.csv"
+"""Which of several tables of ellipses counts."""
+LABELS = ("country", "quality", "scanner", "site")
+"""Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
+
+_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, *SIZE)
+_SPELLINGS = {
+    FILENAME: ("filename", "file", "image", "imagename", "name"),
+    PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
+    HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
+    "angle_deg": ("angledeg", "angle"),
+    SUBJECT: ("subject", "subjectid", "patient", "patientid"),
+    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a table says about one frame."""
+
+    calibration: Calibration | None = None
+    hc_mm: float | None = None
+    ellipse: Ellipse | None = None
+    size: Size | None = None
+    """(width, height) of the frame that the ellipse was drawn on, where the table says it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRow:
+    """A row with its place in the file and the name as it is written there."""
+
+    line: int
+    name: str
+    row: Row
+
+
+def read_rows(path: Path, required: Sequence[str]) -> list[NamedRow]:
+    """Read the rows in the order of the file.
+
+    Raises :class:`InputError`, naming the file, the line and the cure, for a table that cannot be
+    read, lacks a required column or holds something that is not a number.
+    """
+    table = read_table(path)
+    where = table.columns(_SPELLINGS, once=_NUMBERS)
+    missing = [name for name in required if name not in where]
+    if missing:
+        raise InputError(
+            f"{path} lacks the column {' and '.join(repr(name) for name in missing)}; its first "
+            f"line is {', '.join(table.header)!r}. Add what is missing and try again."
+        )
+    numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
+    return [
+        NamedRow(row.line, row.cells[where[FILENAME]], _row(table, row, values, where))
+        for row, values in zip(table.rows, numbers, strict=True)
+    ]
+
+
+def read_frame_table(
+    path: Path, required: Sequence[str] = (FILENAME, PIXEL_SIZE)
+) -> dict[str, Row]:
+    """Read the rows by file name in lower case.
+
+    Raises :class:`InputError` as :func:`read_rows`, and for a table that contradicts itself.
+    """
+    rows: dict[str, Row] = {}
+    for item in read_rows(path, required):
+        if rows.setdefault(item.name.lower(), item.row) != item.row:
+            raise InputError(
+                f"{path}, line {item.line}: {item.name.lower()} is there twice. Remove the wrong "
+                "line."
+            )
+    return rows
+
+
+def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """What the tables of a folder say, and a note for each table that was not used.
+
+    One called ``named`` must have pixel sizes. Raises :class:`InputError` as
+    :func:`read_frame_table`, and where several tables give the ellipses.
+    """
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    tables = {
+        path: frozenset(read_table(path).columns(_SPELLINGS))
+        for path in sorted(folder.glob("*.[cC][sS][vV]"))
+    }
+    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
+    chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
+    if len(chosen) > 1:
+        raise InputError(
+            f"{some([str(p) for p in chosen])} each give the ellipses. "
+            f"Keep one, or call it {ELLIPSES_TABLE}."
+        )
+    for path, has in tables.items():
+        if path in of_ellipses and path not in chosen:
+            notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
+        elif path in chosen or _describes_frames(has) or path.name == named:
+            required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
+            for name, row in read_frame_table(path, required).items():
+                rows[name] = _joined(rows.get(name, Row()), row)
+        else:
+            notes += (
+                f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
+                f"({', '.join(ELLIPSE)}) and was not used.",
+            )
+    return rows, notes
+
+
+def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
+    """A note on the names in the tables of ``folder`` that none of the frames has."""
+    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
+    absent = sorted(rows.keys() - names - {""})
+    if not absent:
+        return ()
+    none = ", and nothing else" if len(absent) == len(rows) else ""
+    return (
+        f"The table in {folder} names {some(absent)}{none}: no such frame is there. The name in a "
+        "table must be that of the file, with or without its ending.",
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """Up to three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _describes_frames(has: frozenset[str]) -> bool:
+    return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
+
+
+def _joined(row: Row, more: Row) -> Row:
+    """What two tables say about a frame; the second counts where both say it."""
+    return Row(
+        calibration=more.calibration or row.calibration,
+        hc_mm=more.hc_mm or row.hc_mm,
+        ellipse=more.ellipse or row.ellipse,
+        size=more.size or row.size,
+        labels={**row.labels, **more.labels},
+        subject=more.subject or row.subject,
+    )
+
+
+def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mapping[str, int]) -> Row:
+    numbers = {name: values[i] for name, i in where.items() if i in values}
+    texts = {name: row.cells[i] for name, i in where.items()}
+    try:
+        pixel_size = _above_zero(PIXEL_SIZE, numbers)
+        ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
+        return Row(
+            calibration=Calibration(pixel_size, pixel_size, "table") if pixel_size else None,
+            hc_mm=_above_zero(HC, numbers),
+            ellipse=Ellipse.of(*ellipse) if ellipse else None,
+            size=(_whole(size[0]), _whole(size[1])) if size else None,
+            labels={name: texts[name] for name in LABELS if texts.get(name)},
+            subject=_hashed(texts[SUBJECT]) if texts.get(SUBJECT) else None,
+        )
+    except ValueError as error:
+        raise table.error(row.line, error) from error
+
+
+def _all_or_none(names: Sequence[str], numbers: Mapping[str, float]) -> list[float] | None:
+    given = [name for name in names if name in numbers]
+    if given and len(given) < len(names):
+        lacking = ", ".join(name for name in names if name not in given)
+        raise ValueError(f"it has {', '.join(given)} but not {lacking}")
+    return [numbers[name] for name in names] if given else None
+
+
+def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
+    value = numbers.get(name)
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} is {value:g}, which is not above 0")
+    return value
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError(f"{value:g} is not a whole number of pixels")
+    return int(value)
+
+
+def _hashed(subject: str) -> str:
+    return f"subject-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"

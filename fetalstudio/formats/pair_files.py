@@ -1,0 +1,113 @@
+"""Pairs as files: ``NAME.png``, ``NAME_mask.png``, and a table of their figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
+from fetalstudio.formats import ellipse_table
+from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.tables import write_table
+
+TABLE = "pairs.csv"
+COLUMNS = (
+    *ellipse_table.COLUMNS,
+    *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
+    *("similarity", "nearest_frame", "copy"),
+    *("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRecord:
+    """A pair, without its picture."""
+
+    name: str
+    ellipse: Ellipse
+    """In px; the mask is drawn from it."""
+    size: Size
+    """(width, height) in px."""
+    seed: int
+    style: str
+    figures: Mapping[str, float]
+    """Quality figures; those that are no column of the table are left out."""
+    nearest_frame: str | None
+    """Id of the training frame that the picture is most like, where it is known."""
+    copy: bool
+
+
+class PairFiles:
+    """The pairs in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._records: list[PairRecord] = []
+
+    def check_room(self, names: Sequence[str]) -> None:
+        """Raise :class:`InputError` where writing pairs of these names would replace a file."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder} is a file. Choose a folder for the pairs.")
+        files = [TABLE, *(file for name in names for file in (_picture(name), _mask(name)))]
+        twice = [file for file, count in Counter(map(str.lower, files)).items() if count > 1]
+        if twice:
+            raise InputError(
+                f"Two of the pairs would be written as {twice[0]}. Rename one of them."
+            )
+        if there := [file for file in files if (self.folder / file).exists()]:
+            raise InputError(
+                f"{self.folder} already holds {there[0]}, which would be written over. Choose a "
+                "new folder."
+            )
+
+    def add(self, record: PairRecord) -> None:
+        """Give a pair its row in the table, without writing a file."""
+        self._records.append(record)
+
+    def write(self, record: PairRecord, image: NDArray[np.uint8]) -> None:
+        """Add a pair and write its picture (H, W) and mask; :meth:`write_table` is to follow.
+
+        Raises :class:`~fetalstudio.core.errors.UserError` where they cannot be written.
+        """
+        self.add(record)
+        write_png(self.folder / _picture(record.name), image)
+        self.write_mask(record)
+
+    def write_mask(self, record: PairRecord) -> None:
+        """Write the mask, in place of the former one."""
+        mask = record.ellipse.mask(record.size) * np.uint8(255)
+        write_png(self.folder / _mask(record.name), mask)
+
+    def write_table(self) -> None:
+        """Write the table of all pairs so far, in place of the former one."""
+        write_table(self.folder / TABLE, COLUMNS, map(_row, self._records))
+
+
+def _picture(name: str) -> str:
+    return f"{name}.png"
+
+
+def _mask(name: str) -> str:
+    return f"{name}_mask.png"
+
+
+def _row(record: PairRecord) -> dict[str, object]:
+    width, height = record.size
+    return {
+        "name": record.name,
+        **asdict(record.ellipse),
+        "width": width,
+        "height": height,
+        "seed": record.seed,
+        "style": record.style,
+        **record.figures,
+        "nearest_frame": record.nearest_frame,
+        "copy": int(record.copy),
+    }

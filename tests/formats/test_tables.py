@@ -1,0 +1,239 @@
+"""Tables: whatever a spreadsheet or a program writes is read alike, wherever a table is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.formats.ellipse_table import (
+    COLUMNS,
+    NamedEllipse,
+    read_ellipses,
+    write_ellipses,
+)
+from fetalstudio.formats.frame_tables import read_folder_tables
+from fetalstudio.formats.tables import read_table, table_text, write_table
+
+FOUND = {
+    "one": (Ellipse(48.5, 40.25, 30.125, 22.0, 10.0), (96, 80)),
+    "two": (Ellipse(1234.5, 40.0, 30.0, 22.0, 0.5), (2096, 80)),
+}
+HEADER = ",".join(COLUMNS)
+PLAIN = f"{HEADER}\none,48.5,40.25,30.125,22,10,96,80\ntwo,1234.5,40.,+30,2.2e1,.5,2096,80\n"
+SEMICOLONS = PLAIN.replace(",", ";").replace(".", ",")
+
+Reader = Callable[[Path], dict[str, tuple[Ellipse, tuple[int, int]]]]
+
+
+def by_synthesis(path: Path) -> dict[str, tuple[Ellipse, tuple[int, int]]]:
+    """As ``synthesize --ellipses`` reads a table."""
+    return {item.name: (item.ellipse, item.size) for item in read_ellipses(path)}
+
+
+def by_import(path: Path) -> dict[str, tuple[Ellipse, tuple[int, int]]]:
+    """As an import reads the tables beside frames."""
+    rows, notes = read_folder_tables(path.parent, "another.csv")
+    assert notes == ()
+    found = {}
+    for name, row in rows.items():
+        assert row.ellipse is not None and row.size is not None
+        found[name] = (row.ellipse, row.size)
+    return found
+
+
+both_ways = pytest.mark.parametrize("read", [by_synthesis, by_import])
+
+
+def saved(folder: Path, data: str | bytes) -> Path:
+    path = folder / "ellipses.csv"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+KINDS: dict[str, str | bytes] = {
+    "commas": PLAIN,
+    "semicolons": PLAIN.replace(",", ";"),
+    "semicolons, decimal commas": SEMICOLONS,
+    "tabs": PLAIN.replace(",", "\t"),
+    "tabs, decimal commas": PLAIN.replace(",", "\t").replace(".", ","),
+    "quoted": "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
+    ),
+    "quoted decimal commas": "\n".join(
+        ",".join(f'"{cell}"' for cell in line.split(";")) for line in SEMICOLONS.splitlines()
+    ),
+    "BOM": b"\xef\xbb\xbf" + SEMICOLONS.encode(),
+    "UTF-16 little-endian": b"\xff\xfe" + SEMICOLONS.encode("utf-16-le"),
+    "UTF-16 big-endian": b"\xfe\xff" + PLAIN.replace(",", "\t").encode("utf-16-be"),
+    "CRLF": SEMICOLONS.replace("\n", "\r\n"),
+    "CR": PLAIN.replace("\n", "\r"),
+    "no line end at the end": PLAIN.rstrip("\n"),
+    "blank lines": "\n\n" + PLAIN.replace("\n", "\n \n,,,,,,,\n\n"),
+    "sep=;": "sep=;\n" + SEMICOLONS,
+    "sep=; after a BOM": b"\xef\xbb\xbfSEP=;\r\n" + SEMICOLONS.replace("\n", "\r\n").encode(),
+    "sep=tab": '"sep=\t"\n' + PLAIN.replace(",", "\t"),
+    "spaces around cells": PLAIN.replace(",", " , "),
+    "other columns": SEMICOLONS.replace("\n", ";1.234;v1.5\n").replace("1.234", "remark", 1),
+    "other spellings": PLAIN.replace("name", "File").replace("angle_deg", "Angle (deg)"),
+    "another order": "angle_deg,name,cx,cy,a,b,height,width\n"
+    "10,one,48.5,40.25,30.125,22,80,96\n.5,two,1234.5,40,30,22,80,2096\n",
+}
+
+
+@both_ways
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_table_is_read_both_ways(tmp_path: Path, kind: str, read: Reader) -> None:
+    assert read(saved(tmp_path, KINDS[kind])) == FOUND
+
+
+def line_of(*cells: str, delimiter: str = ";") -> str:
+    """A table of ``one`` with these numbers from ``cx`` on."""
+    rest = ("40", "30", "22", "10", "96", "80")
+    row = delimiter.join(("one", *cells, *rest[len(cells) - 1 :]))
+    return f"{HEADER.replace(',', delimiter)}\n\n{row}\n"
+
+
+REFUSED: dict[str, tuple[str | bytes, str]] = {
+    "a decimal comma between commas": (
+        f"{HEADER}\none,48,5,40,30,22,10,96,80\n",
+        "line 2: it has 9 cells but the header has 8",
+    ),
+    "an empty cell too many": (f"{HEADER}\none,48,40,30,22,10,96,80,\n", "line 2: it has 9 cells"),
+    "cells missing": (f"{HEADER}\n\none,48,40,30,22,10,96\n", "line 3: cells are missing"),
+    "thousands point, decimal comma": (line_of("1.234", "40,5"), "line 3: '1.234' could mean 1234"),
+    "thousands comma, decimal point": (line_of("1,234", "40.5"), "line 3: '1,234' could mean 1234"),
+    "thousands point, nothing else": (line_of("1.234"), "line 3: '1.234' could mean 1234 or 1.234"),
+    "quoted thousands comma": (
+        line_of('"1,234"', delimiter=","),
+        "line 3: '1,234' could mean 1234 or 1.234",
+    ),
+    "thousands comma between tabs": (line_of("1,234", delimiter="\t"), "'1,234' could mean"),
+    "thousands and decimals": (line_of("1.234,5"), "line 3: '1.234,5' has both"),
+    "several thousands": (line_of("1.234.567"), "line 3: '1.234.567' is not a number"),
+    "a space": (line_of("1 234"), "line 3: '1 234' is not a number"),
+    "an underscore": (line_of("1_234"), "line 3: '1_234' is not a number"),
+    "infinity": (line_of("1e999"), "line 3: '1e999' is not a number"),
+    "nan": (line_of("nan"), "line 3: 'nan' is not a number"),
+    "half a pixel": (line_of("48", "40", "30", "22", "10", "96,5"), "line 3: 96.5 is not a whole"),
+    "half an ellipse": (line_of("48", ""), "line 3: it has cx, a, b, angle_deg but not cy"),
+    "half a size": (line_of("48", "40", "30", "22", "10", ""), "line 3: it has height but not wid"),
+    "no ellipse": (line_of("48", "40", "30", "0"), "line 3: "),
+    "two columns of one name": (
+        f"{HEADER},CX\none,48,40,30,22,10,96,80,50\n",
+        "several columns for 'cx': 'cx' and 'CX'",
+    ),
+    "two spellings of one column": (
+        f"{HEADER},angle\none,48,40,30,22,10,96,80,50\n",
+        "several columns for 'angle_deg'",
+    ),
+    "after a quoted line end": (
+        f'{HEADER},remark\n"one",48,40,30,22,10,96,80,"a\nb"\ntwo,x,40,30,22,10,96,80,\n',
+        "line 4: 'x' is not a number",
+    ),
+    "after sep=": (f"sep=,\n{HEADER}\none,x,40,30,22,10,96,80\n", "line 3: 'x' is not a number"),
+    "an unknown separator": (f"sep=|\n{HEADER}\n", "is not a table in CSV"),
+    "broken quotes": (f'{HEADER}\n"one,48\n', "is not a table in CSV"),
+    "another encoding": (f"{HEADER}\nfrüh,1\n".encode("latin-1"), "is not a table in CSV"),
+    "half of UTF-16": (b"\xff\xfe" + SEMICOLONS.encode("utf-16-le")[:-1], "is not a table in CSV"),
+    "UTF-16 without its mark": (PLAIN.encode("utf-16-le"), "is not a table in CSV"),
+    "nothing": ("", "is empty"),
+    "blank lines only": ("\r\n \n;;\n", "is empty"),
+}
+
+
+@both_ways
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_unclear_or_wrong_is_refused_both_ways(
+    tmp_path: Path, kind: str, read: Reader
+) -> None:
+    data, message = REFUSED[kind]
+    path = saved(tmp_path, data)
+    with pytest.raises(InputError) as refused:
+        read(path)
+    assert str(path) in str(refused.value)
+    assert message in str(refused.value)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "table",
+    [line_of("123,456"), line_of("123.456", delimiter=","), line_of("123.456", delimiter="\t")],
+    ids=["semicolons", "commas", "tabs"],
+)
+def test_three_decimals_are_read_where_the_delimiter_tells_the_mark(
+    tmp_path: Path, table: str, read: Reader
+) -> None:
+    assert read(saved(tmp_path, table))["one"][0].cx == 123.456
+
+
+@both_ways
+def test_three_decimals_are_read_where_another_number_shows_the_mark(
+    tmp_path: Path, read: Reader
+) -> None:
+    table = line_of("123.456", "40.5")
+    assert read(saved(tmp_path, table))["one"][0].cx == 123.456
+
+
+def test_unused_columns_may_hold_anything(tmp_path: Path) -> None:
+    path = saved(tmp_path, "name;remark\nx;1.234,5\n")
+    assert [row.cells for row in read_table(path).rows] == [("x", "1.234,5")]
+
+
+def test_a_written_table_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.csv"
+    rows = [{"name": 'a "b", c', "remark": "two\nlines", "left out": 1}, {"name": "grüße"}]
+    write_table(path, ("name", "remark"), rows)
+    table = read_table(path)
+    assert table.header == ("name", "remark")
+    assert [(r.line, r.cells) for r in table.rows] == [
+        (2, ('a "b", c', "two\nlines")),
+        (4, ("grüße", "")),
+    ]
+    assert table_text(("a", "b"), [{"a": None, "b": 0.1}]) == "a,b\n,0.1\n"
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="could not be written"):
+        write_table(tmp_path / "file" / "table.csv", ("a",), [])
+
+
+# -- ellipses --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEADER}\n", "holds no ellipses"),
+        ("name,cx,cy,a,b\nx,1,2,3,4\n", "lacks the column 'angle_deg' and 'width' and 'height'"),
+        (f"{HEADER}\nx,,,,,,100,100\n", "line 2: the ellipse is missing"),
+        (f"{HEADER}\nx,50,50,20,10,0,,\n", "line 2: the picture's size is missing"),
+        (f"{HEADER}\n../x,50,50,20,10,0,100,100\n", "line 2: the name '../x' cannot be a file's"),
+        (f"{HEADER}\n,50,50,20,10,0,100,100\n", "line 2: the name '' cannot be a file's"),
+        (f"{HEADER}\nx,50,50,20,10,0,100,100\nx,50,50,20,10,0,100,100\n", "names x 2 times"),
+    ],
+)
+def test_a_bad_table_of_ellipses_names_the_file_and_the_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = saved(tmp_path, text)
+    with pytest.raises(InputError) as refused:
+        read_ellipses(path)
+    assert str(path) in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_axes_may_be_in_any_order(tmp_path: Path) -> None:
+    (item,) = read_ellipses(saved(tmp_path, f"{HEADER}\nx,50,40,10,20,0,100,80\n"))
+    assert item == NamedEllipse("x", Ellipse(50, 40, 20, 10, 90), (100, 80))
+
+
+def test_written_ellipses_read_back_exactly(tmp_path: Path) -> None:
+    path = tmp_path / "ellipses.csv"
+    ellipses = (
+        NamedEllipse("a", Ellipse(1 / 3, 40.1, 30.123456789, 22.0, 179.9), (96, 80)),
+        NamedEllipse("b", Ellipse(123.456, 234.567, 99.001, 88.002, 10.0), (800, 540)),
+    )
+    write_ellipses(path, ellipses)
+    assert read_ellipses(path) == ellipses
