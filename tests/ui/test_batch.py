@@ -246,7 +246,7 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert not batch.resume_button.isVisible()
     batch_id = unfinished(page.session, 10, 4)
     batch.refresh()
-    assert batch.unfinished.text() == "A batch is unfinished: 4 of 10 pairs made."
+    assert batch.unfinished.text() == "Unfinished batch: 4 of 10 pairs made."
     assert batch.resume_button.isVisible() and "Shift+R" in batch.resume_button.toolTip()
     qtbot.keyClick(page.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ShiftModifier)
     request, handle = fakes[0]
@@ -260,7 +260,7 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert len(fakes) == 1 and not page.session.undo_stack.canUndo()
     handle.finished.emit(SynthesizeResult(tuple(range(10)), 0.95, 1.0, None, 4))
     handle.ended.emit()
-    assert "10 pairs made (4 of them before)" in batch.summary.text()
+    assert "10 pairs made (4 of them earlier)" in batch.summary.text()
     # The fake made nothing, so that the batch still is what it was.
     assert batch.resume_button.isVisible()
 
@@ -273,7 +273,7 @@ def test_a_batch_can_be_left_and_that_undone(
     qtbot.mouseClick(batch.dismiss_button, Qt.MouseButton.LeftButton)
     assert not batch.resume_button.isVisible()
     page.session.undo_stack.undo()
-    assert batch.resume_button.isVisible() and batch.resume_button.text() == "Go on: 2 more"
+    assert batch.resume_button.isVisible() and batch.resume_button.text() == "Continue: 2 more"
 
 
 def test_another_project_has_its_own_heads_and_batches(

@@ -200,7 +200,7 @@ class ReviewPage(QWidget):
         self.refresh()
 
     def _project_changed(self) -> None:
-        # Ids are unique within a project only. Cleared first, or leave_gesture() could correct a pair.
+        # Ids are unique within a project only: forget the pair before leave_gesture() corrects it.
         self._all, self._shown, self._filter = {}, None, "pending"
         self.canvas.leave_gesture()
         self.filter_buttons["pending"].setChecked(True)
