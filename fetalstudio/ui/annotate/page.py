@@ -27,7 +27,7 @@ from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
 
-_DRAW_HINT = "Drag along the long axis, outer edge to outer edge, then click on its side"
+_DRAW_HINT = "Drag the long axis, outer edge to outer edge"
 _EDIT_HINT = "Drag a handle, or press arrows, - +, [ ], Q E"
 
 

@@ -36,9 +36,9 @@ class Tool(Enum):
 
 
 _FIRST_HINTS = {
-    Tool.CALLIPER: "Drag along the long axis, outer edge to outer edge",
-    Tool.BOX: "Drag from corner to corner of the box around the head",
-    Tool.RULER: "Drag from one mark of the frame's ruler to another",
+    Tool.CALLIPER: "Drag the long axis, outer edge to outer edge",
+    Tool.BOX: "Drag a box around the head",
+    Tool.RULER: "Drag from one ruler mark to another",
 }
 
 
@@ -83,7 +83,7 @@ class LineDraft:
 
     @property
     def hint(self) -> str:
-        return "Now another mark of the ruler"
+        return "Now another ruler mark"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
@@ -128,8 +128,8 @@ class CalliperDraft:
         if len(self._axis.points) < 2:
             return "Now the other end of the long axis"
         if self._sides:
-            return "Click on the edge on the other side"
-        return "Click on the edge on one side (Shift: then on the other too)"
+            return "Click the edge on the other side"
+        return "Click the edge on one side (Shift: both sides)"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
