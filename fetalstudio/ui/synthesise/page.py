@@ -14,7 +14,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.geometry import Size
-from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme
