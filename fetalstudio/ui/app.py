@@ -1,4 +1,4 @@
-"""Starting and ending the window."""
+"""Starts and ends the window."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 
 def run(project: Path | None = None) -> int:
-    """Show the window on ``project`` (else the last one, else the samples) until it is closed.
+    """Show the window on ``project`` until it is closed, and return the exit status.
 
-    Returns the process' exit status.
+    The default is the last project, else the sample project.
     """
     app = make_application()
     engine = Engine()
     session = Session(engine, Settings())
     restore_hook = show_unexpected_errors(session)
-    # Python handles a signal only between its own instructions, which an idle Qt never reaches.
+    # Python handles signals between its own instructions, which an idle Qt loop never reaches.
     signal.signal(signal.SIGINT, lambda *_: app.quit())
     heartbeat = QTimer(interval=250)
     heartbeat.timeout.connect(lambda: None)
@@ -43,7 +43,7 @@ def run(project: Path | None = None) -> int:
         window.show()
         # The window is painted before the project is read.
         QTimer.singleShot(0, lambda: window.start(project))
-        # Importing torch and loading it takes seconds: done before the first sample asks for it.
+        # Importing torch takes seconds; start before the first sample needs it.
         QTimer.singleShot(2000, lambda: engine.warm_up(SampleRequest))
         return app.exec()
     finally:
@@ -53,7 +53,7 @@ def run(project: Path | None = None) -> int:
 
 
 def make_application() -> QApplication:
-    """The dressed ``QApplication``, or the one that is there already."""
+    """The ``QApplication`` with the look of the program; an existing one is used."""
     app = QApplication.instance()
     if not isinstance(app, QApplication):
         QGuiApplication.setHighDpiScaleFactorRoundingPolicy(
@@ -70,21 +70,21 @@ def make_application() -> QApplication:
 
 
 def show_unexpected_errors(session: Session) -> Callable[[], None]:
-    """Show what no one caught as one notice, and go on: everything done is saved already.
+    """Show uncaught exceptions as notices and continue: all work is saved already.
 
-    Returns what puts the former hook back.
+    Returns a function that restores the previous hook.
     """
-    former = sys.excepthook
+    previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if isinstance(error, Exception):
             session.report(error)
         else:
-            former(kind, error, trace)
+            previous(kind, error, trace)
 
     sys.excepthook = hook
 
     def restore() -> None:
-        sys.excepthook = former
+        sys.excepthook = previous
 
     return restore

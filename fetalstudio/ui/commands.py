@@ -1,7 +1,7 @@
-"""What can be undone.
+"""The commands that can be undone.
 
-Each command appends to the project's history and takes nothing from it: undo appends the former
-ellipse (or review) anew, so that it works after a save and a crash loses nothing.
+Each command appends to the history of the project and removes nothing: undo appends the previous
+ellipse or review again, so that it works after a save and a crash loses nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The icons, as line drawings on a 24 x 24 grid, crisp at any size and in any colour."""
+"""The icons: line drawings on a 24 x 24 grid, for any size and colour."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ _DRAWING = (
 
 
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0, width: float = 1.6) -> QPixmap:
-    """The icon ``name`` in ``colour``, ``size`` px a side on a screen of that pixel ratio."""
+    """The icon ``name`` in ``colour``, ``size`` logical px wide, at a device pixel ``ratio``."""
     shapes = _LINES[name].replace("{0}", colour)
     return _render(_DRAWING.format(colour, width, shapes), size, ratio)
 
 
 @cache
 def icon(name: str, colour: str = theme.TEXT, active: str | None = None, size: int = 24) -> QIcon:
-    """The icon for a button; ``active`` is its colour while hovered or checked."""
+    """The icon of a button; ``active`` is its colour while hovered or checked."""
     result = QIcon()
     mode, state = QIcon.Mode, QIcon.State
     for ratio in (1.0, 2.0, 3.0):
@@ -74,7 +74,7 @@ def icon(name: str, colour: str = theme.TEXT, active: str | None = None, size: i
 
 @cache
 def dot(colour: str, *, filled: bool = True) -> QIcon:
-    """A small disc (or ring) in the colour of a state."""
+    """A small disc or ring in the colour of a state."""
     shape = f'<circle cx="12" cy="12" r="4.5" fill="{colour if filled else "none"}"/>'
     return QIcon(_render(_DRAWING.format(colour, 2, shape), 48, 3.0))
 
@@ -85,7 +85,7 @@ def _application() -> str:
 
 
 def application_icon() -> QIcon:
-    """The window's icon, in the sizes that task bars ask for."""
+    """The icon of the window, in the sizes that task bars need."""
     result = QIcon()
     for size in (16, 24, 32, 48, 64, 128, 256):
         result.addPixmap(_render(_application(), size, 1.0))
@@ -93,7 +93,7 @@ def application_icon() -> QIcon:
 
 
 def application_pixmap(size: int, ratio: float) -> QPixmap:
-    """The program's mark, for the About window."""
+    """The icon of the program, for the About window."""
     return _render(_application(), size, ratio)
 
 

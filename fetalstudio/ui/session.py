@@ -1,4 +1,4 @@
-"""The one object that the pages share: the open project, the engine, and what is selected."""
+"""The session, which all pages share: the open project, the engine and the selected frame."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 PLACES = ("library", "annotate", "synthesise", "review", "train")
-"""The five places, in the order of the work."""
+"""The five places in the order of the work."""
 
 SAMPLE_COHORT = "HC18"
 SAMPLE_WELCOME = (
     "This is the sample project: frames of the HC18 data set (CC BY 4.0). "
-    "For your own frames make a new project from the File menu."
+    "To work on your own frames, make a new project (File menu)."
 )
 
 
 def sample_project_path() -> Path:
-    """Where the sample project lies, or will."""
+    """The folder of the sample project."""
     return user_data_dir() / "sample-project"
 
 
@@ -49,14 +49,14 @@ class Session(QObject):
     """
 
     project_changed = Signal()
-    """Another project is open (or none); everything shown is out of date."""
+    """Another project is open, or none; everything on screen is out of date."""
     frames_changed = Signal()
-    """Frames were added, or annotated many at once."""
+    """Frames were added, or many were annotated at once."""
     annotation_changed = Signal(str)
     """The ellipse on this frame (id) changed."""
     pairs_changed = Signal()
     batches_changed = Signal()
-    """An unfinished batch was left, or taken up again."""
+    """An unfinished batch was dismissed or offered again."""
     models_changed = Signal()
     frame_selected = Signal(str)
     message = Signal(str, str)
@@ -84,22 +84,22 @@ class Session(QObject):
 
     @property
     def open(self) -> Project:
-        """The open project. Raises :class:`UserError` where there is none."""
+        """The open project. Raises :class:`UserError` if there is none."""
         if self.project is None:
-            raise UserError("No project is open. Open or make one from the File menu.")
+            raise UserError("No project is open. Open or make one in the File menu.")
         return self.project
 
     def is_open(self, path: Path | None) -> bool:
-        """Whether the project at ``path`` is the open one: a job goes on when it no longer is."""
+        """Whether the project at ``path`` is open; a job continues when it no longer is."""
         return self.project is not None and self.project.path == path
 
     # -- projects ---------------------------------------------------------------------------
 
     def open_project(self, path: Path) -> None:
-        """Open the project at ``path`` in place of the one that is open, and hold its lock.
+        """Open and lock the project at ``path`` in place of the one that is open.
 
-        Raises :class:`UserError` (no project, a newer version, open in another window); what was
-        open then stays open.
+        Raises :class:`UserError` if it is no project, has a newer format or is open in another
+        window; the open project then stays open.
         """
         if self.project is not None and path.exists() and path.samefile(self.project.path):
             return
@@ -112,7 +112,7 @@ class Session(QObject):
     def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
 
-        Returns the running import where the frames still have to be brought in.
+        Returns the handle of the import if its frames still have to be imported.
         Raises :class:`UserError` as :meth:`open_project`.
         """
         path = sample_project_path()
@@ -128,7 +128,7 @@ class Session(QObject):
         return handle
 
     def close_project(self) -> None:
-        """Close the open project, if any, and give up its lock."""
+        """Close and unlock the open project, if any."""
         self.undo_stack.clear()
         self._held.close()
         self.project, self.frame_id = None, None
@@ -152,26 +152,26 @@ class Session(QObject):
     # -- frames -----------------------------------------------------------------------------
 
     def select_frame(self, frame_id: str) -> None:
-        """Make ``frame_id`` the frame that every page is about."""
+        """Make ``frame_id`` the frame that every page shows."""
         if frame_id != self.frame_id:
             self.frame_id = frame_id
             self.settings.set(self._frame_key(), frame_id)
             self.frame_selected.emit(frame_id)
 
     def import_frames(self, request: ImportRequest) -> JobHandle[ImportResult]:
-        """Job ``import``; the pages are told when its frames are there."""
+        """Start an import; ``frames_changed`` follows when its frames are in the project."""
         handle = self.submit(request)
-        handle.on_finished(self._frames_came)
+        handle.on_finished(self._frames_imported)
         return handle
 
-    def _frames_came(self, _result: object) -> None:
+    def _frames_imported(self, _result: object) -> None:
         self.frames_changed.emit()
         first = self._first_frame()
         if self.frame_id is None and first is not None:
             self.select_frame(first)
 
     def _first_frame(self) -> str | None:
-        """The frame that was selected last in this project, else the first without an ellipse."""
+        """The frame selected last in this project, else the first frame without an ellipse."""
         frames = self.open.frames.all()
         held = {frame.id for frame in frames}
         last = self.settings.get(self._frame_key(), "")
@@ -182,22 +182,22 @@ class Session(QObject):
         return next(waiting, frames[0].id if frames else None)
 
     def _frame_key(self) -> str:
-        # QSettings reads a slash as a group, and a path may hold any character.
+        # QSettings reads a slash as a group, and a path may contain any character.
         return f"frame/{self.open.path.as_posix().encode().hex()}"
 
     @property
     def least_certain_first(self) -> bool:
-        """Whether the least certain proposals are offered first; kept from start to start."""
+        """Whether the least certain proposals come first; remembered across sessions."""
         return self.settings.get("least_certain_first", False)
 
     def offer_least_certain_first(self, first: bool) -> None:
-        """Change the order in which the pages show the frames."""
+        """Choose the order in which the pages show the frames."""
         if first != self.least_certain_first:
             self.settings.set("least_certain_first", first)
             self.frames_changed.emit()
 
     def frames(self) -> list[Frame]:
-        """The open project's real frames in the order of the work; none without a project."""
+        """The real frames of the open project in the chosen order; empty without a project."""
         if self.project is None:
             return []
         return in_order(
@@ -209,7 +209,7 @@ class Session(QObject):
     # -- the history ------------------------------------------------------------------------
 
     def _history_moved(self, index: int) -> None:
-        """The steps of all places are one history: say what is undone out of sight."""
+        """Say what was undone if it is on another page: all pages share one history."""
         undone, self._undo_index = index < self._undo_index, index
         command = self.undo_stack.command(index) if undone else None
         places: tuple[str, ...] = getattr(command, "places", ())
@@ -229,7 +229,7 @@ class Session(QObject):
         self.message.emit(text, "warning")
 
     def _job_failed(self, event: Failed) -> None:
-        # Bad input is the person's to mend, and a traceback would only hide what to do.
+        # A person can correct bad input; a traceback would only distract from how.
         self.failure.emit(event.message, "" if event.bad_input else event.traceback)
 
     # -- the window -------------------------------------------------------------------------
@@ -241,12 +241,12 @@ class Session(QObject):
         self.place_requested.emit(place)
 
     def report(self, error: Exception) -> None:
-        """Show an error: a :class:`UserError` by its message, any other with its traceback."""
+        """Show an error: a :class:`UserError` as its message, any other with its traceback."""
         if isinstance(error, UserError):
             self.failure.emit(str(error), "")
             return
         details = "".join(traceback.format_exception(error))
         log.error("unexpected error\n%s", details)
         self.failure.emit(
-            f"Something went wrong: {error}. What you did until now is saved.", details
+            f"An unexpected error occurred: {error}. Your work so far is saved.", details
         )

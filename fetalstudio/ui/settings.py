@@ -1,4 +1,4 @@
-"""What the window remembers from one start to the next."""
+"""The settings that the window remembers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from PySide6.QtCore import QByteArray, QSettings
 from fetalstudio.resources import user_config_dir
 
 RECENT = 8
-"""So many recent projects are offered."""
+"""The number of recent projects that are offered."""
 
 T = TypeVar("T", bool, int, float, str)
 
 
 class Settings:
-    """A typed view of ``QSettings``: properties for what the shell needs, :meth:`get` and
-    :meth:`set` for the plain values that a page wants to keep (``"synthesise/steps"``).
+    """A typed view of ``QSettings``.
 
-    ``store`` is the user's own by default; tests give one in a temporary file.
+    The window's own settings are properties. Pages keep plain values by key, such as
+    ``"synthesise/steps"``, with :meth:`get` and :meth:`set`. ``store`` defaults to the user's
+    settings file.
     """
 
     def __init__(self, store: QSettings | None = None) -> None:
@@ -28,11 +29,11 @@ class Settings:
         self._store = store or QSettings(file, QSettings.Format.IniFormat)
 
     def get(self, key: str, default: T) -> T:
-        """The value kept under ``key``, or ``default`` where there is none of its type."""
+        """The value under ``key``, or ``default`` if there is none of the same type."""
         value = self._store.value(key)
         if value is None:
             return default
-        # A settings file gives every value back as text, so the default's type decides.
+        # A settings file returns every value as text, so the type of the default decides.
         if isinstance(default, bool):
             return str(value).lower() in {"1", "true"}
         try:
@@ -41,12 +42,12 @@ class Settings:
             return default
 
     def set(self, key: str, value: bool | int | float | str) -> None:
-        """Keep a plain value."""
+        """Keep a plain value under ``key``."""
         self._store.setValue(key, value)
 
     @property
     def author(self) -> str:
-        """Who annotates and reviews; the system's user name until another is set."""
+        """The author of annotations and reviews; by default the system's user name."""
         return self.get("author", "") or _user_name()
 
     @author.setter
@@ -61,17 +62,17 @@ class Settings:
 
     @property
     def recent_projects(self) -> list[Path]:
-        """Newest first, at most :data:`RECENT`."""
+        """The projects opened last, newest first, at most :data:`RECENT`."""
         return [Path(line) for line in self.get("recent_projects", "").splitlines() if line]
 
     def remember_project(self, path: Path) -> None:
-        """Make ``path`` the last project and the first of the recent ones."""
+        """Make ``path`` the last project and the first recent one."""
         self.set("last_project", str(path))
         paths = [path, *(p for p in self.recent_projects if p != path)]
         self.set("recent_projects", "\n".join(str(p) for p in paths[:RECENT]))
 
     def forget_project(self, path: Path) -> None:
-        """Offer ``path`` no more (it is gone, or was moved)."""
+        """Stop offering ``path``, which was removed or moved."""
         kept = [p for p in self.recent_projects if p != path]
         self.set("recent_projects", "\n".join(str(p) for p in kept))
         if self.last_project == path:
@@ -79,7 +80,7 @@ class Settings:
 
     @property
     def geometry(self) -> QByteArray | None:
-        """Size and place of the window."""
+        """Size and position of the window."""
         value = self._store.value("window/geometry")
         return value if isinstance(value, QByteArray) else None
 
@@ -89,7 +90,7 @@ class Settings:
 
     @property
     def window_level(self) -> tuple[float, float]:
-        """Grey window and level of the canvas, in grey levels (255, 127.5 shows all)."""
+        """Width and level of the grey window, in grey values; (255, 127.5) shows all."""
         return self.get("canvas/window", 255.0), self.get("canvas/level", 127.5)
 
     @window_level.setter

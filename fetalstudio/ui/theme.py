@@ -1,10 +1,10 @@
-"""The look: a dim reading room, in which the ultrasound is the brightest thing.
+"""The look: made for a dim reading room, with the ultrasound as the brightest thing on screen.
 
-Colours and spacings are named here once; widgets that paint use these names, all others follow
-the one style sheet. To style a widget, give it a dynamic property (or :func:`style`):
+Colours and spacings are named here. Widgets that paint use these names; all others follow the
+style sheet. To style a widget, give it a role with :func:`style`:
 
-- ``QPushButton``: ``role`` = ``primary`` (one a page), ``quiet``, ``danger``
-- ``QLabel``: ``role`` = ``title``, ``heading``, ``dim``, ``value`` (figures), ``error``,
+- ``QPushButton``: ``role`` = ``primary`` (one per page), ``quiet``, ``danger``
+- ``QLabel``: ``role`` = ``title``, ``heading``, ``dim``, ``value`` (measurements), ``error``,
   ``warning``
 - ``QFrame``/``QWidget``: ``role`` = ``panel`` (a raised surface), ``bar`` (a strip of tools)
 """
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from fetalstudio.resources import icons_dir
 
-# Surfaces, from the darkest: where an image lies, the page, panels, what can be pressed.
+# Surfaces from the darkest: behind an image, the page, panels, buttons.
 CANVAS = "#0a0b0d"
 BACKGROUND = "#131518"
 PANEL = "#1a1d21"
@@ -49,23 +49,23 @@ STATE_COLOURS = {
     "accepted": "#78b089",
     "rejected": "#d2736c",
 }
-"""Of annotation and review states: badges, ellipses, counts."""
+"""Colours of annotation and review states."""
 
 ELLIPSE = "#5cc8bd"
-"""The ellipse being edited; others are drawn in the colour of their state."""
+"""The ellipse being edited; others have the colour of their state."""
 
 SERIES = ("#5cc8bd", "#d3a35b", "#7d9fd6", "#c08bb8", "#a3b56b")
-"""Curves, told apart also by the colour-blind (teal, amber, blue, mauve, olive)."""
+"""Curves: teal, amber, blue, mauve, olive; colour-blind people can tell them apart."""
 
 SPACE = 8
-"""The grid, in px: distances are SPACE / 2, SPACE, 2 SPACE and 3 SPACE."""
+"""px; distances are SPACE / 2, SPACE, 2 SPACE and 3 SPACE."""
 RADIUS = 5
 
 W = TypeVar("W", bound=QWidget)
 
 
 def style(widget: W, role: str) -> W:
-    """Give ``widget`` a role of the style sheet, and return it. Can be called again."""
+    """Give ``widget`` a role of the style sheet and return it; a later call changes the role."""
     widget.setProperty("role", role)
     widget.style().unpolish(widget)
     widget.style().polish(widget)
@@ -78,7 +78,7 @@ def tip(text: str, keys: str = "") -> str:
 
 
 def apply(app: QApplication) -> None:
-    """Dress the whole application."""
+    """Apply the look to the whole application."""
     app.setStyle("Fusion")
     app.styleHints().setColorScheme(Qt.ColorScheme.Dark)
     app.setPalette(_palette())

@@ -1,4 +1,4 @@
-"""In which order frames are offered to a person, and how sure a proposal is, in words."""
+"""The order in which frames are offered to a person, and the certainty of proposals."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
 
 _UNSURE, _SURE = 0.90, 0.95
-"""Expected IoU: below the first a proposal usually has to be corrected, from the second seldom."""
+"""Expected IoU: below the first, most proposals need correction; from the second, few do."""
 
 
 def in_order(
     frames: Sequence[Frame], annotations: Mapping[str, Annotation], *, least_certain_first: bool
 ) -> list[Frame]:
-    """As they were imported; or proposals from the least certain on, then frames without an
-    ellipse, drafts and final ones."""
+    """The frames as imported, or by urgency: proposals from the least certain on, then frames
+    without an ellipse, drafts and final ones."""
     if not least_certain_first:
         return list(frames)
 
@@ -32,8 +32,10 @@ def in_order(
 def next_to_do(
     frames: Sequence[Frame], annotations: Mapping[str, Annotation], after: str
 ) -> Frame | None:
-    """The next frame whose ellipse is not final, from the start again after the last; not
-    ``after`` itself."""
+    """The next frame whose ellipse is not final, other than ``after``.
+
+    After the last frame the search continues from the first.
+    """
     at = [frame.id for frame in frames].index(after)
     round_trip = (*frames[at + 1 :], *frames[:at])
     return next((f for f in round_trip if not _is(annotations.get(f.id), "final")), None)
@@ -42,7 +44,7 @@ def next_to_do(
 def least_certain(
     frames: Sequence[Frame], annotations: Mapping[str, Annotation], but: str
 ) -> Frame | None:
-    """The frame with the least certain proposal that waits for a person; not ``but``."""
+    """The frame with the least certain open proposal, other than ``but``."""
     waiting = [f for f in frames if f.id != but and _is(annotations.get(f.id), "proposed")]
     return min(waiting, key=lambda f: annotations[f.id].confidence or 0.0, default=None)
 
@@ -52,6 +54,6 @@ def _is(annotation: Annotation | None, state: AnnotationState) -> bool:
 
 
 def certainty(confidence: float) -> str:
-    """``sure``, ``fairly sure`` or ``unsure``, with the figure: ``unsure, 84%``."""
+    """``sure``, ``fairly sure`` or ``unsure``, with the confidence: ``unsure, 84%``."""
     word = "unsure" if confidence < _UNSURE else "fairly sure" if confidence < _SURE else "sure"
     return f"{word}, {confidence:.0%}"

@@ -126,7 +126,7 @@ def test_from_the_key_to_a_model_in_use_and_back(
     assert request.cohort == dialog.cohort_box.currentData()
     assert dialog.curves.steps == [0, 10, 20, 30, 40] and "best: step 30" in dialog.curves.readout()
     assert dialog.sheet.shown is not None
-    assert "nearer" in dialog.verdict.text() and "2 subjects" in dialog.verdict.text()
+    assert "nearer" in dialog.verdict.text() and "2 held-out subjects" in dialog.verdict.text()
 
     # Nothing has changed yet: the person decides.
     assert page.synthesizer.name == "compact" and page.request().synthesizer == "compact"
@@ -141,7 +141,7 @@ def test_from_the_key_to_a_model_in_use_and_back(
         and page.session.open.models.active("synthesizer") is None
     )
     assert dialog.use_button.isEnabled()
-    assert "by the pace of ours" in dialog.estimate.text()
+    assert "at the pace of ours" in dialog.estimate.text()
 
 
 def test_keeping_the_former_changes_nothing(
@@ -184,7 +184,7 @@ def test_without_a_better_model_there_is_nothing_to_use(
     qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     dialog = opened(qtbot, page)
-    for outcome, text in ((result(None), "nearer"), (None, "Stopped before anything")):
+    for outcome, text in ((result(None), "nearer"), (None, "Stopped before the first measurement")):
         dialog.start()
         handle = fakes[-1][1]
         handle.cancelled.emit(outcome)

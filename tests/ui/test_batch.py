@@ -135,12 +135,12 @@ def test_a_range_is_seen_at_once_asked_for_and_remembered(
     drawn(qtbot, batch)
     qtbot.mouseClick(dialog.close_button, Qt.MouseButton.LeftButton)
     assert not dialog.isVisible()
-    assert batch.wished.text() == "HC 150 to 190 mm, angle -10° to 10°"
+    assert batch.constraints_label.text() == "HC 150 to 190 mm, angle -10° to 10°"
     qtbot.mouseClick(batch.make_button, Qt.MouseButton.LeftButton)
     assert fakes[0][0].constraints == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
     again = SynthesisePage(page.session)
     qtbot.addWidget(again)
-    assert again.batch.heads.wish == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
+    assert again.batch.heads.constraints == HeadConstraints(hc_mm=(150, 190), angle=(-10, 10))
 
 
 def test_the_way_back_to_the_cohort(
@@ -150,13 +150,13 @@ def test_the_way_back_to_the_cohort(
     dialog.balance_box.setCurrentIndex(1)
     dialog.spread_box.setValue(0.5)
     drawn(qtbot, batch)
-    assert batch.wished.text() == "spread 0.5, trimesters balanced"
+    assert batch.constraints_label.text() == "spread 0.5, trimesters balanced"
     names = [trimester(hc) for hc in hcs(batch)]
     assert {names.count(t) for t in ("first", "second", "third")} == {20}
     qtbot.keyClick(dialog, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     drawn(qtbot, batch)
     assert batch.heads.drawn == before and dialog.spread_box.value() == 1
-    assert not batch.wished.isVisible()
+    assert not batch.constraints_label.isVisible()
     batch.make()
     assert fakes[0][0].constraints is None
 
@@ -198,7 +198,7 @@ def test_without_calibration_sizes_are_in_px(
     assert "px" in dialog.size_field.tick.text() and not dialog.balance_box.isEnabled()
     enter(qtbot, dialog.size_field, "1100", "1200")
     drawn(qtbot, batch)
-    assert batch.wished.text() == "HC 1100 to 1200 px"
+    assert batch.constraints_label.text() == "HC 1100 to 1200 px"
     assert all(1100 <= e.perimeter <= 1200 for _, e in batch.heads.drawn)
 
 
@@ -246,7 +246,7 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert not batch.resume_button.isVisible()
     batch_id = unfinished(page.session, 10, 4)
     batch.refresh()
-    assert batch.unfinished.text() == "A batch is unfinished: 4 of 10 pairs made."
+    assert batch.unfinished.text() == "Unfinished batch: 4 of 10 pairs made."
     assert batch.resume_button.isVisible() and "Shift+R" in batch.resume_button.toolTip()
     qtbot.keyClick(page.canvas, Qt.Key.Key_R, Qt.KeyboardModifier.ShiftModifier)
     request, handle = fakes[0]
@@ -260,7 +260,7 @@ def test_an_unfinished_batch_is_offered_and_goes_on(
     assert len(fakes) == 1 and not page.session.undo_stack.canUndo()
     handle.finished.emit(SynthesizeResult(tuple(range(10)), 0.95, 1.0, None, 4))
     handle.ended.emit()
-    assert "10 pairs made (4 of them before)" in batch.summary.text()
+    assert "10 pairs made (4 of them earlier)" in batch.summary.text()
     # The fake made nothing, so that the batch still is what it was.
     assert batch.resume_button.isVisible()
 
@@ -270,10 +270,10 @@ def test_a_batch_can_be_left_and_that_undone(
 ) -> None:
     unfinished(page.session, 6, 4)
     batch.refresh()
-    qtbot.mouseClick(batch.leave_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(batch.dismiss_button, Qt.MouseButton.LeftButton)
     assert not batch.resume_button.isVisible()
     page.session.undo_stack.undo()
-    assert batch.resume_button.isVisible() and batch.resume_button.text() == "Go on: 2 more"
+    assert batch.resume_button.isVisible() and batch.resume_button.text() == "Continue: 2 more"
 
 
 def test_another_project_has_its_own_heads_and_batches(
@@ -284,10 +284,10 @@ def test_another_project_has_its_own_heads_and_batches(
     dialog.close()
     here = page.session.open.path
     page.session.new_project(tmp_path / "other")
-    assert not batch.resume_button.isVisible() and batch.heads.wish == HeadConstraints()
+    assert not batch.resume_button.isVisible() and batch.heads.constraints == HeadConstraints()
     assert not batch.make_button.isEnabled() and not batch.size_plot.isVisible()
     page.session.open_project(here)
-    assert batch.heads.wish == HeadConstraints(spread=2) and batch.resume_button.isVisible()
+    assert batch.heads.constraints == HeadConstraints(spread=2) and batch.resume_button.isVisible()
 
 
 def test_a_batch_of_a_table(

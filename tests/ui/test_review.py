@@ -185,7 +185,7 @@ def test_what_was_corrected_by_hand_is_not_decided_by_a_filter(
     qtbot.keyClick(page.canvas, Qt.Key.Key_Right, _SHIFT)
     page.canvas.flush()
     assert page.filter_form.reject_button.text() == "Reject 1 that fails"
-    assert "no filter decides it" in page.correction.note.text()
+    assert "the filter does not decide it" in page.correction.note.text()
     qtbot.keyClick(page.list, Qt.Key.Key_R, _SHIFT)
     assert states(page)[0.95] == "rejected" and states(page)[0.91] == "pending"
 
@@ -202,7 +202,10 @@ def test_a_label_of_the_synthesizers_own_is_no_correction(page: ReviewPage) -> N
         provenance={},
     )
     page.refresh(pair.id)
-    assert "As the synthesizer drew it" in page.correction.note.text() and not pair.corrected
+    assert (
+        "the outline that the synthesizer drew" in page.correction.note.text()
+        and not pair.corrected
+    )
     # In doubt, however well the segmenter agrees: it fails, and says why.
     assert page.filter_form.reject_button.text() == "Reject 2 that fail"
     assert "the outline that the synthesizer drew is in doubt" in page.quality.text()
@@ -276,7 +279,9 @@ def test_each_figure_stands_against_its_threshold(qtbot: QtBot, page: ReviewPage
     assert rows[at - 1 : at + 3] == ["<b>✓</b>", "Dice", "<b>0.910</b>", "≥ 0.900"]
     # What the synthesizer of these pairs was trained on nobody knows, and the page says so.
     assert "not known" in page.quality.text()
-    assert "does not say what it was trained on" in page.comparison.nearest_label.text()
+    assert (
+        "training frames of the synthesizer are not known" in page.comparison.nearest_label.text()
+    )
 
 
 def add_measured(page: ReviewPage, name: str, **figures: float) -> Pair:
@@ -467,7 +472,7 @@ def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: 
     )
     page.refresh(doubtful.id)
     assert ghost(page) == found
-    assert "where the segmenter sees the head" in page.correction.note.text()
+    assert "where the segmenter finds the head" in page.correction.note.text()
     page.filter_form.dice_box.setValue(0.5)
     assert ghost(page) is None
     page.filter_form.dice_box.setValue(0.95)

@@ -337,7 +337,7 @@ def test_the_estimate_follows_the_pace_of_the_last_run(
     train(qtbot, page, epochs=3)
     page.settings.epochs_box.setValue(500)
     # The small training takes 60 ms an epoch, and a second goes to the frames' embeddings.
-    assert page.estimate.text().startswith("At most about 32 s, by the pace of tuned-1;")
+    assert page.estimate.text().startswith("At most about 32 s, at the pace of tuned-1;")
     page.settings.lora_box.setChecked(True)
     assert "tuned-1" not in page.estimate.text()
 

@@ -1,8 +1,8 @@
-"""What is known about the ellipse on a frame: its state, its figures, its history."""
+"""The side panel of Annotate: the state of the ellipse, its measurements and its revisions."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from fetalstudio.core.biometry import measure
@@ -18,7 +18,7 @@ from fetalstudio.ui.worklist import certainty
 _WIDTH = 300
 _STATE_WORDS = {
     "none": ("To draw", "no ellipse yet"),
-    "proposed": ("Proposed", "check it, correct it, confirm it"),
+    "proposed": ("Proposed", "check, correct and confirm"),
     "draft": ("Draft", "saved, not yet confirmed"),
     "final": ("Final", "confirmed"),
 }
@@ -26,9 +26,6 @@ _STATE_WORDS = {
 
 class AnnotationPanel(QWidget):
     """The column beside the canvas of the Annotate page."""
-
-    use_proposal = Signal()
-    dismiss_proposal = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,8 +63,6 @@ class AnnotationPanel(QWidget):
         self.proposal_text.setWordWrap(True)
         self.use_button = QPushButton("Use it")
         self.dismiss_button = QPushButton("Dismiss")
-        self.use_button.clicked.connect(self.use_proposal)
-        self.dismiss_button.clicked.connect(self.dismiss_proposal)
         row = QHBoxLayout()
         for button in (self.use_button, self.dismiss_button):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -85,13 +80,13 @@ class AnnotationPanel(QWidget):
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
         self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
-        # Never empty, so that the button below stays where the hand expects it.
+        # Never empty, so that the button below does not move.
         self.by.setText(" " if held is None else _by(held))
         self.confirm.setEnabled(held is not None)
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
     def show_unsaved(self) -> None:
-        """The ellipse on screen is not in the project: an error, shown elsewhere, prevented it."""
+        """Say that the ellipse on screen could not be saved; the error itself is in a notice."""
         self._say(theme.ERROR, "Not saved", "confirm to try again")
         self.confirm.setEnabled(True)
 
@@ -105,13 +100,13 @@ class AnnotationPanel(QWidget):
     def show_proposal(
         self, proposal: Ellipse | None, ellipse: Ellipse | None, frame: Frame
     ) -> None:
-        """Compare a proposal with the person's ellipse, if there is one; None hides it."""
+        """Compare a proposal with the ellipse of the frame, if any; None hides the proposal."""
         self.proposal.setVisible(proposal is not None)
         if proposal is None:
             return
-        text = "The segmenter sees the dashed ellipse"
+        text = "The segmenter proposes the dashed ellipse"
         if ellipse is not None:
-            text += f": Dice {proposal.overlap(ellipse):.3f} to yours"
+            text += f": Dice with yours {proposal.overlap(ellipse):.3f}"
         if ellipse is not None and frame.calibration is not None:
             theirs, yours = (measure(e, frame.calibration).hc_mm for e in (proposal, ellipse))
             text += f", HC {theirs - yours:+.1f} mm"
@@ -119,7 +114,7 @@ class AnnotationPanel(QWidget):
 
 
 def scrolling(panel: AnnotationPanel) -> QScrollArea:
-    """The panel in a column that scrolls where the window is low."""
+    """The panel in a column that scrolls where the window is not tall enough."""
     area = QScrollArea()
     area.setWidget(panel)
     area.setWidgetResizable(True)
@@ -131,7 +126,7 @@ def scrolling(panel: AnnotationPanel) -> QScrollArea:
 
 
 def ellipse_style(annotation: Annotation | None) -> EllipseStyle:
-    """Final ellipses in their own colour; dashed with its confidence while only proposed."""
+    """Final ellipses have a colour of their own; proposals are dashed, with their confidence."""
     if annotation is None or annotation.state == "draft":
         return EllipseStyle()
     colour = theme.STATE_COLOURS[annotation.state]

@@ -14,9 +14,9 @@ from fetalstudio.ui.common.elided_label import ElidedLabel
 
 
 class FrameBar(QWidget):
-    """Two arrows, the frame's ``name`` and ``position``, then groups of buttons.
+    """The bar above the frame: two arrows, its name and position, and groups of buttons.
 
-    An action with an icon shows its text too.
+    The button of an action with an icon shows both the icon and the text.
     """
 
     def __init__(self, arrows: tuple[QAction, QAction], *groups: Sequence[QAction]) -> None:
@@ -49,7 +49,7 @@ class FrameBar(QWidget):
 
 
 class ViewBar(QWidget):
-    """Follows a canvas and steers how it shows the frame."""
+    """The bar below the frame: the next step, grey window and zoom."""
 
     def __init__(self, canvas: FrameCanvas, actions: CanvasActions) -> None:
         super().__init__()
@@ -59,11 +59,11 @@ class ViewBar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.hint = ElidedLabel()
         self.window_slider = _slider(
-            "Window: how many grey values are spread (right drag sideways)", 510
+            "Window: the range of grey values shown (right-drag sideways)", 510
         )
         self.window_slider.setMinimum(2)
         self.level_slider = _slider(
-            "Level: which grey is in the middle (right drag up and down)", 255
+            "Level: the grey value in the middle (right-drag up or down)", 255
         )
         self.percent = theme.style(QLabel(), "dim")
         self.percent.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -90,7 +90,7 @@ class ViewBar(QWidget):
         self._show_zoom(canvas.view.scale)
 
     def set_idle_hint(self, text: str) -> None:
-        """What is said while nothing is being drawn."""
+        """Set the hint shown while nothing is being drawn."""
         if self.hint.text() == self._idle_hint:
             self.hint.setText(text)
         self._idle_hint = text
@@ -105,7 +105,7 @@ class ViewBar(QWidget):
             (self.window_slider, window.width),
             (self.level_slider, window.level),
         ):
-            # A slider has whole steps only, and must not round what was dragged on the canvas.
+            # A slider has whole steps only and must not round what was set on the canvas.
             slider.blockSignals(True)
             slider.setValue(round(value))
             slider.blockSignals(False)
@@ -115,7 +115,7 @@ class ViewBar(QWidget):
 
 
 def tool_button(action: QAction) -> QToolButton:
-    """A button for an action that leaves the keyboard with the canvas."""
+    """A button for an action; the keyboard stays with the canvas."""
     button = QToolButton()
     button.setDefaultAction(action)
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)

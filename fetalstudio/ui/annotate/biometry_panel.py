@@ -1,4 +1,4 @@
-"""The figures of one head: HC, BPD, OFD, cephalic index and gestational age, live."""
+"""The measurements of one head: HC, BPD, OFD, cephalic index and gestational age."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui import theme
 
-NONE = "–"  # noqa: RUF001 (the dash that stands for no value)
+NONE = "–"  # noqa: RUF001 (an en dash for a missing value)
 
 _ROWS = (
     ("hc", "HC", "Head circumference: the perimeter of the ellipse (Ramanujan)"),
@@ -27,12 +27,12 @@ _ROWS = (
     ("hadlock", "GA Hadlock", ""),
     ("intergrowth", "GA INTERGROWTH", ""),
 )
-_USUAL = "usual are {:.0f} to {:.0f} % (mean ± 1 SD, Hadlock 1981)".format(*CEPHALIC_INDEX_USUAL)
-_NO_MM = "Needs a calibration: how many mm a pixel is"
+_USUAL = "usually {:.0f} to {:.0f} % (mean ± 1 SD, Hadlock 1981)".format(*CEPHALIC_INDEX_USUAL)
+_NO_MM = "Needs a calibration: the size of a pixel in mm"
 
 
 class BiometryPanel(QWidget):
-    """Shows what an ellipse measures; in pixels, without an age, where there is no calibration."""
+    """Shows the measurements of an ellipse; without a calibration in pixels and without an age."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,7 +58,7 @@ class BiometryPanel(QWidget):
         grid.addWidget(self.warning, len(_ROWS), 0, 1, 2)
 
     def show_ellipse(self, ellipse: Ellipse | None, calibration: Calibration | None) -> None:
-        """Show the figures of an ellipse in px; ``None`` shows dashes."""
+        """Show the measurements of an ellipse given in image px; None shows dashes."""
         self.warning.setVisible(ellipse is not None and calibration is None)
         if ellipse is None:
             for value in self.values.values():
@@ -73,7 +73,7 @@ class BiometryPanel(QWidget):
         self.values["hc"].setText(f"{ellipse.perimeter:.0f} px")
         self.values["bpd"].setText(f"{2 * ellipse.b:.1f} px")
         self.values["ofd"].setText(f"{2 * ellipse.a:.1f} px")
-        self._flag_index(100 * ellipse.b / ellipse.a, "; square pixels are assumed")
+        self._flag_index(100 * ellipse.b / ellipse.a, "; assumes square pixels")
         for key in ("hadlock", "intergrowth"):
             self.values[key].setText(NONE)
             self._explain(key, _NO_MM)
@@ -106,7 +106,7 @@ class BiometryPanel(QWidget):
         value = self.values["index"]
         value.setText(NONE if index is None else f"{index:.1f} %")
         value.setStyleSheet(f"color: {theme.WARNING}" if unusual else "")
-        doubt = "Unusual: BPD and dates may mislead. " if unusual else ""
+        doubt = "Unusual: BPD and the age may mislead. " if unusual else ""
         self._explain("index", f"{doubt}100 BPD / OFD; {_USUAL}{note}")
 
     def _explain(self, key: str, tip: str) -> None:

@@ -1,4 +1,4 @@
-"""Millimetres per pixel: where they come from, and setting them with a ruler in the frame."""
+"""The calibration of a frame: where it comes from, and setting it with the ruler in the frame."""
 
 from __future__ import annotations
 
@@ -23,24 +23,20 @@ _SOURCES: dict[Source, str] = {
     "table": "table",
     "dicom": "DICOM",
     "manual": "by hand",
-    "inherited": "by another frame",
+    "inherited": "from another frame",
 }
 _USUAL_RULER_MM = 10.0
 _MIN_RULER_PX = 20.0
-"""An end is put down to about half a px, so a shorter line would err by several per cent."""
+"""Each end is placed to within about half a px; a shorter line would be off by several per cent."""
 
 
 class CalibrationPanel(QWidget):
     """Shows a calibration; asks for the length of a line drawn on the frame's ruler."""
 
-    ruler_requested = Signal()
-    """The person wants to draw the line (or, a second time, does not want to)."""
     calibrated = Signal(object)
     """The new :class:`Calibration`."""
-    spread_requested = Signal()
-    """Frames of the same machine shall have this calibration too."""
     closed = Signal()
-    """The question was answered or dropped."""
+    """The question was answered or cancelled."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,14 +46,12 @@ class CalibrationPanel(QWidget):
         self.button = QPushButton("Calibrate")
         self.button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.button.setToolTip("Draw a line between two marks of the ruler in the frame")
-        self.button.clicked.connect(self.ruler_requested)
         self.spread_button = QPushButton()
         self.spread_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.spread_button.setToolTip(
-            "The frames of this cohort that have the same size and no calibration of their own.\n"
-            "It is right only where they were taken at the same depth and zoom."
+            "Frames of this cohort with the same size and no calibration of their own.\n"
+            "Correct only if they were taken at the same depth and zoom."
         )
-        self.spread_button.clicked.connect(self.spread_requested)
         self.question = QWidget()
         self.line_label = QLabel()
         self.length = QDoubleSpinBox()
@@ -96,11 +90,11 @@ class CalibrationPanel(QWidget):
 
     @property
     def asking(self) -> bool:
-        """Whether the length of a line is being asked for."""
+        """Whether the question is open."""
         return not self.question.isHidden()
 
     def show_calibration(self, calibration: Calibration | None) -> None:
-        """Say what it is and where it comes from; drops the question."""
+        """Show a calibration and where it comes from; cancels the question."""
         self.close_question()
         if calibration is None:
             text = "Not calibrated"
@@ -112,31 +106,33 @@ class CalibrationPanel(QWidget):
         theme.style(self.label, "warning" if calibration is None else "dim")
 
     def offer_to_spread(self, frames: int) -> None:
-        """To so many other frames; not offered where there is none."""
+        """Offer to copy the calibration to ``frames`` other frames; nothing is offered for 0."""
         self.spread_button.setText(f"Use for {counted(frames, 'other frame')}")
         self.spread_button.setVisible(frames > 0)
 
     def ask_length(self, length_px: float) -> None:
-        """A line of that many px was drawn: how long is it?"""
+        """Ask how long the line of ``length_px`` image px is in mm."""
         self.error.hide()
         if length_px < _MIN_RULER_PX:
-            self._refuse(f"The line is {length_px:.0f} px short. Draw it over more of the ruler.")
+            self._refuse(
+                f"The line is only {length_px:.0f} px long. Draw it along more of the ruler."
+            )
             return
         self._length_px = length_px
-        self.line_label.setText(f"{length_px:.1f} px are")
+        self.line_label.setText(f"{length_px:.1f} px =")
         self.question.show()
         self.length.setFocus()
         self.length.selectAll()
 
     def close_question(self) -> None:
-        """Drop the question, if one is asked."""
+        """Cancel the question, if one is open."""
         self.error.hide()
         if self.asking:
             self.question.hide()
             self.closed.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Enter and Esc in the field answer the question, whatever they do on the page."""
+        """Enter and Esc in the field belong to the question, not to the page."""
         keys = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape)
         if not isinstance(event, QKeyEvent) or event.key() not in keys:
             return super().eventFilter(watched, event)
@@ -154,7 +150,7 @@ class CalibrationPanel(QWidget):
         try:
             calibration = Calibration(mm_per_px, mm_per_px, "manual")
         except ValueError:
-            self._refuse(f"{mm_per_px:.1f} mm a pixel cannot be. Is the length in mm?")
+            self._refuse(f"{mm_per_px:.1f} mm per pixel is not possible. Enter the length in mm.")
             return
         self.close_question()
         self.calibrated.emit(calibration)
@@ -165,20 +161,20 @@ class CalibrationPanel(QWidget):
 
 
 class CalibrationFlow(QObject):
-    """From the ruler on the canvas to the question in the panel to a step of undo."""
+    """Connects the ruler on the canvas, the question in the panel and the undo stack."""
 
     def __init__(self, session: Session, canvas: FrameCanvas, panel: CalibrationPanel) -> None:
         super().__init__(canvas)
         self._session, self._canvas, self._panel = session, canvas, panel
         self._frame: Frame | None = None
         canvas.ruler_drawn.connect(self._ruler_drawn)
-        panel.ruler_requested.connect(self.toggle_ruler)
+        panel.button.clicked.connect(self.toggle_ruler)
         panel.calibrated.connect(self._calibrated)
-        panel.spread_requested.connect(self._spread)
+        panel.spread_button.clicked.connect(self._spread)
         panel.closed.connect(canvas.setFocus)
 
     def set_frame(self, frame: Frame) -> None:
-        """The frame that is calibrated; drops the question about another one."""
+        """Show the calibration of ``frame``; a question about another frame is cancelled."""
         if frame != self._frame:
             self._frame = frame
             self._canvas.set_calibration(frame.calibration)
@@ -186,8 +182,10 @@ class CalibrationFlow(QObject):
         self._panel.offer_to_spread(len(self._alike()))
 
     def _alike(self) -> list[Frame]:
-        """The frames that may have this frame's calibration too, which was set by hand: those of
-        its cohort and size that have none, or another one by another frame."""
+        """The frames to which this frame's manual calibration can be copied.
+
+        They have the same cohort and size, and no calibration or a copied one that differs.
+        """
         shown = self._frame
         if shown is None or shown.calibration is None or shown.calibration.source != "manual":
             return []
@@ -201,7 +199,7 @@ class CalibrationFlow(QObject):
         ]
 
     def toggle_ruler(self) -> None:
-        """Let the person draw a line on the ruler in the frame; a second time: not any more."""
+        """Switch the ruler tool on or off."""
         self._panel.close_question()
         ruler = self._canvas.tool is Tool.RULER
         self._canvas.set_tool(Tool.EDIT if ruler else Tool.RULER)

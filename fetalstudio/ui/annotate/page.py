@@ -1,4 +1,4 @@
-"""Annotate: the frame large, its ellipse, and what the ellipse measures."""
+"""Annotate: one frame, its ellipse and its measurements."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
 
-_DRAW_HINT = "Drag along the long axis, outer edge to outer edge, then click at its side"
-_EDIT_HINT = "Drag a handle, or nudge: arrows, - +, [ ], Q E (Shift: tenfold)"
+_DRAW_HINT = "Drag the long axis, outer edge to outer edge"
+_EDIT_HINT = "Drag a handle, or press arrows, - +, [ ], Q E"
 
 
 class AnnotatePage(QWidget):
     """One frame of the project at a time.
 
-    Every gesture on the canvas is one annotation revision and one step of undo; while it lasts
-    only the figures follow, and nothing is written.
+    Every gesture on the canvas is one annotation revision and one step of undo. During a gesture
+    only the measurements change; nothing is written.
     """
 
     def __init__(self, session: Session) -> None:
@@ -60,7 +60,7 @@ class AnnotatePage(QWidget):
         self.reload()
 
     def activated(self) -> None:
-        """The page is shown: the keyboard goes to the canvas."""
+        """Give the keyboard to the canvas; called whenever the page is shown."""
         self.canvas.setFocus()
 
     # -- building ---------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class AnnotatePage(QWidget):
         )
         self.least_certain_action = act(
             "Least certain",
-            "Go to the least certain proposal that waits for you",
+            "Go to the least certain open proposal",
             self.least_certain,
             "L",
         )
@@ -93,7 +93,7 @@ class AnnotatePage(QWidget):
         )
         self.order_action = act(
             "Least certain first",
-            "Offer the least certain proposals first, or frames as they were imported",
+            "Switch between the order of import and least certain first",
             lambda: self.session.offer_least_certain_first(not self.session.least_certain_first),
             "O",
         )
@@ -165,10 +165,10 @@ class AnnotatePage(QWidget):
         canvas.ellipse_edited.connect(self._edited)
         canvas.window_changed.connect(self._keep_window)
         panel.confirm.clicked.connect(self.confirm)
-        panel.use_proposal.connect(self.use_proposal)
-        panel.dismiss_proposal.connect(lambda: self.proposing.show(None))
+        panel.use_button.clicked.connect(self.use_proposal)
+        panel.dismiss_button.clicked.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
-        panel.revisions.chosen.connect(self._bring_back)
+        panel.revisions.chosen.connect(self._restore)
         self.proposing.proposed.connect(self._proposed)
         self.proposing.asked_changed.connect(self._show_proposing)
         self.empty.clicked.connect(lambda: session.go("library"))
@@ -176,7 +176,7 @@ class AnnotatePage(QWidget):
     # -- frames -----------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read the project's frames anew, and show the selected one."""
+        """Read the project's frames again, and show the selected one."""
         self.canvas.flush()
         self._frames = self.session.frames()
         held = {frame.id for frame in self._frames}
@@ -188,16 +188,16 @@ class AnnotatePage(QWidget):
         if self._frames:
             self.session.select_frame(self._frames[0].id)
         else:
-            text = "Import frames, and they can be annotated here."
-            self._show_empty("No frames yet", text, "Go to the library")
+            text = "Import frames to annotate them here."
+            self._show_empty("No frames yet", text, "Go to the Library")
 
     def _project_changed(self) -> None:
-        self._frame = None  # What is on the canvas is not of this project.
+        self._frame = None  # The frame on the canvas belongs to another project.
         self.proposing.show(None)
         self.reload()
 
     def _show_frame(self, frame_id: str) -> None:
-        """Show a frame. Key strokes on the one before become its edit first."""
+        """Show a frame. Pending key strokes on the previous frame become an edit of it first."""
         frame = next((f for f in self._frames if f.id == frame_id), None)
         if frame is None:
             return
@@ -211,7 +211,7 @@ class AnnotatePage(QWidget):
                 pixels = self.session.open.frames.pixels(frame_id)
                 self._unreadable = False
             except UserError as error:
-                # Nothing of the frame before may be taken for this one's.
+                # Nothing of the previous frame may remain on screen.
                 self._unreadable, self._annotation = True, None
                 self.canvas.set_ellipse(None)
                 self.canvas.set_image(None)
@@ -238,7 +238,7 @@ class AnnotatePage(QWidget):
         self._go_to(self._index() - 1)
 
     def next_frame(self) -> None:
-        """Go one frame on in the list."""
+        """Go one frame forward in the list."""
         self._go_to(self._index() + 1)
 
     def _go_to(self, index: int) -> None:
@@ -246,7 +246,7 @@ class AnnotatePage(QWidget):
             self.session.select_frame(self._frames[index].id)
 
     def next_unfinished(self) -> None:
-        """Go to the next frame whose ellipse is not final, from the start again after the last."""
+        """Go to the next frame whose ellipse is not final; after the last frame comes the first."""
         self.canvas.flush()
         if self._frame is None:
             return
@@ -255,10 +255,10 @@ class AnnotatePage(QWidget):
         if found is not None:
             self.session.select_frame(found.id)
         elif self._frame.id in self._final_ids():
-            self.session.message.emit("All frames are final. Well done.", "info")
+            self.session.message.emit("All frames are final.", "info")
 
     def least_certain(self) -> None:
-        """Go to the least certain proposal that waits, whatever the order of the list."""
+        """Go to the least certain open proposal, whatever the order of the list."""
         self.canvas.flush()
         if self._frame is None:
             return
@@ -268,7 +268,7 @@ class AnnotatePage(QWidget):
         if found is not None:
             self.session.select_frame(found.id)
         else:
-            self.session.message.emit("No other proposal waits for you.", "info")
+            self.session.message.emit("There is no other open proposal.", "info")
 
     def _final_ids(self) -> set[str]:
         annotations = self.session.open.annotations.by_frame()
@@ -281,7 +281,7 @@ class AnnotatePage(QWidget):
             self._save(self._frame, ellipse, "draft")
 
     def _save(self, frame: Frame, ellipse: Ellipse | None, state: AnnotationState) -> bool:
-        """Whether the project took it; where not, it stays on screen and is marked as unsaved."""
+        """Save the ellipse. False if that failed: it stays on screen, marked as not saved."""
         self._push(frame.id, ellipse, state)
         held = self._annotation
         saved = held is not None and (held.ellipse, held.state) == (ellipse, state)
@@ -299,7 +299,7 @@ class AnnotatePage(QWidget):
             self._show_position()
 
     def _refresh(self) -> None:
-        """Show what the project holds about the frame. A drag under way goes on."""
+        """Show what the project holds for the frame. A drag in progress is not interrupted."""
         if self._frame is None or self._unreadable:
             return
         self.canvas.flush()
@@ -341,7 +341,7 @@ class AnnotatePage(QWidget):
         if self._frame is None or self._unreadable:
             return
         if self.canvas.drawing:
-            self.session.message.emit("Finish the line first, or drop it with Esc.", "info")
+            self.session.message.emit("Finish the line first, or cancel it with Esc.", "info")
             return
         ellipse = self.canvas.ellipse()
         if ellipse is None:
@@ -357,7 +357,7 @@ class AnnotatePage(QWidget):
     def _undo(self) -> None:
         self.canvas.flush()
         if self.canvas.cancel():
-            return  # a half drawn line is the last thing that was done
+            return  # the unfinished line is the most recent action
         self.session.undo_stack.undo()
 
     def _redo(self) -> None:
@@ -370,7 +370,7 @@ class AnnotatePage(QWidget):
         shown = self.proposing.shown if revision is None else revision.ellipse
         self.canvas.set_ghost(shown)
 
-    def _bring_back(self, revision: Annotation) -> None:
+    def _restore(self, revision: Annotation) -> None:
         self.canvas.leave_gesture()
         current = self._annotation.ellipse if self._annotation is not None else None
         if revision.ellipse != current:
@@ -379,23 +379,23 @@ class AnnotatePage(QWidget):
     # -- proposals --------------------------------------------------------------------------
 
     def propose(self) -> None:
-        """Ask the segmenter for an ellipse on this frame; a second time: stop asking."""
+        """Ask the segmenter for an ellipse on this frame; if it is already at work, stop it."""
         self.canvas.leave_gesture()
         if self._frame is not None:
             self.proposing.toggle(self._frame.id)
 
     def _show_proposing(self) -> None:
         asked = self._frame is not None and self.proposing.asks_for(self._frame.id)
-        self.propose_action.setText("Proposing, stop" if asked else "Propose")
+        self.propose_action.setText("Stop proposing" if asked else "Propose")
 
     def _proposed(self, frame_id: str, ellipse: Ellipse) -> None:
-        """Where a person has drawn, show the proposal beside it."""
+        """Show the proposal beside the ellipse that a person has drawn."""
         shown = self._frame is not None and self._frame.id == frame_id
         if shown and self._annotation is not None and self._annotation.state != "proposed":
             self.proposing.show(ellipse)
 
     def reject_proposal(self) -> None:
-        """Not this ellipse: take the proposal away and go to the next least certain one."""
+        """Remove the proposal and go to the next least certain one."""
         self.canvas.leave_gesture()
         held = self._annotation
         if self.proposing.shown is not None:
@@ -404,10 +404,10 @@ class AnnotatePage(QWidget):
             if self._save(self._frame, None, "draft"):
                 self.least_certain()
         else:
-            self.session.message.emit("Here is no proposal to reject.", "info")
+            self.session.message.emit("There is no proposal to reject on this frame.", "info")
 
     def use_proposal(self) -> None:
-        """Put the proposal in the place of the person's ellipse, as a draft."""
+        """Replace the ellipse of the frame with the proposal, as a draft."""
         proposal = self.proposing.shown
         if proposal is not None and self._frame is not None and not self._unreadable:
             self.canvas.leave_gesture()

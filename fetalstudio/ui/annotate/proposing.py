@@ -1,4 +1,4 @@
-"""The segmenter's ellipse for one frame: asking for it, and showing it beside a person's own."""
+"""Asks the segmenter for an ellipse on one frame, and shows it beside a person's own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from fetalstudio.ui.session import Session
 
 
 class ProposalFlow(QObject):
-    """Asks for one frame at a time: asking for another stops the one before.
+    """Asks for one frame at a time; a new request stops the previous one.
 
-    Where no person has drawn, the job stores the proposal and ``annotation_changed`` of the
-    session follows; where one has, the proposal is only told and shown here, and replaces nothing
-    by itself.
+    If no person has drawn an ellipse on the frame, the job stores the proposal. Otherwise the
+    proposal is only shown, and the person decides whether it replaces the ellipse.
     """
 
     proposed = Signal(str, object)
     """Frame id and proposed :class:`Ellipse`."""
     asked_changed = Signal()
+    """A request was made, or ended."""
 
     def __init__(self, session: Session, canvas: FrameCanvas, panel: AnnotationPanel) -> None:
         super().__init__(canvas)
@@ -33,27 +33,26 @@ class ProposalFlow(QObject):
         self._frame: Frame | None = None
         self._own: Ellipse | None = None
         self.shown: Ellipse | None = None
-        """Beside the person's own ellipse."""
+        """The proposal that is shown beside the person's own ellipse."""
         self._job: JobHandle[ProposeResult] | None = None
         self._asked: tuple[Path, str] | None = None
-        """The project and the frame that a proposal is being made for."""
+        """The project and the frame of the current request."""
 
     def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
-        """The frame that is on the canvas, and the ellipse that it has; a proposal for another
-        frame is dropped."""
+        """Set the frame on the canvas and its own ellipse; drops a proposal for another frame."""
         another = self._frame is None or frame.id != self._frame.id
         self._frame, self._own = frame, own
         self.show(None if another else self.shown)
 
     def show(self, proposal: Ellipse | None) -> None:
-        """Show a proposal beside the person's ellipse; None takes it away."""
+        """Show a proposal beside the person's ellipse; None hides it."""
         self.shown = proposal
         self._canvas.set_ghost(proposal)
         if self._frame is not None:
             self._panel.show_proposal(proposal, self._own, self._frame)
 
     def toggle(self, frame_id: str) -> None:
-        """Ask for a proposal on a frame; while that is being made, stop it instead."""
+        """Ask for a proposal on a frame, or stop the request if it is for this frame."""
         if self._job is not None:
             self._job.cancel()
             if self.asks_for(frame_id):
@@ -67,7 +66,7 @@ class ProposalFlow(QObject):
         self.asked_changed.emit()
 
     def asks_for(self, frame_id: str) -> bool:
-        """Whether a proposal for this frame of the open project is being made."""
+        """Whether the current request is for this frame of the open project."""
         return self._session.project is not None and self._asked == (
             self._session.project.path,
             frame_id,
@@ -81,10 +80,10 @@ class ProposalFlow(QObject):
             self.proposed.emit(proposal.frame_id, proposal.ellipse)
         for name in result.without:
             self._session.message.emit(
-                f"The segmenter finds no head in {name}. Draw the ellipse yourself.", "warning"
+                f"The segmenter found no head in {name}. Draw the ellipse yourself.", "warning"
             )
 
     def _ended(self) -> None:
-        if self._job is not None and self._job.over:  # else it is the one before
+        if self._job is not None and self._job.over:  # otherwise the previous request ended
             self._job = self._asked = None
             self.asked_changed.emit()

@@ -1,4 +1,4 @@
-"""All ellipses that a frame ever had, newest first."""
+"""All revisions of the ellipse of a frame, newest first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _DOT = 10
 
 
 class RevisionList(QListWidget):
-    """Pointing at a revision shows it on the frame, a double click brings it back."""
+    """Pointing at a revision shows it on the frame; a double click restores it."""
 
     pointed = Signal(object)
     """The :class:`Annotation` under the pointer, or None."""
     chosen = Signal(object)
-    """The :class:`Annotation` to bring back."""
+    """The :class:`Annotation` to restore."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class RevisionList(QListWidget):
         self.setIconSize(QSize(_DOT, _DOT))
         self.setMinimumHeight(96)
         self.setAccessibleName("Revisions")
-        self.setToolTip("Point at a revision to see it, double-click to bring it back")
+        self.setToolTip("Point at a revision to see it; double-click to restore it")
         self.itemEntered.connect(lambda item: self.pointed.emit(self._revision(item)))
         self.itemDoubleClicked.connect(lambda item: self.chosen.emit(self._revision(item)))
 

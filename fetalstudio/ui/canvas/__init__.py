@@ -1,4 +1,4 @@
-"""The frame and its ellipse: shown, drawn, changed."""
+"""The canvas on which a frame is shown and its ellipse is drawn and edited."""
 
 from fetalstudio.ui.canvas.actions import CanvasActions
 from fetalstudio.ui.canvas.canvas import FrameCanvas

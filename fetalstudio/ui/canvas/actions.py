@@ -1,4 +1,4 @@
-"""The canvas' commands as actions, with their keys: for tool buttons, menus and key sheets."""
+"""The actions of a canvas with their keys, for tool buttons and the sheet of keys."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from fetalstudio.ui.canvas.painted_frame import GreyWindow
 
 
 class CanvasActions(QObject):
-    """One action a command. They work while the keyboard is with the canvas or its buttons."""
+    """Adds the actions to a canvas; their keys work while the canvas has the keyboard."""
 
     def __init__(self, canvas: FrameCanvas) -> None:
         super().__init__(canvas)
         self._canvas = canvas
         self.draw = self._tool(
-            "Draw", "D", "Draw an ellipse: long axis, then its side", Tool.CALLIPER
+            "Draw", "D", "Draw an ellipse: the long axis, then a point on the side", Tool.CALLIPER
         )
         self.box = self._tool("Box", "B", "Draw an upright ellipse in a box", Tool.BOX)
         self.remove = self._action("Remove", "Del", "Remove the ellipse", canvas.remove)
         self.fit = self._action("Fit", "F", "Show the whole frame", canvas.fit)
         self.actual = self._action(
-            "1:1", "Ctrl+0", "One screen pixel for each pixel of the frame", self._actual_size
+            "1:1", "Ctrl+0", "One screen pixel per frame pixel", self._actual_size
         )
         self.zoom_in = self._action("Zoom in", "Ctrl++", "Zoom in", lambda: canvas.zoom(1.25))
         self.zoom_in.setShortcuts([QKeySequence("Ctrl++"), QKeySequence("Ctrl+=")])
@@ -34,7 +34,7 @@ class CanvasActions(QObject):
         self.reset_window = self._action(
             "Reset",
             "W",
-            "Show all grey values again (right drag changes contrast)",
+            "Show all grey values again (right-drag changes the contrast)",
             lambda: canvas.set_window_level(GreyWindow()),
         )
         canvas.tool_changed.connect(self._show_tool)

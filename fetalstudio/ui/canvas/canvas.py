@@ -1,4 +1,4 @@
-"""The canvas: a frame with its ellipse, edited with the mouse and the keys."""
+"""A frame with its ellipse, edited with the mouse and the keyboard."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from fetalstudio.ui.canvas.overlay import EllipseStyle
 from fetalstudio.ui.canvas.view import Point
 
 CLICK_PX = 6.0
-"""Screen px that the pointer must travel for a stroke to be more than a click."""
+"""Screen px; a shorter stroke is a click."""
 MERGE_MS = 400
-"""Key strokes that follow one another faster than this are one edit."""
+"""Key strokes that follow each other within this time are one edit."""
 
 _ANCHORED = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier
 _GHOST = EllipseStyle(theme.STATE_COLOURS["proposed"], dashed=True)
@@ -46,16 +46,16 @@ class _HandleDrag:
 class FrameCanvas(FrameView):
     """A frame with an ellipse on it; knows neither project nor session.
 
-    The left button takes hold of the handles, draws where there is no ellipse yet, and pans
-    elsewhere. Three things can be half done: a handle drag and a draft, which Esc drops, and key
-    strokes that are being collected into one edit, which :meth:`flush` makes of them. A new image
-    (a live preview) disturbs none of them: call :meth:`leave_gesture` before another frame.
+    The left button drags the handles, draws where there is no ellipse yet, and pans elsewhere.
+    Three gestures can be unfinished: a handle drag and a draft, which Esc cancels, and key strokes
+    that :meth:`flush` turns into one edit. A new image (a live preview) leaves them alone; call
+    :meth:`leave_gesture` before another frame is shown.
     """
 
     KEYS = KEYS
 
     ellipse_changing = Signal(object)
-    """The ellipse (or None) as it looks during a gesture; nothing is decided yet."""
+    """The ellipse (or None) during a gesture."""
     ellipse_edited = Signal(object)
     """The ellipse (or None) after a gesture: one undoable edit."""
     ruler_drawn = Signal(object)
@@ -65,7 +65,7 @@ class FrameCanvas(FrameView):
     tool_changed = Signal(object)
     """The new :class:`Tool`."""
     hint_changed = Signal(str)
-    """What to do next while something is being drawn, else empty."""
+    """The next step while something is being drawn, else empty."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,17 +89,17 @@ class FrameCanvas(FrameView):
     # -- what is shown ----------------------------------------------------------------------
 
     def set_ellipse(self, ellipse: Ellipse | None) -> None:
-        """Show this ellipse. While one is being dragged, it is what Esc comes back to."""
+        """Show this ellipse. During a drag it becomes the ellipse that Esc restores."""
         self.flush()
         if ellipse == self._ellipse and self._drag is None:
             return
         self._ellipse = ellipse
         if self._drag is None:
-            self._shape = None  # The turn knob of another ellipse does not say where this one's is.
+            self._shape = None  # The turn knob starts at its usual end for another ellipse.
             self._show(ellipse)
 
     def ellipse(self) -> Ellipse | None:
-        """The ellipse as it is on screen, also in the middle of a gesture."""
+        """The ellipse as it is on screen, even during a gesture."""
         if self._drag is None and self._draft is None and not self._key_edits.isActive():
             return self._ellipse
         shape = self._live_shape()
@@ -111,7 +111,7 @@ class FrameCanvas(FrameView):
         self.update()
 
     def set_style(self, style: EllipseStyle) -> None:
-        """Colour, dashes and label of the ellipse."""
+        """Set the colour, dashes and label of the ellipse."""
         self._style = style
         self.update()
 
@@ -121,7 +121,7 @@ class FrameCanvas(FrameView):
         return self._editable
 
     def set_editable(self, editable: bool) -> None:
-        """Let the ellipse be drawn and changed (as it is from the start), or not."""
+        """Allow or forbid drawing and changing the ellipse; it is allowed at first."""
         self.leave_gesture()
         self._editable = editable
         self.editable_changed.emit(editable)
@@ -129,7 +129,7 @@ class FrameCanvas(FrameView):
         self.update()
 
     def peek(self, peeking: bool) -> None:
-        """Hide all that is not the frame, as H does while it is held."""
+        """Hide everything but the frame, as H does while it is held."""
         self._peeking = peeking
         self.view_moved()
         self.update()
@@ -152,11 +152,11 @@ class FrameCanvas(FrameView):
 
     @property
     def tool(self) -> Tool:
-        """What the left button does."""
+        """The tool of the left button."""
         return self._tool
 
     def set_tool(self, tool: Tool) -> None:
-        """Choose what the left button does; what was half drawn is dropped."""
+        """Choose the tool of the left button; an unfinished draft is cancelled."""
         self.leave_gesture()
         self._tool = tool
         if tool in (Tool.CALLIPER, Tool.BOX):
@@ -168,17 +168,17 @@ class FrameCanvas(FrameView):
 
     @property
     def drawing(self) -> bool:
-        """Whether a line or box is half drawn."""
+        """Whether a line or box is unfinished."""
         return self._draft is not None
 
     def flush(self) -> None:
-        """Make an edit of the key strokes that are still being collected."""
+        """Turn pending key strokes into an edit now."""
         if self._key_edits.isActive():
             self._key_edits.stop()
             self._commit()
 
     def cancel(self) -> bool:
-        """Drop a half done stroke and show the ellipse as it was. False if there was none."""
+        """Cancel an unfinished stroke and show the ellipse as it was. False if there was none."""
         busy = self._drag is not None or self._draft is not None
         self._drag = None
         self._end_draft()
@@ -188,7 +188,7 @@ class FrameCanvas(FrameView):
         return busy
 
     def leave_gesture(self) -> None:
-        """Before something else begins: key strokes become an edit, a half drawn line does not."""
+        """Turn pending key strokes into an edit, and cancel an unfinished stroke."""
         self.flush()
         self.cancel()
 
@@ -200,7 +200,7 @@ class FrameCanvas(FrameView):
             self._commit()
 
     def _commit(self) -> None:
-        """The live shape is the person's decision."""
+        """Make the live shape the ellipse."""
         ellipse = None if self._shape is None else self._shape.ellipse()
         self._drag = None
         self._show(ellipse)
@@ -217,7 +217,7 @@ class FrameCanvas(FrameView):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._drag is not None:
-            return  # Another button beside the one that drags begins nothing.
+            return  # A second button during a drag does nothing.
         left = event.button() == Qt.MouseButton.LeftButton
         if self._frame is None or self._view_drag or self._space or not left:
             super().mousePressEvent(event)
@@ -226,7 +226,7 @@ class FrameCanvas(FrameView):
         self.flush()
         tool = self._tool_here()
         if self._draft is not None:
-            return  # A point is taken where the button is let go.
+            return  # A point is set where the button is released.
         if tool is not Tool.EDIT:
             self._begin_draft(tool, at)
             return
@@ -264,7 +264,7 @@ class FrameCanvas(FrameView):
         if on_handle or (self._draft is not None and not clicked_once):
             self.mousePressEvent(event)
             return
-        self.cancel()  # The first click began a draft, where there is no ellipse.
+        self.cancel()  # The first click of the two began a draft, if there is no ellipse.
         super().mouseDoubleClickEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -273,7 +273,7 @@ class FrameCanvas(FrameView):
         super().leaveEvent(event)
 
     def _tool_here(self) -> Tool:
-        """The tool that a press uses: where there is no ellipse, the last drawing tool."""
+        """The tool that a press uses: without an ellipse, the last drawing tool."""
         empty = self._tool is Tool.EDIT and self._editable and self._shape is None
         return self._drawing_tool if empty else self._tool
 
@@ -323,12 +323,12 @@ class FrameCanvas(FrameView):
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             if self._edited_by(event) is not None:
-                event.accept()  # Ours, whatever shortcut of the window has the same key.
+                event.accept()  # The canvas comes before any shortcut of the window.
                 return True
             if event.matches(QKeySequence.StandardKey.Undo) and self.cancel():
-                event.accept()  # A half done stroke is the last thing that was done.
+                event.accept()  # The unfinished stroke is the most recent action.
                 return True
-            self.flush()  # Undo, or another frame, must find the strokes made an edit.
+            self.flush()  # Undo, or another frame, must find the key strokes as an edit.
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -375,7 +375,7 @@ class FrameCanvas(FrameView):
         return hit(handle_points(self._shape, self._view), at)
 
     def _look_for_handle(self, at: Point) -> None:
-        """Find what is under the pointer now, after it or something under it moved."""
+        """Find the handle under the pointer after either has moved."""
         if self._drag is not None:
             return
         hover = self._handle_at(at) if self.underMouse() else None

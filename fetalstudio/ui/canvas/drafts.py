@@ -1,8 +1,8 @@
-"""Drawing an ellipse, or a ruler, point by point. Without Qt; all points are image px.
+"""Drawing an ellipse or a ruler point by point. No Qt; all points are image px.
 
-A draft starts where the pointer is pressed. It follows the pointer, with or without a pressed
-button, and takes the points where the button is let go, until it is complete. Dragging a line and
-clicking its two ends are therefore the same thing. ``modified`` says whether Shift is held.
+A draft starts where the button is pressed. It follows the pointer, with or without a pressed
+button, and sets its points where the button is released, until it is complete. Dragging a line
+and clicking its two ends are therefore the same. ``modified`` says whether Shift is held.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from fetalstudio.ui.canvas.handles import MIN_SEMI_AXIS, Shape
 from fetalstudio.ui.canvas.view import Point
 
 TYPICAL_CEPHALIC_INDEX = 0.78
-"""Width by length of a head (Hadlock 1981), shown until the pointer says otherwise."""
+"""Width over length of a head (Hadlock 1981), used until the pointer moves off the axis."""
 _MAX_ALONG = 0.95
-"""A side point this near to the axis' end, or past it, would tell nothing about the width."""
+"""Share of the semi-axis; a side point nearer to the end would not determine the width."""
 
 
 class Tool(Enum):
-    """What the left button does: change what is there, or draw."""
+    """What the left button does: edit the ellipse, or draw."""
 
     EDIT = "edit"
     CALLIPER = "calliper"
@@ -31,19 +31,19 @@ class Tool(Enum):
 
     @property
     def hint(self) -> str:
-        """What to do first; nothing where there is nothing to draw."""
+        """The first step; empty where there is nothing to draw."""
         return _FIRST_HINTS.get(self, "")
 
 
 _FIRST_HINTS = {
-    Tool.CALLIPER: "Drag along the long axis, outer edge to outer edge",
-    Tool.BOX: "Drag from corner to corner of the box around the head",
-    Tool.RULER: "Drag from one mark of the frame's ruler to another",
+    Tool.CALLIPER: "Drag the long axis, outer edge to outer edge",
+    Tool.BOX: "Drag a box around the head",
+    Tool.RULER: "Drag from one ruler mark to another",
 }
 
 
 class Draft(Protocol):
-    """Something half drawn."""
+    """An ellipse or a line that is being drawn."""
 
     @property
     def shape(self) -> Shape | None:
@@ -55,13 +55,13 @@ class Draft(Protocol):
 
     @property
     def hint(self) -> str:
-        """What to do next."""
+        """The next step."""
 
     def move(self, at: Point, *, modified: bool) -> None:
-        """The pointer is there."""
+        """Follow the pointer."""
 
     def release(self, at: Point, *, modified: bool) -> bool:
-        """The button was let go there. True when the draft is complete."""
+        """Set a point where the button was released. True when the draft is complete."""
 
 
 class LineDraft:
@@ -83,7 +83,7 @@ class LineDraft:
 
     @property
     def hint(self) -> str:
-        return "Now another mark of the ruler"
+        return "Now another ruler mark"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
@@ -97,7 +97,7 @@ class LineDraft:
 
 
 class CalliperDraft:
-    """The sonographer's way: both ends of the long axis, then one side point, or two with Shift."""
+    """Both ends of the long axis, as with callipers, then one side point, or two with Shift."""
 
     def __init__(self, start: Point, min_length: float) -> None:
         """``min_length`` in px: a shorter stroke is a click."""
@@ -128,8 +128,8 @@ class CalliperDraft:
         if len(self._axis.points) < 2:
             return "Now the other end of the long axis"
         if self._sides:
-            return "Click on the edge at the other side"
-        return "Click on the edge at the side (Shift: then on the other too)"
+            return "Click the edge on the other side"
+        return "Click the edge on one side (Shift: both sides)"
 
     def move(self, at: Point, *, modified: bool) -> None:
         self._pointer = at
@@ -139,7 +139,7 @@ class CalliperDraft:
         if len(self._axis.points) < 2:
             self._axis.release(at, modified=modified)
             return False
-        # The first click without a move takes the typical width, as previewed.
+        # A click without a move accepts the typical width, as previewed.
         if self._sides or math.dist(at, self._axis.points[1]) >= MIN_SEMI_AXIS:
             self._sides.append(at)
         self._complete = not (modified and len(self._sides) == 1)
@@ -147,7 +147,7 @@ class CalliperDraft:
 
 
 class BoxDraft:
-    """An upright ellipse dragged out from corner to corner; with Shift from centre to corner."""
+    """An upright ellipse, dragged from corner to corner, or with Shift from centre to corner."""
 
     def __init__(self, start: Point, min_length: float) -> None:
         """``min_length`` in px: a shorter stroke is a click."""
@@ -190,7 +190,7 @@ _DRAFTS: dict[Tool, type[CalliperDraft | BoxDraft | LineDraft]] = {
 
 
 def begin_draft(tool: Tool, start: Point, min_length: float) -> Draft:
-    """What the drawing tool starts at ``start``. A stroke below ``min_length`` px is a click."""
+    """The draft of a drawing tool from ``start``. A stroke below ``min_length`` px is a click."""
     return _DRAFTS[tool](start, min_length)
 
 
@@ -207,7 +207,7 @@ def _on_axis(end1: Point, end2: Point, half_width: float) -> Shape:
 
 
 def _width_through(end1: Point, end2: Point, side: Point) -> float:
-    """Half the width of the ellipse on that axis through ``side``, which may stand anywhere."""
+    """Half the width of the ellipse on that axis through ``side``, which may lie anywhere."""
     length = math.dist(end1, end2)
     ux, uy = (end2[0] - end1[0]) / length, (end2[1] - end1[1]) / length
     rx, ry = side[0] - (end1[0] + end2[0]) / 2, side[1] - (end1[1] + end2[1]) / 2
@@ -217,6 +217,6 @@ def _width_through(end1: Point, end2: Point, side: Point) -> float:
         (end1[0] + end2[0]) / 2 + along * ux - across * uy,
         (end1[1] + end2[1]) / 2 + along * uy + across * ux,
     )
-    # from_axis orders the semi-axes by size; their product tells the one that was not given.
+    # from_axis orders the semi-axes by size; their product gives the unknown one.
     ellipse = Ellipse.from_axis(end1, end2, beside)
     return ellipse.a * ellipse.b / (length / 2)

@@ -1,4 +1,4 @@
-"""A frame on screen: zoom, pan and grey window, and nothing drawn on it but a scale bar."""
+"""A frame on screen with zoom, pan, grey window and a scale bar."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class _ViewDrag:
 class FrameView(QWidget):
     """Shows an 8-bit grey frame.
 
-    Left or middle button, or Space and any: pans. Right button: grey window. Wheel: zooms about
-    the pointer. Double click: fits.
+    The left or middle button pans, as does any button while Space is held. The right button
+    changes the grey window, the wheel zooms about the pointer, and a double click fits the frame.
     """
 
     window_changed = Signal(object)
@@ -69,7 +69,7 @@ class FrameView(QWidget):
     # -- what is shown ----------------------------------------------------------------------
 
     def set_image(self, pixels: NDArray[np.uint8] | None) -> None:
-        """Show a frame, (H, W) uint8, or nothing. A frame of another size is fitted anew."""
+        """Show a frame, (H, W) uint8, or None for nothing. A frame of another size is fitted."""
         before = self._frame.size if self._frame else None
         self._frame = None if pixels is None else PaintedFrame(pixels, self._window)
         if self._frame is not None and self._frame.size != before:
@@ -77,7 +77,7 @@ class FrameView(QWidget):
         self.update()
 
     def set_calibration(self, calibration: Calibration | None) -> None:
-        """Show a scale bar in mm, or none."""
+        """Show a scale bar in mm; None hides it."""
         self._calibration = calibration
         self.update()
 
@@ -87,7 +87,7 @@ class FrameView(QWidget):
         return self._view
 
     def fit(self) -> None:
-        """Show the whole frame, and keep doing so when the canvas is resized."""
+        """Show the whole frame, also after the canvas is resized."""
         self._fitted = True
         if self._frame is not None:
             self._set_view(View.fitted(self._frame.size, self._viewport()))
@@ -127,7 +127,7 @@ class FrameView(QWidget):
         self.update()
 
     def view_moved(self) -> None:
-        """For subclasses: the frame lies elsewhere on screen now."""
+        """For subclasses: called after the frame has moved on screen."""
 
     # -- events -----------------------------------------------------------------------------
 
@@ -170,7 +170,7 @@ class FrameView(QWidget):
             self._fitted = False
             self._set_view(self._view.panned(dx, dy))
         else:
-            # To the right: more contrast; upwards: brighter.
+            # A drag to the right raises the contrast, a drag upwards the brightness.
             window = self._window.changed(-_GREY_PER_PX * dx, _GREY_PER_PX * dy)
             self.set_window_level(window)
 
@@ -204,7 +204,7 @@ class FrameView(QWidget):
     # -- appearance -------------------------------------------------------------------------
 
     def show_cursor(self) -> None:
-        """Set the cursor that says what the left button does here."""
+        """Set the cursor to what the left button does here."""
         if self._view_drag is not None and self._view_drag.what == "pan":
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         elif self._space:
@@ -227,7 +227,7 @@ class FrameView(QWidget):
         self.paint_overlay(painter)
 
     def paint_overlay(self, painter: QPainter) -> None:
-        """Paint what lies over the frame, in logical screen px."""
+        """Paint over the frame, in logical screen px."""
         if self._calibration is not None:
             corner = QPointF(self.width() - 16.5, self.height() - 12.5)
             overlay.paint_scale_bar(painter, self._calibration, self._view, corner)

@@ -1,7 +1,7 @@
-"""What the handles of an ellipse do. Pure geometry without Qt, so that it can be proved by tests.
+"""The geometry of the handles of an ellipse, without Qt.
 
 Image points are continuous pixels as in :mod:`fetalstudio.core.geometry`; screen points are
-logical pixels of the widget. Every handle changes one thing and leaves the rest exactly alone.
+logical pixels of the widget. Every handle changes one thing and nothing else.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.ui.canvas.view import Point, View
 
 MIN_SEMI_AXIS = 4.0
-"""px; a smaller ellipse is a slip of the hand."""
+"""Image px; an ellipse cannot be made smaller."""
 HIT_RADIUS = 10.0
-"""Screen px around a handle that still take hold of it."""
+"""Screen px around a handle in which a press grabs it."""
 KNOB_DISTANCE = 30.0
 """Screen px from the end of the first axis to the turn knob."""
 MIN_REACH = 18.0
-"""Screen px that an axis handle keeps from the centre, so that a tiny ellipse can be grasped."""
+"""Smallest distance in screen px from the centre to an axis handle, for tiny ellipses."""
 
 
 class Handle(Enum):
-    """The parts of an ellipse that can be taken hold of."""
+    """The parts of an ellipse that can be dragged."""
 
     CENTRE = "centre"
     FIRST_END = "first end"
@@ -49,8 +49,9 @@ _OUTWARD: Mapping[Handle, tuple[bool, int]] = {
 class Shape:
     """An ellipse while it is edited: semi-axes in any order, any angle.
 
-    The axes of an :class:`Ellipse` change places where one grows past the other; these do not,
-    so that nothing jumps under the pointer. The turn knob stands off the end of the first axis.
+    The axes of an :class:`Ellipse` are swapped when one grows past the other. The axes of a shape
+    are not, so that nothing jumps under the pointer. The turn knob is beyond the end of the first
+    axis.
     """
 
     cx: float
@@ -62,14 +63,17 @@ class Shape:
 
     @classmethod
     def of(cls, ellipse: Ellipse, like: Shape | None = None) -> Shape:
-        """The first axis is the major one, in the direction nearer to ``like``'s (to the right)."""
+        """The shape of an ellipse; the first axis is the major one.
+
+        Of its two directions the one nearer to that of ``like`` is taken, by default the right.
+        """
         angle = ellipse.angle_deg
         if math.cos(math.radians(angle - (like.angle_deg if like is not None else 0.0))) < 0:
             angle += 180.0
         return cls(ellipse.cx, ellipse.cy, ellipse.a, ellipse.b, angle)
 
     def ellipse(self) -> Ellipse:
-        """The ellipse that this is, with its axes in order."""
+        """The same ellipse with its axes ordered by size."""
         return Ellipse.of(self.cx, self.cy, self.first, self.second, self.angle_deg)
 
     def flipped(self) -> Shape:
@@ -77,7 +81,7 @@ class Shape:
         return replace(self, angle_deg=self.angle_deg + 180.0)
 
     def moved(self, dx: float, dy: float, frame: Size | None = None) -> Shape:
-        """Shifted by image px; the centre is kept on a ``frame`` of that size, where given."""
+        """Shifted by image px; the centre stays on a ``frame`` of (width, height), if given."""
         cx, cy = self.cx + dx, self.cy + dy
         if frame is not None:
             cx = min(max(cx, -0.5), frame[0] - 0.5)
@@ -85,7 +89,7 @@ class Shape:
         return replace(self, cx=cx, cy=cy)
 
     def resized(self, first: float = 0.0, second: float = 0.0) -> Shape:
-        """Semi-axes longer by that many px, about the same centre."""
+        """With semi-axes longer by ``first`` and ``second`` image px, about the same centre."""
         return replace(
             self,
             first=max(MIN_SEMI_AXIS, self.first + first) if first else self.first,
@@ -93,7 +97,7 @@ class Shape:
         )
 
     def turned(self, degrees: float) -> Shape:
-        """Turned clockwise on screen about the centre."""
+        """Turned about the centre, clockwise on screen."""
         return replace(self, angle_deg=self.angle_deg + degrees)
 
     def outward(self, handle: Handle) -> Point:
@@ -105,9 +109,9 @@ class Shape:
     def dragged(self, handle: Handle, start: Point, to: Point, *, anchored: bool = False) -> Shape:
         """This shape after ``handle`` was pulled from ``start`` to ``to`` (image points).
 
-        Only the way travelled counts, so nothing jumps when a handle is taken hold of beside its
-        middle. An axis changes symmetrically about the fixed centre; ``anchored`` keeps its
-        opposite end where it is instead.
+        Only the distance travelled counts, so that nothing jumps when a handle is grabbed off its
+        middle. An axis changes symmetrically about the centre; with ``anchored`` its opposite end
+        stays in place instead.
         """
         dx, dy = to[0] - start[0], to[1] - start[1]
         if handle is Handle.CENTRE:
@@ -131,7 +135,7 @@ class Shape:
 
 
 def handle_points(shape: Shape, view: View) -> dict[Handle, Point]:
-    """Where the handles of ``shape`` stand on screen."""
+    """The positions of the handles of ``shape`` on screen."""
     x, y = view.to_screen((shape.cx, shape.cy))
     points = {Handle.CENTRE: (x, y)}
     for handle in (*_OUTWARD, Handle.TURN):
@@ -144,7 +148,7 @@ def handle_points(shape: Shape, view: View) -> dict[Handle, Point]:
 
 
 def hit(points: Mapping[Handle, Point], at: Point, radius: float = HIT_RADIUS) -> Handle | None:
-    """The handle nearest to a screen point, within ``radius``; None where there is none."""
+    """The handle nearest to a screen point within ``radius`` px, or None."""
     nearest = min(points, key=lambda handle: math.dist(points[handle], at), default=None)
     if nearest is None or math.dist(points[nearest], at) > radius:
         return None
@@ -152,7 +156,7 @@ def hit(points: Mapping[Handle, Point], at: Point, radius: float = HIT_RADIUS) -
 
 
 def with_knob_in_sight(shape: Shape, view: View, viewport: tuple[float, float]) -> Shape:
-    """``shape``, flipped if that alone brings its turn knob onto a viewport of (width, height)."""
+    """``shape``, flipped if only then its turn knob is on a viewport of (width, height)."""
 
     def seen(candidate: Shape) -> bool:
         x, y = handle_points(candidate, view)[Handle.TURN]

@@ -1,4 +1,4 @@
-"""Which keys change an ellipse, and how."""
+"""The keys that change an ellipse."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _EDITS: dict[Qt.Key, _Edit] = {
     Qt.Key.Key_Right: _move(1, 0),
     Qt.Key.Key_Up: _move(0, -1),
     Qt.Key.Key_Down: _move(0, 1),
-    # The keys beside each other carry other signs with Shift, and = stands where + is on many
-    # keyboards: all of a key's signs do the same.
+    # With Shift these keys type other characters, and + shares a key with = on many keyboards:
+    # all characters of a key do the same.
     Qt.Key.Key_Plus: _resize(1, 0),
     Qt.Key.Key_Equal: _resize(1, 0),
     Qt.Key.Key_Asterisk: _resize(1, 0),
@@ -55,20 +55,20 @@ KEYS = (
     ("Q / E", "Turn the ellipse by 0.5°"),
     ("Shift", "With any of these: ten times as far"),
     ("Shift + drag", "Keep the opposite end of the axis where it is"),
-    ("Esc", "Drop what is half drawn"),
+    ("Esc", "Cancel an unfinished drawing"),
     ("H", "Hide the ellipse while held"),
-    ("Space + drag", "Move the frame"),
-    ("Right drag", "Contrast and brightness"),
+    ("Space + drag", "Pan the frame"),
+    ("Right-drag", "Change contrast and brightness"),
 )
 """For the sheet of keys: (keys, what they do)."""
 
 
 def edited_by_key(shape: Shape, event: QKeyEvent, frame: Size | None) -> Shape | None:
-    """``shape`` after a key stroke; None where the key changes no ellipse.
+    """``shape`` after a key stroke; None if the key changes no ellipse.
 
     The centre stays on a ``frame`` of (width, height).
     """
-    # AltGr makes brackets on many keyboards and arrives as Ctrl+Alt; the keypad is fine too.
+    # On many keyboards brackets need AltGr, which arrives as Ctrl+Alt. The keypad works too.
     held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
     only_shift = held in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier)
     bracket = event.text() in ("[", "]", "{", "}")

@@ -1,4 +1,4 @@
-"""Painting the ellipse, its handles and what is being drawn, at the device's own resolution."""
+"""Paints the ellipse, its handles and drafts at the resolution of the device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LINE = 1.5
 _HALO = 3.6
 _HALO_COLOUR = QColor(0, 0, 0, 130)
 _FLATNESS = 0.1
-"""Screen px by which the painted line may miss the true ellipse."""
+"""Largest error of the painted line in screen px."""
 _SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True, slots=True)
 class EllipseStyle:
-    """How an ellipse looks: its colour, and dashed for what no person has drawn or confirmed."""
+    """How an ellipse looks; dashed if no person has drawn or confirmed it."""
 
     colour: str = theme.ELLIPSE
     dashed: bool = False
@@ -32,9 +32,9 @@ class EllipseStyle:
 
 
 def outline(shape: Shape, view: View) -> QPolygonF:
-    """The closed outline on screen, true to a tenth of a px at any zoom.
+    """The closed outline on screen, exact to a tenth of a px at any zoom.
 
-    (Qt's own ellipse is made of Bezier curves, which miss by several px at a large zoom.)
+    Qt's own ellipse consists of Bezier curves, which are off by several px at a large zoom.
     """
     x, y = view.to_screen((shape.cx, shape.cy))
     first, second = shape.first * view.scale, shape.second * view.scale
@@ -51,7 +51,7 @@ def outline(shape: Shape, view: View) -> QPolygonF:
 
 
 def paint_ellipse(painter: QPainter, shape: Shape, view: View, style: EllipseStyle) -> None:
-    """The line, with a dark halo that sets it off from bright bone."""
+    """The outline, with a dark halo so that it shows on bright bone."""
     points = outline(shape, view)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(_HALO_COLOUR, _HALO))
@@ -120,7 +120,7 @@ def paint_line(painter: QPainter, line: tuple[Point, Point], view: View, colour:
 def paint_scale_bar(
     painter: QPainter, calibration: Calibration, view: View, corner: QPointF
 ) -> None:
-    """A bar of a round number of mm whose right end is at ``corner``."""
+    """A bar of a round number of mm; its right end is at ``corner``."""
     px_per_mm = view.scale / calibration.mm_per_px_x
     mm = max((m for m in _SCALE_BARS_MM if m * px_per_mm <= 160), default=_SCALE_BARS_MM[0])
     left = corner - QPointF(mm * px_per_mm, 0)
@@ -145,7 +145,7 @@ def axis_cursor(outward: Point) -> Qt.CursorShape:
 
 
 def turn_cursor() -> QCursor:
-    """A round arrow: Qt has no cursor for turning."""
+    """A round arrow, as Qt has no cursor for turning."""
     pixmap = QPixmap(24, 24)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -166,7 +166,7 @@ def _paint_cross(painter: QPainter, at: QPointF, colour: QColor, arm: float) -> 
 
 
 def _text(painter: QPainter, centre: QPointF, text: str, colour: str) -> None:
-    """Small text on a dark ground, kept on the viewport."""
+    """Small text on a dark background, kept inside the viewport."""
     metrics = painter.fontMetrics()
     box = QRectF(0, 0, metrics.horizontalAdvance(text) + 10, metrics.height() + 2)
     box.moveCenter(centre)

@@ -1,4 +1,4 @@
-"""The frame as it is painted: grey window, and a sampling that suits the zoom."""
+"""A frame as it is painted: through a grey window, and resampled to suit the zoom."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.ui.canvas.view import Point, View
 
 NEAREST_ABOVE = 4.0
-"""Device px per image px from which on single pixels are shown as squares."""
+"""Device px per image px; at a larger zoom single pixels are shown as squares."""
 
 
 @dataclass(frozen=True, slots=True)
 class GreyWindow:
-    """Which grey values are spread over the screen's range: ``level`` -+ ``width`` / 2."""
+    """The grey values that are shown: ``level`` - ``width`` / 2 to ``level`` + ``width`` / 2."""
 
     width: float = 255.0
     level: float = 127.5
 
     def changed(self, width: float, level: float) -> GreyWindow:
-        """Wider by ``width`` and higher by ``level`` grey values, within what makes sense."""
+        """Wider by ``width`` and higher by ``level`` grey values, within [2, 510] and [0, 255]."""
         return GreyWindow(
             min(max(self.width + width, 2.0), 510.0), min(max(self.level + level, 0.0), 255.0)
         )
 
     def table(self) -> NDArray[np.uint8]:
-        """What each of the 256 grey values becomes."""
+        """The displayed value of each of the 256 grey values, (256,) uint8."""
         values = (np.arange(256) - self.level) / self.width + 0.5
         return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
 
@@ -49,15 +49,15 @@ class PaintedFrame:
         self.set_window(window)
 
     def set_window(self, window: GreyWindow) -> None:
-        """Show through another grey window."""
+        """Change the grey window."""
         self._levels = [np.ascontiguousarray(window.table()[self.pixels])]
 
     def paint(self, painter: QPainter, view: View, viewport: Size, device_ratio: float) -> None:
-        """Paint what ``view`` shows on a viewport of logical (width, height)."""
+        """Paint the visible part of the frame on a viewport of (width, height) logical px."""
         device_scale = view.scale * device_ratio
         halvings = max(0, math.floor(math.log2(1 / device_scale)))
         pixels = self._level(halvings)
-        # The scale from the frame to this shrunk copy; sides are rounded up, hence two factors.
+        # The scale from the frame to this smaller copy; sides are rounded up, hence two factors.
         sx, sy = pixels.shape[1] / self.size[0], pixels.shape[0] / self.size[1]
         x1, y1, x2, y2 = self._seen(view, viewport)
         left, top = view.to_screen((x1 - 0.5, y1 - 0.5))
@@ -68,7 +68,7 @@ class PaintedFrame:
         painter.drawImage(target, _image(pixels), source)
 
     def _seen(self, view: View, viewport: Size) -> tuple[int, int, int, int]:
-        """The box of pixels (x1, y1, x2, y2) that shows, so that a huge zoom stays cheap."""
+        """The visible box of pixels (x1, y1, x2, y2), so that a large zoom stays cheap."""
 
         def span(low: float, high: float, length: int) -> tuple[int, int]:
             return max(0, math.floor(low)), min(length, math.ceil(high) + 1)
@@ -80,7 +80,7 @@ class PaintedFrame:
         return x1, y1, max(x1, x2), max(y1, y2)
 
     def _level(self, halvings: int) -> NDArray[np.uint8]:
-        """The frame shrunk by 2^halvings by area means, as bilinear sampling alone would alias."""
+        """The frame at 1 / 2^halvings by area means, as bilinear sampling alone would alias."""
         while len(self._levels) <= halvings and min(self._levels[-1].shape) > 1:
             h, w = self._levels[-1].shape
             half = ((w + 1) // 2, (h + 1) // 2)
@@ -91,6 +91,6 @@ class PaintedFrame:
 
 
 def _image(pixels: NDArray[np.uint8]) -> QImage:
-    """A view on the pixels, which must outlive it."""
+    """A view of the pixels, which must outlive it."""
     h, w = pixels.shape
     return QImage(pixels.data, w, h, pixels.strides[0], QImage.Format.Format_Grayscale8)

@@ -1,4 +1,4 @@
-"""Where a frame lies on screen: one uniform scale and a shift. Without Qt."""
+"""Where a frame lies on screen: one uniform scale and an offset. No Qt."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from fetalstudio.core.geometry import Size
 
 Point = tuple[float, float]
-"""(x, y), in image px or in logical screen px, as the name beside it says."""
+"""(x, y) in image px or logical screen px, as the context says."""
 
 MIN_SCALE, MAX_SCALE = 0.05, 32.0
 """5 % to 3200 %."""
 FIT_MARGIN = 16.0
-"""Screen px left free around a fitted frame."""
+"""Free screen px around a fitted frame."""
 KEPT_IN_SIGHT = 48.0
-"""Screen px of the frame that panning cannot push out of the viewport."""
+"""Screen px of the frame that always stay in the viewport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class View:
 
     @classmethod
     def fitted(cls, frame: Size, viewport: tuple[float, float]) -> View:
-        """The whole frame, as large as it goes, in the middle of the viewport (width, height)."""
+        """The whole frame as large as possible in the middle of a viewport (width, height)."""
         room = (viewport[0] - 2 * FIT_MARGIN, viewport[1] - 2 * FIT_MARGIN)
         scale = _clamped_scale(min(room[0] / frame[0], room[1] / frame[1]))
         x0 = (viewport[0] - scale * frame[0]) / 2
@@ -43,7 +43,7 @@ class View:
         return (point[0] - self.x0) / self.scale - 0.5, (point[1] - self.y0) / self.scale - 0.5
 
     def zoomed(self, factor: float, about: Point) -> View:
-        """Scaled, within the limits, such that the image stays put under ``about`` on screen."""
+        """Scaled, within the limits, about the screen point ``about``."""
         scale = _clamped_scale(self.scale * factor)
         ratio = scale / self.scale
         x0 = about[0] + ratio * (self.x0 - about[0])
@@ -55,7 +55,7 @@ class View:
         return replace(self, x0=self.x0 + dx, y0=self.y0 + dy)
 
     def kept_in_sight(self, frame: Size, viewport: tuple[float, float]) -> View:
-        """Shifted back as far as needed for a strip of the frame to stay in the viewport."""
+        """Shifted back so far that a strip of the frame stays in the viewport."""
 
         def kept(start: float, length: float, room: float) -> float:
             margin = min(KEPT_IN_SIGHT, length, room)

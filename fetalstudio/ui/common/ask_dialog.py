@@ -1,4 +1,4 @@
-"""The form that every dialog with fields is made of."""
+"""The base of every dialog that asks for input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fetalstudio.ui import theme
 
 
 class AskDialog(QDialog):
-    """A form with a verb on its button; Enter accepts, Escape leaves."""
+    """A form whose main button carries a verb; Enter accepts, Esc cancels."""
 
     def __init__(self, title: str, verb: str, parent: QWidget | None) -> None:
         super().__init__(parent)
@@ -46,7 +46,7 @@ class AskDialog(QDialog):
         self.accept_button.setDefault(True)
 
     def explain(self, text: str) -> None:
-        """Add a muted sentence over the form."""
+        """Add a muted paragraph above the form."""
         label = theme.style(QLabel(text), "dim")
         label.setTextFormat(Qt.TextFormat.PlainText)
         label.setWordWrap(True)

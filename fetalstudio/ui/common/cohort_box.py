@@ -1,4 +1,4 @@
-"""A box of cohorts to choose from; its data are their names, empty for all."""
+"""A combo box of cohorts; its data are their names, empty for all cohorts."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ALL_COHORTS = "All cohorts"
 
 
 def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = ALL_COHORTS) -> None:
-    """Offer these, and all of them together where there are several.
+    """Offer these cohorts, and all of them together if there are several.
 
-    What is chosen stays so if it is still among them.
+    The chosen cohort stays chosen if it is still offered.
     """
     kept = box.currentData()
     box.clear()
@@ -27,12 +27,12 @@ def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = ALL_COHO
 
 
 def annotated_cohorts(project: Project | None) -> list[str]:
-    """Those that have an annotated frame; a proposal that nobody confirmed is none."""
+    """The cohorts with an annotated frame; an unconfirmed proposal does not count."""
     if project is None:
         return []
     return [cohort for cohort in project.frames.cohorts() if labelled_if_any(project, cohort)]
 
 
 def chosen_cohort(box: QComboBox) -> str | None:
-    """The one to ask an engine's job for; None for all."""
+    """The chosen cohort as jobs take it; None stands for all."""
     return str(box.currentData() or "") or None

@@ -10,8 +10,10 @@ from fetalstudio.ui import theme
 
 
 class ElidedLabel(QLabel):
-    """Text that is cut with an ellipsis where there is no room, and never makes the window wide;
-    the tooltip has all of it."""
+    """Text that ends in "…" where there is no room, and never widens the window.
+
+    The tooltip shows the whole text.
+    """
 
     def __init__(
         self, role: str = "dim", elide: Qt.TextElideMode = Qt.TextElideMode.ElideRight

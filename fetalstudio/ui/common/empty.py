@@ -1,4 +1,4 @@
-"""What a place shows while there is nothing to work on: why, and the next step."""
+"""What a place shows while there is nothing to work on: the reason and the next step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fetalstudio.ui import theme
 
 
 class EmptyState(QWidget):
-    """A title, a sentence and one button (left out where ``action`` is empty)."""
+    """A title, a sentence and one button."""
 
     clicked = Signal()
 
@@ -32,10 +32,10 @@ class EmptyState(QWidget):
         layout.addStretch(1)
 
     def say(self, title: str, text: str, action: str = "") -> None:
-        """Change what is said."""
+        """Set title and sentence; the button is hidden if ``action`` is empty."""
         self._title.setText(title)
         self._text.setText(text)
-        # A layout that aligns a label asks not for the height that its wrapped lines need.
+        # A layout that aligns a label ignores the height that its wrapped lines need.
         self._text.setFixedHeight(self._text.heightForWidth(self._text.width()))
         self.button.setText(action)
         self.button.setVisible(bool(action))

@@ -1,4 +1,4 @@
-"""A row of small pictures, the newest at the end."""
+"""A row of small images, the newest at the end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from PySide6.QtWidgets import (
 from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 
 KEPT = 24
-"""Older pictures are dropped, so that a long batch holds no memory."""
+"""Older images are dropped, so that a long batch does not fill the memory."""
 LARGE = (1200, 800)
-"""A picture that was clicked is shown at most this large, (width, height) in px."""
+"""Largest size of an enlarged image, (width, height) in px."""
 
 
 class Filmstrip(QListWidget):
-    """Previews of a batch or a training, out of sight while empty."""
+    """Previews of a batch or a training; hidden while empty."""
 
     def __init__(self, height: int = 104, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,12 +42,12 @@ class Filmstrip(QListWidget):
         self.setSpacing(2)
         self.setFixedHeight(height + 44)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setToolTip("Click one to see it large")
+        self.setToolTip("Click an image to enlarge it")
         self.itemClicked.connect(lambda item: self._enlarge(self.row(item), item.text()))
         self.hide()
 
     def add(self, image: NDArray[np.uint8], caption: str = "") -> None:
-        """Append a picture, (H, W) or (H, W, 3) uint8, and scroll to it."""
+        """Append an image, (H, W) or (H, W, 3) uint8, and scroll to it."""
         size = self.iconSize()
         if len(self._images) == KEPT:
             self.takeItem(0)
@@ -63,15 +63,15 @@ class Filmstrip(QListWidget):
         window = QDialog(self)
         window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         window.setWindowTitle(caption)
-        picture = QLabel()
-        picture.setPixmap(to_pixmap(shrunk(self._images[index], *LARGE)))
+        label = QLabel()
+        label.setPixmap(to_pixmap(shrunk(self._images[index], *LARGE)))
         layout = QVBoxLayout(window)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(picture)
+        layout.addWidget(label)
         window.open()
 
     def drop_all(self) -> None:
-        """Drop all pictures."""
+        """Remove all images."""
         self.clear()
         self._images.clear()
         self.hide()

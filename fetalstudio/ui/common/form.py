@@ -1,4 +1,4 @@
-"""Fields that remember what was entered, and the small parts that every side panel is made of."""
+"""Fields that remember their value, and the parts of which side panels are made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fetalstudio.ui.settings import Settings
 def whole_number(
     settings: Settings, key: str, default: int, low: int, high: int, *, lowest: str = ""
 ) -> QSpinBox:
-    """An integer field kept under ``key``; ``lowest`` is shown in place of the smallest value."""
+    """An integer field kept under ``key``; ``lowest`` replaces the smallest value on screen."""
     field = QSpinBox()
     _indent(field)
     field.setRange(low, high)
@@ -57,7 +57,7 @@ def decimal_number(
 
 
 def number_field(limits: tuple[float, float], step: float, decimals: int) -> QDoubleSpinBox:
-    """A decimal field that is not kept."""
+    """A decimal field whose value is not kept."""
     field = QDoubleSpinBox()
     _indent(field)
     field.setDecimals(decimals)
@@ -99,7 +99,7 @@ def tick(settings: Settings, key: str, text: str, *, default: bool) -> QCheckBox
 
 
 _LABEL_WIDTH = 104
-"""The fields of all sections of a panel begin at the same place."""
+"""px; the fields of all sections of a panel are aligned."""
 
 
 class Section(QWidget):
@@ -107,7 +107,7 @@ class Section(QWidget):
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        # Not a form layout: that one gives lines of text that wrap too little height.
+        # Not a form layout, which gives wrapped lines of text too little height.
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(theme.SPACE)
@@ -115,7 +115,7 @@ class Section(QWidget):
             self._column.addWidget(theme.style(QLabel(title), "heading"))
 
     def row(self, label: str, field: QWidget, tip: str) -> None:
-        """Add a labelled field; the tip goes on both."""
+        """Add a labelled field; ``tip`` is the tooltip of both."""
         name = QLabel(label)
         name.setFixedWidth(_LABEL_WIDTH)
         name.setBuddy(field)
@@ -162,7 +162,7 @@ def rule() -> QFrame:
 
 
 def side_panel(width: int, *parts: QWidget) -> QScrollArea:
-    """A column of sections that scrolls where the window is low."""
+    """A column of sections that scrolls where the window is not tall enough."""
     column = QWidget()
     layout = QVBoxLayout(column)
     layout.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE)
@@ -180,7 +180,7 @@ def side_panel(width: int, *parts: QWidget) -> QScrollArea:
 
 
 def with_foot(panel: QScrollArea, foot: QWidget) -> QWidget:
-    """The panel with ``foot`` below it, which does not scroll: where its main button belongs."""
+    """The panel with ``foot`` below it; the foot holds the main button and does not scroll."""
     whole = QWidget()
     whole.setFixedWidth(panel.maximumWidth())
     column = QVBoxLayout(whole)
@@ -196,16 +196,16 @@ def with_foot(panel: QScrollArea, foot: QWidget) -> QWidget:
 
 
 def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
-    """Give a button keys that work while the focus is anywhere on ``page``; returns the button.
+    """Give a button keys that work anywhere on ``page``, and return the button.
 
-    Its tool tip says what it does, and is told the keys.
+    The keys are appended to its tooltip.
     """
     tip = button.toolTip()
     for key in keys:
         shortcut = QShortcut(QKeySequence(key), page)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.setWhatsThis(tip)
-        # A key that is held down decides once, unless the button repeats too.
+        # A key that is held down acts once, unless the button repeats too.
         shortcut.setAutoRepeat(button.autoRepeat())
         shortcut.activated.connect(button.click)
     button.setToolTip(theme.tip(tip, ", ".join(keys)))

@@ -9,7 +9,7 @@ from PySide6.QtGui import QImage, QPixmap
 
 
 def to_pixmap(image: NDArray[np.uint8]) -> QPixmap:
-    """An (H, W) grey or (H, W, 3) RGB uint8 picture as a pixmap of the same size."""
+    """An (H, W) grey or (H, W, 3) RGB uint8 image as a pixmap of the same size."""
     data = np.ascontiguousarray(image)
     h, w = data.shape[:2]
     kind = QImage.Format.Format_Grayscale8 if data.ndim == 2 else QImage.Format.Format_RGB888
@@ -17,7 +17,7 @@ def to_pixmap(image: NDArray[np.uint8]) -> QPixmap:
 
 
 def shrunk(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The picture made to fit into ``width`` x ``height`` px, one scale; never enlarged."""
+    """The image scaled down uniformly to fit into ``width`` x ``height`` px; never enlarged."""
     h, w = image.shape[:2]
     scale = min(width / w, height / h, 1.0)
     size = max(1, round(w * scale)), max(1, round(h * scale))

@@ -38,7 +38,7 @@ def step_plot(title: str) -> StillPlot:
 
 
 def step_curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
-    """An empty line with a dot at each value."""
+    """A line with a dot at each value; empty at first."""
     return plot.plot(
         [],
         [],
@@ -52,7 +52,7 @@ def step_curve(plot: pg.PlotWidget, colour: str) -> pg.PlotDataItem:
 
 
 def marker(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
-    """A dashed line across the plot, hidden until it has a place."""
+    """A dashed vertical line across the plot; hidden at first."""
     line = pg.InfiniteLine(
         angle=90, pen=pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine), movable=False
     )
@@ -62,11 +62,11 @@ def marker(plot: pg.PlotWidget, colour: str) -> pg.InfiniteLine:
 
 
 def chip(colour: str, name: str, value: float | None = None, digits: int = 3) -> str:
-    """A dot of the curve's colour, its name and its value, as rich text."""
+    """A dot in the colour of the curve, its name and its value, as rich text."""
     text = name
     if value is not None:
         text += f" {value:.{digits}f}" if math.isfinite(value) else " none"
-    # The dot stays with its first word where the line is narrow.
+    # No line break between the dot and the name.
     return f'<span style="color:{colour}">●</span>&nbsp;{text}&nbsp;'
 
 

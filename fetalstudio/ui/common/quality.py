@@ -1,4 +1,4 @@
-"""The figures of a pair against their thresholds, in words that need no manual."""
+"""The quality figures of a pair, with their thresholds and an explanation of each."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ COLOURS: Mapping[Level, str] = {
     "unknown": theme.TEXT_DIM,
 }
 SIGNS: Mapping[Level, str] = {"good": "✓", "unusual": "!", "poor": "✗", "unknown": "-"}
-"""Beside the colours, for those who do not see them."""
+"""Shown with the colours, for people who cannot tell those apart."""
 
 _WORDS = {
-    "dice": "How well a segmenter that only real frames trained finds the head where it was drawn",
-    "hc_difference": "The head circumference of the head that the segmenter finds",
-    "edge": "How much of the ellipse has a skull's edge under it; needs no model",
-    "similarity": "How like it is to the nearest frame that the synthesizer was trained on; "
-    "above the threshold it is more alike than two patients' heads are, and counts as a copy",
-    "outline_score": "How sure the ellipse is that was found in the synthesizer's own outline",
-    "hd95_px": "The largest gap between the two outlines, but for the largest 5 %",
-    "speckle_difference": "How smooth the speckle inside the head is, against the cohort's",
-    "spectrum_db": "How far the sharpness, by spatial frequency, is from the cohort's",
-    "grey_difference": "How far the grey levels inside the head are from the cohort's",
+    "dice": "How well a segmenter trained on real frames only finds the head inside the ellipse",
+    "hc_difference": "Head circumference found by the segmenter, compared with that of the ellipse",
+    "edge": "Share of the ellipse with a skull edge under it; needs no model",
+    "similarity": "Similarity to the nearest training frame of the synthesizer. Above the "
+    "threshold it exceeds that of any two patients, and the image counts as a copy",
+    "outline_score": "Confidence of the ellipse found in the outline that the synthesizer drew",
+    "hd95_px": "95th percentile of the distance between the two outlines",
+    "speckle_difference": "Smoothness of the speckle inside the head, compared with the cohort's",
+    "spectrum_db": "Distance of the sharpness, by spatial frequency, from the cohort's",
+    "grey_difference": "Distance of the grey levels inside the head from the cohort's",
 }
 _COHORT = (
     ("speckle_difference", "Speckle", "{:+.0%}", "{:.0%}"),
@@ -44,26 +44,26 @@ _COHORT = (
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One figure: its name, value and limit as text, what it means, and how good that is."""
+    """One figure: its name, value and limit as text, an explanation, and how good it is."""
 
     name: str
     value: str
     limit: str
     words: str
     note: str
-    """Said below it where something is wrong; empty otherwise."""
+    """Shown below the figure if something is wrong; else empty."""
     level: Level
 
 
 def verdict_level(verdict: Verdict) -> Level:
-    """How a pair is coloured in lists."""
+    """The colour of a pair in lists."""
     return "good" if verdict.passed else "poor"
 
 
 def readings(
     quality: Mapping[str, float], provenance: Mapping[str, Any], verdict: Verdict
 ) -> tuple[Reading, ...]:
-    """The figures that ``quality`` holds (see ``Pair.quality``), those of the filter first."""
+    """The figures in ``quality`` (see ``Pair.quality``), those of the filter first."""
     if not quality:
         return ()
     found = [_screened(check) for check in verdict.checks]
@@ -90,7 +90,7 @@ def _of_cohort(
     key: str, name: str, text: str, value: float, limits: Mapping[str, Any], limit_form: str
 ) -> Reading:
     limit = limits.get(key)
-    words = f"{_WORDS[key]} real frames, of which 95 in 100 are within the limit"
+    words = f"{_WORDS[key]} real frames; 95 % of those are within the limit"
     if limit is None:
         return Reading(name, text, "", words, "", "unknown")
     usual = abs(value) <= limit
@@ -101,9 +101,9 @@ def _of_cohort(
 
 
 class QualityPanel(QWidget):
-    """The readings as rows: a coloured sign, the name, the value and its limit; below, what fails.
+    """The figures as rows: a coloured sign, the name, the value and the limit.
 
-    ``compact``: only the figures of the filter, without their limits.
+    A note below a figure says what is wrong. ``compact`` shows only the figures of the filter.
     """
 
     def __init__(
@@ -124,11 +124,13 @@ class QualityPanel(QWidget):
         provenance: Mapping[str, Any] | None = None,
         verdict: Verdict | None = None,
     ) -> None:
-        """Show these figures, or the placeholder where there are none; by default the usual
-        filter's verdict."""
+        """Show these figures, or the placeholder if there are none.
+
+        ``verdict`` defaults to that of the default filter.
+        """
         while (item := self._grid.takeAt(0)) is not None:
             if (old := item.widget()) is not None:
-                old.hide()  # Deleted later, it would be painted under the new ones until then.
+                old.hide()  # It is deleted later and would show behind the new ones until then.
                 old.deleteLater()
         provenance = provenance or {}
         verdict = verdict or PairFilter().verdict(quality, provenance.get("copy_threshold"))
@@ -155,7 +157,7 @@ class QualityPanel(QWidget):
             self._grid.addWidget(_muted(reading.note), row + 1, 1, 1, 3)
 
     def text(self) -> str:
-        """Everything shown, one line a label (for tests and screen readers)."""
+        """Everything shown, one line per label (for tests and screen readers)."""
         items = (self._grid.itemAt(i) for i in range(self._grid.count()))
         labels = (item.widget() for item in items if item is not None)
         return "\n".join(label.text() for label in labels if isinstance(label, QLabel))

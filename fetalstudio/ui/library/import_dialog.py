@@ -11,15 +11,15 @@ from fetalstudio.ui.common.ask_dialog import AskDialog
 
 
 class ImportDialog(AskDialog):
-    """Which cohort the frames of the folder ``source`` (or ``files`` of its files) belong to."""
+    """Asks for the cohort of the frames in ``source``, or of ``files`` of its files."""
 
     def __init__(
         self, source: Path, files: int, cohorts: list[str], parent: QWidget | None
     ) -> None:
         super().__init__("Import frames", "Import", parent)
         self.explain(
-            "Frames are copied into the project; the files stay as they are. Annotations beside "
-            "them (HC18 rings, filled masks) are read as final ellipses."
+            "Frames are copied into the project; the files are not changed. Annotations next to "
+            "them (HC18 rings, filled masks) are imported as final ellipses."
         )
         which = f"{files} of the files in {source}" if files else str(source)
         self.form.addRow("From", _plain_label(which))
@@ -27,7 +27,9 @@ class ImportDialog(AskDialog):
         self.field.setEditable(True)
         name = source.name or "frames"
         self.field.addItems([name, *(c for c in cohorts if c != name)])
-        self.field.setToolTip("One scanner or one hospital: models are evaluated by cohort")
+        self.field.setToolTip(
+            "The frames of one scanner or one hospital; models are evaluated by cohort"
+        )
         edit = self.field.lineEdit()
         if edit is not None:
             edit.selectAll()
@@ -38,7 +40,7 @@ class ImportDialog(AskDialog):
 
     @property
     def cohort(self) -> str:
-        """The name that was entered or chosen."""
+        """The name entered or chosen."""
         return self.field.currentText().strip()
 
 

@@ -1,4 +1,4 @@
-"""Small pictures of frames, made off the GUI thread and kept for as long as memory allows."""
+"""Thumbnails of frames, made outside the GUI thread and cached up to a memory limit."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _THREADS = 2
 
 
 class Thumbnails(QObject):
-    """A cache by frame id. :meth:`get` answers at once; ``ready`` says when a picture came."""
+    """A cache by frame id. :meth:`get` returns at once; ``ready`` follows with the frame id."""
 
     ready = Signal(str)
 
     def __init__(self, size: QSize, parent: QObject | None = None) -> None:
-        """``size``: the largest width and height of a picture, in device px."""
+        """``size``: the largest width and height of a thumbnail in device px."""
         super().__init__(parent)
         self._size = size
         self._images: OrderedDict[str, QImage | None] = OrderedDict()
@@ -37,7 +37,7 @@ class Thumbnails(QObject):
         self._pool.setMaxThreadCount(_THREADS)
 
     def get(self, frame_id: str, path: Path) -> QImage | None:
-        """The picture, or None while it is being made (or where the file cannot be read)."""
+        """The thumbnail; None while it is being made, or if the file cannot be read."""
         if frame_id in self._images:
             self._images.move_to_end(frame_id)
             return self._images[frame_id]
@@ -45,13 +45,13 @@ class Thumbnails(QObject):
             self._asked.add(frame_id)
             task = _Task(frame_id, path, self._size, self._generation)
             task.signals.done.connect(self._came)
-            # What was asked for last is what is on screen now.
+            # The newest requests come first: they are on screen now.
             self._order += 1
             self._pool.start(task, self._order)
         return None
 
     def clear(self) -> None:
-        """Forget everything: another project is open."""
+        """Remove all thumbnails, when another project is open."""
         self._pool.clear()
         self._generation += 1
         self._images.clear()
@@ -101,5 +101,5 @@ def _thumbnail(path: Path, size: QSize) -> QImage:
         interpolation=cv2.INTER_AREA,
     )
     h, w = small.shape
-    # copy: the QImage must own its pixels, the array is gone with this call.
+    # copy(): the QImage must own its pixels, as the array is freed on return.
     return QImage(small.tobytes(), w, h, w, QImage.Format.Format_Grayscale8).copy()

@@ -1,4 +1,4 @@
-"""Beside a pair: the training frame most like it, and the real frame that it was made from."""
+"""The frames related to a pair: the most similar training frame and the source frame."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDEST = 300
 
 
 class Comparison(QWidget):
-    """Two small pictures in a row under the pair."""
+    """Two small frames in a row below the pair."""
 
     def __init__(self, pixels: ReadPixels, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class Comparison(QWidget):
         row.addStretch(0)
 
     def show_pair(self, project: Project | None, pair: Pair | None) -> None:
-        """Show what belongs to the pair; nothing without one."""
+        """Show the frames related to the pair; nothing without one."""
         if project is None or pair is None:
             for picture, label in (
                 (self.nearest, self.nearest_label),
@@ -51,7 +51,7 @@ class Comparison(QWidget):
         if not start or similarity is None or threshold is None:
             self.nearest.show_frame(None, otherwise="Not known")
             self.nearest_label.setText(
-                "The synthesizer does not say what it was trained on: compare by eye."
+                "The training frames of the synthesizer are not known. Compare by eye."
             )
             return
         frame = project.frames.find_real(str(start))
@@ -63,7 +63,7 @@ class Comparison(QWidget):
         if is_copy(pair.quality, threshold):
             text = f"{name}: similarity {similarity:.3f}, above {threshold:.3f}: a copy"
         else:
-            text = f"{name}: similarity {similarity:.3f}; a copy has above {threshold:.3f}"
+            text = f"{name}: similarity {similarity:.3f}; a copy is above {threshold:.3f}"
         self.nearest_label.setText(text)
 
     def _show_source(self, project: Project, pair: Pair) -> None:
@@ -71,13 +71,15 @@ class Comparison(QWidget):
         try:
             frame = project.frames.get(str(source)) if source else None
         except UserError:
-            frame = None  # The real frame was never in this project: there is nothing to show.
+            frame = None  # The source is not a frame of this project.
         if frame is None:
             self.source.show_frame(None)
             self.source_label.setText("")
             return
         self._show(self.source, project, frame)
-        self.source_label.setText(f"{frame.name}, cohort {frame.cohort}: gave its sector and grain")
+        self.source_label.setText(
+            f"{frame.name}, cohort {frame.cohort}: source of sector and grain"
+        )
 
     def _show(self, picture: FrameThumbnail, project: Project, frame: Frame) -> None:
         annotation = project.annotations.newest(frame.id)
@@ -87,7 +89,7 @@ class Comparison(QWidget):
 
 def _column(title: str, picture: FrameThumbnail, label: QLabel) -> QVBoxLayout:
     picture.setMaximumWidth(_WIDEST)
-    # Text decides nothing about the width: the two pictures stay alike.
+    # The text does not affect the width, so that both frames have the same size.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
     label.setAlignment(Qt.AlignmentFlag.AlignTop)

@@ -1,4 +1,4 @@
-"""What a pair's ellipse is, beside the one that was asked for or that the segmenter sees."""
+"""Compares the ellipse of a pair with the requested one or the segmenter's, and offers those."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from fetalstudio.ui.common.form import keyed, note
 
 
 class Correction(QWidget):
-    """Says it, and offers the other ellipse, which is :attr:`dashed` on the canvas."""
+    """A note and a button that replaces the ellipse by the :attr:`dashed` one on the canvas."""
 
     wanted = Signal(object)
-    """The pair shall have this ellipse."""
+    """The pair should have this ellipse."""
 
     def __init__(self, page: QWidget) -> None:
         """The buttons' keys work anywhere on ``page``."""
         super().__init__()
         self.dashed: Ellipse | None = None
         self.note = note()
-        self.take_button = QPushButton("Take the dashed ellipse")
-        self.take_button.setToolTip("Correct the ellipse to where the segmenter sees the head")
-        self.restore_button = QPushButton("Back to the requested ellipse")
-        self.restore_button.setToolTip("Undo all corrections of this pair's ellipse")
+        self.take_button = QPushButton("Use the dashed ellipse")
+        self.take_button.setToolTip("Move the ellipse to where the segmenter finds the head")
+        self.restore_button = QPushButton("Restore the requested ellipse")
+        self.restore_button.setToolTip("Discard all corrections of this ellipse")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(theme.SPACE)
@@ -36,8 +36,11 @@ class Correction(QWidget):
             column.addWidget(keyed(page, button, key))
 
     def show_pair(self, pair: Pair, verdict: Verdict) -> None:
-        """Dashed is the requested ellipse of a pair that has another, and the segmenter's of one
-        that it doubts."""
+        """Show the note and the buttons for a pair.
+
+        The dashed ellipse is the requested one if the pair has another, and the segmenter's if
+        the filter doubts the pair.
+        """
         moved = pair.ellipse != pair.requested
         failed = {check.figure for check in verdict.checks if check.passed is False}
         doubted = not moved and pair.found is not None and failed & {"dice", "hc_difference"}
@@ -46,21 +49,21 @@ class Correction(QWidget):
         self.restore_button.setVisible(moved)
         if pair.reviewer == SYNTHESIZER:
             text = (
-                "As the synthesizer drew it, and the figures are about; dashed is the ellipse that "
-                "was asked for."
+                "The ellipse and its figures are those of the outline that the synthesizer drew. "
+                "The requested ellipse is dashed."
             )
         elif moved:
             text = (
-                "Corrected by hand, so no filter decides it. The figures are about the ellipse "
-                "that it began with; dashed is the one that was asked for."
+                "Corrected by hand, so the filter does not decide it. The figures refer to the "
+                "ellipse before the correction. The requested ellipse is dashed."
             )
         elif doubted:
             text = (
-                "Dashed is where the segmenter sees the head. If the skull lies there, take it, or "
-                "drag the ellipse."
+                "The dashed ellipse is where the segmenter finds the head. If it fits the skull, "
+                "use it; otherwise drag the ellipse."
             )
         else:
-            text = "If the skull lies elsewhere, drag the ellipse onto it."
+            text = "If the ellipse does not fit the skull, drag it into place."
         if pair.reviewer not in (None, SYNTHESIZER) and pair.state != "pending":
             text += f" {pair.state.capitalize()} by {pair.reviewer}."
         self.note.setText(text)

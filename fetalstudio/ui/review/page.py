@@ -1,4 +1,4 @@
-"""Review: the queue of synthetic pairs, the worst first, each accepted or rejected by a person."""
+"""Review: the queue of synthetic pairs, worst first, for a person to accept or reject."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.screening import Verdict
+from fetalstudio.core.words import counted
 from fetalstudio.project.records import Pair, ReviewState
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
@@ -38,7 +39,7 @@ FILTERS: tuple[ReviewState, ...] = ("pending", "accepted", "rejected")
 
 
 class ReviewPage(QWidget):
-    """One pair large with its figures and the real frames that it is like; A accepts, R rejects."""
+    """One pair with its quality figures and related real frames; A accepts, R rejects."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class ReviewPage(QWidget):
         self._stack.addWidget(self._work())
         self._stack.addWidget(self.empty)
         session.project_changed.connect(self._project_changed)
-        # Many reviews at once (accept all, and its undo) are shown once.
+        # Many reviews at once (accept all, and its undo) cause one refresh.
         session.pairs_changed.connect(self._pairs_changed)
         self.refresh()
 
@@ -100,10 +101,10 @@ class ReviewPage(QWidget):
         column.addLayout(line)
         column.addWidget(self.list, 1)
         self.previous_button = theme.style(QPushButton("Previous"), "quiet")
-        self.previous_button.setToolTip("The pair before; nothing is decided")
+        self.previous_button.setToolTip("Go to the previous pair without a decision")
         self.previous_button.clicked.connect(lambda: self.list.step(-1))
         self.next_button = theme.style(QPushButton("Next"), "quiet")
-        self.next_button.setToolTip("The next pair; nothing is decided")
+        self.next_button.setToolTip("Go to the next pair without a decision")
         self.next_button.clicked.connect(lambda: self.list.step(1))
         for move in (self.previous_button, self.next_button):
             move.setAutoRepeat(True)
@@ -116,26 +117,26 @@ class ReviewPage(QWidget):
     def _stage(self) -> QVBoxLayout:
         self.copy_badge = QLabel("COPY")
         self.copy_badge.setToolTip(
-            "More like a training frame of the synthesizer than two patients' heads are: "
-            "not trained on and not exported, even if accepted"
+            "More similar to a training frame of the synthesizer than any two patients are: "
+            "left out of training and export, even if accepted"
         )
         self.copy_badge.setStyleSheet(
             f"background: {theme.ERROR}; color: {theme.CANVAS}; font-weight: 700; "
             "padding: 2px 8px; border-radius: 3px"
         )
         self.copy_badge.hide()
-        self.caption = ElidedLabel()  # in a narrow window the buttons matter more
+        self.caption = ElidedLabel()  # in a narrow window the buttons come first
         self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
-        self.accept_button.setToolTip("The picture shows this head: train on the pair")
+        self.accept_button.setToolTip("The image shows this head: use the pair for training")
         self.accept_button.clicked.connect(lambda: self.decide("accepted"))
         self.reject_button = theme.style(QPushButton("Reject (R)"), "danger")
-        self.reject_button.setToolTip("Leave the pair out")
+        self.reject_button.setToolTip("Do not use the pair")
         self.reject_button.clicked.connect(lambda: self.decide("rejected"))
         self.undo_button = QPushButton("Undo (U)")
-        self.undo_button.setToolTip("Take the last decision or correction back")
+        self.undo_button.setToolTip("Undo the last decision or correction")
         self.undo_button.clicked.connect(self.session.undo_stack.undo)
         self.session.undo_stack.canUndoChanged.connect(self.undo_button.setEnabled)
-        self.session.undo_stack.undoTextChanged.connect(self._tell_undo)
+        self.session.undo_stack.undoTextChanged.connect(self._show_undo)
         self.undo_button.setEnabled(self.session.undo_stack.canUndo())
         bar = theme.style(QWidget(), "bar")
         line = QHBoxLayout(bar)
@@ -162,7 +163,7 @@ class ReviewPage(QWidget):
         return stage
 
     def _side(self) -> QWidget:
-        self.quality = QualityPanel("This pair was not measured: judge it by eye.")
+        self.quality = QualityPanel("This pair was not measured. Judge it by eye.")
         self.correction = Correction(self)
         self.correction.wanted.connect(self._corrected)
         figures = Section("Quality")
@@ -181,38 +182,41 @@ class ReviewPage(QWidget):
         self.filter_form.reject_button.clicked.connect(lambda: self.decide_all("rejected"))
         return side_panel(284, figures, made, divider, self.filter_form)
 
-    def _tell_undo(self, what: str) -> None:
-        # The steps of all places are one history: say which is next.
+    def _show_undo(self, what: str) -> None:
+        # All places share one history: say which step is next.
         self.undo_button.setToolTip(theme.tip(f"Undo: {what}" if what else "Nothing to undo", "U"))
 
     # -- the queue ----------------------------------------------------------------------------
 
     def activated(self) -> None:
-        """The page is shown: arrows move in the list."""
+        """Give the keyboard to the list; called whenever the page is shown."""
         self.refresh()
         self.list.setFocus()
 
     def show_state(self, state: ReviewState) -> None:
-        """Show the pairs in this state only."""
+        """Show only the pairs in this state."""
         self._filter = state
         self.filter_buttons[state].setChecked(True)
         self.refresh()
 
     def _project_changed(self) -> None:
-        # Ids begin anew in each project. Forgotten first: a half done correction is nobody's now.
+        # Ids are unique within a project only: forget the pair before leave_gesture() corrects it.
         self._all, self._shown, self._filter = {}, None, "pending"
         self.canvas.leave_gesture()
         self.filter_buttons["pending"].setChecked(True)
         self.refresh()
 
     def _pairs_changed(self) -> None:
-        # While another place is shown there is no hurry: activated() reads anew.
+        # While another place is shown nothing needs to be read: activated() refreshes.
         if self.isVisible():
             self._refresher.start()
 
     def refresh(self, go_to: int | None = None) -> None:
-        """Read the pairs anew. The current one is then ``go_to`` (an id); by default a pair that
-        was changed elsewhere (undo), else the one that was, else the one in its place."""
+        """Read the pairs again. ``go_to`` (an id) becomes the current pair.
+
+        By default that is a pair changed elsewhere (by undo), else the same pair as before, else
+        the one in its row.
+        """
         self._refresher.stop()
         project = self.session.project
         before = self._all
@@ -221,9 +225,9 @@ class ReviewPage(QWidget):
         changed = [i for i, pair in self._all.items() if i in before and before[i] != pair]
         current = self.list.current()
         same = current.id if current is not None and current.id in before else None
-        wishes = [go_to, *changed, same]
+        preferred = [go_to, *changed, same]
         row = self.list.currentIndex().row()
-        self.list.show_pairs(listed, self.filter_form.filter(), wishes, row)
+        self.list.show_pairs(listed, self.filter_form.filter(), preferred, row)
         self._count()
 
     def _count(self) -> None:
@@ -236,7 +240,7 @@ class ReviewPage(QWidget):
         self._stack.setCurrentIndex(0 if self._all else 1)
         self.empty.say(
             "Nothing to review yet",
-            "Synthetic pairs wait here for a person's eye, the worst first. Make some: one by one "
+            "Synthetic pairs are reviewed here, worst first. Make them in Synthesise: one by one "
             "with Keep as pair, or many at once.",
             "Go to Synthesise",
         )
@@ -252,7 +256,7 @@ class ReviewPage(QWidget):
         if pair is None:
             self._show_nothing()
             return
-        if pair != self._shown:  # else a drag that is under way would be dropped
+        if pair != self._shown:  # otherwise a drag in progress would be cancelled
             self._show_picture(pair)
         self.accept_button.setEnabled(pair.state != "accepted")
         self.reject_button.setEnabled(pair.state != "rejected")
@@ -291,8 +295,8 @@ class ReviewPage(QWidget):
             self.none_left.say(f"No pair is {self._filter}", "")
             return
         next_step = {
-            "train": ("Train on the accepted ones.", "Go to Train"),
-            "synthesise": ("None is accepted: make others.", "Go to Synthesise"),
+            "train": ("Train on the accepted pairs.", "Go to Train"),
+            "synthesise": ("None was accepted. Make other pairs.", "Go to Synthesise"),
         }
         self.none_left.say("All pairs are reviewed", *next_step[self._next_place()])
 
@@ -310,7 +314,7 @@ class ReviewPage(QWidget):
     # -- decisions ----------------------------------------------------------------------------
 
     def decide(self, state: ReviewState) -> None:
-        """Accept or reject the current pair and go on to the next pending one."""
+        """Accept or reject the current pair and go to the next one in this state."""
         self.canvas.flush()
         pair = self.list.current()
         if pair is None or pair.state == state:
@@ -320,12 +324,12 @@ class ReviewPage(QWidget):
         self.refresh(following)
         if state == "accepted" and pair.copy:
             self.session.message.emit(
-                "Accepted, but a copy of a training frame: it is left out of training and export.",
+                "Accepted, but a copy of a training frame is left out of training and export.",
                 "warning",
             )
 
     def _following(self, pair_id: int) -> int | None:
-        """The next pair in the list that will still be pending, from the top if need be."""
+        """The next pair in the list that keeps its state; after the last comes the first."""
         pairs, row = self.list.pairs, self.list.pairs.row_of(pair_id) or 0
         order = [*range(row + 1, pairs.rowCount()), *range(row)]
         return next((pairs.pair(i).id for i in order if pairs.pair(i).state == self._filter), None)
@@ -336,7 +340,9 @@ class ReviewPage(QWidget):
             return
         if ellipse is None:
             self.canvas.set_ellipse(pair.ellipse)
-            self.session.message.emit("A pair needs its ellipse. Reject it (R) instead.", "info")
+            self.session.message.emit(
+                "A pair needs an ellipse. To discard the pair, reject it (R).", "info"
+            )
         elif ellipse != pair.ellipse:
             self._push(ReviewPair(self.session, pair.id, pair.state, ellipse))
             self.refresh(pair.id)
@@ -348,25 +354,29 @@ class ReviewPage(QWidget):
         return self.filter_form.filter().verdict(pair.quality, pair.copy_threshold)
 
     def _pending(self, *, passed: bool) -> list[Pair]:
-        """Those that the filter decides: not what a person has corrected."""
+        """The pending pairs that the filter decides; corrected pairs are left to the person."""
         pending = (p for p in self._all.values() if p.state == "pending" and not p.corrected)
         return [pair for pair in pending if self._verdict(pair).passed == passed]
 
     def decide_all(self, state: ReviewState) -> None:
-        """Accept every pending pair that passes the filter, or reject every one that fails it; as
-        one step of undo."""
+        """Accept every pending pair that passes the filter, or reject every one that fails it.
+
+        That is one step of undo.
+        """
         chosen = self._pending(passed=state == "accepted")
         if not chosen:
             return
         self._push(ReviewPairs(self.session, chosen, state))
         self.refresh()
-        # The button that was clicked has nothing left to do; without a focus no key would work.
+        # The clicked button is now disabled; without a focus no key would work.
         self.list.setFocus()
-        self.session.message.emit(f"{state.capitalize()} {len(chosen)}. U takes it back.", "info")
+        self.session.message.emit(
+            f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "info"
+        )
 
 
 def _details(pair: Pair) -> str:
-    """The provenance in a few words; what is not known is left out."""
+    """The known provenance in a few words."""
     names = {
         "synthesizer": "",
         "style": "style ",

@@ -1,4 +1,4 @@
-"""The queue of pairs: a small picture, its quality and its state, in the order of the list."""
+"""The queue of pairs, each with a thumbnail, its quality and its state."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PAIR_ROLE = Qt.ItemDataRole.UserRole
 
 
 class PairModel(QAbstractListModel):
-    """Pairs as they are given; a small picture is made when it is first painted."""
+    """The pairs, worst first; a thumbnail is made when it is first painted."""
 
     def __init__(self, pixels: ReadPixels) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class PairModel(QAbstractListModel):
         self._thumbs: OrderedDict[tuple[str, Ellipse], QPixmap] = OrderedDict()
 
     def set_pairs(self, pairs: Sequence[Pair], screen: PairFilter) -> None:
-        """Replace the content, the worst by the filter's verdict first."""
+        """Replace the pairs; they are sorted by the verdict of the filter, worst first."""
         judged = [(screen.verdict(pair.quality, pair.copy_threshold), pair) for pair in pairs]
         judged.sort(key=lambda entry: entry[0].order)
         self.beginResetModel()
@@ -78,15 +78,15 @@ class PairModel(QAbstractListModel):
         return self._pairs[row]
 
     def verdict(self, row: int) -> Verdict:
-        """What the filter says of the pair in this row."""
+        """The verdict of the filter on the pair in this row."""
         return self._verdicts[row]
 
     def row_of(self, pair_id: int | None) -> int | None:
-        """Where this pair stands, if it does."""
+        """The row of a pair, or None."""
         return next((i for i, pair in enumerate(self._pairs) if pair.id == pair_id), None)
 
     def thumb(self, pair: Pair) -> QPixmap:
-        """The pair's frame with its ellipse, small."""
+        """The thumbnail of a pair with its ellipse."""
         key = (pair.frame.id, pair.ellipse)
         if key not in self._thumbs:
             pixels = self._pixels(pair.frame.id)
@@ -100,7 +100,7 @@ class PairModel(QAbstractListModel):
 
 
 def dice_text(pair: Pair) -> str:
-    """``Dice 0.948``, or that there is none."""
+    """``Dice 0.948``, or ``not measured``."""
     dice = pair.quality.get("dice")
     return f"Dice {dice:.3f}" if dice is not None else "not measured"
 
@@ -166,7 +166,7 @@ def _paint_badge(painter: QPainter, thumb: QRect) -> None:
 
 
 class PairList(QListView):
-    """The queue, with one current pair."""
+    """The queue with one current pair."""
 
     current_changed = Signal(object)
     """The current pair, or None."""
@@ -180,25 +180,28 @@ class PairList(QListView):
         self.setMouseTracking(True)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setAccessibleName("Pairs, the worst first")
+        self.setAccessibleName("Pairs, worst first")
         self.selectionModel().currentChanged.connect(lambda *_: self._announce())
 
     def show_pairs(
         self,
         pairs: Sequence[Pair],
         screen: PairFilter,
-        wishes: Sequence[int | None],
+        preferred: Sequence[int | None],
         otherwise: int,
     ) -> None:
-        """Show these pairs, the worst first. The first of the ``wishes`` (ids) that is among them
-        becomes the current one, else the one in row ``otherwise`` (clipped)."""
+        """Show these pairs, worst first.
+
+        The first of the ``preferred`` ids that is among them becomes the current pair, else the
+        one in row ``otherwise``, clipped to the list.
+        """
         selection = self.selectionModel()
         selection.blockSignals(True)
         self.pairs.set_pairs(pairs, screen)
         if pairs:
-            rows = (self.pairs.row_of(wish) for wish in wishes if wish is not None)
-            wished = next((row for row in rows if row is not None), otherwise)
-            row = min(max(wished, 0), len(pairs) - 1)
+            rows = (self.pairs.row_of(pair_id) for pair_id in preferred if pair_id is not None)
+            found = next((row for row in rows if row is not None), otherwise)
+            row = min(max(found, 0), len(pairs) - 1)
             self.setCurrentIndex(self.pairs.index(row, 0))
         selection.blockSignals(False)
         self._announce()
@@ -209,7 +212,7 @@ class PairList(QListView):
         return self.pairs.pair(index.row()) if index.isValid() else None
 
     def step(self, rows: int) -> None:
-        """Go this many rows down (up where negative), and stop at the ends."""
+        """Go down by ``rows`` (up if negative), and stop at the ends."""
         row = self.currentIndex().row() + rows
         if 0 <= row < self.pairs.rowCount():
             self.setCurrentIndex(self.pairs.index(row, 0))

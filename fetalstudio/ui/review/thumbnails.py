@@ -22,7 +22,7 @@ ReadPixels = Callable[[str], NDArray[np.uint8] | None]
 def thumbnail(
     image: NDArray[np.uint8], ellipse: Ellipse | None, width: int, height: int
 ) -> QPixmap:
-    """A picture of exactly ``width`` x ``height`` px: the frame with bars, the ellipse drawn in."""
+    """The frame letterboxed to ``width`` x ``height`` px, with the ellipse drawn in."""
     pixmap = QPixmap(width, height)
     pixmap.fill(QColor(theme.CANVAS))
     small = shrunk(image, width, height)
@@ -32,7 +32,7 @@ def thumbnail(
     painter.drawPixmap(x0, y0, to_pixmap(small))
     if ellipse is not None:
         place = Affine.translation(x0, y0) @ letterbox((image.shape[1], image.shape[0]), (w, h))
-        # Painters count from pixel edges, the ellipse from pixel centres.
+        # QPainter counts from pixel edges, the ellipse from pixel centres.
         outline = place.apply(ellipse.contour(90)) + 0.5
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(theme.ELLIPSE), 1.4))
@@ -42,7 +42,7 @@ def thumbnail(
 
 
 class FrameThumbnail(QLabel):
-    """A frame with its ellipse, fitted into whatever room the layout gives."""
+    """A frame with its ellipse, fitted into the space that the layout gives."""
 
     def __init__(self, placeholder: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,18 +63,18 @@ class FrameThumbnail(QLabel):
         *,
         otherwise: str = "",
     ) -> None:
-        """Show a frame, or for None what is said ``otherwise`` (default: the placeholder)."""
+        """Show a frame, or for None the text ``otherwise`` (default: the placeholder)."""
         self._image, self._ellipse = image, ellipse
         self._otherwise = otherwise or self._placeholder
         self._draw()
 
     @property
     def image(self) -> NDArray[np.uint8] | None:
-        """What is shown."""
+        """The pixels on screen, or None."""
         return self._image
 
     def resizeEvent(self, event: object) -> None:
-        """Draw anew at the new size."""
+        """Draw at the new size."""
         self._draw()
 
     def _draw(self) -> None:

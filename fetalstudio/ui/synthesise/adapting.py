@@ -1,15 +1,19 @@
-"""Adapting the synthesizer to one's own frames: from what, how it goes, what came of it."""
+"""The dialog that adapts the synthesizer to the project's frames."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -32,14 +36,14 @@ from fetalstudio.ui.common.form import (
     whole_number,
 )
 from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.adapting_curves import AdaptingCurves
-from fetalstudio.ui.synthesise.fitted_image import FittedImage
 
 
 class AdaptingDialog(QDialog):
-    """One window for all of it, beside the main one. Closing it stops nothing."""
+    """Data, settings, progress and outcome of an adaptation. Closing it does not stop the job."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,7 +51,7 @@ class AdaptingDialog(QDialog):
         self._handle: JobHandle[AdaptResult] | None = None
         self._project: Path | None = None
         self._made: str | None = None
-        self._from = ""
+        self._parent = ""
         self.setWindowTitle("Adapt to my frames")
         self.resize(1080, 720)
         row = QHBoxLayout(self)
@@ -73,7 +77,7 @@ class AdaptingDialog(QDialog):
         self.checks = QLabel()
         self.checks.setWordWrap(True)
         section = Section("Learn from")
-        section.row("Cohort", self.cohort_box, "Whose annotated frames to learn from")
+        section.row("Cohort", self.cohort_box, "The cohort whose annotated frames to learn from")
         section.add(self.data)
         section.add(self.checks)
         return section
@@ -89,13 +93,17 @@ class AdaptingDialog(QDialog):
         for box in (self.steps_box, self.seed_box):
             box.valueChanged.connect(lambda _: self.refresh())
         self.start_button = theme.style(QPushButton("Start adapting"), "primary")
-        self.start_button.setToolTip("Fit a copy of the synthesizer in use to these frames")
+        self.start_button.setToolTip("Fit a copy of the current synthesizer to these frames")
         self.start_button.clicked.connect(self.start)
         self.estimate = note()
         section = Section("Settings")
-        section.row("Name", self.name_box, "Of the new synthesizer")
-        section.row("Steps", self.steps_box, "At most so many; it stops when nothing gets better")
-        section.row("Seed", self.seed_box, "Decides the order of the frames, and which are watched")
+        section.row("Name", self.name_box, "Name of the new synthesizer")
+        section.row(
+            "Steps",
+            self.steps_box,
+            "Upper limit; it stops early when nothing improves",
+        )
+        section.row("Seed", self.seed_box, "Sets the order of the frames and which are held out")
         section.add(keyed(self, self.start_button, "Ctrl+Return"))
         section.add(self.estimate)
         return section
@@ -104,10 +112,10 @@ class AdaptingDialog(QDialog):
         self.verdict = QLabel()
         self.verdict.setWordWrap(True)
         self.use_button = QPushButton("Use it")
-        self.use_button.setToolTip("Synthesise with the new model from now on; undo takes it back")
+        self.use_button.setToolTip("Synthesise with the new model from now on; can be undone")
         self.use_button.clicked.connect(self.use)
-        self.keep_button = QPushButton("Keep the former")
-        self.keep_button.setToolTip("Go on with the synthesizer that is in use")
+        self.keep_button = QPushButton("Keep the current")
+        self.keep_button.setToolTip("Continue with the current synthesizer")
         self.keep_button.clicked.connect(self.close)
         self.buttons = side_by_side(
             keyed(self, self.use_button, "Ctrl+U"), keyed(self, self.keep_button, "Ctrl+K")
@@ -123,9 +131,8 @@ class AdaptingDialog(QDialog):
         self.curves = AdaptingCurves()
         self.curves.setFixedHeight(210)
         self.sheet = FittedImage(
-            "A copy of the synthesizer learns what your frames look like. Every now and then it "
-            "draws ellipses of subjects that it does not learn from: you see the pictures change "
-            "here, below the real frames."
+            "A copy of the synthesizer learns what your frames look like. From time to time it "
+            "makes images of held-out subjects: you see them change here, below the real frames."
         )
         stage = QVBoxLayout()
         stage.setContentsMargins(*[2 * theme.SPACE] * 4)
@@ -135,10 +142,10 @@ class AdaptingDialog(QDialog):
         stage.addWidget(self.sheet, 1)
         return stage
 
-    # -- what is learnt from ------------------------------------------------------------------
+    # -- the data ----------------------------------------------------------------------------
 
     def ask(self) -> None:
-        """Show the window, counted anew."""
+        """Update and show the dialog."""
         self.refresh()
         self.show()
         self.raise_()
@@ -159,7 +166,7 @@ class AdaptingDialog(QDialog):
             self.refresh()
 
     def refresh(self) -> None:
-        """Say what would be learnt from, whether it can be, and how long it will take."""
+        """Show the data, any problem with them, and how long the job will take."""
         self.title.setText(self._title())
         data: AdaptData | None = None
         problem, notes = "", tuple[str, ...]()
@@ -187,13 +194,13 @@ class AdaptingDialog(QDialog):
     def _title(self) -> str:
         if self._handle is not None:
             where = "" if self._here or self._project is None else f", in {self._project.name}"
-            return f"Adapting {self._from}{where}"
+            return f"Adapting {self._parent}{where}"
         if self._made is not None:
-            return f"{self._made}, adapted from {self._from}"
-        return f"A copy of {self._parent_name()} will learn"
+            return f"{self._made}, adapted from {self._parent}"
+        return f"Adapt a copy of {self._parent_name()}"
 
     def _estimate(self) -> str:
-        """By the pace of the newest adapting that tells one."""
+        """Estimate the time by the pace of the newest adaptation that recorded one."""
         for run in self._session.open.runs.all():
             rows = [row for row in run.history if "seconds" in row]
             if run.job != "adapt" or len(rows) < 2:
@@ -202,13 +209,13 @@ class AdaptingDialog(QDialog):
             steps = rows[-1]["step"] - rows[0]["step"]
             if seconds > 0 and steps > 0:
                 left = duration(seconds / steps * self.steps_box.value())
-                return f"At most about {left}, by the pace of {run.name}."
-        return "The first steps tell how long it will take."
+                return f"At most about {left}, at the pace of {run.name}."
+        return "The time left is shown after the first steps."
 
     # -- the job ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the job ``adapt`` with what the window shows."""
+        """Start the job ``adapt`` with the values in the dialog."""
         self.refresh()
         if not self.start_button.isEnabled():
             return
@@ -222,23 +229,23 @@ class AdaptingDialog(QDialog):
         )
         handle = self._session.submit(request)
         self._handle, self._project, self._made = handle, request.project, None
-        self._from = self._parent_name()
+        self._parent = self._parent_name()
         self.curves.clear(request.steps)
         self.sheet.show_image(None)
-        self.verdict.setText("What came of it will be said here. Meanwhile the window is yours.")
+        self.verdict.setText("The outcome will be shown here. You can keep working meanwhile.")
         self._show_outcome()
         self.job_bar.follow(handle)
         handle.adapting.connect(self._measured)
         handle.preview.connect(self._preview)
-        handle.on_finished(self._has_result)
-        handle.on_cancelled(self._has_result)
-        handle.failed.connect(lambda failed: self._say(failed.message))
+        handle.on_finished(self._show_result)
+        handle.on_cancelled(self._show_result)
+        handle.failed.connect(lambda failed: self._show_text(failed.message))
         handle.ended.connect(self._ended)
         self.refresh()
 
     @property
     def _here(self) -> bool:
-        """Whether the job's project is still the one that is open; it goes on in any case."""
+        """Whether the project of the job is still open; the job continues in any case."""
         return self._session.is_open(self._project)
 
     def _measured(self, event: Adapting) -> None:
@@ -249,19 +256,19 @@ class AdaptingDialog(QDialog):
         if self._here:
             self.sheet.show_image(preview.image)
 
-    def _has_result(self, result: AdaptResult | None) -> None:
+    def _show_result(self, result: AdaptResult | None) -> None:
         if not self._here:
             return
         if result is None:
-            self._say("Stopped before anything was measured: there is no new synthesizer.")
+            self._show_text("Stopped before the first measurement: there is no new synthesizer.")
             return
         self._made = result.model
-        self._say(f"{result.verdict}\n\n{_protocol(result)}")
+        self._show_text(f"{result.verdict}\n\n{_protocol(result)}")
         self._session.models_changed.emit()
         if not self.isVisible():
             self._session.message.emit(result.verdict, "info")
 
-    def _say(self, text: str) -> None:
+    def _show_text(self, text: str) -> None:
         if self._here:
             self.verdict.setText(text)
 
@@ -271,7 +278,7 @@ class AdaptingDialog(QDialog):
             self.refresh()
         self._show_outcome()
 
-    # -- what came of it ----------------------------------------------------------------------
+    # -- the outcome --------------------------------------------------------------------------
 
     def _show_outcome(self) -> None:
         project = self._session.project
@@ -290,24 +297,56 @@ class AdaptingDialog(QDialog):
         if self._made is not None:
             adopt = AdoptModel(self._session, "synthesizer", self._made)
             self._session.undo_stack.push(adopt)
-            self._session.message.emit(f"{self._made} makes the pictures from now on.", "info")
+            self._session.message.emit(f"{self._made} makes the images from now on.", "info")
+
+
+class FittedImage(QLabel):
+    """An image of any shape, as large as the layout allows; it requests no space itself."""
+
+    def __init__(self, placeholder: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._image: NDArray[np.uint8] | None = None
+        self._placeholder = placeholder
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
+        self.setProperty("role", "dim")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+        self.setMinimumSize(QSize(160, 110))
+        self.show_image(None)
+
+    def show_image(self, image: NDArray[np.uint8] | None) -> None:
+        """Show (H, W) or (H, W, 3) uint8, or the placeholder for None."""
+        self._image = image
+        if image is None:
+            self.setText(self._placeholder)
+        else:
+            self.setPixmap(to_pixmap(shrunk(image, self.width(), self.height())))
+
+    @property
+    def shown(self) -> NDArray[np.uint8] | None:
+        """The image at full size."""
+        return self._image
+
+    def resizeEvent(self, event: object) -> None:
+        """Fit the image to the new size."""
+        self.show_image(self._image)
 
 
 def _described(data: AdaptData) -> str:
     cohorts = ", ".join(f"{n} of {cohort}" for cohort, n in data.cohorts.items())
     return (
         f"Learns from {counted(len(data.train), 'frame')} of "
-        f"{counted(len({i.subject for i in data.train}), 'subject')} ({cohorts}). Watches "
+        f"{counted(len({i.subject for i in data.train}), 'subject')} ({cohorts}). Holds out "
         f"{counted(len(data.held_out), 'frame')} of "
-        f"{counted(len({i.subject for i in data.held_out}), 'other subject')} to know when "
-        "to stop. Subjects kept for tests are not touched."
+        f"{counted(len({i.subject for i in data.held_out}), 'other subject')} to decide when "
+        "to stop. Test subjects are not used."
     )
 
 
 def _protocol(result: AdaptResult) -> str:
     return (
         f"Learnt from {counted(result.frames, 'frame')} of {counted(result.subjects, 'subject')}. "
-        f"Measured on {result.samples} pictures on ellipses of "
-        f"{counted(result.held_out_subjects, 'subject')} that it did not learn from; in their real "
-        f"frames the heads are found with a Dice of {result.fidelity_real:.3f}."
+        f"Measured on {result.samples} images with the ellipses of "
+        f"{counted(result.held_out_subjects, 'held-out subject')}; in their real frames the heads "
+        f"are found with a Dice of {result.fidelity_real:.3f}."
     )

@@ -1,4 +1,4 @@
-"""The curves of an adapting: how far from the frames, how faithful to the ellipses."""
+"""The curves of an adaptation: distance to the real frames, loss, and Dice with the ellipses."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FIDELITY, LOSS, GREY, SPECTRUM = theme.SERIES[:4]
 
 
 class AdaptingCurves(QWidget):
-    """Distances to the real frames as shares of those at the start, loss, and Dice, by step."""
+    """By step: distances to the real frames relative to the first, loss, and Dice."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._said: list[Adapting] = []
+        self._measured: list[Adapting] = []
         self._readout = QLabel()
         self._readout.setTextFormat(Qt.TextFormat.RichText)
         self._readout.setWordWrap(True)
@@ -47,34 +47,34 @@ class AdaptingCurves(QWidget):
         self.clear()
 
     def clear(self, steps: int = 1) -> None:
-        """Forget the curves; ``steps`` sets the width of the axis until they come."""
-        self._said = []
+        """Remove the curves; ``steps`` sets the width of the empty axis."""
+        self._measured = []
         self._show(steps)
 
     def add(self, event: Adapting) -> None:
-        """Append a measurement as it arrives from the engine."""
-        self._said.append(event)
+        """Append a measurement."""
+        self._measured.append(event)
         self._show(event.steps)
 
     @property
     def steps(self) -> list[int]:
         """The steps that are shown."""
-        return [event.step for event in self._said]
+        return [event.step for event in self._measured]
 
     def readout(self) -> str:
-        """The line above the plots, as it is shown (rich text)."""
+        """The line above the plots, as rich text."""
         return self._readout.text()
 
     def _show(self, steps: int) -> None:
         x = np.array(self.steps, dtype=float)
-        start = self._said[0] if self._said else None
+        start = self._measured[0] if self._measured else None
         for curve, key in (
             (self._grey, "grey"),
             (self._spectrum, "spectrum"),
             (self._loss, "loss"),
             (self._dice, "fidelity"),
         ):
-            y = np.array([getattr(event, key) for event in self._said], dtype=float)
+            y = np.array([getattr(event, key) for event in self._measured], dtype=float)
             if key in ("grey", "spectrum") and start is not None:
                 y = y / max(getattr(start, key), 1e-6)
             known = np.isfinite(y)
@@ -82,20 +82,20 @@ class AdaptingCurves(QWidget):
         for plot in (self.style_plot, self.loss_plot, self.dice_plot):
             plot.setXRange(-0.02 * steps, 1.02 * steps, padding=0)
             plot.enableAutoRange(axis="y")
-        best = next((event.step for event in reversed(self._said) if event.best), None)
+        best = next((event.step for event in reversed(self._measured) if event.best), None)
         for line in self._best:
             line.setVisible(best is not None)
             line.setValue(best or 0)
         self._readout.setText(self._text(best))
 
     def _text(self, best: int | None) -> str:
-        if not self._said:
+        if not self._measured:
             return (
-                f"{chip(GREY, 'grey levels')} {chip(SPECTRUM, 'spectrum')} from the real held-out "
-                f"frames &nbsp; {chip(LOSS, 'loss')} &nbsp; "
-                f"{chip(FIDELITY, 'Dice of the heads on held-out ellipses')}"
+                f"{chip(GREY, 'grey levels')} {chip(SPECTRUM, 'spectrum')} compared with the "
+                f"held-out frames &nbsp; {chip(LOSS, 'loss')} &nbsp; "
+                f"{chip(FIDELITY, 'Dice with the held-out ellipses')}"
             )
-        last = self._said[-1]
+        last = self._measured[-1]
         parts = [
             f"Step {last.step}&nbsp;",
             chip(GREY, "grey levels", last.grey, 1),

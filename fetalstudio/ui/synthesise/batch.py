@@ -1,4 +1,4 @@
-"""A batch of pairs like the project's own: which heads, how far it is, and how it goes on."""
+"""A batch of pairs: its heads, its progress, and resuming it."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog
 from fetalstudio.ui.synthesise.synthesis_controls import Look
 
 MAX_COUNT = 5000
-TELL_EVERY_S = 2.0
+ANNOUNCE_EVERY_S = 2.0
+"""How often Review learns of new pairs while a batch runs."""
 
 
 class BatchPanel(Section):
-    """Submits the job ``synthesize`` and shows it; ``look`` says what the pictures are like."""
+    """Submits the job ``synthesize`` and follows it; ``look`` returns the image settings."""
 
     done = Signal()
-    """The batch ended, one way or another; the summary says how."""
+    """The batch ended; the summary says how."""
     used = Signal()
-    """A batch or its heads were asked for, perhaps by a key while the panel is out of sight."""
+    """A button or key of the panel was used, perhaps while the panel was hidden."""
     offered = Signal(bool)
     """Whether an unfinished batch is offered."""
 
@@ -59,7 +60,7 @@ class BatchPanel(Section):
         self._session, self._filmstrip, self._look = session, filmstrip, look
         self._pace: float | None = None
         self._project: Path | None = None
-        self._told_at = 0.0
+        self._announced_at = 0.0
         self._unfinished: Batch | None = None
         self._stale = True
         self.heads = HeadPreview(self)
@@ -67,23 +68,23 @@ class BatchPanel(Section):
         self._make_offer()
         self._make_fields()
         self._make_buttons()
-        self.heads.changed.connect(self._tell)
+        self.heads.changed.connect(self._update)
         self.heads.drew.connect(self._plot)
         session.annotation_changed.connect(lambda _: self._out_of_date())
         session.batches_changed.connect(self._look_for_unfinished)
-        self._tell()
+        self._update()
 
     def _make_offer(self) -> None:
         self.unfinished = note()
-        self.resume_button = QPushButton("Go on")
-        self.resume_button.setToolTip("Make the rest of the unfinished batch")
+        self.resume_button = QPushButton("Continue")
+        self.resume_button.setToolTip("Make the remaining pairs of the unfinished batch")
         self.resume_button.clicked.connect(self.resume)
-        self.leave_button = theme.style(QPushButton("Leave it"), "quiet")
-        self.leave_button.setToolTip("Offer the unfinished batch no more; its pairs stay")
-        self.leave_button.clicked.connect(self._leave)
+        self.dismiss_button = theme.style(QPushButton("Dismiss"), "quiet")
+        self.dismiss_button.setToolTip("Stop offering the unfinished batch; its pairs are kept")
+        self.dismiss_button.clicked.connect(self._dismiss)
         self._offer = Section("")
         self._offer.add(self.unfinished)
-        self._offer.add(side_by_side(self.resume_button, self.leave_button))
+        self._offer.add(side_by_side(self.resume_button, self.dismiss_button))
         self.add(self._offer)
 
     def _make_fields(self) -> None:
@@ -92,30 +93,30 @@ class BatchPanel(Section):
         self.cohort_box = combo()
         self.cohort_box.currentIndexChanged.connect(lambda _: self._out_of_date())
         self.heads_button = QPushButton()
-        self.heads_button.setToolTip("Change size, shape, angle and place of the batch's heads")
+        self.heads_button.setToolTip("Change the size, shape, angle and position of the heads")
         self.heads_button.clicked.connect(self._ask_heads)
         self.size_plot = SizeHistogram(small=True)
         self.size_plot.setFixedHeight(72)
         self.plot_key = note()
-        self.wished = note()
-        self.row("Pairs", self.count_box, "How many to make, with the settings above")
-        self.row("Cohort", self.cohort_box, "Whose heads and sectors the pairs follow")
+        self.constraints_label = note()
+        self.row("Pairs", self.count_box, "The number of pairs to make with the settings above")
+        self.row("Cohort", self.cohort_box, "The cohort whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
-        self.add(self.wished)
+        self.add(self.constraints_label)
         self.add(self.size_plot)
         self.add(self.plot_key)
 
     def _make_buttons(self) -> None:
         self.make_button = QPushButton()
-        self.make_button.setToolTip("Make many pairs at once, like the cohort's own")
+        self.make_button.setToolTip("Make many pairs that resemble the cohort")
         self.make_button.clicked.connect(self.make)
         self.table_button = theme.style(QPushButton("From a table of ellipses ..."), "quiet")
-        self.table_button.setToolTip("Make a pair for each row of a CSV file")
+        self.table_button.setToolTip("Make one pair for each row of a CSV file")
         self.table_button.clicked.connect(self._ask_table)
         self.job_bar = JobBar()
         self.summary = note()
-        self.review_button = theme.style(QPushButton("Review them"), "primary")
-        self.review_button.setToolTip(theme.tip("Accept or reject them, worst first", "Ctrl+4"))
+        self.review_button = theme.style(QPushButton("Review the pairs"), "primary")
+        self.review_button.setToolTip(theme.tip("Accept or reject pairs, worst first", "Ctrl+4"))
         self.review_button.clicked.connect(lambda: self._session.go("review"))
         for widget in (
             *(self.make_button, self.job_bar, self.summary, self.review_button),
@@ -125,12 +126,12 @@ class BatchPanel(Section):
         self.review_button.hide()
 
     def give_keys(self, page: QWidget) -> None:
-        """Let the buttons be pressed from anywhere on ``page``."""
+        """Give the buttons keys that work anywhere on ``page``."""
         for button, key in (
             (self.make_button, "Shift+G"),
             (self.heads_button, "Shift+H"),
             (self.resume_button, "Shift+R"),
-            (self.leave_button, "Shift+L"),
+            (self.dismiss_button, "Shift+L"),
             (self.table_button, "Shift+T"),
         ):
             keyed(page, button, key)
@@ -144,13 +145,13 @@ class BatchPanel(Section):
         self.refresh()
 
     def refresh(self) -> None:
-        """Offer the project's cohorts that have ellipses to follow, and what was left undone."""
+        """Offer the annotated cohorts and the unfinished batch of the project."""
         fill_cohorts(self.cohort_box, annotated_cohorts(self._session.project))
         self._look_for_unfinished()
         self._out_of_date()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """What changed while it was out of sight."""
+        """Catch up on changes made while the panel was hidden."""
         super().showEvent(event)
         self._catch_up()
 
@@ -158,10 +159,10 @@ class BatchPanel(Section):
         self._stale = True
         if self.isVisible():
             self._catch_up()
-        self._tell()
+        self._update()
 
     def _catch_up(self) -> None:
-        """Read the cohort's heads and the unfinished batches anew."""
+        """Read the heads of the cohort and the unfinished batches again."""
         if not self._stale:
             return
         self._stale = False
@@ -169,32 +170,32 @@ class BatchPanel(Section):
         try:
             sources = [] if project is None else batch_sources(project, cohort)
         except InputError:
-            sources = []  # no annotated frame: the summary says so
+            sources = []  # the summary says that there is no annotated frame
         self.look_changed()
         self.heads.show_cohort(sources)
         self._look_for_unfinished()
 
     def look_changed(self) -> None:
-        """The seed or the number of pairs: another batch, other heads."""
+        """Draw other heads: the seed or the number of pairs has changed."""
         self.heads.show_batch(self.count_box.value(), self._seed)
-        self._tell()
+        self._update()
 
     def _plot(self) -> None:
         if self.heads.distribution is not None:
             heads = self.heads
             self.size_plot.show_heads(self.heads.distribution, heads.cohort, heads.drawn)
             self.plot_key.setText(
-                f"HC in {self.heads.distribution.unit}: the batch teal, the cohort grey"
+                f"HC in {self.heads.distribution.unit}: batch in teal, cohort in grey"
             )
 
     def set_pace(self, seconds: float) -> None:
-        """What one picture took just now, for the estimate."""
+        """Set the time of one image in s, for the estimate."""
         self._pace = seconds
-        self._tell()
+        self._update()
 
     @property
     def _seed(self) -> int:
-        """The look's, or the next that no batch has had: the same one would make nothing new."""
+        """The chosen seed, or the next unused one: a used seed would repeat its batch."""
         project = self._session.project
         taken = set() if project is None else project.batches.seeds()
         return next(seed for seed in itertools.count(self._look().seed) if seed not in taken)
@@ -207,15 +208,15 @@ class BatchPanel(Section):
 
     def make(self) -> None:
         """Start the batch."""
-        wish = self.heads.wish
+        constraints = self.heads.constraints
         self._make(
             count=self.count_box.value(),
             cohort=self._cohort,
-            constraints=None if wish == HeadConstraints() else wish,
+            constraints=None if constraints == HeadConstraints() else constraints,
         )
 
     def make_from(self, path: Path) -> None:
-        """Start a batch of a table's ellipses."""
+        """Start a batch from a table of ellipses."""
         try:
             ellipses: tuple[NamedEllipse, ...] = read_ellipses(path)
         except UserError as error:
@@ -224,7 +225,7 @@ class BatchPanel(Section):
         self._make(ellipses=ellipses)
 
     def resume(self) -> None:
-        """Go on with the unfinished batch, by its own settings."""
+        """Continue the unfinished batch with its own settings."""
         if self._unfinished is not None:
             path = self._session.open.path
             self._submit(SynthesizeRequest(path, resume=self._unfinished.id))
@@ -240,7 +241,7 @@ class BatchPanel(Section):
         if name:
             self.make_from(Path(name))
 
-    def _leave(self) -> None:
+    def _dismiss(self) -> None:
         if self._unfinished is not None:
             self._session.undo_stack.push(LeaveBatch(self._session, self._unfinished.id))
 
@@ -267,7 +268,7 @@ class BatchPanel(Section):
         self.review_button.hide()
         self.summary.setText("")
         self.job_bar.follow(handle)
-        self._tell()
+        self._update()
         handle.ended.connect(self._ended)
         handle.progress.connect(self._progress)
         handle.preview.connect(self._preview)
@@ -279,7 +280,7 @@ class BatchPanel(Section):
 
     @property
     def _here(self) -> bool:
-        """Whether the batch's project is still the one that is open; it goes on in any case."""
+        """Whether the project of the batch is still open; the batch continues in any case."""
         return self._session.is_open(self._project)
 
     @property
@@ -287,9 +288,9 @@ class BatchPanel(Section):
         return f"the project {self._project.name}" if self._project is not None else ""
 
     def _progress(self, progress: Progress) -> None:
-        # The first pairs can be reviewed while the others are made.
-        if progress.done and time.monotonic() - self._told_at > TELL_EVERY_S:
-            self._told_at = time.monotonic()
+        # The first pairs can be reviewed while more are made.
+        if progress.done and time.monotonic() - self._announced_at > ANNOUNCE_EVERY_S:
+            self._announced_at = time.monotonic()
             self._session.pairs_changed.emit()
 
     def _preview(self, preview: Preview) -> None:
@@ -302,11 +303,10 @@ class BatchPanel(Section):
             self._session.message.emit(f"{counted(n, 'pair')} made in {self._where}.", "info")
             return
         self._pace = result.seconds_per_pair
-        before = f" ({result.before} of them before)" if result.before else ""
+        before = f" ({result.before} of them earlier)" if result.before else ""
         self.summary.setText(
-            f"{counted(n, 'pair')} made{before}, mean Dice {result.mean_dice:.3f} between the "
-            f"ellipse asked for and the one the segmenter finds; "
-            f"{result.seconds_per_pair:.1f} s each."
+            f"{counted(n, 'pair')} made{before}, {result.seconds_per_pair:.1f} s each. Mean Dice "
+            f"of the requested ellipses and those that the segmenter finds: {result.mean_dice:.3f}."
         )
         self.review_button.setVisible(n > 0)
 
@@ -314,13 +314,13 @@ class BatchPanel(Section):
         if not self._here:
             return
         pending = self._session.open.counts().get("pending", 0)
-        self.summary.setText(f"{how} early: the pairs made until then are kept.")
+        self.summary.setText(f"{how} early. The pairs made so far are kept.")
         self.review_button.setVisible(pending > 0)
 
     def _ended(self) -> None:
         self._session.pairs_changed.emit()
         self._look_for_unfinished()
-        self.look_changed()  # the next batch has another seed
+        self.look_changed()  # the next batch takes another seed
         self.done.emit()
 
     def _look_for_unfinished(self) -> None:
@@ -329,39 +329,41 @@ class BatchPanel(Section):
         self._unfinished = batches[0] if batches else None
         if self._unfinished is not None:
             done, wanted = self._unfinished.done, self._unfinished.wanted
-            self.unfinished.setText(f"A batch is unfinished: {done} of {wanted} pairs made.")
-            self.resume_button.setText(f"Go on: {wanted - done} more")
-        self._tell()
+            self.unfinished.setText(f"Unfinished batch: {done} of {wanted} pairs made.")
+            self.resume_button.setText(f"Continue: {wanted - done} more")
+        self._update()
 
-    def _tell_offer(self, open_: bool) -> None:
-        # Also the keys: the batch that runs is unfinished, too.
-        for button in (self.resume_button, self.leave_button):
+    def _show_offer(self, open_: bool) -> None:
+        # Disabled as well, for their keys: a running batch is unfinished too.
+        for button in (self.resume_button, self.dismiss_button):
             button.setEnabled(open_)
         self._offer.setVisible(open_)
         self.offered.emit(open_)
 
-    def _tell(self) -> None:
+    def _update(self) -> None:
         count, few = self.count_box.value(), self.cohort_box.count() == 0
         running, error = self.job_bar.handle is not None, self.heads.error
         self.make_button.setEnabled(not few and not running and not error)
         self.make_button.setText(f"Make {counted(count, 'pair')} like my cohort")
         self.table_button.setEnabled(not running and self._session.project is not None)
         self.heads_button.setEnabled(not few)
-        wished = in_words(self.heads.wish)
-        self.heads_button.setText("Changed ..." if wished else "As in the cohort ...")
-        self.wished.setText(wished)
-        self.wished.setVisible(bool(wished))
+        changes = in_words(self.heads.constraints)
+        self.heads_button.setText("Changed ..." if changes else "As in the cohort ...")
+        self.constraints_label.setText(changes)
+        self.constraints_label.setVisible(bool(changes))
         for widget in (self.size_plot, self.plot_key):
             widget.setVisible(self.heads.distribution is not None)
         theme.style(self.make_button, "" if self.review_button.isVisibleTo(self) else "primary")
-        self._tell_offer(self._unfinished is not None and not running)
+        self._show_offer(self._unfinished is not None and not running)
         theme.style(self.summary, "error" if error and not running else "dim")
         if few:
-            self.summary.setText("Needs at least one annotated frame to take the ellipses from.")
+            self.summary.setText(
+                "Annotate at least one frame: the batch follows the annotated heads."
+            )
         elif error and not running:
             self.summary.setText(error)
         elif running:
-            self.summary.setText("" if self._here else f"It goes on in {self._where}.")
+            self.summary.setText("" if self._here else f"The batch continues in {self._where}.")
         elif not self.review_button.isVisibleTo(self):
             pace = self._pace
             self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")

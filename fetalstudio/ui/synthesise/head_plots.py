@@ -1,4 +1,4 @@
-"""The heads of a batch against those of its cohort: size, shape, angle and place."""
+"""Plots of the heads of a batch and of its cohort: size, shape, angle and position."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fetalstudio.ui.synthesise.heads import Drawn, HeadPreview
 
 COHORT, BATCH = theme.TEXT, theme.SERIES[0]
 _OUTLINES = 60
-"""More of them hide each other."""
+"""Largest number of outlines drawn; more would hide each other."""
 Figure = Callable[[HeadDistribution, Drawn], float]
 
 
 def circumference(distribution: HeadDistribution, drawn: Drawn) -> float:
-    """HC, in the distribution's unit."""
+    """HC in the unit of the distribution."""
     head, ellipse = drawn
     return head.circumference(ellipse, distribution.unit)
 
@@ -37,7 +37,7 @@ def _angle(distribution: HeadDistribution, drawn: Drawn) -> float:
 
 
 class Histogram(StillPlot):
-    """Shares of the cohort (grey) and of the batch (teal) by one figure."""
+    """The distribution of one figure in the cohort (grey) and the batch (teal)."""
 
     def __init__(self, figure: Figure, title: str) -> None:
         super().__init__()
@@ -52,10 +52,10 @@ class Histogram(StillPlot):
     def show_heads(
         self, distribution: HeadDistribution, own: list[Drawn], new: list[Drawn]
     ) -> None:
-        """Draw both; their bins are the same."""
+        """Draw both with the same bins."""
         ours = np.array([self._figure(distribution, drawn) for drawn in own])
         made = np.array([self._figure(distribution, drawn) for drawn in new])
-        # With few heads narrow bins show which they are, and not how they lie.
+        # With few heads, narrow bins would show single heads and not a distribution.
         bins = 24 if len(ours) >= 60 else 14
         both = np.concatenate([ours, made])
         low, high = float(both.min()), float(both.max())
@@ -79,7 +79,7 @@ class Histogram(StillPlot):
 
 
 class SizeHistogram(Histogram):
-    """By circumference, with the limits of the trimesters; a small one has no words."""
+    """The distribution of HC with the limits of the trimesters; without labels if small."""
 
     def __init__(self, *, small: bool = False) -> None:
         super().__init__(circumference, "HC in mm")
@@ -111,7 +111,7 @@ class SizeHistogram(Histogram):
 
 
 class Places(StillPlot):
-    """The outlines of both on the frame, all frames drawn as wide."""
+    """The outlines of both on the frame; all frames are drawn with the same width."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class Places(StillPlot):
         self._own_centres = self._dots(COHORT)
 
     def show_heads(self, own: list[Drawn], new: list[Drawn]) -> None:
-        """Draw both."""
+        """Draw both sets of outlines."""
         heights = [head.size[1] / head.size[0] for head, _ in (*own, *new)]
         h = float(np.median(heights))
         self._frame.setData([0, 1, 1, 0, 0], [0, 0, h, h, 0])
@@ -137,7 +137,7 @@ class Places(StillPlot):
             curve.setData(points[:, 0], points[:, 1], connect="finite")
         for dots, drawn in ((self._own_centres, own), (self._centres, new)):
             dots.setData([e.cx / s.size[0] for s, e in drawn], [e.cy / s.size[0] for s, e in drawn])
-        # The fewer ones on top, or they would be hidden.
+        # The smaller set is on top, or it would be hidden.
         for item in (self._own_centres, self._cohort):
             item.setZValue(1 if len(own) < len(new) else -1)
         self.setRange(xRange=(0, 1), yRange=(0, h), padding=0.03)
@@ -154,7 +154,7 @@ class Places(StillPlot):
 
 
 class HeadPlots(QWidget):
-    """Size, shape, angle and place, two by two; follows a :class:`HeadPreview`."""
+    """Four plots that follow a :class:`HeadPreview`."""
 
     def __init__(self, preview: HeadPreview, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -183,26 +183,26 @@ class HeadPlots(QWidget):
 
     def _refused(self) -> None:
         if self._preview.error:
-            self._show()  # the cohort alone
+            self._show()  # only the cohort
 
     def showEvent(self, event: object) -> None:
-        """What was drawn while it was out of sight."""
+        """Show what was drawn while the plots were hidden."""
         super().showEvent(event)  # type: ignore[arg-type]
         self._show()
 
 
 def _outline(drawn: Drawn) -> NDArray[np.float64]:
-    """(n, 2), with a gap at the end, as shares of the frame's width."""
+    """The outline relative to the frame's width, (n, 2), with a gap (NaN) at the end."""
     head, ellipse = drawn
     points = ellipse.contour(48) / head.size[0]
     return np.concatenate([points, points[:1], [[np.nan, np.nan]]])
 
 
 def key_text(preview: HeadPreview) -> str:
-    """Rich text: what the colours are, and how many heads of each."""
+    """The legend, with the number of heads of each colour, as rich text."""
     own, new = len(preview.cohort), len(preview.drawn)
     return (
-        f'<span style="color:{COHORT}">●</span> {own} real heads, the training part of the cohort'
+        f'<span style="color:{COHORT}">●</span> {own} real heads (training part of the cohort)'
         "&nbsp;&nbsp; "
         f'<span style="color:{BATCH}">●</span> {new} heads of the batch'
     )

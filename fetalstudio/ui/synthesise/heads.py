@@ -1,4 +1,4 @@
-"""The heads of a batch before it is made: drawn a few at a time while the window goes on."""
+"""A preview of the heads of a batch, drawn a few at a time so that the window stays live."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from fetalstudio.core.heads import HeadConstraints, HeadDistribution
 from fetalstudio.core.labelled import LabelledFrame
 
 SHOWN = 300
-"""So many heads of a batch are drawn for the plots."""
+"""The largest number of heads drawn for the plots."""
 _TICK_S = 0.01
-"""For so long heads are drawn before the window has its turn."""
+"""Heads are drawn for this long before the window handles its events."""
 
 Drawn = tuple[LabelledFrame, Ellipse]
 
 
 class HeadPreview(QObject):
-    """The cohort's heads, what is wished, and the first heads of the batch that this gives."""
+    """The heads of the cohort, the constraints, and the first heads of the resulting batch."""
 
     changed = Signal()
-    """The cohort, the wish, or why there is nothing to show."""
+    """The cohort, the constraints or the error changed."""
     drew = Signal()
-    """All of :attr:`drawn` is there."""
+    """:attr:`drawn` is complete."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.own: HeadDistribution | None = None
-        """The cohort as it is; None without annotated frames."""
-        self.wish = HeadConstraints()
+        """The distribution of the cohort; None without annotated frames."""
+        self.constraints = HeadConstraints()
         self.distribution: HeadDistribution | None = None
-        """None where the cohort has no annotated frame or cannot meet the wish."""
+        """The constrained distribution; None without annotated frames or if it is impossible."""
         self.error = ""
-        """Why the batch cannot be made, for the person."""
+        """Why the batch cannot be made; else empty."""
         self.drawn: list[Drawn] = []
         self._count, self._seed = 0, 0
         self._timer = QTimer(self)
@@ -45,35 +45,35 @@ class HeadPreview(QObject):
 
     @property
     def cohort(self) -> list[Drawn]:
-        """The cohort's own heads."""
+        """The heads of the cohort."""
         return [] if self.own is None else [(head, head.ellipse) for head in self.own.heads]
 
     def show_cohort(self, sources: Sequence[LabelledFrame]) -> None:
-        """Of this cohort from now on."""
+        """Preview a batch of another cohort."""
         self.own = HeadDistribution(sources) if sources else None
         self._restart()
 
-    def show_wish(self, wish: HeadConstraints) -> None:
-        """With this wish from now on."""
-        if wish != self.wish or self.error:
-            self.wish = wish
+    def show_constraints(self, constraints: HeadConstraints) -> None:
+        """Preview a batch under other constraints."""
+        if constraints != self.constraints or self.error:
+            self.constraints = constraints
             self._restart()
 
     def show_batch(self, count: int, seed: int) -> None:
-        """The batch of that many pairs with that seed."""
+        """Preview a batch of ``count`` pairs with this seed."""
         if (min(count, SHOWN), seed) != (self._count, self._seed):
             self._count, self._seed = min(count, SHOWN), seed
             self._restart()
 
     def refuse(self, error: InputError) -> None:
-        """What was entered is no wish at all."""
+        """Show why the entered values are no valid constraints."""
         self._fail(error)
 
     def _restart(self) -> None:
         self.drawn, self.error, self.distribution = [], "", None
         if self.own is not None:
             try:
-                self.distribution = HeadDistribution(self.own.heads, self.wish)
+                self.distribution = HeadDistribution(self.own.heads, self.constraints)
             except InputError as error:
                 self._fail(error)
                 return
@@ -102,20 +102,20 @@ class HeadPreview(QObject):
         self.changed.emit()
 
 
-def in_words(wish: HeadConstraints) -> str:
-    """What is wished, in a few words."""
+def in_words(constraints: HeadConstraints) -> str:
+    """The constraints in a few words; empty if there are none."""
     parts = []
-    for text, wanted in (("HC {} mm", wish.hc_mm), ("HC {} px", wish.hc_px)):
+    for text, wanted in (("HC {} mm", constraints.hc_mm), ("HC {} px", constraints.hc_px)):
         if wanted is not None:
             parts.append(text.format(f"{wanted[0]:.0f} to {wanted[1]:.0f}"))
-    if wish.ratio is not None:
-        parts.append(f"ratio {wish.ratio[0]:.2f} to {wish.ratio[1]:.2f}")
-    if wish.angle is not None:
-        parts.append(f"angle {wish.angle[0]:.0f}° to {wish.angle[1]:.0f}°")
-    if wish.spread != 1:
-        parts.append(f"spread {wish.spread:.1f}")
-    if wish.shift != (0.0, 0.0):
+    if constraints.ratio is not None:
+        parts.append(f"ratio {constraints.ratio[0]:.2f} to {constraints.ratio[1]:.2f}")
+    if constraints.angle is not None:
+        parts.append(f"angle {constraints.angle[0]:.0f}° to {constraints.angle[1]:.0f}°")
+    if constraints.spread != 1:
+        parts.append(f"spread {constraints.spread:.1f}")
+    if constraints.shift != (0.0, 0.0):
         parts.append("shifted")
-    if wish.balance == "trimester":
+    if constraints.balance == "trimester":
         parts.append("trimesters balanced")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""How the heads of a batch shall differ from the cohort's, with a plot that follows."""
+"""The dialog that constrains the heads of a batch, with plots that follow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BALANCES = {"cohort": "As in the cohort", "trimester": "Equally many"}
 
 
 class RangeField(QWidget):
-    """A tick and two numbers: not ticked, they show the cohort's own range."""
+    """A check box and two numbers; unchecked, the numbers show the range of the cohort."""
 
     def __init__(self, text: str, tip: str, limits: Range, step: float, decimals: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class RangeField(QWidget):
         self.high.setAccessibleName(f"{text}, to")
         for field in (self.low, self.high):
             field.setToolTip(tip)
-            # Half a number is no range yet.
+            # A half-typed number is not a range.
             field.setKeyboardTracking(False)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -53,11 +53,11 @@ class RangeField(QWidget):
         self._enable(False)
 
     def value(self) -> Range | None:
-        """None stands for the cohort's own."""
+        """The range, or None for that of the cohort."""
         return (self.low.value(), self.high.value()) if self.tick.isChecked() else None
 
     def show_value(self, wanted: Range | None, own: Range | None) -> None:
-        """Fill the fields; the cohort's own range is shown where none is wanted."""
+        """Fill the fields with ``wanted``, or with the range of the cohort if that is None."""
         self.tick.setChecked(wanted is not None)
         for field, value in zip((self.low, self.high), wanted or own or (), strict=False):
             field.setValue(value)
@@ -71,7 +71,7 @@ class RangeField(QWidget):
 
 
 class HeadsDialog(QDialog):
-    """Edits the wish of a :class:`HeadPreview`; every change shows at once and is remembered."""
+    """Edits the constraints of a :class:`HeadPreview`; changes apply at once and are remembered."""
 
     def __init__(self, preview: HeadPreview, settings: Settings, parent: QWidget) -> None:
         super().__init__(parent)
@@ -80,16 +80,24 @@ class HeadsDialog(QDialog):
         self._filling = False
         self.size_field = RangeField(
             "Size",
-            "The head circumference; heads are spread evenly from the one to the other",
+            "Head circumference; the heads are spread evenly over the range",
             (5, 30_000),
             5,
             0,
         )
         self.ratio_field = RangeField(
-            "Axis ratio", "Minor over major axis; spread evenly", (0.2, 1.0), 0.01, 2
+            "Axis ratio",
+            "Minor over major axis; the heads are spread evenly over the range",
+            (0.2, 1.0),
+            0.01,
+            2,
         )
         self.angle_field = RangeField(
-            "Angle", "Of the major axis in degrees, 0 is level; spread evenly", (-180, 360), 5, 0
+            "Angle",
+            "Angle of the major axis in degrees (0: horizontal), spread evenly over the range",
+            (-180, 360),
+            5,
+            0,
         )
         self.balance_box = combo()
         for value, label in BALANCES.items():
@@ -101,12 +109,12 @@ class HeadsDialog(QDialog):
         for box in (self.right_box, self.down_box):
             box.setSuffix(" %")
         self.reset_button = QPushButton("As in the cohort")
-        self.reset_button.setToolTip("The heads of the batch as in the cohort again")
+        self.reset_button.setToolTip("Remove all constraints")
         self.reset_button.setAutoDefault(False)
         self.reset_button.clicked.connect(self.reset)
         self.close_button = theme.style(QPushButton("Done"), "primary")
-        self.close_button.setToolTip("Close; what is set here holds for the next batch  (Esc)")
-        self.close_button.setAutoDefault(False)  # Enter ends the typing of a number, no more
+        self.close_button.setToolTip("Close; the settings apply to the next batch  (Esc)")
+        self.close_button.setAutoDefault(False)  # Enter only completes a number
         self.close_button.clicked.connect(self.accept)
         self.key_label, self.mix = QLabel(), note()
         self.key_label.setTextFormat(Qt.TextFormat.RichText)
@@ -120,26 +128,25 @@ class HeadsDialog(QDialog):
         for box in (self.spread_box, self.right_box, self.down_box):
             box.valueChanged.connect(self._edited)
         self.balance_box.currentIndexChanged.connect(self._edited)
-        preview.changed.connect(self._tell)
-        preview.drew.connect(self._tell)
+        preview.changed.connect(self._update)
+        preview.drew.connect(self._update)
 
     def _lay_out(self) -> None:
         form = Section("Which heads")
-        form.row("Trimesters", self.balance_box, "How often each comes, by the heads' own HC")
+        form.row("Trimesters", self.balance_box, "Share of each trimester, by the HC of the heads")
         form.add(self.mix)
         for field in (self.size_field, self.ratio_field, self.angle_field):
             form.add(field)
-        form.row("Spread", self.spread_box, "1: as the cohort; 0: all alike; 2: twice as far apart")
+        form.row("Spread", self.spread_box, "1: as in the cohort; 0: all alike; 2: twice as varied")
         form.row(
             "Right, down",
             side_by_side(self.right_box, self.down_box),
-            "Move all heads, by a share of the frame's width and height",
+            "Move all heads by a share of the width and height of the frame",
         )
         form.add(
             note(
-                "A range that is ticked is filled evenly; all else stays as in the cohort. Each "
-                "head keeps the scale of the frame that it is put on, and lies on it as real ones "
-                "do."
+                "A checked range is filled evenly; everything else stays as in the cohort. Each "
+                "head keeps the scale of its frame and is placed on it as real heads are."
             )
         )
         form.add(self.message)
@@ -161,47 +168,47 @@ class HeadsDialog(QDialog):
         self.resize(1040, 640)
 
     def restore(self, project: str) -> None:
-        """Show and apply what was set for this project (its path) the last time."""
-        # QSettings reads a slash as a group, and a path may hold any character.
+        """Restore the constraints last used for this project, given by its path."""
+        # QSettings reads a slash as a group, and a path may contain any character.
         self._key = f"heads/{project.encode().hex()}"
         try:
             kept = json.loads(self._settings.get(self._key, "{}"))
             ranges: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()
             }
-            wish = HeadConstraints(**ranges)
+            constraints = HeadConstraints(**ranges)
         except (ValueError, TypeError, InputError):
-            wish = HeadConstraints()  # written by another version, or by hand
-        self._preview.show_wish(wish)
+            constraints = HeadConstraints()  # written by another version or by hand
+        self._preview.show_constraints(constraints)
 
     def reset(self) -> None:
-        """As in the cohort again."""
+        """Remove all constraints."""
         self._keep(HeadConstraints())
-        self._preview.show_wish(HeadConstraints())
+        self._preview.show_constraints(HeadConstraints())
         self._fill()
 
     def showEvent(self, event: object) -> None:
-        """The fields follow the cohort of now, and the last wish that was one."""
+        """Fill the fields from the cohort and the last valid constraints."""
         super().showEvent(event)  # type: ignore[arg-type]
-        self._preview.show_wish(self._preview.wish)
+        self._preview.show_constraints(self._preview.constraints)
         self._fill()
-        self._tell()
+        self._update()
 
     def _fill(self) -> None:
-        own, wish = self._preview.own, self._preview.wish
+        own, constraints = self._preview.own, self._preview.constraints
         self._filling = True
         unit = own.unit if own is not None else "mm"
         self.size_field.tick.setText(f"Size, HC in {unit}")
         self.size_field.show_value(
-            wish.hc_mm if unit == "mm" else wish.hc_px, own.hc if own else None
+            constraints.hc_mm if unit == "mm" else constraints.hc_px, own.hc if own else None
         )
-        self.ratio_field.show_value(wish.ratio, own.ratio if own else None)
-        self.angle_field.show_value(wish.angle, own.angle if own else None)
-        self.spread_box.setValue(wish.spread)
-        self.right_box.setValue(100 * wish.shift[0])
-        self.down_box.setValue(100 * wish.shift[1])
-        self.balance_box.setCurrentIndex(self.balance_box.findData(wish.balance))
-        self.balance_box.setEnabled(unit == "mm" or wish.balance != "cohort")
+        self.ratio_field.show_value(constraints.ratio, own.ratio if own else None)
+        self.angle_field.show_value(constraints.angle, own.angle if own else None)
+        self.spread_box.setValue(constraints.spread)
+        self.right_box.setValue(100 * constraints.shift[0])
+        self.down_box.setValue(100 * constraints.shift[1])
+        self.balance_box.setCurrentIndex(self.balance_box.findData(constraints.balance))
+        self.balance_box.setEnabled(unit == "mm" or constraints.balance != "cohort")
         self._filling = False
 
     def _edited(self) -> None:
@@ -210,7 +217,7 @@ class HeadsDialog(QDialog):
         own = self._preview.own
         in_mm = own is None or own.unit == "mm"
         try:
-            wish = HeadConstraints(
+            constraints = HeadConstraints(
                 hc_mm=self.size_field.value() if in_mm else None,
                 hc_px=None if in_mm else self.size_field.value(),
                 ratio=self.ratio_field.value(),
@@ -222,13 +229,13 @@ class HeadsDialog(QDialog):
         except InputError as error:
             self._preview.refuse(error)
             return
-        self._keep(wish)
-        self._preview.show_wish(wish)
+        self._keep(constraints)
+        self._preview.show_constraints(constraints)
 
-    def _keep(self, wish: HeadConstraints) -> None:
-        self._settings.set(self._key, json.dumps(asdict(wish)))
+    def _keep(self, constraints: HeadConstraints) -> None:
+        self._settings.set(self._key, json.dumps(asdict(constraints)))
 
-    def _tell(self) -> None:
+    def _update(self) -> None:
         preview = self._preview
         self.message.setText(preview.error)
         self.message.setVisible(bool(preview.error))
@@ -237,7 +244,7 @@ class HeadsDialog(QDialog):
         found = preview.distribution
         self.mix.setVisible(preview.own is not None and preview.own.unit == "mm")
         if found is None:
-            self.mix.setText("None can be drawn")
+            self.mix.setText("No heads can be drawn")
         elif preview.drawn:
             names = [trimester(circumference(found, d)) for d in preview.drawn]
             shares = (f"{t} {100 * names.count(t) / len(names):.0f} %" for t in TRIMESTERS)

@@ -1,4 +1,4 @@
-"""Synthesise: the ellipse on a canvas, and the ultrasound that follows it."""
+"""Synthesise: an ellipse on a canvas, and an ultrasound that follows it."""
 
 from __future__ import annotations
 
@@ -27,31 +27,30 @@ from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
-from fetalstudio.ui.synthesise.made_picture import MadePicture
 from fetalstudio.ui.synthesise.pair_view import PairView
-from fetalstudio.ui.synthesise.sampler import Sampler
+from fetalstudio.ui.synthesise.sampler import Sample, Sampler
 from fetalstudio.ui.synthesise.synthesis_controls import Look, SynthesisControls
 from fetalstudio.ui.synthesise.synthesis_panel import SynthesisPanel
 from fetalstudio.ui.synthesise.synthesizer_choice import SynthesizerChoice
 
 
 def typical_ellipse(size: Size) -> Ellipse:
-    """A head as it usually lies on a frame of this (width, height)."""
+    """A typical head on a frame of (width, height) px."""
     a = min(0.30 * size[0], 0.40 * size[1])
     return Ellipse.of(size[0] / 2, size[1] / 2, a, 0.78 * a, 0.0)
 
 
 class SynthesisePage(QWidget):
-    """One picture at a time on the canvas, or a batch like the project's own cohort."""
+    """One image at a time on the canvas, or a batch like a cohort of the project."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
         self._frame: Frame | None = None
         self._reference: NDArray[np.uint8] | None = None
-        self._ellipse: Ellipse | None = None  # as it is on screen, also in the middle of a drag
-        self._settled: Ellipse | None = None  # as the last finished edit left it
-        self._picture: MadePicture | None = None
+        self._ellipse: Ellipse | None = None  # as on screen, even during a drag
+        self._settled: Ellipse | None = None  # after the last finished edit
+        self._sample: Sample | None = None
         self.sampler = Sampler(session)
         self.sampler.began.connect(self._began)
         self.sampler.preview.connect(self._previewed)
@@ -75,8 +74,8 @@ class SynthesisePage(QWidget):
         self.empty = EmptyState()
         self.empty.say(
             "No frames yet",
-            "Import a few real frames first: a synthetic one takes over their size, sector, "
-            "grain and calibration, and its ellipse starts from theirs.",
+            "Import real frames first. A synthetic frame takes its size, sector, grain and "
+            "calibration from a real one, and starts from its ellipse.",
             "Go to the Library",
         )
         self.empty.clicked.connect(lambda: session.go("library"))
@@ -116,14 +115,14 @@ class SynthesisePage(QWidget):
             lambda _: self.session.select_frame(str(self.frame_box.currentData()))
         )
         self.size_label = note()
-        self.reset_button = QPushButton("Start from the frame's ellipse")
-        self.reset_button.setToolTip("The frame's own ellipse again, or a typical head")
+        self.reset_button = QPushButton("Reset to the frame's ellipse")
+        self.reset_button.setToolTip("Return to the ellipse of the frame, or to a typical head")
         self.reset_button.clicked.connect(self.reset_ellipse)
         head = Section("")
         head.row(
             "Frame",
             self.frame_box,
-            "The real frame whose ellipse is the start; its sector, grain and calibration are used",
+            "The real frame that provides the first ellipse, the sector, grain and calibration",
         )
         head.add(self.size_label)
         head.add(keyed(self, self.reset_button, "O"))
@@ -134,14 +133,14 @@ class SynthesisePage(QWidget):
         self.make_button.setToolTip("Make the ultrasound of this ellipse")
         self.make_button.clicked.connect(self.synthesise)
         self.variation_button = QPushButton("New variation")
-        self.variation_button.setToolTip("Another picture of the same ellipse: the next seed")
+        self.variation_button.setToolTip("Another image of the same ellipse, with the next seed")
         self.variation_button.clicked.connect(self.new_variation)
         self.job_bar = JobBar()
         self.quality = QualityPanel(
-            "Each picture is measured: is its head where the ellipse is?", compact=True
+            "Each image is measured: does its head match the ellipse?", compact=True
         )
         self.keep_button = QPushButton("Keep as pair")
-        self.keep_button.setToolTip("Store picture and ellipse in the project, to be reviewed")
+        self.keep_button.setToolTip("Store image and ellipse in the project for review")
         self.keep_button.clicked.connect(self.keep)
         section = Section("")
         section.add(self.controls.follow_box)
@@ -156,7 +155,7 @@ class SynthesisePage(QWidget):
         return section
 
     def activated(self) -> None:
-        """The page is shown: keys go to the canvas, the engine gets ready in the background."""
+        """Give the keyboard to the canvas and warm up the engine; called when the page is shown."""
         self.session.engine.warm_up(SampleRequest)
         self.canvas.setFocus()
 
@@ -185,10 +184,10 @@ class SynthesisePage(QWidget):
             self.frame_box.setCurrentIndex(self.frame_box.findData(shown))
         elif self._frame is not None:
             self._frame = self._reference = self._ellipse = None
-            self._forget_picture()
+            self._forget_sample()
 
     def _calibrate(self, frames: Sequence[Frame]) -> None:
-        """The shown frame may have another scale now."""
+        """Follow a new calibration of the frame on screen."""
         held = self._frame.id if self._frame is not None else None
         shown = next((frame for frame in frames if frame.id == held), None)
         if shown is None or shown == self._frame:
@@ -197,10 +196,10 @@ class SynthesisePage(QWidget):
         self.canvas.set_calibration(shown.calibration)
         if self._ellipse is not None:
             self._measure(self._ellipse)
-        self._tell()
+        self._update()
 
     def select_frame(self, frame_id: str) -> bool:
-        """Show this frame, if it is not shown yet; whether it could be."""
+        """Show this frame. False if it is not in the list or cannot be read."""
         index = self.frame_box.findData(frame_id)
         if index < 0 or (self._frame is not None and self._frame.id == frame_id):
             return index >= 0
@@ -216,20 +215,20 @@ class SynthesisePage(QWidget):
         self._frame, self._reference = frame, pixels
         self.view.set_real(pixels)
         self.canvas.set_calibration(frame.calibration)
-        self._forget_picture()
+        self._forget_sample()
         self._place(self._start_ellipse(frame))
         return True
 
     def _annotation_changed(self, frame_id: str) -> None:
-        # Until a picture was made, the ellipse shown is the frame's own and follows it.
+        # Until an image is made, the ellipse on screen is that of the frame.
         if self._frame is None or frame_id != self._frame.id:
             return
-        if self._picture is None:
+        if self._sample is None:
             self._place(self._start_ellipse(self._frame))
-        self._tell()
+        self._update()
 
     def _own_ellipse(self) -> Ellipse | None:
-        """Of the frame's own head, if anybody drew it."""
+        """The ellipse of the frame, if it has one."""
         if self._frame is None:
             return None
         annotation = self.session.open.annotations.newest(self._frame.id)
@@ -241,12 +240,12 @@ class SynthesisePage(QWidget):
     # -- the ellipse --------------------------------------------------------------------------
 
     def reset_ellipse(self) -> None:
-        """Go back to the frame's own ellipse, as a step of undo."""
+        """Return to the ellipse of the frame, as a step of undo."""
         if self._frame is not None:
             self._edited(self._start_ellipse(self._frame))
 
     def place_ellipse(self, ellipse: Ellipse) -> None:
-        """Show this ellipse, and let the picture follow it."""
+        """Show this ellipse, and let the image follow it."""
         self._place(ellipse)
         self._follow(resting=True)
 
@@ -254,12 +253,12 @@ class SynthesisePage(QWidget):
         self._ellipse = self._settled = ellipse
         self.canvas.set_ellipse(ellipse)
         self._measure(ellipse)
-        self._tell()
+        self._update()
 
     def _measure(self, ellipse: Ellipse) -> None:
         calibration = self._frame.calibration if self._frame is not None else None
         if calibration is None:
-            self.size_label.setText("Not calibrated: the size in mm is not known")
+            self.size_label.setText("Not calibrated: size in mm unknown")
             return
         size = measure(ellipse, calibration)
         self.size_label.setText(
@@ -269,19 +268,19 @@ class SynthesisePage(QWidget):
     def _dragging(self, ellipse: Ellipse) -> None:
         self._ellipse = ellipse
         self._measure(ellipse)
-        # Back where it was (Esc, or a click that moves nothing), no edit follows.
+        # After Esc, or a click that moves nothing, no edit follows.
         self._follow(resting=ellipse == self._settled)
 
     def _follow(self, *, resting: bool) -> None:
         if self.controls.follow_box.isChecked():
             self.sampler.follow(self.request(), resting=resting)
-        self._tell()
+        self._update()
 
     def _edited(self, ellipse: Ellipse | None) -> None:
         if self._frame is None or self._settled is None:
             return
         if ellipse is None:
-            # Without an ellipse there is nothing to synthesise: the one that was stays.
+            # Without an ellipse there is nothing to synthesise: keep the previous one.
             self._place(self._settled)
         elif ellipse != self._settled:
             self.session.undo_stack.push(
@@ -293,14 +292,14 @@ class SynthesisePage(QWidget):
         if self.select_frame(frame_id):
             self.place_ellipse(ellipse)
 
-    # -- the picture --------------------------------------------------------------------------
+    # -- the image ----------------------------------------------------------------------------
 
     def look(self) -> Look:
-        """What pictures shall look like, and who makes them."""
+        """The settings of the images, and the synthesizer in use."""
         return replace(self.controls.look(), synthesizer=self.synthesizer.name)
 
     def request(self) -> SampleRequest:
-        """What the canvas and the fields ask for. Raises ``ValueError`` without a frame."""
+        """The request of the canvas and the fields. Raises ``ValueError`` without a frame."""
         if self._frame is None or self._ellipse is None:
             raise ValueError("there is no ellipse to synthesise")
         look = self.look()
@@ -321,18 +320,18 @@ class SynthesisePage(QWidget):
 
     @property
     def stale(self) -> bool:
-        """Whether the picture is of another request than is shown."""
-        if self._picture is None or self._frame is None:
+        """Whether the image belongs to another request than the current one."""
+        if self._sample is None or self._frame is None:
             return False
-        return not self._picture.answers(self.request())
+        return not self._sample.answers(self.request())
 
     def synthesise(self) -> None:
-        """Make the picture at full quality."""
+        """Make the image at full quality."""
         if self._frame is not None:
             self.sampler.full(self.request())
 
     def new_variation(self) -> None:
-        """Take the next seed and make its picture."""
+        """Make an image with the next seed."""
         if self._frame is not None:
             blocker = QSignalBlocker(self.controls)
             self.controls.next_seed()
@@ -340,62 +339,62 @@ class SynthesisePage(QWidget):
             self.synthesise()
 
     def _changed(self) -> None:
-        if self._picture is not None:
+        if self._sample is not None:
             self._follow(resting=True)
-        else:  # a setting alone asks for no first picture
-            self._tell()
+        else:  # a change of settings does not make a first image
+            self._update()
 
     def _began(self, handle: JobHandle[SampleResult]) -> None:
         self.job_bar.follow(handle)
-        self._tell()
+        self._update()
 
     def _previewed(self, event: Preview) -> None:
         self.view.set_synthetic(event.image)
 
-    def _sampled(self, request: SampleRequest, result: SampleResult, draft: bool) -> None:
-        self._picture = MadePicture(request, result, draft)
-        self.view.set_synthetic(result.image)
-        if not draft:
-            self.quality.show_quality(result.quality, result.provenance)
-            self.batch.set_pace(result.seconds)
-        self._tell()
+    def _sampled(self, sample: Sample) -> None:
+        self._sample = sample
+        self.view.set_synthetic(sample.result.image)
+        if not sample.draft:
+            self.quality.show_quality(sample.result.quality, sample.result.provenance)
+            self.batch.set_pace(sample.result.seconds)
+        self._update()
 
     def _stopped(self) -> None:
-        # A cancelled picture leaves no half-made preview behind.
-        self.view.set_synthetic(None if self._picture is None else self._picture.result.image)
-        self._tell()
+        # The preview of a cancelled image is removed.
+        self.view.set_synthetic(None if self._sample is None else self._sample.result.image)
+        self._update()
 
-    def _forget_picture(self) -> None:
-        self._picture = None
+    def _forget_sample(self) -> None:
+        self._sample = None
         self.quality.show_quality({})
-        self._tell()
+        self._update()
 
-    def _tell(self) -> None:
-        """The caption, and which buttons have something to do."""
-        picture, stale = self._picture, self.stale
-        self.controls.tell(has_ellipse=self._frame is None or self._own_ellipse() is not None)
-        if picture is None:
+    def _update(self) -> None:
+        """Update the caption and the buttons."""
+        sample, stale = self._sample, self.stale
+        self.controls.warn(has_ellipse=self._frame is None or self._own_ellipse() is not None)
+        if sample is None:
             name = self._frame.name if self._frame is not None else ""
-            self.view.say(f"{name}: the real frame. G makes the ultrasound of the ellipse.")
+            self.view.say(f"{name}: real frame. Press G to make the ultrasound of the ellipse.")
         elif stale and not self.sampler.busy:
-            self.view.say(picture.lag(self._ellipse), "warning")
-        elif stale or picture.draft:
-            self.view.say("Draft; the full picture comes when the ellipse rests.")
+            self.view.say(sample.outdated_caption(self._ellipse), "warning")
+        elif stale or sample.draft:
+            self.view.say("Draft. The full image follows when the ellipse rests.")
         else:
-            self.view.say(picture.words())
-        done = picture is not None and not picture.draft and not picture.kept
+            self.view.say(sample.caption())
+        done = sample is not None and not sample.draft and not sample.kept
         self.keep_button.setEnabled(done and not stale)
 
     def keep(self) -> None:
-        """Store the picture with its ellipse as a pair to be reviewed."""
-        if self._frame is None or self._picture is None:
+        """Store the image with its ellipse as a pair for review."""
+        if self._frame is None or self._sample is None:
             return
         try:
-            pair = self._picture.keep(self.session.open, self._frame)
+            pair = self._sample.keep(self.session.open, self._frame)
         except UserError as error:
             self.session.report(error)
             return
-        self._picture = replace(self._picture, kept=True)
-        self._tell()
+        self._sample = replace(self._sample, kept=True)
+        self._update()
         self.session.pairs_changed.emit()
-        self.session.message.emit(f"Kept as pair {pair.id}, to be reviewed.", "info")
+        self.session.message.emit(f"Kept as pair {pair.id}, ready for review.", "info")

@@ -1,4 +1,4 @@
-"""The canvas of a synthetic frame, with its real twin behind a split or a held key."""
+"""A synthetic frame on a canvas, and a comparison with the real frame it was made from."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from fetalstudio.ui.common.elided_label import ElidedLabel
 
 
 class PairView(QWidget):
-    """A ``FrameCanvas`` under a bar with a caption, a split and a peek (C) at the real frame.
+    """A ``FrameCanvas`` below a bar with a caption, a split and a button for the real frame (C).
 
-    Without a synthetic picture the real frame is shown, and there is nothing to compare.
+    Without a synthetic image the real frame is shown, and there is nothing to compare.
     """
 
     tapped = Signal()
-    """Space was pressed and let go, and no drag came between (which would have been a pan)."""
+    """Space was pressed and released without a drag in between, which would pan."""
 
     KEYS = (("C", "Show the real frame while held"), ("Space", "Make the ultrasound"))
 
@@ -46,7 +46,7 @@ class PairView(QWidget):
         self.split = QSlider(Qt.Orientation.Horizontal)
         self.split.setRange(0, 100)
         self.split.setFixedWidth(160)
-        self.split.setToolTip("The real frame on the left, the synthetic one on the right")
+        self.split.setToolTip("Real frame on the left, synthetic frame on the right")
         self.split.setAccessibleName("Split")
         self.split.valueChanged.connect(self._draw)
         self.peek_button = QPushButton("Real frame")
@@ -71,26 +71,25 @@ class PairView(QWidget):
         self._draw()
 
     def set_real(self, image: NDArray[np.uint8] | None) -> None:
-        """The real frame (H, W), or None; forgets the synthetic one, and shows the whole frame."""
+        """Show a real frame, (H, W) uint8, or None; removes the synthetic one and fits the view."""
         self._real, self._synthetic = image, None
         self._draw()
         self.canvas.fit()
 
     def set_synthetic(self, image: NDArray[np.uint8] | None) -> None:
-        """The synthetic picture; a preview, (H, W) or (H, W, 3), may be smaller. The view stays."""
+        """Show a synthetic image or preview, (H, W) or (H, W, 3) uint8; keeps the view."""
         if image is not None and self._real is not None:
             image = _at_size(image, (self._real.shape[1], self._real.shape[0]))
         self._synthetic = image
         self._draw()
 
     def say(self, text: str, role: str = "dim") -> None:
-        """Write the caption, in a role of the style sheet."""
+        """Set the caption and its role in the style sheet."""
         self.caption.setText(text)
-        self.caption.setToolTip(text)  # whole, also where there is no room for it
         theme.style(self.caption, role)
 
     def peek(self, on: bool) -> None:
-        """Show the real frame, or go back."""
+        """Show the real frame while ``on``."""
         if on != self._peeking:
             self._peeking = on
             self._draw()
@@ -108,7 +107,7 @@ class PairView(QWidget):
         return image
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """C held over the canvas peeks; Space tapped there is reported."""
+        """Holding C on the canvas shows the real frame; tapping Space emits ``tapped``."""
         if isinstance(event, QKeyEvent) and not event.modifiers():
             pressed = event.type() == QEvent.Type.KeyPress
             released = event.type() == QEvent.Type.KeyRelease
@@ -135,7 +134,7 @@ class PairView(QWidget):
 
 
 def _at_size(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    """A preview, (H, W) or (H, W, 3), as a grey picture of the frame's size to look at."""
+    """A preview, (H, W) or (H, W, 3), as a grey image of the size of the frame."""
     if image.ndim == 3:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     if (image.shape[1], image.shape[0]) != size:

@@ -1,33 +1,82 @@
-"""One picture after another for a moving ellipse: drafts while it moves, the full one at rest."""
+"""Makes synthetic images of an ellipse: drafts while it moves, the full image when it rests."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS, SampleRequest, SampleResult
+from fetalstudio.engine.process.events import Preview
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import Frame, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 
 REST_MS = 400
+"""An ellipse that has not moved for this long is at rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A synthetic image on the canvas, with its request; a draft is neither measured nor kept."""
+
+    request: SampleRequest
+    result: SampleResult
+    draft: bool
+    kept: bool = False
+    """Whether it is stored as a pair."""
+
+    def answers(self, request: SampleRequest) -> bool:
+        """Whether ``request`` would make this image."""
+        # Arrays cannot be compared here, and the reference follows from the frame.
+        return replace(self.request, reference=None) == replace(request, reference=None)
+
+    def caption(self) -> str:
+        """The synthesizer and the time it took."""
+        maker = self.result.provenance.get("synthesizer", "")
+        guessed = self.result.provenance.get("scale") == "guessed"
+        scale = " Not calibrated: the scale is a guess." if guessed else ""
+        return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{scale}"
+
+    def outdated_caption(self, ellipse: Ellipse | None) -> str:
+        """What differs from the current request, whose ellipse is ``ellipse``."""
+        moved = self.request.ellipse != ellipse
+        how = "an earlier ellipse" if moved else "other settings"
+        return f"This image was made with {how}. Press G to make a new one."
+
+    def keep(self, project: Project, frame: Frame) -> Pair:
+        """Store it as a pair for review, made from ``frame``. Raises :class:`UserError`."""
+        own = frame.calibration if self.result.to_scale else None
+        return project.pairs.add(
+            self.result.image,
+            name=f"{frame.name}_seed{self.request.seed}",
+            ellipse=self.request.ellipse,
+            label=self.result.ellipse,
+            cohort=SYNTHETIC_COHORT,
+            calibration=None if own is None else replace(own, source="inherited"),
+            quality=self.result.quality,
+            provenance={**self.result.provenance, "source_frame": frame.id},
+        )
 
 
 class Sampler(QObject):
-    """Keeps at most one job ``sample`` under way, and only the newest wish waiting behind it.
+    """Runs at most one job ``sample`` at a time; only the newest request waits behind it.
 
-    A draft in flight is let finish, so that a long drag shows pictures all along; anything else is
-    replaced by what was asked last. Results of replaced jobs are never seen.
+    A running draft may finish, so that a long drag shows images all along. Any other job is
+    replaced by the newest request, and its result is discarded.
     """
 
     began = Signal(object)
-    """A job was submitted: its handle."""
-    sampled = Signal(object, object, bool)
-    """A picture is there: the request, its ``SampleResult``, and whether it is only a draft."""
+    """A job was submitted; carries its handle."""
+    sampled = Signal(object)
+    """An image is ready; carries the :class:`Sample`."""
     preview = Signal(object)
-    """A step of the picture to come (event ``Preview``)."""
+    """A step of the image in progress; carries the `Preview`."""
     stopped = Signal()
-    """The job ended without a picture: cancelled or failed."""
+    """The job was cancelled or failed."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -43,16 +92,16 @@ class Sampler(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a picture is being made, or will be when the hand rests."""
+        """Whether an image is being made, or will be once the ellipse rests."""
         return self._handle is not None or self._at_rest is not None
 
     def full(self, request: SampleRequest) -> None:
-        """Make this picture at full quality, in place of whatever is under way."""
+        """Make this image at full quality; replaces the current job."""
         self._forget()
         self._submit(request, draft=False)
 
     def follow(self, request: SampleRequest, *, resting: bool) -> None:
-        """A quick draft of ``request`` as soon as may be; at rest, the full picture after it."""
+        """Make a draft of ``request``; if ``resting``, the full image follows."""
         self._rest.stop()
         self._at_rest = request if resting else None
         if self._handle is not None and self._draft:
@@ -63,7 +112,7 @@ class Sampler(QObject):
             self._rest.start()
 
     def abandon(self) -> None:
-        """Stop; nothing of what is under way will be seen, even if it is just done."""
+        """Stop, and discard the current job even if it has just finished."""
         self._forget()
         handle, self._handle = self._handle, None
         if handle is not None:
@@ -76,7 +125,7 @@ class Sampler(QObject):
     def _submit(self, request: SampleRequest, *, draft: bool, previews: bool = True) -> None:
         self._waiting = None
         self._draft = draft
-        # After a draft, the first steps of the full picture would be a step back.
+        # After a draft, previews of the first steps of the full image would look worse.
         asked = _draft(request) if draft else replace(request, previews=previews)
         handle = self._session.submit(asked, replace=True)
         self._handle = handle
@@ -85,7 +134,7 @@ class Sampler(QObject):
         handle.ended.connect(lambda: self._ended(handle))
         self.began.emit(handle)
 
-    def _previewed(self, handle: JobHandle[SampleResult], event: object) -> None:
+    def _previewed(self, handle: JobHandle[SampleResult], event: Preview) -> None:
         if handle is self._handle:
             self.preview.emit(event)
 
@@ -95,7 +144,7 @@ class Sampler(QObject):
         if handle is not self._handle:
             return
         self._handle = None
-        self.sampled.emit(request, result, self._draft)
+        self.sampled.emit(Sample(request, result, self._draft))
         if self._waiting is not None:
             self._submit(self._waiting, draft=True)
         elif not self._rest.isActive():
@@ -108,7 +157,7 @@ class Sampler(QObject):
             self.stopped.emit()
 
     def _rested(self) -> None:
-        # A draft still under way is let finish: _finished comes back here.
+        # A running draft finishes first: _finished calls this again.
         if self._at_rest is not None and self._handle is None:
             request, self._at_rest = self._at_rest, None
             self._submit(request, draft=False, previews=False)

@@ -1,4 +1,4 @@
-"""What a synthetic picture should look like: style, seed, steps, guidance."""
+"""The settings of a synthetic image: style, surroundings, seed, steps and guidance."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ STYLES = {
 BACKGROUNDS: dict[str, str] = {"made": "Synthetic too", "frame": "From the real frame"}
 MAX_SEED = 999_999
 _NO_ELLIPSE = (
-    "This frame has no ellipse, so its surroundings cannot be kept: they are synthetic too. Draw "
+    "This frame has no ellipse, so its surroundings cannot be kept and are synthetic too. Draw "
     "its ellipse in Annotate (Ctrl+2)."
 )
 _OWN_STEPS, _OWN_GUIDANCE = 0, 0.9
-"""Below any value that makes sense: they stand for the synthesizer's own."""
+"""Below any useful value; they stand for the defaults of the synthesizer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The fields of ``SynthesizeRequest`` of the same names."""
+    """The fields of the same names of ``SynthesizeRequest``."""
 
     style: str
     background: Background
@@ -51,7 +51,7 @@ class Look:
 
 
 class SynthesisControls(Section):
-    """The fields, kept in the settings from one start to the next."""
+    """The fields; their values are remembered."""
 
     changed = Signal()
 
@@ -75,19 +75,19 @@ class SynthesisControls(Section):
         )
         self.follow_box = tick(settings, "synthesise/follow", "Follow the ellipse", default=True)
         self.follow_box.setToolTip(
-            "While the ellipse moves, show drafts of few steps; the full picture when it rests"
+            "Show drafts of few steps while the ellipse moves, and the full image when it rests"
         )
         self.row(
             "Style",
             self.style_box,
-            "The trimester that the picture looks like; the simulated scanner draws a phantom's "
-            "picture without a model",
+            "The trimester that the image resembles; the simulated scanner draws a phantom without "
+            "a model",
         )
         self.row(
             "Surroundings",
             self.background_box,
-            "The tissue around the head: made with it, or kept from the real frame (which needs "
-            "its ellipse)",
+            "The tissue around the head: synthetic, or kept from the real frame, which must have "
+            "an ellipse",
         )
         self.no_ellipse = theme.style(note(_NO_ELLIPSE), "warning")
         self.no_ellipse.hide()
@@ -95,18 +95,18 @@ class SynthesisControls(Section):
         self.row(
             "Seed",
             self.seed_box,
-            "The same seed gives the same picture; a batch takes the next that no batch had",
+            "The same seed gives the same image; a batch takes the next unused seed",
         )
         self.steps_box.setToolTip(
-            "More steps: finer speckle, more time; auto: the synthesizer's own"
+            "More steps give finer speckle and take longer; auto: the synthesizer's default"
         )
         self.guidance_box.setToolTip(
-            "How strictly the skull keeps to the ellipse (1: free); auto: the synthesizer's own"
+            "How closely the skull follows the ellipse (1: freely); auto: the synthesizer's default"
         )
         self.row(
             "Steps, guidance",
             side_by_side(self.steps_box, self.guidance_box),
-            "How many steps, and how strictly the skull keeps to the ellipse",
+            "The number of steps, and how closely the skull follows the ellipse",
         )
         for signal in (
             self.style_box.currentIndexChanged,
@@ -118,7 +118,7 @@ class SynthesisControls(Section):
             signal.connect(lambda _: self.changed.emit())
 
     def look(self) -> Look:
-        """The values as requests take them; None stands for the synthesizer's own."""
+        """The values as requests take them; None stands for the synthesizer's default."""
         steps, guidance = self.steps_box.value(), self.guidance_box.value()
         return Look(
             style=str(self.style_box.currentData()),
@@ -128,11 +128,11 @@ class SynthesisControls(Section):
             guidance=guidance if guidance > _OWN_GUIDANCE + 1e-6 else None,
         )
 
-    def tell(self, *, has_ellipse: bool) -> None:
-        """Say so where the surroundings of a frame without an ellipse are asked for."""
+    def warn(self, *, has_ellipse: bool) -> None:
+        """Warn if the surroundings of a frame without an ellipse are to be kept."""
         wanted = self.background_box.currentData() == "frame"
         self.no_ellipse.setVisible(wanted and not has_ellipse)
 
     def next_seed(self) -> None:
-        """Another variation; after the last seed comes the first."""
+        """Take the next seed; after the last seed comes the first."""
         self.seed_box.setValue((self.seed_box.value() + 1) % (MAX_SEED + 1))

@@ -1,4 +1,4 @@
-"""The side of Synthesise: what holds for every picture, and below it one picture or many."""
+"""The side panel of Synthesise: common settings, then one image or many."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fetalstudio.ui.synthesise.batch import BatchPanel
 ONE, MANY = 0, 1
 _WIDTH = 328
 _KEPT = "synthesise/tab"
-_SWITCH = "One picture, or many at once"
+_SWITCH = "Switch between one image and many"
 
 
 class SynthesisPanel(QWidget):
-    """Two tabs, so that no main button is below the edge of a laptop's screen."""
+    """Two tabs, so that the main buttons are in view on a laptop screen."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class SynthesisPanel(QWidget):
         one: Sequence[QWidget],
         batch: BatchPanel,
     ) -> None:
-        """``shared`` stays in sight above both tabs; the key works anywhere on ``page``."""
+        """``shared`` stays above both tabs; the key works anywhere on ``page``."""
         super().__init__()
         self._settings, self._batch = settings, batch
         self.setFixedWidth(_WIDTH)
@@ -38,10 +38,10 @@ class SynthesisPanel(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.tabBar().setDrawBase(False)
         self.tabs.tabBar().setExpanding(True)
-        self.tabs.addTab(side_panel(_WIDTH, *one), "One picture")
+        self.tabs.addTab(side_panel(_WIDTH, *one), "One image")
         self._many = side_panel(_WIDTH, batch)
         self.tabs.addTab(self._many, "Many at once")
-        self.tabs.setTabToolTip(ONE, theme.tip("One picture that follows the ellipse", "T"))
+        self.tabs.setTabToolTip(ONE, theme.tip("One image that follows the ellipse", "T"))
         self.tabs.setCurrentIndex(settings.get(_KEPT, ONE))
         self.tabs.currentChanged.connect(lambda index: settings.set(_KEPT, index))
         top = QVBoxLayout()
@@ -60,17 +60,17 @@ class SynthesisPanel(QWidget):
         switch.setWhatsThis(_SWITCH)
         switch.activated.connect(lambda: self.tabs.setCurrentIndex(1 - self.tabs.currentIndex()))
         batch.used.connect(lambda: self.tabs.setCurrentIndex(MANY))
-        batch.offered.connect(self._tell_offer)
-        # On a low screen the button that leads on would be out of sight.
-        batch.done.connect(lambda: QTimer.singleShot(0, self._lead_on))
-        self._tell_offer(False)
+        batch.offered.connect(self._mark_offer)
+        # On a small screen the next button would be out of view.
+        batch.done.connect(lambda: QTimer.singleShot(0, self._show_review_button))
+        self._mark_offer(False)
 
-    def _tell_offer(self, unfinished: bool) -> None:
-        """An unfinished batch is told on the tab, which may hide the offer."""
+    def _mark_offer(self, unfinished: bool) -> None:
+        """Mark an unfinished batch on its tab, as the offer itself may be hidden."""
         self.tabs.setTabText(MANY, "Many at once  ●" if unfinished else "Many at once")
-        why = "A batch is unfinished" if unfinished else "Pairs like those of a cohort"
+        why = "A batch is unfinished" if unfinished else "Pairs that resemble a cohort"
         self.tabs.setTabToolTip(MANY, theme.tip(why, "T"))
 
-    def _lead_on(self) -> None:
+    def _show_review_button(self) -> None:
         if self._batch.review_button.isVisible():
             self._many.ensureWidgetVisible(self._batch.review_button)

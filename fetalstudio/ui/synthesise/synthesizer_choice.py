@@ -1,4 +1,4 @@
-"""Which synthesizer makes the pictures: the built-in one, or one of the project's own."""
+"""The choice of the synthesizer: the built-in one, or one of the project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fetalstudio.ui.synthesise.adapting import AdaptingDialog
 
 
 class SynthesizerChoice(Section):
-    """Choosing one adopts it, as a step of undo: all that synthesises uses it from then on."""
+    """Choosing a synthesizer adopts it for everything, as a step of undo."""
 
     changed = Signal()
     """Another synthesizer is in use."""
@@ -35,13 +35,15 @@ class SynthesizerChoice(Section):
         self.adapt_button.setToolTip("Fit the synthesizer to your own annotated frames")
         self.adapt_button.clicked.connect(self.adapt)
         self.row(
-            "Synthesizer", self.box, theme.tip("What makes the pictures; adapting adds one", "Y")
+            "Synthesizer",
+            self.box,
+            theme.tip("The model that makes the images; adapting adds one", "Y"),
         )
         self.add(self.about)
         self.add(keyed(page, self.adapt_button, "M"))
         next_key = QShortcut(QKeySequence("Y"), page)
         next_key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        next_key.setWhatsThis("Take the next synthesizer")
+        next_key.setWhatsThis("Use the next synthesizer")
         next_key.activated.connect(self.take_next)
         session.models_changed.connect(self.refresh)
         session.project_changed.connect(self.refresh)
@@ -53,7 +55,7 @@ class SynthesizerChoice(Section):
         return self._name
 
     def refresh(self) -> None:
-        """Read the project's synthesizers and which of them is in use."""
+        """Read the synthesizers of the project and which one is in use."""
         project = self._session.project
         models = project.models.all("synthesizer") if project is not None else []
         active = project.models.active("synthesizer") if project is not None else None
@@ -71,13 +73,13 @@ class SynthesizerChoice(Section):
             self.changed.emit()
 
     def adapt(self) -> None:
-        """Open the window that fits the synthesizer to one's own frames."""
-        # Made when it is first asked for: its plots take a moment.
+        """Open the dialog that adapts the synthesizer to the project's frames."""
+        # Made on first use, as its plots take a moment.
         self.dialog = self.dialog or AdaptingDialog(self._session, self._page)
         self.dialog.ask()
 
     def take_next(self) -> None:
-        """The next one in the list, after the last the first."""
+        """Use the next synthesizer in the list; after the last comes the first."""
         if self.box.count() > 1:
             self._use(str(self.box.itemData((self.box.currentIndex() + 1) % self.box.count())))
 
@@ -98,6 +100,6 @@ class SynthesizerChoice(Section):
         if "cohorts" not in learnt or "started_from" not in learnt:
             return ""
         cohorts = ", ".join(learnt["cohorts"])
-        # Stable Diffusion's cards called them otherwise once.
+        # Early cards of Stable Diffusion use another name.
         frames = learnt.get("frames", learnt.get("real_frames"))
         return f"{learnt['started_from']}, adapted to {frames} frames of {cohorts}"

@@ -1,4 +1,4 @@
-"""Bland-Altman plot of the head circumference; a point opens its frame."""
+"""Bland-Altman plot of the head circumference; clicking a point opens its frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fetalstudio.ui.common.plots import StillPlot
 
 
 class AgreementPlot(StillPlot):
-    """Segmenter less person over the mean of both HC, with bias and limits of agreement."""
+    """HC of the segmenter minus that of the person over their mean, with limits of agreement."""
 
     chosen = Signal(str)
     """The id of the frame whose point was clicked."""
@@ -23,7 +23,7 @@ class AgreementPlot(StillPlot):
         self.setLabel("left", "Difference in mm", color=theme.TEXT_DIM)
         self.setMinimumHeight(180)
         self.setToolTip(
-            "The segmenter's HC less the person's; each point is a frame, and a click opens it"
+            "HC of the segmenter minus that of the person. Each point is a frame; click to open it"
         )
         self.setAccessibleName("Bland-Altman plot")
         self.points = pg.ScatterPlotItem(
@@ -39,7 +39,7 @@ class AgreementPlot(StillPlot):
         self._lines: list[pg.InfiniteLine] = []
 
     def show_result(self, result: EvaluateResult) -> bool:
-        """Draw it; False (and an empty plot) where no frame has both HC in mm."""
+        """Draw the result. False, and an empty plot, if no frame has both HC in mm."""
         for line in self._lines:
             self.removeItem(line)
         self._lines = []

@@ -1,4 +1,4 @@
-"""The curves of a training: losses above, validation Dice below, one epoch at a time."""
+"""The curves of a run: losses above, validation Dice below."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.plots import chip, marker, step_curve, step_plot
 
 Row = Mapping[str, float]
-"""An epoch of a run's history: ``epoch``, both losses, ``validation_dice``."""
+"""One epoch in the history of a run: ``epoch``, both losses, ``validation_dice``."""
 
 DICE, VALIDATION, TRAIN = theme.SERIES[:3]
 
 
 class TrainingCurves(QWidget):
-    """Loss (linear or logarithmic) and Dice by epoch, the best epoch marked, values on hover.
+    """Loss (linear or logarithmic) and Dice by epoch, with the best epoch and values on hover.
 
-    Fill it whole with :meth:`set_history` or live with :meth:`add`; both mark the best epoch.
+    :meth:`set_history` shows a whole run, :meth:`add` appends an epoch.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -75,13 +75,13 @@ class TrainingCurves(QWidget):
     # -- content ------------------------------------------------------------------------------
 
     def clear(self, expected_epochs: int = 0) -> None:
-        """Forget the curves; ``expected_epochs`` sets the width of the axis until they come."""
+        """Remove the curves; ``expected_epochs`` sets the width of the empty axis."""
         self.set_history((), expected_epochs=expected_epochs)
 
     def set_history(
         self, history: Sequence[Row], *, best_epoch: int | None = None, expected_epochs: int = 0
     ) -> None:
-        """Show a whole run. The best epoch is the one with the highest Dice unless it is given."""
+        """Show a whole run. By default the best epoch is the one with the highest Dice."""
         self._rows = list(history)
         self._expected = expected_epochs
         self._best = best_epoch if best_epoch is not None else _highest_dice(self._rows)
@@ -89,7 +89,7 @@ class TrainingCurves(QWidget):
         self._show()
 
     def add(self, epoch: Epoch) -> None:
-        """Append an epoch as it arrives from the engine; one that is there already is left out."""
+        """Append an epoch; one that is already shown is ignored."""
         if self._rows and epoch.epoch <= self._rows[-1]["epoch"]:
             return
         self._rows.append(
@@ -112,11 +112,11 @@ class TrainingCurves(QWidget):
 
     @property
     def epochs(self) -> int:
-        """How many epochs are shown."""
+        """The number of epochs shown."""
         return len(self._rows)
 
     def readout(self) -> str:
-        """The line above the plots, as it is shown (rich text)."""
+        """The line above the plots, as rich text."""
         return self._readout.text()
 
     def set_logarithmic(self, on: bool) -> None:
@@ -160,7 +160,7 @@ class TrainingCurves(QWidget):
             )
         dice = dice[np.isfinite(dice)]
         if len(dice):
-            # A calm axis: a hundredth of a Dice point must not fill the plot.
+            # A hundredth of a Dice point must not fill the plot.
             margin = max(0.1 * float(dice.max() - dice.min()), 0.005)
             low, high = float(dice.min()) - margin, min(1.0, float(dice.max()) + margin)
             self.dice_plot.setYRange(max(0.0, low), high, padding=0)

@@ -1,4 +1,4 @@
-"""Which segmenter is evaluated on what; the result goes to the view beside it."""
+"""The settings of an evaluation, and its job."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.evaluation_view import EvaluationView
 from fetalstudio.ui.train.segmenter_box import fill_segmenters
 
-PROMPTS = {"auto": "No prompt", "box": "A box"}
-PROTOCOLS = {"native": "Own size", "paper": "As the paper", "both": "Both"}
+PROMPTS = {"auto": "None", "box": "Box"}
+PROTOCOLS = {"native": "Native size", "paper": "As in the paper", "both": "Both"}
 
 
 class EvaluationPanel(Section):
-    """Submits the job ``evaluate``; :attr:`view` shows what came of it."""
+    """Submits the job ``evaluate``; :attr:`view` shows the result."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__("Evaluate", parent)
@@ -34,37 +34,39 @@ class EvaluationPanel(Section):
             session.settings, "evaluate/held_out", "Only subjects new to the model", default=True
         )
         self.held_out_box.setToolTip(
-            "Leave out the subjects that its training, or that of the model it started from, saw"
+            "Leave out subjects used to train the model or the model it started from"
         )
         self.button = QPushButton("Evaluate")
-        self.button.setToolTip("Dice and head circumference against the annotated frames")
+        self.button.setToolTip("Compare Dice and head circumference with the annotations")
         self.button.clicked.connect(self.evaluate)
         self.job_bar = JobBar()
         self.row("Model", self.model_box, "The segmenter to evaluate")
-        self.row("Cohort", self.cohort_box, "Whose annotated frames to evaluate on")
-        self.row("Prompt", self.prompt_box, "What the segmenter is told about where the head is")
+        self.row("Cohort", self.cohort_box, "The cohort whose annotated frames to evaluate on")
+        self.row(
+            "Prompt", self.prompt_box, "What the segmenter is given about the position of the head"
+        )
         self.row(
             "Protocol",
             self.protocol_box,
-            "At the frames' own size, or at 256 x 256 px as the paper's code measures",
+            "At the native size of the frames, or at 256 x 256 px as in the code of the paper",
         )
         for widget in (self.held_out_box, self.button, self.job_bar):
             self.add(widget)
 
     def refresh(self) -> None:
-        """Offer the project's segmenters and cohorts."""
+        """Offer the segmenters and cohorts of the project."""
         project = self._session.project
         fill_segmenters(self.model_box, project)
         fill_cohorts(self.cohort_box, annotated_cohorts(project), all_="All, and each")
         self._enable()
 
     def forget(self) -> None:
-        """Another project is open."""
+        """Clear the result: another project is open."""
         self.view.show_result(None)
         self.refresh()
 
     def evaluate(self) -> None:
-        """Evaluate the chosen model on what is chosen."""
+        """Evaluate the chosen model on the chosen frames."""
         request = EvaluateRequest(
             self._session.open.path,
             segmenter=str(self.model_box.currentData()),
@@ -76,7 +78,7 @@ class EvaluationPanel(Section):
         handle = self._session.submit(request)
         project = self._session.project
         handle.on_finished(
-            # Of a project that was closed meanwhile it would show frames that are not here.
+            # The frames of a project that was closed meanwhile cannot be shown.
             lambda r: self.view.show_result(r) if self._session.project is project else None
         )
         self.job_bar.follow(handle)

@@ -1,4 +1,4 @@
-"""What an evaluation found: figures by group, Bland-Altman plot and the worst frames."""
+"""The result of an evaluation: figures by group, a Bland-Altman plot and the worst frames."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from fetalstudio.ui.train.agreement_plot import AgreementPlot
 from fetalstudio.ui.train.gallery import Gallery
 
 _NOTHING = (
-    "Choose a segmenter and evaluate it: its figures, its errors in mm and the frames that it "
-    "does worst on are shown here."
+    "Choose a segmenter and evaluate it. Its Dice, its errors in mm and its worst frames are shown "
+    "here."
 )
 _TABLE_HEIGHT = 220
 
 
 class EvaluationView(QWidget):
-    """Shows one result, and hands it on as a report or a table."""
+    """Shows one result and saves it as a report or a table."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,10 +50,10 @@ class EvaluationView(QWidget):
         self.plot = AgreementPlot()
         self.gallery = Gallery(session)
         self.report_button = QPushButton("Report ...")
-        self.report_button.setToolTip("Save all of this as one HTML file to share")
+        self.report_button.setToolTip("Save the whole result as one HTML file")
         self.report_button.clicked.connect(self._ask_report)
         self.csv_button = QPushButton("Table ...")
-        self.csv_button.setToolTip("Save each frame's figures as CSV")
+        self.csv_button.setToolTip("Save the figures of each frame as CSV")
         self.csv_button.clicked.connect(self._ask_csv)
         for source in (self.plot, self.gallery):
             source.chosen.connect(self._open)
@@ -75,7 +75,7 @@ class EvaluationView(QWidget):
         self.show_result(None)
 
     def show_result(self, result: EvaluateResult | None) -> None:
-        """Show this one, or for None what will be here."""
+        """Show a result, or for None an explanation of what will be here."""
         self.result = result
         shown = (self.table, self.gallery, self._worst_title, self.report_button, self.csv_button)
         for widget in shown:
@@ -92,7 +92,7 @@ class EvaluationView(QWidget):
         self.gallery.show_scores(worst(result.frames))
 
     def save_report(self, path: Path) -> None:
-        """Let the engine write the report."""
+        """Save the report as HTML; the engine writes it."""
         if self.result is None:
             return
         request = ReportRequest(self._session.open.path, path, self.result)
@@ -100,7 +100,7 @@ class EvaluationView(QWidget):
         handle.on_finished(self._reported)
 
     def save_csv(self, path: Path) -> None:
-        """Write the table of frames."""
+        """Save the figures of each frame as CSV."""
         if self.result is None:
             return
         try:
@@ -120,7 +120,7 @@ class EvaluationView(QWidget):
         self._ask(".csv", "CSV (*.csv)", self.save_csv)
 
     def _ask(self, suffix: str, kind: str, save: Callable[[Path], None]) -> None:
-        assert self.result is not None  # else the buttons are not there
+        assert self.result is not None  # otherwise the buttons are hidden
         start = self._session.open.path.parent / f"{self.result.segmenter}-evaluation{suffix}"
         name = QFileDialog.getSaveFileName(self, "Save as", str(start), kind)[0]
         if name:
@@ -159,18 +159,18 @@ class EvaluationView(QWidget):
 
 def _about(result: EvaluateResult) -> str:
     prompt = "with a box prompt" if result.prompt == "box" else "without a prompt"
-    size = "at the frames' own size" if result.protocol == "native" else "as the paper measures"
+    size = "at native size" if result.protocol == "native" else "as in the paper"
     if result.trained_on:
         seen = (
-            f"{result.trained_on} of the frames were used to train it: the figures are better "
-            "than they would be on new ones."
+            f"{result.trained_on} of the frames were used to train it, so the figures are too "
+            "optimistic."
         )
     elif result.held_out:
-        seen = "Its training never saw these subjects."
+        seen = "None of these subjects was used to train it."
     else:
-        seen = "Its training is not known to have seen these frames."
+        seen = "As far as is known, these frames were not used to train it."
     return (
-        f"Measured {prompt}, {size}. {seen} Below a mean is its 95 % interval; "
+        f"Measured {prompt}, {size}. {seen} Each mean has its 95 % interval below it; "
         "a failure is a Dice below 0.9."
     )
 

@@ -1,4 +1,4 @@
-"""Do the synthetic pairs help? One action, one sentence, and the figures that it rests on."""
+"""The experiment that tells whether the synthetic pairs help: its job and its result."""
 
 from __future__ import annotations
 
@@ -19,35 +19,41 @@ from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.training_settings import TrainingSettings
 
 _ABOUT = (
-    "Trains the built-in segmenter several times, with the accepted pairs and without, each for as "
-    "many steps, and compares them on subjects that no training saw."
+    "Trains the built-in segmenter several times with and without the accepted pairs, for the same "
+    "number of steps, and compares the results on held-out subjects."
 )
 
 
 class ExperimentPanel(Section):
-    """Submits the job ``experiment`` with the numbers of frames, pairs and epochs of ``settings``,
-    and shows the newest one of the project that has an answer."""
+    """Submits the job ``experiment`` with the numbers of frames, pairs and epochs of ``settings``.
+
+    Shows the newest experiment of the project that has a result.
+    """
 
     def __init__(self, session: Session, settings: TrainingSettings) -> None:
         super().__init__("Do the pairs help?")
         self._session, self._settings = session, settings
         self.seeds_box = whole_number(session.settings, "experiment/seeds", 3, 1, 20)
         self.button = QPushButton("Find out")
-        self.button.setToolTip("Train with and without the accepted pairs, and compare")
+        self.button.setToolTip("Train with and without the accepted pairs, and compare the results")
         self.button.clicked.connect(self.start)
-        self.job_bar = JobBar("Stop, keep what is done")
+        self.job_bar = JobBar("Stop, keep results")
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
         self.table = _table()
         self.add(note(_ABOUT))
-        self.row("Repeats", self.seeds_box, "Each draws frames and pairs anew where not all are")
+        self.row(
+            "Repeats",
+            self.seeds_box,
+            "Each repeat samples frames and pairs again, if not all are used",
+        )
         for widget in (self.button, self.job_bar, self.sentence, self.table):
             self.add(widget)
         session.project_changed.connect(self.refresh)
         self.refresh()
 
     def start(self) -> None:
-        """Begin, or go on with the one that was stopped."""
+        """Start the experiment, or continue one that was stopped."""
         if self.job_bar.handle is not None or self._session.project is None:
             return
         chosen = self._settings.choice()
@@ -66,7 +72,7 @@ class ExperimentPanel(Section):
         handle.ended.connect(self.refresh)
 
     def refresh(self) -> None:
-        """Show what is known."""
+        """Show the newest result."""
         project = self._session.project
         self.button.setEnabled(project is not None and self.job_bar.handle is None)
         self._show(None if project is None else _newest(project))
@@ -108,7 +114,7 @@ def _newest(project: Project) -> ExperimentResult | None:
 def _table() -> QTableWidget:
     table = QTableWidget(0, 3)
     table.setHorizontalHeaderLabels(["Trained on", "Dice", "With pairs"])
-    table.setToolTip("Mean Dice, and what the pairs add to it, in points")
+    table.setToolTip("Mean Dice, and its gain from the pairs in points")
     table.verticalHeader().hide()
     table.setShowGrid(False)
     table.setWordWrap(False)

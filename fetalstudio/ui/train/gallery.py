@@ -1,4 +1,4 @@
-"""The worst frames of an evaluation, with both ellipses."""
+"""The worst frames of an evaluation with both ellipses."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FRAME_ID = Qt.ItemDataRole.UserRole
 
 
 class Gallery(QListWidget):
-    """Pictures that come one by one, so that the window keeps answering."""
+    """Images are made one by one, so that the window stays responsive."""
 
     chosen = Signal(str)
-    """The id of the frame that is to be opened."""
+    """The id of the frame to open."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,13 +38,13 @@ class Gallery(QListWidget):
         self.setGridSize(SIZE + QSize(16, 56))
         self.setWordWrap(True)
         self.setToolTip(
-            "The person's ellipse is blue, the segmenter's orange; double click opens the frame"
+            "Blue: the person's ellipse; orange: the segmenter's. Double-click to open the frame"
         )
         self.setAccessibleName("Worst frames")
         self.itemActivated.connect(lambda item: self.chosen.emit(str(item.data(_FRAME_ID))))
 
     def show_scores(self, scores: Sequence[FrameScore]) -> None:
-        """In this order; the pictures follow."""
+        """List these frames in this order; their images follow."""
         self.clear()
         self._waiting = []
         for score in scores:

@@ -1,4 +1,4 @@
-"""Train: fine-tune the segmenter on real frames and accepted pairs, and see what it is worth."""
+"""Train: fine-tune the segmenter on real frames and accepted pairs, and judge the result."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RUN_ROLE = Qt.ItemDataRole.UserRole
 
 
 class TrainPage(QWidget):
-    """What will be trained on what, the live curves, the verdict, the runs and the evaluation."""
+    """Data and settings of a training, live curves, runs with verdicts, and the evaluation."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class TrainPage(QWidget):
         self._plan: Plan | None = None
         self._handle: JobHandle[TrainResult] | None = None
         self._listed = False
-        """Whether the job's run is in the list: the job makes it once its data are checked."""
+        """Whether the run of the job is in the list; it is created once the data are checked."""
         self._runs: dict[int, Run] = {}
         self._refresher = QTimer(self)
         self._refresher.setSingleShot(True)
@@ -112,10 +112,10 @@ class TrainPage(QWidget):
         self.verdict = VerdictCard()
         self.in_use = note()
         self.adopt_button = QPushButton("Adopt")
-        self.adopt_button.setToolTip("Propose ellipses with this run's model from now on")
+        self.adopt_button.setToolTip("Propose ellipses with the model of this run from now on")
         self.adopt_button.clicked.connect(self.adopt)
         self.roll_back_button = QPushButton("Roll back")
-        self.roll_back_button.setToolTip("Go back to the model that was in use before")
+        self.roll_back_button.setToolTip("Return to the model that was in use before")
         self.roll_back_button.clicked.connect(self.roll_back)
         buttons = side_by_side(
             keyed(self, self.adopt_button, "A"), keyed(self, self.roll_back_button, "B")
@@ -129,10 +129,10 @@ class TrainPage(QWidget):
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
         self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
-        self.go_on_button = QPushButton("Go on")
-        self.go_on_button.setToolTip("Go on with this run after its last epoch")
+        self.go_on_button = QPushButton("Continue")
+        self.go_on_button.setToolTip("Continue this run after its last epoch")
         self.go_on_button.clicked.connect(self.go_on)
-        self.no_runs = note("Every training is listed here, with its curves and its verdict.")
+        self.no_runs = note("Each training is listed here with its curves and its verdict.")
         self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
         section = Section("Runs")
         section.add(self.runs)
@@ -155,15 +155,15 @@ class TrainPage(QWidget):
         return tabs
 
     def _show_tab(self, index: int) -> None:
-        """A training and an evaluation take turns in the room beside the tabs."""
+        """Show either the training or the evaluation beside the tabs."""
         for widget in self._training:
             widget.setVisible(index != 1)
         self.evaluation.view.setVisible(index == 1)
 
-    # -- what will be trained -----------------------------------------------------------------
+    # -- the plan -----------------------------------------------------------------------------
 
     def activated(self) -> None:
-        """The page is shown: count anew."""
+        """Update the plan; called whenever the page is shown."""
         self._refresh_plan()
 
     def _project_changed(self) -> None:
@@ -179,7 +179,7 @@ class TrainPage(QWidget):
         self.data.fill_cohorts(self.session.project)
 
     def _data_changed(self) -> None:
-        # While another place is shown there is no hurry: activated() counts anew.
+        # While another place is shown nothing needs to be counted: activated() does it.
         if self.isVisible():
             self._refresher.start()
 
@@ -201,12 +201,12 @@ class TrainPage(QWidget):
         self.estimate.setText(self._estimate(plan))
 
     def _estimate(self, plan: Plan) -> str:
-        """Of the whole training; once it is under way the job's own pace tells."""
+        """Time and memory of the whole training."""
         if plan.problems:
             return ""
         chosen = self.settings.choice()
         try:
-            told = plan_cost(
+            cost = plan_cost(
                 self.session.open,
                 plan.data,
                 self.data.segmenter,
@@ -214,15 +214,17 @@ class TrainPage(QWidget):
                 epochs=chosen.epochs,
                 lora=chosen.lora,
             )
-        except UserError as error:  # a model's card that cannot be read
+        except UserError as error:  # a model card that cannot be read
             return str(error)
-        by = f", by the pace of {told.of}" if told.of else ""
-        return f"At most about {duration(told.seconds)}{by}; {told.memory / 1e9:.1f} GB of memory."
+        pace = f", at the pace of {cost.of}" if cost.of else ""
+        return (
+            f"At most about {duration(cost.seconds)}{pace}; {cost.memory / 1e9:.1f} GB of memory."
+        )
 
     # -- training -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the job ``train`` with what the page shows."""
+        """Start the job ``train`` with the values on the page."""
         self._refresh_plan()
         if self._plan is None or self._plan.problems or self._handle is not None:
             return
@@ -255,14 +257,14 @@ class TrainPage(QWidget):
         self._show_adoption()
 
     def go_on(self) -> None:
-        """Go on with the chosen run, which did not finish."""
+        """Continue the chosen run, which did not finish."""
         chosen = self._chosen()
         if chosen is None or not self.go_on_button.isEnabled():
             return
         self._submit(TrainRequest(self.session.open.path, resume=chosen))
         self._listed = True
         self.go_on_button.setEnabled(False)
-        self.title.setText(f"{self._runs[chosen].name}, going on")
+        self.title.setText(f"{self._runs[chosen].name}, continuing")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
 
     def _submit(self, request: TrainRequest) -> None:
@@ -273,9 +275,9 @@ class TrainPage(QWidget):
         self.job_bar.follow(handle)
         handle.epoch.connect(self._epoch)
         handle.preview.connect(self._preview)
-        path = request.project  # the job goes on when another project is opened
-        handle.on_finished(lambda result: self._has_result(path, result))
-        handle.on_cancelled(lambda result: self._has_result(path, result))
+        path = request.project  # the job continues when another project is opened
+        handle.on_finished(lambda result: self._show_result(path, result))
+        handle.on_cancelled(lambda result: self._show_result(path, result))
         handle.ended.connect(self._ended)
 
     def _epoch(self, epoch: Epoch) -> None:
@@ -291,7 +293,7 @@ class TrainPage(QWidget):
         if preview.run is not None and self.session.is_open(preview.run.project):
             self.filmstrip.add(preview.image, preview.caption)
 
-    def _has_result(self, path: Path, result: TrainResult | None) -> None:
+    def _show_result(self, path: Path, result: TrainResult | None) -> None:
         if result is not None:
             self.session.models_changed.emit()
             if not self.session.is_open(path):
@@ -302,15 +304,18 @@ class TrainPage(QWidget):
     def _ended(self) -> None:
         self._handle = None
         if self.session.project is not None:
-            self.session.project.runs.fail_crashed()  # killed, it could not say so itself
+            self.session.project.runs.fail_crashed()  # a killed job could not record its failure
         self._refresh_runs()
         self._refresh_plan()
 
     # -- runs ---------------------------------------------------------------------------------
 
     def _refresh_runs(self, otherwise: int | None = None) -> None:
-        """List the runs. The chosen one stays chosen; where none is, it is the run with the id
-        ``otherwise``, else the newest."""
+        """List the runs.
+
+        The chosen run stays chosen; without one, the run with the id ``otherwise`` is chosen,
+        else the newest.
+        """
         project = self.session.project
         self._runs = {r.id: r for r in project.runs.all() if r.job == "train"} if project else {}
         ids, chosen = list(self._runs), self._chosen()
@@ -343,8 +348,8 @@ class TrainPage(QWidget):
             self.curves.clear()
             self.verdict.show_verdict(
                 None,
-                "Train on your frames and the pairs that you accepted. The verdict compares the "
-                "new model with the one in use, on subjects that the training never saw.",
+                "Train on your frames and the accepted pairs. The verdict compares the new model "
+                "with the one in use, on subjects that were held out of the training.",
             )
         else:
             self.title.setText(f"{run.name}, {run.state}")
@@ -376,14 +381,14 @@ class TrainPage(QWidget):
         self.in_use.setText(f"In use: {used}.")
 
     def adopt(self) -> None:
-        """Use the chosen run's model from now on."""
+        """Use the model of the chosen run from now on."""
         model = self._model_of_run()
         if model is not None:
             self.session.undo_stack.push(AdoptModel(self.session, "segmenter", model))
             self.session.message.emit(f"{model} proposes the ellipses from now on.", "info")
 
     def roll_back(self) -> None:
-        """Go back to the model before."""
+        """Return to the previous model."""
         try:
             before = self.session.open.models.roll_back("segmenter")
         except UserError as error:

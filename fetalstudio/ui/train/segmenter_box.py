@@ -1,4 +1,4 @@
-"""A box of segmenters to choose from; its data are their names."""
+"""A combo box of segmenters; its data are their names."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
 
 _USED = "segmenter_in_use"
-"""Property of a box: which one was in use when it was filled."""
+"""Property of a box: the segmenter that was in use when it was filled."""
 
 
 def fill_segmenters(box: QComboBox, project: Project | None, *, follow: bool = False) -> None:
-    """Offer ``compact``, the project's segmenters and those that the user added.
+    """Offer the built-in segmenter, those of the project and those that the user added.
 
-    At first the one in use is chosen. What is chosen stays so, but that with ``follow`` the one in
-    use gives way to the one that is adopted after it.
+    At first the one in use is chosen; later the choice is kept. With ``follow``, a choice of the
+    one in use moves to the newly adopted one.
     """
     active = project.models.active("segmenter") if project is not None else None
     used = active.name if active is not None else BUILT_IN
@@ -35,7 +35,7 @@ def _others(project: Project | None) -> list[str]:
     try:
         found = list_models(project)
     except InputError:
-        # One damaged card must not hide the project's own; `models verify` tells which it is.
+        # A damaged card must not hide the project's own; `models verify` names it.
         return [] if project is None else [m.name for m in project.models.all("segmenter")]
-    # The built-in ones are compact and the one that only judges synthetic frames.
+    # The built-in ones are compact, and one that only measures synthetic frames.
     return [m.name for m in found if m.kind == "segmenter" and m.origin != "built-in"]

@@ -1,4 +1,4 @@
-"""What a training was worth: the Dice before and after, and the sentence that says it."""
+"""The verdict of a run: the Dice before and after, and a sentence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fetalstudio.ui.common.form import note
 
 
 class VerdictCard(QFrame):
-    """``Run.verdict``, whose keys are the fields of ``TrainResult``."""
+    """Shows ``Run.verdict``, whose keys are the fields of ``TrainResult``."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,7 +32,7 @@ class VerdictCard(QFrame):
         self.show_verdict(None, "")
 
     def show_verdict(self, verdict: Mapping[str, Any] | None, otherwise: str) -> None:
-        """Show the figures, or say ``otherwise`` where there are none."""
+        """Show the verdict, or the text ``otherwise`` if there is none."""
         known = verdict is not None
         for label in (self._figures, self._protocol):
             label.setVisible(known)
@@ -46,13 +46,13 @@ class VerdictCard(QFrame):
         self._sentence.setText(str(verdict.get("verdict", "")))
         frames, subjects = verdict.get("test_frames"), verdict.get("test_subjects")
         self._protocol.setText(
-            f"Test frames: {frames}, of {subjects} subjects that it left out. Trained on "
+            f"Test frames: {frames}, of {subjects} held-out subjects. Trained on "
             f"real frames: {verdict.get('real')}, pairs: {verdict.get('synthetic')}. "
             f"Best epoch: {verdict.get('best_epoch')}."
         )
 
     def text(self) -> str:
-        """Everything shown, one line a label."""
+        """Everything shown, one line per label."""
         labels = (self._figures, self._sentence, self._protocol)
         return "\n".join(label.text() for label in labels if label.isVisibleTo(self))
 
@@ -63,7 +63,7 @@ def improved(verdict: Mapping[str, Any] | None) -> bool:
 
 
 def run_text(run: Run) -> str:
-    """Its name, and what came of it."""
+    """The name of a run, and its Dice or state."""
     if run.verdict is not None and run.verdict.get("dice_after") is not None:
         before, after = run.verdict["dice_before"], run.verdict["dice_after"]
         return f"{run.name}\nDice {before:.3f} → {after:.3f}"
@@ -71,12 +71,12 @@ def run_text(run: Run) -> str:
 
 
 def without_verdict(run: Run) -> str:
-    """What is said of a run in the place of a verdict."""
+    """What is shown for a run in place of a verdict."""
     return {
         "running": "The verdict follows when the training ends.",
         "finished": "This run has no verdict.",
-        "cancelled": "Stopped before its verdict. Where an epoch was done, it can go on.",
-        "failed": "The run failed before its verdict. What it had saved is kept, and it can go on.",
+        "cancelled": "Stopped before its verdict. After a completed epoch it can be continued.",
+        "failed": "Failed before its verdict. What it saved is kept, and it can be continued.",
     }[run.state]
 
 
@@ -86,5 +86,5 @@ def _number(verdict: Mapping[str, Any], key: str) -> float:
 
 
 def _colour(low: float, high: float) -> str:
-    """Of a difference whose interval is given: clearly better, clearly worse, or open."""
+    """The colour of a difference with this interval: better, worse or undecided."""
     return theme.GOOD if low > 0 else theme.ERROR if high < 0 else theme.TEXT_BRIGHT

@@ -26,25 +26,25 @@ from fetalstudio.ui.common.cohort_box import ALL_COHORTS
 
 
 class ExportDialog(AskDialog):
-    """What goes into an export in the HC18 layout, and where."""
+    """Asks what to export in the HC18 layout, and where."""
 
     def __init__(self, project: Path, cohorts: list[str], parent: QWidget | None) -> None:
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
-            "Frames, ellipses drawn as rings and the table with pixel sizes and head "
-            "circumferences, in the layout of the HC18 challenge. Synthetic frames are marked as "
-            "such in their name, in the file and in provenance.json."
+            "Writes frames, ellipses drawn as rings, and a table of pixel sizes and head "
+            "circumferences in the layout of the HC18 challenge. Synthetic frames are marked as "
+            "such in their name, in their file and in provenance.json."
         )
         self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
             self.cohort.addItem(name, name)
-        self.synthetic = QCheckBox("With the accepted synthetic pairs")
+        self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
         self.folder = QLineEdit(str(_free_folder(project / "exports" / "hc18")))
-        self.folder.setToolTip("A folder that does not exist yet, or is empty")
+        self.folder.setToolTip("A new or empty folder")
         self.folder.textChanged.connect(
             lambda text: self.accept_button.setEnabled(bool(text.strip()))
         )
@@ -57,7 +57,7 @@ class ExportDialog(AskDialog):
         self.form.addRow("Into", row)
 
     def request(self) -> ExportRequest:
-        """What was asked for."""
+        """The request for the job."""
         return ExportRequest(
             self._project,
             Path(self.folder.text()).expanduser(),
@@ -72,11 +72,11 @@ class ExportDialog(AskDialog):
 
 
 class AuthorDialog(AskDialog):
-    """Whose name new annotations and reviews carry."""
+    """Asks for the name that new annotations and reviews carry."""
 
     def __init__(self, author: str, parent: QWidget | None) -> None:
         super().__init__("Your name", "Use this name", parent)
-        self.explain("Annotations and reviews are kept with the name of who made them.")
+        self.explain("Each annotation and review is stored with the name of its author.")
         self.field = QLineEdit(author)
         self.field.selectAll()
         self.form.addRow("Name", self.field)
@@ -86,7 +86,7 @@ class AuthorDialog(AskDialog):
 
 
 class AboutDialog(QDialog):
-    """What the program is, and what it is not for."""
+    """What the program is, and what it must not be used for."""
 
     def __init__(self, parent: QWidget | None) -> None:
         super().__init__(parent)
@@ -104,8 +104,8 @@ class AboutDialog(QDialog):
             "<p>Annotate fetal head ultrasound, synthesise matching pairs, and fine-tune a "
             "segmenter on both. It works offline; nothing leaves this machine.</p>"
             f"<p style='color:{theme.WARNING}'><b>For research and annotation only. Not a medical "
-            "device: never use it for diagnosis or for decisions on treatment.</b></p>"
-            f"<p style='color:{theme.TEXT_DIM}'>After “Diffusion Model-based Data Augmentation "
+            "device: never use it for diagnosis or treatment decisions.</b></p>"
+            f"<p style='color:{theme.TEXT_DIM}'>Based on “Diffusion Model-based Data Augmentation "
             "Method for Fetal Head Ultrasound Segmentation”, arXiv 2506.23664. The sample frames "
             "are from the HC18 data set (van den Heuvel and others, 2018, CC BY 4.0).<br>"
             "FetalStudio is free software under the Apache License 2.0.</p>"
@@ -123,7 +123,7 @@ class AboutDialog(QDialog):
 
 
 def _free_folder(path: Path) -> Path:
-    """``path``, or the first of ``path-2``, ``path-3`` ... that does not exist yet."""
+    """``path``, or the first of ``path-2``, ``path-3`` ... that does not exist."""
     number, free = 1, path
     while free.exists():
         number += 1

@@ -47,7 +47,7 @@ _PRELOAD_MS = 400
 
 
 class MainWindow(QMainWindow):
-    """Shows a :class:`Session`. Pages other than the library are made when first needed."""
+    """Shows a :class:`Session`. Pages other than the Library are made when first needed."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class MainWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         self.setCentralWidget(central)
         self.notices = NoticeBoard(self.stack)
-        # A page that comes to the front would cover them.
+        # A page that comes to the front would cover the notices.
         self.stack.currentChanged.connect(lambda _: self.notices.raise_())
         self._build_status()
         self._build_menus()
@@ -93,7 +93,7 @@ class MainWindow(QMainWindow):
         if activated is not None:
             activated()
         if not page.isAncestorOf(self.focusWidget() or self):
-            # Else the keys of the page would go to the widget of another one that had the focus.
+            # Otherwise the keyboard would stay with a widget of the previous page.
             page.setFocus()
 
     def page(self, place: str) -> QWidget:
@@ -111,7 +111,7 @@ class MainWindow(QMainWindow):
         try:
             self.page(missing[0])
         except Exception:
-            # Shown when the place is asked for; a timer must not raise the same error for ever.
+            # The error is shown again when the place is opened; the timer must not repeat it.
             self._preloader.stop()
             raise
 
@@ -181,7 +181,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         session = self.session
         self.rail.place_requested.connect(self.show_place)
-        self.rail.keys_requested.connect(self.show_keys)
+        self.rail.keys_button.clicked.connect(self.show_keys)
         session.place_requested.connect(self.show_place)
         session.message.connect(self.notices.add)
         session.failure.connect(lambda text, details: self.notices.add(text, "error", details))
@@ -193,20 +193,22 @@ class MainWindow(QMainWindow):
     # -- projects ---------------------------------------------------------------------------
 
     def start(self, path: Path | None) -> None:
-        """Open ``path``, else the last project, else the sample project; then, while nothing else
-        happens, make the other pages one by one for an instant first visit."""
+        """Open ``path``, else the last project, else the sample project.
+
+        Then make the other pages one by one while the window is idle.
+        """
         self._preloader.start()
         last = self.session.settings.last_project
         if path is None and last is not None and (last / "project.db").is_file():
             path = last
         if path is None or path == sample_project_path():
-            # Also where its import was cancelled or cut short: that is made up for now.
+            # Its frames are imported again if that was interrupted.
             self.open_sample_project()
         else:
             self.open_project(path)
 
     def open_project(self, path: Path) -> bool:
-        """Open a project; where that fails, say why and offer another."""
+        """Open a project; if that fails, say why and offer others."""
         return self._opened(path, lambda: self.session.open_project(path))
 
     def open_sample_project(self) -> bool:
@@ -222,7 +224,7 @@ class MainWindow(QMainWindow):
         return True
 
     def _offer_another(self, path: Path, why: str) -> None:
-        """The project cannot be opened: what now? Never leaves the person at a dead end."""
+        """Say why a project was not opened, and offer others."""
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle("The project was not opened")
@@ -239,13 +241,13 @@ class MainWindow(QMainWindow):
         box.open()
 
     def ask_open_project(self) -> None:
-        """Let the person choose a project's folder."""
+        """Let the person choose the folder of a project."""
         folder = QFileDialog.getExistingDirectory(self, "Open a project", self._beside())
         if folder:
             self.open_project(Path(folder))
 
     def ask_new_project(self) -> None:
-        """Let the person choose an empty or a new folder for a project."""
+        """Let the person choose a new or empty folder for a project."""
         name = QFileDialog.getSaveFileName(
             self, "New project: name its folder", str(Path(self._beside()) / "heads")
         )[0]
@@ -256,7 +258,7 @@ class MainWindow(QMainWindow):
             self.show_place("library")
 
     def _beside(self) -> str:
-        """Where a file window opens: beside the project that is open, if it is the person's own."""
+        """Where a file dialog opens: next to the last project."""
         last = self.session.settings.last_project
         return str(last.parent if last is not None else Path.home())
 
@@ -296,7 +298,7 @@ class MainWindow(QMainWindow):
         """Ask what to export, and start the job."""
         project = self.session.project
         if project is None:
-            self.session.message.emit("Open a project first; there is nothing to export.", "info")
+            self.session.message.emit("Open a project first: there is nothing to export.", "info")
             return
         dialog = ExportDialog(project.path, project.frames.cohorts(), self)
         dialog.accepted.connect(lambda: self._export(dialog))
@@ -314,7 +316,7 @@ class MainWindow(QMainWindow):
         if result.problems:
             text += " " + " ".join(result.problems[:3])
             if len(result.problems) > 3:
-                text += f" And {len(result.problems) - 3} more of the kind."
+                text += f" And {len(result.problems) - 3} more."
         self.session.message.emit(text, "warning" if result.problems else "info")
 
     def ask_author(self) -> None:
@@ -326,7 +328,7 @@ class MainWindow(QMainWindow):
         dialog.open()
 
     def show_keys(self) -> None:
-        """Open the sheet of all keys: the window's, those of the place that is shown, the rest."""
+        """Open the sheet of all keys: of the window, of the current place, then of the others."""
         pages = tuple(self.page(place) for place in PLACES)
         groups = {"Everywhere": keys_of(self, without=pages)}
         for place in sorted(PLACES, key=lambda place: place != self.session.place):
@@ -343,7 +345,7 @@ class MainWindow(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()) and self.session.project is not None:
-            # The library shows what a drop will do, from whatever place the drag came.
+            # The Library says what a drop will do, whatever place is on screen.
             self.show_place("library")
             self.library.show_drop_hint(True)
             event.acceptProposedAction()
@@ -373,7 +375,7 @@ class MainWindow(QMainWindow):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("A job is running")
         box.setText(f"{running.job.title} is still running.")
-        box.setInformativeText("If you leave now it is stopped; what it has saved stays.")
+        box.setInformativeText("If you leave, the job is stopped. What it has saved is kept.")
         leave = box.addButton("Stop it and leave", QMessageBox.ButtonRole.AcceptRole)
         stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
@@ -387,7 +389,7 @@ class MainWindow(QMainWindow):
 
 
 def _make_page(place: str, session: Session) -> QWidget:
-    """Imports belong here: pages draw in what the window needs not have at its start."""
+    """Make a page. Imported here, because pages import what the window can start without."""
     if place == "annotate":
         from fetalstudio.ui.annotate.page import AnnotatePage
 

@@ -1,4 +1,4 @@
-"""Transient notices: what happened, what to do about it, and the details for those who ask."""
+"""Notices over the bottom of the window: what happened, and details on request."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LEVELS = {
     "warning": ("warning", theme.WARNING, 15_000),
     "error": ("error", theme.ERROR, 0),
 }
-"""Icon, colour and time on screen in ms; an error stays until it is closed."""
+"""Icon, colour and time on screen in ms; 0: until it is closed."""
 
 _AT_ONCE = 3
 
 
 class Notice(QFrame):
-    """One notice. It closes itself after its time, but not under the mouse."""
+    """One notice. It closes itself after its time, but not while the pointer is on it."""
 
     closed = Signal()
 
@@ -56,7 +56,7 @@ class Notice(QFrame):
         layout.addWidget(self.label, 1)
         if details:
             more = QPushButton("Details")
-            more.setToolTip("The full report, to copy into a bug report")
+            more.setToolTip("The full error, to copy into a bug report")
             more.clicked.connect(self.show_details)
             layout.addWidget(more, 0, Qt.AlignmentFlag.AlignVCenter)
         shut = QToolButton()
@@ -70,7 +70,7 @@ class Notice(QFrame):
         self.restart()
 
     def restart(self) -> None:
-        """Stay for the whole time again."""
+        """Start the time on screen again."""
         if self._time:
             self._timer.start(self._time)
 
@@ -87,12 +87,12 @@ class Notice(QFrame):
         super().leaveEvent(event)
 
     def show_details(self) -> None:
-        """Open the window with the full report."""
+        """Open a window with the full error."""
         TextDialog("What happened", self.text, self.details, self.window()).open()
 
 
 class NoticeBoard(QWidget):
-    """The notices over the bottom of ``parent``, newest last, at most three."""
+    """The notices over the bottom of ``parent``: at most three, the newest last."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -105,7 +105,7 @@ class NoticeBoard(QWidget):
         self.hide()
 
     def add(self, text: str, level: str = "info", details: str = "") -> None:
-        """Show a notice; one that is on screen already only stays longer."""
+        """Show a notice; if it is already on screen, its time starts again."""
         for notice in self.notices:
             if (notice.text, notice.level) == (text, level):
                 notice.restart()
@@ -121,7 +121,7 @@ class NoticeBoard(QWidget):
         self._place()
 
     def close_newest(self) -> None:
-        """Close the notice that came last."""
+        """Close the newest notice."""
         if self.notices:
             self._drop(self.notices[-1])
 

@@ -1,4 +1,4 @@
-"""The rail on the left: the five places, in the order of the work."""
+"""The rail on the left: the five places in the order of the work."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PySide6.QtWidgets import QButtonGroup, QToolButton, QVBoxLayout, QWidget
 from fetalstudio.ui import icons, theme
 
 PLACE_TITLES = {
-    "library": ("Library", "The frames, and what is left to do"),
+    "library": ("Library", "All frames, and what is left to do"),
     "annotate": ("Annotate", "Draw and correct head ellipses"),
     "synthesise": ("Synthesise", "Make ultrasounds that follow an ellipse"),
     "review": ("Review", "Accept or reject synthetic pairs"),
-    "train": ("Train", "Fine-tune the segmenter and adopt it"),
+    "train": ("Train", "Fine-tune the segmenter and adopt the result"),
 }
 
 
 class RailButton(QToolButton):
-    """An icon with its name under it, and the number of things that wait there."""
+    """An icon above its name, with a badge that counts what is waiting there."""
 
     def __init__(self, icon_name: str, text: str) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class RailButton(QToolButton):
         self.setFixedSize(78, 62)
         self.setObjectName("rail")
         self.waiting = 0
-        """What the badge says; change it by :meth:`set_waiting`."""
+        """The number in the badge; changed by :meth:`set_waiting`."""
 
     def set_waiting(self, count: int) -> None:
-        """Show ``count`` in a badge; none at 0."""
+        """Show ``count`` in a badge; 0 hides it."""
         if count != self.waiting:
             self.waiting = count
             self.update()
@@ -60,10 +60,9 @@ class RailButton(QToolButton):
 
 
 class Rail(QWidget):
-    """Says which place was asked for; :meth:`show_place` marks the one that is shown."""
+    """One button per place and one for the sheet of keys."""
 
     place_requested = Signal(str)
-    keys_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,11 +84,10 @@ class Rail(QWidget):
             layout.addWidget(button)
             self.buttons[place] = button
         layout.addStretch()
-        keys = RailButton("keys", "Keys")
-        keys.setToolTip(theme.tip("All keys", "?"))
-        keys.clicked.connect(self.keys_requested)
-        layout.addWidget(keys)
+        self.keys_button = RailButton("keys", "Keys")
+        self.keys_button.setToolTip(theme.tip("All keys", "?"))
+        layout.addWidget(self.keys_button)
 
     def show_place(self, place: str) -> None:
-        """Mark ``place`` as the one that is shown."""
+        """Mark ``place`` as the one on screen."""
         self.buttons[place].setChecked(True)

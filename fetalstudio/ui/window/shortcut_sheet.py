@@ -1,4 +1,4 @@
-"""The sheet of all keys, read off the actions, buttons and shortcuts that have one."""
+"""The sheet of all keys, collected from actions, buttons and shortcuts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from fetalstudio.ui import theme
 
 
 def keys_of(root: QObject, without: tuple[QObject, ...] = ()) -> list[tuple[str, str]]:
-    """(keys, what they do) of everything under ``root`` that has a key, in order of creation.
+    """The (keys, description) of everything under ``root`` that has keys, in order of creation.
 
-    A shortcut says what it does by its ``whatsThis``, a button by its tooltip, an action by its
-    text; one that says nothing is left out. ``without``: parts of the tree to leave out.
+    A shortcut is described by its ``whatsThis``, a button by its tooltip, an action by its tooltip
+    or text; without a description it is left out. ``without``: parts of the tree to leave out.
     """
     found: dict[str, str] = {}
     for child in _tree(root, without):
@@ -46,7 +46,7 @@ def keys_of(root: QObject, without: tuple[QObject, ...] = ()) -> list[tuple[str,
             text = child.toolTip() or child.text()
         if keys and text:
             found.setdefault(keys, _plain(text))
-    # The canvas and other widgets that read keys themselves list them.
+    # Widgets that handle keys themselves, such as the canvas, list them in KEYS.
     for child in (root, *_tree(root, without)):
         for keys, text in getattr(child, "KEYS", ()):
             found.setdefault(keys, text)
@@ -55,21 +55,21 @@ def keys_of(root: QObject, without: tuple[QObject, ...] = ()) -> list[tuple[str,
 
 def _tree(root: QObject, without: tuple[QObject, ...]) -> Iterator[QObject]:
     for child in root.children():
-        # A dialog's keys work in the dialog alone.
+        # The keys of a dialog work only in that dialog.
         if child not in without and not isinstance(child, QDialog):
             yield child
             yield from _tree(child, without)
 
 
 def _plain(text: str) -> str:
-    """A tooltip or menu text without markup, mnemonic and the keys at its end."""
+    """A tooltip or menu text without markup, mnemonic and trailing keys."""
     text = re.sub(r"<[^>]+>", "", html.unescape(text))
     text = re.sub(r"\s*\([^()]*\)\s*$", "", text).replace("...", "")
     return text.replace("&", "").split("\n")[0].strip()
 
 
 class ShortcutSheet(QDialog):
-    """The keys by place, in two columns where the window is wide enough, else in one."""
+    """The keys by place, in two columns if the window is wide enough, else in one."""
 
     def __init__(self, groups: dict[str, list[tuple[str, str]]], parent: QWidget) -> None:
         super().__init__(parent)
