@@ -1,8 +1,8 @@
-"""Several processes at one job, one on each GPU or node, started by ``accelerate launch``.
+"""Several processes that share one job, one per GPU, started by ``accelerate launch``.
 
-The first process leads: it alone runs the job and touches the project. The others follow: they take
-part in each call that the first one shares, and end when it dismisses them. Without a launcher
-there is one process, and a shared call is a plain one.
+The first process leads: it alone runs the job and accesses the project. The others follow: they
+take part in each call that the leader shares, and end when it dismisses them. Without a launcher
+there is one process, and a shared call is a plain call.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     import torch
 
 _PATIENCE = timedelta(days=2)
-"""How long a process waits for the others: what the leader does alone can take hours."""
+"""How long a process waits for the others. The leader may work alone for hours."""
 _cut_short = False
-"""Whether the leader is in a shared call, or left one by an error."""
+"""Whether the leader is in a shared call, or has left one by an error."""
 
 
 def size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """Which one this is; 0 leads."""
+    """The number of this process; 0 is the leader."""
     return int(os.environ.get("RANK", "0"))
 
 
 def local_rank() -> int:
-    """Which one this is on its machine: the number of its GPU."""
+    """The number of this process on its machine, and thus of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def everywhere(function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """``function(*arguments)`` in all processes at once; the results by rank.
+    """Call ``function(*arguments)`` in all processes at once; returns the results by rank.
 
-    The leader calls it. The function is one of a module, and it and its arguments can be pickled.
-    An error in a follower ends that process, and the launcher then ends the others.
+    Only the leader calls this. The function must be defined in a module, and its arguments must be
+    picklable. An error in a follower ends that process, and the launcher then ends the others.
     """
     global _cut_short
     if size() == 1:
@@ -55,37 +55,37 @@ def everywhere(function: Callable[..., Any], *arguments: Any) -> list[Any]:
 
 
 def each(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """``function(*a)`` for each ``a``, shared out over the processes; the results in order."""
+    """Call ``function(*a)`` for each ``a``, divided among the processes; the results in order."""
     parts = everywhere(_every_nth, function, arguments)
     return [parts[i % size()][i // size()] for i in range(len(arguments))]
 
 
 def agreed(value: Any) -> Any:
-    """Within a shared call: the leader's ``value``, in every process."""
+    """The leader's ``value`` in every process. To be called within a shared call."""
     return value if size() == 1 else _tell(value)
 
 
 def follow() -> None:
-    """What all but the leader do: take part in its calls until it dismisses them."""
+    """Run a follower: take part in the leader's calls until it dismisses this process."""
     while (call := _tell(None)) is not None:
         _take_part(*call)
 
 
 def dismiss() -> None:
-    """End the followers; the leader's last word.
+    """Dismiss the followers at the end of the leader's work.
 
-    After a shared call that ended in an error they wait for this process in the middle of it. Then
-    nothing is said: the launcher ends them with the leader.
+    After a shared call that ended in an error, the followers wait in the middle of it. They are not
+    dismissed then: the launcher ends them with the leader.
     """
     if size() > 1 and not _cut_short:
         _tell(None)
 
 
 def end(status: int) -> None:
-    """Where there are several processes, end this one with ``status``, now.
+    """If there are several processes, end this one with ``status`` at once.
 
-    Left to the interpreter's own end, threads of the process group may still run then, and abort a
-    process whose work is done.
+    When the interpreter shuts down by itself, threads of the process group may still run and abort
+    a process whose work is done.
     """
     if size() > 1:
         sys.stdout.flush()
@@ -94,7 +94,7 @@ def end(status: int) -> None:
 
 
 class Here:
-    """A callback that only the process that made it hears: elsewhere it does nothing."""
+    """A callback that is called only in the process that made it. Elsewhere it does nothing."""
 
     def __init__(self, callback: Callable[..., Any]) -> None:
         self._callback = callback
@@ -111,9 +111,9 @@ def _deaf() -> Here:
 
 
 def sum_of_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Replace each gradient by its sum over the processes; all of them call it together.
+    """Replace each gradient by its sum over the processes, which must all call this together.
 
-    A parameter that this process' share did not reach counts as zero.
+    A parameter without a gradient in this process counts as zero.
     """
     if size() == 1:
         return
@@ -131,7 +131,7 @@ def _every_nth(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]
 
 
 def _tell(call: Any) -> Any:
-    """The leader's ``call``, in every process."""
+    """Broadcast the leader's ``call`` to every process."""
     from accelerate.utils import broadcast_object_list
 
     _join()
@@ -148,9 +148,9 @@ def _take_part(function: Callable[..., Any], arguments: Sequence[Any]) -> list[A
 
 @cache
 def _join() -> None:
-    """Meet the other processes; accelerate knows the back end and this process' GPU."""
+    """Connect to the other processes; accelerate knows the back end and this process' GPU."""
     import torch
     from accelerate import PartialState
 
-    # Without being told, it takes a process without a GPU for the only one.
+    # Otherwise it assumes that a process without a GPU is the only one.
     PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)

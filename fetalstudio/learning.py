@@ -1,4 +1,4 @@
-"""What every training here shares: schedule, moving average, batches, resumable checkpoints."""
+"""Training code shared by all models: schedule, moving average, batches and checkpoints."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Batch = TypeVar("Batch")
 class Schedule:
     """Linear warm-up, a plateau, then a cosine to zero.
 
-    The decay starts at a share of ``steps``, so a training resumed with another ``steps`` decays
-    at the right time without having known it from the start.
+    The decay starts at a share of ``steps``. A training that is resumed with a different ``steps``
+    therefore decays at the right time.
     """
 
     peak: float
@@ -63,15 +63,15 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move towards the module; the first updates average over what there is so far.
+        """Move towards the module. The first updates average over all values so far.
 
-        A ``seasoned`` module was trained before: its average begins with it and moves slowly.
+        A ``seasoned`` module was trained before, so its average begins with it and moves slowly.
         """
         self.updates += 1
         young = (1 + self.updates) / (10 + self.updates)
         decay = self.decay if self.seasoned else min(self.decay, young)
         values = module.state_dict()
-        # All at once: one by one, a GPU waits for the starts of hundreds of small kernels.
+        # All at once: otherwise a GPU would wait for the launch of hundreds of small kernels.
         move = get_ema_multi_avg_fn(decay)
         move([*self.shadow.values()], [values[k].float() for k in self.shadow], self.updates)
 
@@ -84,19 +84,19 @@ class MovingAverage:
         return result.eval()
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The values for a checkpoint."""
         return {"shadow": self.shadow, "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """From :meth:`state`."""
+        """Restore the values of :meth:`state`."""
         # A checkpoint is read onto the CPU; the module may be elsewhere.
         self.shadow = {k: v.to(self.shadow[k].device) for k, v in state["shadow"].items()}
         self.updates = state["updates"]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a training needs besides its module and its loss."""
+class OptimizerSettings:
+    """Settings of a training that do not depend on the model."""
 
     steps: int
     learning_rate: float
@@ -104,21 +104,21 @@ class Plan:
     ema: float
     seed: int
     warmup: int = 100
-    """Steps until the learning rate is at its peak."""
+    """Steps until the learning rate reaches its peak."""
     seasoned: bool = False
-    """The module was trained before."""
+    """Whether the module was trained before."""
     plateau: float = 0.5
-    """See :class:`Schedule`; no warm-up and a plateau of 1 keep the rate constant."""
+    """See :class:`Schedule`. Without warm-up, a plateau of 1 keeps the rate constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who looks on."""
+    """Callbacks of a training, and how often it is saved."""
 
     on_step: Callable[[int, float], None] = lambda step, loss: None
-    """Hears (steps done, loss)."""
+    """Called after each step with (steps done, loss)."""
     stopped: Callable[[], bool] = lambda: False
-    """When it says so, the state is saved and the training ends."""
+    """Checked before each step. If it returns True, the state is saved and the training ends."""
     save_every_s: float = 120.0
 
 
@@ -126,26 +126,26 @@ def train_resumably(
     module: Module,
     draw: Callable[[np.random.Generator], Batch],
     loss_of: Callable[[Batch], Tensor],
-    plan: Plan,
+    settings: OptimizerSettings,
     checkpoint: Path,
     *,
     watch: Watch,
     keep: Mapping[str, Any],
     workers: int = 0,
 ) -> Module:
-    """Train with AdamW, or go on from ``checkpoint``; returns the averaged module.
+    """Train with AdamW, or resume from ``checkpoint``. Returns the averaged module.
 
-    ``draw`` makes a batch, on the CPU, with the generator that it is given, which is seeded by the
-    step: a resumed training sees what an unbroken one would have. So it does with any number of
-    ``workers``, processes that draw ahead so that a GPU does not wait; ``draw`` must then be
-    picklable. ``keep`` (plain values) is stored in the checkpoint too. Raises :class:`UserError`
-    where the loss is no number any more, or a checkpoint cannot be written.
+    ``draw`` makes a batch on the CPU with a generator that is seeded by the step, so a resumed
+    training sees the same batches as an uninterrupted one. This holds for any number of
+    ``workers``, which are processes that draw ahead so that a GPU does not wait. ``draw`` must then
+    be picklable. ``keep`` (plain values) is stored in the checkpoint. Raises :class:`UserError` if
+    the loss is not finite or a checkpoint cannot be written.
     """
     optimizer = torch.optim.AdamW(
-        module.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
-    average = MovingAverage(module, plan.ema, seasoned=plan.seasoned)
-    schedule = Schedule(plan.learning_rate, plan.steps, plan.warmup, plan.plateau)
+    average = MovingAverage(module, settings.ema, seasoned=settings.seasoned)
+    schedule = Schedule(settings.learning_rate, settings.steps, settings.warmup, settings.plateau)
     step = 0
     if state := load_checkpoint(checkpoint):
         module.load_state_dict(state["model"])
@@ -158,17 +158,17 @@ def train_resumably(
         save_checkpoint(checkpoint, {**keep, **parts, "average": average.state(), "step": step})
 
     saved_at = time.monotonic()
-    for batch in _batches(_Drawn(draw, plan.seed, range(step, plan.steps)), workers):
+    for batch in _batches(_Drawn(draw, settings.seed, range(step, settings.steps)), workers):
         if watch.stopped():
             break
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         loss = loss_of(batch)
         if not torch.isfinite(loss):
-            # Before it is in the weights, and in the checkpoint.
+            # Stop before it reaches the weights and the checkpoint.
             raise UserError(
-                f"The training's loss is no number after {step} steps. What was saved before is in "
-                f"{checkpoint}. Choose a smaller learning rate."
+                f"The loss of the training is not a finite number after {step} steps. The last "
+                f"checkpoint is {checkpoint}. Choose a smaller learning rate."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -186,7 +186,7 @@ def train_resumably(
 
 @dataclass(frozen=True, slots=True)
 class _Drawn(Dataset[Batch]):
-    """The batches of some steps."""
+    """The batches of a range of steps."""
 
     draw: Callable[[np.random.Generator], Batch]
     seed: int
@@ -209,7 +209,7 @@ def _batches(drawn: _Drawn[Batch], workers: int) -> Iterator[Batch]:
         prefetch_factor=4,
         collate_fn=_as_it_is,
         worker_init_fn=_one_thread,
-        # Without one of its own, it would take from the generator that dropout draws from.
+        # Otherwise it would draw from the global generator, which dropout uses too.
         generator=torch.Generator(),
     )
     return iter(loader)
@@ -220,16 +220,16 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _one_thread(_worker: int) -> None:
-    # OpenCV's threads do not survive the fork, and the processes are parallel as it is.
+    # OpenCV's threads do not survive the fork, and the processes already run in parallel.
     cv2.setNumThreads(0)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write plain values and tensors atomically; the previous checkpoint survives a crash.
 
-    Raises :class:`UserError` as ``files.atomic_path``.
+    Raises :class:`UserError` like ``files.atomic_path``.
     """
-    # Into memory first: of a full disk torch would say "unexpected pos".
+    # Into memory first, because torch reports a full disk as "unexpected pos".
     stream = io.BytesIO()
     torch.save(state, stream)
     with atomic_path(path) as temporary:
@@ -237,16 +237,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """What :func:`save_checkpoint` wrote, on the CPU, or None where there is nothing."""
+    """Read what :func:`save_checkpoint` wrote, onto the CPU. None if there is no file."""
     if not path.exists():
         return None
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware has instructions for it, else as it is.
+    """A context with bfloat16 if the hardware has instructions for it, else with float32.
 
-    On a CPU without them it would take longer than float32.
+    On a CPU without these instructions bfloat16 would be slower.
     """
     native = device.type == "cuda"
     if device.type == "cpu":
@@ -256,7 +256,7 @@ def autocast(device: torch.device) -> torch.autocast:
 
 
 def describe(device: torch.device) -> str:
-    """Where and in which numbers a training computes, for a person: ``the CPU in bfloat16``."""
+    """Device and precision of a training in words, such as ``the CPU in bfloat16``."""
     name = "the CPU"
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -278,9 +278,9 @@ def pick_device() -> torch.device:
 
 @contextmanager
 def until_stopped() -> Iterator[list[bool]]:
-    """Within the block, SIGINT and SIGTERM set the yielded list's first entry instead of killing.
+    """Within the block, SIGINT and SIGTERM only set the first entry of the yielded list.
 
-    For trainings started from a shell: they write a last checkpoint and leave.
+    Trainings that were started from a shell then write a last checkpoint and end.
     """
     stopped = [False]
 

@@ -1,4 +1,4 @@
-"""Where the files that come with the program lie, and where the user's own belong."""
+"""The folders of the files that ship with the program and of the user's own files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import platformdirs
 
 
 def resources_dir() -> Path:
-    """The ``resources`` folder: of the packaged program, of the installation or of the checkout."""
+    """The ``resources`` folder of the packaged program, the installation or the checkout."""
     bundle = getattr(sys, "_MEIPASS", None)
     if bundle is not None:
         return Path(bundle) / "resources"
@@ -20,24 +20,24 @@ def resources_dir() -> Path:
 
 
 def models_dir() -> Path:
-    """The built-in models: one folder each, with ``model.json`` and ``*.safetensors``."""
+    """The folder of the built-in models: one folder each, with ``model.json`` and weights."""
     return resources_dir() / "models"
 
 
 def samples_dir() -> Path:
-    """The sample frames, in the official HC18 layout, with their attribution."""
+    """The folder of the sample frames in the official HC18 layout, with their attribution."""
     return resources_dir() / "samples"
 
 
 def icons_dir() -> Path:
-    """The pictures of the interface."""
+    """The folder of the interface's icons."""
     return resources_dir() / "icons"
 
 
 def user_data_dir() -> Path:
-    """Where downloaded models and the sample project go. Not created here.
+    """The folder for downloaded models and the sample project. It is not created here.
 
-    ``FETALSTUDIO_HOME`` in the environment puts it and the settings into one folder of that name.
+    The environment variable ``FETALSTUDIO_HOME`` names a folder for these and for the settings.
     """
     home = os.environ.get("FETALSTUDIO_HOME")
     if home:
@@ -46,7 +46,7 @@ def user_data_dir() -> Path:
 
 
 def user_config_dir() -> Path:
-    """Where the window keeps its settings. Not created here. See :func:`user_data_dir`."""
+    """The folder of the window's settings. It is not created here. See :func:`user_data_dir`."""
     home = os.environ.get("FETALSTUDIO_HOME")
     if home:
         return Path(home) / "config"

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.learning import Plan, Watch, load_checkpoint, save_checkpoint, train_resumably
+from fetalstudio.learning import (
+    OptimizerSettings,
+    Watch,
+    load_checkpoint,
+    save_checkpoint,
+    train_resumably,
+)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_and_is_not_saved(tmp_path: Path) -> None:
@@ -25,7 +31,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_is_not_saved(tmp_path: P
             module,
             lambda rng: next(steps),
             loss_of,
-            Plan(9, 1e-2, 0.0, ema=0.5, seed=0),
+            OptimizerSettings(9, 1e-2, 0.0, ema=0.5, seed=0),
             checkpoint,
             watch=Watch(save_every_s=0),
             keep={},

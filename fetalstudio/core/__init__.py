@@ -1,1 +1,1 @@
-"""Pure functions and frozen dataclasses: no Qt, no torch, no disk layout."""
+"""Values and maths as pure functions and frozen dataclasses. No Qt, no torch, no disk."""

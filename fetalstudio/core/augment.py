@@ -14,7 +14,7 @@ from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a frame is varied. Never mirrored top to bottom: the beam comes from above."""
+    """How much a frame is varied. It is never flipped upside down: the beam comes from above."""
 
     rotation_deg: float = 0.0
     """Largest turn to either side."""
@@ -25,7 +25,7 @@ class Augmentation:
     shift: float = 0.0
     """Largest shift, as a share of the target's width and height."""
     flip: bool = False
-    """Mirror left to right half of the time."""
+    """Whether half of the frames are mirrored left to right."""
     gamma: float = 0.0
     """Largest |ln gamma|."""
     gain: float = 0.0
@@ -35,8 +35,8 @@ class Augmentation:
     speckle: float = 0.0
     """Largest standard deviation of the multiplicative noise, applied to half of the frames."""
     tilt: float = 0.0
-    """Largest |ln gain| at the frame's border, of a gain that grows evenly across it, as an
-    unevenly set time-gain compensation or a probe that touches on one side only make it."""
+    """Largest |ln gain| at the frame's border, for a gain that changes evenly across the frame.
+    Uneven time-gain compensation or a probe with contact on one side causes this."""
     shadow: float = 0.0
     """Largest loss of brightness in an acoustic shadow, 0 to 1; a third of the frames have one."""
 
@@ -52,7 +52,7 @@ def place(
     *,
     keep: Ellipse | None = None,
 ) -> Affine:
-    """A random map from a source frame onto a target grid, about the plain letterbox.
+    """A random map from a source frame onto a target grid, close to the plain letterbox.
 
     With ``keep``, maps that push the ellipse's centre off the target are drawn again (ten times
     at most, then the plain letterbox is used).
@@ -118,7 +118,7 @@ def augment(
 
 
 def _ramp(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """A plane through 0 in the middle, 1 at the farthest border, in a random direction."""
+    """A plane in a random direction: 0 in the middle, 1 at the farthest border."""
     h, w = shape
     angle = rng.uniform(0, 2 * np.pi)
     x = np.linspace(-1, 1, w, dtype=np.float32)[None] * np.float32(np.cos(angle))
@@ -128,7 +128,7 @@ def _ramp(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float3
 
 
 def _shadow(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """0 to 1: a soft-edged wedge that begins at some depth and widens downwards, as beams do."""
+    """Values 0 to 1: a wedge with soft edges that begins at some depth and widens downwards."""
     h, w = shape
     top, middle = rng.uniform(-0.1, 0.7) * h, rng.uniform(0.1, 0.9) * w
     lean, width, spread = rng.uniform(-0.5, 0.5), rng.uniform(0.02, 0.08) * w, rng.uniform(0, 0.1)

@@ -1,7 +1,7 @@
-"""From an ellipse in pixels to the figures that a sonographer reads.
+"""From an ellipse in pixels to the biometry that a sonographer reads.
 
-For research: the figures describe a picture and diagnose nothing. A gestational age is given only
-inside the range that its source covers; outside it there is a reason, never a number.
+For research only: the figures describe an image and diagnose nothing. A gestational age is given
+within the range that its source covers. Outside this range a reason is given instead of a number.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from fetalstudio.core.ellipse import Ellipse
 Trimester = Literal["first", "second", "third"]
 
 CEPHALIC_INDEX_USUAL = (74.0, 83.0)
-"""One SD about the mean, in per cent: Hadlock et al., AJR 1981;137:83-85. Outside it, the BPD
-misleads about the age."""
+"""Mean cephalic index minus and plus one SD, in per cent: Hadlock et al., AJR 1981;137:83-85.
+Outside this range the BPD is misleading for dating."""
 
 SECOND_TRIMESTER_FROM_MM = 98.0
 THIRD_TRIMESTER_FROM_MM = 260.0
@@ -29,7 +29,7 @@ _HADLOCK_SD2 = ((144.0, 1.19), (219.0, 1.48), (280.0, 2.06), (325.0, 2.98), (360
 """(last HC in mm of the band, 2 SD in weeks). Between two bands the wider one is taken."""
 
 _INTERGROWTH_RANGE_DAYS = (14 * 7, 25 * 7 + 6)
-"""The ages for which the equation is documented: 14+0 to 25+6 weeks."""
+"""The ages for which the equation is documented, in days: 14+0 to 25+6 weeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Biometry:
 
 @dataclass(frozen=True, slots=True)
 class GestationalAge:
-    """An age by one formula, or the reason why there is none."""
+    """A gestational age by one formula, or the reason why there is none."""
 
     weeks: float | None
-    """Exact weeks; ``None`` out of the formula's range."""
+    """Exact weeks; ``None`` outside the formula's range."""
     formula: str
     citation: str
     reason: str | None
@@ -61,7 +61,7 @@ class GestationalAge:
 
 
 def measure(ellipse: Ellipse, calibration: Calibration) -> Biometry:
-    """Measure an ellipse (px); the axes are those of the ellipse in mm, also for oblong pixels."""
+    """Measure an ellipse given in px. Its axes are taken in mm, so oblong pixels are handled."""
     mm = calibration.to_mm(ellipse)
     return Biometry(mm.perimeter, 2 * mm.b, 2 * mm.a, 100 * mm.b / mm.a)
 
@@ -89,7 +89,7 @@ def intergrowth_21st(hc_mm: float) -> GestationalAge:
     citation = "Papageorghiou AT et al. Ultrasound Obstet Gynecol 2016;48:719-726"
     days = _intergrowth_days(hc_mm)
     low, high = _INTERGROWTH_RANGE_DAYS
-    # Whole days at the end, as they are shown: what would read 26w+0d is outside.
+    # The upper end is compared in whole days, as it is shown: 26w+0d is outside.
     if days is None or days < low or round(days) > high:
         covered = f"{format_weeks(low / 7)} to {format_weeks(high / 7)}"
         reason = f"out of range: {formula} dating by HC covers {covered}"
@@ -104,14 +104,14 @@ def format_weeks(weeks: float) -> str:
 
 
 def trimester(hc_mm: float) -> Trimester:
-    """The trimester in which the mean head has this circumference; no dating of a single head."""
+    """The trimester in which the average head has this circumference. It does not date a head."""
     if hc_mm < SECOND_TRIMESTER_FROM_MM:
         return "first"
     return "second" if hc_mm < THIRD_TRIMESTER_FROM_MM else "third"
 
 
 def _intergrowth_days(hc_mm: float) -> float | None:
-    """The regression itself, in days; ``None`` where it cannot even be evaluated."""
+    """The regression itself, in days; ``None`` if it cannot be evaluated."""
     if not 1 <= hc_mm <= 1000:
         return None
     return math.exp(0.05970 * math.log(hc_mm) ** 2 + 6.409e-9 * hc_mm**3 + 3.3258)

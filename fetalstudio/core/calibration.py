@@ -1,4 +1,4 @@
-"""Millimetres per pixel, and where they come from."""
+"""Millimetres per pixel, and their source."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 
 Source = Literal["table", "dicom", "manual", "inherited", "simulated"]
-"""A table beside the frames, a DICOM region, two points on a ruler, or the calibration of another
-frame: one of the same machine, or (synthetic frames) the one that the picture was made for.
-``simulated`` frames are never stored: their scale is the simulated scanner's own."""
+"""``table``: a table beside the frames. ``dicom``: a DICOM region. ``manual``: two points on a
+ruler. ``inherited``: from another frame of the same machine or, for a synthetic frame, from its
+lender. ``simulated``: from the simulated scanner; such frames are never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The pixel's width and height in mm, each in (0, 10]. Raises ``ValueError`` outside."""
+    """Width and height of a pixel in mm, each in (0, 10]. Raises ``ValueError`` otherwise."""
 
     mm_per_px_x: float
     mm_per_px_y: float
@@ -30,11 +30,11 @@ class Calibration:
 
     @property
     def mm_per_px(self) -> float:
-        """Side in mm of a square as large as the pixel."""
+        """Side in mm of a square with the area of a pixel."""
         return math.sqrt(self.mm_per_px_x * self.mm_per_px_y)
 
     def to_mm(self, ellipse: Ellipse) -> Ellipse:
-        """The ellipse in mm. Axes are taken after mapping, so non-square pixels come out right."""
+        """The ellipse in mm, with its axes computed in mm, so non-square pixels are handled."""
         return ellipse.transformed(Affine.scaling(self.mm_per_px_x, self.mm_per_px_y))
 
     def rescaled(self, scale: float) -> Calibration:

@@ -1,4 +1,4 @@
-"""The ellipse in a field that is positive inside the head: finer than its mask tells."""
+"""Fits an ellipse to a field that is positive inside the head, with subpixel accuracy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.fit import Points, settle
 
 _SCALE = 2.0 / 800
-"""Of the picture's width: from that distance on an outline's point counts less."""
+"""Share of the image's width. Outline points farther than this from the fit count less."""
 _LEAST = 16
 
 
 def ellipse_of(field: NDArray[np.float32]) -> Ellipse | None:
-    """Fitted robustly to the zero line around the largest positive region of ``field``, (H, W).
+    """The ellipse fitted robustly to the zero line around the largest positive region of ``field``.
 
-    None where there is no region large enough. What the picture's border cuts off is not fitted.
+    ``field`` has shape (H, W). Returns None if no region is large enough. Where the image's border
+    cuts the region off, its edge is not fitted.
     """
     region = largest_component(field > 0)
     try:
@@ -32,7 +33,7 @@ def ellipse_of(field: NDArray[np.float32]) -> Ellipse | None:
 
 
 def zero_line(field: NDArray[np.float32], region: NDArray[np.uint8]) -> Points:
-    """Where ``field`` passes zero along the outer edge of ``region``, (n, 2) x and y in px.
+    """The zero crossings of ``field`` along the outer edge of ``region``, (n, 2) x and y in px.
 
     Each pixel of the edge moves along the field's slope, by Newton's step and at most 1.5 px.
     """
@@ -40,7 +41,7 @@ def zero_line(field: NDArray[np.float32], region: NDArray[np.uint8]) -> Points:
     edge = max(contours, key=len)[:, 0]
     h, w = region.shape
     x, y = edge[((edge > 1) & (edge < (w - 2, h - 2))).all(axis=1)].T
-    # Smoothed: the slope at a single pixel is as uneven as the field is.
+    # Smoothed, because the slope at a single pixel is as noisy as the field.
     smooth = cv2.GaussianBlur(field, (0, 0), 1.5)
     slope_y, slope_x = (d[y, x] for d in np.gradient(smooth))
     step = -field[y, x] / np.maximum(slope_x**2 + slope_y**2, 1e-9)

@@ -1,4 +1,4 @@
-"""The head ellipse: the one shape that this program is about.
+"""The head ellipse.
 
 Pixel coordinates follow :mod:`fetalstudio.core.geometry`.
 """
@@ -56,9 +56,9 @@ class Ellipse:
     def from_mask(cls, mask: NDArray[np.generic]) -> Ellipse:
         """From a filled mask (H x W, nonzero = head): its largest component, holes filled.
 
-        Inside the frame the second moments decide; where the head is cut by the border, its
-        visible outline is fitted. Raises ``ValueError`` if there is no usable component, or none
-        of its outline is in the frame.
+        A head inside the frame is described by its second moments. If the border cuts the head,
+        its visible outline is fitted. Raises ``ValueError`` if there is no usable component or if
+        none of its outline is in the frame.
         """
         component = largest_component(mask)
         contours, _ = cv2.findContours(component, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -74,8 +74,8 @@ class Ellipse:
         if len(free) < 16:
             raise ValueError("the mask is cut by the border and shows no outline of a head")
         fitted = cls.from_points(free)
-        # The outline runs through pixel centres, which lie inside the region's edge: by 0.5 px
-        # along the grid, by 0.35 px at 45 degrees, by 0.45 px on average.
+        # The outline runs through pixel centres, which lie inside the region's edge by 0.5 px
+        # along the grid, 0.35 px at 45 degrees and 0.45 px on average.
         a, b = fitted.a + 0.45, fitted.b + 0.45
         return cls.of(fitted.cx, fitted.cy, a, b, fitted.angle_deg)
 
@@ -83,8 +83,9 @@ class Ellipse:
     def from_ring(cls, ring: NDArray[np.generic]) -> Ellipse:
         """The centre line of a thin drawn ellipse (H x W, nonzero = line), closed or cut open.
 
-        A closed ring gives the mean of its outer and inner region's ellipse, which reproduces the
-        HC of the HC18 tables within 0.03 %; an open one (cut by the border) a least-squares fit.
+        For a closed ring, the ellipses of its outer and inner region are averaged, which reproduces
+        the HC of the HC18 tables within 0.03 %. An open ring (cut by the border) is fitted by least
+        squares.
         Raises ``ValueError`` if the line does not describe an ellipse.
         """
         line = main_strokes(ring)
@@ -122,7 +123,7 @@ class Ellipse:
         side: tuple[float, float],
         side2: tuple[float, float] | None = None,
     ) -> Ellipse:
-        """From both ends of one axis and one or two points on the outline beside it.
+        """From the two ends of one axis and one or two points on the outline beside it.
 
         Raises ``ValueError`` if a side point lies on the axis or beyond its ends.
         """
@@ -153,18 +154,18 @@ class Ellipse:
 
     @property
     def perimeter(self) -> float:
-        """In px, by Ramanujan's second approximation (error below 1e-6 at any head's shape)."""
+        """In px, by Ramanujan's second approximation (relative error below 1e-6 for heads)."""
         h = ((self.a - self.b) / (self.a + self.b)) ** 2
         return math.pi * (self.a + self.b) * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
 
     @property
     def axes(self) -> NDArray[np.float64]:
-        """2x2: the unit vectors of the major and the minor axis, one a row."""
+        """(2, 2): the unit vectors of the major and the minor axis, one per row."""
         t = math.radians(self.angle_deg)
         return np.array([[math.cos(t), math.sin(t)], [-math.sin(t), math.cos(t)]])
 
     def contour(self, n: int = 360) -> NDArray[np.float64]:
-        """``n`` points on the outline, (n, 2), starting at the major axis' end."""
+        """``n`` points on the outline, (n, 2), starting at an end of the major axis."""
         t = np.linspace(0, 2 * math.pi, n, endpoint=False)
         local = np.column_stack([self.a * np.cos(t), self.b * np.sin(t)])
         return np.asarray(local @ self.axes + np.array([self.cx, self.cy]))
@@ -180,7 +181,7 @@ class Ellipse:
         )
 
     def reaches(self, size: Size) -> bool:
-        """Whether the box lies at least in part on a picture of this (width, height)."""
+        """Whether the box lies at least partly on an image of this (width, height)."""
         x0, y0, x1, y1 = self.box()
         return bool(x1 >= 0 and y1 >= 0 and x0 <= size[0] - 1 and y0 <= size[1] - 1)
 
@@ -203,12 +204,12 @@ class Ellipse:
         iteration), good to well under 0.1 px for heads.
         """
         u, v = self.local(size)
-        # The centre of a circle is as near to every point of it: a nudge picks one.
+        # The centre of a circle is equally near to all of its points: a nudge picks one.
         px, py = np.maximum(np.abs(u), 1e-4), np.maximum(np.abs(v), 1e-4)
         a, b = np.float32(self.a), np.float32(self.b)
         bend = a * a - b * b
         tx = ty = np.full_like(px, math.sqrt(0.5))
-        # Products and square roots: cubes by power and hypot take twice the time.
+        # Products and square roots take half the time of powers and hypot.
         for _ in range(4):
             ex, ey = bend / a * (tx * tx * tx), -bend / b * (ty * ty * ty)
             rx, ry = a * tx - ex, b * ty - ey
@@ -224,7 +225,7 @@ class Ellipse:
         return np.where(inside, -distance, distance).astype(np.float32)
 
     def transformed(self, affine: Affine) -> Ellipse:
-        """The image of this ellipse under an affine map: again an ellipse, exactly."""
+        """This ellipse under an affine map, which is again an ellipse, exactly."""
         scaled = affine.linear @ self.axes.T @ np.diag([self.a, self.b])
         vectors, lengths, _ = np.linalg.svd(scaled)
         cx, cy = affine.apply(np.array([self.cx, self.cy]))
@@ -232,7 +233,7 @@ class Ellipse:
         return Ellipse.of(cx, cy, lengths[0], lengths[1], angle)
 
     def overlap(self, other: Ellipse) -> float:
-        """Dice of the two filled ellipses, 0 to 1, on a grid of about 500 px across both."""
+        """Dice of the two filled ellipses, 0 to 1, on a grid about 500 px wide that covers both."""
         boxes = np.array([self.box(), other.box()])
         low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
         step = 500.0 / float((high - low).max())
@@ -253,9 +254,9 @@ def largest_component(mask: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def main_strokes(ring: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """The ring without specks, (H, W) of 0 and 1: the border may cut it into several strokes."""
+    """The ring without specks, (H, W) of 0 and 1. The border may cut it into several strokes."""
     binary = _binary(ring)
-    # Growing by a pixel joins strokes across small gaps before they are told apart.
+    # Dilating by a pixel joins strokes across small gaps before they are labelled.
     grown = cv2.dilate(binary, np.ones((3, 3), np.uint8))
     _, labels = cv2.connectedComponents(grown, connectivity=8)
     sizes = np.bincount(labels[binary > 0], minlength=1)
@@ -272,7 +273,7 @@ def _from_moments(region: NDArray[np.uint8]) -> Ellipse:
     """The ellipse with the region's area moments (a solid ellipse has variance axis^2 / 4)."""
     m = cv2.moments(region, binaryImage=True)
     n = m["m00"]
-    # Pixels count as points, as they do in Ellipse.mask: their own extent would add a bias.
+    # Pixels count as points, as in Ellipse.mask: their own extent would add a bias.
     covariance = np.array([[m["mu20"], m["mu11"]], [m["mu11"], m["mu02"]]]) / n
     values, vectors = np.linalg.eigh(covariance)
     angle = math.degrees(math.atan2(vectors[1, 1], vectors[0, 1]))

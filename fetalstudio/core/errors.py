@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 
 class UserError(Exception):
-    """Something failed and the message says what, where, and what to do about it."""
+    """An error whose message says what happened and how to mend it."""
 
 
 class InputError(UserError):
-    """The input itself is at fault (file, table, parameter); the command line exits with 2."""
+    """The input, such as a file or an argument, is at fault. The exit status is 2."""
 
 
 def check_ranges(ranges: Mapping[str, tuple[float, float, float]]) -> None:
-    """Raise :class:`InputError` for the first (value, least, most) that is outside, by its name."""
+    """Raise :class:`InputError` that names the first value outside its (value, least, most)."""
     for name, (value, low, high) in ranges.items():
         if not low <= value <= high:
             raise InputError(f"{name} is {value}; it must be {low} to {high}.")

@@ -1,4 +1,4 @@
-"""Fitting an ellipse to points: a direct solution, then the smallest distances."""
+"""Fitting an ellipse to points: a direct solution, refined by least squares of the distances."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Points = NDArray[np.float64]
 
 
 def fit_ellipse(points: Points) -> tuple[float, float, float, float, float]:
-    """(cx, cy, semi-axis, other semi-axis, degrees of the first) that lies closest to the points.
+    """Fit an ellipse: (cx, cy, semi-axis, other semi-axis, angle of the first in degrees).
 
-    Fitzgibbon's direct fit always finds an ellipse but draws it too small where only part of the
-    outline is seen; minimising the distances to the points from there removes most of that.
+    Fitzgibbon's direct fit always finds an ellipse, but a too small one if only part of the outline
+    is given. Minimising the distances to the points from there removes most of this bias.
     Raises ``ValueError`` for fewer than five points, or points that lie on a line.
     """
     if len(np.unique(points, axis=0)) < 5:
         raise ValueError("an ellipse needs at least five different points")
-    # Centring and scaling first keeps both solvers well conditioned.
+    # Centring and scaling keep both solvers well conditioned.
     mean = points.mean(axis=0)
     spread = float(np.abs(points - mean).max())
     unit = (points - mean) / spread
@@ -47,7 +47,7 @@ def robust_fit(
     if len(points) < 6:
         raise ValueError("an ellipse needs at least six points to choose from")
     rng = np.random.default_rng(seed)
-    # A thousand points tell as much as all pixels of a line, in a fraction of the time.
+    # A thousand points are as good as all pixels of a line, in a fraction of the time.
     sample = points[rng.permutation(len(points))[:1000]]
     near, most = None, 5
     for _ in range(trials):
@@ -73,10 +73,10 @@ def robust_fit(
 def settle(
     start: tuple[float, float, float, float, float], points: Points, scale: float
 ) -> tuple[float, float, float, float, float]:
-    """The ellipse near ``start``, as :func:`fit_ellipse` gives it, of least Huber distance.
+    """The ellipse near ``start`` with the least Huber loss, in the form of :func:`fit_ellipse`.
 
-    Points beyond ``scale`` count by their distance and not its square (Huber 1964), so that a
-    notch or a bulge moves the ellipse less. ``start`` comes back where the points pull it apart.
+    Points farther than ``scale`` count linearly instead of squared (Huber 1964), so that a notch or
+    a bulge moves the ellipse less. Returns ``start`` if the fit does not converge.
     """
     params = np.array([*start[:4], math.radians(start[4])])
     size = float(params[2:4].max())
@@ -100,7 +100,7 @@ def _is_ellipse(params: NDArray[np.float64]) -> bool:
 
 
 def _minimise_distances(start: NDArray[np.float64], points: Points) -> NDArray[np.float64]:
-    """Levenberg-Marquardt from ``start`` (cx, cy, a, b, angle in rad); never worse than it."""
+    """Levenberg-Marquardt from ``start`` (cx, cy, a, b, angle in rad); never a worse fit."""
     params, damping = start, 1e-3
     distances, jacobian = _distances(params, points)
     cost = distances @ distances

@@ -78,7 +78,7 @@ class Affine:
         return Affine.from_matrix(self._square @ first._square)
 
     def inverse(self) -> Affine:
-        """The map back. Raises ``ValueError`` where there is none."""
+        """The inverse map. Raises ``ValueError`` if there is none."""
         if abs(self.xx * self.yy - self.xy * self.yx) < 1e-12:
             raise ValueError("this affine map flattens the plane and has no inverse")
         return Affine.from_matrix(np.linalg.inv(self._square))
@@ -96,15 +96,15 @@ def letterbox(
     fit: Literal["inside", "cover"] = "inside",
     anchor: Literal["centre", "top-left"] = "centre",
 ) -> Affine:
-    """One uniform scale (never a stretch) that lays a ``source`` grid on a ``target`` grid.
+    """Fits a ``source`` grid into a ``target`` grid by one uniform scale, never a stretch.
 
-    ``inside`` leaves bars, ``cover`` crops. ``anchor`` says where the spare room goes.
+    ``inside`` leaves bars, ``cover`` crops. ``anchor`` places the source in the spare room.
     """
     ratios = (target[0] / source[0], target[1] / source[1])
     s = min(ratios) if fit == "inside" else max(ratios)
     spare = (target[0] - s * source[0], target[1] - s * source[1])
     share = 0.5 if anchor == "centre" else 0.0
-    # Pixel centres are at integers, so edges, not centres, are what scales: x' + .5 = s (x + .5).
+    # Pixel centres are at integers, so it is edges that scale: x' + .5 = s (x + .5).
     return Affine(
         xx=s, x0=0.5 * s - 0.5 + share * spare[0], yy=s, y0=0.5 * s - 0.5 + share * spare[1]
     )
@@ -115,8 +115,8 @@ def warp(
 ) -> NDArray[Scalar]:
     """Resample ``image`` (H x W, uint8 or float32) along ``affine`` onto a grid of ``size``.
 
-    Shrinking is low-pass filtered first, enlarging is cubic, so neither aliases nor blurs more
-    than it must. Outside the source the result is ``border``.
+    Shrinking is preceded by a low-pass filter against aliasing, enlarging is cubic. Outside the
+    source the result is ``border``.
     """
     source: Any = image
     s = affine.scale

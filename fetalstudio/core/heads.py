@@ -1,11 +1,11 @@
-"""The ellipses of a cohort as a distribution to draw more from, as it is or as a person wants it.
+"""Draws ellipses that resemble those of a cohort, with constraints if a person sets any.
 
-A smoothed bootstrap: an annotated head is picked, and its size, axis ratio, angle and position are
-moved by a little noise. The noise has the cohort's own covariance, on the scale of a kernel density
-estimate (B. W. Silverman, Density Estimation, 1986, 4.3.2 and 6.4.1). Size and position are taken
-relative to the frame that lends them: how far a sonographer zooms in goes with how large the
-head is, and so stays as in the cohort. The frame's mm per pixel never changes; a head that is asked
-to be larger in mm is larger on the picture, and is put on a frame of a head of about that size.
+The method is a smoothed bootstrap: an annotated head is picked, and a little noise is added to its
+size, axis ratio, angle and position. The noise has the cohort's own covariance, on the scale of a
+kernel density estimate (B. W. Silverman, Density Estimation, 1986, 4.3.2 and 6.4.1). Size and
+position are relative to the lender, the frame of the picked head. Sonographers zoom in on small
+heads, and this relation is preserved. The mm per pixel of a frame never change: a head that is
+requested larger in mm is larger in the image, and is put on the frame of a head of similar size.
 """
 
 from __future__ import annotations
@@ -34,53 +34,54 @@ Balance = Literal["cohort", "trimester"]
 TRIMESTERS: tuple[Trimester, ...] = ("first", "second", "third")
 
 PLAUSIBLE_RATIO = (0.65, 0.95)
-"""Minor over major axis of nearly all heads; a cohort's own extremes are plausible too."""
+"""Minor over major axis of nearly all heads. A cohort's own extremes are plausible too."""
 MAX_SPREAD, MAX_SHIFT = 3.0, 0.3
 
 _USUAL_SD = np.array([0.12, 0.05, 15.0, 0.05, 0.05])
-"""Of log size, log ratio, angle (degrees), x and y (of the frame), where frames are too few."""
+"""Prior standard deviations for small cohorts: of log size, log ratio, angle in degrees, and x
+and y as shares of the frame."""
 _USUAL_WEIGHT = 4.0
-"""As many frames' worth of belief in it."""
+"""The prior counts as much as this number of frames."""
 _NARROW = 0.5
-"""Of Silverman's bandwidth, which is meant for one normal hump, and blurs more than one."""
+"""Share of Silverman's bandwidth, which suits one normal mode and would blur several."""
 _LENDING = 0.08
-"""How alike in log size a head and the one that lends it its frame are."""
+"""Scale, in log size, on which a head may differ from the head of its lender."""
 _MARGIN = 0.01
-"""So much more of an outline than of the lending head's may lie off the frame."""
+"""An outline may lie off the frame by this share more than the outline of the lender's head."""
 _TRIES = 400
 _POINTS = np.linspace(0, 2 * math.pi, 60, endpoint=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadConstraints:
-    """How the drawn heads shall differ from the cohort's; as it is: not at all.
+    """How the drawn heads shall differ from those of the cohort; by default, not at all.
 
-    Over a range (low, high) the heads are spread evenly, whatever the cohort has.
+    Within a range (low, high) the heads are spread evenly, whatever the cohort contains.
     """
 
     hc_mm: Range | None = None
-    """Head circumference. Needs calibrated frames."""
+    """Head circumference in mm. Needs calibrated frames."""
     hc_px: Range | None = None
-    """The same where frames are not calibrated."""
+    """Head circumference in px, for frames without calibration."""
     ratio: Range | None = None
     """Minor over major axis, above 0 and at most 1."""
     angle: Range | None = None
-    """Of the major axis in degrees, -180 to 360, at most 180 apart: (-20, 20) is about level."""
+    """Angle of the major axis in degrees, -180 to 360, at most 180 apart; (-20, 20) is level."""
     shift: tuple[float, float] = (0.0, 0.0)
-    """To the right and down, as a share of the frame's width and height, -0.3 to 0.3."""
+    """Shift to the right and down, as shares of the frame's width and height, -0.3 to 0.3."""
     spread: float = 1.0
-    """How far from the cohort's middle, 0 (all alike in shape and place on the frame) to 3."""
+    """Factor for the distance from the cohort's mean, 0 (equal shape and place) to 3."""
     balance: Balance = "cohort"
-    """``trimester``: as many heads of each trimester (by HC in mm) that the cohort has."""
+    """``trimester``: equal numbers of heads for each trimester (by HC in mm) in the cohort."""
 
     def __post_init__(self) -> None:
-        """Raises :class:`InputError` for what no head can meet."""
+        """Raises :class:`InputError` for values that no head can meet."""
         self._check("The head circumference in mm", self.hc_mm, 5, 1000)
         self._check("The head circumference in px", self.hc_px, 5, 30_000)
         self._check("The axis ratio", self.ratio, 0.2, 1)
         self._check("The angle", self.angle, -180, 360)
         if self.angle is not None and self.angle[1] - self.angle[0] > 180:
-            raise InputError("An axis turns round in 180 degrees: give angles no further apart.")
+            raise InputError("The range of angles is wider than 180 degrees. Give a smaller range.")
         if self.hc_mm is not None and self.hc_px is not None:
             raise InputError("Give the head circumference in mm or in px, not in both.")
         if not 0 <= self.spread <= MAX_SPREAD:
@@ -103,9 +104,9 @@ class HeadConstraints:
 
 
 class HeadDistribution:
-    """What to draw ellipses from: the heads of a cohort, and how the drawn ones shall differ.
+    """The heads of a cohort, and the constraints for the ellipses that are drawn from them.
 
-    Raises :class:`InputError` where the heads cannot meet the constraints.
+    Raises :class:`InputError` if the cohort is empty or cannot meet the constraints.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class HeadDistribution:
             raise InputError("There is no annotated head to draw others from. Draw one first.")
         self.heads, self.constraints = tuple(heads), constraints or HeadConstraints()
         self.unit: Unit = "mm" if all(h.calibration is not None for h in heads) else "px"
-        """Of the circumference: mm only where every frame is calibrated."""
+        """Unit of the circumference: mm if every frame is calibrated, else px."""
         self._check_unit()
         doubled = np.radians([2 * h.ellipse.angle_deg for h in heads])
         self._level = math.degrees(float(np.angle(np.exp(1j * doubled).mean()))) / 2
@@ -131,21 +132,24 @@ class HeadDistribution:
         """The cohort's own angles in degrees, see :meth:`angle_of`."""
         self._outside = [_outside(h.ellipse, h.size) for h in heads]
         self.trimesters = self._trimesters()
-        """Those that the wanted heads are of, in their order; empty without a calibration."""
+        """The trimesters of the requested heads, in order; empty without calibration."""
 
     def angle_of(self, ellipse: Ellipse) -> float:
-        """The angle in degrees, counted from -90 or from 0 so that a histogram is not cut at its
-        hump, or within 90 of the middle of the wanted range."""
+        """The angle in degrees, wrapped to within 90 of the middle of the requested range.
+
+        Without a range it is wrapped to begin at -90 or at 0, so that a histogram is not cut at its
+        mode.
+        """
         about = 0.0 if abs(self._level) <= 45 else 90.0
         if self.constraints.angle is not None:
             about = sum(self.constraints.angle) / 2
         return about + _turn(ellipse.angle_deg - about)
 
     def draw(self, number: int, seed: int) -> tuple[int, Ellipse]:
-        """Ellipse ``number`` (0, 1, ...) and the index of the head whose frame it is for.
+        """The index of the lender, and ellipse ``number`` (0, 1, ...) on its frame.
 
-        It depends on the number and the seed, not on how many are drawn. Raises
-        :class:`InputError` where no ellipse that is wanted fits on the frames.
+        The ellipse depends on the number and the seed, not on how many are drawn. Raises
+        :class:`InputError` if no requested ellipse fits on the frames.
         """
         rng = np.random.default_rng([seed, number])
         wanted = None
@@ -155,14 +159,14 @@ class HeadDistribution:
         group = [
             i for i, hc in enumerate(self._hc) if wanted in (None, trimester(hc)) or self._size
         ]
-        # Each head once before any comes again: a small batch is as varied as the cohort.
+        # Each head is used once before any is used again: a small batch is as varied as the cohort.
         turn, place = divmod(number, len(group))
         lender = group[np.random.default_rng([seed, turn, 1]).permutation(len(group))[place]]
         shares = np.random.default_rng([seed, number, 2])
         share = shares.uniform(size=3)
         for attempt in range(_TRIES):
-            # Heads are tried on what a range asks for, or what seldom fits would be rare; where
-            # none fits, another is asked for.
+            # The requested value is kept while heads are tried. Otherwise values that seldom fit
+            # would be rare. Only if none fits is another value drawn.
             if attempt > _TRIES // 2:
                 share = shares.uniform(size=3)
             hc = None
@@ -171,7 +175,7 @@ class HeadDistribution:
                 hc = float(low + share[0] * (high - low))
                 lender = self._lender(rng, hc)
             elif attempt > _TRIES // 8:
-                # A head that cannot be varied as wanted leaves its turn to another.
+                # A head that cannot be varied as requested is replaced by another.
                 lender = int(rng.choice(group))
             ellipse = self._vary(rng, lender, hc, share[1:])
             if self._meets(lender, ellipse, wanted):
@@ -189,16 +193,16 @@ class HeadDistribution:
     def _vary(
         self, rng: np.random.Generator, lender: int, hc: float | None, even: NDArray[np.float64]
     ) -> Ellipse:
-        """A head like the lender's, of that circumference, with the wanted shape and place.
+        """A head like the lender's with the requested circumference, shape and place.
 
-        ``even`` are the shares, 0 to 1, of the wanted ranges of axis ratio and angle.
+        ``even`` holds positions, 0 to 1, within the requested ranges of axis ratio and angle.
         """
         head, wanted = self.heads[lender], self.constraints
         noise = self._noise @ rng.standard_normal(5)
         size, log_ratio, turn, x, y = self._middle + wanted.spread * (
             self._points[lender] - self._middle + noise
         )
-        rng.uniform(size=2)  # unused: batches that were made before depend on the order of draws
+        rng.uniform(size=2)  # unused, but existing batches depend on the order of the draws
         ratio = math.exp(min(log_ratio, 0.0))
         if wanted.ratio is not None:
             ratio = wanted.ratio[0] + even[0] * (wanted.ratio[1] - wanted.ratio[0])
@@ -216,7 +220,7 @@ class HeadDistribution:
         return Ellipse(shape.cx, shape.cy, grow, grow * shape.b, shape.angle_deg)
 
     def _meets(self, lender: int, ellipse: Ellipse, wanted: Trimester | None) -> bool:
-        """Whether the shape is plausible, the size as wanted, and as much inside as the lender."""
+        """Whether shape and size are as requested and the head is as far inside as the lender's."""
         head = self.heads[lender]
         if wanted is not None and trimester(head.circumference(ellipse, self.unit)) != wanted:
             return False
@@ -227,9 +231,9 @@ class HeadDistribution:
         return _outside(ellipse, head.size) <= self._outside[lender] + _MARGIN
 
     def _lender(self, rng: np.random.Generator, hc: float) -> int:
-        """A head of about that circumference: its frame's scale and sector suit it."""
+        """The index of a head of similar circumference, so that the scale of its frame fits."""
         apart = np.abs(np.log(self._hc / hc))
-        # Where the cohort has none of the size, the nearest ones lend.
+        # If the cohort has no head of this size, the nearest ones lend their frames.
         weight = np.exp(-0.5 * ((apart - apart.min()) / _LENDING) ** 2)
         return int(rng.choice(len(weight), p=weight / weight.sum()))
 
@@ -238,7 +242,7 @@ class HeadDistribution:
             return ()
         if self._size is not None:
             low, high = self._size
-            # The high end is no reason for a trimester that only begins there.
+            # A trimester that only begins at the high end does not count.
             first, last = TRIMESTERS.index(trimester(low)), TRIMESTERS.index(trimester(high - 1e-3))
             return TRIMESTERS[first : last + 1]
         found = {trimester(hc) for hc in self._hc}
@@ -257,7 +261,7 @@ class HeadDistribution:
             raise InputError("The frames are calibrated: give the head circumference in mm.")
 
     def _to_space(self, head: LabelledFrame, e: Ellipse) -> NDArray[np.float64]:
-        """Log size and log ratio, angle from the mean in degrees, centre as shares of the frame."""
+        """(5,): log size, log ratio, degrees from the mean angle, centre as shares of the frame."""
         w, h = head.size
         size = math.log(e.perimeter / math.hypot(w, h))
         angle = _turn(e.angle_deg - self._level)
@@ -265,16 +269,16 @@ class HeadDistribution:
 
 
 def _kernel(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(5, 5): turns standard normal numbers into noise on the scale of the density's kernel."""
+    """(5, 5): maps standard normal numbers to noise on the scale of the kernel."""
     n, d = points.shape
     quartiles = np.percentile(points, [25, 75], axis=0)
-    # A few heads lie across: their angles must not blur those of all the others.
+    # A few heads lie across the frame: their angles must not widen those of all others.
     sd = np.minimum(points.std(axis=0), (quartiles[1] - quartiles[0]) / 1.349)
     correlation = np.eye(d)
     if n > 1:
         deviation = points - points.mean(axis=0)
         norm = np.maximum(np.linalg.norm(deviation, axis=0), 1e-12)
-        # A few frames tell little about correlations; the eigenvalues stay above zero, too.
+        # Correlations of few frames are unreliable. Shrinking also keeps eigenvalues positive.
         correlation += n / (n + 10.0) * ((deviation / norm).T @ (deviation / norm) - np.eye(d))
         np.fill_diagonal(correlation, 1.0)
     variance = (n * sd**2 + _USUAL_WEIGHT * _USUAL_SD**2) / (n + _USUAL_WEIGHT)
@@ -295,7 +299,7 @@ def _outside(e: Ellipse, size: Size) -> float:
 
 
 def _band(wanted: Trimester | None) -> Range:
-    """Circumferences in mm of a trimester."""
+    """The range of circumferences of a trimester, in mm."""
     ends = {
         "first": (0.0, SECOND_TRIMESTER_FROM_MM),
         "second": (SECOND_TRIMESTER_FROM_MM, THIRD_TRIMESTER_FROM_MM),

@@ -1,4 +1,4 @@
-"""How well a mask or an ellipse matches the reference. Each figure is computed here alone."""
+"""How well a mask or an ellipse matches the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.generic]
-"""(H, W), nonzero = head."""
+"""A mask, (H, W), nonzero inside the head."""
 
 
 def dice(predicted: Mask, reference: Mask) -> float:
@@ -74,9 +74,8 @@ def bootstrap_ci(
 ) -> Interval:
     """Percentile bootstrap of the mean that draws whole subjects, whose frames are not independent.
 
-    A single subject gives an interval without width: it says nothing about other subjects.
-
-    Raises ``ValueError`` where there are no values or the lengths differ.
+    The interval of a single subject has no width and says nothing about other subjects. Raises
+    ``ValueError`` if there are no values or the lengths differ.
     """
     x = np.asarray(values, dtype=float)
     if len(x) == 0 or len(x) != len(subjects):
@@ -91,7 +90,7 @@ def bootstrap_ci(
 
 
 def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | None:
-    """Mean difference -/+ 1.96 standard deviations (Bland and Altman 1986); None below two."""
+    """Mean -/+ 1.96 standard deviations (Bland and Altman 1986); None for fewer than two values."""
     if len(differences) < 2:
         return None
     mean, spread = float(np.mean(differences)), 1.96 * float(np.std(differences, ddof=1))
@@ -99,7 +98,7 @@ def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | N
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share, 0 to 1 (Wilson 1927): sensible also for none of few.
+    """95 % interval of a share, 0 to 1 (Wilson 1927), which holds for small counts too.
 
     Raises ``ValueError`` unless 0 <= successes <= n and n > 0.
     """
@@ -118,7 +117,7 @@ def _pair(predicted: Mask, reference: Mask) -> tuple[NDArray[np.bool_], NDArray[
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n, 2) x and y of the region's own pixels that touch the outside, or the frame's border."""
+    """(n, 2) x and y of the region's pixels that touch the outside or the frame's border."""
     solid = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inner = cv2.erode(solid, cross, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -128,9 +127,9 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
 def _nearest(
     points: NDArray[np.float64], others: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each point's distance to the nearest other one, and the same from the others to the points.
+    """The distance of each point to the nearest of the others, and the reverse.
 
-    In blocks, to bound the memory.
+    Computed in blocks to limit the memory.
     """
     there, back = np.empty(len(points)), np.full(len(others), np.inf)
     for start in range(0, len(points), 256):

@@ -1,4 +1,4 @@
-"""The ellipse in a picture of an outline that a model drew: broken, smeared, with specks.
+"""Finds the ellipse in an outline that a model drew, which may be broken, smeared or speckled.
 
 The paper shows this step in a figure only (arXiv 2506.23664, figure b) and its code leaves it out.
 """
@@ -20,19 +20,19 @@ PAPER_THRESHOLD = 180
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """An ellipse found in a picture of its outline, and how sure that is."""
+    """An ellipse found in an image of its outline, and how reliable it is."""
 
     ellipse: Ellipse
     residual_px: float
-    """Root mean square distance of the line's pixels, those that agree, to the ellipse."""
+    """Root mean square distance, in px, of the line's agreeing pixels to the ellipse."""
     agreement: float
     """Share of the line's pixels that lie on the ellipse, 0 to 1."""
     coverage: float
-    """Share of the ellipse, as far as it is in the picture, that has a line on it, 0 to 1."""
+    """Share of the ellipse inside the image that has a line on it, 0 to 1."""
 
     @property
     def score(self) -> float:
-        """0 to 1: coverage times agreement, less what the residual takes (all at a tenth of b)."""
+        """Coverage times agreement, reduced by the residual (to 0 at a tenth of b); 0 to 1."""
         loss = min(self.residual_px / (0.1 * self.ellipse.b), 1.0)
         return self.coverage * self.agreement * (1 - loss)
 
@@ -40,11 +40,11 @@ class Outline:
 def find_outline(
     picture: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD, filled: bool = False
 ) -> Outline | None:
-    """The ellipse whose outline is bright in ``picture``, (H, W) uint8; None where there is none.
+    """The ellipse whose outline is bright in ``picture``, (H, W) uint8; None if there is none.
 
-    Normalised to 0 to 255, thresholded (None: by Otsu), freed from specks; then the ellipse on
-    which most of the line agrees. ``filled``: the ellipse's inside is bright too, and the line is
-    that around the largest bright region.
+    The image is normalised to 0 to 255 and thresholded (None: by Otsu), and specks are removed. The
+    result is the ellipse that most of the line agrees on. With ``filled`` the inside of the ellipse
+    is bright too, and the line is the edge of the largest bright region.
     """
     # A filled head may cover more than half of the picture.
     low, high = float(np.percentile(picture, 5 if filled else 50)), float(picture.max())
@@ -76,7 +76,7 @@ def find_outline(
 
 
 def _around(bright: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The outermost pixels of the largest region; not where the picture's border cuts it."""
+    """The outermost pixels of the largest region, except where the image's border cuts it."""
     region = largest_component(bright)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     whole = cv2.drawContours(np.zeros_like(region), contours, -1, 1, cv2.FILLED)

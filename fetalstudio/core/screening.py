@@ -1,4 +1,4 @@
-"""The automatic filter of synthetic pairs: thresholds that a person can see and move."""
+"""The automatic filter for synthetic pairs: thresholds that a person can see and change."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ class Check:
     """One figure against its threshold."""
 
     figure: str
-    """Its key in ``Pair.quality``."""
+    """The key in ``Pair.quality``."""
     name: str
     value: str
-    """As it is shown, ``not known`` without one."""
+    """The value as it is shown; ``not known`` without one."""
     limit: str
-    """``at least 0.950``; empty where there is nothing to hold it to."""
+    """The threshold in words, ``at least 0.950``; empty without a threshold."""
     passed: bool | None
-    """None where there is no value or no limit."""
+    """None without a value or a threshold."""
     reason: str
-    """Why it fails or could not be told, in words; empty where it passes."""
+    """Why the check fails or could not be made, in words; empty if it passes."""
     slack: float
-    """How far on the good side, about 1 where it is as good as it gets; negative where it fails,
-    minus infinity where a figure that must be there is missing."""
+    """Distance from the threshold: about 1 for the best values, negative for a failed check, and
+    minus infinity if a required figure is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the filter says of one pair."""
+    """The result of the filter for one pair."""
 
     checks: tuple[Check, ...]
     copy: bool
 
     @property
     def passed(self) -> bool:
-        """Whether nothing fails. What could not be measured fails, but for the similarity: of
-        some models nobody knows the training frames."""
+        """Whether no check fails. A missing figure fails, except for the similarity: the training
+        frames of some models are not known."""
         return self.slack >= 0
 
     @property
@@ -49,38 +49,38 @@ class Verdict:
 
     @property
     def slack(self) -> float:
-        """Of the worst check."""
+        """The margin of the worst check."""
         return self.worst.slack
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it fails, the worst first; empty for a pair that passes."""
+        """Why the pair fails, the worst reason first; empty for a pair that passes."""
         failed = [check for check in self.checks if check.slack < 0]
         return tuple(check.reason for check in sorted(failed, key=lambda check: check.slack))
 
     @property
     def order(self) -> tuple[bool, float]:
-        """The worst first: copies, then by the worst figure."""
+        """Sort key that puts the worst pairs first: copies, then by the worst figure."""
         return not self.copy, self.slack
 
 
 @dataclass(frozen=True, slots=True)
 class PairFilter:
-    """Thresholds for a pair; None where a figure does not matter.
+    """Thresholds for a pair; None for a figure that does not matter.
 
-    Figures count as they are shown, rounded.
+    Figures are compared as they are shown, rounded.
     """
 
     dice: float | None = 0.95
-    """At least; 95 in 100 real frames reach it."""
+    """Least Dice; 95 of 100 real frames reach it."""
     hc_difference: float | None = 0.05
-    """At most, relative, to either side."""
+    """Largest relative difference, in either direction."""
     edge: float | None = 0.5
-    """At least; 99 in 100 real frames reach it."""
+    """Least edge score; 99 of 100 real frames reach it."""
     similarity: float | None = None
-    """At most. A copy by the model's own threshold fails whatever stands here."""
+    """Largest similarity. A copy by the model's own threshold fails in any case."""
     outline: float | None = 0.5
-    """At least, where the label is an outline that the synthesizer drew itself."""
+    """Least confidence in an outline that the synthesizer drew itself."""
 
     def __post_init__(self) -> None:
         for name in ("dice", "hc_difference", "edge", "similarity", "outline"):
@@ -92,9 +92,9 @@ class PairFilter:
                 )
 
     def verdict(self, quality: Mapping[str, float], copy_threshold: float | None) -> Verdict:
-        """Hold a pair's figures to the thresholds.
+        """Compare a pair's figures with the thresholds.
 
-        ``copy_threshold`` is the synthesizer's own (``Pair.copy_threshold``), None where its
+        ``copy_threshold`` is the synthesizer's own (``Pair.copy_threshold``), None if its
         training frames are not known.
         """
         checks = [
@@ -103,7 +103,7 @@ class PairFilter:
             self._edge(quality.get("edge")),
             self._similarity(quality.get("similarity"), copy_threshold),
         ]
-        # With an overlap, the label is the ellipse that was asked for.
+        # With an overlap, the label is the requested ellipse.
         if "outline_score" in quality and "outline_overlap" not in quality:
             checks.append(self._outline(quality["outline_score"]))
         return Verdict(tuple(checks), is_copy(quality, copy_threshold))
@@ -146,13 +146,13 @@ class PairFilter:
 
 
 def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:
-    """Whether a picture is more like a training frame than different patients' heads are."""
+    """Whether an image resembles a training frame more than different patients' heads do."""
     similarity = quality.get("similarity")
     return similarity is not None and copy_threshold is not None and similarity > copy_threshold
 
 
 def _less(high: float | None, low: float | None, digits: int) -> float | None:
-    """``high - low`` as they are shown; a rounded difference has no stray last bits."""
+    """``high - low``, rounded so that no stray last bits remain."""
     if high is None or low is None:
         return None
     return round(round(high, digits) - round(low, digits), digits)

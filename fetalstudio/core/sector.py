@@ -1,8 +1,8 @@
-"""The scanned sector of a frame: where there can be ultrasound at all, and where echoes are seen.
+"""The sector of a frame: where there can be ultrasound, and where echoes are seen.
 
-A scanner writes exact black outside its sector; fluid inside mostly keeps a trace of noise, but
-shadows and fluid on some machines are as black. The sector is found 300 px across, which is plenty
-for the outline, and by which the kernels mean the same on every frame.
+A scanner writes exact black outside its sector. Fluid inside mostly keeps a trace of noise, but on
+some machines shadows and fluid are black too. The sector is found at a width of 300 px, which is
+enough for its outline and gives the kernels the same meaning on every frame.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import largest_component
 
 _ACROSS = 300
-"""Width in px of the pictures that the masks are made on."""
+"""Width in px at which masks are computed."""
 _BUMP = 15
 """Text and bars that touch the sector are narrower."""
 _LEAST = 0.02
-"""Of the frame, is what a further lit part of the sector covers."""
+"""Least share of the frame that a further lit part of the sector covers."""
 _BLANKED = 9
-"""A blanked corner is wider and higher, also where fluid beside it is black too."""
+"""A blanked corner is wider and higher than this, even if fluid beside it is black too."""
 _BESIDE = 15
-"""How far black around a blanked part is taken to belong to it."""
+"""Black pixels within this distance of a blanked part belong to it."""
 _LENS = 0.12
-"""The gap under a curved probe is less high than this share of the frame, and at least twice as
-wide as it is high."""
+"""The gap under a curved probe is lower than this share of the frame's height, and at least twice
+as wide as it is high."""
 Mask = NDArray[np.uint8]
 
 
 def seen_sector(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """:func:`sector_mask`, read-only; None for a frame so dark that no sector is seen in it."""
-    # While an ellipse is dragged, each new picture asks for the same frame's sector again.
+    """:func:`sector_mask`, read-only; None if the frame is too dark to show a sector."""
+    # While an ellipse is dragged, each new frame needs the same sector again.
     return _seen_sector(image.tobytes(), image.shape)
 
 
@@ -46,12 +46,14 @@ def _seen_sector(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8] | N
 
 
 def tissue_mask(image: NDArray[np.uint8]) -> Mask:
-    """(H, W) of 0 and 1: well inside the part of an (H, W) uint8 frame that shows echoes, nothing
-    drawn near."""
+    """The tissue of an (H, W) uint8 frame, (H, W) of 0 and 1.
+
+    It lies well inside the part that shows echoes, and away from everything that is drawn on it.
+    """
     small = largest_component(_lit(image))
     lit = cv2.min(_outlined(small, image.shape), _enlarged(small, image.shape))
     inside = cv2.erode(lit, np.ones((17, 17), np.uint8))
-    # Text and calipers are drawn in white, and sharper than anything that a beam can show.
+    # Text and calipers are white and sharper than anything that a beam can show.
     drawn = cv2.dilate((image > 230).astype(np.uint8), np.ones((17, 17), np.uint8))
     return np.asarray(inside - cv2.min(inside, drawn), np.uint8)
 
@@ -59,10 +61,9 @@ def tissue_mask(image: NDArray[np.uint8]) -> Mask:
 def sector_mask(image: NDArray[np.uint8]) -> Mask:
     """Estimate the sector of an (H, W) uint8 frame, as (H, W) of 0 and 1.
 
-    It is the convex hull of what shows echoes, less the gap under a curved probe and less blanked
-    corners: black shadows and fluid belong to it. Thin or isolated marks outside (grey bar, text)
-    do not. The outline is a polygon, as straight as the scanner's own. A black frame gives an empty
-    mask.
+    The sector is the convex hull of the echoes, without the gap under a curved probe and without
+    blanked corners. Black shadows and fluid belong to it; thin or isolated marks outside (grey bar,
+    text) do not. Its outline is a polygon. A black frame gives an empty mask.
     """
     lit = _lit(image)
     if lit.any():
@@ -71,9 +72,9 @@ def sector_mask(image: NDArray[np.uint8]) -> Mask:
 
 
 def _lit(image: NDArray[np.uint8]) -> Mask:
-    """Where echoes are seen, 300 px across."""
+    """Where echoes are seen, at a width of 300 px."""
     bright = (_shrunk(image > 1) > 0.4).astype(np.uint8)
-    # Beyond the border a sector may go on, so that a dark spot at the border is closed as well.
+    # A sector may extend beyond the border, so a dark spot at the border is closed as well.
     framed = cv2.copyMakeBorder(_opened(bright, 7), 20, 20, 20, 20, cv2.BORDER_REPLICATE)
     closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, np.ones((13, 13), np.uint8))
     return np.asarray(closed[20:-20, 20:-20], np.uint8)
@@ -94,7 +95,7 @@ def _completed(lit: Mask, black: NDArray[np.bool_]) -> Mask:
 
 
 def _hull(lit: Mask) -> Mask:
-    """Of the largest lit part and of those above and below it, as a shadow may cut a sector."""
+    """The hull of the largest lit part and those above and below it: a shadow may cut a sector."""
     core = _opened(lit, _BUMP)
     main = largest_component(core if core.any() else lit)
     columns = main.any(axis=0)
@@ -110,7 +111,7 @@ def _hull(lit: Mask) -> Mask:
 
 
 def _parts(mask: NDArray[np.bool_], least: int) -> Iterator[NDArray[np.bool_]]:
-    """The connected parts of at least so many px."""
+    """The connected parts of at least this many px."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.astype(np.uint8), connectivity=4
     )
@@ -135,8 +136,10 @@ def _is_under_a_curved_probe(part: NDArray[np.bool_], hull: Mask) -> bool:
 
 
 def _is_blanked(part: NDArray[np.bool_], hull: Mask) -> bool:
-    """Whether a black part is a rectangle at the left or right edge of the hull; not one from side
-    to side, as a shadow may be."""
+    """Whether a black part is a rectangle at the left or right edge of the hull.
+
+    A rectangle from side to side may be a shadow and does not count.
+    """
     rows, columns = _box(part)
     box = int(hull[rows, columns].sum())
     if int(part.sum()) < 0.9 * box or int(hull[rows].sum()) < 1.1 * box:
@@ -147,7 +150,7 @@ def _is_blanked(part: NDArray[np.bool_], hull: Mask) -> bool:
 
 
 def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The share of each cell, 300 cells across."""
+    """The covered share of each cell, at a width of 300 cells."""
     h, w = mask.shape
     size = (_ACROSS, max(round(_ACROSS * h / w), 8))
     shares = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
@@ -155,21 +158,21 @@ def _shrunk(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def _opened(mask: Mask, side: int) -> Mask:
-    """Without what is narrower than ``side``, at the border as well."""
+    """The mask without parts narrower than ``side`` px, at the border as well."""
     framed = cv2.copyMakeBorder(mask, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
     opened = cv2.morphologyEx(framed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     return np.asarray(opened[side:-side, side:-side], np.uint8)
 
 
 def _enlarged(small: Mask, shape: tuple[int, ...]) -> Mask:
-    """At the frame's own size."""
+    """The mask at the frame's own size."""
     size = (shape[1], shape[0])
     enlarged = cv2.resize(small.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     return (enlarged > 0.5).astype(np.uint8)
 
 
 def _outlined(small: Mask, shape: tuple[int, ...]) -> Mask:
-    """At the frame's own size, with straight edges and without holes."""
+    """The mask at the frame's own size, with straight edges and without holes."""
     region = _enlarged(small, shape)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     step = 1.5 * shape[1] / _ACROSS

@@ -1,12 +1,13 @@
-"""How like two frames are around their heads: what finds a synthetic frame that copies a real one.
+"""The similarity of two frames around their heads, by which copies of real frames are detected.
 
-Both heads are laid on the same disc, so that place, size and shape of the ellipse do not count.
-Slow changes of brightness go, the contrast becomes the same everywhere, and the black outside of
-the sector says nothing. What is left is described by its low cosine frequencies, each less what
-all heads have in common (the bright ring) and in units of its spread over real frames. The
-similarity is the correlation of two such descriptions, the largest over the mirrors that an
-ellipse leaves open and over small turns, shifts and scales; see ``docs/evidence/copies.md`` for
-how it was chosen and how well it tells a copy from another patient's head.
+Both heads are mapped to the same disc, so that place, size and shape of the ellipse do not count.
+Slow changes of brightness are removed, the contrast is made equal everywhere, and the black outside
+the sector is ignored. The rest is described by its low cosine frequencies. What all heads have in
+common (the bright ring) is subtracted, and each frequency is divided by its spread over real
+frames. The similarity is the correlation of two such descriptors. It is the largest over the
+mirrorings that leave the ellipse unchanged and over small rotations, shifts and scales. See
+``docs/evidence/copies.md`` for how it was chosen and how well it distinguishes a copy from another
+patient's head.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 
 PERCENTILE = 99.0
-"""Of the similarities between each real frame and the nearest one of another subject: the limit."""
+"""The threshold for copies, as a percentile of the similarities between each real frame and the
+nearest one of another subject."""
 FEWEST_SUBJECTS = 50
-"""From fewer subjects a 99th percentile cannot be read."""
+"""With fewer subjects, a 99th percentile is not meaningful."""
 ID_DIGITS = 16
-"""Kept of a frame's id."""
+"""The number of digits of a frame's id that are kept."""
 
 _CELLS, _REACH, _SMOOTH, _FREQUENCIES = 64, 1.2, 8.0, 16
 _KY, _KX = np.mgrid[:_FREQUENCIES, :_FREQUENCIES]
 USED = (np.hypot(_KX, _KY) >= 2) & (np.hypot(_KX, _KY) < _FREQUENCIES)
-"""Of the cosine frequencies: a descriptor has as many numbers."""
+"""The cosine frequencies that are used: one number of a descriptor each."""
 _EVEN = ((_KX % 2 == 0) & (_KY % 2 == 0))[USED]
-# A mirrored picture has the same cosine coefficients, the odd ones with the other sign.
+# A mirrored image has the same cosine coefficients, the odd ones with opposite sign.
 _SIGNS = [(-1.0) ** (i * _KX + j * _KY) for i in (0, 1) for j in (0, 1)]
 _MIRRORS = np.stack([signs[USED] for signs in _SIGNS]).astype(np.float32)
 _GRID = ((np.arange(_CELLS) + 0.5) / _CELLS * 2 - 1) * _REACH
@@ -46,14 +48,14 @@ _SHIFTS = (
     *((0.0, 0.96, 0.0, 0.0), (0.0, 1.04, 0.0, 0.0)),
     *((0.0, 1.0, -0.03, 0.0), (0.0, 1.0, 0.03, 0.0), (0.0, 1.0, 0.0, -0.03), (0.0, 1.0, 0.0, 0.03)),
 )
-"""Tried around the ellipse: turn in degrees, scale, shift along a and along b in their units."""
+"""Variants of the ellipse: rotation in degrees, scale, shift along a and b in units of each."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """The training frame most like a picture."""
+    """The training frame that resembles an image most."""
 
     frame_id: str
     """The first 16 digits of the frame's id."""
@@ -63,23 +65,23 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What a model remembers of its training frames, so that its pictures can be held to them.
+    """The copy index of a model: descriptors of its training frames, to detect copies of them.
 
-    No picture is kept: 210 rounded numbers a frame, of which no more than a blurred sketch of
-    16 cells across the head could be made.
+    No image is kept. A frame is described by 210 rounded numbers, from which at most a blurred
+    sketch of 16 cells across the head could be reconstructed.
     """
 
     ids: tuple[str, ...]
     descriptors: Floats
     """(n, d), each row of length 1."""
     mean: Floats
-    """(d,) what heads have in common, and ``scale`` (d,) how each frequency varies between them."""
+    """(d,) the mean of all heads; ``scale``, (d,), is the spread of each frequency between them."""
     scale: Floats
     threshold: float
-    """Above this a picture counts as a copy: see :func:`calibrated`."""
+    """An image with a larger similarity counts as a copy, see :func:`calibrated`."""
 
     def nearest(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Nearest:
-        """The training frame most like the (H, W) picture around its ellipse."""
+        """The training frame that resembles an (H, W) image around its ellipse most."""
         likeness = _likeness(self._described(variants(image, ellipse)), self.descriptors)
         best = int(likeness.argmax())
         return Nearest(self.ids[best], float(likeness[best]))
@@ -89,12 +91,12 @@ class Neighbours:
 
 
 def neighbours_of(frames: Iterable[LabelledFrame], base: Neighbours | None = None) -> Neighbours:
-    """What a model that was trained on these frames remembers of them.
+    """The copy index of a model that was trained on these frames.
 
-    A model that went on from another one may repeat that one's frames too: give its neighbours as
-    ``base``. They are remembered as well, and their threshold and common look hold, as a handful
+    A model that was adapted from another may copy the frames of that one too: give its copy index
+    as ``base``. Its frames are kept as well, and so are its threshold and mean, because a handful
     of frames gives no percentile. Without a base the threshold is calibrated on the frames
-    themselves; raises :class:`InputError` where they are of fewer than 50 subjects.
+    themselves. Raises :class:`InputError` if they are of fewer than 50 subjects.
     """
     items = [(f.id[:ID_DIGITS], f.subject, variants(f.image, f.ellipse)) for f in frames]
     if base is None:
@@ -111,12 +113,11 @@ def neighbours_of(frames: Iterable[LabelledFrame], base: Neighbours | None = Non
 
 
 def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
-    """Neighbours with the threshold by (id, subject, :func:`variants`) of each training frame.
+    """A copy index with a threshold, from (id, subject, :func:`variants`) of each training frame.
 
-    For every frame the largest similarity to any frame of another subject is taken; the 99th
-    percentile of these is the threshold. A synthetic frame's nearest of all training frames is
-    thus compared with real frames' nearest of as many. Raises :class:`InputError` for fewer than
-    50 subjects.
+    The threshold is the 99th percentile of the largest similarity of each frame to any frame of
+    another subject. The nearest training frame of a synthetic frame is thus compared with the
+    nearest frames of real frames. Raises :class:`InputError` for fewer than 50 subjects.
     """
     subjects = np.array([subject for _, subject, _ in items])
     if len(np.unique(subjects)) < FEWEST_SUBJECTS:
@@ -125,7 +126,7 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
             f"{FEWEST_SUBJECTS} are needed. Go on from a model that knows its training frames."
         )
     raw = np.stack([item[2][0] for item in items])
-    # Over frames and their mirrors the odd frequencies have no mean.
+    # Averaged over frames and their mirror images, the odd frequencies are 0.
     mean = np.where(_EVEN, raw.mean(axis=0), 0).astype(np.float32)
     scale = (np.sqrt(((raw - mean) ** 2).mean(axis=0)) + 1e-6).astype(np.float32)
     descriptors = _unit((raw - mean) / scale)
@@ -138,7 +139,7 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
 
 
 def variants(image: NDArray[np.uint8], ellipse: Ellipse) -> Floats:
-    """The cosine frequencies of the head as drawn (row 0) and a little turned, scaled, shifted."""
+    """(9, d): cosine frequencies of the head as drawn (row 0), and rotated, scaled or shifted."""
     h, w = image.shape
     cell = math.sqrt(ellipse.a * ellipse.b) * 2 * _REACH / _CELLS
     shrink = min(1.0, 1.2 / cell)
@@ -158,7 +159,7 @@ def variants(image: NDArray[np.uint8], ellipse: Ellipse) -> Floats:
 
 
 def _evened(disc: Floats) -> Floats:
-    """Without slow changes, with the same contrast everywhere; 0 where there is no ultrasound."""
+    """The disc without slow changes and with equal contrast; 0 where there is no ultrasound."""
     inside = (_blur(disc, 1.5) > 1.5).astype(np.float32)
     weight = _blur(inside, _SMOOTH) + 1e-3
     detail = (disc - _blur(disc * inside, _SMOOTH) / weight) * inside
@@ -175,6 +176,6 @@ def _unit(rows: Floats) -> Floats:
 
 
 def _likeness(described: Floats, others: Floats) -> Floats:
-    """(n,) for (v, d) variants of one head against (n, d): the best variant and mirror of each."""
+    """(n,): similarity of one head, (v, d), to n others, (n, d), by the best variant and mirror."""
     looks = (described[:, None] * _MIRRORS).reshape(-1, described.shape[1])
     return np.asarray((others @ looks.T).max(axis=1), dtype=np.float32)

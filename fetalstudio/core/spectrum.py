@@ -1,4 +1,4 @@
-"""Radial power spectra: how strong structures of each size are, whatever their direction."""
+"""Radial power spectra: the strength of structures by size, in all directions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 _WINDOW: Final = 64
 _FEWEST: Final = 4
-"""A frame with fewer windows inside its sector is not typical of anything."""
+"""A frame with fewer windows inside its sector is not representative."""
 
 
 def tissue_power(
     images: Sequence[NDArray[np.number]], tissue: NDArray[np.uint8], rings: int
 ) -> NDArray[np.float64] | None:
-    """(n, rings) for n pictures of one size, the mean of :func:`radial_power` per px (that of white
-    noise is its variance) over the windows of 64 px that lie in ``tissue``, (H, W) of 0 and 1.
+    """The mean :func:`radial_power` of n images of one size, (n, rings), over windows of 64 px.
 
-    None where fewer than four do.
+    The windows lie in ``tissue``, (H, W) of 0 and 1. The power is per px: for white noise it is the
+    variance. None if there are fewer than four windows.
     """
     taper = np.outer(np.hanning(_WINDOW), np.hanning(_WINDOW))
     h, w = tissue.shape
@@ -38,8 +38,10 @@ def tissue_power(
 
 
 def radial_power(tapered: NDArray[np.floating], rings: int) -> NDArray[np.float64]:
-    """(rings,) mean power by ring of spatial frequency, rings of equal width from 0 to 0.5
-    cycles/px, of (H, W) grey levels that fall off to 0 at the border; corners are left out."""
+    """Mean power by ring of spatial frequency, (rings,), of (H, W) grey levels that fade to 0.
+
+    The rings have equal width from 0 to 0.5 cycles/px. The corners of the spectrum are left out.
+    """
     power = np.abs(np.fft.rfft2(tapered)) ** 2
     ring, count = _rings(*tapered.shape, rings)
     return np.asarray(np.bincount(ring, power.ravel(), minlength=rings + 1)[:rings] / count)
@@ -47,7 +49,7 @@ def radial_power(tapered: NDArray[np.floating], rings: int) -> NDArray[np.float6
 
 @cache
 def _rings(h: int, w: int, rings: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The ring of each of the values of an FFT, flat, and how many each has."""
+    """The ring of each value of an FFT, flattened, and the number of values in each ring."""
     radius = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.rfftfreq(w))
     ring = np.minimum(radius.ravel() / 0.5 * rings, rings).astype(np.intp)
     return ring, np.maximum(np.bincount(ring, minlength=rings + 1)[:rings], 1)

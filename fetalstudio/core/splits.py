@@ -1,4 +1,4 @@
-"""Dividing frames by subject, the same way on every machine."""
+"""Dividing frames into parts by subject, in the same way on every machine."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def split_subjects(
     ``validation`` and ``test`` are shares of the subjects in [0, 1), rounded, each at least one
     subject where its share is above zero and there are enough (two for one held-out part, three
     for both); one subject is always left to train on. Subjects are ordered by a seeded hash of
-    their key, so the result does not depend on the order of the input, adding a subject moves few
-    of the others, and the test part does not depend on ``validation``.
+    their key. The result therefore does not depend on the order of the input, an added subject
+    moves few others, and the test part does not depend on ``validation``.
 
     Raises ``ValueError`` for shares outside these bounds.
     """
@@ -35,7 +35,7 @@ def split_subjects(
 
 
 def _held_out(wanted: float, available: int) -> int:
-    """How many of the ``available`` subjects a part takes: one stays behind, to train on."""
+    """The number of ``available`` subjects that a part takes. One is always left to train on."""
     if wanted <= 0 or available <= 1:
         return 0
     return min(max(round(wanted), 1), available - 1)

@@ -1,4 +1,4 @@
-"""What two ways of doing something differ by, measured on the same frames."""
+"""The difference between two methods, measured on the same frames."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from fetalstudio.core.metrics import Interval, bootstrap_ci
 def paired_difference(
     first: ArrayLike, second: ArrayLike, subjects: list[str] | tuple[str, ...]
 ) -> Interval:
-    """``first`` less ``second``, each (repeats, frames) of a figure on the same frames.
+    """``first`` minus ``second``, each (repeats, frames) of a figure on the same frames.
 
-    The repeats are averaged within a frame, as they are no further frames; the 95 % interval is by
-    bootstrap over the subjects of the frames. It holds for other subjects of that kind, not for
-    other draws of what was trained on: for these see :func:`by_repeat`. Raises ``ValueError`` where
-    the shapes do not fit.
+    Repeats are averaged within a frame, because they are not independent frames. The 95 % interval
+    is a bootstrap over the subjects of the frames. It holds for other subjects of the same kind,
+    not for other draws of the training frames; for these see :func:`by_repeat`. Raises
+    ``ValueError`` if the shapes do not match.
     """
     return bootstrap_ci((_mean(first) - _mean(second)).tolist(), subjects)
 
 
 def by_repeat(first: ArrayLike, second: ArrayLike) -> tuple[float, ...]:
-    """The mean difference of each repeat, which has the same number in both."""
+    """The mean difference of each repeat; repeats with the same number are compared."""
     a, b = np.asarray(first, float), np.asarray(second, float)
     if a.shape != b.shape:
         raise ValueError(f"repeats are compared one by one: {a.shape} and {b.shape}")
@@ -30,12 +30,12 @@ def by_repeat(first: ArrayLike, second: ArrayLike) -> tuple[float, ...]:
 
 
 def over_repeats(values: ArrayLike, subjects: list[str] | tuple[str, ...]) -> Interval:
-    """The mean of (repeats, frames) with its interval, as :func:`paired_difference`."""
+    """The mean of (repeats, frames) with its interval, as in :func:`paired_difference`."""
     return bootstrap_ci(_mean(values).tolist(), subjects)
 
 
 def _mean(values: ArrayLike) -> NDArray[np.float64]:
-    """(frames,): over the repeats."""
+    """(frames,): the mean over the repeats."""
     x = np.asarray(values, dtype=float)
     if x.ndim != 2 or not len(x):
         raise ValueError(f"(repeats, frames) are needed, not a shape of {x.shape}")

@@ -1,7 +1,7 @@
-"""How far a set of pictures is from a set of frames in style: grey levels and texture, not content.
+"""The distance between two sets of frames in style: grey levels and texture, not content.
 
-Of whole sectors on one canvas, whatever the frames' sizes; `core.texture` looks at one head, in the
-frame's own pixels, where the finest speckle is.
+Whole sectors are compared on one canvas, whatever the size of the frames. ``core.texture`` compares
+one head in the frame's own pixels, which show the finest speckle.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from fetalstudio.core.sector import seen_sector
 from fetalstudio.core.spectrum import radial_power
 
 _CANVAS = (384, 256)
-"""All pictures are compared at this (width, height), so that a frequency means the same."""
+"""Frames are compared at this (width, height), so that a frequency means the same in all."""
 _RINGS = 32
 """Rings of equal width between frequency 0 and the Nyquist frequency of the lower side."""
 
 
 @dataclass(frozen=True, slots=True)
 class StyleDistance:
-    """Two differences, each 0 for the same style."""
+    """Two distances, each 0 for equal styles."""
 
     grey: float
     """Earth mover's distance of the grey levels inside the sectors, in grey levels (0 to 255)."""
@@ -35,16 +35,16 @@ class StyleDistance:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a set of pictures looks like."""
+    """The style of a set of frames."""
 
     levels: NDArray[np.float64]
-    """(256,) cumulative share of the grey levels inside the sectors, each picture counting once."""
+    """(256,) cumulative shares of the grey levels inside the sectors; each frame counts once."""
     spectrum_db: NDArray[np.float64]
     """(31,) mean power by ring of spatial frequency, in dB; the mean grey (ring 0) left out."""
 
     @classmethod
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> Style:
-        """Of one or more pictures (H, W) uint8 of any size. Raises ``ValueError`` for none."""
+        """The style of images (H, W) uint8 of any size. Raises ``ValueError`` if there are none."""
         if not images:
             raise ValueError("a style needs at least one picture")
         placed = [_placed(image) for image in images]
@@ -53,7 +53,7 @@ class Style:
         return cls(np.cumsum(levels), spectrum)
 
     def distance(self, other: Style) -> StyleDistance:
-        """Symmetric."""
+        """The distance to another style; symmetric."""
         return StyleDistance(
             float(np.abs(self.levels - other.levels).sum()),
             float(np.abs(self.spectrum_db - other.spectrum_db).mean()),
@@ -66,7 +66,7 @@ def _placed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _inside(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The sector; the whole picture where none can be seen."""
+    """The sector; the whole frame if no sector is seen."""
     sector = seen_sector(image)
     return np.ones(image.shape, bool) if sector is None else sector > 0
 
@@ -76,7 +76,7 @@ def _levels(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _spectrum(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Power by ring, in dB, under a window: the edge of the sector would drown the rest."""
+    """Power by ring in dB. A window hides the edge of the sector, which would dominate."""
     h, w = image.shape
     inside = _inside(image)
     window = np.outer(np.hanning(h), np.hanning(w)) * cv2.GaussianBlur(
@@ -84,5 +84,5 @@ def _spectrum(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     )
     centred = np.where(inside, image - image[inside].mean(), 0.0) * window
     power = radial_power(centred, _RINGS) / (window**2).sum()
-    # A picture of one grey has no power at all; a ten-thousandth of a grey level is nothing.
+    # An even image has no power at all; a ten-thousandth of a grey level is negligible.
     return 10 * np.log10(power[1:] + 1e-8)

@@ -15,7 +15,7 @@ from fetalstudio.core.spectrum import radial_power
 _SIDE = 256
 _RINGS, _LEVELS = 32, 64
 _FEWEST = 10
-"""From fewer real frames no usual range can be told."""
+"""With fewer real frames, no usual range can be given."""
 LIMIT_PERCENTILE = 95.0
 
 Floats = NDArray[np.float64]
@@ -23,33 +23,33 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """What one frame's head looks like, whatever it shows."""
+    """The texture of the head in one frame."""
 
     speckle_snr: float
-    """Mean over standard deviation of the grey levels in windows of a tenth of b, the median over
-    the inside of the skull. (1.91 is Rayleigh's, of an envelope before log compression; a frame
-    is compressed, so only the comparison with frames of the same scanner means something.)"""
+    """Mean over standard deviation of the grey levels in windows of a tenth of b: the median over
+    the inside of the skull. (A Rayleigh envelope has 1.91 before log compression. Frames are
+    compressed, so only values of the same scanner can be compared.)"""
     spectrum: Floats
-    """(32,) power by radial frequency, 0 to 0.5 cycles/px, in dB, less its mean."""
+    """(32,) power by radial frequency, 0 to 0.5 cycles/px, in dB, minus its mean."""
     greys: Floats
-    """(64,) shares of the grey levels inside the ellipse, added up from black."""
+    """(64,) cumulative shares of the grey levels inside the ellipse, from black."""
 
 
 @dataclass(frozen=True, slots=True)
 class CohortTexture:
-    """The usual texture of real frames, and how far from it real frames are themselves."""
+    """The usual texture of real frames, and how much real frames differ from it."""
 
     speckle_snr: float
     spectrum: Floats
     greys: Floats
     frames: int
     limits: Mapping[str, float]
-    """By figure of :meth:`differences`: what 95 % of the real frames keep to, each against the
-    others; empty for fewer than 10 frames."""
+    """For each figure of :meth:`differences` the limit that 95 % of the real frames keep, each
+    compared with the others; empty for fewer than 10 frames."""
 
     @classmethod
     def of(cls, textures: Sequence[Texture]) -> CohortTexture | None:
-        """Of real frames; None without any."""
+        """From the textures of real frames; None without any."""
         if not textures:
             return None
         whole = _mean(textures)
@@ -67,9 +67,12 @@ class CohortTexture:
         return cls(whole.speckle_snr, whole.spectrum, whole.greys, len(textures), limits)
 
     def differences(self, texture: Texture) -> Mapping[str, float]:
-        """``speckle_difference`` relative, ``spectrum_db`` root mean square over the frequencies,
-        ``grey_difference`` in grey levels (earth mover's distance of the histograms). The first is
-        left out where the cohort is too dark to have speckle."""
+        """How much a texture differs from the cohort's.
+
+        ``speckle_difference`` is relative, ``spectrum_db`` the root mean square over the
+        frequencies in dB, ``grey_difference`` the earth mover's distance of the histograms in grey
+        levels. The first is left out if the cohort is too dark to show speckle.
+        """
         gaps = np.abs(texture.greys - self.greys)
         figures = {
             "spectrum_db": float(np.sqrt(np.mean((texture.spectrum - self.spectrum) ** 2))),
@@ -113,13 +116,13 @@ def _speckle_snr(head: NDArray[np.uint8], brain: NDArray[np.bool_], window: int)
     mean = np.asarray(cv2.blur(grey, (window, window)))
     square = np.asarray(cv2.blur(grey * grey, (window, window)))
     spread = np.sqrt(np.maximum(square - mean * mean, 0.25))
-    # Black fluid and shadow have no speckle.
+    # Black fluid and shadows have no speckle.
     seen = brain & (mean > 8)
     return float(np.median((mean / spread)[seen])) if seen.any() else 0.0
 
 
 def _spectrum(image: NDArray[np.uint8], centre: tuple[int, int]) -> Floats:
-    """Of the 256 px square around the head's centre, mirrored at the frame's border."""
+    """The spectrum of the 256 px square around the head's centre, mirrored at the border."""
     half = _SIDE // 2
     framed = cv2.copyMakeBorder(image, half, half, half, half, cv2.BORDER_REFLECT)
     x, y = (min(max(at, 0), side - 1) for at, side in zip(centre, image.shape[::-1], strict=True))

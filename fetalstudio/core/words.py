@@ -1,4 +1,4 @@
-"""Numbers of things, as a person says them."""
+"""Counts in words."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.learning import Plan, Watch, autocast, train_resumably
+from fetalstudio.learning import OptimizerSettings, Watch, autocast, train_resumably
 from fetalstudio.segmentation.compact import CompactConfig, build_compact
 from fetalstudio.segmentation.sam import Sam, decode, dice_ce, jittered_boxes
 from fetalstudio.simulation import Clutter, draw_clutter
@@ -92,7 +92,7 @@ def pretrain(
         with autocast(device):
             return training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
 
-    plan = Plan(
+    optimizer = OptimizerSettings(
         settings.steps,
         settings.learning_rate,
         settings.weight_decay,
@@ -103,7 +103,7 @@ def pretrain(
         sam,
         partial(_draw, examples, settings, sam.image_encoder.img_size),
         loss_of,
-        plan,
+        optimizer,
         checkpoint,
         watch=watch or Watch(),
         keep={"settings": asdict(settings)},

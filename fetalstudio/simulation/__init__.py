@@ -1,8 +1,8 @@
-"""A scanner and a head, simulated: labelled frames without end.
+"""A simulated scanner and head, for any number of labelled frames.
 
-A picture is made as a scanner makes it. Scatterers with an echogenicity are laid on a grid of
-beams and depths; pulse and beam blur them, sound loses strength on its way, the rest is amplified,
-compressed and laid out as a sector. The outer edge of the skull is the given ellipse.
+Frames are made in the way of a scanner. Scatterers with an echogenicity lie on a grid of beams and
+depths. Pulse and beam blur them, and sound is attenuated on its way. The remaining echoes are
+amplified, compressed and mapped to a sector. The outer edge of the skull is the given ellipse.
 """
 
 from fetalstudio.simulation.clutter import draw_clutter

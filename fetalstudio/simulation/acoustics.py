@@ -1,4 +1,4 @@
-"""What sound does on its way: speckle, blur by the beam, loss with depth, compression."""
+"""Speckle, blur by pulse and beam, attenuation with depth, and log compression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def amplitude(level_db: Any) -> Any:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
-    """Smooth noise of zero mean and unit variance with about ``cells`` swells down and across."""
+    """Smooth noise, zero mean and unit variance, with about ``cells`` waves down and across."""
     coarse = rng.standard_normal((cells[0] + 3, cells[1] + 3), dtype=np.float32)
     fine: Any = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
     mean, deviation = cv2.meanStdDev(fine)
@@ -38,14 +38,14 @@ def envelope(
 ) -> Field:
     """The received envelope of an echogenicity map, (depths, beams).
 
-    ``diffuse`` is the amplitude of many small scatterers a cell, whose echoes come back in random
-    phase (a circular complex Gaussian: speckle); ``mirror`` that of smooth walls, whose echoes add
-    up. Both pass a separable Gaussian pulse, ``axial`` cells long (sigma) and ``lateral[row]``
-    cells wide, that keeps the power of speckle and the height of a wall. More than one of
-    ``looks`` averages that many independent envelopes, as compounding does.
+    ``diffuse`` is the amplitude of many small scatterers per cell, whose echoes return in random
+    phase (a circular complex Gaussian: speckle). ``mirror`` is that of smooth walls, whose echoes
+    add up. Both pass a separable Gaussian pulse, ``axial`` cells long (sigma) and ``lateral[row]``
+    cells wide, which preserves the power of speckle and the height of a wall. ``looks`` is the
+    number of independent envelopes that are averaged, as in compounding.
 
-    A wide uniform region of one look has a mean of 1.91 standard deviations (Rayleigh; Wagner et
-    al., IEEE Trans Sonics Ultrason 1983;30:156-163).
+    With one look, a large uniform region has a mean of 1.91 standard deviations (Rayleigh; Wagner
+    et al., IEEE Trans Sonics Ultrason 1983;30:156-163).
     """
     walls = _lateral_blur(_axial_blur(mirror, axial), lateral)
     power = 1 / (2 * np.sqrt(math.pi) * max(axial, 0.4)) / (2 * np.sqrt(math.pi) * lateral)
@@ -72,7 +72,7 @@ def _axial_blur(field: Field, sigma: float) -> Field:
 
 
 def _lateral_blur(field: Field, sigma: Field, *, levels: int = 5) -> Field:
-    """A Gaussian of its own width for each row, interpolated between ``levels`` widths."""
+    """A Gaussian filter with a width for each row, interpolated between ``levels`` widths."""
     widths = np.linspace(float(sigma.min()), float(sigma.max()), levels)
     if widths[-1] - widths[0] < 0.05:
         widths = widths[:1]
@@ -91,7 +91,7 @@ def _lateral_blur(field: Field, sigma: Field, *, levels: int = 5) -> Field:
 
 
 def path_loss(loss_per_cm: Field, step_cm: float) -> Field:
-    """dB lost on the way to each cell and back, from the loss there (dB/cm, one way)."""
+    """Loss in dB on the way to each cell and back, from the loss in each cell (dB/cm, one way)."""
     return 2 * np.float32(step_cm) * np.cumsum(loss_per_cm, axis=0, dtype=np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Marks that are no ultrasound: grey bar, blanked corners, text, calipers."""
+"""Marks that are not ultrasound: grey bar, blanked corners, text, calipers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LETTERS = "ABCDEFGHIKLMNOPRSTVWZ0123456789.:%/"
 
 
 def draw_clutter(rng: np.random.Generator, image: NDArray[np.uint8], clutter: Clutter) -> None:
-    """Drawn into an (H, W) uint8 image, over the sector and beside it."""
+    """Draw clutter into an (H, W) uint8 image, over the sector and beside it."""
     h, w = image.shape
     if clutter.text:
         _text(rng, image)
@@ -27,7 +27,7 @@ def draw_clutter(rng: np.random.Generator, image: NDArray[np.uint8], clutter: Cl
 
 
 def _boxes(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
-    """As HC18 hides names and figures: lower right nearly always, upper right at times."""
+    """Blank corners as HC18 does: lower right nearly always, upper right sometimes."""
     h, w = image.shape
     if rng.random() < 0.9:
         wide, high = rng.uniform(0.14, 0.28), rng.uniform(0.08, 0.36)
@@ -41,7 +41,7 @@ def _boxes(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
 
 
 def _text(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
-    """Lines of letters and figures in the corners."""
+    """Lines of letters and digits in the corners."""
     h, w = image.shape
     size, grey = 0.0006 * h, int(rng.integers(110, 255))
     for _ in range(int(rng.integers(1, 5))):

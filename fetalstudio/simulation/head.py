@@ -23,14 +23,14 @@ _SCALE = (_TEXELS - 1) / (2 * _REACH)
 
 @dataclass(frozen=True, slots=True)
 class HeadFrame:
-    """Each cell of the grid, seen from the head."""
+    """The cells of the grid in the head's coordinates."""
 
     u: Field
-    """Along the major axis, in semi-axes."""
+    """Coordinate along the major axis, in semi-axes."""
     v: Field
-    """Along the minor axis, in semi-axes."""
+    """Coordinate along the minor axis, in semi-axes."""
     distance: Field
-    """To the outline in px, negative inside (to first order: exact on the outline itself)."""
+    """Distance to the outline in px, negative inside; first order, and exact on the outline."""
     incidence: Field
     """|cos| of the angle between the beam and the outline's normal."""
     far_side: float
@@ -64,9 +64,9 @@ class Skull:
     """The bone, cell by cell."""
 
     bone: Field
-    """Share of the cell that is bone, 0 to 1: from the ellipse inwards."""
+    """Share of the cell that is bone, 0 to 1; bone extends inwards from the ellipse."""
     echo: Field
-    """Amplitude of its echo, 0 to about 1: strong where the beam meets it squarely."""
+    """Amplitude of the echo, 0 to about 1; strong where the beam is perpendicular to the bone."""
 
 
 def skull(
@@ -74,14 +74,14 @@ def skull(
 ) -> Skull:
     """A wall of 1 to 3 mm whose outer edge is the ellipse; pulse and beam widen its echo.
 
-    ``step`` is the grid's in px: a wall is never thinner than one and a half cells.
+    ``step`` is the grid step in px. A wall is never thinner than one and a half cells.
     """
     thin, thick = {"first": (0.8, 1.4), "second": (1.3, 2.2), "third": (2.0, 3.2)}[kind]
     width = max(float(rng.uniform(thin, thick)) / mm_per_px, 1.5 * step)
     near = np.abs(head.distance) < 4 * width
     distance, turn = head.distance[near], np.arctan2(head.v[near], head.u[near])
     inner = width * (1 + 0.2 * _round_noise(rng, turn, 10))
-    # A bump that has risen to half its height on the ellipse: there the eye sees the edge.
+    # A bump that reaches half its height on the ellipse, which is where the eye sees the edge.
     offset, half = distance + np.float32(0.42 * width), np.float32(0.5 * width)
     inwards = half * np.clip(inner / width, 0.6, 1.6)
     ridge = np.exp(-np.square(offset / np.where(offset < 0, inwards, half)))
@@ -92,7 +92,7 @@ def skull(
 
 
 def _brightness(rng: np.random.Generator, turn: Field, incidence: Field, kind: Trimester) -> Field:
-    """Amplitude round the skull: |cos|^k of the angle of incidence, dimmed at thin places and
+    """Amplitude around the skull: |cos|^k of the angle of incidence, lower at thin places and
     sutures."""
     third, first = kind == "third", kind == "first"
     k = float(rng.uniform(2.0, 4.5) if third else rng.uniform(1.2, 3.0))
@@ -109,7 +109,7 @@ def _brightness(rng: np.random.Generator, turn: Field, incidence: Field, kind: T
 
 
 def _round_noise(rng: np.random.Generator, turn: Field, waves: int) -> Field:
-    """Smooth noise round the outline, of unit variance: a Fourier series without a seam."""
+    """Smooth noise around the outline, unit variance: a Fourier series without a seam."""
     knots = np.linspace(-math.pi, math.pi, 361)
     values = np.zeros_like(knots)
     for n in range(1, waves + 1):
@@ -119,16 +119,16 @@ def _round_noise(rng: np.random.Generator, turn: Field, waves: int) -> Field:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """What the skull holds, as texels or cell by cell."""
+    """The content of the skull, as texels or as cells."""
 
     level: Field
-    """dB against plain brain tissue."""
+    """Level in dB relative to plain brain tissue."""
     line: Field
     """Amplitude of membranes that reflect like mirrors, 0 to about 1."""
 
 
 def brain(rng: np.random.Generator, head: HeadFrame, kind: Trimester) -> Brain:
-    """The brain on the grid: drawn in the head's own coordinates, bent a little, and sampled."""
+    """The brain on the grid: drawn in the head's coordinates, slightly distorted, and sampled."""
     drawing = _Drawing(rng, head.beam_along, 3.0 if kind == "first" else 1.8)
     if kind == "first":
         _early(rng, drawing)
@@ -146,7 +146,7 @@ def brain(rng: np.random.Generator, head: HeadFrame, kind: Trimester) -> Brain:
 
 
 class _Drawing:
-    """Organs painted one over the other; front at +u, the deeper side at +v."""
+    """Organs painted over each other. The front is at +u, the deeper side at +v."""
 
     def __init__(self, rng: np.random.Generator, beam_along: float, disorder: float) -> None:
         self.rng, self.disorder = rng, disorder
@@ -182,7 +182,7 @@ class _Drawing:
             cv2.line(self.line, p, q, value, thick)
 
     def glow(self, reach: float, db: float) -> None:
-        """Brighter towards the middle, where the beam passes the skull squarely."""
+        """Brighter towards the middle, where the beam is perpendicular to the skull."""
         x = (np.arange(_TEXELS, dtype=np.float32) / (_TEXELS - 1) - 0.5) * (2 * _REACH / reach)
         self.level += np.float32(db) * np.exp(-np.square(x)[None] - np.square(x)[:, None])
 
@@ -197,7 +197,7 @@ class _Drawing:
             self.membrane([at - step, at + bow, at + step], strength * self.rng.uniform(0.3, 1), 1)
 
     def bent(self) -> Brain:
-        """With a little disorder: no two brains have the same drawing."""
+        """A value with a little random variation, so that no two brains are the same."""
         grid = np.arange(_TEXELS, dtype=np.float32)
         shape = (_TEXELS, _TEXELS)
         bend = float(self.rng.uniform(1, 2)) * self.disorder

@@ -1,4 +1,4 @@
-"""A curved array and the sector that it scans: the map between pixels and beams."""
+"""A curved array and its sector: the mapping between pixels and beams."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from fetalstudio.core.geometry import Size
 
 Field = NDArray[np.float32]
-"""A value a cell of the polar grid, (depths, beams) float32."""
+"""A value per cell of the polar grid, (depths, beams) float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Where the beams run in the picture. Lengths in px of the picture, angles in radians."""
+    """The geometry of the beams. Lengths in px of the frame, angles in radians."""
 
     apex_x: float
     apex_y: float
-    """Where all beams meet, for most probes above the picture."""
+    """The point where all beams meet, above the frame for most probes."""
     near: float
     """From the apex to the probe's surface: large for a flat probe, small for an endocavity one."""
     far: float
     """From the apex to the end of the scanned depth."""
     half_angle: float
-    """The sector reaches this far to either side of its middle."""
+    """Half of the angle of the sector."""
     tilt: float = 0.0
     """Direction of the middle beam, 0 straight down, positive to the right."""
 
@@ -46,7 +46,7 @@ class Probe:
         return self.lit(*self.beams(size))
 
     def lit(self, r: Field, theta: Field) -> NDArray[np.uint8]:
-        """Whether the sector reaches a distance from the apex and an angle, 0 or 1 each."""
+        """Whether points at this distance from the apex and this angle are scanned, 0 or 1."""
         inside = (r >= self.near) & (r <= self.far) & (np.abs(theta) <= self.half_angle)
         return inside.astype(np.uint8)
 
@@ -54,8 +54,8 @@ class Probe:
     def spanning(
         cls, size: Size, *, width: float, half_angle: float, top: float, bottom: float
     ) -> Probe:
-        """By what shows: ``width`` of the sector at half the picture's height, and the heights at
-        which it begins and ends in its middle; all in px, lying on the picture or beyond."""
+        """From the visible sector: its ``width`` at half the frame's height, and the heights where
+        it begins and ends in the middle, all in px, which may lie beyond the frame."""
         apex_y = size[1] / 2 - width / 2 / math.tan(half_angle)
         near = max(top - apex_y, 1.0)
         far = max(bottom - apex_y, near + 8.0)
@@ -63,9 +63,9 @@ class Probe:
 
     @classmethod
     def of_sector(cls, sector: NDArray[np.uint8]) -> Probe:
-        """A probe whose beams cover a given sector, (H, W) of 0 and 1, as its sides suggest.
+        """A probe whose beams cover a given sector, (H, W) of 0 and 1, estimated from its sides.
 
-        Sides that cannot be told (cut by the picture's edges, or parallel) leave a common angle.
+        If the sides cannot be found (cut by the frame, or parallel), a usual angle is used.
         """
         h, w = sector.shape
         left, right = _side(sector), _side(sector[:, ::-1])
@@ -79,7 +79,7 @@ class Probe:
         ys, xs = np.nonzero(sector)
         if len(ys) == 0:
             ys, xs = np.array([0, h - 1]), np.array([0, w - 1])
-        # A closer apex than the uppermost lit row would send beams upwards.
+        # An apex below the uppermost lit row would send beams upwards.
         x0, y0 = apex[0], min(apex[1], float(ys.min()) - 4.0)
         r, theta = np.hypot(xs - x0, ys - y0), np.arctan2(xs - x0, ys - y0)
         middle = float(theta.max() + theta.min()) / 2
@@ -88,7 +88,7 @@ class Probe:
 
 
 def _side(sector: NDArray[np.uint8]) -> tuple[float, float] | None:
-    """Slope and offset of the sector's left side, x over y; None where the picture cuts it."""
+    """Slope and offset of the sector's left side, x over y; None if the frame cuts it."""
     rows = np.nonzero(sector.any(axis=1))[0]
     first = sector[rows].argmax(axis=1)
     free = first > 2
@@ -103,12 +103,12 @@ def _side(sector: NDArray[np.uint8]) -> tuple[float, float] | None:
 
 @dataclass(frozen=True)
 class Grid:
-    """The part of a probe's polar grid that the picture shows: a row a depth, a column a beam."""
+    """The visible part of a probe's polar grid: one row per depth, one column per beam."""
 
     probe: Probe
     size: Size
     grain: float
-    """Picture px a unit of texture: 1 for an 800x540 px frame."""
+    """Frame px per unit of texture: 1 for a frame of 800x540 px."""
 
     @cached_property
     def _beams(self) -> tuple[Field, Field]:
@@ -121,7 +121,7 @@ class Grid:
 
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Nearest and farthest depth (px), first and last angle (rad) on the picture."""
+        """Nearest and farthest depth (px), first and last angle (rad) in the frame."""
         lit = self.sector > 0
         if not lit.any():
             half = self.probe.half_angle
@@ -140,7 +140,7 @@ class Grid:
     def angles(self) -> Field:
         """(beams,) rad from the middle beam."""
         near, far, low, high = self.bounds
-        # Cells are as wide as fine texture needs them at two thirds of the depth.
+        # The width of the cells suits fine texture at two thirds of the depth.
         n = int(np.clip((high - low) * (near + 2 * far) / 3 / max(2.2 * self.grain, 1.5), 16, 768))
         return np.linspace(low, high, n, dtype=np.float32)
 
@@ -161,7 +161,7 @@ class Grid:
 
     @cached_property
     def places(self) -> tuple[Field, Field]:
-        """x and y of each cell in the picture, px."""
+        """x and y of each cell in the frame, px."""
         dx, dy = self.directions
         r = self.depths[:, None]
         return np.float32(self.probe.apex_x) + r * dx, np.float32(self.probe.apex_y) + r * dy

@@ -1,4 +1,4 @@
-"""What a simulated picture shall show, and scenes drawn at random."""
+"""What a simulated frame is asked to show, and random scenes."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TRIMESTERS: tuple[Trimester, ...] = get_args(Trimester)
 TYPICAL_HC_MM = {"first": 76.0, "second": 176.0, "third": 292.0}
 """Medians of the HC18 training set."""
 _SMALL_HEAD = 0.22
-"""Semi-axis as a share of the picture's width: of HC18's heads below it, most are first-trimester
-ones; of those above, few."""
+"""Semi-major axis as a share of the frame's width. Most of HC18's heads below it are of the first
+trimester, but few above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clutter:
-    """What a scanner, or who publishes its pictures, draws over them. HC18 has bars and boxes."""
+    """What scanners and publishers draw over frames. HC18 has bars and boxes."""
 
     grey_bar: bool = True
-    """The scale of grey values at the left edge."""
+    """The grey scale at the left edge."""
     boxes: bool = True
-    """Corners that were blanked."""
+    """Blanked corners."""
     text: bool = False
     calipers: bool = False
-    """Crosses and dotted lines anywhere; never along the head, which would give it away."""
+    """Crosses and dotted lines anywhere except along the head, which they would reveal."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedScene:
-    """A head, the scanner that looks at it, and what is drawn on top; the rest is by seed."""
+    """A head, its scanner and the clutter. Everything else depends on the seed."""
 
     ellipse: Ellipse
-    """The outer edge of the skull, in px of the picture."""
+    """The outer edge of the skull, in px."""
     size: Size
-    """(width, height) of the picture in px."""
+    """(width, height) of the frame in px."""
     trimester: Trimester
     mm_per_px: float
     probe: Probe
     sector: NDArray[np.uint8] | None = None
-    """(H, W) of 0 and 1: nothing is scanned outside; None for all that the probe sees."""
+    """(H, W) of 0 and 1: nothing outside it is scanned. None for all that the probe covers."""
     clutter: Clutter = Clutter(grey_bar=False, boxes=False)
 
 
@@ -61,13 +61,12 @@ def scene_for(
     mm_per_px: float | None = None,
     sector: NDArray[np.uint8] | None = None,
 ) -> SimulatedScene:
-    """A scene around a given ellipse, without clutter; what is not given is drawn from ``seed``.
+    """A scene around a given ellipse, without clutter. Everything else is drawn from ``seed``.
 
-    Without a trimester it follows from the HC in mm; without a scale either, a head that is small
-    on its picture is taken for a first-trimester one, one large head in five for a third-trimester
-    one, and the scale is that of a typical head.
-    Raises :class:`InputError` for an ellipse off the picture, a scale that is not positive, or a
-    sector that is empty or of another size.
+    The trimester, if it is not given, follows from the HC in mm. Without a scale, a head that is
+    small in its frame counts as first trimester and one of five large heads as third trimester; the
+    scale is then that of a typical head. Raises :class:`InputError` for an ellipse outside the
+    frame, a scale that is not positive, or a sector that is empty or of another size.
     """
     w, h = size
     if not ellipse.reaches(size):
@@ -94,9 +93,10 @@ def scene_for(
 def random_scene(
     seed: int, *, trimester_: Trimester | None = None, size: Size = (800, 540)
 ) -> SimulatedScene:
-    """A scene like those of HC18: heads, positions and sectors of one trimester (each as likely).
+    """A random scene like those of HC18: head, position and sector of one trimester.
 
-    Heads are drawn until three quarters of their outline lie in the sector.
+    Trimesters are equally likely. Heads are drawn until three quarters of their outline lie in the
+    sector.
     """
     rng = np.random.default_rng([seed, 0])
     drawn = trimester_ or TRIMESTERS[int(rng.integers(3))]
@@ -118,7 +118,7 @@ def random_scene(
 
 
 def random_probe(rng: np.random.Generator, size: Size, kind: Trimester) -> Probe:
-    """A curved array as HC18 shows it: deep or zoomed in, now and then an endocavity probe."""
+    """A curved array as in HC18: deep or zoomed in, sometimes an endocavity probe."""
     w, h = size
     if kind == "first" and rng.random() < 0.22:
         apex = float(rng.uniform(-0.08, 0.02)) * h
@@ -149,7 +149,7 @@ def _random_head(rng: np.random.Generator, size: Size, kind: Trimester) -> tuple
         float(np.clip(rng.normal(mean, sd), low, high))
         for mean, sd, low, high in (hc, ratio, a_share)
     )
-    # Wide pictures are wider than a head is long: what counts is the side that is short for it.
+    # Wide frames are wider than a head is long: the side that limits the head counts.
     a *= min(size[0], 1.5 * size[1])
     turned = rng.random() < (0.6 if kind == "first" else 0.15)
     angle = float(rng.normal(0, 45 if kind == "first" else 25) if turned else rng.normal(0, 6))

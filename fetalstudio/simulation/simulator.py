@@ -1,4 +1,4 @@
-"""From a scene to its picture."""
+"""Simulates the frame of a scene."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ from fetalstudio.simulation.scene import SimulatedScene, random_scene
 from fetalstudio.simulation.surroundings import FLUID_DB, TISSUE_DB, surroundings
 
 _LOSS_DB_CM = 1.5
-"""One way in soft tissue at 3 MHz: about 0.5 dB/cm/MHz."""
+"""Loss in soft tissue at 3 MHz, one way: about 0.5 dB/cm/MHz."""
 _PULSE_MM = {"first": (0.12, 0.21), "second": (0.17, 0.29), "third": (0.12, 0.22)}
-"""Length of the pulse (sigma); deeper scans are smoothed less on the picture's own grid."""
+"""Length of the pulse (sigma) in mm. Deep scans are smoothed less on the frame's own grid."""
 _BRAIN_DB = {"first": (5, 3), "second": (9, 3), "third": (12, 3)}
-"""How far plain brain lies below other tissue: mean and standard deviation."""
+"""Level of plain brain below other tissue, in dB: mean and standard deviation."""
 _HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-52, -36)}
 _BONE_DB_CM = {"first": 3.0, "second": 5.0, "third": 7.0}
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFrame:
-    """A picture of which everything is known."""
+    """A simulated frame and everything that is known about it."""
 
     image: NDArray[np.uint8]
     """(H, W) uint8, black outside the sector."""
     ellipse: Ellipse
     """The outer edge of the skull, px."""
     sector: NDArray[np.uint8]
-    """(H, W) of 0 and 1: the pixels that were scanned, those under blanked corners too."""
+    """(H, W) of 0 and 1: the scanned pixels, including those under blanked corners."""
     mm_per_px: float
     trimester: Trimester
 
     def labelled(self) -> LabelledFrame:
-        """The picture and the ellipse alone, to learn from."""
+        """The frame with its ellipse, for training."""
         calibration = Calibration(self.mm_per_px, self.mm_per_px, "simulated")
         return LabelledFrame.of(self.image, self.ellipse, calibration=calibration)
 
 
 def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
-    """The scene's picture; the same scene and seed give the same pixels."""
+    """Simulate the frame of a scene. The same scene and seed give the same pixels."""
     rng = np.random.default_rng([seed, 2])
     grid = Grid(scene.probe, scene.size, float(np.hypot(*scene.size) / np.hypot(800, 540)))
     sector = grid.sector
@@ -70,10 +70,10 @@ def simulate(scene: SimulatedScene, seed: int) -> SimulatedFrame:
         received, range_db=float(rng.uniform(50, 60)), curve=float(rng.uniform(1.25, 1.75))
     )
     column, row = grid.cells()
-    # Cubic: linear interpolation between cells would print their pattern on the speckle.
+    # Cubic, because linear interpolation would imprint the pattern of the cells on the speckle.
     laid = cv2.remap(grey, column, row, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     smooth: Any = cv2.GaussianBlur(laid, (0, 0), float(rng.uniform(0.6, 1.1)) * grid.grain)
-    # A scanner's own noise keeps the sector's dark parts from being exactly black.
+    # The noise of a scanner keeps dark parts of the sector from being exactly black.
     grain = rng.standard_normal(smooth.shape, dtype=np.float32)
     smooth += float(rng.uniform(2, 6)) + np.float32(0.5) * grain
     image: NDArray[np.uint8] = np.where(sector > 0, np.clip(np.rint(smooth), 0, 255), 0).astype(
@@ -101,7 +101,7 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     inside = np.clip(0.5 - head.distance / np.float32(grid.step), 0, 1) * (1 - bone.bone)
     content = brain(rng, head, kind)
     tissue = TISSUE_DB - float(rng.normal(*_BRAIN_DB[kind]))
-    # Where its echo fades, bone must not show as a dark rim either: scalp and dura lie on it.
+    # Bone with a faint echo must not show as a dark rim, because scalp and dura cover it.
     outside = 1 - inside - 0.5 * bone.bone
     diffuse = outside * amplitude(around.level) + inside * amplitude(tissue + content.level)
     diffuse += 0.35 * bone.echo
@@ -111,7 +111,7 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     diffuse, mirror = diffuse * gain, mirror * gain
     diffuse += _haze(rng, grid, inside, kind)
     diffuse += amplitude(FLUID_DB + float(rng.uniform(-4, 6)))
-    # The pulse has a length in mm, the picture's own smoothing one in px.
+    # The pulse has a length in mm, the smoothing of the frame one in px.
     fine = float(np.hypot(0.9 * grid.grain, rng.uniform(*_PULSE_MM[kind]) / mm))
     spread = (grid.depths - grid.depths[0]) / (grid.depths[-1] - grid.depths[0])
     lateral = fine * (1.4 + 1.8 * spread) / (grid.depths * (grid.angles[1] - grid.angles[0]))
@@ -126,12 +126,12 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
 
 
 def _walls(rng: np.random.Generator, grid: Grid, bone: Skull, mm: float) -> Field:
-    """The skull's mirror echo and, in some pictures, fainter copies of it further down."""
+    """The specular echo of the skull and, in some frames, fainter reverberations below it."""
     if rng.random() > 0.35:
         return bone.echo
     rows = max(round(float(rng.uniform(5, 14)) / mm / grid.step), 3)
     walls = bone.echo.copy()
-    # Only what faces the probe squarely sends sound back and forth.
+    # Only surfaces perpendicular to the beam reverberate.
     again = 0.04 * bone.echo * bone.echo * bone.echo
     for n in (1, 2, 3):
         if n * rows < len(walls):
@@ -147,10 +147,10 @@ def _loss(
     fluid: Field,
     step_cm: float,
 ) -> Field:
-    """Gain in dB, cell by cell: what sound loses on its way, less what the scanner makes up for.
+    """Gain in dB of each cell: the time-gain compensation minus the loss on the way.
 
-    Bone costs more the more obliquely it is met, which leaves shadows below the skull's sides;
-    behind fluid it is brighter, because the time-gain curve expects tissue.
+    Bone attenuates more at oblique incidence, which leaves shadows below the sides of the skull.
+    Cells behind fluid are brighter, because the time-gain curve assumes tissue.
     """
     hard = _BONE_DB_CM[scene.trimester] * float(np.exp(rng.uniform(-1.2, 0.5)))
     steep = float(rng.uniform(1, 4) if scene.trimester != "third" else rng.uniform(3, 9))
@@ -159,7 +159,7 @@ def _loss(
     shape = lost.shape
     total = path_loss(lost.astype(np.float32), step_cm)
     expected = path_loss(np.full((shape[0], 1), _LOSS_DB_CM, np.float32), step_cm)
-    # A beam is wider than a line: no shadow has a sharp side.
+    # A beam has a width, so no shadow has sharp sides.
     soft = float(rng.uniform(1.5, 7.0))
     gain = cv2.GaussianBlur(np.maximum(expected - total, -30), (0, 1), sigmaX=soft, sigmaY=1.0)
     gain += float(rng.uniform(1, 3)) * smooth_noise(rng, (shape[0], 1), (3, 0))

@@ -1,4 +1,4 @@
-"""What lies around the head: the mother's layers, uterus and placenta, fluid, the fetus' body."""
+"""The surroundings of the head: maternal layers, uterus, placenta, fluid and the fetal body."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FLUID_DB = -60.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """All that is not the head, cell by cell."""
+    """Everything but the head, by cell."""
 
     level: Field
-    """dB against the brightest bone."""
+    """Level in dB relative to the brightest bone."""
     line: Field
     """Amplitude of smooth interfaces."""
     fluid: Field
-    """Share of the cell that is fluid, 0 to 1: sound passes it without loss."""
+    """Share of the cell that is fluid, 0 to 1. Sound passes fluid without loss."""
 
 
 def surroundings(
     rng: np.random.Generator, grid: Grid, head: HeadFrame, ellipse: Ellipse, kind: Trimester
 ) -> Surroundings:
-    """Tissue in layers under the probe, around a cavity that may hold fluid, the head in it."""
+    """Layers of tissue under the probe, around a cavity with the head and, sometimes, fluid."""
     level = (
         TISSUE_DB - (4 if kind == "third" else 0) + float(rng.normal(0, 3.5)) + _texture(rng, grid)
     )
@@ -52,7 +52,7 @@ def surroundings(
 
 
 def _texture(rng: np.random.Generator, grid: Grid) -> Field:
-    """Fibres that run along the probe's surface, and blobs."""
+    """Fibres along the probe's surface, and blobs."""
     rows, columns = grid.shape
     fine = (int(rows * grid.step / (9 * grid.grain)) + 2, max(columns // 16, 2))
     coarse = (int(rng.integers(4, 10)), int(rng.integers(3, 7)))
@@ -78,12 +78,12 @@ def _layers(rng: np.random.Generator, grid: Grid, ellipse: Ellipse) -> Field:
 def _outside_cavity(
     rng: np.random.Generator, grid: Grid, ellipse: Ellipse, kind: Trimester
 ) -> Field:
-    """How far a cell lies outside the uterine cavity, in the head's semi-axes; negative inside."""
+    """Distance of each cell from the uterine cavity, in semi-axes of the head; negative inside."""
     x, y = grid.places
     wide, shift = {"first": (1.9, 0.5), "second": (1.3, 0.2), "third": (1.1, 0.12)}[kind]
     wide *= float(np.exp(rng.normal(0, 0.2)))
     flat = float(rng.uniform(0.45, 0.95)) if kind == "first" else float(rng.uniform(0.5, 0.8))
-    # The head lies against a wall of the cavity more often than in its middle.
+    # The head is more often at a wall of the cavity than in its middle.
     cx = ellipse.cx + shift * ellipse.a * float(rng.normal(0, 1.5))
     cy = ellipse.cy + shift * ellipse.a * float(rng.normal(-0.35, 0.7))
     turn = math.radians(float(rng.normal(0, 12)))
@@ -97,8 +97,8 @@ def _outside_cavity(
 
 
 def _wall(rng: np.random.Generator, grid: Grid, depth: Field) -> Field:
-    """Around the cavity layers of muscle, and on one side the even, brighter placenta."""
-    # Layers that follow the cavity, fading with distance.
+    """Layers of muscle around the cavity, and the even, brighter placenta on one side."""
+    # Layers that follow the cavity and fade with distance.
     knots = np.arange(-0.1, 1.6, float(rng.uniform(0.07, 0.25)))
     bands = np.interp(depth, knots, rng.normal(0, float(rng.uniform(2, 6)), len(knots)))
     muscle = float(rng.uniform(-4, 3)) * np.exp(-((depth / 0.16) ** 2))
@@ -110,7 +110,7 @@ def _wall(rng: np.random.Generator, grid: Grid, depth: Field) -> Field:
 
 
 def _body(rng: np.random.Generator, head: HeadFrame, fluid: Field) -> Field:
-    """Neck, trunk or a limb at an end of the head: takes the fluid's place there."""
+    """Neck, trunk or a limb at one end of the head, in place of fluid."""
     level = np.zeros_like(fluid)
     for _ in range(int(rng.integers(0, 3))):
         turn = float(rng.choice([0.0, math.pi])) + float(rng.normal(0, 0.7))
@@ -126,7 +126,7 @@ def _body(rng: np.random.Generator, head: HeadFrame, fluid: Field) -> Field:
 
 
 def _interfaces(rng: np.random.Generator, grid: Grid, level: Field) -> Field:
-    """Where the echo changes along the beam the boundary lies across it, and reflects."""
+    """Reflections of boundaries across the beam, where the level changes along it."""
     smooth = cv2.GaussianBlur(level, (0, 0), 1.2)
     rise = np.abs(np.diff(smooth, axis=0, prepend=smooth[:1])) * np.float32(grid.grain / grid.step)
     strength = float(np.exp(rng.uniform(math.log(0.01), math.log(0.15))))
@@ -135,7 +135,7 @@ def _interfaces(rng: np.random.Generator, grid: Grid, level: Field) -> Field:
 
 
 def _far_arcs(rng: np.random.Generator, grid: Grid, kind: Trimester) -> Field:
-    """Bright sheets of the mother's tissue that run across the picture, near and far."""
+    """Bright sheets of maternal tissue across the frame, near and far."""
     line = np.zeros(grid.shape, np.float32)
     low, high = float(grid.depths[0]), float(grid.depths[-1])
     for _ in range(int(rng.integers(0, 5 if kind != "third" else 3))):

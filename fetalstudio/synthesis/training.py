@@ -15,7 +15,13 @@ from torch import Tensor
 from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.learning import Plan, Watch, autocast, load_checkpoint, train_resumably
+from fetalstudio.learning import (
+    OptimizerSettings,
+    Watch,
+    autocast,
+    load_checkpoint,
+    train_resumably,
+)
 from fetalstudio.synthesis.bands import BANDS, to_bands
 from fetalstudio.synthesis.conditions import CANVAS, GRID, Condition, condition_tensors
 from fetalstudio.synthesis.lift import Lift
@@ -100,7 +106,7 @@ def train(
     if teacher is not None and (teacher.config.band_mean, teacher.config.band_std) != (mean, std):
         raise ValueError("the teacher was trained on bands normalised in another way")
     pipeline = make(unet, build_scheduler(), mean, std)
-    plan = Plan(
+    optimizer = OptimizerSettings(
         settings.steps,
         settings.learning_rate,
         settings.weight_decay,
@@ -113,7 +119,7 @@ def train(
         unet,
         partial(_draw, examples, settings),
         partial(_step_loss, pipeline, settings, teacher),
-        plan,
+        optimizer,
         checkpoint,
         watch=watch or Watch(),
         keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},

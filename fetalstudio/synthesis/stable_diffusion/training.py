@@ -17,7 +17,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import seen_sector
-from fetalstudio.learning import Plan, Watch, load_checkpoint, train_resumably
+from fetalstudio.learning import OptimizerSettings, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import (
     RgbPicture,
@@ -86,7 +86,7 @@ def train_lora(
     cached = _cache(parts, examples, settings, device, on_cached)
     schedule = DDPMScheduler.from_config(dict(parts.scheduler))
     # Constant rate and no average, as the paper's code: its last step is its result.
-    plan = Plan(
+    optimizer = OptimizerSettings(
         settings.steps,
         settings.learning_rate,
         settings.weight_decay,
@@ -104,7 +104,7 @@ def train_lora(
             adapter,
             lambda rng: rng,  # what is cached takes no time to draw from
             lambda rng: step_loss(unet, schedule, cached, settings, rng),
-            plan,
+            optimizer,
             checkpoint,
             watch=watch or Watch(),
             keep=kept,
