@@ -33,7 +33,7 @@ class Frame:
     calibration: Calibration | None
     added_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Values that a table gave, by column (``country``, ``quality``). Figures are reported by them."""
+    """Values that a table gave, by column (``country``, ``quality``); results are split by them."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -191,7 +191,7 @@ class Batch:
 
     id: int
     settings: Mapping[str, Any]
-    """The synthesizer's name and SHA-256, steps, guidance, seed and the constraints of the heads."""
+    """The synthesizer's name and SHA-256, steps, guidance, seed and the heads' constraints."""
     wanted: int
     done: int
     started_at: datetime

@@ -43,7 +43,7 @@ def sentences(effect: RemovalEffect) -> list[str]:
     """The effect in words, a sentence for each thing that goes or that is touched."""
     said = [f"This removes {counted(len(effect.frames), 'frame')}: {_named(effect.frames)}."]
     if effect.annotations:
-        said.append(f"It also removes their {counted(effect.annotations, 'annotation revision')}.")
+        said.append(f"It also removes {counted(effect.annotations, 'annotation revision')}.")
     if effect.pairs:
         accepted = f", {effect.accepted} of them accepted" if effect.accepted else ""
         said.append(

@@ -96,7 +96,7 @@ def test_a_removal_says_what_goes_and_needs_a_yes(path: Path, capsys) -> None:
     assert frames(path, "remove", "--subject", "001") == BAD_INPUT
     shown = capsys.readouterr()
     assert "This removes 2 frames: 001_2HC, 001_HC." in shown.err
-    assert "It also removes their 2 annotation revisions." in shown.err
+    assert "It also removes 2 annotation revisions." in shown.err
     assert "--yes" in json.loads(shown.out)["error"]
     assert held(path) == before
     assert frames(path, "remove", "--subject", "001", "--yes") == OK
