@@ -623,3 +623,17 @@ def test_what_was_removed_is_gone_once_the_project_is_closed(
     assert path.is_file()
     library.session.close_project()
     assert not path.exists()
+
+
+def test_a_removed_frame_that_an_old_result_shows_is_not_selected(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    choose(qtbot, library, "068_HC")
+    (frame,) = library.selected()
+    asked(qtbot, library, "Shift+Del").accept()
+    selected = library.session.frame_id
+    assert selected != frame.id
+    with qtbot.waitSignal(library.session.message) as said:
+        library.session.select_frame(frame.id)
+    assert "was removed" in said.args[0]
+    assert library.session.frame_id == selected
