@@ -19,6 +19,7 @@ from fetalstudio.cli import (
     evaluate,
     experiment,
     export,
+    frames,
     import_frames,
     models,
     new,
@@ -55,6 +56,12 @@ class Command:
 COMMANDS = (
     Command("new", new.options, new.run, "make an empty project"),
     Command("import", import_frames.options, import_frames.run, "bring frames into a project"),
+    Command(
+        "frames",
+        frames.options,
+        frames.run,
+        "list frames, correct their subject or cohort, remove them, undo",
+    ),
     Command(
         "propose",
         propose.options,

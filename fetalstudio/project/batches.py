@@ -1,4 +1,4 @@
-"""Batches: what pairs were asked for, and which of them are made, so that a crash costs little."""
+"""Batches: which pairs were asked for and which are made, so that a crash loses little work."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ class Batches:
         return _batch(row)
 
     def seeds(self) -> set[int]:
-        """Those that batches were made with: with another, other heads are drawn."""
+        """The seeds of all batches. A seed that is not among them draws other heads."""
         rows = self._storage.database.query(
             "SELECT json_extract(settings, '$.seed') AS seed FROM batches"
         )
         return {row["seed"] for row in rows if row["seed"] is not None}
 
     def unfinished(self) -> list[Batch]:
-        """Those that were stopped, failed or crashed and not dropped, the newest first.
+        """The batches that were stopped, failed or crashed and not dropped, the newest first.
 
         A batch that a process is busy with is not among them.
         """
@@ -93,13 +93,14 @@ class Batches:
         return {row["number"]: row["pair_id"] for row in rows}
 
     def mark_made(self, batch_id: int, number: int, pair_id: int) -> None:
-        """An item is made; to be called in the transaction that adds the pair."""
+        """Record that an item is made. Call it in the transaction that adds the pair."""
         self._storage.database.insert(
             "batch_pairs", batch_id=batch_id, number=number, pair_id=pair_id
         )
 
     def drop(self, batch_id: int, *, dropped: bool = True) -> None:
-        """Leave a batch as it is: it is offered no more. Its pairs stay. Can be taken back."""
+        """Leave a batch unfinished: it is no longer offered. Its pairs stay. ``dropped=False``
+        offers it again."""
         sql = "UPDATE batches SET dropped_at = ? WHERE id = ?"
         self._storage.database.execute(sql, (now() if dropped else None, batch_id))
 
@@ -107,7 +108,7 @@ class Batches:
     def lock(self, batch_id: int) -> Iterator[None]:
         """Held while a process makes a batch. Raises :class:`UserError` where another does."""
         lock = self._lock(batch_id)
-        # Whoever only looks whether it is free holds it for a moment.
+        # A process that only checks whether the lock is free holds it for a moment.
         otherwise = f"Batch {batch_id} is being made by another FetalStudio. Let it end."
         with lock.held(otherwise, wait_s=2.0):
             try:

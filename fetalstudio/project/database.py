@@ -1,4 +1,4 @@
-"""The connection to ``project.db``: transactions, and every SQLite error turned into advice."""
+"""The connection to ``project.db``: transactions, and SQLite errors as advice to the user."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-# POSIX drops a process's locks on a file when it closes any handle of it. Reading the header with a
-# handle of our own while a connection is open would so take its locks away, and the next process
-# to close the database would delete the log that the connection goes on writing into.
+# POSIX drops all locks that a process has on a file when the process closes any handle of it. If we
+# read the header with a separate handle while a connection is open, the connection would lose its
+# locks, and the next process to close the database would delete the log that is still in use.
 _connections: Counter[Path] = Counter()
 _opening = threading.Lock()
 

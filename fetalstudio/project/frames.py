@@ -1,9 +1,8 @@
-"""The frames of a project: pictures, what is known of their scale and origin, and how that is
-amended.
+"""The frames of a project: pictures, scale, origin, and amendments.
 
 Name, cohort and subject of a frame, and whether it was removed, are revisions: an amendment appends
 one to each frame that it concerns, and undoing it appends the former values again. A removed frame
-is invisible everywhere but kept, until :meth:`Frames.purge` deletes it for good.
+is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for good.
 """
 
 from __future__ import annotations
@@ -387,7 +386,7 @@ class Frames:
             for frame_id in removed:
                 if not self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
                     self._storage.pictures.remove(frame_id)
-        # What was computed from the pictures shows them too, and is computed again when needed.
+        # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
         shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
         return len(removed)
 

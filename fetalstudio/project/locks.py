@@ -36,7 +36,7 @@ class Lock:
 
     @contextlib.contextmanager
     def held(self, otherwise: str, *, wait_s: float = 0.0) -> Iterator[None]:
-        """Taken, and let go at the end.
+        """Hold the lock inside the block.
 
         Raises :class:`UserError` with the message ``otherwise`` where another owner has it.
         """
@@ -48,10 +48,10 @@ class Lock:
             self.release()
 
     def release(self) -> None:
-        """Let go. May be called twice."""
+        """Release the lock. May be called twice."""
         self._lock.release()
 
     def remove(self) -> None:
-        """Let go, and remove the file of a lock that will not be taken again."""
+        """Release the lock and delete its file; for a lock that is not needed again."""
         self.release()
         self.path.unlink(missing_ok=True)

@@ -85,7 +85,7 @@ class Models:
                 self._adopt(kind, own, before["id"] if before else None)
 
     def roll_back(self, kind: ModelKind) -> ModelRecord | None:
-        """Undo the last adoption that is not undone; returns the model that is in use then.
+        """Undo the last adoption that is not undone; returns the model that is in use afterwards.
 
         Raises :class:`UserError` where there is none to undo.
         """

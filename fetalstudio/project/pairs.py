@@ -42,8 +42,8 @@ class Pairs:
     ) -> Pair:
         """Keep a synthetic picture with the ellipse that it was asked to show, to be reviewed.
 
-        ``label`` is the ellipse that the picture shows, where the synthesizer knows that it is
-        another one: it then is the pair's ellipse, as a reviewer's correction would be.
+        ``label`` is the ellipse that the picture shows, where the synthesizer knows that it differs
+        from the requested one. It becomes the pair's ellipse, as a reviewer's correction would.
 
         The same picture again (same seed, same ellipse) is the pair that is already there, with
         its review. Raises :class:`UserError` if it is, pixel by pixel, a real frame.
@@ -90,8 +90,8 @@ class Pairs:
         return self._pair(row)
 
     def all(self, *, state: ReviewState | None = None) -> list[Pair]:
-        """The worst first: by Dice, or by how sure the outline is where that is lower; those
-        without a Dice before all others."""
+        """All pairs, the worst first: by Dice, or by the outline's score where that is lower. Pairs
+        without a Dice come first."""
         # A missing Dice is NULL, and so is NaN; NULL sorts first.
         rows = self._storage.database.query(
             f"{_PAIRS} WHERE ?1 IS NULL OR coalesce(r.state, 'pending') = ?1"
@@ -145,6 +145,6 @@ class Pairs:
 
 
 def _rank(quality: Mapping[str, float]) -> float | None:
-    """A pair's place in the queue: a label that is in doubt must be seen, whatever its Dice."""
+    """A pair's place in the queue: a doubtful label must be looked at, whatever its Dice."""
     dice = quality.get("dice")
     return None if dice is None else min(dice, quality.get("outline_score", dice))

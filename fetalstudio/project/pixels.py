@@ -1,8 +1,8 @@
 """The frames' pictures: ``frames/<2 hex>/<id>.png``, written once and never changed.
 
-A picture reaches its place only inside a write transaction of the store, so whoever holds the
-write lock knows that a picture without a row is an orphan. An import, which may take minutes and
-must not block the window for so long, first stages its pictures in a folder of its own.
+A picture is put in its place only inside a write transaction of the store, so the holder of the
+write lock knows that a picture without a row is an orphan. An import may take minutes and must not
+block the window meanwhile, so it first stages its pictures in a separate folder.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Pictures:
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Staging]:
-        """A folder for pictures that may become frames; what is left in it at the end goes."""
+        """A folder for pictures that may become frames. It is deleted at the end of the block."""
         folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
         lock = Lock(folder.with_suffix(".lock"))
         # The lock comes first: a folder whose lock is free was left behind by a crash.
@@ -131,7 +131,7 @@ class Staging:
     def place(self, frame_id: str) -> None:
         """Move the picture to its place. Call inside a write transaction only.
 
-        Raises :class:`UserError` if it is neither here nor there.
+        Raises :class:`UserError` if it is neither staged nor in its place.
         """
         target = self._pictures.path(frame_id)
         if target.exists():
@@ -143,7 +143,7 @@ class Staging:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: BaseException) -> UserError:
-        """The hidden files here mean nothing to a person; the folder does."""
+        """Names the folder, as a hidden staging file means nothing to the user."""
         return UserError(
             f"{self._pictures.folder} could not be written: "
             f"{getattr(error, 'strerror', None) or error}. Nothing was imported. "

@@ -4,7 +4,7 @@
     project.db.backup     a copy of it, made each time that a window opens the project
     frames/<2 hex>/*.png  the pictures, each named by its content
     models/<run>/         model folders
-    exports/              where exports go unless told otherwise
+    exports/              the default folder of exports
 
 All paths inside are relative: the folder can be moved, zipped and opened elsewhere. Any number of
 processes may open it; each instance is used from one thread.
@@ -112,7 +112,7 @@ class Project:
         return cls(path, Database(database))
 
     def close(self) -> None:
-        """Let go of the files; a run that has not ended counts as crashed. May be called twice."""
+        """Close the files; a run that has not ended counts as crashed. May be called twice."""
         self.runs.close()
         self._storage.database.close()
 
@@ -133,7 +133,7 @@ class Project:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by the one window that shows the project; jobs and commands do not take it.
+        """The lock of the one window that shows the project; jobs and commands do not take it.
 
         Raises :class:`UserError` if another window holds it.
         """
@@ -186,7 +186,7 @@ class Project:
                 removed += 1
         for folder in ("models", "exports"):
             for path in sorted((self.path / folder).rglob(".part-*")):
-                # A job of another process may be writing this very moment; an hour tells.
+                # A job of another process may be writing it; after an hour it no longer is.
                 if path.exists() and time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
                     removed += 1

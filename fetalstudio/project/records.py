@@ -33,7 +33,7 @@ class Frame:
     calibration: Calibration | None
     added_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """What a table said about it, by column: ``country``, ``quality``; figures are given by it."""
+    """Values that a table gave, by column (``country``, ``quality``); results are split by them."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -156,12 +156,13 @@ class Pair:
 
     @property
     def corrected(self) -> bool:
-        """Whether a person moved the ellipse; the figures are about the one before."""
+        """Whether a person moved the ellipse. The quality figures describe the ellipse before."""
         return self.ellipse != self.requested and self.reviewer not in (None, SYNTHESIZER)
 
     @property
     def copy(self) -> bool:
-        """Whether the picture is too much like a training frame: not to train on, nor to export."""
+        """Whether the picture is too similar to a training frame, and so neither trained on nor
+        exported."""
         return is_copy(self.quality, self.copy_threshold)
 
 
@@ -190,7 +191,7 @@ class Batch:
 
     id: int
     settings: Mapping[str, Any]
-    """The synthesizer's name and SHA-256, steps, guidance, seed, what the heads were to be like."""
+    """The synthesizer's name and SHA-256, steps, guidance, seed and the heads' constraints."""
     wanted: int
     done: int
     started_at: datetime

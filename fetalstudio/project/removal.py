@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import RemovalEffect
+
+_NAMED = 8
+"""How many names of a longer list are shown."""
 
 
 def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffect:
@@ -33,6 +37,34 @@ def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffec
         runs=tuple(run.name for run in reversed(runs)),
         models=_models(project, ids, pair_ids),
     )
+
+
+def sentences(effect: RemovalEffect) -> list[str]:
+    """The effect in words, a sentence for each thing that goes or that is touched."""
+    said = [f"This removes {counted(len(effect.frames), 'frame')}: {_named(effect.frames)}."]
+    if effect.annotations:
+        said.append(f"It also removes {counted(effect.annotations, 'annotation revision')}.")
+    if effect.pairs:
+        accepted = f", {effect.accepted} of them accepted" if effect.accepted else ""
+        said.append(
+            f"It also removes {counted(len(effect.pairs), 'synthetic pair')} made from them"
+            f"{accepted}: {_named(effect.pairs)}."
+        )
+    if effect.batch_items:
+        said.append(f"Unfinished batches will make {counted(effect.batch_items, 'pair')} fewer.")
+    if effect.runs:
+        said.append(f"Runs that used them keep their records: {_named(effect.runs)}.")
+    if effect.models:
+        said.append(
+            f"Models that were trained on them stay as they are: {_named(effect.models)}. "
+            "Train again if the frames must have no influence."
+        )
+    return said
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _models(project: Project, ids: Collection[str], pair_ids: Collection[int]) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""The tables of ``project.db`` and how an older file becomes one of today.
+"""The tables of ``project.db`` and the migrations that bring older files up to date.
 
-What a person did is only ever appended: a trigger refuses to change or delete such a row, so that
-neither a bug of ours nor another program can lose an ellipse. The newest revision counts, and views
-(``newest_...``, ``current_frames``) select it. The one exception is a purge: it deletes all rows
-of a frame that was removed before, and of that frame alone.
+Rows that record a person's work are only appended: triggers refuse to change or delete them, so
+that neither a bug in FetalStudio nor another program can lose an ellipse. The newest revision
+counts, and views (``newest_...``, ``current_...``) select it. The one exception is a purge: it
+deletes all rows of a frame that was removed before, and of that frame alone.
 
 To change the schema, append a migration to :data:`MIGRATIONS` and a fixture of the version before
 to ``tests/project/data``; never edit a migration that was released.

@@ -63,7 +63,7 @@ class Storage:
         self.unsettled, self._failed = [], False
         if not (failed and written):
             return
-        # What cannot be removed now (a busy or broken disk) is removed by recover(), later.
+        # Files that cannot be removed now (a busy or broken disk) are removed by recover() later.
         with contextlib.suppress(Exception), self.database.transaction():
             for frame_id in written:
                 if not self.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
@@ -71,7 +71,7 @@ class Storage:
 
 
 def now() -> str:
-    """The present, as it is stored."""
+    """The current time, as the database stores it."""
     return datetime.now(UTC).isoformat()
 
 

@@ -1,7 +1,7 @@
-"""The commands that can be undone.
+"""The steps of undo.
 
-Each command appends to the history of the project and removes nothing: undo appends the previous
-ellipse or review again, so that it works after a save and a crash loses nothing.
+Each command appends to the project's history and takes nothing from it: undo appends the former
+ellipse (or review, subject, cohort) again, so that it works after a save and a crash loses nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,16 @@ from PySide6.QtGui import QUndoCommand
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.words import counted
+from fetalstudio.project.frames import Frames
 from fetalstudio.project.models import BUILT_IN, ModelKind
-from fetalstudio.project.records import Annotation, AnnotationState, Frame, Pair, ReviewState
+from fetalstudio.project.records import (
+    Amendment,
+    Annotation,
+    AnnotationState,
+    Frame,
+    Pair,
+    ReviewState,
+)
 from fetalstudio.ui.session import Session
 
 
@@ -26,7 +34,7 @@ class ProjectCommand(QUndoCommand):
     """
 
     places: tuple[str, ...] = ("annotate", "library")
-    """Where one sees what it does; the first is the one to look at."""
+    """Places that show the change; undo from elsewhere names the first of them."""
 
     def __init__(self, session: Session, text: str) -> None:
         super().__init__(text)
@@ -136,7 +144,7 @@ class SetEllipses(ProjectCommand):
 
 
 class SetCalibration(ProjectCommand):
-    """Say how many mm a pixel of some frames is; ``shown`` is the one that a person looks at."""
+    """Set the pixel size (mm) of some frames; ``shown`` is the frame on screen."""
 
     def __init__(
         self, session: Session, shown: Frame, frames: Sequence[Frame], calibration: Calibration
@@ -157,6 +165,47 @@ class SetCalibration(ProjectCommand):
                 project.frames.set_calibration(frame_id, calibration)
         self.session.frames_changed.emit()
         self.session.select_frame(self._shown)
+
+
+class AmendFrames(ProjectCommand):
+    """Change the subject or the cohort of frames, or remove them."""
+
+    places = ("library",)
+
+    def __init__(
+        self, session: Session, text: str, amend: Callable[[Frames, str], Amendment]
+    ) -> None:
+        """``amend`` is called with the project's frames and the author."""
+        super().__init__(session, text)
+        self._amend = amend
+        self._amendment: Amendment | None = None
+        self._selected: str | None = None
+
+    def prepare(self) -> None:
+        self._selected = self.session.frame_id
+
+    def apply(self) -> None:
+        order = [frame.id for frame in self.session.frames()]
+        self._amendment = self._amend(self.session.open.frames, self.session.author)
+        self.session.select_another(order)
+        self._announce()
+        if renamed := self._amendment.renamed:
+            names = ", ".join(f"{old} is now {new}" for old, new in renamed[:3])
+            more = f" and {len(renamed) - 3} more" if len(renamed) > 3 else ""
+            text = f"Some names were taken in the cohort: {names}{more}."
+            self.session.message.emit(text, "info")
+
+    def revert(self) -> None:
+        assert self._amendment is not None  # a command that did not run is not on the stack
+        self.session.open.frames.undo(self._amendment.id, author=self.session.author)
+        self._announce()
+        if self._selected is not None:
+            self.session.select_frame(self._selected)
+
+    def _announce(self) -> None:
+        self.session.frames_changed.emit()
+        self.session.pairs_changed.emit()
+        self.session.batches_changed.emit()
 
 
 class ReviewPair(ProjectCommand):
@@ -215,7 +264,7 @@ class ReviewPairs(ProjectCommand):
 
 
 class LeaveBatch(ProjectCommand):
-    """Offer an unfinished batch no more."""
+    """No longer offer an unfinished batch."""
 
     places = ("synthesise",)
 
@@ -272,7 +321,7 @@ class AdoptModel(ProjectCommand):
 
     def revert(self) -> None:
         if self._in_use() == self.name:
-            # So that rolling back later does not come upon what was undone.
+            # So that a later roll-back does not return to an adoption that was undone.
             self.session.open.models.roll_back(self.kind)
         else:
             self.session.open.models.adopt(self.kind, self.before)
@@ -297,7 +346,7 @@ def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> Non
 def _ellipse_text(
     before: Annotation | None, ellipse: Ellipse | None, state: AnnotationState
 ) -> str:
-    """What the Edit menu says: "Undo draw ellipse"."""
+    """The text for the Edit menu: "Undo draw ellipse"."""
     old = before.ellipse if before else None
     if ellipse is None:
         return "remove ellipse"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,7 +52,7 @@ class Session(QObject):
     project_changed = Signal()
     """Another project is open, or none; everything on screen is out of date."""
     frames_changed = Signal()
-    """Frames were added, or many were annotated at once."""
+    """Frames were added, amended or removed, or annotated many at once."""
     annotation_changed = Signal(str)
     """The ellipse on this frame (id) changed."""
     pairs_changed = Signal()
@@ -128,8 +129,15 @@ class Session(QObject):
         return handle
 
     def close_project(self) -> None:
-        """Close and unlock the open project, if any."""
+        """Close the open project, if any, and give up its lock.
+
+        Frames that were removed can no longer be restored, and are deleted for good.
+        """
         self.undo_stack.clear()
+        if self.project is not None:
+            # Where that fails (a full disk), the next window to open the project does it.
+            with contextlib.suppress(UserError):
+                self.project.frames.purge()
         self._held.close()
         self.project, self.frame_id = None, None
 
@@ -152,11 +160,34 @@ class Session(QObject):
     # -- frames -----------------------------------------------------------------------------
 
     def select_frame(self, frame_id: str) -> None:
-        """Make ``frame_id`` the frame that every page shows."""
+        """Make ``frame_id`` the frame that every page is about.
+
+        A frame that was removed (an old evaluation may still show it) is reported instead.
+        """
         if frame_id != self.frame_id:
+            if self.open.frames.find(frame_id) is None:
+                text = "This frame was removed from the project. Undo the removal to see it."
+                self.message.emit(text, "info")
+                return
             self.frame_id = frame_id
             self.settings.set(self._frame_key(), frame_id)
             self.frame_selected.emit(frame_id)
+
+    def select_another(self, order: Sequence[str]) -> None:
+        """Where the selected frame was removed, select the next one that is left.
+
+        ``order``: the ids of the frames as they were shown before.
+        """
+        left = {frame.id for frame in self.open.frames.all()}
+        if self.frame_id is None or self.frame_id in left:
+            return
+        at = order.index(self.frame_id) if self.frame_id in order else 0
+        candidates = [*order[at:], *reversed(order[:at])]
+        another = next((frame_id for frame_id in candidates if frame_id in left), None)
+        if another is not None:
+            self.select_frame(another)
+        else:
+            self.frame_id = None
 
     def import_frames(self, request: ImportRequest) -> JobHandle[ImportResult]:
         """Start an import; ``frames_changed`` follows when its frames are in the project."""

@@ -30,6 +30,14 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
     with pytest.raises(InputError, match="are the same picture") as refused:
         choose_data(sample_project, request)
     assert "again" in str(refused.value) and source.name in str(refused.value)
+    for cure, name in (
+        (lambda frames: frames.set_subject([frame.id], source.subject, author="me"), "set-subject"),
+        (lambda frames: frames.remove([frame.id], author="me"), "remove"),
+    ):
+        assert f"fetalstudio frames PROJECT {name}" in str(refused.value)
+        cure(sample_project.frames)
+        choose_data(sample_project, request)
+        sample_project.frames.undo(author="me")
 
 
 def test_an_ellipse_off_its_frame_is_refused(sample_project: Project) -> None:
@@ -62,8 +70,13 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
         pixels // 2, name="imported", cohort="other", subject=subject
     )
     sample_project.annotations.add(frame.id, pair.ellipse, author="me", state="final")
-    with pytest.raises(InputError, match=r"made \(synthetic\) and imported"):
+    with pytest.raises(InputError, match=r"made \(synthetic\) and imported.*Reject.*remove"):
         choose_data(sample_project, TrainRequest(sample_project.path))
+    sample_project.frames.remove([frame.id], author="me")
+    choose_data(sample_project, TrainRequest(sample_project.path))
+    sample_project.frames.undo(author="me")
+    sample_project.pairs.review(pair.id, "rejected", reviewer="me")
+    choose_data(sample_project, TrainRequest(sample_project.path))
 
 
 def test_few_frames_are_warned_of(sample_project: Project) -> None:

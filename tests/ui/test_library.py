@@ -8,20 +8,23 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.import_frames.request import ImportResult
 from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.text_dialog import TextDialog
+from fetalstudio.ui.library.amending import KeyDialog, MergeDialog, RemoveDialog, RenameDialog
 from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.importing import import_summary
 from fetalstudio.ui.library.page import LibraryPage, what_is_left
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
+from fetalstudio.ui.window.shortcut_sheet import keys_of
 
 DRAWN = Ellipse(300, 200, 120, 90, 30)
 
@@ -440,3 +443,197 @@ def test_words_for_what_is_left() -> None:
 def test_words_for_an_import() -> None:
     text = import_summary(ImportResult("A", 1, 0, 2, ("b.png is truncated.",)))
     assert text == "1 frame imported into A; 2 were in the project already; 1 file to look at."
+
+
+# -- amending --------------------------------------------------------------------------------
+
+
+def choose(qtbot: QtBot, library: LibraryPage, *chosen: str) -> None:
+    """Select these frames with the mouse."""
+    for number, name in enumerate(chosen):
+        modifier = Qt.KeyboardModifier.ControlModifier if number else Qt.KeyboardModifier.NoModifier
+        click(qtbot, library, name, modifier)
+    assert {frame.name for frame in library.selected()} == set(chosen)
+
+
+def asked(qtbot: QtBot, library: LibraryPage, keys: str) -> AskDialog:
+    """Press a key of the grid, and return the dialog that it opens."""
+    key, modifier = {
+        "Shift+S": (Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier),
+        "Shift+C": (Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier),
+        "Shift+Del": (Qt.Key.Key_Delete, Qt.KeyboardModifier.ShiftModifier),
+        "Shift+R": (Qt.Key.Key_R, Qt.KeyboardModifier.ShiftModifier),
+        "Shift+M": (Qt.Key.Key_M, Qt.KeyboardModifier.ShiftModifier),
+    }[keys]
+    qtbot.keyClick(library.grid, key, modifier)
+    dialog = QApplication.activeModalWidget()
+    assert isinstance(dialog, AskDialog)
+    return dialog
+
+
+def subjects(library: LibraryPage, *wanted: str) -> list[str]:
+    held = {frame.name: frame.subject for frame in library.session.open.frames.all()}
+    return [held[name] for name in wanted]
+
+
+def test_the_subject_of_many_frames_is_set_and_undone(library: LibraryPage, qtbot: QtBot) -> None:
+    choose(qtbot, library, "023_HC", "068_HC")
+    dialog = asked(qtbot, library, "Shift+S")
+    assert isinstance(dialog, KeyDialog)
+    assert dialog.key == "023"
+    dialog.field.setEditText("")
+    assert not dialog.accept_button.isEnabled()
+    dialog.field.setEditText("mother 7")
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+    stack = library.session.undo_stack
+    assert stack.undoText() == "set the subject of 2 frames"
+    stack.undo()
+    assert subjects(library, "023_HC", "068_HC") == ["023", "068"]
+    stack.redo()  # the dialog is gone; what was entered is not
+    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+
+
+def test_frames_are_removed_after_a_yes_and_every_page_follows(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    project = library.session.open
+    source = project.frames.all()[0]
+    project.pairs.add(
+        project.frames.pixels(source.id)[::-1].copy(),
+        **{"name": "made", "ellipse": DRAWN, "cohort": "synthetic", "calibration": None},
+        **{"quality": {"dice": 0.9}, "provenance": {"source_frame": source.id}},
+    )
+    library.session.pairs_changed.emit()
+    after = names(library)[2]
+    choose(qtbot, library, names(library)[1], names(library)[0])
+    assert library.session.frame_id == source.id
+    dialog = asked(qtbot, library, "Shift+Del")
+    assert isinstance(dialog, RemoveDialog)
+    said = " ".join(label.text() for label in dialog.findChildren(QLabel))
+    assert f"This removes 2 frames: {names(library)[0]}, {names(library)[1]}." in said
+    assert "1 synthetic pair made from them: made." in said
+    dialog.reject()
+    assert len(names(library)) == 24
+    dialog = asked(qtbot, library, "Shift+Del")
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert len(names(library)) == 22
+    assert project.pairs.all() == []
+    assert library.filters.state_buttons[None].text() == "All  22"
+    selected = project.frames.get(library.session.frame_id or "")
+    assert selected.name == after
+    window.show_place("annotate")
+    assert window.page("annotate").bar.name.text() == after
+    assert "of 22" in window.page("annotate").bar.position.text()
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert len(names(library)) == 24
+    assert library.session.frame_id == source.id
+    assert len(project.pairs.all()) == 1
+    assert window.page("annotate").bar.name.text() == source.name
+
+
+def test_all_frames_can_be_removed_and_restored(
+    library: LibraryPage, window: MainWindow, qtbot: QtBot
+) -> None:
+    library.grid.selectAll()
+    dialog = asked(qtbot, library, "Shift+Del")
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert library.session.frame_id is None
+    assert library.body.currentWidget() is library.empty
+    for place in ("annotate", "synthesise", "review", "train"):
+        window.show_place(place)
+    library.session.undo_stack.undo()
+    assert len(names(library)) == 24
+    assert library.session.frame_id is not None
+
+
+def test_a_cohort_is_set_renamed_and_merged(library: LibraryPage, qtbot: QtBot) -> None:
+    (first,) = library.session.open.frames.cohorts()
+    choose(qtbot, library, "068_HC")
+    dialog = asked(qtbot, library, "Shift+C")
+    assert isinstance(dialog, KeyDialog)
+    dialog.field.setEditText("Voluson")
+    dialog.accept()
+    assert [library.filters.cohort_box.itemText(i) for i in (1, 2)] == ["Voluson", first]
+    choose(qtbot, library, "068_HC")
+    dialog = asked(qtbot, library, "Shift+R")
+    assert isinstance(dialog, RenameDialog)
+    assert dialog.cohort == "Voluson"
+    assert not dialog.accept_button.isEnabled()
+    dialog.field.setText(first)
+    assert not dialog.accept_button.isEnabled()
+    assert "Merge" in dialog.hint.text()
+    dialog.field.setText("E10")
+    dialog.accept()
+    assert library.session.open.frames.cohorts() == ["E10", first]
+    choose(qtbot, library, "068_HC")
+    dialog = asked(qtbot, library, "Shift+M")
+    assert isinstance(dialog, MergeDialog)
+    assert (dialog.cohort, dialog.into) == ("E10", first)
+    dialog.accept()
+    assert library.session.open.frames.cohorts() == [first]
+    for _ in range(3):
+        library.session.undo_stack.undo()
+    assert library.session.open.frames.cohorts() == [first]
+    assert library.session.undo_stack.index() == 0
+
+
+def test_a_refused_amendment_is_no_step_of_undo(library: LibraryPage, qtbot: QtBot) -> None:
+    choose(qtbot, library, "068_HC")
+    dialog = asked(qtbot, library, "Shift+S")
+    with qtbot.waitSignal(library.session.failure) as failed:
+        dialog.accept()
+    assert "like that already" in failed.args[0]
+    assert library.session.undo_stack.count() == 0
+
+
+def test_amending_needs_a_selection(library: LibraryPage, qtbot: QtBot) -> None:
+    library.grid.clearSelection()
+    with qtbot.waitSignal(library.session.message) as said:
+        qtbot.keyClick(library.grid, Qt.Key.Key_Delete, Qt.KeyboardModifier.ShiftModifier)
+    assert "Select the frames" in said.args[0]
+    assert QApplication.activeModalWidget() is None
+
+
+def test_the_amendments_are_in_the_menus_and_on_the_key_sheet(library: LibraryPage) -> None:
+    texts = [action.text() for action in library.amend_menu.actions()]
+    assert texts == [
+        "Set subject ...",
+        "Set cohort ...",
+        "Remove frames ...",
+        "Rename cohort ...",
+        "Merge cohort into ...",
+    ]
+    assert library.amend_button.menu() is library.amend_menu
+    assert library.amend_menu.menuAction() in library.menu.actions()
+    keys = dict(keys_of(library))
+    assert keys["Shift+S"] == "Set subject"
+    assert keys["Shift+Del"] == "Remove frames"
+    assert "(A)" in library.amend_button.toolTip()
+
+
+def test_what_was_removed_is_gone_once_the_project_is_closed(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    project = library.session.open
+    choose(qtbot, library, "068_HC")
+    (frame,) = library.selected()
+    path = project.frames.path(frame.id)
+    asked(qtbot, library, "Shift+Del").accept()
+    assert path.is_file()
+    library.session.close_project()
+    assert not path.exists()
+
+
+def test_a_removed_frame_that_an_old_result_shows_is_not_selected(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    choose(qtbot, library, "068_HC")
+    (frame,) = library.selected()
+    asked(qtbot, library, "Shift+Del").accept()
+    selected = library.session.frame_id
+    assert selected != frame.id
+    with qtbot.waitSignal(library.session.message) as said:
+        library.session.select_frame(frame.id)
+    assert "was removed" in said.args[0]
+    assert library.session.frame_id == selected

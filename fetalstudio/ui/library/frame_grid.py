@@ -74,7 +74,7 @@ class FrameModel(QAbstractListModel):
         self._thumbnails.ready.connect(lambda frame_id: self._changed(frame_id, THUMBNAIL))
 
     def load(self, project: Project | None, frames: list[Frame]) -> None:
-        """Show these frames of ``project``, with their annotations read anew."""
+        """Show these frames of ``project``, and read their annotations again."""
         self.beginResetModel()
         if project is not self._project:
             self._thumbnails.clear()
@@ -85,7 +85,7 @@ class FrameModel(QAbstractListModel):
         self.endResetModel()
 
     def refresh(self, frame_id: str) -> None:
-        """Read the annotation of one frame anew."""
+        """Read the annotation of one frame again."""
         if self._project is None or frame_id not in self._rows:
             return
         annotation = self._project.annotations.newest(frame_id)
@@ -317,7 +317,7 @@ class FrameGrid(QListView):
         super().resizeEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        """Past the list's own, which would choose the first frame without being asked."""
+        """Skips the list's own handler, which would select the first frame unasked."""
         QWidget.focusInEvent(self, event)
         self.viewport().update()
 

@@ -17,7 +17,7 @@ from fetalstudio.ui.session import Session
 
 
 class ImportFlow(QObject):
-    """Asks what is needed, starts the job ``import`` and tells what came of it."""
+    """Asks what is needed, starts the job ``import`` and reports its result."""
 
     imported = Signal()
     """Frames came into the project."""
@@ -88,7 +88,7 @@ def dropped_paths(data: QMimeData) -> list[Path]:
 
 
 def import_summary(result: ImportResult) -> str:
-    """One sentence on what came in and what did not."""
+    """One sentence that says what was imported and what was not."""
     text = f"{count(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {result.duplicates} were in the project already" if result.duplicates else ""

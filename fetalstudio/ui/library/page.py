@@ -22,6 +22,7 @@ from fetalstudio.ui import icons, theme
 from fetalstudio.ui.commands import SetEllipses
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.library.amending import AmendFlow
 from fetalstudio.ui.library.filter_bar import FilterBar
 from fetalstudio.ui.library.frame_grid import (
     FRAME,
@@ -46,6 +47,7 @@ class LibraryPage(QWidget):
         self.grid = FrameGrid(self.shown)
         self.filters = FilterBar()
         self.importing = ImportFlow(session, self)
+        self.amending = AmendFlow(session, self)
         self._propose_job: JobHandle[ProposeResult] | None = None
         self._build()
         self._build_actions()
@@ -105,7 +107,16 @@ class LibraryPage(QWidget):
             QPushButton(icons.icon("next", "#0c1414"), "Annotate next"), "primary"
         )
         self.next_button.setToolTip(theme.tip("Open the next frame that waits for you", "N"))
-        for button in (self.import_button, self.propose_button, self.next_button):
+        self.amend_button = QPushButton("Amend")
+        self.amend_button.setToolTip(
+            theme.tip("Correct the subject or cohort of the selected frames, or remove them", "A")
+        )
+        for button in (
+            self.import_button,
+            self.amend_button,
+            self.propose_button,
+            self.next_button,
+        ):
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         return head
 
@@ -117,17 +128,39 @@ class LibraryPage(QWidget):
         self._action("Remove the ellipse", self.remove_selected, "Del")
         self._action("Change the order", self.change_order, "O")
         self.menu.addSeparator()
+        self.amend_menu = QMenu("Amend", self)
+        for text, slot, key in (
+            ("Set subject ...", lambda: self.amending.set_subject(self.selected()), "Shift+S"),
+            ("Set cohort ...", lambda: self.amending.set_cohort(self.selected()), "Shift+C"),
+            ("Remove frames ...", lambda: self.amending.remove(self.selected()), "Shift+Del"),
+            ("Rename cohort ...", lambda: self.amending.rename_cohort(self._cohort()), "Shift+R"),
+            (
+                "Merge cohort into ...",
+                lambda: self.amending.merge_cohorts(self._cohort()),
+                "Shift+M",
+            ),
+        ):
+            self._action(text, slot, key, menu=self.amend_menu)
+        self.menu.addMenu(self.amend_menu)
+        self.amend_button.setMenu(self.amend_menu)
+        self.menu.addSeparator()
         self._action("Copy names", self.copy_names, "Ctrl+C")
         for text, slot, key in (
             ("Propose for all", self.propose_all, "Ctrl+P"),
             ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
             ("Annotate the next frame to do", self.open_next, "N"),
+            ("Amend frames or cohorts", self.amend_button.showMenu, "A"),
             ("Search by name or label", self.filters.focus_search, "Ctrl+F"),
         ):
             self._action(text, slot, key, listed=False)
 
     def _action(
-        self, text: str, slot: Callable[[], object], *keys: str, listed: bool = True
+        self,
+        text: str,
+        slot: Callable[[], object],
+        *keys: str,
+        listed: bool = True,
+        menu: QMenu | None = None,
     ) -> None:
         action = QAction(text, self)
         action.setShortcuts([QKeySequence(key) for key in keys])
@@ -136,7 +169,7 @@ class LibraryPage(QWidget):
         # Single letters must reach the search field, so they are keys of the grid only.
         (self.grid if listed else self).addAction(action)
         if listed:
-            self.menu.addAction(action)
+            (menu or self.menu).addAction(action)
 
     def _connect(self) -> None:
         self.import_button.clicked.connect(self.importing.ask_folder)
@@ -159,7 +192,7 @@ class LibraryPage(QWidget):
     # -- what is shown ----------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read the frames of the project anew; filters, selection and current frame stay."""
+        """Read the frames of the project again; filters, selection and current frame stay."""
         project = self.session.project
         selected = {frame.id for frame in self.selected()}
         self.model.load(project, self.session.frames())
@@ -229,6 +262,11 @@ class LibraryPage(QWidget):
         """The selected frames, in the order of the grid."""
         indexes = sorted(self.grid.selectionModel().selectedIndexes(), key=QModelIndex.row)
         return [index.data(FRAME) for index in indexes]
+
+    def _cohort(self) -> str | None:
+        """The cohort that is shown alone, else that of the first selected frame."""
+        selected = self.selected()
+        return self.filters.cohort or (selected[0].cohort if selected else None)
 
     def _current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
         # A filter moves the current row by itself; only the person's own choice counts.

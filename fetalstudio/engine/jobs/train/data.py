@@ -32,6 +32,16 @@ MIN_SUBJECTS = 3
 FEW_TEST_SUBJECTS = 5
 FEW_VALIDATION_FRAMES = 4
 
+_REMOVE = "(Library, Amend, Remove frames; or fetalstudio frames PROJECT remove)"
+_SAME_SUBJECT = (
+    "Give both the same subject (Library, Amend, Set subject; or fetalstudio frames PROJECT "
+    f"set-subject), or remove one of them {_REMOVE}."
+)
+_NOT_REAL = (
+    "Reject the synthetic one in Review; or, if the other is a copy of it that was imported, "
+    f"remove that frame {_REMOVE}."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -104,12 +114,13 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     }
     real = (*data.train, *data.validation, *data.test)
     names = {i.id: f"{i.name} (subject {i.subject})" for i in real}
-    names |= {pair.frame.id: f"{pair.frame.name} (synthetic)" for pair in data.pairs}
+    synthetic = {pair.frame.id: f"{pair.frame.name} (synthetic)" for pair in data.pairs}
+    names |= synthetic
     descriptors = {frame_id: descriptor(project.frames.pixels(frame_id)) for frame_id in names}
-    found = [(names[a], names[b]) for a, b in across_parts(frames, descriptors)]
+    found = across_parts(frames, descriptors)
     said = [
-        f"{a} and {b} are the same picture, but are kept apart. Remove one of "
-        "them, or import it with the other's subject."
+        f"{names[a]} and {names[b]} are the same picture, but are kept apart. "
+        + (_NOT_REAL if a in synthetic or b in synthetic else _SAME_SUBJECT)
         for a, b in found[:3]
     ]
     if len(found) > 3:

@@ -1,0 +1,125 @@
+"""Command ``frames``: what it lists, amends, refuses and undoes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fetalstudio.cli.main import BAD_INPUT, FAILED, OK
+from fetalstudio.cli.main import main as fetalstudio
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.project import Project
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A project with 001_HC and 001_2HC of subject 001 in ``one``, and 002_HC in ``two``."""
+    with Project.create(tmp_path / "p") as project:
+        for i, (name, cohort) in enumerate(
+            [("001_HC", "one"), ("001_2HC", "one"), ("002_HC", "two")]
+        ):
+            pixels = np.random.default_rng(i).integers(0, 256, (64, 96), dtype=np.uint8)
+            frame, _ = project.frames.add(pixels, name=name, cohort=cohort, subject=name[:3])
+            ellipse = Ellipse(48, 32, 20, 15, 10)
+            project.annotations.add(frame.id, ellipse, author="me", state="final")
+    return tmp_path / "p"
+
+
+def frames(path: Path, *arguments: str) -> int:
+    return fetalstudio(["frames", str(path), *arguments, "--json"])
+
+
+def result(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+def held(path: Path) -> list[tuple[str, str, str]]:
+    with Project.open(path) as project:
+        return [(f.cohort, f.name, f.subject) for f in project.frames.all()]
+
+
+def test_frames_are_listed_by_what_is_asked(path: Path, capsys) -> None:
+    for arguments, wanted in (
+        ((), {"001_HC", "001_2HC", "002_HC"}),
+        (("--name", "*_2HC"), {"001_2HC"}),
+        (("--subject", "001", "--name", "001_HC"), {"001_HC"}),
+        (("--name", "001_HC", "--name", "002*"), {"001_HC", "002_HC"}),
+        (("--cohort", "two"), {"002_HC"}),
+        (("--cohort", "three"), set()),
+    ):
+        assert frames(path, "list", *arguments) == OK
+        assert {entry["name"] for entry in result(capsys)["frames"]} == wanted
+    frames(path, "list", "--name", "002_HC")
+    (entry,) = result(capsys)["frames"]
+    assert (entry["subject"], entry["state"]) == ("002", "final")
+    frames(path, "list", "--id", entry["id"][:16])
+    assert result(capsys)["frames"] == [entry]
+
+
+def test_a_subject_is_set_and_the_setting_undone(path: Path, capsys) -> None:
+    before = held(path)
+    assert frames(path, "set-subject", "mother 7", "--name", "001*", "--author", "reader") == OK
+    said = result(capsys)
+    assert said["author"] == "reader"
+    assert {c["after"]["subject"] for c in said["changes"]} == {"mother 7"}
+    assert [subject for _, _, subject in held(path)] == ["mother 7", "mother 7", "002"]
+    assert frames(path, "undo") == OK
+    assert result(capsys)["undoes"] == said["amendment"]
+    assert held(path) == before
+    assert frames(path, "undo") == FAILED
+    assert "no amendment to undo" in result(capsys)["error"]
+
+
+def test_cohorts_are_renamed_merged_and_set(path: Path, capsys) -> None:
+    assert frames(path, "rename-cohort", "one", "two") == BAD_INPUT
+    assert "Merge one into it" in result(capsys)["error"]
+    assert frames(path, "rename-cohort", "one", "E10") == OK
+    assert {cohort for cohort, _, _ in held(path)} == {"E10", "two"}
+    assert frames(path, "set-cohort", "three", "--subject", "002") == OK
+    assert frames(path, "merge-cohorts", "E10", "three", "--into", "all") == OK
+    assert {cohort for cohort, _, _ in held(path)} == {"all"}
+    assert frames(path, "log") == OK
+    assert [a["description"] for a in result(capsys)["amendments"]] == [
+        "merged cohort E10, three into all",
+        "moved 1 frame into cohort three",
+        "renamed cohort one to E10",
+    ]
+
+
+def test_a_removal_says_what_goes_and_needs_a_yes(path: Path, capsys) -> None:
+    before = held(path)
+    assert frames(path, "remove", "--subject", "001") == BAD_INPUT
+    shown = capsys.readouterr()
+    assert "This removes 2 frames: 001_2HC, 001_HC." in shown.err
+    assert "It also removes 2 annotation revisions." in shown.err
+    assert "--yes" in json.loads(shown.out)["error"]
+    assert held(path) == before
+    assert frames(path, "remove", "--subject", "001", "--yes") == OK
+    assert held(path) == [("two", "002_HC", "002")]
+    assert frames(path, "undo") == OK
+    assert held(path) == before
+
+
+def test_a_purge_needs_a_yes_and_is_for_good(path: Path, capsys) -> None:
+    frames(path, "remove", "--name", "002_HC", "--yes")
+    assert frames(path, "purge") == BAD_INPUT
+    assert len(list((path / "frames").rglob("*.png"))) == 3
+    assert frames(path, "purge", "--yes") == OK
+    assert result(capsys)["purged"] == 1
+    assert len(list((path / "frames").rglob("*.png"))) == 2
+    assert frames(path, "undo") == FAILED
+    assert "deleted for good" in result(capsys)["error"]
+
+
+def test_nothing_chosen_is_not_everything(path: Path, capsys) -> None:
+    for action in (("remove", "--yes"), ("set-subject", "x"), ("set-cohort", "x")):
+        assert frames(path, *action) == BAD_INPUT
+        assert "--name '*' chooses all" in result(capsys)["error"]
+        assert frames(path, *action, "--name", "nothing like it") == BAD_INPUT
+        assert "matches" in result(capsys)["error"]
+    assert len(held(path)) == 3
