@@ -14,11 +14,22 @@ import numpy as np
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process import events
 from fetalstudio.engine.process.job import Request, job_of
 from fetalstudio.engine.process.local import run_job
 
 Result = TypeVar("Result")
+
+
+class ProblemsFoundError(UserError):
+    """A check that a command ran to its end has found problems: the exit status is 1, and the JSON
+    line holds ``report`` beside the message."""
+
+    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class Console:
@@ -48,7 +59,7 @@ class Console:
 
             def on_event(event: events.Event) -> None:
                 if isinstance(event, events.Progress):
-                    left = "" if event.eta_s is None else f"{_duration(event.eta_s)} left"
+                    left = "" if event.eta_s is None else f"{format_duration(event.eta_s)} left"
                     bar.update(
                         task,
                         total=event.total,
@@ -116,8 +127,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fetalstudio import __version__, distributed
 from fetalstudio.cli import (
@@ -30,7 +30,7 @@ from fetalstudio.cli import (
     synthesize,
     train,
 )
-from fetalstudio.cli.console import Console
+from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.process.job import JobCancelled, failure
 from fetalstudio.engine.process.threads import settle_threads
@@ -166,6 +166,8 @@ def _command(arguments: Sequence[str], console: Console) -> int:
         options.command.run(options, console)
     except InputError as error:
         return _fail(console, str(error), BAD_INPUT)
+    except ProblemsFoundError as found:
+        return _fail(console, str(found), FAILED, found.report)
     except UserError as error:
         return _fail(console, str(error), FAILED)
     except JobCancelled as stopped:
@@ -180,9 +182,11 @@ def _command(arguments: Sequence[str], console: Console) -> int:
     return OK
 
 
-def _fail(console: Console, message: str, status: int) -> int:
+def _fail(
+    console: Console, message: str, status: int, report: Mapping[str, Any] | None = None
+) -> int:
     console.error(message)
-    console.result({"error": message}, "")
+    console.result({"error": message, **(report or {})}, "")
     return status
 
 

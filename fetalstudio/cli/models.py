@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.cli.console import Console, ProblemsFoundError
+from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.project.project import Project
@@ -91,15 +91,17 @@ def _add(options: argparse.Namespace, console: Console) -> None:
 def _verify(options: argparse.Namespace, console: Console) -> None:
     from fetalstudio.engine.models.verify import verify
 
-    problems = {}
+    problems: list[dict[str, str | None]] = []
     for model in _found(options):
         problem = verify(model)
         console.say(f"{model.kind:12} {model.name:24} {problem or 'whole'}")
         if problem is not None:
-            problems[model.name] = problem
-    if all_problems := [*problems.values(), *unreadable()]:
-        raise UserError(" ".join(all_problems))
-    console.result({"problems": problems}, "All models are whole.")
+            problems.append({"kind": model.kind, "name": model.name, "problem": problem})
+    problems += [{"kind": None, "name": None, "problem": problem} for problem in unreadable()]
+    report = {"problems": problems}
+    if problems:
+        raise ProblemsFoundError(" ".join(str(found["problem"]) for found in problems), report)
+    console.result(report, "All models are whole.")
 
 
 def _export(options: argparse.Namespace, console: Console) -> None:

@@ -1,8 +1,18 @@
-"""Counts in words."""
+"""Counts and durations as text for a person."""
 
 from __future__ import annotations
+
+import math
 
 
 def counted(n: int, noun: str) -> str:
     """``1 pair``, ``8 pairs``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def format_duration(seconds: float) -> str:
+    """``8 s``, ``3 min``, ``1 h 5 min``: rounded up, and as exact as an estimate deserves."""
+    if seconds < 90:
+        return f"{max(1, math.ceil(seconds))} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.engine.models.loading import find_model
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
@@ -294,7 +296,33 @@ def test_a_damaged_model_takes_no_other_away(
     assert str(broken) in told.err
     assert {m["name"] for m in json.loads(told.out)["models"]} == {"compact", "judge"}
     assert main(["models", "verify", "--json"]) == 1
-    assert str(broken) in last_json()["error"]
+    told = last_json()
+    (problem,) = told["problems"]
+    assert (problem["kind"], problem["name"]) == (None, None), "its card cannot be read"
+    assert str(broken) in problem["problem"] and problem["problem"] in told["error"]
+
+
+def test_verify_names_each_damaged_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_json: Any
+) -> None:
+    """Also where a synthesizer and a segmenter have one name."""
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path))
+    assert main(["models", "verify", "--json"]) == 0
+    assert last_json() == {"problems": []}
+    for kind in ("synthesizer", "segmenter"):
+        folder = user_data_dir() / "models" / kind
+        shutil.copytree(find_model(kind, "compact").folder, folder)
+        card = json.loads((folder / "model.json").read_text())
+        (folder / "model.json").write_text(json.dumps({**card, "name": "mine"}))
+        (weights,) = folder.glob("*.safetensors")
+        weights.write_bytes(weights.read_bytes()[:1000])
+    assert main(["models", "verify", "--json"]) == 1
+    problems = last_json()["problems"]
+    assert {(p["kind"], p["name"]) for p in problems} == {
+        ("synthesizer", "mine"),
+        ("segmenter", "mine"),
+    }
+    assert all("damaged" in p["problem"] for p in problems)
 
 
 def test_commands_do_what_was_asked_or_say_so(sample_project: Project, last_json: Any) -> None:

@@ -17,18 +17,20 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.process.events import Progress
 from fetalstudio.project.project import Project
 from fetalstudio.ui import app
 from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
-from fetalstudio.ui.job_runner import Engine
+from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
-from fetalstudio.ui.window.status_job import duration
-from tests.engine.jobs_for_tests import ask
+from fetalstudio.ui.window.status_job import StatusJob
+from tests.engine.jobs_for_tests import Echo, ask
 
 
 @pytest.mark.parametrize("way", ["rail", "keys"])
@@ -350,14 +352,17 @@ def test_the_window_keeps_its_size(
     assert again.height() == 650
 
 
-def test_time_left_is_as_exact_as_an_estimate_deserves() -> None:
-    assert [duration(s) for s in (0.2, 12.4, 100, 5399, 7260)] == [
-        "1 s",
-        "12 s",
-        "2 min",
-        "1 h 30 min",
-        "2 h 01 min",
-    ]
+def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: QtBot) -> None:
+    bar, status = JobBar(), StatusJob(session.engine)
+    for widget in (bar, status):
+        qtbot.addWidget(widget)
+    handle = JobHandle(session.engine, 1, Echo.job)
+    bar.follow(handle)
+    progress = Progress(1, 20, 3700.0, "fine-tuning")
+    handle.progress.emit(progress)
+    session.engine.job_progress.emit(handle, progress)
+    assert "1 h 2 min left" in bar.text()
+    assert "1 h 2 min left" in status.left.text()
 
 
 def test_a_cold_start_is_quick_lean_and_without_torch(tmp_path: Path) -> None:

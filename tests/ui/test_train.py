@@ -21,7 +21,6 @@ from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.train.resuming import state_file
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
 from fetalstudio.project.project import Project
-from fetalstudio.ui.common.job_bar import duration
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
@@ -490,17 +489,6 @@ def test_a_zero_loss_survives_the_logarithmic_scale(curves: TrainingCurves) -> N
     curves.set_logarithmic(True)
     curves.set_history([{**row(1, 0.9), "train_loss": 0.0}, row(2, 0.9)])
     assert curves.epochs == 2
-
-
-def test_durations_read_well() -> None:
-    assert [duration(s) for s in (0.2, 89, 90, 3540, 3601, 7200)] == [
-        "1 s",
-        "89 s",
-        "2 min",
-        "59 min",
-        "1 h 1 min",
-        "2 h 0 min",
-    ]
 
 
 def test_progress_of_the_training_is_told(

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
 
+from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
 
 if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import JobHandle
-
-
-def duration(seconds: float) -> str:
-    """``"8 s"``, ``"3 min"``, ``"1 h 5 min"``."""
-    if seconds < 90:
-        return f"{max(1, math.ceil(seconds))} s"
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class JobBar(QWidget):
@@ -81,7 +73,7 @@ class JobBar(QWidget):
         self._bar.setValue(progress.done)
         parts = [f"{progress.note} {progress.done} of {progress.total}".strip()]
         if progress.eta_s is not None and progress.done < progress.total:
-            parts.append(f"{duration(progress.eta_s)} left")
+            parts.append(f"{format_duration(progress.eta_s)} left")
         self._text.setText(" · ".join(parts))
 
     def _cancel(self) -> None:

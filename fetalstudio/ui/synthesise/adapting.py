@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, format_duration
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.process.events import Adapting, Preview
@@ -35,7 +35,7 @@ from fetalstudio.ui.common.form import (
     side_panel,
     whole_number,
 )
-from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
@@ -208,7 +208,7 @@ class AdaptingDialog(QDialog):
             seconds = rows[-1]["seconds"] - rows[0]["seconds"]
             steps = rows[-1]["step"] - rows[0]["step"]
             if seconds > 0 and steps > 0:
-                left = duration(seconds / steps * self.steps_box.value())
+                left = format_duration(seconds / steps * self.steps_box.value())
                 return f"At most about {left}, at the pace of {run.name}."
         return "The time left is shown after the first steps."
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, format_duration
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.jobs.synthesize.request import (
     SynthesizeRequest,
@@ -27,7 +27,7 @@ from fetalstudio.ui.commands import LeaveBatch
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
-from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.head_plots import SizeHistogram
 from fetalstudio.ui.synthesise.heads import HeadPreview, in_words
@@ -366,5 +366,7 @@ class BatchPanel(Section):
             self.summary.setText("" if self._here else f"The batch continues in {self._where}.")
         elif not self.review_button.isVisibleTo(self):
             pace = self._pace
-            self.summary.setText(f"About {duration(count * pace)}." if pace is not None else "")
+            self.summary.setText(
+                f"About {format_duration(count * pace)}." if pace is not None else ""
+            )
         self.summary.setVisible(bool(self.summary.text()))

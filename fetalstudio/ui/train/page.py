@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import format_duration
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.jobs.train.resuming import can_go_on
 from fetalstudio.engine.process.events import Epoch, Preview
@@ -26,7 +27,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, keyed, note, side_by_side, side_panel, with_foot
-from fetalstudio.ui.common.job_bar import JobBar, duration
+from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
@@ -217,9 +218,8 @@ class TrainPage(QWidget):
         except UserError as error:  # a model card that cannot be read
             return str(error)
         pace = f", at the pace of {cost.of}" if cost.of else ""
-        return (
-            f"At most about {duration(cost.seconds)}{pace}; {cost.memory / 1e9:.1f} GB of memory."
-        )
+        time_needed = format_duration(cost.seconds)
+        return f"At most about {time_needed}{pace}; {cost.memory / 1e9:.1f} GB of memory."
 
     # -- training -----------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
 
+from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
 
@@ -59,7 +60,7 @@ class StatusJob(QWidget):
         self.bar.setValue(progress.done)
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
         if progress.eta_s is not None:
-            parts.append(f"{duration(progress.eta_s)} left")
+            parts.append(f"{format_duration(progress.eta_s)} left")
         self.left.setText("  ·  ".join(part for part in (progress.note, *parts) if part))
 
     def _ended(self, _handle: JobHandle[Any]) -> None:
@@ -72,11 +73,3 @@ class StatusJob(QWidget):
             self.cancel.setEnabled(False)
             self.left.setText("stopping ...")
             handle.cancel()
-
-
-def duration(seconds: float) -> str:
-    """``12 s``, ``3 min``, ``1 h 20 min``: as exact as an estimate deserves."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,26 @@
+"""Counts and durations as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from fetalstudio.core.words import format_duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "1 s"),
+        (12.4, "13 s"),
+        (89, "89 s"),
+        (90, "2 min"),
+        (3540, "59 min"),
+        (3541, "1 h 0 min"),
+        (3601, "1 h 1 min"),
+        (3700, "1 h 2 min"),
+        (5399, "1 h 30 min"),
+        (7200, "2 h 0 min"),
+    ],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
