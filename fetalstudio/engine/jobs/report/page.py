@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio import __version__
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE
@@ -19,6 +18,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.jobs.evaluate.scorecard import cells, worst
 from fetalstudio.engine.jobs.report.figures import bland_altman, dice_figure
 from fetalstudio.engine.pictures import FOUND, REFERENCE, overlay
+from fetalstudio.version import __version__
 
 _PICTURE_WIDTH = 480
 PixelsOf = Callable[[str], NDArray[np.uint8]]
