@@ -11,7 +11,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.formats.tables import Table, TableRow, read_table
+from fetalstudio.formats.tables import Table, TableRow, read_header, read_table
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
 HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
@@ -109,7 +109,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     tables = {
-        path: frozenset(read_table(path).columns(_SPELLINGS))
+        path: frozenset(read_header(path).columns(_SPELLINGS))
         for path in sorted(folder.glob("*.[cC][sS][vV]"))
     }
     of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]

@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
@@ -122,26 +122,7 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read a CSV file. Raises :class:`InputError`, naming the file, the line and the cure."""
-    try:
-        text = _decode(path.read_bytes())
-        lines = io.StringIO(text, newline="").readlines()
-        delimiter, skipped = _delimiter(lines)
-        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
-        found: list[TableRow] = []
-        start = skipped + 1
-        for cells in reader:
-            found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
-            start = skipped + reader.line_num + 1
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{path} is not a table in CSV (UTF-8 or UTF-16). Save it again as one."
-        ) from error
-    header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
-    if not header.cells:
-        raise InputError(f"{path} is empty. Copy it again, or leave it out.")
-    table = Table(path, header.cells, tuple(rows), delimiter)
+    table = _parsed(path)
     for row in table.rows:
         if len(row.cells) < len(table.header):
             raise table.error(row.line, "cells are missing")
@@ -152,6 +133,12 @@ def read_table(path: Path) -> Table:
                 "comma needs semicolons between the cells, or quotes",
             )
     return table
+
+
+def read_header(path: Path) -> Table:
+    """Read a CSV file without its rows, to see whether it is of use. Raises :class:`InputError`
+    for a file that is no table."""
+    return replace(_parsed(path), rows=())
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
@@ -176,6 +163,30 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 def _value(text: str) -> float:
     return float(text.replace(",", "."))
+
+
+def _parsed(path: Path) -> Table:
+    """The table, with rows of any length."""
+    try:
+        text = _decode(path.read_bytes())
+        lines = io.StringIO(text, newline="").readlines()
+        delimiter, skipped = _delimiter(lines)
+        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
+        found: list[TableRow] = []
+        start = skipped + 1
+        for cells in reader:
+            found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
+            start = skipped + reader.line_num + 1
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path} is not a table in CSV (UTF-8 or UTF-16). Save it again as one."
+        ) from error
+    header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
+    if not header.cells:
+        raise InputError(f"{path} is empty. Copy it again, or leave it out.")
+    return Table(path, header.cells, tuple(rows), delimiter)
 
 
 def _decode(data: bytes) -> str:

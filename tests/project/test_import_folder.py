@@ -157,7 +157,7 @@ def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, heade
 
 def test_other_tables_are_left_alone_and_named(project: Project, picture, tmp_path: Path) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
-    (tmp_path / "source" / "notes.csv").write_text("quality,remark\nclear,none\n")
+    (tmp_path / "source" / "notes.csv").write_text('remark,cx,cx\nclear,1,2,3,4\n"1,5"\n')
     (problem,) = import_frames(project, tmp_path / "source").problems
     assert "notes.csv has neither a column 'pixel size(mm)' nor" in problem
 
