@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
@@ -89,13 +90,8 @@ def dropped_paths(data: QMimeData) -> list[Path]:
 
 def import_summary(result: ImportResult) -> str:
     """One sentence that says what was imported and what was not."""
-    text = f"{count(result.frames, 'frame')} imported into {result.cohort}"
+    text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {result.duplicates} were in the project already" if result.duplicates else ""
-    text += f"; {count(len(result.problems), 'file')} to look at" if result.problems else ""
+    text += f"; {counted(len(result.problems), 'file')} to look at" if result.problems else ""
     return text + "."
-
-
-def count(number: int, word: str) -> str:
-    """``1 frame``, ``2 frames``."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import icons, theme
@@ -32,7 +33,7 @@ from fetalstudio.ui.library.frame_grid import (
     FrameModel,
     State,
 )
-from fetalstudio.ui.library.importing import ImportFlow, count
+from fetalstudio.ui.library.importing import ImportFlow
 from fetalstudio.ui.session import Session
 
 
@@ -374,7 +375,7 @@ class LibraryPage(QWidget):
         self._show_counts()
 
     def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
-        text = f"{count(len(result.proposals), 'ellipse')} proposed; you decide on each."
+        text = f"{counted(len(result.proposals), 'ellipse')} proposed; you decide on each."
         if not self.session.is_open(request.project):
             text = f"{request.project.name}: {text}"
         if result.without:
@@ -397,11 +398,11 @@ def what_is_left(counts: dict[State, int]) -> str:
     """One sentence: ``8 frames to draw, 3 proposals to check``."""
     parts = []
     if counts["none"]:
-        parts.append(f"{count(counts['none'], 'frame')} to draw")
+        parts.append(f"{counted(counts['none'], 'frame')} to draw")
     if counts["proposed"]:
-        parts.append(f"{count(counts['proposed'], 'proposal')} to check")
+        parts.append(f"{counted(counts['proposed'], 'proposal')} to check")
     if counts["draft"]:
-        parts.append(f"{count(counts['draft'], 'draft')} to confirm")
+        parts.append(f"{counted(counts['draft'], 'draft')} to confirm")
     if parts:
         return ", ".join(parts)
     return "All ellipses are final" if counts["final"] else "Nothing here yet"

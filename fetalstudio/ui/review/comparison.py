@@ -35,11 +35,11 @@ class Comparison(QWidget):
     def show_pair(self, project: Project | None, pair: Pair | None) -> None:
         """Show the frames related to the pair; nothing without one."""
         if project is None or pair is None:
-            for picture, label in (
+            for thumbnail, label in (
                 (self.nearest, self.nearest_label),
                 (self.source, self.source_label),
             ):
-                picture.show_frame(None)
+                thumbnail.show_frame(None)
                 label.setText("")
             return
         self._show_nearest(project, pair)
@@ -81,14 +81,14 @@ class Comparison(QWidget):
             f"{frame.name}, cohort {frame.cohort}: source of sector and grain"
         )
 
-    def _show(self, picture: FrameThumbnail, project: Project, frame: Frame) -> None:
+    def _show(self, thumbnail: FrameThumbnail, project: Project, frame: Frame) -> None:
         annotation = project.annotations.newest(frame.id)
         ellipse = annotation.ellipse if annotation is not None else None
-        picture.show_frame(self._pixels(frame.id), ellipse)
+        thumbnail.show_frame(self._pixels(frame.id), ellipse)
 
 
-def _column(title: str, picture: FrameThumbnail, label: QLabel) -> QVBoxLayout:
-    picture.setMaximumWidth(_WIDEST)
+def _column(title: str, thumbnail: FrameThumbnail, label: QLabel) -> QVBoxLayout:
+    thumbnail.setMaximumWidth(_WIDEST)
     # The text does not affect the width, so that both frames have the same size.
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setMinimumHeight(2 * label.fontMetrics().height() + 4)
@@ -96,6 +96,6 @@ def _column(title: str, picture: FrameThumbnail, label: QLabel) -> QVBoxLayout:
     column = QVBoxLayout()
     column.setSpacing(theme.SPACE // 2)
     column.addWidget(theme.style(QLabel(title), "heading"))
-    column.addWidget(picture)
+    column.addWidget(thumbnail)
     column.addWidget(label)
     return column
