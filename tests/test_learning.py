@@ -26,7 +26,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_is_not_saved(tmp_path: P
         return module(torch.ones(1, 2)).square().sum() * (1.0 if step < 3 else torch.nan)
 
     steps = iter(range(9))
-    with pytest.raises(UserError, match=r"no number after 3 steps.*c\.pt.*learning rate"):
+    with pytest.raises(UserError, match=r"not a finite number after 3 steps.*c\.pt.*learning rate"):
         train_resumably(
             module,
             lambda rng: next(steps),

@@ -63,24 +63,24 @@ class Judge:
         """Measure an (H, W) picture against the ellipse that it was asked to show."""
         found = self.segmenter.predict(image).ellipse
         quality = dict(agreement(found, image, ellipse))
-        told: dict[str, Any] = {"judge": self.segmenter.card.name}
-        told["found"] = None if found is None else list(astuple(found))
-        told["nearest_frame"] = told["copy_threshold"] = None
+        info: dict[str, Any] = {"judge": self.segmenter.card.name}
+        info["found"] = None if found is None else list(astuple(found))
+        info["nearest_frame"] = info["copy_threshold"] = None
         if self.neighbours is not None:
             # At the judge's ellipse too: a copy that is drawn beside its head is still one.
             seen = [ellipse] if found is None else [ellipse, found]
             looks = [self.neighbours.nearest(image, one) for one in seen]
             nearest = max(looks, key=lambda look: look.similarity)
             quality["similarity"] = nearest.similarity
-            told["nearest_frame"] = nearest.frame_id
-            told["copy_threshold"] = self.neighbours.threshold
+            info["nearest_frame"] = nearest.frame_id
+            info["copy_threshold"] = self.neighbours.threshold
         if self.cohort is not None:
             texture = texture_of(image, ellipse)
             quality["speckle_snr"] = texture.speckle_snr
             quality.update(self.cohort.differences(texture))
-            told["cohort_frames"] = self.cohort.frames
-            told["cohort_limits"] = dict(self.cohort.limits)
-        return Measured(quality, told)
+            info["cohort_frames"] = self.cohort.frames
+            info["cohort_limits"] = dict(self.cohort.limits)
+        return Measured(quality, info)
 
 
 def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture | None:

@@ -18,19 +18,19 @@ from fetalstudio.segmentation.sam import (
 
 @dataclass(frozen=True, slots=True)
 class CompactConfig:
-    """Architecture; saved in ``model.json``."""
+    """The architecture, as it is saved in ``model.json``."""
 
     image_size: int = 384
-    """Side of the square input in px; the embedding has a sixteenth of it."""
+    """Side of the square input in px. The side of the embedding is a sixteenth of it."""
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     """Channels at stride 2, 4, 8 and 16."""
     blocks: tuple[int, int, int] = (1, 2, 2)
     """Residual blocks at stride 4, 8 and 16."""
     attention: int = 3
-    """Attention blocks at stride 16, a head for every 32 channels."""
+    """Attention blocks at stride 16, with a head per 32 channels."""
     decoder_mlp: int = 512
     auto_tokens: int = 4
-    """Learned tokens that stand for the prompt where there is none."""
+    """Learned tokens that replace the prompt if there is none."""
 
 
 class ResidualBlock(nn.Module):
@@ -52,7 +52,7 @@ class ResidualBlock(nn.Module):
 
 
 class CompactEncoder(nn.Module):
-    """Grey image to embedding; exposes ``img_size`` as ``Sam`` expects."""
+    """Encodes a grey image as an embedding; has the ``img_size`` that ``Sam`` expects."""
 
     def __init__(self, config: CompactConfig, out_channels: int = 256) -> None:
         super().__init__()

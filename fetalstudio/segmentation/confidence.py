@@ -1,4 +1,4 @@
-"""From the IoU head's own estimate to the IoU that can be expected."""
+"""Calibrates the IoU head's own estimate to the expected IoU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 _LEAST = 1e-3
-"""Estimates count between this and one less it: the ends have infinite odds."""
+"""Estimates are clipped to this margin from 0 and 1, which have infinite odds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
     """A logistic curve through log-odds (J. Platt's scaling, for shares instead of yes and no).
 
-    It keeps the order of the estimates. As it comes it changes nothing.
+    It keeps the order of the estimates. The default curve changes nothing.
     """
 
     slope: float = 1.0
@@ -29,17 +29,17 @@ class Confidence:
     def of_tensor(self, estimates: Tensor) -> Tensor:
         """The same for many estimates (n,), so that a training can follow it."""
         clamped = estimates.clamp(_LEAST, 1 - _LEAST)
-        # Beyond the ends the slope is kept, or an estimate there would never learn to come back.
+        # The slope is kept beyond the ends, so that gradients can bring an estimate back.
         odds = (estimates + (clamped - estimates).detach()).logit()
         return (self.slope * odds + self.offset).sigmoid()
 
     @classmethod
     def fit(cls, estimates: ArrayLike, actual: ArrayLike) -> Confidence:
-        """The curve of least cross-entropy between what it expects and the ``actual`` IoUs.
+        """The curve with the least cross-entropy between its expectation and the ``actual`` IoUs.
 
-        Newton steps with a weak pull towards "as it comes", which decides where the data do not.
-        Raises ``ValueError`` for fewer than two values, or where larger estimates stand for
-        smaller IoUs: such a head knows nothing.
+        Newton steps with a weak prior for the default curve, which decides if the data do not.
+        Raises ``ValueError`` for fewer than two values, or if larger estimates mean smaller IoUs:
+        such an IoU head is useless.
         """
         x = _log_odds(np.asarray(estimates, float))
         y = np.clip(np.asarray(actual, float), 0, 1)

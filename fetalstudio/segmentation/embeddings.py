@@ -1,4 +1,4 @@
-"""Embeddings kept on disk: what an encoder made of a frame once, it need not make again."""
+"""A cache of embeddings on disk, so that each frame is encoded only once per encoder."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from fetalstudio.formats.files import write_bytes
 from fetalstudio.segmentation.segmenter import Segmenter
 
 BYTES = 4 * 2**30
-"""A cache is cut down to that, the longest unused first: 2000 embeddings of SAM ViT-B, or 15000 of
-the compact segmenter's."""
+"""Limit of a cache in bytes; the least recently used files are deleted first. It holds 2000
+embeddings of SAM ViT-B, or 15000 of the compact segmenter."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingCache:
-    """A folder with one half-precision file a picture and encoder; it may be deleted any time.
+    """A folder with a half-precision file per frame and encoder. It may be deleted at any time.
 
-    Keyed by the picture's pixels, the encoder's weights and the preprocessing profile: models that
-    differ in their decoder alone, as fine-tuned ones do, share what they embed.
+    Files are keyed by the frame's pixels, the encoder's weights and the preprocessing profile.
+    Models that differ only in their decoder, such as fine-tuned ones, share their embeddings.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class EmbeddingCache:
         return found
 
     def trim(self) -> None:
-        """Delete the longest unused files beyond the limit."""
+        """Delete the least recently used files beyond the limit."""
         files = [
             (p.stat().st_mtime, p.stat().st_size, p) for p in self.folder.glob("*.safetensors")
         ]
@@ -60,7 +60,7 @@ class EmbeddingCache:
 
 
 def encoder_key(segmenter: Segmenter) -> str:
-    """SHA-256 (hex) over the encoder's weights and how frames are laid before it."""
+    """SHA-256 (hex) of the encoder's weights and its preprocessing."""
     digest = hashlib.sha256(f"{segmenter.profile}".encode())
     for name, value in segmenter.sam.image_encoder.state_dict().items():
         digest.update(name.encode())
@@ -75,11 +75,11 @@ def _key(encoder: str, image: NDArray[np.uint8]) -> str:
 
 
 def _read(path: Path) -> Tensor | None:
-    """None where it is not there, or damaged: it is then made anew."""
+    """Read an embedding. None if it is missing or damaged, so that it is computed again."""
     try:
         found = load_file(path)["embedding"]
     except (OSError, KeyError, SafetensorError):
         return None
-    with suppress(OSError):  # it was used now, which a read-only folder cannot note
+    with suppress(OSError):  # the time of use, which a read-only folder cannot store
         os.utime(path)
     return found if found.dtype == torch.float16 else None

@@ -1,4 +1,4 @@
-"""Frames to fine-tune on, varied and embedded."""
+"""Frames for fine-tuning, varied and embedded."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ VARIED = Augmentation(
     rotation_deg=15, log_scale=0.15, log_aspect=0.05, shift=0.06, flip=True, gamma=0.3, gain=0.2
 )
 MAX_TARGET = 256
-"""px; the loss is taken on at most such a grid, which is that of SAM's own logits."""
+"""Largest side of the grid for the loss, in px: that of SAM's own logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A frame as the decoder sees it."""
+    """A frame in the form that the decoder takes."""
 
     image: NDArray[np.uint8]
     """(H, W) uint8."""
     embedding: Tensor | None
-    """(256, h, w) float16: half the memory, far more precise than the decoder needs. None where the
-    encoder changes and must look anew each time."""
+    """(256, h, w) float16, which halves the memory and is precise enough for the decoder. None if the
+    encoder is trained too."""
     target: Tensor
     """(1, T, T) coverage of each cell, 0 to 1."""
     ellipse: Ellipse
-    """In the model's input."""
+    """In px of the model's input."""
 
 
 def varied(frame: LabelledFrame, copy: int) -> LabelledFrame:
-    """The ``copy``-th copy: 0 is the frame itself, others are varied, the same each time.
+    """Copy number ``copy`` of a frame: 0 is the frame itself, others are varied reproducibly.
 
-    A copy's variation hangs on its number and the pixels alone, so that another training finds it
+    The variation depends only on the number and the pixels, so that other trainings find the copy
     in the cache.
     """
     if copy == 0:
@@ -64,9 +64,9 @@ def embed_all(
     on_embedded: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> list[Embedded] | None:
-    """All frames in order, shared out over the processes; None when cancelled.
+    """Embed all frames, divided among the processes; in order. None when cancelled.
 
-    ``on_embedded`` hears (done, total).
+    ``on_embedded`` is called with (done, total).
     """
     at_once = 8 * distributed.size() if distributed.size() > 1 else 1
     distributed.everywhere(_hold, segmenter, cache)
@@ -86,7 +86,7 @@ def embed_all(
 
 
 _held: list[tuple[Segmenter, str, EmbeddingCache | None]] = []
-"""In each process: what it embeds with. A large encoder is sent there once, not with each frame."""
+"""In each process: the encoder, which is sent once and not with each frame, and the cache."""
 
 
 def _hold(segmenter: Segmenter, cache: EmbeddingCache | None) -> None:
@@ -105,12 +105,12 @@ def _embed(frame: LabelledFrame) -> Embedded:
         embedding = cache.embed(segmenter, encoder, frame.image)
     else:
         embedding = segmenter.embed([frame.image])[0].half().cpu()
-    # Outside of inference mode's tensors, which no training may take.
+    # A copy outside of inference mode, whose tensors cannot be trained on.
     return laid(segmenter, frame, embedding.clone())
 
 
 def laid(segmenter: Segmenter, frame: LabelledFrame, embedding: Tensor | None = None) -> Embedded:
-    """The frame on the segmenter's input, with its embedding if the encoder is frozen."""
+    """The frame mapped to the segmenter's input, with its embedding if the encoder is frozen."""
     inner = frame.ellipse.transformed(segmenter.profile.to_input(frame.size))
     side, target = segmenter.side, min(segmenter.side // 2, MAX_TARGET)
     coverage = cv2.resize(

@@ -1,7 +1,7 @@
-"""Low-rank changes of an encoder's weights (Hu et al. 2021), merged when they are done.
+"""Low-rank changes of an encoder's weights (Hu et al. 2021), merged into the weights at the end.
 
-Each weight is parametrized, so that any layer that reads it (linear, attention, convolution) sees
-the sum of what it was and of the change.
+Each weight is parametrized, so that any layer that reads it (linear, attention, convolution) gets
+the sum of the original weight and the change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 
 class LowRank(nn.Module):
-    """Adds ``up @ down`` of a rank to a weight (out, ...); nothing at first."""
+    """Adds ``up @ down`` of a given rank to a weight (out, ...); initially zero."""
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()
@@ -28,9 +28,9 @@ class LowRank(nn.Module):
 
 
 def add_lora(encoder: nn.Module, rank: int) -> list[nn.Parameter]:
-    """Let the weights of linear, attention and convolution layers change; what is to be trained.
+    """Add changes to linear, attention and convolution layers; returns the trained parameters.
 
-    Weights that are hardly larger than their change would be are left alone.
+    Weights that are hardly larger than their change are left out.
     """
     added: list[nn.Parameter] = []
     for module, name in list(_weights(encoder)):
@@ -43,7 +43,7 @@ def add_lora(encoder: nn.Module, rank: int) -> list[nn.Parameter]:
 
 
 def merged_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict with the changes made part of the weights, and the keys it had before."""
+    """The state dict with the changes merged into the weights, under the original keys."""
     state = {k: v for k, v in module.state_dict().items() if ".parametrizations." not in k}
     for name, part in module.named_modules():
         if isinstance(changed := getattr(part, "parametrizations", None), nn.ModuleDict):

@@ -37,7 +37,7 @@ VARIED = Augmentation(
     tilt=0.7,
     shadow=0.8,
 )
-"""Strong: the encoder learns from a few hundred frames of one hospital."""
+"""Strong, because the encoder learns from a few hundred frames of one hospital."""
 
 WIDE = replace(VARIED, rotation_deg=45, log_scale=0.7, log_aspect=0.25, shift=0.3)
 """For heads that are small, long, turned or cut by the border, which few frames show."""
@@ -46,7 +46,7 @@ MARKS = Clutter(grey_bar=True, boxes=True, text=True, calipers=True)
 
 @dataclass(frozen=True, slots=True)
 class PretrainSettings:
-    """Everything that a rerun needs besides the data."""
+    """Everything that a training depends on besides its data."""
 
     steps: int = 3000
     batch: int = 8
@@ -60,10 +60,10 @@ class PretrainSettings:
     box_jitter: float = 0.1
     """Each box side moves by up to this share of the box, in or out."""
     without_prompt: float = 0.5
-    """Share of steps without a prompt; of the rest, six in ten show a box, two points, and two a
+    """Share of steps without a prompt. Of the other steps, 60 % show a box, 20 % points, and 20 % a
     rough mask, with or without a box."""
     marked: float = 0.3
-    """Share of frames that get a scanner's text, calipers and blanked corners drawn over them."""
+    """Share of frames with text, calipers and blanked corners drawn over them."""
 
 
 def pretrain(
@@ -76,7 +76,7 @@ def pretrain(
     workers: int = 0,
     watch: Watch | None = None,
 ) -> Sam:
-    """Train, or go on from ``checkpoint``; returns the averaged model in evaluation mode.
+    """Train, or resume from ``checkpoint``. Returns the averaged model in evaluation mode.
 
     ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
     """
@@ -184,7 +184,7 @@ def _prompt(
 
 
 def _rough_logits(rng: np.random.Generator, ellipse: Ellipse, side: int) -> NDArray[np.float32]:
-    """Logits (side/4, side/4) of an ellipse near the true one, as an earlier answer would be."""
+    """Logits (side/4, side/4) of an ellipse near the true one, like those of a previous answer."""
     grid = Affine(xx=0.25, x0=-0.375, yy=0.25, y0=-0.375)
     dx, dy = rng.normal(0, 0.05, 2) * ellipse.a
     major, minor = ellipse.a * rng.uniform(0.85, 1.15), ellipse.b * rng.uniform(0.85, 1.15)

@@ -1,6 +1,6 @@
-"""Preprocessing profiles: how a frame becomes a model's square input, and where its pixels lie.
+"""Preprocessing profiles: how a frame is prepared for a model and mapped to its square input.
 
-A model sees well only what is prepared as in its training, so each says which profile is its own.
+A model works only with the preprocessing of its training, so each model card names a profile.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 
 PIXEL_MEAN, PIXEL_STD = 45.0, 50.0
-"""Of the 8-bit grey values, near those of HC18 inside the sector."""
+"""Mean and standard deviation of 8-bit grey values, close to those in the sector of HC18."""
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile(ABC):
-    """One way to lay a frame on a square input of ``side`` px and to scale its grey values."""
+    """Maps a frame to a square input of ``side`` px and scales its grey values."""
 
     side: int
 
     @abstractmethod
     def to_input(self, size: Size) -> Affine:
-        """From pixels of a frame of ``size`` to pixels of the input; prompts go along it too."""
+        """Maps pixels of a frame of ``size`` to pixels of the input, for prompts too."""
 
     @abstractmethod
     def prepare(self, image: NDArray[np.uint8]) -> Tensor:
-        """A frame (H, W) uint8 as the encoder takes it: (3, side, side) float32."""
+        """Prepare a frame (H, W) uint8 for the encoder: (3, side, side) float32."""
 
 
 class CompactProfile(Profile):
-    """In the middle at one scale, black bars, one mean and deviation."""
+    """Centred at one scale with black bars, normalised by one mean and standard deviation."""
 
     __slots__ = ()
 
@@ -99,7 +99,7 @@ PROFILES: Mapping[str, type[Profile]] = {
 def profile_of(preprocessing: Mapping[str, Any], side: int) -> Profile:
     """The profile that a card's ``preprocessing`` names, by default ``compact``.
 
-    Raises :class:`InputError` for one that there is not.
+    Raises :class:`InputError` for an unknown profile.
     """
     name = preprocessing.get("profile", "compact")
     if name not in PROFILES:
@@ -110,13 +110,13 @@ def profile_of(preprocessing: Mapping[str, Any], side: int) -> Profile:
 
 
 def _stretched(size: Size, inner: Size) -> Affine:
-    """A scale of each axis; edges, not pixel centres, are what scales."""
+    """Scales each axis; edges scale, not pixel centres."""
     sx, sy = inner[0] / size[0], inner[1] / size[1]
     return Affine(xx=sx, x0=0.5 * sx - 0.5, yy=sy, y0=0.5 * sy - 0.5)
 
 
 def _resized(image: NDArray[np.uint8], size: Size, mode: str) -> Tensor:
-    """(1, h, w) float32; filtered where it shrinks, as Pillow does and those models were shown."""
+    """(1, h, w) float32. Shrinking is low-pass filtered, like Pillow's in those models' training."""
     grey = torch.from_numpy(np.ascontiguousarray(image)).float()[None, None]
     shape = (size[1], size[0])
     return functional.interpolate(grey, shape, mode=mode, align_corners=False, antialias=True)[0]

@@ -1,4 +1,4 @@
-"""segment_anything's own classes, importable without torchvision, and decoding in batches."""
+"""The classes of segment_anything, without torchvision, and decoding in batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fetalstudio.core.ellipse import Ellipse
 
 
 def _open_package() -> None:
-    """Make ``segment_anything.modeling`` importable where torchvision is absent.
+    """Make ``segment_anything.modeling`` importable without torchvision.
 
     The package's ``__init__`` imports its predictor, which needs torchvision; the model classes
     need torch only. A bare package object with the same path skips the ``__init__``.
@@ -56,9 +56,9 @@ __all__ = [
 
 
 class AutoPromptEncoder(PromptEncoder):
-    """SAM's prompt encoder, with learned tokens where no prompt is given.
+    """SAM's prompt encoder, with learned tokens if no prompt is given.
 
-    With no tokens it is the original, the state dict included, and needs a prompt.
+    Without tokens it equals the original, including its state dict, and needs a prompt.
     """
 
     auto_tokens: nn.Parameter | None
@@ -71,7 +71,7 @@ class AutoPromptEncoder(PromptEncoder):
             self.add_auto_tokens(auto_tokens)
 
     def add_auto_tokens(self, count: int) -> None:
-        """Untrained ones: from now on no prompt is a prompt, still to be learned."""
+        """Add untrained tokens, so that the model takes frames without a prompt."""
         like = self.no_mask_embed.weight
         tokens = 0.02 * torch.randn(1, count, self.embed_dim, device=like.device)
         self.auto_tokens = nn.Parameter(tokens)
@@ -82,9 +82,9 @@ class AutoPromptEncoder(PromptEncoder):
         boxes: Tensor | None,
         masks: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """As SAM's; the learned tokens are the sparse embedding of no points and no boxes.
+        """As SAM's. Without points and boxes the learned tokens are the sparse embedding.
 
-        Raises ``ValueError`` where there is neither a prompt nor a learned token.
+        Raises ``ValueError`` if there is neither a prompt nor a learned token.
         """
         sparse, dense = super().forward(points, boxes, masks)
         if points is None and boxes is None:
@@ -97,7 +97,7 @@ class AutoPromptEncoder(PromptEncoder):
 class BatchedMaskDecoder(MaskDecoder):
     """SAM's mask decoder for B images with B prompts; same parameters, same state dict.
 
-    The original repeats the image embeddings once a prompt, which is right for one image only.
+    The original repeats the image embeddings for each prompt, which is right for one image only.
     """
 
     def predict_masks(
@@ -134,11 +134,11 @@ def decode(
     points: tuple[Tensor, Tensor] | None = None,
     masks: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Low-resolution logits (B, 1, 4h, 4w) and IoU estimates (B, 1), one prompt an image.
+    """Low-resolution logits (B, 1, 4h, 4w) and IoU estimates (B, 1), with one prompt per image.
 
     ``boxes`` is (B, 4) and ``points`` (B, n, 2) with labels (B, n), in pixels of the model's
-    square input; ``masks`` are logits (B, 1, 4h, 4w) of an earlier answer. Without a box or points
-    the model's learned tokens stand for the prompt, see :class:`AutoPromptEncoder`.
+    square input; ``masks`` are logits (B, 1, 4h, 4w) of a previous answer. Without a box or points
+    the model's learned tokens replace the prompt, see :class:`AutoPromptEncoder`.
     """
     sparse, dense = sam.prompt_encoder(points=points, boxes=boxes, masks=masks)
     if sparse.shape[0] != embeddings.shape[0]:

@@ -1,4 +1,4 @@
-"""A segmenter: loaded by folder, shown a frame and perhaps a prompt, answers with an ellipse."""
+"""Segmenters: loaded from a folder, they find the ellipse in a frame, with or without a prompt."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a segmenter sees in a frame."""
+    """What a segmenter finds in a frame."""
 
     mask: NDArray[np.uint8]
     """(H, W) of 0 and 1 at the frame's own size: the largest region."""
     ellipse: Ellipse | None
-    """Fitted to the logits, and to a box that is near; None where there is no head to fit."""
+    """Fitted to the logits, and to the box of a prompt; None if no head is found."""
     confidence: float
-    """The IoU to expect, 0 to 1: the model's own estimate by the curve of its card."""
+    """The expected IoU, 0 to 1: the model's own estimate, calibrated by its card."""
 
 
 class Segmenter:
     """A ``Sam`` with its preprocessing profile and its card.
 
-    Of the card's ``preprocessing`` it takes the profile, the number of ``views`` over which it
-    averages, the ``level`` of the logits at which the head ends, the ``box_share`` by which its
-    ellipse is drawn to the box of a prompt, and the curve of its confidence.
+    The card's ``preprocessing`` gives the profile, the number of ``views`` that are averaged, the
+    ``level`` of the logits at the outline, the ``box_share`` by which the ellipse is drawn towards
+    the box of a prompt, and the curve of the confidence.
     """
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
@@ -65,12 +65,12 @@ class Segmenter:
 
     @property
     def needs_prompt(self) -> bool:
-        """Whether it finds nothing by itself: plain SAM, to which a prompt was always given."""
+        """Whether the model needs a prompt, as plain SAM does."""
         return self.sam.prompt_encoder.auto_tokens is None
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
-        """From a model's folder. Raises :class:`InputError` where it holds no usable segmenter."""
+        """Load from a model's folder. Raises :class:`InputError` if it holds no usable segmenter."""
         card = ModelCard.read(folder)
         if card.kind != "segmenter" or card.architecture.get("type") not in _BUILDERS:
             raise InputError(
@@ -87,9 +87,10 @@ class Segmenter:
         return cls(sam, card, device)
 
     def save(self, folder: Path, card: ModelCard) -> None:
-        """Into a folder: weights first, then the card that makes it a model.
+        """Save the weights, then the card that makes the folder a model.
 
-        In half precision, but for a vision transformer: what was embedded with it stays valid.
+        Weights are saved in half precision, except those of a vision transformer, so that cached
+        embeddings stay valid.
         """
         weights = self.sam.state_dict()
         if self.card.architecture["type"] == "compact":
@@ -99,7 +100,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Frames, each (H, W) uint8, to embeddings (B, 256, side/16, side/16) float32."""
+        """Encode frames, each (H, W) uint8, as (B, 256, side/16, side/16) float32."""
         x = torch.stack([self.profile.prepare(image) for image in images])
         return self.sam.image_encoder(x.to(self.device))
 
@@ -107,7 +108,7 @@ class Segmenter:
     def predict_embedded(
         self, embedding: Tensor, size: Size, *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
-        """From one embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
+        """Predict from an embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
         self._require_prompt(box, points)
         logits, estimate = self._look(embedding, size, Affine(), box, points)
         return self._answer(logits, estimate, box)
@@ -115,15 +116,15 @@ class Segmenter:
     def predict(
         self, image: NDArray[np.uint8], *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
-        """From a frame, (H, W) uint8; without a prompt the model finds the head itself.
+        """Predict from a frame, (H, W) uint8, with or without a prompt.
 
-        Raises :class:`InputError` without a prompt where the model :attr:`needs_prompt`.
+        Raises :class:`InputError` without a prompt if the model :attr:`needs_prompt`.
         """
         self._require_prompt(box, points)
         return self._predict(image, [(box, points)])[0]
 
     def predict_boxes(self, image: NDArray[np.uint8], boxes: Sequence[Box]) -> list[Prediction]:
-        """As :meth:`predict` with each box, from one embedding."""
+        """As :meth:`predict`, for each box, from one embedding."""
         return self._predict(image, [(box, None) for box in boxes])
 
     def _predict(
@@ -148,8 +149,10 @@ class Segmenter:
     def _look(
         self, embedding: Tensor, size: Size, view: Affine, box: Box | None, points: Points | None
     ) -> tuple[NDArray[np.float32], float]:
-        """Logits (H, W) in the frame's pixels and the IoU estimate, from a view of the frame;
-        prompts in the frame's pixels."""
+        """Logits (H, W) in the frame's pixels and the IoU estimate, from a view of the frame.
+
+        Prompts are in the frame's pixels.
+        """
         to_input = self.profile.to_input(size) @ view
         boxes = labelled = None
         if box is not None:
@@ -170,7 +173,7 @@ class Segmenter:
         return Prediction(mask, ellipse, self.confidence(estimate))
 
     def _require_prompt(self, box: Box | None, points: Points | None) -> None:
-        """Before the seconds that embedding takes, and not at the end of them."""
+        """Checked before embedding, which can take seconds."""
         if self.needs_prompt and box is None and points is None:
             raise InputError(
                 f"{self.card.name} finds no head by itself: plain SAM needs a prompt. Give it a "
@@ -194,7 +197,7 @@ class Segmenter:
 
 
 def compact_card(name: str, config: CompactConfig, **fields: object) -> ModelCard:
-    """The card of a compact segmenter; the other fields as :class:`ModelCard` names them."""
+    """The card of a compact segmenter; for the fields see :class:`ModelCard`."""
     values: dict[str, object] = {
         "licence": "Apache-2.0",
         "training_data": {},
@@ -220,14 +223,14 @@ _BUILDERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Tensor]], Sam]
     "compact": _compact,
     "sam": lambda _architecture, state: load_vit(state),
 }
-"""By the card's architecture type, from its architecture and the weights."""
+"""Builds a SAM from the card's architecture and the weights, by architecture type."""
 
 
 def _listed(value: Any) -> Any:
-    """As JSON will have it, so that a card equals what is read back."""
+    """Values as JSON stores them, so that a card equals the card that is read back."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _tuple(value: Any) -> Any:
-    """JSON knows lists only; the configuration is hashable."""
+    """Lists of JSON as tuples, because the configuration is hashable."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""SAM with its own vision transformer: vit_b, vit_l, vit_h and all that have their keys."""
+"""SAM with its vision transformer: vit_b, vit_l, vit_h and others with the same keys."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from fetalstudio.segmentation.sam import (
 PATCH, MLP_RATIO = 16, 4
 """Of all released models."""
 AUTO_TOKENS = "prompt_encoder.auto_tokens"
-"""The one key that segment_anything's own model has not; see :class:`AutoPromptEncoder`."""
+"""The one key that segment_anything's model does not have; see :class:`AutoPromptEncoder`."""
 _POSITION = "image_encoder.pos_embed"
 _RELATIVE = re.compile(r"image_encoder\.blocks\.(\d+)\.attn\.rel_pos_h")
 
 
 @dataclass(frozen=True, slots=True)
 class VitConfig:
-    """What tells one image encoder from another; vit_b by default."""
+    """The configuration of an image encoder; vit_b by default."""
 
     width: int = 768
     depth: int = 12
@@ -46,13 +46,13 @@ VARIANTS: Mapping[str, VitConfig] = {
     "vit_l": VitConfig(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": VitConfig(1280, 32, 16, (7, 15, 23, 31)),
 }
-"""segment_anything's own names."""
+"""The names of segment_anything."""
 
 
 def build_vit(config: VitConfig) -> Sam:
-    """An untrained SAM, as ``segment_anything.build_sam`` builds it, that decodes in batches.
+    """An untrained SAM that decodes in batches, like that of ``segment_anything.build_sam``.
 
-    It has the same state dict: without learned tokens it needs a prompt.
+    It has the same state dict and, without learned tokens, needs a prompt.
     """
     side = config.image_size // PATCH
     return Sam(
@@ -88,15 +88,15 @@ def build_vit(config: VitConfig) -> Sam:
 
 
 def config_of(state: Mapping[str, Tensor]) -> VitConfig:
-    """The configuration that a state dict with segment_anything's keys was made by, by its shapes.
+    """The configuration of a state dict with segment_anything's keys, inferred from its shapes.
 
-    Raises ``ValueError`` where the keys of such an encoder are not there.
+    Raises ``ValueError`` if the keys of such an encoder are missing.
     """
     relative = {int(m[1]): v.shape for k, v in state.items() if (m := _RELATIVE.fullmatch(k))}
     if _POSITION not in state or not relative:
-        raise ValueError("it has not the keys of SAM's image encoder")
+        raise ValueError("it lacks the keys of SAM's image encoder")
     _, grid, _, width = state[_POSITION].shape
-    # A relative position has a row for each offset, 2 n - 1 over n patches.
+    # Relative positions have a row for each offset: 2 n - 1 for n patches.
     spans = {block: (shape[0] + 1) // 2 for block, shape in relative.items()}
     return VitConfig(
         width=width,
@@ -109,14 +109,13 @@ def config_of(state: Mapping[str, Tensor]) -> VitConfig:
 
 
 def load_vit(state: Mapping[str, Tensor]) -> Sam:
-    """The SAM that a state dict with segment_anything's keys is of, as float32; with learned tokens
-    where it has some.
+    """The SAM of a state dict with segment_anything's keys, as float32, with its learned tokens.
 
-    Raises ``ValueError`` or ``RuntimeError`` that tells what is missing, unknown or of another
-    shape.
+    Raises ``ValueError`` or ``RuntimeError`` that names keys that are missing, unknown or of a
+    different shape.
     """
     config = config_of(state)
-    # Nothing is made at random, only to be replaced: vit_h has 2.5 GB.
+    # No random weights are made that would only be replaced: vit_h has 2.5 GB.
     with torch.device("meta"):
         sam = build_vit(config)
         if AUTO_TOKENS in state:

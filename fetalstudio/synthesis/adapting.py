@@ -21,7 +21,7 @@ class Halt:
 
     step: int
     pipeline: CompactPipeline
-    """Around the moving average, rounded to half precision: what is measured is what is saved."""
+    """Holds the moving average in half precision, so that it is measured as it is saved."""
 
 
 def adapt_settings(
@@ -33,10 +33,10 @@ def adapt_settings(
     seed: int,
     guidance: float,
 ) -> TrainSettings:
-    """All weights learn, at a low rate; the average is over some 50 steps, as single ones differ
-    in brightness more than the adapting changes it.
+    """Settings that train all weights at a low rate.
 
-    ``guidance`` is the one that the parent had learnt to follow by itself (1: none).
+    The moving average covers about 50 steps, because single steps differ in brightness more than
+    the adapting changes it. ``guidance`` is the one that the parent learnt to follow (1: none).
     """
     return TrainSettings(
         wide=0.0,
@@ -62,11 +62,11 @@ def adapt(
     on_step: Callable[[int, float], None],
     on_halt: Callable[[Halt], bool],
 ) -> None:
-    """Train ``start`` further (it is left as it is), halting after each of the steps ``halts``.
+    """Train a copy of ``start``, halting after each of the steps ``halts``.
 
-    ``on_halt`` says whether to go on. Begun before with the same ``checkpoint``, the training goes
-    on from there. Returns when the halts are through or ``on_halt`` has enough; both callbacks may
-    raise to stop, and what was done since the last checkpoint is then lost.
+    ``on_halt`` returns whether to continue. If ``checkpoint`` exists, the training resumes from it.
+    Returns after the last halt or when ``on_halt`` returns False. Both callbacks may raise to stop;
+    the steps since the last checkpoint are then lost.
     """
     begun = load_checkpoint(checkpoint)
     done = 0 if begun is None else int(begun["step"])
@@ -84,7 +84,7 @@ def adapt(
 
         watch = Watch(stepped, stop, save_every_s=60)
         pipeline = train(examples, settings, checkpoint, start=start, device=device, watch=watch)
-        # It is sampled as the parent is.
+        # Sampled in the same way as the parent.
         pipeline.register_modules(scheduler=copy.deepcopy(start.scheduler))
         pipeline.register_to_config(
             default_steps=start.config.default_steps, default_guidance=start.config.default_guidance

@@ -1,7 +1,7 @@
-"""A picture as 16 frequency bands at a quarter of its size, and back, without loss.
+"""Lossless transform of an image to 16 frequency bands at a quarter of its size, and back.
 
-The 4x4 blocks of the picture are transformed by an orthonormal 4-point Walsh-Hadamard (two-level
-Haar packet) basis along both axes: no autoencoder, so no blur of the speckle.
+The 4x4 blocks of the image are transformed by an orthonormal 4-point Walsh-Hadamard (two-level
+Haar packet) basis along both axes. Without an autoencoder, the speckle is not blurred.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the compact synthesizer is told: the ellipse as maps, the sector, the style."""
+"""The conditions of the compact synthesizer: maps of the ellipse and the sector, and a style."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 
 CANVAS = (384, 256)
-"""(width, height) of the picture that the model makes, in px."""
+"""(width, height) in px of the image that the model makes."""
 GRID = (96, 64)
 """(width, height) of the maps: one cell for each 4x4 block of the canvas."""
 STYLES = ("first", "second", "third", "any")
@@ -25,17 +25,17 @@ CHANNELS = 7
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """A picture whose head is made anew and whose other tissue stays."""
+    """A frame whose head is replaced while its other tissue is kept."""
 
     image: NDArray[np.uint8]
     """(256, 384) on the canvas."""
     made: NDArray[np.float32]
-    """(256, 384): the share, 0 to 1, that the model has in each pixel."""
+    """(256, 384): the share of the model in each pixel, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One picture's conditions."""
+    """The conditions of one image."""
 
     ellipse: Ellipse | None
     """On the canvas; None leaves the head to the model (the unguided branch)."""
@@ -43,7 +43,7 @@ class Condition:
     """(256, 384) of 0 and 1; None leaves the sector to the model."""
     style: str = "any"
     surroundings: Surroundings | None = None
-    """What is there already; None makes the whole picture."""
+    """Tissue to keep; None makes the whole image."""
 
 
 def condition_maps(condition: Condition) -> NDArray[np.float32]:
@@ -81,12 +81,12 @@ def _edge(sector: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def stack_maps(conditions: Sequence[Condition]) -> NDArray[np.float32]:
-    """(B, 7, 64, 96)."""
+    """The maps of all conditions, (B, 7, 64, 96)."""
     return np.stack([condition_maps(c) for c in conditions])
 
 
 def style_labels(conditions: Sequence[Condition]) -> NDArray[np.int64]:
-    """(B,) indices into :data:`STYLES`. Raises ``ValueError`` for a name that is not there."""
+    """(B,) indices into :data:`STYLES`. Raises ``ValueError`` for an unknown style."""
     for condition in conditions:
         if condition.style not in STYLES:
             raise ValueError(f"there is no style {condition.style!r}, only {STYLES}")
@@ -96,6 +96,6 @@ def style_labels(conditions: Sequence[Condition]) -> NDArray[np.int64]:
 def condition_tensors(
     conditions: Sequence[Condition], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """What the denoiser takes: :func:`stack_maps` and :func:`style_labels` on ``device``."""
+    """The inputs of the denoiser: :func:`stack_maps` and :func:`style_labels` on ``device``."""
     maps, labels = stack_maps(conditions), style_labels(conditions)
     return torch.from_numpy(maps).to(device), torch.from_numpy(labels).to(device)

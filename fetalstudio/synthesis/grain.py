@@ -1,9 +1,9 @@
-"""The grain of a real frame for a picture: the same speckle, neither softer nor sharper.
+"""Gives a synthetic image the grain of a real frame: the same speckle, as soft and as sharp.
 
-A synthesizer draws the texture that it has learnt, of middling sharpness and of the scanners that
-it has seen. The frame that lends its sector shows what texture this picture should have: its radial
-power spectrum. What the picture has too much of is filtered out; what it lacks is amplified up to
-:data:`_MOST`, and beyond that added as noise, as strong in each place as the picture's own detail.
+A synthesizer draws the texture that it learnt, which has the average sharpness of its scanners. The
+lender shows which texture this image should have, by its radial power spectrum. Excess power of the
+image is filtered out. Missing power is amplified up to :data:`_MOST`; the rest is added as noise,
+which is as strong in each place as the image's own detail.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from fetalstudio.core.spectrum import tissue_power
 _RINGS = 16
 """Rings of equal width from 0 to 0.5 cycles per px."""
 _COARSE = 2
-"""Rings, from 0 cycles per px on, that are the model's to decide: structures, not texture."""
+"""The first rings are left to the model: they show structures, not texture."""
 _MOST = 2.0
-"""Of the power of what is there; more would make its flaws and its edges ring."""
+"""Largest amplification of power. More would amplify artefacts and cause ringing at edges."""
 _MARGIN = 16
-"""Px around the picture, mirrored: a filter works across the border of what it is given."""
+"""Width in px of the mirrored margin, because the filter works across the border."""
 _UNEVEN = 4.0
-"""The noise is at most this many times as strong in one place as on the average."""
+"""Largest strength of the noise in one place, relative to the average."""
 _STEPS = 32
-"""Of a filter's table, from one ring to the next."""
+"""Entries of a filter's table from one ring to the next."""
 
 
 def with_grain_of(
     reference: NDArray[np.uint8], picture: NDArray[np.uint8], seed: int
 ) -> NDArray[np.uint8]:
-    """``picture``, (H, W) uint8, with the grain of ``reference``, of the same size; the same for a
-    seed.
+    """``picture``, (H, W) uint8, with the grain of ``reference``, which has the same size.
 
-    As it is where the reference shows too little tissue to tell. Black stays black.
+    The result is the same for the same seed. The image is unchanged if the reference shows too
+    little tissue. Black stays black.
     """
     tissue, wanted = _measured(reference.tobytes(), reference.shape)
     if wanted is None:
         return picture
     own = tissue_power([picture], tissue, _RINGS)
     assert own is not None, "its windows are those of the reference"
-    # A picture of one grey has no power at all; a hundredth of a grey level is nothing.
+    # An even image has no power at all; a hundredth of a grey level is negligible.
     wanted, own = wanted + 1e-4, own[0] + 1e-4
     wanted[:_COARSE] = own[:_COARSE]
     passed = np.minimum(wanted / own, _MOST)
@@ -65,7 +65,7 @@ def with_grain_of(
 def _measured(
     pixels: bytes, shape: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
-    """The frame's tissue, and its power by ring; not to be written to."""
+    """The frame's tissue, and its power by ring. Do not write to the result."""
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
     tissue = tissue_mask(frame)
     power = tissue_power([frame], tissue, _RINGS)
@@ -74,20 +74,19 @@ def _measured(
 
 @lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
 def _white(seed: int, size: Size) -> Tensor:
-    """The spectrum of white noise, of another stream than the lift's; not to be written to."""
+    """The spectrum of white noise, from another stream than the lift's. Do not write to it."""
     rng = np.random.default_rng([seed, 1])
     return _spectrum(rng.standard_normal(size[::-1], np.float32))
 
 
 def _spectrum(x: NDArray[np.float32]) -> Tensor:
-    """Of a picture and its mirrored margin."""
+    """The spectrum of an image with its mirrored margin."""
     framed = np.pad(x, _MARGIN, mode="symmetric")
     return torch.fft.rfft2(torch.from_numpy(framed))
 
 
 def _filtered(spectrum: Tensor, power: NDArray[np.float64], size: Size) -> NDArray[np.float32]:
-    """What is left of a picture of ``size`` when the filter, without phase, passes these shares of
-    its power by ring."""
+    """An image of ``size``, filtered without phase shift by these shares of power by ring."""
     w, h = size
     fine = np.interp((np.arange(_STEPS * _RINGS * 2) + 0.5) / _STEPS - 0.5, range(_RINGS), power)
     amplitude = torch.from_numpy(np.sqrt(fine).astype(np.float32))[_steps(size)]
@@ -97,20 +96,20 @@ def _filtered(spectrum: Tensor, power: NDArray[np.float64], size: Size) -> NDArr
 
 @lru_cache(maxsize=3)
 def _steps(size: Size) -> Tensor:
-    """Of each value of the spectrum, which of a filter's table it takes; not to be written to."""
+    """The index into a filter's table for each value of the spectrum. Do not write to it."""
     y = np.fft.fftfreq(size[1] + 2 * _MARGIN)[:, None]
     radius = np.hypot(y, np.fft.rfftfreq(size[0] + 2 * _MARGIN))
     return torch.from_numpy((radius * 2 * _RINGS * _STEPS).astype(np.int64))
 
 
 def _black(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where nothing is drawn; single dark px of the speckle do not count."""
+    """The black areas; single dark px of the speckle do not count."""
     black = (picture == 0).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 0)
 
 
 def _strength(x: NDArray[np.float32], tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """How strong the fine detail is in each place, 1 on the average over the tissue."""
+    """The strength of the fine detail in each place, with an average of 1 over the tissue."""
     size = (x.shape[1], x.shape[0])
     small = (max(size[0] // 4, 1), max(size[1] // 4, 1))
     coarse = cv2.resize(cv2.resize(x, small, interpolation=cv2.INTER_AREA), size)

@@ -1,4 +1,4 @@
-"""What every synthesizer offers, whatever is behind it."""
+"""The interface of all synthesizers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.synthesis.scene import Scene
 
 OnStep = Callable[[int, int, Callable[[], NDArray[np.uint8]]], None]
-"""Hears (steps done, steps, a function that renders the first picture so far); may raise."""
+"""Called with (steps done, steps, a function that renders the first image so far); may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A picture and the ellipse that it is labelled with."""
+    """A synthetic image and the ellipse that labels it."""
 
     image: NDArray[np.uint8]
     """(H, W) uint8 at its scene's size."""
     ellipse: Ellipse
-    """The scene's, or the one in the picture where the model does not follow the scene's."""
+    """The ellipse of the scene, or the one found in the image if the model does not follow it."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """What the model itself can say of the label, see ``outline_*`` in ``stable_diffusion``."""
+    """The model's own figures of the label, see ``outline_*`` in ``stable_diffusion``."""
 
 
 class SceneSynthesizer(Protocol):
@@ -38,7 +38,7 @@ class SceneSynthesizer(Protocol):
 
     @property
     def to_scale(self) -> bool:
-        """Whether a head is drawn as large as it was asked for, so that a scale in mm holds."""
+        """Whether heads have the requested size, so that a scale in mm is valid."""
 
     def generate(
         self,
@@ -49,7 +49,7 @@ class SceneSynthesizer(Protocol):
         guidance: float | None = None,
         on_step: OnStep | None = None,
     ) -> list[NDArray[np.uint8]]:
-        """The pictures alone, of :meth:`draw`."""
+        """The images of :meth:`draw` without their labels."""
 
     def draw(
         self,
@@ -61,9 +61,12 @@ class SceneSynthesizer(Protocol):
         on_step: OnStep | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> list[Drawn]:
-        """A picture for each scene and seed, with its label; None for the model's own choice."""
+        """Make an image for each scene and seed, with its label.
+
+        ``steps`` and ``guidance`` are the model's own if they are None.
+        """
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
-        """What makes the same picture again, as plain values."""
+        """The plain values with which the same image can be made again."""

@@ -1,11 +1,10 @@
-"""From the model's canvas to a frame's own size, with the grain that a scanner's frame has there.
+"""Enlarges the model's canvas to the size of a frame and adds the grain of a scanner.
 
-The canvas holds no detail finer than two of its pixels, and the model's cells of 4x4 px do not
-join without a seam. What real frames have instead is partly foretold by the canvas (a
-least-squares map from each cell and its neighbours) and partly not: that part is added as noise, as
-strong as the surroundings say. The map and the noise together have the radial power spectrum of a
-typical real frame. All of it is fitted in closed form, within seconds, to real frames and to what
-the model makes of them.
+The canvas has no detail finer than two of its pixels, and the model's cells of 4x4 px show seams.
+The fine detail of real frames is partly predicted from the canvas, by a least-squares map from each
+cell and its neighbours. The rest is added as noise whose strength depends on the surroundings.
+Together they have the radial power spectrum of a typical real frame. Everything is fitted in closed
+form, within seconds, to real frames and to the same frames as the model renders them.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from fetalstudio.synthesis.conditions import CANVAS, GRID
 
 FILE = "lift.safetensors"
 DOUBLE = (2 * CANVAS[0], 2 * CANVAS[1])
-"""(width, height) of the grid that the detail is made on, in px."""
+"""(width, height) in px of the double grid, on which the detail is made."""
 _CELL = FACTOR
 _PATCH = 3 * _CELL
-"""Side in canvas px of what the enlargement of one cell looks at: it and its neighbours."""
+"""Side in canvas px of the input for one cell: the cell and its neighbours."""
 _WINDOW = 64
 """Side in px, on the double grid, of the windows whose spectrum is measured."""
 _GRAIN = 15
@@ -41,33 +40,33 @@ _RINGS = 16
 """Rings of equal width from 0 to 0.5 cycles per px of the double grid, in radial spectra."""
 _FREQUENCIES = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
 _LARGEST_SCALE = 1.25
-"""Frames that would have to be enlarged more than this to fill the double grid show no detail."""
+"""Frames that must be enlarged by more than this to fill the double grid show no fine detail."""
 Image = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lift:
-    """What was measured on real frames."""
+    """The enlargement, fitted to real frames."""
 
     enlargement: NDArray[np.float32]
-    """(144, 64): from the 12x12 canvas px around a cell to the 8x8 px of the double grid on it."""
+    """(144, 64): maps the 12x12 canvas px around a cell to the cell's 8x8 px of the double grid."""
     spread: NDArray[np.float32]
-    """(3,): ln variance of the unforetold part is these times (1, ln(mean + 1), ln(variance + 1))
-    of the surroundings, in grey levels."""
+    """(3,): coefficients of the ln variance of the noise for (1, ln(mean + 1), ln(variance + 1)) of
+    the surroundings, in grey levels."""
     grain: NDArray[np.float32]
-    """(15, 15) kernel of unit energy that shapes white noise like the unforetold part."""
+    """(15, 15) kernel of unit energy that gives white noise the spectrum of the missing detail."""
     blur: NDArray[np.float32] = field(default_factory=lambda: _blur(0))
-    """(3,) taps, along both axes, that take the enlargement's excess of the finest detail away:
-    least squares follows the sharpest frames, and leaves a trace of the cells."""
+    """(3,) taps, along both axes, that remove excess fine detail of the prediction: least squares
+    follows the sharpest frames and leaves traces of the cells."""
 
     @classmethod
     def fit(
         cls, frames: Sequence[NDArray[np.uint8]], canvases: Sequence[NDArray[np.uint8]]
     ) -> Lift:
-        """From a few dozen real frames, (H, W) uint8 at their own size, and each one's canvas,
-        (256, 384), as the model renders it.
+        """Fit to a few dozen real frames, (H, W) uint8, and to their canvases, (256, 384), as the
+        model renders them.
 
-        Raises ``ValueError`` where no frame has more detail than the canvas, or tissue to show it.
+        Raises ``ValueError`` if no frame has more detail than the canvas, or enough tissue.
         """
         pairs = [
             _Pair.of(frame, canvas)
@@ -84,29 +83,29 @@ class Lift:
 
     @classmethod
     def read(cls, folder: Path) -> Lift | None:
-        """From a model's folder; None where it has none."""
+        """Read from a model's folder; None if it holds no lift."""
         path = folder / FILE
         return cls(**load_file(path)) if path.exists() else None
 
     def write(self, folder: Path) -> None:
-        """Into a model's folder, atomically."""
+        """Write into a model's folder, atomically."""
         write_bytes(folder / FILE, save({f.name: getattr(self, f.name) for f in fields(self)}))
 
     def apply(self, canvas: NDArray[np.uint8], size: Size, seed: int) -> NDArray[np.uint8]:
-        """The (256, 384) canvas as a picture of ``size``, (H, W) uint8; the same for a seed."""
-        detailed = self.foretold(canvas) + self.noise(canvas, seed)
+        """Enlarge a (256, 384) canvas to ``size``, (H, W) uint8. A seed gives the same result."""
+        detailed = self.predicted(canvas) + self.noise(canvas, seed)
         return fit_to(np.clip(detailed, 0, 255), size)
 
-    def foretold(self, canvas: NDArray[np.generic]) -> Image:
-        """The detail that follows from the canvas, on the double grid, in grey levels."""
+    def predicted(self, canvas: NDArray[np.generic]) -> Image:
+        """The detail predicted from the canvas, on the double grid, in grey levels."""
         enlarged = _enlarge(canvas, self.enlargement)
         blurred = cv2.sepFilter2D(enlarged, -1, self.blur, self.blur)
         return np.asarray(blurred, np.float32)
 
     def noise(self, canvas: NDArray[np.generic], seed: int) -> Image:
-        """The part that is not foretold, on the double grid, in grey levels."""
+        """The noise in place of the missing detail, on the double grid, in grey levels."""
         noise = cv2.filter2D(_white(seed), -1, self.grain, borderType=cv2.BORDER_REFLECT)
-        # Where the scanner wrote nothing there is no grain either.
+        # There is no grain outside the sector.
         written = (canvas.astype(np.float32) > 1).astype(np.float32)
         lit = cv2.resize(written, DOUBLE, interpolation=cv2.INTER_LINEAR)
         return np.asarray(noise * np.sqrt(_variance(canvas, self.spread)) * lit, np.float32)
@@ -114,25 +113,25 @@ class Lift:
 
 @lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
 def _white(seed: int) -> Image:
-    """White noise on the double grid; not to be written to."""
+    """White noise on the double grid. Do not write to it."""
     return np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
 
 
 def fit_to(picture: Image, size: Size) -> NDArray[np.uint8]:
-    """A picture of the canvas, at any resolution, on the frame that was laid on the canvas."""
+    """Map an image of the canvas, at any resolution, back to the frame."""
     to_frame = letterbox(size, (picture.shape[1], picture.shape[0])).inverse()
     return np.clip(warp(picture, to_frame, size) + 0.5, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A frame as the model renders it, as it is, and as it is on the double grid."""
+    """A frame: as the model renders it, itself, and itself on the double grid."""
 
     frame: NDArray[np.uint8]
     canvas: Image
     double: Image
     inside: NDArray[np.bool_]
-    """(64, 96): cells that lie well inside the sector, with nothing drawn on them."""
+    """(64, 96): cells well inside the sector and away from everything that is drawn on it."""
 
     @classmethod
     def of(cls, frame: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> _Pair:
@@ -141,61 +140,63 @@ class _Pair:
         return cls(frame, canvas.astype(np.float32), double.astype(np.float32), usable > 0)
 
     def rest(self, enlargement: NDArray[np.float32]) -> Image:
-        """What the enlargement does not foretell."""
+        """The detail that the prediction misses."""
         return self.double - _enlarge(self.canvas, enlargement)
 
 
 def _balanced(lift: Lift, pairs: Sequence[_Pair]) -> Lift:
-    """With the blur and the grain by which pictures get the radial spectrum of a typical frame, at
-    the frames' own sizes."""
+    """The lift with the blur and the grain that give images the radial spectrum of a typical frame,
+    at the frames' own sizes."""
     measured = [found for pair in pairs if (found := _spectra(lift, pair)) is not None]
     if not measured:
         return lift
-    real, foretold, noise = np.stack(measured, axis=1)
+    real, predicted, noise = np.stack(measured, axis=1)
 
     def excess(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
-        """By ring, how much stronger than a typical frame, as ln of the power."""
+        """The ln of the power relative to a typical frame, by ring."""
         return np.asarray(np.log(pictures / real).mean(axis=-2))
 
     fine = slice(_RINGS // 2, None)
     blurs = [_blur(share) for share in np.linspace(0, 0.2, 41)]
-    blur = min(blurs, key=lambda taps: (excess(foretold * _passed(taps))[fine] ** 2).sum())
-    foretold = foretold * _passed(blur)
+    blur = min(blurs, key=lambda taps: (excess(predicted * _passed(taps))[fine] ** 2).sum())
+    predicted = predicted * _passed(blur)
     gains = np.concatenate([[0.0], np.geomspace(1e-3, 10, 100)])
-    best = np.abs(excess(foretold + gains[:, None, None] * noise)).argmin(axis=0)
+    best = np.abs(excess(predicted + gains[:, None, None] * noise)).argmin(axis=0)
     radius = np.hypot(np.fft.fftfreq(_WINDOW)[:, None], np.fft.fftfreq(_WINDOW))
     gain = np.interp(radius, _FREQUENCIES, np.sqrt(gains[best]))
     kernel = _cut(gain * np.abs(np.fft.fft2(lift.grain, gain.shape)))
-    # None at all where what is foretold is too strong already.
+    # No noise where the prediction alone is too strong.
     energy = max(float((kernel * kernel).sum()), 1e-12)
     spread = lift.spread + np.array([np.log(energy), 0, 0], np.float32)
     return Lift(lift.enlargement, spread, kernel / np.float32(np.sqrt(energy)), blur)
 
 
 def _blur(share: float) -> NDArray[np.float32]:
-    """Each px gives this share to either neighbour."""
+    """A blur in which each px gives this share to each neighbour."""
     return np.array([share, 1 - 2 * share, share], np.float32)
 
 
 def _passed(taps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(16,) share of the power that is left by ring, blurred along both axes."""
+    """(16,) share of the power that the blur along both axes leaves, by ring."""
     kernel = np.zeros((_WINDOW, _WINDOW))
     kernel[:3, :3] = np.outer(taps, taps)
     return radial_power(kernel, _RINGS)
 
 
 def _spectra(lift: Lift, pair: _Pair) -> NDArray[np.float64] | None:
-    """(3, 16) radial power by cycles per px of the double grid: of the frame, of what is foretold
-    of it, of the noise; None where it shows too little tissue."""
+    """(3, 16) radial power of the frame, the prediction and the noise, on the double grid.
+
+    None if the frame shows too little tissue.
+    """
     size = (pair.frame.shape[1], pair.frame.shape[0])
     to_double = letterbox(size, DOUBLE)
     back = to_double.inverse()
-    parts = [lift.foretold(pair.canvas), lift.noise(pair.canvas, 0)]
+    parts = [lift.predicted(pair.canvas), lift.noise(pair.canvas, 0)]
     images = [pair.frame.astype(np.float32), *(warp(part, back, size) for part in parts)]
     power = tissue_power(images, tissue_mask(pair.frame), _RINGS)
     if power is None:
         return None
-    power[1] += 1 / 12  # the rounding to whole grey levels, which the frame has been through
+    power[1] += 1 / 12  # for rounding to grey levels, as in the frame
     own = _FREQUENCIES * to_double.scale
     return np.exp([np.interp(own, _FREQUENCIES, row) for row in np.log(power)])
 
@@ -211,14 +212,14 @@ def _fit_enlargement(pairs: Sequence[_Pair]) -> NDArray[np.float32]:
         right += (x - mean).T @ (y - mean)
     normal += 1e-5 * np.trace(normal) / len(normal) * np.eye(len(normal))
     relative = np.linalg.solve(normal, right)
-    # In absolute greys: a flat patch keeps its own.
+    # In absolute grey levels, so that a flat patch keeps its own.
     absolute = relative + (1 - relative.sum(axis=0)) / len(normal)
     return np.ascontiguousarray(absolute, np.float32)
 
 
 def _fit_spread(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Regression of the local log variance: that of a typical frame, where a mean of variances
-    would be that of the few sharpest."""
+    """Regression of the local log variance, which describes a typical frame. A mean of variances
+    would describe the few sharpest frames."""
     features, variances = [], []
     for pair in pairs:
         squared = cv2.GaussianBlur(pair.rest(enlargement) ** 2, (0, 0), 4)
@@ -231,7 +232,7 @@ def _fit_spread(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDA
 
 
 def _fit_grain(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The square root of the mean spectrum of what is not foretold, as a kernel."""
+    """A kernel whose spectrum is the root of the mean spectrum of the missing detail."""
     power = np.zeros((_WINDOW, _WINDOW))
     taper = np.outer(np.hanning(_WINDOW), np.hanning(_WINDOW))
     cells = _WINDOW // (2 * _CELL)
@@ -251,7 +252,7 @@ def _fit_grain(pairs: Sequence[_Pair], enlargement: NDArray[np.float32]) -> NDAr
 
 
 def _cut(amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(15, 15) of the kernel whose spectrum has this (64, 64) amplitude, and no phase."""
+    """(15, 15) kernel whose spectrum has this (64, 64) amplitude and no phase."""
     kernel = np.fft.fftshift(np.fft.ifft2(amplitude).real)
     middle, reach = _WINDOW // 2, _GRAIN // 2
     within = slice(middle - reach, middle + reach + 1)
@@ -286,6 +287,6 @@ def _surroundings(canvas: NDArray[np.generic]) -> NDArray[np.float32]:
 
 
 def _variance(canvas: NDArray[np.generic], spread: NDArray[np.float32]) -> Image:
-    """Of the unforetold part, on the double grid, in grey levels squared."""
+    """The variance of the missing detail, on the double grid, in squared grey levels."""
     on_canvas = np.exp(_surroundings(canvas) @ spread)
     return cv2.resize(on_canvas, DOUBLE, interpolation=cv2.INTER_LINEAR).astype(np.float32)

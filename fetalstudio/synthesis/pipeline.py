@@ -23,7 +23,7 @@ from fetalstudio.synthesis.conditions import (
 )
 
 _TIMESTEPS = 1000
-"""The denoiser was built for times of 0 to 1000; ours are noise levels of 0 to 1."""
+"""The denoiser expects times of 0 to 1000; noise levels are 0 to 1."""
 StepCallback = Callable[[DiffusionPipeline, int, Tensor, dict[str, Tensor]], dict[str, Any]]
 
 
@@ -48,8 +48,8 @@ def build_unet(widths: Sequence[int] = (48, 96, 144, 192)) -> UNet2DModel:
 def build_scheduler(shift: float = 2.0) -> DPMSolverMultistepScheduler:
     """DPM-Solver++ of second order along the straight paths of flow matching.
 
-    ``shift`` above 1 spends more of the steps on high noise levels, where the head's place and the
-    contrasts are decided.
+    A ``shift`` above 1 spends more steps on high noise levels, which decide the place of the head
+    and the contrasts.
     """
     return DPMSolverMultistepScheduler(
         prediction_type="flow_prediction",
@@ -60,11 +60,11 @@ def build_scheduler(shift: float = 2.0) -> DPMSolverMultistepScheduler:
 
 
 class CompactPipeline(DiffusionPipeline):
-    """Ellipse, sector and style to an ultrasound on the 384 x 256 canvas, by flow matching.
+    """Makes an ultrasound image on the 384 x 256 canvas from ellipse, sector and style.
 
-    ``band_mean`` and ``band_std`` (16 values each) normalise the bands of images in [-1, 1];
-    without them the bands are taken as they are. ``default_steps`` and ``default_guidance`` are
-    those that this model samples best with.
+    The model is trained by flow matching. ``band_mean`` and ``band_std`` (16 values each) normalise
+    the bands of images in [-1, 1]; without them the bands are not normalised. ``default_steps`` and
+    ``default_guidance`` are the best ones for this model.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class CompactPipeline(DiffusionPipeline):
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
-        # diffusers saves plain values, as opposed to modules, only where they have a default.
+        # diffusers saves plain values (not modules) only if they have a default.
         self.register_to_config(
             band_mean=band_mean or [0.0] * BANDS,
             band_std=band_std or [1.0] * BANDS,
             default_steps=default_steps,
             default_guidance=default_guidance,
         )
-        # Anything but channels-last convolutions costs several times as much on a CPU.
+        # Convolutions that are not channels-last take several times as long on a CPU.
         self.unet.to(memory_format=torch.channels_last)
-        # Weights read from a file lie as the file has them, and a CPU sums in another order where
-        # they do not begin on a cache line: the same request would give other last digits.
+        # Weights from a file are aligned as in the file. If they do not begin on a cache line, a
+        # CPU sums in a different order, and the same request would give different last digits.
         for parameter in self.unet.parameters():
             parameter.data = parameter.data.clone()
 
@@ -126,12 +126,12 @@ class CompactPipeline(DiffusionPipeline):
     ) -> NDArray[np.uint8]:
         """Sample a batch: (B, 256, 384) uint8.
 
-        Each picture has its own seed, so it does not depend on the batch it is made in.
-        ``guidance_scale`` 1 is unguided; above, the ellipse is enforced where the noise level
-        (1 = pure noise) lies within ``guidance_interval``. The callback has diffusers' form; it
-        may raise to stop, and reads ``latents`` (the noisy bands) and ``clean`` (the picture that
-        the model expects, as bands). Where a condition has surroundings, each expected picture is
-        set to them before it guides the next step.
+        Each image has its own seed, so it does not depend on its batch. A ``guidance_scale`` of 1
+        is unguided. Above 1 the ellipse is enforced while the noise level (1 = pure noise) is
+        within ``guidance_interval``. The callback has the form of diffusers. It may raise to stop,
+        and reads ``latents`` (the noisy bands) and ``clean`` (the expected image, as bands). If a
+        condition has surroundings, they replace that part of each expected image before the next
+        step.
         """
         steps = num_inference_steps or self.config.default_steps
         guidance = self.config.default_guidance if guidance_scale is None else guidance_scale
@@ -165,8 +165,8 @@ class CompactPipeline(DiffusionPipeline):
     ) -> NDArray[np.uint8]:
         """Real canvases (B, 1, 256, 384) in [-1, 1] as this model renders them, (B, 256, 384).
 
-        Noise up to ``level`` is added and taken out again in two steps: what is there stays, but
-        drawn with the model's hand.
+        Noise up to ``level`` is added and removed in two steps. The content stays, with the
+        texture of the model.
         """
         device = self.unet.device
         asked = condition_tensors(conditions, device)
@@ -180,7 +180,7 @@ class CompactPipeline(DiffusionPipeline):
         return self.decode(clean)
 
     def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
-        """The denoiser's answer (B, 16, 64, 96) float32: noise minus clean bands.
+        """The output of the denoiser, (B, 16, 64, 96) float32: noise minus clean bands.
 
         ``maps`` and ``labels`` are those of ``conditions.condition_tensors``; ``level`` is the
         noise level, 0 to 1, () or (B,).
@@ -192,7 +192,7 @@ class CompactPipeline(DiffusionPipeline):
         return answer.float()
 
     def _surroundings(self, conditions: Sequence[Condition]) -> tuple[Tensor, Tensor]:
-        """The bands (B, 16, 64, 96) of what stays, and the model's share (B, 1, 64, 96)."""
+        """The bands (B, 16, 64, 96) of the kept tissue, and the model's share (B, 1, 64, 96)."""
         shape = (len(conditions), 1, CANVAS[1], CANVAS[0])
         images, made = torch.zeros(shape), torch.ones(shape)
         for i, condition in enumerate(conditions):
@@ -204,7 +204,7 @@ class CompactPipeline(DiffusionPipeline):
         return self.encode(images.to(device)), share.to(device)
 
     def _noise(self, seeds: Sequence[int]) -> Tensor:
-        """Drawn on the CPU, so that a seed means the same on every device."""
+        """Noise drawn on the CPU, so that a seed gives the same noise on every device."""
         shape = (BANDS, CANVAS[1] // FACTOR, CANVAS[0] // FACTOR)
         return torch.stack(
             [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]

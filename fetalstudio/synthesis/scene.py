@@ -13,19 +13,19 @@ from fetalstudio.core.geometry import Size
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one synthetic picture is asked to show."""
+    """What one synthetic frame is asked to show."""
 
     ellipse: Ellipse
-    """In px of the picture."""
+    """In px of the frame."""
     size: Size
-    """(width, height) of the picture in px."""
+    """(width, height) of the frame in px."""
     style: str = "any"
     """One of ``conditions.STYLES``, or ``simulated`` for the scanner simulator instead of the
     network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame of the same size, (H, W) uint8, whose sector and grain the picture takes."""
+    """A real frame of the same size, (H, W) uint8, whose sector and grain are taken over."""
     replaces: Ellipse | None = None
-    """The head in ``reference``, in its px. If it is given, the picture keeps the tissue around
-    this head and the new one."""
+    """The head in ``reference``, in its px. If it is given, the tissue around this head and
+    the new one is kept."""
     mm_per_px: float | None = None
     """The scale, if it is known. Only the simulator uses it, and guesses it otherwise."""

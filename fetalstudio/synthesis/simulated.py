@@ -1,4 +1,4 @@
-"""The style "simulated": pictures by the scanner simulator instead of the network."""
+"""The style ``simulated``: frames by the scanner simulator instead of the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fetalstudio.simulation import scene_for, simulate
 from fetalstudio.synthesis.scene import Scene
 
 SIMULATED = "simulated"
-"""A style beside ``conditions.STYLES`` that the network is never told of."""
+"""A style in addition to ``conditions.STYLES``, which the network does not know."""
 
 
 def simulated_pictures(
@@ -22,7 +22,7 @@ def simulated_pictures(
     seeds: Sequence[int],
     on_step: Callable[[int, int, Callable[[], NDArray[np.uint8]]], None] | None,
 ) -> list[NDArray[np.uint8]]:
-    """What :meth:`Synthesizer.generate` answers; ``on_step`` hears one step a picture."""
+    """The images of :meth:`Synthesizer.generate`. Each image is one step for ``on_step``."""
     pictures: list[NDArray[np.uint8]] = []
     for scene, seed in zip(scenes, seeds, strict=True):
         sector = None if scene.reference is None else seen_sector(scene.reference)
@@ -34,13 +34,13 @@ def simulated_pictures(
 
 
 def simulated_provenance(seed: int) -> Mapping[str, Any]:
-    """What makes the same picture again: no model had a part in it."""
+    """The values with which the same image can be made again, without any model."""
     return {"synthesizer": "simulator", "seed": seed, "style": SIMULATED}
 
 
 def scale_of(style: str, calibration: Calibration | None) -> Mapping[str, str]:
-    """For the provenance, ``scale``: ``calibrated``, or ``guessed`` by the simulator from the
-    head's size on the picture. Empty for the other styles: the network is told no scale."""
+    """The entry ``scale`` of the provenance: ``calibrated``, or ``guessed`` by the simulator from
+    the size of the head in the frame. Empty for other styles: the network takes no scale."""
     if style != SIMULATED:
         return {}
     return {"scale": "guessed" if calibration is None else "calibrated"}

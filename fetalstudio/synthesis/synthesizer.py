@@ -1,4 +1,4 @@
-"""A synthesizer: loaded by folder, told the ellipses, answers with ultrasounds at native size."""
+"""The compact synthesizer: loaded from a folder, it makes frames at native size from scenes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_pictures, simulated_provenance
 
-# Its bar for loading two files would end up between our own progress and the user.
+# The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
 
 _MARGIN, _FEATHER = 0.12, 0.2
-"""Around a head that replaces another: how far tissue is made anew with it, and how far it fades
-into the surroundings, in semi-minor axes."""
+"""Width of the margin of new tissue around a head that replaces another, and of its fading into
+the surroundings, in semi-minor axes."""
 
 
 class Synthesizer:
-    """A :class:`CompactPipeline` with its card, at the size of the frames."""
+    """A :class:`CompactPipeline` with its card, which makes images at the size of frames."""
 
     def __init__(
         self, pipeline: CompactPipeline, card: ModelCard, hash_: str, lift: Lift | None = None
@@ -46,19 +46,19 @@ class Synthesizer:
         self.card = card
         self.hash = hash_
         self.lift = lift
-        """None enlarges without adding detail."""
+        """None enlarges without added detail."""
 
     to_scale = True
     """See ``SceneSynthesizer``."""
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Synthesizer:
-        """From a model's folder. Raises :class:`InputError` if it holds no usable one."""
+        """Load from a model's folder. Raises :class:`InputError` if it holds no usable model."""
         card = ModelCard.read(folder)
         if card.kind != "synthesizer":
             raise InputError(f"{folder} holds a {card.kind}. Choose a synthesizer.")
         try:
-            # The memory-saving way of loading needs accelerate and gains nothing at this size.
+            # Loading with less memory needs accelerate and has no benefit at this size.
             pipeline = CompactPipeline.from_pretrained(
                 folder, local_files_only=True, low_cpu_mem_usage=False, dtype=torch.float32
             )
@@ -69,9 +69,9 @@ class Synthesizer:
         return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
 
     def save(self, folder: Path) -> None:
-        """Into a folder: the pipeline as diffusers writes it (fp16), the lift, then the card.
+        """Save the pipeline in the format of diffusers (fp16), the lift, and then the card.
 
-        Raises :class:`UserError` where the system refuses.
+        Raises :class:`UserError` if a file cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.pipeline.unet.half()
@@ -97,12 +97,12 @@ class Synthesizer:
         guidance: float | None = None,
         on_step: OnStep | None = None,
     ) -> list[NDArray[np.uint8]]:
-        """The pictures, each (H, W) uint8 at its scene's size.
+        """Make the images, each (H, W) uint8 at its scene's size.
 
-        ``on_step`` hears (steps done, steps, a function that renders the first picture so far); it
-        may raise to stop. Raises :class:`InputError` for steps outside 1 to 100, guidance outside 1
-        to 10, an unknown style, an ellipse that lies off the picture, or a batch that is simulated
-        in part.
+        ``on_step`` is called with (steps done, steps, a function that renders the first image so
+        far) and may raise to stop. Raises :class:`InputError` for steps outside 1 to 100, guidance
+        outside 1 to 10, an unknown style, an ellipse outside the frame, or a batch that is only
+        partly simulated.
         """
         steps, guidance = self._defaults(steps, guidance)
         _check(scenes, steps, guidance)
@@ -114,7 +114,7 @@ class Synthesizer:
             pipeline: DiffusionPipeline, i: int, _t: Tensor, tensors: dict[str, Tensor]
         ) -> dict[str, Any]:
             def preview() -> NDArray[np.uint8]:
-                # Without the grain, which would cost as much as a third of a step.
+                # Without grain, which would take as long as a third of a step.
                 canvas = self.pipeline.decode(tensors["clean"][:1])[0]
                 plain = fit_to(canvas.astype(np.float32), scenes[0].size)
                 return _placed(plain, conditions[0], scenes[0])
@@ -144,14 +144,14 @@ class Synthesizer:
         on_step: OnStep | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> list[Drawn]:
-        """As :meth:`generate`, each picture labelled with its scene's ellipse, which it follows."""
+        """As :meth:`generate`, with the scene's ellipse as the label of each image."""
         images = self.generate(scenes, seeds, steps=steps, guidance=guidance, on_step=on_step)
         return [Drawn(i, scene.ellipse) for i, scene in zip(images, scenes, strict=True)]
 
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
-        """What makes the same picture again, as plain values."""
+        """The plain values with which the same image can be made again."""
         if style == SIMULATED:
             return simulated_provenance(seed)
         steps, guidance = self._defaults(steps, guidance)
@@ -175,7 +175,7 @@ class Synthesizer:
     def _picture(
         self, canvas: NDArray[np.uint8], condition: Condition, scene: Scene, seed: int
     ) -> NDArray[np.uint8]:
-        """At the frame's own size, and in its place."""
+        """The image at the frame's size, in its sector or surroundings."""
         if self.lift is None:
             picture = fit_to(canvas.astype(np.float32), scene.size)
         else:
@@ -188,9 +188,9 @@ class Synthesizer:
 def simulate_scenes(
     scenes: Sequence[Scene], seeds: Sequence[int], on_step: OnStep | None = None
 ) -> list[NDArray[np.uint8]]:
-    """Pictures of the style ``simulated``, each (H, W) uint8, without any model.
+    """Images of the style ``simulated``, each (H, W) uint8, without any model.
 
-    Raises :class:`InputError` for a batch that is simulated in part.
+    Raises :class:`InputError` for a batch that is only partly simulated.
     """
     if any(scene.style != SIMULATED for scene in scenes):
         raise InputError("Simulated pictures need a batch of their own. Ask for them separately.")
@@ -199,7 +199,7 @@ def simulate_scenes(
 
 
 def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
-    """In the reference's surroundings if they are kept, else in its sector, black outside it."""
+    """The image in the reference's surroundings if they are kept, else cut to its sector."""
     if scene.reference is None:
         return picture
     if condition.surroundings is not None:

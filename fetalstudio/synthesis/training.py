@@ -30,17 +30,17 @@ from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, bui
 VARIED = Augmentation(
     rotation_deg=12, log_scale=0.15, log_aspect=0.04, shift=0.06, flip=True, gamma=0.1, gain=0.1
 )
-"""Mild: what is varied here will be seen in the samples."""
+"""Mild, because variations of the training frames show in the samples."""
 WIDE = Augmentation(
     rotation_deg=30, log_scale=0.7, log_aspect=0.25, shift=0.3, flip=True, gamma=0.1, gain=0.1
 )
-"""For heads that are small, long, turned or cut by the border, which few frames show. The sector is
-a condition too, so that samples on a plain sector stay plain."""
+"""Strong, for heads that are small, long, turned or cut by the border, which few frames show. The
+sector is a condition too, so samples on a usual sector stay usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Everything that a rerun needs besides the data."""
+    """Everything that a training depends on besides its data."""
 
     steps: int = 2500
     batch: int = 8
@@ -59,16 +59,16 @@ class TrainSettings:
     drop_sector: float = 0.25
     guidance: float = 2.5
     """The guidance that the model learns to follow by itself, so that sampling needs one evaluation
-    a step instead of two; 1 learns the data alone."""
+    per step instead of two. With 1 it learns the data alone."""
     guidance_interval: tuple[float, float] = (0.1, 0.95)
-    """Noise levels within which it is learnt."""
+    """Noise levels within which the guidance is learnt."""
     level_mean: float = 0.7
     level_std: float = 1.3
-    """Noise levels are logit-normal with these. Neighbouring cells of the coarse bands are so alike
-    that the head's place is decided at levels above 0.9: those must not be rare."""
+    """Mean and standard deviation of the logits of noise levels. Neighbouring cells of the coarse
+    bands are so similar that levels above 0.9 decide where the head is: they must not be rare."""
     band_weighting: float = 0.5
-    """Each band's loss is weighted by its standard deviation to this power: 0 would spend fifteen
-    sixteenths on the speckle, 2 is the error of the picture."""
+    """Each band's loss is weighted by its standard deviation to this power. With 0, fifteen
+    sixteenths of the loss would be speckle; 2 is the error of the image."""
 
 
 def train(
@@ -83,18 +83,18 @@ def train(
     workers: int = 0,
     watch: Watch | None = None,
 ) -> CompactPipeline:
-    """Train, or go on from ``checkpoint``; returns a pipeline around the averaged denoiser.
+    """Train, or resume from ``checkpoint``. Returns a pipeline with the averaged denoiser.
 
-    ``start`` is trained further instead of random weights; it is left as it is. With a ``teacher``
-    its answers with the guidance are learnt instead of the frames' own: far fewer steps. Raises
-    ``ValueError`` where its bands are normalised otherwise than those of ``start``. ``make`` may be
-    another kind of pipeline. ``workers`` processes draw the batches ahead, see
+    Training begins with a copy of ``start`` instead of random weights if it is given. With a
+    ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps.
+    Raises ``ValueError`` if the teacher normalises bands differently from ``start``. ``make`` may
+    be another type of pipeline. ``workers`` processes draw the batches ahead, see
     ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     unet = build_unet(settings.widths).to(device)
-    # A training that goes on keeps the normalisation that it began with.
+    # A resumed training keeps its normalisation.
     if begun := load_checkpoint(checkpoint):
         mean, std = begun["band_mean"], begun["band_std"]
     elif (origin := start or teacher) is not None:
@@ -125,7 +125,7 @@ def train(
         keep={"band_mean": mean, "band_std": std, "settings": asdict(settings)},
         workers=workers,
     )
-    # What the model does by itself need not be asked of it again.
+    # A model that learnt the guidance is sampled without it.
     guidance = 1.0 if settings.guidance > 1 else 2.5
     return make(averaged, build_scheduler(), mean, std, default_guidance=guidance)
 
@@ -137,10 +137,10 @@ def fit_lift(
     level: float = 0.4,
     check: Callable[[], None] = lambda: None,
 ) -> Lift:
-    """The lift for what this model draws, from the real frames; of 120 and more from 60 to 119.
+    """Fit the lift for this model to real frames. Of 120 and more frames, 60 to 119 are used.
 
-    ``check`` is called before each, and may raise to stop. Raises ``ValueError`` where they have
-    no more detail than the canvas shows.
+    ``check`` is called before each frame and may raise to stop. Raises ``ValueError`` if the frames
+    have no more detail than the canvas.
     """
     rng = np.random.default_rng(0)
     chosen = examples[:: max(len(examples) // 60, 1)]
@@ -156,7 +156,7 @@ def fit_lift(
 def band_statistics(
     examples: Sequence[LabelledFrame], bands_of: Callable[[Tensor], Tensor] = to_bands
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each band over the frames; of 400 and more over 200 to 399."""
+    """Mean and standard deviation of each band. Of 400 and more frames, 200 to 399 are used."""
     rng = np.random.default_rng(0)
     images = [
         augment(rng, NONE, e.image, e.ellipse, CANVAS)[0]
@@ -169,15 +169,15 @@ def band_statistics(
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a step learns from, on the CPU; conditions as ``conditions.condition_tensors``."""
+    """The data of one step, on the CPU; conditions as in ``conditions.condition_tensors``."""
 
     images: Tensor
     """(B, 1, 256, 384) float32 in [-1, 1]."""
     asked: tuple[Tensor, Tensor]
     guided: list[int]
-    """Which of them show an ellipse."""
+    """Indices of the frames whose ellipse is given."""
     free: tuple[Tensor, Tensor]
-    """The conditions of those, without ellipse and style."""
+    """Their conditions without ellipse and style."""
     noise: Tensor
     """(B, 16, 64, 96)."""
     level: Tensor
@@ -244,14 +244,13 @@ def _guidance_pull(
     velocity: Tensor,
     settings: TrainSettings,
 ) -> Tensor:
-    """What, times a share, is added to the targets of the guided frames: the difference of the
-    model's answers with and without the ellipse.
+    """The difference of the model's answers with and without the ellipse.
 
-    A teacher's answer and that times g - 1 is its answer at the guidance g (guided distillation,
-    Meng et al. 2023, arXiv 2210.03142). Without a teacher, a target of v + m (own - free), with the
-    model's own answers, has its fixed point at free + (v - free) / (1 - m): sampled with one
-    evaluation a step, that is the guidance 1 / (1 - m) (model guidance, Tang et al. 2025, arXiv
-    2502.12154).
+    A share of it is added to the targets of the frames whose ellipse is given. A teacher's answer
+    plus g - 1 times the difference is its answer at the guidance g (guided distillation, Meng et
+    al. 2023, arXiv 2210.03142). Without a teacher, a target of v + m (own - free), with the model's
+    own answers, has its fixed point at free + (v - free) / (1 - m). Sampled with one evaluation per
+    step, this is the guidance 1 / (1 - m) (model guidance, Tang et al. 2025, arXiv 2502.12154).
     """
     low, high = settings.guidance_interval
     guided = batch.guided
@@ -270,7 +269,7 @@ def _vary(
     kind = WIDE if wide else settings.augmentation
     image, ellipse = augment(rng, kind, example.image, example.ellipse, CANVAS)
     condition = Condition(ellipse, sector_mask(image), example.style)
-    # Without a sector a sample shall have a plain one.
+    # Samples without a given sector shall have a usual one.
     if not wide and rng.random() < settings.drop_sector:
         condition = replace(condition, sector=None)
     if rng.random() < settings.drop_ellipse:

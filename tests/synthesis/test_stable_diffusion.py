@@ -24,9 +24,9 @@ from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
 from fetalstudio.synthesis.stable_diffusion.canvas import (
-    condition_picture,
+    condition_image,
     to_canvas,
-    training_picture,
+    training_image,
 )
 from fetalstudio.synthesis.stable_diffusion.loading import Parts, load_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
@@ -75,13 +75,13 @@ def _synthesizer(parts: Parts, settings: LoraSettings, **architecture: Any) -> A
 
 
 def test_the_packing_is_image_image_outline(examples: list[LabelledFrame]) -> None:
-    picture = training_picture(examples[0].image, HEAD, 128, PAPER)
+    picture = training_image(examples[0].image, HEAD, 128, PAPER)
     np.testing.assert_array_equal(picture[..., 0], picture[..., 1])
     there = to_canvas((120, 90), 128, "squash")
     x, y = np.round(HEAD.transformed(there).contour(90)).astype(int).T
     assert (picture[y, x, 2] > 100).all()
     assert 0.01 < (picture[..., 2] > 100).mean() < 0.05
-    filled = training_picture(examples[0].image, HEAD, 128, replace(PAPER, third_channel="filled"))
+    filled = training_image(examples[0].image, HEAD, 128, replace(PAPER, third_channel="filled"))
     assert filled[64, 64, 2] == 255 and filled[2, 2, 2] == 0
 
 
@@ -348,7 +348,7 @@ def test_the_drawn_ellipse_reaches_a_conditioned_model(parts: Parts) -> None:
     reference[10:85, 20:100] = 90
     cut = synthesizer.generate([replace(SCENE, reference=reference)], [1], steps=2)[0]
     assert not cut[:, :14].any() and cut[20:80, 30:90].any()
-    picture = condition_picture(HEAD, None, 128, 2.0)
+    picture = condition_image(HEAD, None, 128, 2.0)
     assert picture[44, 60, 0] > 200 > 50 > picture[127, 127, 0]
 
 
@@ -387,7 +387,7 @@ def test_the_label_is_the_ellipse_in_the_picture_only_where_the_drawn_one_does_n
     settings = PAPER if mode == "paper" else CONDITIONED
     shown = Ellipse(64, 40, 30, 22, 170)
     black = np.zeros((90, 120), np.uint8)
-    picture = training_picture(black, shown, 64, replace(settings, outline_width=1.5))
+    picture = training_image(black, shown, 64, replace(settings, outline_width=1.5))
     monkeypatch.setattr(sampling, "decode", lambda vae, latents: [picture])
     synthesizer = _synthesizer(parts, settings)
     drawn = synthesizer.draw([SCENE], [1], steps=2)[0]
@@ -408,7 +408,7 @@ def test_the_third_channel_is_read_as_it_was_taught(
 ) -> None:
     settings = replace(PAPER, third_channel=third, outline_width=1.5)
     shown = Ellipse(64, 40, 30, 22, 170)
-    picture = training_picture(np.zeros((90, 120), np.uint8), shown, 64, settings)
+    picture = training_image(np.zeros((90, 120), np.uint8), shown, 64, settings)
     monkeypatch.setattr(sampling, "decode", lambda vae, latents: [picture])
     drawn = _synthesizer(parts, settings).draw([SCENE], [1], steps=2)[0]
     assert drawn.ellipse.overlap(shown) > 0.96 and drawn.figures["outline_score"] > 0.6

@@ -1,6 +1,6 @@
-"""Stable Diffusion 1.5: the paper's in-channel LoRA, and the same with the drawn ellipse obeyed.
+"""Stable Diffusion 1.5 with the paper's in-channel LoRA, or with the ellipse as a condition.
 
-Nothing here uses diffusers' own Stable Diffusion pipeline: its loop decodes an interrupted picture,
-keeps its state in the object, and needs three packages imported that the compact model must not
-wait for. The parts (UNet, autoencoder, scheduler) are diffusers', and a test compares pictures.
+The pipeline of diffusers is not used: its loop decodes interrupted images, keeps state in the
+object, and imports three packages that the compact model must not wait for. The parts (UNet,
+autoencoder, scheduler) are those of diffusers, and a test compares the images of both.
 """

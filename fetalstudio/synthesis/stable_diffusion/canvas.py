@@ -1,4 +1,4 @@
-"""The square picture that the model sees: a frame and its ellipse laid onto it, and back."""
+"""Mapping a frame and its ellipse to the model's square image, and back."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
 
-RgbPicture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 """(S, S, 3) uint8."""
 
 
 def to_canvas(size: Size, side: int, placement: Literal["squash", "letterbox"]) -> Affine:
-    """From px of a frame of ``size`` to px of the square picture."""
+    """Maps px of a frame of ``size`` to px of the square image."""
     if placement == "letterbox":
         return letterbox(size, (side, side))
     sx, sy = side / size[0], side / size[1]
-    # Edges scale, not the centres of pixels: x' + .5 = s (x + .5).
+    # Edges scale, not pixel centres: x' + .5 = s (x + .5).
     return Affine(xx=sx, x0=0.5 * sx - 0.5, yy=sy, y0=0.5 * sy - 0.5)
 
 
-def training_picture(
+def training_image(
     frame: NDArray[np.uint8], ellipse: Ellipse, side: int, settings: LoraSettings
-) -> RgbPicture:
+) -> RgbImage:
     """The packing of the paper's code: frame, frame, outline."""
     h, w = frame.shape
     there = to_canvas((w, h), side, settings.placement)
@@ -42,13 +42,13 @@ def training_picture(
     return np.dstack([grey, grey, third])
 
 
-def condition_picture(
+def condition_image(
     ellipse: Ellipse, sector: NDArray[np.uint8] | None, side: int, outline_width: float
-) -> RgbPicture:
-    """What the conditioned model is told of an ``ellipse`` in px of the square picture.
+) -> RgbImage:
+    """The condition image for an ``ellipse`` in px of the square image.
 
     Red: signed distance to the ellipse through tanh at a sixteenth of the side, bright inside.
-    Green: the sector, (S, S) of 0 and 1, or half-bright where it is left to the model. Blue: the
+    Green: the sector, (S, S) of 0 and 1, or 0.5 if it is left to the model. Blue: the
     outline.
     """
     distance = np.tanh(-ellipse.sdf((side, side)) / (side / 16))
@@ -64,16 +64,16 @@ def draw_outline(ellipse: Ellipse, side: int, width: float) -> NDArray[np.uint8]
 
 
 def to_frame(picture: NDArray[np.uint8], there: Affine, size: Size) -> NDArray[np.uint8]:
-    """A channel (S, S) of the square picture at the size of the frame, (H, W) uint8."""
+    """A channel (S, S) of the square image at the size of the frame, (H, W) uint8."""
     return warp(picture, there.inverse(), size).astype(np.uint8)
 
 
-def to_tensor(pictures: Sequence[RgbPicture]) -> Tensor:
+def to_tensor(pictures: Sequence[RgbImage]) -> Tensor:
     """(B, 3, S, S) float32 in [-1, 1]."""
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def to_pictures(tensor: Tensor) -> list[RgbPicture]:
-    """The way back, rounded and clipped."""
+def to_pictures(tensor: Tensor) -> list[RgbImage]:
+    """The inverse, rounded and clipped."""
     bytes_ = ((tensor.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return list(bytes_.permute(0, 2, 3, 1).cpu().numpy())

@@ -34,24 +34,24 @@ class Parts:
     """transformers' CLIPTextModel."""
     tokenizer: Any
     scheduler: Mapping[str, Any]
-    """The configuration of the noise schedule, for whichever sampler."""
+    """The configuration of the noise schedule, for any sampler."""
 
     @property
     def factor(self) -> int:
-        """Px of the picture to one cell of the latents, along a side."""
+        """Px of the image per cell of the latents, along a side."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     @property
     def side(self) -> int:
-        """Of the square picture that the model was made for, in px (512)."""
+        """Side in px of the square image that the model was made for (512)."""
         return int(self.unet.config.sample_size) * self.factor
 
 
 def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
     """From a diffusers folder, or from a ``.safetensors`` file with a folder of configurations.
 
-    Raises :class:`InputError` that names the file for what is missing, damaged, a pickle, or
-    another model than Stable Diffusion 1.x.
+    Raises :class:`InputError` that names the file if it is missing, damaged, a pickle, or a model
+    other than Stable Diffusion 1.x.
     """
     check_source(weights, config)
     folder = weights if config is None else config
@@ -69,7 +69,7 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
                 variant="fp16" if half else None,
                 dtype=dtype,
             )
-        # A copy: the conversion takes what it has read out of the dictionary.
+        # A copy, because the conversion removes entries from the dictionary.
         return kind.from_single_file(
             dict(checkpoint), config=str(folder), subfolder=name, local_files_only=True
         ).to(dtype)
@@ -96,7 +96,7 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
 
 
 def check_source(weights: Path, config: Path | None) -> None:
-    """Refuse with :class:`InputError`, without reading weights, what can be no Stable Diffusion."""
+    """Raise :class:`InputError`, without reading weights, if this cannot be Stable Diffusion."""
     if weights.suffix in (".ckpt", ".pt", ".pth", ".bin"):
         raise InputError(
             f"{weights} is a pickle, which can run any program when it is read. Give the "
@@ -127,9 +127,9 @@ def check_source(weights: Path, config: Path | None) -> None:
 
 
 def weight_files(weights: Path) -> list[Path]:
-    """The files that are read: itself, or the safetensors of the three parts of a folder.
+    """The files to read: the file itself, or the safetensors of the three parts of a folder.
 
-    Raises :class:`InputError` where a part has none.
+    Raises :class:`InputError` if a part has none.
     """
     if weights.is_file():
         return [weights]
@@ -137,8 +137,11 @@ def weight_files(weights: Path) -> list[Path]:
 
 
 def bytes_to_load(weights: Path, dtype: torch.dtype) -> int:
-    """Main memory that :func:`load_parts` takes at its most: the parameters in ``dtype``; those of
-    a single file in float32, and the file itself. Raises :class:`InputError` for a damaged file."""
+    """The peak of main memory that :func:`load_parts` takes, in bytes.
+
+    These are the parameters in ``dtype``; for a single file, the parameters in float32 and the file
+    itself. Raises :class:`InputError` for a damaged file.
+    """
     parameters = 0
     for file in weight_files(weights):
         parameters += _attempt(file, partial(_count, file))
@@ -148,14 +151,14 @@ def bytes_to_load(weights: Path, dtype: torch.dtype) -> int:
 
 
 def _count(file: Path) -> int:
-    """Of a file's parameters, none of which is read."""
+    """The size of a file's parameters, without reading them."""
     with safe_open(file, "pt") as stored:
         slices = (stored.get_slice(key) for key in stored.keys())  # noqa: SIM118
         return sum(math.prod(part.get_shape()) for part in slices)
 
 
 def _stored(folder: Path) -> Path:
-    """A part's weights, in full precision where there is a choice."""
+    """The weights file of a part, in full precision if there is a choice."""
     name = "model" if folder.name == "text_encoder" else "diffusion_pytorch_model"
     for path in (folder / f"{name}.safetensors", folder / f"{name}.fp16.safetensors"):
         if path.is_file():
@@ -167,7 +170,7 @@ def _stored(folder: Path) -> Path:
 
 
 def token_ids(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
-    """(B, 77) int64, cut or padded."""
+    """Token ids, (B, 77) int64, cut or padded."""
     answer = tokenizer(
         list(prompts),
         padding="max_length",
@@ -190,7 +193,7 @@ def _text_encoder(folder: Path, checkpoint: Mapping[str, Tensor] | None, dtype: 
         CLIPTextConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
     )
     own = model.state_dict()
-    # transformers dropped this prefix in version 5. What it does not find it would leave random.
+    # transformers dropped this prefix in version 5, and leaves missing weights random.
     found = {
         name: value
         for key, value in stored.items()
@@ -203,8 +206,8 @@ def _text_encoder(folder: Path, checkpoint: Mapping[str, Tensor] | None, dtype: 
 
 
 def _tokenizer(folder: Path) -> Any:
-    """Built from the vocabulary itself: given file names, transformers 5 silently returns one and
-    the same id for every word."""
+    """The tokenizer, built from the vocabulary itself. Given file names, transformers 5 silently
+    returns the same id for every word."""
     from transformers import CLIPTokenizer
 
     whole = folder / "tokenizer.json"

@@ -1,4 +1,4 @@
-"""The low-rank adapter (Hu et al. 2021) and the wider first layer, and the files that keep them."""
+"""The low-rank adapter (Hu et al. 2021), the wider first layer, and their files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 LORA_FILE = "lora.safetensors"
 CONV_IN_FILE = "conv_in.safetensors"
 CONDITION_CHANNELS = 4
-"""Latents of the condition picture, beside the four of the noisy one."""
+"""Channels of the condition's latents, in addition to the four of the noisy latents."""
 _ADAPTER = "default"
 
 
 def add_lora(unet: UNet2DConditionModel, rank: int, alpha: int) -> None:
-    """Insert an adapter that does nothing yet and is all that can be trained, in float32."""
+    """Insert a float32 adapter that changes nothing yet. All other weights are frozen."""
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
@@ -34,9 +34,9 @@ def add_lora(unet: UNet2DConditionModel, rank: int, alpha: int) -> None:
 
 
 def widen_conv_in(unet: UNet2DConditionModel) -> None:
-    """Let the first layer take the condition's latents too; zero weights, so that nothing changes.
+    """Widen the first layer for the condition's latents, with zero weights that change nothing.
 
-    The layer then is trained as a whole, in float32.
+    The whole layer is then trained in float32.
     """
     old = unet.conv_in
     wide = nn.Conv2d(
@@ -60,7 +60,7 @@ def trained(unet: nn.Module) -> list[nn.Parameter]:
 
 
 def set_scale(unet: nn.Module, scale: float) -> None:
-    """Strength of the adapter; 1 is as trained, the paper samples at 0.9."""
+    """Set the strength of the adapter. 1 is as trained; the paper samples with 0.9."""
     module: Any
     for module in unet.modules():
         if hasattr(module, "lora_A"):
@@ -68,7 +68,7 @@ def set_scale(unet: nn.Module, scale: float) -> None:
 
 
 def save_adapter(unet: UNet2DConditionModel, folder: Path) -> None:
-    """Write what was trained: the LoRA as diffusers reads it, the wider layer beside it."""
+    """Write the LoRA in the format of diffusers, and the wider layer beside it."""
     lora = {
         f"unet.{name.replace(f'.{_ADAPTER}.', '.')}": parameter.detach().cpu().contiguous()
         for name, parameter in unet.named_parameters()
@@ -81,7 +81,7 @@ def save_adapter(unet: UNet2DConditionModel, folder: Path) -> None:
 
 
 def load_adapter(unet: UNet2DConditionModel, path: Path, alpha: int | None = None) -> None:
-    """Insert the LoRA of a file. Raises :class:`InputError` where it does not fit this model.
+    """Insert the LoRA of a file. Raises :class:`InputError` if it does not fit this model.
 
     Reads the names of peft and the older ones of diffusers (``to_q.lora.down``). ``alpha``
     defaults to the rank.
@@ -113,9 +113,9 @@ def load_conv_in(unet: UNet2DConditionModel, path: Path) -> None:
 
 
 def whole_parts() -> str:
-    """Build a minute denoiser with an adapter and a minute text encoder; tells the versions used.
+    """Build a tiny denoiser with an adapter and a tiny text encoder; returns the versions used.
 
-    Raises ImportError and whatever else a package raises that is not complete.
+    Raises ImportError, and any error that an incomplete package raises.
     """
     import peft
     import transformers
@@ -166,5 +166,5 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _write(weights: dict[str, Tensor], path: Path) -> None:
-    # As bytes: of a full disk safetensors says nothing that a person could read.
+    # As bytes, because safetensors reports a full disk in words that no person understands.
     write_bytes(path, save(weights))

@@ -1,4 +1,4 @@
-"""How much memory is there, how much is needed, and what to do when it was not enough."""
+"""How much memory is free, how much is needed, and what to do if it runs out."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A way to compute, from fast and large to slow and small."""
+    """A way to compute; presets range from fast and large to slow and small."""
 
     name: str
     half: bool
-    """16-bit weights."""
+    """Whether weights have 16 bits."""
     batch: int
-    """Pictures at a time."""
+    """Images at a time."""
     sliced: bool
-    """The two branches of the guidance are asked one after the other; a training recomputes what it
-    would otherwise remember (gradient checkpointing)."""
+    """Whether the two branches of the guidance are computed one after the other, and whether a
+    training uses gradient checkpointing."""
     offload: bool
-    """Text encoder and autoencoder are on the device only while they work."""
+    """Whether text encoder and autoencoder are on the device only while they work."""
 
     def dtype(self, device: torch.device, *, training: bool = False) -> torch.dtype:
-        """Of the frozen weights. bfloat16 in training: float16 would lose small gradients."""
+        """The dtype of frozen weights; bfloat16 in training, as float16 loses small gradients."""
         if not self.half:
             return torch.float32
         if device.type != "cpu" and not training:
@@ -42,7 +42,7 @@ class Preset:
 
 
 def presets(device: torch.device) -> tuple[Preset, ...]:
-    """The largest first. A CPU computes slower with 16 bits, so there they are the last resort."""
+    """The presets, the largest first. 16 bits are slow on a CPU, and the last resort there."""
     quick = device.type != "cpu"
     return (
         Preset("large", half=quick, batch=4, sliced=False, offload=False),
@@ -55,9 +55,9 @@ PRESETS = ("large", "medium", "small")
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Free memory of the GPU, or of the machine; None where the system does not say."""
+    """Free memory of the GPU or the machine in bytes; None if the system does not report it."""
     if device.type == "cuda":
-        # What an earlier job of this process has let go of counts as free, but is still held.
+        # Memory that an earlier job of this process has freed is still held by the allocator.
         gc.collect()
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
@@ -69,7 +69,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def room_for(parts: Parts, device: torch.device) -> int | None:
-    """What :func:`needed_bytes` may be: free memory, on a CPU with what the model has of it."""
+    """The limit for :func:`needed_bytes`: free memory, plus, on a CPU, that of the model."""
     free = free_bytes(device)
     if free is None or device.type != "cpu":
         return free
@@ -79,7 +79,7 @@ def room_for(parts: Parts, device: torch.device) -> int | None:
 
 
 def check_room_to_load(count: int) -> None:
-    """Raise :class:`UserError` where weights of ``count`` bytes do not fit into the main memory."""
+    """Raise :class:`UserError` if weights of ``count`` bytes do not fit into the main memory."""
     free = free_bytes(torch.device("cpu"))
     if free is not None and free < count:
         raise UserError(
@@ -91,18 +91,18 @@ def check_room_to_load(count: int) -> None:
 def needed_bytes(
     parts: Parts, preset: Preset, device: torch.device, *, batch: int = 1, trained: int = 0
 ) -> int:
-    """An estimate, of the right order: weights, and what a step holds beside them.
+    """A rough estimate of the memory for the weights and for one step.
 
     ``trained`` is the number of trained parameters, 0 for sampling (then ``preset.batch`` counts
-    and not ``batch``). A step's share is scaled from Stable Diffusion 1.5 at 512 px: about 1.2 GB a
-    guided picture in 16 bits, and 5 GB a picture in a training that remembers everything.
+    and not ``batch``). A step's share is scaled from Stable Diffusion 1.5 at 512 px: about 1.2 GB
+    per guided image in 16 bits, and 5 GB per image in training without gradient checkpointing.
     """
     size = preset.dtype(device, training=trained > 0).itemsize
     unet, vae, text = (
         sum(p.numel() for p in module.parameters()) * size
         for module in (parts.unet, parts.vae, parts.text_encoder)
     )
-    # A training has dropped the other two before its first step.
+    # A training drops the other two parts before its first step.
     beside = max(vae, text) if preset.offload or trained else vae + text
     share = (parts.side / 512) ** 2 * parts.unet.config.block_out_channels[0] / 320 * size / 2
     if trained:
@@ -121,7 +121,7 @@ def choose(
     """The preset to use, followed by those to fall back on.
 
     ``asked`` is a preset's name, or ``auto`` for the largest that fits. Raises :class:`InputError`
-    where it does not fit, naming a smaller one that does, :class:`UserError` where none does.
+    if it does not fit, naming a smaller one that does, and :class:`UserError` if none does.
     """
     fitting = [preset.name for preset, need in needs if free is None or need <= free]
     names = [preset.name for preset, _ in needs]
@@ -152,9 +152,9 @@ def falling_back(
     work: Callable[[Preset], Result],
     warn: Callable[[str], None],
 ) -> Result:
-    """``work`` with the first preset, and with the next smaller one when memory runs out.
+    """Call ``work`` with the first preset, and with the next smaller one if memory runs out.
 
-    ``work`` begins anew each time. Raises :class:`UserError` when the last one ran out too.
+    ``work`` starts again each time. Raises :class:`UserError` if memory runs out with the last one.
     """
     for i, preset in enumerate(ways):
         try:
@@ -162,7 +162,7 @@ def falling_back(
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
-        # Outside the handler: the error's traceback holds on to the tensors.
+        # Outside the handler, because the error's traceback keeps the tensors alive.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The paper's sampler: UniPC (Zhao et al. 2023) with guidance, from a seed that is really used."""
+"""The paper's sampler: UniPC (Zhao et al. 2023) with guidance, reproducible by its seed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel, UniPCMultistepScheduler
 from torch import Tensor
 
-from fetalstudio.synthesis.stable_diffusion.canvas import RgbPicture, to_pictures, to_tensor
+from fetalstudio.synthesis.stable_diffusion.canvas import RgbImage, to_pictures, to_tensor
 from fetalstudio.synthesis.stable_diffusion.loading import Parts, token_ids
 
-OnStep = Callable[[int, int, Callable[[], RgbPicture]], None]
-"""Hears (steps done, steps, a function that renders the first picture so far)."""
+OnStep = Callable[[int, int, Callable[[], RgbImage]], None]
+"""Called with (steps done, steps, a function that renders the first image so far)."""
 
 
 @torch.inference_mode()
 def embed(parts: Parts, prompts: Sequence[str], device: torch.device) -> Tensor:
-    """The text encoder's answer, (B, 77, features), on the CPU."""
+    """The output of the text encoder, (B, 77, features), on the CPU."""
     parts.text_encoder.to(device)
     ids = token_ids(parts.tokenizer, prompts).to(device)
     hidden: Tensor = parts.text_encoder(ids)[0]
@@ -26,7 +26,7 @@ def embed(parts: Parts, prompts: Sequence[str], device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def encode(vae: AutoencoderKL, pictures: Sequence[RgbPicture], device: torch.device) -> Tensor:
+def encode(vae: AutoencoderKL, pictures: Sequence[RgbImage], device: torch.device) -> Tensor:
     """Mean and standard deviation of the latents, scaled, (B, 8, h, w) float32 on the CPU."""
     vae.to(device)
     parts = []
@@ -37,8 +37,8 @@ def encode(vae: AutoencoderKL, pictures: Sequence[RgbPicture], device: torch.dev
 
 
 @torch.inference_mode()
-def decode(vae: AutoencoderKL, latents: Tensor) -> list[RgbPicture]:
-    """Pictures of scaled latents, (B, 4, h, w), one at a time. Raises ``OverflowError``."""
+def decode(vae: AutoencoderKL, latents: Tensor) -> list[RgbImage]:
+    """The images of scaled latents, (B, 4, h, w), one at a time. Raises ``OverflowError``."""
     vae.to(latents.device)
     scaled = latents.to(vae.dtype) / vae.config.scaling_factor
     return [to_pictures(_finite(vae.decode(one[None]).sample))[0] for one in scaled]
@@ -62,11 +62,11 @@ def sample(
     """Clean latents, (B, 4, h, w), on the device of ``unet``.
 
     ``asked`` (B, 77, f) and ``free`` (1, 77, f) embed the prompts and the empty one. ``condition``
-    (B, 4, h, w) are the latents of the drawn ellipse, which the unguided branch is not told.
-    ``apart`` asks the guided and the unguided branch one after the other, which takes half the
+    (B, 4, h, w) are the latents of the drawn ellipse, which the unguided branch does not get.
+    ``apart`` computes the guided and the unguided branch one after the other, which takes half the
     memory. ``on_step`` may raise to stop: latents that are not finished are then never decoded or
-    returned. Each picture has its own seed, drawn on the CPU: it does not depend on batch or
-    device. Raises ``OverflowError`` where float16 does not suffice (GTX 16xx).
+    returned. The noise of each image is drawn on the CPU by its own seed, so it does not depend on
+    batch or device. Raises ``OverflowError`` if float16 is not sufficient (GTX 16xx).
     """
     parameter = next(unet.parameters())
     device, dtype = parameter.device, parameter.dtype
@@ -76,15 +76,15 @@ def sample(
     noise = [torch.randn(4, cells, cells, generator=_seeded(seed)) for seed in seeds]
     latents = torch.stack(noise).to(device) * scheduler.init_noise_sigma
     text = torch.cat([free.expand_as(asked), asked]).to(device, dtype)
-    told = None
+    given = None
     if condition is not None:
-        told = torch.cat([torch.zeros_like(condition), condition]).to(device)
+        given = torch.cat([torch.zeros_like(condition), condition]).to(device)
     guided = guidance != 1
     for i, t in enumerate(scheduler.timesteps):
         count = 2 if guided else 1
         inputs = scheduler.scale_model_input(torch.cat([latents] * count), t)
-        if told is not None:
-            inputs = torch.cat([inputs, told[-len(inputs) :]], dim=1)
+        if given is not None:
+            inputs = torch.cat([inputs, given[-len(inputs) :]], dim=1)
         words = text[-len(inputs) :]
         parts = zip(inputs.split(len(latents)), words.split(len(latents)), strict=True)
         answer = torch.cat(
@@ -97,7 +97,7 @@ def sample(
             unasked, answer = answer.chunk(2)
             answer = unasked + guidance * (answer - unasked)
 
-        def preview(now: Tensor = latents, answer: Tensor = answer, t: Tensor = t) -> RgbPicture:
+        def preview(now: Tensor = latents, answer: Tensor = answer, t: Tensor = t) -> RgbImage:
             return decode(vae, _clean(scheduler, now[:1], answer[:1], t))[0]
 
         latents = scheduler.step(answer, t, latents).prev_sample

@@ -1,4 +1,4 @@
-"""What is chosen for a training, with each point where the paper's text and code differ named."""
+"""The settings of a training; each point where the paper's text and code differ is named."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ _PLANE = "a photo of standard maternal fetal ultrasound planes, fetal head"
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """A training of Stable Diffusion; the defaults are what the paper's code does."""
+    """A training of Stable Diffusion. The defaults are those of the paper's code."""
 
     mode: Mode = "paper"
-    """``paper``: picture and outline are drawn together, the prompt alone is asked for.
-    ``conditioned``: the drawn ellipse is an input of the denoiser, and decides."""
+    """``paper``: image and outline are generated together from the prompt alone.
+    ``conditioned``: the drawn ellipse is an input of the denoiser."""
     steps: int = 6000
     """100 epochs of 60 frames."""
     batch: int = 1
     learning_rate: float = 1e-4
-    """Constant, without warm-up."""
+    """The learning rate, constant and without warm-up."""
     weight_decay: float = 0.01
     rank: int = 128
     alpha: int = 128
     seed: int = 42
     third_channel: Literal["outline", "filled"] = "outline"
-    """The text speaks of masks; the code's data are outlines, 0.4 to 0.7 % of the pixels."""
+    """The paper says masks. The data of its code are outlines, 0.4 to 0.7 % of the pixels."""
     outline_width: float = 2.0
-    """Of the drawn line, in px of the model's picture (512 px)."""
+    """Width of the drawn line, in px of the model's image (512 px)."""
     placement: Literal["squash", "letterbox"] = "squash"
     """The code squashes each frame to a square; ``letterbox`` keeps its proportions."""
     flip: bool = False
-    """Left-right. The script is given --random_flip, but its data set never reads the option."""
+    """Left-right. The paper's script is called with --random_flip, but never reads the option."""
     caption_dropout: float = 0.0
-    """Share of frames without prompt (and, conditioned, without ellipse). The code drops none, and
-    guides by a branch that was never adapted."""
+    """Share of frames without prompt (and, conditioned, without ellipse). The paper's code drops
+    none, so its unguided branch was never adapted."""
     sector_dropout: float = 0.0
-    """Share of frames whose sector is left to the model (conditioned), as it is when an ellipse is
-    asked for without a frame that lends it one."""
+    """Share of frames whose sector is left to the model (conditioned), as for scenes without a
+    lender."""
     prompts: Literal["trimester", "plane"] = "trimester"
-    """HC18 frames are prompted by trimester, the Spanish ones by one text for all."""
+    """HC18 frames are prompted by trimester, the Spanish frames by one text for all."""
     latents: Literal["sample", "mean"] = "sample"
-    """What is taken of the autoencoder's answer; the code draws anew at each step."""
+    """How latents are taken from the autoencoder; the paper's code samples them at each step."""
 
     def checked(self) -> LoraSettings:
-        """Itself. Raises :class:`InputError` for what is out of range."""
+        """Return these settings. Raises :class:`InputError` for a value out of range."""
         check_ranges(
             {
                 "steps": (self.steps, 1, 10**6),
@@ -82,13 +82,13 @@ class LoraSettings:
         return self
 
     def prompt(self, style: str) -> str:
-        """The text for a style (``first``, ``second``, ``third``, ``any``)."""
+        """The prompt for a style (``first``, ``second``, ``third``, ``any``)."""
         if self.prompts == "plane":
             return _PLANE
         return f"{_HEAD}." if style == "any" else f"{_HEAD}, {style} trimester."
 
     def plain(self) -> dict[str, Any]:
-        """For ``model.json`` and checkpoints."""
+        """The settings as plain values, for ``model.json`` and checkpoints."""
         return asdict(self)
 
     @classmethod
@@ -103,9 +103,9 @@ class LoraSettings:
 def settings_for(mode: Mode) -> LoraSettings:
     """The defaults of a mode.
 
-    Conditioned: nothing is squashed, since the ellipse is given in the frame's proportions; a tenth
-    of the frames go without prompt and ellipse, which is what the guidance works against, and a
-    fifth without their sector.
+    In the mode ``conditioned`` nothing is squashed, since the ellipse has the frame's proportions.
+    A tenth of the frames have no prompt and no ellipse, which trains the unguided branch, and a
+    fifth have no sector.
     """
     if mode == "paper":
         return LoraSettings()

@@ -1,4 +1,4 @@
-"""Stable Diffusion as a synthesizer: the same questions and answers as the compact one's."""
+"""Stable Diffusion as a synthesizer, with the same interface as the compact one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_provenance
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
-from fetalstudio.synthesis.stable_diffusion.canvas import RgbPicture, to_canvas, to_frame
+from fetalstudio.synthesis.stable_diffusion.canvas import RgbImage, to_canvas, to_frame
 from fetalstudio.synthesis.stable_diffusion.loading import (
     Parts,
     bytes_to_load,
@@ -32,14 +32,14 @@ from fetalstudio.synthesis.stable_diffusion.loading import (
     weight_files,
 )
 from fetalstudio.synthesis.stable_diffusion.settings import TYPE, LoraSettings
-from fetalstudio.synthesis.stable_diffusion.training import told_picture
+from fetalstudio.synthesis.stable_diffusion.training import scene_condition
 from fetalstudio.synthesis.synthesizer import simulate_scenes
 
 DEFAULT_STEPS = 30
 PAPER_GUIDANCE, CONDITIONED_GUIDANCE = 7.5, 3.0
-"""The paper's; and a milder one, since the ellipse is given: it was not tuned on real weights."""
+"""Guidance of the paper, and a lower one for a given ellipse, not tuned on real weights."""
 PAPER_SCALE = 0.9
-"""Strength of the LoRA when sampling, as in the paper's code; conditioned, it keeps all of it."""
+"""Strength of the LoRA in sampling: as in the paper's code, and full if conditioned."""
 
 
 class StableDiffusionSynthesizer:
@@ -62,10 +62,10 @@ class StableDiffusionSynthesizer:
     def load(
         cls, folder: Path, base: Path | None = None, device: torch.device | None = None
     ) -> StableDiffusionSynthesizer:
-        """From a model's folder; ``base`` is that of the Stable Diffusion it was trained on.
+        """Load from a model's folder; ``base`` is the folder of its Stable Diffusion.
 
-        Raises :class:`InputError` for a folder that is incomplete, has no adapter, or whose base
-        has changed.
+        Raises :class:`InputError` if the folder is incomplete or has no adapter, or if the base has
+        changed.
         """
         card = ModelCard.read(folder)
         names = list(card.architecture.get("lora", []))
@@ -96,7 +96,7 @@ class StableDiffusionSynthesizer:
         guidance: float | None = None,
         on_step: OnStep | None = None,
     ) -> list[NDArray[np.uint8]]:
-        """The pictures alone, of :meth:`draw`."""
+        """The images of :meth:`draw` without their labels."""
         drawn = self.draw(scenes, seeds, steps=steps, guidance=guidance, on_step=on_step)
         return [one.image for one in drawn]
 
@@ -110,17 +110,17 @@ class StableDiffusionSynthesizer:
         on_step: OnStep | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> list[Drawn]:
-        """A picture, (H, W) uint8, for each scene, with its label.
+        """Make an image, (H, W) uint8, for each scene, with its label.
 
-        In the mode ``paper`` the scene's ellipse is not followed: the label is the ellipse that is
-        found in the third channel, and the scene's only where none is found. ``outline_score`` (0
-        to 1), ``outline_coverage`` and ``outline_residual_px`` tell how sure it is; conditioned,
-        ``outline_overlap`` is the Dice of that ellipse and the scene's, which stays the label.
+        In the mode ``paper`` the scene's ellipse is not followed. The label is the ellipse that is
+        found in the third channel, or the scene's if none is found. ``outline_score`` (0 to 1),
+        ``outline_coverage`` and ``outline_residual_px`` say how reliable it is. In the mode
+        ``conditioned`` the label is the scene's ellipse, and ``outline_overlap`` its Dice with the
+        ellipse in the third channel.
 
-        Raises :class:`InputError` for what no picture can be made of, ``UserError`` where memory
-        does
-        not suffice. When memory runs out on the way, ``on_warning`` is told and the pictures are
-        begun anew in a smaller way. ``on_step`` may raise to stop.
+        Raises :class:`InputError` for scenes that cannot be made and :class:`UserError` if memory
+        is not sufficient. If memory runs out on the way, ``on_warning`` is called and the images
+        are started again with less memory. ``on_step`` may raise to stop.
         """
         if any(scene.style == SIMULATED for scene in scenes):
             simulated = simulate_scenes(scenes, seeds, on_step)
@@ -131,14 +131,14 @@ class StableDiffusionSynthesizer:
         if self._ways is None:
             self._ways = self._usable()
 
-        def work(preset: memory.Preset) -> list[RgbPicture]:
-            made: list[RgbPicture] = []
+        def work(preset: memory.Preset) -> list[RgbImage]:
+            made: list[RgbImage] = []
             for start in range(0, len(scenes), preset.batch):
                 part = slice(start, start + preset.batch)
                 made += self._pictures(preset, scenes[part], seeds[part], steps, guidance, on_step)
             return made
 
-        def precise_enough(preset: memory.Preset) -> list[RgbPicture]:
+        def precise_enough(preset: memory.Preset) -> list[RgbImage]:
             try:
                 return work(preset)
             except OverflowError as error:
@@ -148,7 +148,7 @@ class StableDiffusionSynthesizer:
                         "base is damaged: copy or train it again."
                     ) from error
             self._ways = [replace(way, half=False) for way in self._ways or []]
-            self._prompts.clear()  # they may be what overflowed
+            self._prompts.clear()  # they may have overflowed
             if on_warning is not None:
                 on_warning(
                     "16-bit numbers are not precise enough on this device; going on with 32 bits, "
@@ -157,7 +157,7 @@ class StableDiffusionSynthesizer:
             return work(replace(preset, half=False))
 
         def warn(message: str) -> None:
-            # What did not fit once is not tried again.
+            # A preset that did not fit is not tried again.
             self._ways = (self._ways or [])[1:]
             if on_warning is not None:
                 on_warning(message)
@@ -168,7 +168,7 @@ class StableDiffusionSynthesizer:
     def provenance(
         self, *, seed: int, steps: int | None, guidance: float | None, style: str
     ) -> Mapping[str, Any]:
-        """What makes the same picture again, as plain values."""
+        """The plain values with which the same image can be made again."""
         if style == SIMULATED:
             return simulated_provenance(seed)
         return {
@@ -211,24 +211,24 @@ class StableDiffusionSynthesizer:
         steps: int,
         guidance: float,
         on_step: OnStep | None,
-    ) -> list[RgbPicture]:
+    ) -> list[RgbImage]:
         parts, device, dtype = self.parts, self.device, preset.dtype(self.device)
         for module in (parts.unet, parts.vae, parts.text_encoder):
-            nn.Module.to(module, dtype)  # diffusers' own warns of a case that is none of ours
+            nn.Module.to(module, dtype)  # diffusers' own method warns needlessly
         asked = torch.cat([self._prompt(self.settings.prompt(s.style)) for s in scenes])
         free = self._prompt("")
-        condition = self._told(scenes) if self.settings.mode == "conditioned" else None
+        condition = self._conditions(scenes) if self.settings.mode == "conditioned" else None
         if preset.offload:
             parts.text_encoder.to("cpu")
             parts.vae.to("cpu")
         parts.unet.to(device)
 
-        def heard(done: int, total: int, preview: Callable[[], RgbPicture]) -> None:
+        def heard(done: int, total: int, preview: Callable[[], RgbImage]) -> None:
             if on_step is not None:
                 there = self._to_canvas(scenes[0])
                 on_step(done, total, lambda: _image(rendered(preview), there, scenes[0]))
 
-        def rendered(preview: Callable[[], RgbPicture]) -> RgbPicture:
+        def rendered(preview: Callable[[], RgbImage]) -> RgbImage:
             picture = preview()
             if preset.offload:
                 parts.vae.to("cpu")
@@ -256,9 +256,9 @@ class StableDiffusionSynthesizer:
             self._prompts[text] = sampling.embed(self.parts, [text], self.device).float()
         return self._prompts[text]
 
-    def _told(self, scenes: Sequence[Scene]) -> Tensor:
+    def _conditions(self, scenes: Sequence[Scene]) -> Tensor:
         pictures = [
-            told_picture(
+            scene_condition(
                 scene.ellipse,
                 scene.reference,
                 self._to_canvas(scene),
@@ -269,7 +269,7 @@ class StableDiffusionSynthesizer:
         ]
         return sampling.encode(self.parts.vae, pictures, self.device)[:, :4]
 
-    def _label(self, picture: RgbPicture, scene: Scene, seed: int) -> Drawn:
+    def _label(self, picture: RgbImage, scene: Scene, seed: int) -> Drawn:
         there = self._to_canvas(scene)
         image = _image(picture, there, scene)
         if self.settings.mode == "conditioned" and scene.reference is not None:
@@ -298,9 +298,9 @@ class StableDiffusionSynthesizer:
 
 
 def load_base(folder: Path, device: torch.device) -> Parts:
-    """The Stable Diffusion that a model's folder points to, as precise as ``device`` has use for.
+    """Load the Stable Diffusion that a model's folder points to, in a precision for ``device``.
 
-    Raises :class:`InputError` where its weights are gone or have changed since they were added.
+    Raises :class:`InputError` if its weights are missing or have changed since they were added.
     """
     card = ModelCard.read(folder)
     if card.architecture.get("type") != TYPE or "weights" not in card.architecture:
@@ -338,6 +338,6 @@ def _check(scenes: Sequence[Scene], seeds: Sequence[int], steps: int, guidance: 
             )
 
 
-def _image(picture: RgbPicture, there: Any, scene: Scene) -> NDArray[np.uint8]:
+def _image(picture: RgbImage, there: Any, scene: Scene) -> NDArray[np.uint8]:
     """The first channel, which is the frame, at the scene's size."""
     return to_frame(picture[..., 0], there, scene.size)

@@ -1,4 +1,4 @@
-"""Training the LoRA as the paper's code does, and the wider first layer where the ellipse rules."""
+"""Training the LoRA as in the paper's code and, if conditioned, the wider first layer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import OptimizerSettings, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import (
-    RgbPicture,
-    condition_picture,
+    RgbImage,
+    condition_image,
     to_canvas,
-    training_picture,
+    training_image,
 )
 from fetalstudio.synthesis.stable_diffusion.loading import Parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
@@ -31,7 +31,7 @@ from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """What the frozen models have to say about the frames, computed once; all on the CPU."""
+    """The outputs of the frozen models for the frames, computed once, on the CPU."""
 
     pictures: Tensor
     """(N, 8, h, w): mean and standard deviation of the latents."""
@@ -40,7 +40,7 @@ class Cached:
     prompts: Tensor
     """(P, 77, f), the empty prompt first."""
     prompt_of: tuple[int, ...]
-    """Of each picture; a mirrored frame is a picture of its own."""
+    """The index of each image's prompt. Mirrored frames count as images of their own."""
 
 
 def train_lora(
@@ -56,12 +56,12 @@ def train_lora(
     on_cached: Callable[[int, int], None] = lambda done, total: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> UNet2DConditionModel:
-    """Train, or go on from ``checkpoint``; returns ``parts.unet`` with its adapter.
+    """Train, or resume from ``checkpoint``. Returns ``parts.unet`` with its adapter.
 
-    ``parts`` is used up: the text encoder and the autoencoder are dropped from it once the frames
-    are encoded. ``data`` stands for the frames and the base: what goes on must have the same.
-    ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises :class:`InputError`
-    for a checkpoint of other settings or data, or memory that does not suffice.
+    ``parts`` cannot be used again: the text encoder and the autoencoder are dropped once the frames
+    are encoded. ``data`` identifies the frames and the base; a resumed training must have the same.
+    ``on_cached`` is called with (frames encoded, frames) and may raise to stop. Raises
+    :class:`InputError` for a checkpoint of other settings or data, or if memory is not sufficient.
     """
     kept = {"settings": _comparable(settings), "data": data}
     if (begun := load_checkpoint(checkpoint)) is not None:
@@ -81,11 +81,11 @@ def train_lora(
         for way in memory.presets(device)
     ]
     chosen, *smaller = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
-    # The others differ in how they sample: a training would run out of memory in them again.
+    # Other presets differ only in sampling, so a training would run out of memory again.
     usable = [chosen, *(way for way in smaller if way.sliced)]
     cached = _cache(parts, examples, settings, device, on_cached)
     schedule = DDPMScheduler.from_config(dict(parts.scheduler))
-    # Constant rate and no average, as the paper's code: its last step is its result.
+    # Constant rate and no average, as in the paper's code: the last step is the result.
     optimizer = OptimizerSettings(
         settings.steps,
         settings.learning_rate,
@@ -102,7 +102,7 @@ def train_lora(
             parameter.grad = None
         return train_resumably(
             adapter,
-            lambda rng: rng,  # what is cached takes no time to draw from
+            lambda rng: rng,  # drawing from the cache takes no time
             lambda rng: step_loss(unet, schedule, cached, settings, rng),
             optimizer,
             checkpoint,
@@ -134,9 +134,9 @@ def step_loss(
     text = cached.prompts[torch.where(dropped, torch.zeros_like(prompt), prompt)]
     if cached.conditions is not None:
         blind = rng.random(len(index)) < settings.sector_dropout
-        told = cached.conditions[index, blind.astype(int)]
-        told = torch.where(dropped[:, None, None, None], torch.zeros_like(told), told)
-        noisy = torch.cat([noisy, told], dim=1)
+        given = cached.conditions[index, blind.astype(int)]
+        given = torch.where(dropped[:, None, None, None], torch.zeros_like(given), given)
+        noisy = torch.cat([noisy, given], dim=1)
     target = noise
     if schedule.config.prediction_type == "v_prediction":
         target = schedule.get_velocity(clean, noise, times)
@@ -149,14 +149,14 @@ def step_loss(
     return nn.functional.mse_loss(answer.float(), target.to(device))
 
 
-def told_picture(
+def scene_condition(
     ellipse: Ellipse, reference: np.ndarray | None, there: Affine, side: int, width: float
-) -> RgbPicture:
-    """The condition of one scene; ``reference`` lends its sector."""
+) -> RgbImage:
+    """The condition image of one scene. ``reference`` lends its sector."""
     sector = None
     if reference is not None:
         sector = seen_sector(warp(reference, there, (side, side)).astype(np.uint8))
-    return condition_picture(ellipse.transformed(there), sector, side, width)
+    return condition_image(ellipse.transformed(there), sector, side, width)
 
 
 def _cache(
@@ -166,7 +166,7 @@ def _cache(
     device: torch.device,
     on_cached: Callable[[int, int], None],
 ) -> Cached:
-    """Encode the frames and the prompts, then let go of the models that did."""
+    """Encode the frames and the prompts, then drop the models that did."""
     styles = sorted({example.style for example in examples})
     texts = ["", *(settings.prompt(style) for style in styles)]
     if settings.flip:
@@ -175,15 +175,15 @@ def _cache(
     pictures, conditions = [], []
     for done, example in enumerate(examples, 1):
         frame, side = example.image, parts.side
-        picture = training_picture(frame, example.ellipse, side, settings)
+        picture = training_image(frame, example.ellipse, side, settings)
         pictures.append(sampling.encode(parts.vae, [picture], device))
         if settings.mode == "conditioned":
             there = to_canvas((frame.shape[1], frame.shape[0]), side, settings.placement)
-            told = [
-                told_picture(example.ellipse, sector_of, there, side, settings.outline_width)
+            given = [
+                scene_condition(example.ellipse, sector_of, there, side, settings.outline_width)
                 for sector_of in (frame, None)
             ]
-            conditions.append(sampling.encode(parts.vae, told, device)[:, :4])
+            conditions.append(sampling.encode(parts.vae, given, device)[:, :4])
         on_cached(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(
@@ -200,7 +200,7 @@ def _mirrored(frame: LabelledFrame) -> LabelledFrame:
 
 
 def _settle(unet: UNet2DConditionModel, preset: memory.Preset, device: torch.device) -> None:
-    """The frozen weights as the preset has them; what is trained stays in float32."""
+    """Convert the frozen weights for the preset. Trained weights stay in float32."""
     dtype = preset.dtype(device, training=True)
     unet.to(device).train()
     for parameter in unet.parameters():
@@ -211,7 +211,7 @@ def _settle(unet: UNet2DConditionModel, preset: memory.Preset, device: torch.dev
 
 
 def _comparable(settings: LoraSettings) -> Mapping[str, Any]:
-    """Without the steps, of which one may ask for more."""
+    """The settings without the steps, which may be increased."""
     return {k: v for k, v in settings.plain().items() if k != "steps"}
 
 

@@ -214,14 +214,14 @@ class _Maker:
             if cancelled():
                 raise JobCancelled
 
-        told = {"steps": self.steps, "guidance": self.guidance}
-        told["on_step"] = distributed.Here(on_step)
-        told["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
+        options = {"steps": self.steps, "guidance": self.guidance}
+        options["on_step"] = distributed.Here(on_step)
+        options["on_warning"] = distributed.Here(lambda message: report(Warned(message)))
         calls = []
         for chunk in chunks:
             scenes = [self._scene(item) for item in chunk]
             textures = [self._texture(item) for item in chunk]
-            calls.append((self.model, textures, scenes, [item.seed for item in chunk], told))
+            calls.append((self.model, textures, scenes, [item.seed for item in chunk], options))
         return distributed.each(_draw, calls)
 
     def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
@@ -319,12 +319,12 @@ def _draw(
     textures: Sequence[CohortTexture | None],
     scenes: Sequence[Scene],
     seeds: Sequence[int],
-    told: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> list[Made]:
     """Pictures and their figures, in whichever process; models are loaded once in each."""
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
-    drawn = load_synthesizer(model).draw(scenes, seeds, **told)
+    drawn = load_synthesizer(model).draw(scenes, seeds, **options)
     return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
 
 
