@@ -16,6 +16,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import OptimizerSettings, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
@@ -53,14 +54,14 @@ def train_lora(
     data: str = "",
     memory_preset: str = "auto",
     watch: Watch | None = None,
-    on_cached: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = NO_PROGRESS,
     warn: Callable[[str], None] = lambda message: None,
 ) -> UNet2DConditionModel:
     """Train, or go on from ``checkpoint``; returns ``parts.unet`` with its adapter.
 
     ``parts`` is used up: the text encoder and the autoencoder are dropped from it once the frames
     are encoded. ``data`` stands for the frames and the base: what goes on must have the same.
-    ``on_cached`` hears (frames encoded, frames) and may raise to stop. Raises :class:`InputError`
+    ``progress`` follows the encoding of the frames. Raises :class:`InputError`
     for a checkpoint of other settings or data, or memory that does not suffice.
     """
     kept = {"settings": _comparable(settings), "data": data}
@@ -83,7 +84,7 @@ def train_lora(
     chosen, *smaller = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
     # The others differ in how they sample: a training would run out of memory in them again.
     usable = [chosen, *(way for way in smaller if way.sliced)]
-    cached = _cache(parts, examples, settings, device, on_cached)
+    cached = _cache(parts, examples, settings, device, progress)
     schedule = DDPMScheduler.from_config(dict(parts.scheduler))
     # Constant rate and no average, as the paper's code: its last step is its result.
     optimizer = OptimizerSettings(
@@ -164,7 +165,7 @@ def _cache(
     examples: Sequence[LabelledFrame],
     settings: LoraSettings,
     device: torch.device,
-    on_cached: Callable[[int, int], None],
+    progress: Progress,
 ) -> Cached:
     """Encode the frames and the prompts, then let go of the models that did."""
     styles = sorted({example.style for example in examples})
@@ -184,7 +185,7 @@ def _cache(
                 for sector_of in (frame, None)
             ]
             conditions.append(sampling.encode(parts.vae, told, device)[:, :4])
-        on_cached(done, len(examples))
+        progress.advance(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(
         torch.cat(pictures),
