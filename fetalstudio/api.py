@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
@@ -27,7 +28,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, Synthe
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.models import loading
 from fetalstudio.engine.process.events import Event, Progress, Warned
-from fetalstudio.engine.process.job import JobCancelled, Request
+from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.project.project import Project
@@ -295,5 +296,5 @@ def _run(request: Request[Result], progress: OnProgress | None) -> Result:
 
     try:
         return run_job(request, on_event)
-    except JobCancelled as stopped:
+    except Stopped as stopped:
         raise KeyboardInterrupt from stopped

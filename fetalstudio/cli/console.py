@@ -1,4 +1,4 @@
-"""What a person reads (stderr, progress bars) and what a script reads (one JSON line on stdout)."""
+"""Output for a person (stderr, progress bars) and for a script (one JSON line on stdout)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProblemsFoundError(UserError):
 
 
 class Console:
-    """Runs jobs and shows what they say."""
+    """Runs jobs and shows their events."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -87,15 +87,15 @@ class Console:
             return run_job(request, on_event)
 
     def say(self, text: str) -> None:
-        """For a person."""
+        """Show ``text`` to a person."""
         self.rich.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Something a person should know."""
+        """Show a warning."""
         self.rich.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """Why it did not work."""
+        """Show why the command failed."""
         self.rich.print(f"error: {text}", markup=False, style="red", soft_wrap=True)
 
     def result(self, value: Any, text: str) -> None:
@@ -108,12 +108,12 @@ class Console:
 
 
 def _loss(value: float) -> str:
-    """A dash for the first measurement, which nothing was learnt before."""
+    """The loss, or a dash for the first measurement, which no training step came before."""
     return "-" if math.isnan(value) else f"{value:.4f}"
 
 
 def plain(value: Any) -> Any:
-    """As JSON knows it: paths become text, what is not a finite number becomes null."""
+    """``value`` in types that JSON has: paths become text, numbers that are not finite null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -32,7 +32,8 @@ from fetalstudio.cli import (
 )
 from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.engine.process.job import JobCancelled, failure
+from fetalstudio.core.progress import Stopped
+from fetalstudio.engine.process.job import failure
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.version import __version__
 
@@ -171,7 +172,7 @@ def _command(arguments: Sequence[str], console: Console) -> int:
         return _fail(console, str(found), FAILED, found.report)
     except UserError as error:
         return _fail(console, str(error), FAILED)
-    except JobCancelled as stopped:
+    except Stopped as stopped:
         console.result(
             {"cancelled": True, "result": stopped.result}, "Cancelled; what was saved is kept."
         )

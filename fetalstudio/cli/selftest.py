@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _window() -> str:
-    """A widget is drawn by Qt's own platform plugin, and its icons and styles are found."""
+    """Check that Qt draws a widget with its platform plugin and finds its icons and styles."""
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"  # else Qt aborts the whole process
@@ -123,7 +123,9 @@ def _pair(engine: EngineClient) -> str:
     request = SampleRequest(Ellipse(400, 270, 240, 180, 5), (800, 540), style="second", seed=1)
     result = _result(engine, request)
     if result.image.shape != (540, 800) or int(np.ptp(result.image)) < 100:
-        raise UserError("The synthesizer made an empty picture. Its weights are damaged.")
+        raise UserError(
+            "The synthesizer made an empty picture: its weights are damaged. Reinstall FetalStudio."
+        )
     return f"Dice {result.quality['dice']:.3f} in {result.seconds:.1f} s"
 
 
@@ -154,7 +156,7 @@ def _report() -> str:
 
 
 def _cancel(engine: EngineClient, folder: Path) -> str:
-    """A long training is cancelled in its first epochs and stops within the engine's grace."""
+    """Cancel a long training in its first epochs; it has to stop within the engine's grace."""
     request = TrainRequest(folder, real=4, synthetic=0, epochs=1000, patience=1000)
     job = engine.submit(request)
     _wait(engine, job, lambda event: isinstance(event, Epoch) and event.epoch > 0)
@@ -186,4 +188,4 @@ def _wait(engine: EngineClient, job: int, wanted: Callable[[Event], bool]) -> Ev
                 raise UserError(f"The job ended early: {event}")
             if isinstance(event, Progress | Epoch):
                 quiet_since = time.monotonic()
-    raise UserError(f"The engine said nothing for {PATIENCE_S:.0f} s.")
+    raise UserError(f"The engine did not answer for {PATIENCE_S:.0f} s.")

@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.files import new_folder
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18Writer
-from fetalstudio.project.progress import (
-    IsCancelled,
-    OnProgress,
-    OperationCancelledError,
-    never,
-    silent,
-)
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame, Pair
 
@@ -41,8 +35,7 @@ def export_hc18(
     cohort: str | None = None,
     synthetic: bool = True,
     copies: bool = False,
-    on_progress: OnProgress = silent,
-    cancelled: IsCancelled = never,
+    progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
     """Write the layout of the HC18 challenge into ``out``, a folder that is new or empty.
 
@@ -54,7 +47,7 @@ def export_hc18(
     stay empty without a calibration and for pixels that are not square.
 
     Raises :class:`InputError` if ``out`` is in use or there is nothing to export,
-    :class:`UserError` where it cannot be written, :class:`OperationCancelledError`; ``out`` is
+    :class:`UserError` where it cannot be written, :class:`Stopped` if asked to; ``out`` is
     then as it was.
     """
     out = Path(out).absolute()
@@ -70,14 +63,12 @@ def export_hc18(
     with new_folder(out) as folder:
         writer = Hc18Writer(folder)
         for done, item in enumerate(items):
-            if cancelled():
-                raise OperationCancelledError(f"The export was cancelled; {out} is as it was.")
-            on_progress(done, len(items))
+            progress.advance(done, len(items))
             if isinstance(item, Pair):
                 writer.add_pair(_exported_pair(project, item))
             else:
                 writer.add_frame(_exported_frame(project, item, annotations.get(item.id)))
-        on_progress(len(items), len(items))
+        progress.advance(len(items), len(items))
         writer.finish()
     left_out = len(accepted) - len(pairs)
     return ExportReport(out, len(frames), len(pairs), left_out, tuple(writer.problems))

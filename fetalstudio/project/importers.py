@@ -12,16 +12,10 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.project.pixels import Staging
-from fetalstudio.project.progress import (
-    IsCancelled,
-    OnProgress,
-    OperationCancelledError,
-    never,
-    silent,
-)
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 
@@ -60,8 +54,7 @@ def import_frames(
     *,
     format: str = AUTO,
     cohort: str | None = None,
-    on_progress: OnProgress = silent,
-    cancelled: IsCancelled = never,
+    progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
 
@@ -70,7 +63,7 @@ def import_frames(
     A file that cannot be used is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image or with a bad table,
-    :class:`UserError` where the project cannot be written, :class:`OperationCancelledError`; the
+    :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
     project is then as it was.
     """
     found = read_source(source, format)
@@ -80,8 +73,7 @@ def import_frames(
     with project.frames.staging() as staging:
         staged: list[_Staged] = []
         for done, record in enumerate(found.records):
-            _check(cancelled)
-            on_progress(done, total)
+            progress.advance(done, total)
             try:
                 content = record.read()
                 height, width = content.pixels.shape
@@ -94,8 +86,7 @@ def import_frames(
         if not staged:
             more = f" ({total} files like it)" if total > 1 else ""
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
-        on_progress(total, total)
-        _check(cancelled)  # the last time: what follows is short, and done as a whole
+        progress.advance(total, total)  # the last check: what follows is short, and all or nothing
         new, annotated = _store(project, staging, staged, cohort, problems)
     return ImportReport(
         cohort=cohort,
@@ -104,11 +95,6 @@ def import_frames(
         duplicates=len(staged) - new,
         problems=tuple(problems),
     )
-
-
-def _check(cancelled: IsCancelled) -> None:
-    if cancelled():
-        raise OperationCancelledError("The import was cancelled; the project is as it was.")
 
 
 def _store(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +16,7 @@ from fetalstudio import distributed
 from fetalstudio.core.augment import Augmentation, augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Progress
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.segmenter import Segmenter
 
@@ -25,6 +26,9 @@ VARIED = Augmentation(
 MAX_TARGET = 256
 """Largest side of the grid for the loss, in px: that of SAM's own logits."""
 
+EMBEDDING = "embedding"
+"""The note of the progress of :func:`embed_all`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
@@ -33,8 +37,8 @@ class Embedded:
     image: NDArray[np.uint8]
     """(H, W) uint8."""
     embedding: Tensor | None
-    """(256, h, w) float16, which halves the memory and is precise enough for the decoder. None if the
-    encoder is trained too."""
+    """(256, h, w) float16, which halves the memory and is precise enough for the decoder. None
+    if the encoder is trained too."""
     target: Tensor
     """(1, T, T) coverage of each cell, 0 to 1."""
     ellipse: Ellipse
@@ -61,23 +65,18 @@ def embed_all(
     frames: Sequence[LabelledFrame],
     cache: EmbeddingCache | None,
     *,
-    on_embedded: Callable[[int, int], None],
-    cancelled: Callable[[], bool],
-) -> list[Embedded] | None:
-    """Embed all frames, divided among the processes; in order. None when cancelled.
-
-    ``on_embedded`` is called with (done, total).
-    """
+    progress: Progress,
+) -> list[Embedded]:
+    """Embed all frames, divided among the processes; in order."""
     at_once = 8 * distributed.size() if distributed.size() > 1 else 1
     distributed.everywhere(_hold, segmenter, cache)
     try:
         result: list[Embedded] = []
         for start in range(0, len(frames), at_once):
-            if cancelled():
-                return None
+            progress.check()
             some = [frame.loaded() for frame in frames[start : start + at_once]]
             result += distributed.each(_embed, [(frame,) for frame in some])
-            on_embedded(len(result), len(frames))
+            progress.advance(len(result), len(frames), EMBEDDING)
         return result
     finally:
         distributed.everywhere(_let_go)

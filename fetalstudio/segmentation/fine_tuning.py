@@ -18,6 +18,7 @@ from fetalstudio import distributed
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
+from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
@@ -29,6 +30,8 @@ from fetalstudio.segmentation.tuned_weights import TunedWeights
 _IOU_WEIGHT = 0.1
 _PAPER_JITTER = 20 / 256
 """Of the input's side: up to 19 px outwards at 256 px."""
+FINE_TUNING = "fine-tuning"
+"""The note of the progress of the optimiser's steps; see also ``examples.EMBEDDING``."""
 _FAILURE = 0.9
 """A validation frame with a Dice below this is one that fails."""
 _LEAST_GAIN = 1e-4
@@ -79,10 +82,8 @@ def fine_tune(
     *,
     cache: EmbeddingCache | None = None,
     state: Path | None = None,
-    on_embedded: Callable[[int, int], None] = lambda done, total: None,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = NO_PROGRESS,
     on_epoch: Callable[[EpochFigures, Segmenter], None] = lambda figures, model: None,
-    cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[Segmenter, list[EpochFigures]]:
     """The best epoch's segmenter (epoch 0, the original, included) and all figures.
 
@@ -90,9 +91,9 @@ def fine_tune(
     and a SAM that had none is given some; the encoder is frozen without ``settings.lora``. An epoch
     is better than the original only by more than chance, see ``_better``. Where the ``state`` of an
     earlier call with the same arguments is there, the training goes on after its last epoch.
-    Cancelling ends after the current step with the best so far. ``on_step`` hears (steps done, of
-    all epochs). Under a launcher each step's batch is shared out over the processes. Raises
-    ``ValueError`` where either part is empty.
+    When it is asked to stop, it ends after the current step with the best so far; while the frames
+    are embedded, it raises :class:`Stopped`. Under a launcher each step's batch is shared out over
+    the processes. Raises ``ValueError`` where either part is empty.
     """
     if not train or not validation:
         raise ValueError("fine-tuning needs at least one training and one validation frame")
@@ -103,16 +104,15 @@ def fine_tune(
         tuned.sam.to(tuned.device)
     examples = [varied(e, k) for k in range(settings.copies) for e in train] + list(validation)
     if settings.lora:
-        embedded: list[Embedded] | None = [laid(tuned, example) for example in examples]
+        embedded = [laid(tuned, example) for example in examples]
     else:
-        embedded = embed_all(tuned, examples, cache, on_embedded=on_embedded, cancelled=cancelled)
-    if embedded is None:
-        return tuned, []
+        embedded = embed_all(tuned, examples, cache, progress=progress)
     learnt = len(examples) - len(validation)
     task = _Task(embedded[:learnt], embedded[learnt:], validation, settings)
     begun = None if state is None else load_checkpoint(state)
+    steps = _Steps(progress)
     callbacks = _Callbacks(
-        distributed.Here(on_step), distributed.Here(on_epoch), distributed.Here(cancelled)
+        distributed.Here(steps.advance), distributed.Here(on_epoch), distributed.Here(steps.stopped)
     )
     saved = None if state is None else _Saved(state)
     changing = Segmenter(copy.deepcopy(tuned.sam), tuned.card, tuned.device)
@@ -129,11 +129,33 @@ class _Task:
     settings: FineTuneSettings
 
 
+class _Steps:
+    """Reports the steps to a `Progress`. A request to stop is remembered instead of raised, because
+    all processes have to stop at the same step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stopped = False
+
+    def advance(self, done: int, total: int) -> None:
+        try:
+            self._progress.advance(done, total, FINE_TUNING)
+        except Stopped:
+            self._stopped = True
+
+    def stopped(self) -> bool:
+        try:
+            self._progress.check()
+        except Stopped:
+            self._stopped = True
+        return self._stopped
+
+
 @dataclass(frozen=True, slots=True)
 class _Callbacks:
-    on_step: Callable[[int, int], None]
+    advance: Callable[[int, int], None]
     on_epoch: Callable[[EpochFigures, Segmenter], None]
-    cancelled: Callable[[], bool]
+    stopped: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +298,7 @@ def _rate(settings: FineTuneSettings, epoch: int) -> float:
 def _one_epoch(
     weights: TunedWeights, task: _Task, epoch: int, callbacks: _Callbacks
 ) -> float | None:
-    """Mean training loss of this process' share, or None when cancelled."""
+    """Mean training loss of this process' share, or None when asked to stop."""
     settings, segmenter, optimizer = task.settings, weights.segmenter, weights.optimizer
     parameters = list(weights.parameters)
     for group in optimizer.param_groups:
@@ -288,7 +310,7 @@ def _one_epoch(
     iou_weight = 0.0 if settings.recipe == "paper" else _IOU_WEIGHT
     total = 0.0
     for i, start in enumerate(starts):
-        if distributed.agreed(callbacks.cancelled()):
+        if distributed.agreed(callbacks.stopped()):
             return None
         chosen = order[start : start + settings.batch]
         boxes = _boxes(segmenter, [task.train[k].ellipse for k in chosen], settings, rng)
@@ -305,7 +327,7 @@ def _one_epoch(
         if settings.recipe != "paper":
             nn.utils.clip_grad_norm_(parameters, 1.0)
         weights.step()
-        callbacks.on_step((epoch - 1) * len(starts) + i + 1, settings.epochs * len(starts))
+        callbacks.advance((epoch - 1) * len(starts) + i + 1, settings.epochs * len(starts))
     return total / max(len(order) / distributed.size(), 1)
 
 

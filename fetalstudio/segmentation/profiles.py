@@ -116,7 +116,7 @@ def _stretched(size: Size, inner: Size) -> Affine:
 
 
 def _resized(image: NDArray[np.uint8], size: Size, mode: str) -> Tensor:
-    """(1, h, w) float32. Shrinking is low-pass filtered, like Pillow's in those models' training."""
+    """(1, h, w) float32. Shrinking is low-pass filtered, like Pillow's in their training."""
     grey = torch.from_numpy(np.ascontiguousarray(image)).float()[None, None]
     shape = (size[1], size[0])
     return functional.interpolate(grey, shape, mode=mode, align_corners=False, antialias=True)[0]

@@ -70,7 +70,7 @@ class Segmenter:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
-        """Load from a model's folder. Raises :class:`InputError` if it holds no usable segmenter."""
+        """Load from a folder. Raises :class:`InputError` if it holds no usable segmenter."""
         card = ModelCard.read(folder)
         if card.kind != "segmenter" or card.architecture.get("type") not in _BUILDERS:
             raise InputError(
@@ -108,7 +108,7 @@ class Segmenter:
     def predict_embedded(
         self, embedding: Tensor, size: Size, *, box: Box | None = None, points: Points | None = None
     ) -> Prediction:
-        """Predict from an embedding (1, 256, h, w) of a frame of ``size``; prompts in frame pixels."""
+        """Predict from an embedding (1, 256, h, w) of a frame of ``size``; prompts in its px."""
         self._require_prompt(box, points)
         logits, estimate = self._look(embedding, size, Affine(), box, points)
         return self._answer(logits, estimate, box)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fetalstudio.core.augment import NONE, Augmentation, augment
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.learning import (
     OptimizerSettings,
@@ -135,18 +136,18 @@ def fit_lift(
     examples: Sequence[LabelledFrame],
     *,
     level: float = 0.4,
-    check: Callable[[], None] = lambda: None,
+    progress: Progress = NO_PROGRESS,
 ) -> Lift:
     """Fit the lift for this model to real frames. Of 120 and more frames, 60 to 119 are used.
 
-    ``check`` is called before each frame and may raise to stop. Raises ``ValueError`` if the frames
-    have no more detail than the canvas.
+    ``progress`` is checked before each frame. Raises ``ValueError`` if the frames have no more
+    detail than the canvas.
     """
     rng = np.random.default_rng(0)
     chosen = examples[:: max(len(examples) // 60, 1)]
     canvases = []
     for seed, example in enumerate(chosen):
-        check()
+        progress.check()
         image, ellipse = augment(rng, NONE, example.image, example.ellipse, CANVAS)
         condition = Condition(ellipse, sector_mask(image), example.style)
         canvases.append(pipeline.redraw([condition], _to_unit(image[None]), [seed], level)[0])

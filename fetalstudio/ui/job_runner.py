@@ -1,4 +1,4 @@
-"""The engine as the window sees it: jobs whose events arrive as Qt signals in the GUI thread.
+"""Runs the window's jobs: their events arrive as Qt signals in the GUI thread.
 
 A background `QThread` polls the `EngineClient`; the GUI thread never waits for the child process.
 """
@@ -137,7 +137,7 @@ def _post(mailbox: _Mailbox, job_id: int, event: Event) -> bool:
 
 
 class Engine(QObject):
-    """Runs jobs one at a time in the engine's process. To be used in the GUI thread."""
+    """Runs jobs one at a time in the engine's process. Use it in the GUI thread only."""
 
     job_started = Signal(object)
     """`JobHandle`."""

@@ -19,8 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, Job, JobCancelled, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
 
 HERE = "tests.engine.jobs_for_tests"
 
@@ -158,7 +159,7 @@ def steps(request: Steps, report: Report, cancelled: CancelCheck) -> int:
     """``value`` steps of 10 ms, each asking whether to stop; cancelled, it returns how far."""
     for done in range(request.value):
         if cancelled():
-            raise JobCancelled(done)
+            raise Stopped(done)
         report(Progress(done + 1, request.value))
         time.sleep(0.01)
     return request.value
@@ -194,7 +195,7 @@ def spin(request: Spin, report: Report, cancelled: CancelCheck) -> int:
     picture = np.zeros((540, 800), np.uint8)
     while time.monotonic() < until:
         if cancelled():
-            raise JobCancelled(rounds)
+            raise Stopped(rounds)
         np.linalg.svd(np.random.default_rng(0).random((60, 60)))
         rounds += 1
         report(Progress(rounds, 1_000_000))

@@ -19,6 +19,7 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, split
 from fetalstudio.engine.jobs.adapt import choice as adapt_choice
 from fetalstudio.engine.jobs.adapt import held_out
@@ -30,7 +31,6 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import Adapting, Event, Preview, Progress
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
@@ -140,7 +140,7 @@ def test_a_cancel_keeps_the_best_so_far(sample_project: Project, tiny: str) -> N
     def improved() -> bool:
         return any(isinstance(e, Adapting) and e.best for e in heard)
 
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(request_for(sample_project, steps=4000), heard.append, cancelled=improved)
     result = stopped.value.result
     run = sample_project.runs.get(result.run_id)
@@ -154,7 +154,7 @@ def test_a_cancel_before_anything_was_measured_leaves_nothing(
     sample_project: Project, tiny: str
 ) -> None:
     heard: list[Event] = []
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(
             request_for(sample_project),
             heard.append,
@@ -234,7 +234,7 @@ def test_another_adapting_does_not_take_up_an_interrupted_one(
     interrupted = sample_project.runs.all()[-1].id
     assert result.run_id != interrupted
     # Taken up and cancelled before it measures anew, it still has what it had measured.
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(request_for(sample_project), cancelled=lambda: True)
     assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 8)
     assert sample_project.runs.get(interrupted).state == "cancelled"

@@ -18,12 +18,12 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pictures import read_image
@@ -67,7 +67,7 @@ def pixels(project: Project) -> dict[str, bytes]:
 def stop_after(project: Project, count: int, **fields: Any) -> int:
     """Cancel a batch of ``count`` after its first chunk; the batch's id."""
     heard: list[Event] = []
-    with pytest.raises(JobCancelled):
+    with pytest.raises(Stopped):
         run_job(
             SynthesizeRequest(project.path, count=count, steps=1, **fields),
             heard.append,
@@ -210,7 +210,7 @@ def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Proj
         return len(asked) > 50
 
     request = SynthesizeRequest(sample_project.path, count=100_000)
-    with pytest.raises(JobCancelled):
+    with pytest.raises(Stopped):
         run_job(request, cancelled=cancelled)
     assert len(asked) == 51
     assert sample_project.batches.unfinished() == [] and sample_project.pairs.all() == []
@@ -274,7 +274,7 @@ def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
         NamedEllipse(f"n{i}", Ellipse(130, 100, 80, 60, 10 * i), (260, 200)) for i in range(5)
     )
     heard: list[Event] = []
-    with pytest.raises(JobCancelled):
+    with pytest.raises(Stopped):
         run_job(
             SynthesizeRequest(sample_project.path, ellipses=named, steps=1),
             heard.append,

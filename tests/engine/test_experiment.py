@@ -18,6 +18,7 @@ from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.experiment.arms import evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
@@ -36,7 +37,6 @@ from fetalstudio.engine.jobs.experiment.request import (
 )
 from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
 
@@ -185,7 +185,7 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
     def done() -> int:
         return sum(isinstance(e, Checkpoint) for e in heard)
 
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(small(sample_project), heard.append, lambda: done() >= 8)
     (run,) = sample_project.runs.all()
     kept = list(run.history)

@@ -15,6 +15,7 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
@@ -31,7 +32,6 @@ from fetalstudio.engine.process.events import (
     Progress,
     Started,
 )
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.model_card import write_training_frames
@@ -101,7 +101,7 @@ def test_a_sample_reports_its_steps_and_how_to_make_it_again() -> None:
 
 def test_a_sample_stops_within_a_step() -> None:
     heard: list[Event] = []
-    with pytest.raises(JobCancelled):
+    with pytest.raises(Stopped):
         run_job(
             SampleRequest(HEAD, (800, 540), steps=50),
             heard.append,
@@ -140,7 +140,7 @@ def test_a_batch_from_a_table_writes_pictures_masks_and_figures(
 
 def test_a_cancelled_batch_keeps_the_pairs_that_are_done(sample_project: Project) -> None:
     heard: list[Event] = []
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(
             SynthesizeRequest(sample_project.path, count=12, steps=1),
             heard.append,
@@ -240,7 +240,7 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
         patience=500,
         learning_rate=3e-4,
     )
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(request, heard.append, cancelled=improved)
     result = stopped.value.result
     run = sample_project.runs.all()[0]

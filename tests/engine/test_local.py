@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine import jobs
 from fetalstudio.engine.process.events import (
     FINAL,
@@ -31,7 +32,6 @@ from fetalstudio.engine.process.events import (
     Started,
     Warned,
 )
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from tests.engine import jobs_for_tests
 from tests.engine.jobs_for_tests import Echo, NoSuchFunction, NoSuchModule, ask
@@ -51,7 +51,7 @@ def test_nobody_needs_to_listen() -> None:
 
 def test_cancel_from_outside() -> None:
     events: list[Event] = []
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(ask("steps", 1000), events.append, cancelled=lambda: len(events) >= 4)
     assert stopped.value.result == 3
     assert events[-1] == Cancelled(3)
@@ -82,7 +82,7 @@ def _interrupt_soon(seconds: float = 0.1) -> None:
 def test_the_first_interrupt_lets_the_job_stop_by_itself() -> None:
     before = signal.getsignal(signal.SIGINT)
     _interrupt_soon()
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(ask("steps", 100_000))
     assert stopped.value.result > 0
     assert signal.getsignal(signal.SIGINT) is before
@@ -94,7 +94,7 @@ def test_the_second_interrupt_ends_a_deaf_job() -> None:
     _interrupt_soon(0.1)
     # Signals that arrive together count as one: on a busy machine the second must not catch up.
     _interrupt_soon(0.8)
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(ask("deaf", 20.0), events.append)
     assert stopped.value.result is None
     assert events[-1] == Cancelled()

@@ -16,6 +16,7 @@ import torch
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest, ProbeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
@@ -26,7 +27,6 @@ from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
 from fetalstudio.engine.models.verify import verify
 from fetalstudio.engine.process.events import Checkpoint, Event, Preview, Progress, Warned
-from fetalstudio.engine.process.job import JobCancelled
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames
 from fetalstudio.project.locks import Lock
@@ -152,7 +152,7 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
         return any(isinstance(e, Progress) and e.total == 6 and e.done == 2 for e in heard)
 
     request = _adapt(sample_project, name="mine", steps=6)
-    with pytest.raises(JobCancelled):
+    with pytest.raises(Stopped):
         run_job(request, heard.append, cancelled=after_two)
     assert isinstance(heard[-2], Checkpoint) and heard[-2].path.exists()
     assert sample_project.models.all("synthesizer") == []
@@ -182,7 +182,7 @@ def test_a_cancelled_batch_stores_no_unfinished_picture(paper: Project) -> None:
         asked += sum(isinstance(event, Preview) for event in heard) >= 4
         return asked > 5
 
-    with pytest.raises(JobCancelled) as stopped:
+    with pytest.raises(Stopped) as stopped:
         run_job(request, heard.append, cancelled=cancelled)
     assert len(paper.pairs.all()) == len(stopped.value.result.pair_ids) == 4
     assert asked == 6

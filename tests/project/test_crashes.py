@@ -17,12 +17,13 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
-from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
+from tests.progress import Watched
 
 PREAMBLE = """
     import os, signal, sys
@@ -56,7 +57,10 @@ def assert_as_before(
 
 KILLS = {
     "while reading": """
-        import_frames(project, Path(sys.argv[2]), on_progress=lambda d, n: d == 3 and die())
+        class Dying:
+            def advance(self, done, total, note=""):
+                done == 3 and die()
+        import_frames(project, Path(sys.argv[2]), progress=Dying())
         """,
     "while placing": """
         real, calls = project.frames.add_staged, []
@@ -247,8 +251,8 @@ def test_a_cancelled_import_leaves_nothing(
     project: Project, frame: Frame, hc18: Path, pictures_in, after: int
 ) -> None:
     answers = iter([False] * after)
-    with pytest.raises(OperationCancelledError):
-        import_frames(project, hc18, cancelled=lambda: next(answers, True))
+    with pytest.raises(Stopped):
+        import_frames(project, hc18, progress=Watched(lambda: next(answers, True)))
     assert_as_before(project, frame, pictures_in)
 
 
@@ -256,10 +260,12 @@ def test_a_cancelled_import_leaves_nothing(
 def test_any_exception_leaves_nothing(
     project: Project, frame: Frame, hc18: Path, pictures_in, at: int
 ) -> None:
-    def report(done: int, total: int) -> None:
-        if done == at:
+    def interrupt() -> bool:
+        if watched.steps[-1][0] == at:
             raise KeyboardInterrupt
+        return False
 
+    watched = Watched(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        import_frames(project, hc18, on_progress=report)
+        import_frames(project, hc18, progress=watched)
     assert_as_before(project, frame, pictures_in)

@@ -14,11 +14,12 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures import note_in
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames
-from fetalstudio.project.progress import OperationCancelledError
 from fetalstudio.project.project import Project
+from tests.progress import Watched
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -216,8 +217,8 @@ def test_nothing_to_export(full: Project, tmp_path: Path) -> None:
 
 def test_a_cancelled_export_leaves_nothing(full: Project, tmp_path: Path) -> None:
     answers = iter([False] * 3)
-    with pytest.raises(OperationCancelledError):
-        export_hc18(full, tmp_path / "a" / "out", cancelled=lambda: next(answers, True))
+    with pytest.raises(Stopped):
+        export_hc18(full, tmp_path / "a" / "out", progress=Watched(lambda: next(answers, True)))
     assert not list((tmp_path / "a").glob("*"))
 
 

@@ -14,6 +14,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.progress import Watched
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -48,11 +49,11 @@ def test_the_pixels_are_those_of_the_file(sample_project: Project, samples: Path
 
 
 def test_what_is_reported(project: Project, hc18: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    report = import_frames(project, hc18, on_progress=lambda d, n: seen.append((d, n)))
+    watched = Watched()
+    report = import_frames(project, hc18, progress=watched)
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
     assert (report.duplicates, report.problems) == (0, ())
-    assert seen == [(i, 5) for i in range(6)]
+    assert watched.steps == [(i, 5) for i in range(6)]
     assert [f.subject for f in project.frames.all()] == ["001", "001", "002", "003", "004"]
     assert [f.name for f in project.frames.all(annotated=False)] == ["003_HC"]
 

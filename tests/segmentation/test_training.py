@@ -25,6 +25,7 @@ from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import outward_boxes
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.segmentation.vit import build_vit
+from tests.progress import Watched
 from tests.segmentation import tiny_sam
 
 TINY = CompactConfig(image_size=64, widths=(8, 8, 16, 24), blocks=(1, 1, 1), attention=1)
@@ -125,7 +126,7 @@ def test_cancelling_keeps_the_best_so_far(segmenter: Segmenter) -> None:
         EXAMPLES[4:],
         settings,
         on_epoch=lambda f, _model: seen.append(f),
-        cancelled=lambda: len(seen) == 4,
+        progress=Watched(lambda: len(seen) == 4),
     )
     assert figures == seen and figures[-1].epoch == 3
     h, w = EXAMPLES[4].image.shape
@@ -158,7 +159,7 @@ def test_a_fine_tuning_that_goes_on_is_the_unbroken_one(
         settings,
         state=state,
         on_epoch=lambda f, _model: seen.append(f),
-        cancelled=lambda: len(seen) == 3,
+        progress=Watched(lambda: len(seen) == 3),
     )
     assert [f.epoch for f in seen] == [0, 1, 2]
     resumed, again = fine_tune(

@@ -7,6 +7,7 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Stopped
 from fetalstudio.learning import Watch
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.training import (
@@ -18,6 +19,7 @@ from fetalstudio.synthesis.training import (
     train,
 )
 from tests.labelled import of_style
+from tests.progress import Watched
 
 SETTINGS = TrainSettings(steps=4, batch=2, widths=(8, 8, 16, 32))
 
@@ -135,12 +137,11 @@ def test_what_a_model_learnt_is_not_asked_of_it_again(
 def test_fitting_the_lift_stops_between_two_frames(examples: list[LabelledFrame]) -> None:
     asked: list[int] = []
 
-    def check() -> None:
+    def second() -> bool:
         asked.append(1)
-        if len(asked) == 2:
-            raise KeyboardInterrupt
+        return len(asked) == 2
 
     pipeline = CompactPipeline(build_unet(SETTINGS.widths), build_scheduler())
-    with pytest.raises(KeyboardInterrupt):
-        fit_lift(pipeline, examples, check=check)
+    with pytest.raises(Stopped):
+        fit_lift(pipeline, examples, progress=Watched(second))
     assert len(asked) == 2

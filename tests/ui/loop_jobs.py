@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
@@ -25,7 +26,7 @@ from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
-from fetalstudio.engine.process.job import CancelCheck, Job, JobCancelled, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
 from fetalstudio.project.project import Project
 
 STEP_S = 0.03
@@ -81,7 +82,7 @@ def sample(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sa
     image = ring(request.ellipse, request.size, request.seed)
     for done in range(1, steps + 1):
         if cancelled():
-            raise JobCancelled
+            raise Stopped
         time.sleep(STEP_S)
         if request.previews:
             report(Preview(image // np.uint8(2), f"step {done} of {steps}"))
@@ -104,7 +105,7 @@ def synthesize(
         items = labelled_frames(project, request.cohort)
         for i in range(count):
             if cancelled():
-                raise JobCancelled(result())
+                raise Stopped(result())
             time.sleep(STEP_S)
             item = items[i % len(items)]
             image = ring(item.ellipse, item.size, request.seed * 1000 + i)
@@ -181,7 +182,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
         state = "cancelled" if stopped else "finished"
         project.runs.update(run.id, state=state, verdict=asdict(result))
     if stopped:
-        raise JobCancelled(result)
+        raise Stopped(result)
     return result
 
 

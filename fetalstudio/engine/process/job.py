@@ -39,7 +39,7 @@ class Job(Generic[RequestT, ResultT]):
     def load(self) -> Callable[[RequestT, Report, CancelCheck], ResultT]:
         """Import the job's function. Raises ImportError or AttributeError where there is none.
 
-        The function calls ``cancelled()`` at least once a step and raises `JobCancelled` when the
+        The function calls ``cancelled()`` at least once a step and raises `Stopped` when the
         answer is yes. It reports neither `Started` nor a final event: the runner does.
         """
         module, _, function = self.entry.partition(":")
@@ -71,14 +71,6 @@ def report_in_run(report: Report, project: Path, run_id: int) -> Report:
     """``report`` for the events of a run of the project at ``project``: they name the run."""
     run = RunKey(project, run_id)
     return lambda event: report(dataclasses.replace(event, run=run))
-
-
-class JobCancelled(Exception):  # noqa: N818  (a request was met: it is not an error)
-    """The job stopped because it was asked to. ``result`` is what it has to show, if anything."""
-
-    def __init__(self, result: Any = None) -> None:
-        super().__init__("The job was cancelled.")
-        self.result = result
 
 
 def failure(job: str, error: BaseException) -> Failed:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from types import FrameType
 from typing import TypeVar
 
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Cancelled, Event, Finished, RunKey, Started
 from fetalstudio.engine.process.job import (
     CancelCheck,
-    JobCancelled,
     Report,
     Request,
     failure,
@@ -38,7 +38,7 @@ def run_job(
     """Run the job that ``request`` asks for to its end and return its result.
 
     ``on_event`` receives what the engine's client would: `Started`, the job's own events, one final
-    event. The first Ctrl-C asks the job to stop, a second one interrupts it. Raises `JobCancelled`
+    event. The first Ctrl-C asks the job to stop, a second one interrupts it. Raises `Stopped`
     where it was stopped, TypeError where ``request`` is not the request of a job, and whatever the
     job raises (`UserError` and `InputError` among it).
     """
@@ -60,12 +60,12 @@ def run_job(
     try:
         with _interrupt_cancels() as interrupted:
             result = run(request, report, lambda: interrupted() or cancelled())
-    except JobCancelled as stopped:
+    except Stopped as stopped:
         conclude(Cancelled(stopped.result))
         raise
     except KeyboardInterrupt as second:
         conclude(Cancelled())
-        raise JobCancelled from second
+        raise Stopped from second
     except Exception as error:
         conclude(failure(job.name, error))
         raise

@@ -1,49 +1,52 @@
-"""Progress with the time left."""
+"""The progress of a job: its events, with the time left."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Progress
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Report
 
 
 class Steps:
-    """Counts the steps of a job: reports each with the time left, and stops when asked to."""
+    """Counts the steps of a job: reports each with the time left, and stops when asked to.
+
+    It is a `fetalstudio.core.progress.Progress`, for the functions that the job calls.
+    """
 
     def __init__(
-        self, total: int, report: Report, cancelled: CancelCheck, note: str = "", *, done: int = 0
+        self,
+        total: int | None,
+        report: Report,
+        cancelled: CancelCheck,
+        note: str = "",
+        *,
+        done: int = 0,
     ) -> None:
-        """``done`` steps were made at another time: they tell nothing about the pace."""
-        self.total, self.done, self.note = total, done, note
+        """Without a ``total``, nothing is reported before the first step that names it.
+
+        ``done`` steps were made at another time, so they do not count for the pace.
+        """
+        self.done, self.note = done, note
+        self._total = total
         self._report, self._cancelled = report, cancelled
         self._started, self._before = time.monotonic(), done
-        report(Progress(done, total, None, note))
+        if total is not None:
+            report(Progress(done, total, None, note))
 
     def check(self) -> None:
-        """Raise :class:`JobCancelled` when the job was asked to stop."""
+        """Raise :class:`Stopped` if the job was asked to stop."""
         if self._cancelled():
-            raise JobCancelled
+            raise Stopped
 
-    def advance(self, done: int | None = None, note: str | None = None) -> None:
+    def advance(self, done: int | None = None, total: int | None = None, note: str = "") -> None:
         """One step further, or to ``done``; then :meth:`check`."""
         self.done = self.done + 1 if done is None else done
-        self.note = self.note if note is None else note
-        left = self.total - self.done
+        self._total = self._total if total is None else total
+        self.note = note or self.note
+        total = self.done if self._total is None else self._total
         made = self.done - self._before
-        eta = (time.monotonic() - self._started) / made * left if made else None
-        self._report(Progress(self.done, self.total, eta, self.note))
+        eta = (time.monotonic() - self._started) / made * (total - self.done) if made else None
+        self._report(Progress(self.done, total, eta, self.note))
         self.check()
-
-
-def counter(report: Report, cancelled: CancelCheck, note: str) -> Callable[[int, int], None]:
-    """For work that tells (done, total) itself, the total with its first step."""
-    steps: Steps | None = None
-
-    def count(done: int, total: int) -> None:
-        nonlocal steps
-        steps = steps or Steps(total, report, cancelled, note)
-        steps.advance(done)
-
-    return count

@@ -1,5 +1,8 @@
-"""How many threads torch computes with, and how they wait. Told by environment variables, which it
-reads when it is imported: call before that. A variable that is set already is left as it is."""
+"""Sets how many threads torch computes with, and how they wait.
+
+Both are environment variables that torch reads when it is imported, so they must be set before. A
+variable that is set already is left as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 
 
 def settle_threads() -> None:
-    """One thread a core, and waiting threads sleep after a moment.
+    """Use one thread a core, and let waiting threads sleep after a moment.
 
     By default they spin, which starves the very thread they wait for as soon as anything else
     wants a core (the window, another training): a sample then took 17 s instead of 2 on two cores.
@@ -22,8 +25,8 @@ def settle_threads() -> None:
 
 
 def cores() -> int:
-    """Physical cores that this process may use. Two threads on one core only get in each other's
-    way in the kernels of torch. Where the system does not say, the logical ones."""
+    """Number of physical cores that this process may use, or of logical ones where the system does
+    not say. In the kernels of torch, two threads on one core only get in each other's way."""
     if sys.platform != "linux":
         return os.cpu_count() or 1
     usable = os.sched_getaffinity(0)

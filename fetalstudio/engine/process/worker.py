@@ -24,9 +24,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.coalescing import CoalescingQueue
 from fetalstudio.engine.process.events import Cancelled, Event, Final, Finished, RunKey
-from fetalstudio.engine.process.job import Job, JobCancelled, failure, job_of
+from fetalstudio.engine.process.job import Job, failure, job_of
 from fetalstudio.engine.process.threads import settle_threads
 
 _log = logging.getLogger(__name__)
@@ -268,7 +269,7 @@ def _perform(task: _Task) -> None:
         request = pickle.loads(task.order.request)
         run = job_of(request).load()
         final = Finished(run(request, task.report, task.cancelled.is_set))
-    except JobCancelled as stopped:
+    except Stopped as stopped:
         final = Cancelled(stopped.result)
     except (Exception, SystemExit) as error:
         final = failure(task.order.job, error)

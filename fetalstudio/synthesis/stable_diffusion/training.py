@@ -16,6 +16,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.learning import OptimizerSettings, Watch, load_checkpoint, train_resumably
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling
@@ -53,15 +54,15 @@ def train_lora(
     data: str = "",
     memory_preset: str = "auto",
     watch: Watch | None = None,
-    on_cached: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = NO_PROGRESS,
     warn: Callable[[str], None] = lambda message: None,
 ) -> UNet2DConditionModel:
     """Train, or resume from ``checkpoint``. Returns ``parts.unet`` with its adapter.
 
     ``parts`` cannot be used again: the text encoder and the autoencoder are dropped once the frames
     are encoded. ``data`` identifies the frames and the base; a resumed training must have the same.
-    ``on_cached`` is called with (frames encoded, frames) and may raise to stop. Raises
-    :class:`InputError` for a checkpoint of other settings or data, or if memory is not sufficient.
+    ``progress`` follows the encoding of the frames. Raises :class:`InputError` for a checkpoint of
+    other settings or data, or if memory is not sufficient.
     """
     kept = {"settings": _comparable(settings), "data": data}
     if (begun := load_checkpoint(checkpoint)) is not None:
@@ -83,7 +84,7 @@ def train_lora(
     chosen, *smaller = memory.choose(memory_preset, ways, memory.room_for(parts, device), device)
     # Other presets differ only in sampling, so a training would run out of memory again.
     usable = [chosen, *(way for way in smaller if way.sliced)]
-    cached = _cache(parts, examples, settings, device, on_cached)
+    cached = _cache(parts, examples, settings, device, progress)
     schedule = DDPMScheduler.from_config(dict(parts.scheduler))
     # Constant rate and no average, as in the paper's code: the last step is the result.
     optimizer = OptimizerSettings(
@@ -164,7 +165,7 @@ def _cache(
     examples: Sequence[LabelledFrame],
     settings: LoraSettings,
     device: torch.device,
-    on_cached: Callable[[int, int], None],
+    progress: Progress,
 ) -> Cached:
     """Encode the frames and the prompts, then drop the models that did."""
     styles = sorted({example.style for example in examples})
@@ -184,7 +185,7 @@ def _cache(
                 for sector_of in (frame, None)
             ]
             conditions.append(sampling.encode(parts.vae, given, device)[:, :4])
-        on_cached(done, len(examples))
+        progress.advance(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(
         torch.cat(pictures),

@@ -1,4 +1,4 @@
-"""The progress of one job: what it does, how long it will take, and a way to stop it."""
+"""A bar that shows the progress of one job and the time left, and can stop it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JobBar(QWidget):
-    """Follows one job at a time; out of sight while there is none."""
+    """Follows one job at a time; hidden while there is none."""
 
     def __init__(self, cancel_text: str = "Cancel", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,13 +42,13 @@ class JobBar(QWidget):
 
     @property
     def handle(self) -> JobHandle[Any] | None:
-        """The job that is followed."""
+        """The job that is followed, or None."""
         return self._handle
 
     def follow(
         self, handle: JobHandle[Any], *, queued: str = "Waiting for the running job"
     ) -> None:
-        """Show this job until it ends, in place of the one that was followed."""
+        """Show ``handle`` until it ends, in place of the job shown before."""
         self._handle = handle
         self._text.setText(queued)
         self._bar.setRange(0, 0)

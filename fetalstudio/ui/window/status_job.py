@@ -1,4 +1,4 @@
-"""The status bar's view of the running job: what it is, how far, how long, and how to stop it."""
+"""The running job in the status bar: its title, progress, time left and a cancel button."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import Engine, JobHandle
 
 _QUIET_MS = 300
-"""A job that is done sooner (a sample while the ellipse is dragged) is not shown at all."""
+"""A shorter job (such as a sample while the ellipse is dragged) is not shown at all."""
 
 
 class StatusJob(QWidget):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Progress
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.style import Style
 from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
@@ -58,12 +59,12 @@ class HeldOut:
         """Of the held-out frames that the parent did not see either."""
 
     def measure(
-        self, synthesizer: Synthesizer, check: Callable[[], None]
+        self, synthesizer: Synthesizer, progress: Progress
     ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
-        """The figures and the pictures. ``check`` is called at every step and may raise."""
+        """The figures and the pictures. ``progress`` is checked at every step."""
         pictures: list[NDArray[np.uint8]] = []
         for seed, scene in enumerate(self.scenes):
-            pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: check())
+            pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: progress.check())
         dices = [
             pair_quality(self.judge, picture, scene.ellipse)["dice"]
             for picture, scene in zip(pictures, self.scenes, strict=True)

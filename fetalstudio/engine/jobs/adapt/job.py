@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, check_ranges
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.jobs.adapt.choice import Choice, Clock, HeldOutFigures, Measured
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
@@ -29,7 +30,8 @@ from fetalstudio.engine.models.loading import (
     load_synthesizer,
 )
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
+from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
@@ -90,7 +92,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         )
         try:
             result, stopped = adapting.run()
-        except JobCancelled:
+        except Stopped:
             project.runs.update(record.id, state="cancelled")
             adapting.checkpoint.unlink(missing_ok=True)
             raise
@@ -101,7 +103,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         project.runs.update(record.id, state=state, verdict=asdict(result))
         adapting.checkpoint.unlink(missing_ok=True)
     if stopped:
-        raise JobCancelled(result)
+        raise Stopped(result)
     return result
 
 
@@ -121,6 +123,7 @@ class _Adapting:
         self.project, self.request, self.record, self.data = project, request, record, data
         self.parent, self.model, self.neighbours = parent, model, neighbours
         self.report, self.cancelled = report, cancelled
+        self.progress = Steps(None, report, cancelled)
         self.folder = project.path / "models" / str(record.id)
         self.checkpoint = project.path / "models" / f".adapt-{record.id}.pt"
         self.saved = any(m.run_id == record.id for m in project.models.all("synthesizer"))
@@ -160,12 +163,12 @@ class _Adapting:
                     on_step=self._stepped,
                     on_halt=self._halted,
                 )
-        except JobCancelled:
+        except Stopped:
             if len(self.measured) < 2:
                 raise
         stopped = self.cancelled()
         if len(self.measured) < 2:
-            raise JobCancelled
+            raise Stopped
         result = self._result()
         if self.saved:
             self._card(result).write(self.folder)
@@ -175,7 +178,7 @@ class _Adapting:
         """The fine grain of these frames; the parent's where they are too small to show any."""
         some = self.examples[:: -(-len(self.examples) // LIFT_FRAMES)]
         try:
-            return fit_lift(pipeline, some, check=self._check)
+            return fit_lift(pipeline, some, progress=self.progress)
         except ValueError:
             return self.parent.lift
 
@@ -191,11 +194,7 @@ class _Adapting:
         self.clock.stepped()
         left = self.clock.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting"))
-        self._check()
-
-    def _check(self) -> None:
-        if self.cancelled():
-            raise JobCancelled
+        self.progress.check()
 
     def _halted(self, halt: Halt) -> bool:
         """Measure, keep the model if it is the best so far; whether to go on."""
@@ -220,7 +219,7 @@ class _Adapting:
         self, synthesizer: Synthesizer
     ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
         with self.clock.measuring():
-            return self.held_out.measure(synthesizer, self._check)
+            return self.held_out.measure(synthesizer, self.progress)
 
     def _take(self, measured: Measured, loss: float) -> None:
         self.measured.append(measured)

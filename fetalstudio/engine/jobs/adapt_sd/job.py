@@ -14,6 +14,7 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import neighbours_of
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import (
@@ -29,7 +30,7 @@ from fetalstudio.engine.models.loading import (
     load_neighbours,
 )
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
@@ -68,7 +69,7 @@ def run(
         training = _Training(settings, folder / CHECKPOINT, report, cancelled)
         unet = training.run(base, frames, request.memory)
         if training.done < settings.steps:
-            raise JobCancelled
+            raise Stopped
         save_adapter(unet, folder)
         write_training_frames(folder, [item.id for item in frames])
         _write_copy_index(frames, folder, report)
@@ -103,12 +104,7 @@ class _Training:
         examples = [frame.loaded() for frame in frames]
         begun = load_checkpoint(self.checkpoint)
         self.done = 0 if begun is None else int(begun["step"])
-        counted = Steps(len(examples), self.report, self.cancelled, "encoding the frames")
-
-        def on_cached(done: int, total: int) -> None:
-            counted.total = total
-            counted.advance(done)
-
+        encoding = Steps(len(examples), self.report, self.cancelled, "encoding the frames")
         # A cancel ends the training by `stopped`, which saves; `Steps` must not raise before.
         trained = Steps(self.settings.steps, self.report, lambda: False, "adapting")
 
@@ -116,7 +112,7 @@ class _Training:
             self.losses.append(loss)
             self.done = step
             mean = float(np.mean(self.losses[-50:]))
-            trained.advance(step, f"adapting, loss {mean:.4f}")
+            trained.advance(step, note=f"adapting, loss {mean:.4f}")
 
         unet = train_lora(
             parts,
@@ -127,7 +123,7 @@ class _Training:
             data=_identity(base, frames),
             memory_preset=memory,
             watch=Watch(on_step=on_step, stopped=self.cancelled),
-            on_cached=on_cached,
+            progress=encoding,
             warn=lambda message: self.report(Warned(message)),
         )
         self.report(Checkpoint(self.checkpoint, f"step {self.done}"))

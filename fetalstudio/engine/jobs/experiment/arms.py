@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.jobs.experiment.request import CONTROL, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
@@ -50,15 +51,12 @@ def train_arm(
     settings: FineTuneSettings,
     cache: EmbeddingCache,
     *,
-    on_step: Callable[[int, int], None] = lambda done, total: None,
-    cancelled: Callable[[], bool] = lambda: False,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[Segmenter, list[EpochFigures]]:
     """As ``fine_tune``, with no copies but those in ``examples`` and to the last epoch: all arms of
     as many examples take as many steps."""
     settings = replace(settings, copies=1, patience=settings.epochs)
-    return fine_tune(
-        base, examples, validation, settings, cache=cache, on_step=on_step, cancelled=cancelled
-    )
+    return fine_tune(base, examples, validation, settings, cache=cache, progress=progress)
 
 
 def train_to_the_end(
@@ -87,13 +85,13 @@ def dice_of(
     segmenter: Segmenter,
     test: Sequence[LabelledFrame],
     cache: EmbeddingCache,
-    check: Callable[[], None] = lambda: None,
+    progress: Progress = NO_PROGRESS,
 ) -> tuple[float, ...]:
     """Dice of each frame's ellipse at its own size, from one view, without a prompt (plain SAM: the
-    reference's box). ``check`` is called before each, and may raise to stop."""
+    reference's box). ``progress`` is checked before each."""
     key, result = encoder_key(segmenter), []
     for example in test:
-        check()
+        progress.check()
         h, w = example.image.shape
         embedding = cache.embed(segmenter, key, example.image)[None].float().to(segmenter.device)
         box = example.ellipse.box() if segmenter.needs_prompt else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
@@ -32,13 +33,13 @@ from fetalstudio.engine.jobs.experiment.request import (
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.fine_tuning import FineTuneSettings
+from fetalstudio.segmentation.fine_tuning import FINE_TUNING, FineTuneSettings
 from fetalstudio.segmentation.segmenter import Segmenter
 
 
@@ -79,9 +80,9 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         )
         try:
             experiment.run()
-        except JobCancelled:
+        except Stopped:
             result = _close(project, record.id, "cancelled")
-            raise JobCancelled(result) from None
+            raise Stopped(result) from None
         except BaseException:
             project.runs.update(record.id, state="failed")
             raise
@@ -140,7 +141,7 @@ class _Experiment:
         cancelled: CancelCheck,
     ) -> None:
         self.project, self.request, self.record, self.drawn = project, request, record, drawn
-        self.base, self.report, self.cancelled = base, report, cancelled
+        self.base, self.report = base, report
         self.cache = EmbeddingCache(project.path / "cache" / "embeddings")
         self.done = {(row["arm"], row["seed"]): row["steps"] for row in record.history}
         each = [self._steps(arm, data) for arm in ARMS for data in drawn]
@@ -153,7 +154,7 @@ class _Experiment:
         self.test = _loaded(self.drawn[0].test)
         self.validation = evenly(_loaded(self.drawn[0].validation), VALIDATION_FRAMES)
         if (BEFORE, 0) not in self.done:
-            scores = dice_of(self.base, self.test, self.cache, self.steps.check)
+            scores = dice_of(self.base, self.test, self.cache, self.steps)
             self._keep(Trained(BEFORE, 0, scores, 0, 0, 0.0))
         for seed, data in enumerate(self.drawn):
             real = _loaded(data.train)
@@ -164,7 +165,7 @@ class _Experiment:
                     self._train(arm, seed, examples, self._steps(arm, data))
 
     def _train(self, arm: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
-        started, before = time.monotonic(), self.steps.done
+        started = time.monotonic()
         note = f"{ARMS[arm].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
         settings = FineTuneSettings(
             epochs=self.request.epochs,
@@ -178,11 +179,10 @@ class _Experiment:
             self.validation,
             settings,
             self.cache,
-            on_step=lambda done, _: self.steps.advance(before + done, note),
-            cancelled=self.cancelled,
+            progress=_OneTraining(self.steps, note),
         )
         self.steps.check()
-        scores = dice_of(tuned, self.test, self.cache, self.steps.check)
+        scores = dice_of(tuned, self.test, self.cache, self.steps)
         best = max(row.epoch for row in figures if row.best)
         seconds = time.monotonic() - started
         self._keep(Trained(arm, seed, scores, steps, best, seconds))
@@ -196,6 +196,24 @@ class _Experiment:
         return steps_in(
             arm, len(data.train), len(data.pairs), epochs=request.epochs, batch=request.batch
         )
+
+
+class _OneTraining:
+    """The `Progress` of one training of an arm as a part of the whole job's ``steps``."""
+
+    def __init__(self, steps: Steps, note: str) -> None:
+        self._steps, self._note = steps, note
+        self._before = steps.done
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Count the steps of the optimiser; embedding the frames is only checked."""
+        if note == FINE_TUNING:
+            self._steps.advance(self._before + done, note=self._note)
+        self.check()
+
+    def check(self) -> None:
+        """As the whole job's."""
+        self._steps.check()
 
 
 def _loaded(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.project.project import Project
 
@@ -21,6 +22,6 @@ def run(request: ReportRequest, report: Report, cancelled: CancelCheck) -> Repor
     with Project.open(request.project) as project:
         page = report_html(request.result, project.frames.pixels, datetime.now().astimezone())
     if cancelled():
-        raise JobCancelled
+        raise Stopped
     write_bytes(request.out, page.encode())
     return ReportResult(request.out)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fetalstudio.core.labelled import style_of
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
-from fetalstudio.engine.process.events import Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.events import Preview, Warned
+from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured
 from fetalstudio.learning import autocast
 from fetalstudio.project.project import Project
@@ -40,14 +41,13 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         None if request.calibration is None else request.calibration.mm_per_px,
     )
     started = time.monotonic()
+    progress = Steps(None, report, cancelled, "synthesising")
 
     def on_step(done: int, total: int, preview: Callable[[], NDArray[np.uint8]]) -> None:
-        if cancelled():
-            raise JobCancelled
+        progress.check()
         if request.previews and done < total:
             report(Preview(preview(), f"step {done} of {total}"))
-        eta = (time.monotonic() - started) / done * (total - done)
-        report(Progress(done, total, eta, "synthesising"))
+        progress.advance(done, total)
 
     # A draft that another will replace may be rough: on a CPU that can, in bfloat16.
     with nullcontext() if request.measure else autocast(torch.device("cpu")):

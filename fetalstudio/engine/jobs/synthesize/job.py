@@ -16,6 +16,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import style_of
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.screening import is_copy
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
@@ -34,7 +35,7 @@ from fetalstudio.engine.models.loading import (
     load_synthesizer,
 )
 from fetalstudio.engine.process.events import Preview, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report
+from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
@@ -56,7 +57,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, model = _begin(project, request, cancelled)
+            batch, model = _begin(project, request, Steps(None, report, cancelled))
         else:
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
@@ -66,16 +67,14 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
             try:
                 for chunks in maker.rounds():
-                    for chunk, made in zip(
-                        chunks, maker.make(chunks, report, cancelled), strict=True
-                    ):
+                    for chunk, made in zip(chunks, maker.make(chunks, report, steps), strict=True):
                         maker.store(chunk, made)
                         for item, (one, measured) in zip(chunk, made, strict=True):
                             caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
                             report(Preview(one.image, caption))
                         steps.advance(len(maker.pairs))
-            except JobCancelled:
-                raise JobCancelled(maker.result()) from None
+            except Stopped:
+                raise Stopped(maker.result()) from None
             except InputError:
                 # What the synthesizer cannot make at all must not be offered to be gone on with.
                 if not maker.pairs:
@@ -85,7 +84,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 
 
 def _begin(
-    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+    project: Project, request: SynthesizeRequest, progress: Steps
 ) -> tuple[Batch, FoundModel]:
     """Write the whole batch down before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
@@ -96,7 +95,7 @@ def _begin(
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
     items = [
         _item(request, frames, owned, number, wanted, to_scale)
-        for number, wanted in enumerate(_wanted(project, request, cancelled))
+        for number, wanted in enumerate(_wanted(project, request, progress))
     ]
     if request.out is not None:
         PairFiles(request.out).check_room([item.name for item in items])
@@ -206,13 +205,12 @@ class _Maker:
         )
 
     def make(
-        self, chunks: Sequence[Sequence[BatchItem]], report: Report, cancelled: CancelCheck
+        self, chunks: Sequence[Sequence[BatchItem]], report: Report, progress: Steps
     ) -> list[list[Made]]:
         """Synthesise the pictures of each chunk together, and measure them."""
 
         def on_step(_done: int, _total: int, _preview: Callable[[], NDArray[np.uint8]]) -> None:
-            if cancelled():
-                raise JobCancelled
+            progress.check()
 
         options = {"steps": self.steps, "guidance": self.guidance}
         options["on_step"] = distributed.Here(on_step)
@@ -335,12 +333,8 @@ def _measured(judge: Judge, drawn: Drawn) -> Measured:
 
 
 def _wanted(
-    project: Project, request: SynthesizeRequest, cancelled: CancelCheck
+    project: Project, request: SynthesizeRequest, progress: Steps
 ) -> Sequence[NamedEllipse]:
-    def check() -> None:
-        if cancelled():
-            raise JobCancelled
-
     if (request.count is None) == (request.ellipses is None):
         raise InputError("Ask for a number of pairs or give a table of ellipses, one of the two.")
     if request.count is not None and not 1 <= request.count <= 100_000:
@@ -354,7 +348,7 @@ def _wanted(
             cohort=request.cohort,
             seed=request.seed,
             constraints=request.constraints,
-            check=check,
+            progress=progress,
         )
     for item in request.ellipses:
         width, height = item.size

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fetalstudio.core.heads import HeadConstraints, HeadDistribution
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
@@ -24,19 +23,19 @@ def ellipses_like(
     cohort: str | None = None,
     seed: int = 0,
     constraints: HeadConstraints | None = None,
-    check: Callable[[], None] = lambda: None,
+    progress: Progress = NO_PROGRESS,
 ) -> list[NamedEllipse]:
     """``count`` ellipses that resemble those of :func:`batch_sources`, each on a frame's sector.
 
-    A larger count with the same seed begins with the same ellipses. ``check`` is called before
-    each ellipse and may raise to stop. Raises :class:`InputError` if the cohort has no annotated
+    A larger count with the same seed begins with the same ellipses. ``progress`` is checked before
+    each ellipse. Raises :class:`InputError` if the cohort has no annotated
     frame or cannot meet the constraints.
     """
     sources = batch_sources(project, cohort)
     distribution = HeadDistribution(sources, constraints)
     named = []
     for i in range(count):
-        check()
+        progress.check()
         lender, ellipse = distribution.draw(i, seed)
         frame = sources[lender]
         named.append(NamedEllipse(f"synthetic_{seed}_{i:04d}", ellipse, frame.size, frame.id))

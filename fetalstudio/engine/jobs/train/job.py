@@ -13,6 +13,7 @@ from typing import Any
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
@@ -37,13 +38,14 @@ from fetalstudio.engine.models.loading import (
 )
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
-from fetalstudio.engine.process.job import CancelCheck, JobCancelled, Report, report_in_run
+from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run, RunState
 from fetalstudio.segmentation.embeddings import EmbeddingCache
+from fetalstudio.segmentation.examples import EMBEDDING
 from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
@@ -83,7 +85,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         training = _Training(project, request, record, data, segmenter, report, cancelled)
         try:
             result, stopped = training.run()
-        except JobCancelled:
+        except Stopped:
             project.runs.update(record.id, state="cancelled")
             raise
         except BaseException:
@@ -92,7 +94,7 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         state: RunState = "cancelled" if stopped else "finished"
         project.runs.update(record.id, state=state, verdict=asdict(result))
     if stopped:
-        raise JobCancelled(result)
+        raise Stopped(result)
     return result
 
 
@@ -202,14 +204,12 @@ class _Training:
             settings,
             cache=EmbeddingCache(self.project.path / "cache" / "embeddings"),
             state=state,
-            on_embedded=self._embedded,
-            on_step=self._step,
+            progress=self,
             on_epoch=self._epoch,
-            cancelled=self.cancelled,
         )
         stopped = self.cancelled()
         if len(figures) < 2:
-            raise JobCancelled
+            raise Stopped
         self._catch_up(tuned, figures)
         # The person who cancels waits for no more than what the verdict needs: the test part.
         after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
@@ -220,13 +220,17 @@ class _Training:
             state.unlink(missing_ok=True)
         return result, stopped
 
-    def _embedded(self, done: int, total: int) -> None:
-        left = self.clock.embedded(done, total)
-        self.report(Progress(done, total, left, f"embedding on {self.where}"))
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """This training is the `Progress` of its fine-tuning, with its own estimate of the time."""
+        embedding = note == EMBEDDING
+        left = self.clock.embedded(done, total) if embedding else self.clock.stepped(done, total)
+        self.report(Progress(done, total, left, f"{note} on {self.where}"))
+        self.check()
 
-    def _step(self, done: int, total: int) -> None:
-        left = self.clock.stepped(done, total)
-        self.report(Progress(done, total, left, f"fine-tuning on {self.where}"))
+    def check(self) -> None:
+        """Raise :class:`Stopped` if the job was asked to stop."""
+        if self.cancelled():
+            raise Stopped
 
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
         """What a crash left out after an epoch whose state it had saved."""

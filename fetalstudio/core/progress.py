@@ -1,0 +1,41 @@
+"""How long work reports its progress, and learns that it should stop."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Stopped(Exception):  # noqa: N818  (a request was met: it is not an error)
+    """The work stopped because it was asked to. ``result`` is what it has to show, if anything."""
+
+    def __init__(self, result: Any = None) -> None:
+        super().__init__("The work was stopped.")
+        self.result = result
+
+
+class Progress(Protocol):
+    """Given to a function that takes its time, which calls it at least once a step.
+
+    A function that has something to keep when it is asked to stop catches :class:`Stopped` itself.
+    """
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """Report that ``done`` of ``total`` steps are made, then :meth:`check`.
+
+        ``note`` says what the steps are; without one, the note before stays.
+        """
+
+    def check(self) -> None:
+        """Raise :class:`Stopped` if the work was asked to stop."""
+
+
+class _NoProgress:
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+
+NO_PROGRESS: Progress = _NoProgress()
+"""For work that nobody follows and nobody can stop."""
