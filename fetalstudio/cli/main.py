@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from fetalstudio import __version__, distributed
+from fetalstudio import distributed
 from fetalstudio.cli import (
     adapt,
     adapt_sd,
@@ -34,6 +34,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.process.job import JobCancelled, failure
 from fetalstudio.engine.process.threads import settle_threads
+from fetalstudio.version import __version__
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 

@@ -13,13 +13,13 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
-import fetalstudio
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.main_window import MainWindow
+from fetalstudio.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def make_application() -> QApplication:
         )
         app = QApplication(sys.argv[:1])
     app.setApplicationName("FetalStudio")
-    app.setApplicationVersion(fetalstudio.__version__)
+    app.setApplicationVersion(__version__)
     app.setOrganizationName("FetalStudio")
     app.setDesktopFileName("fetalstudio")
     app.setWindowIcon(icons.application_icon())

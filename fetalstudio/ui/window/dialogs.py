@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-import fetalstudio
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
+from fetalstudio.version import __version__
 
 
 class ExportDialog(AskDialog):
@@ -100,7 +100,7 @@ class AboutDialog(QDialog):
         text = QLabel(
             f"<p style='font-size:19px; font-weight:600; color:{theme.TEXT_BRIGHT}'>FetalStudio "
             f"<span style='font-size:13px; font-weight:400; color:{theme.TEXT_DIM}'>"
-            f"{fetalstudio.__version__}</span></p>"
+            f"{__version__}</span></p>"
             "<p>Annotate fetal head ultrasound, synthesise matching pairs, and fine-tune a "
             "segmenter on both. It works offline; nothing leaves this machine.</p>"
             f"<p style='color:{theme.WARNING}'><b>For research and annotation only. Not a medical "

@@ -12,7 +12,6 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio import __version__
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE
@@ -20,6 +19,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.jobs.evaluate.scorecard import cells, worst
 from fetalstudio.engine.jobs.report.figures import BOX, bland_altman, dice_figure
 from fetalstudio.engine.pictures import FOUND, REFERENCE, overlay
+from fetalstudio.version import __version__
 
 _PICTURE_WIDTH = 480
 PixelsOf = Callable[[str], NDArray[np.uint8]]

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fetalstudio import __version__
 from fetalstudio.core.labelled import style_of
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.models.loading import find_model, load_synthesizer
@@ -21,6 +20,7 @@ from fetalstudio.learning import autocast
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
+from fetalstudio.version import __version__
 
 
 def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio import __version__, distributed
+from fetalstudio import distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, check_ranges
@@ -45,6 +45,7 @@ from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
+from fetalstudio.version import __version__
 
 Made = tuple[Drawn, Measured]
 CHUNK = 4

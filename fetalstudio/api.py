@@ -1,0 +1,302 @@
+"""The functions that the package exports, built on the same jobs as the commands and the window.
+
+A function that runs a job takes ``progress``, which is called with objects that have ``done`` and
+``total`` steps, ``eta_s`` (seconds left, or None) and ``note`` (what is being done). A job's
+warnings are issued with :func:`warnings.warn`. Ctrl-C stops the job after its current step and
+raises KeyboardInterrupt; what was saved is kept.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
+from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.models import loading
+from fetalstudio.engine.process.events import Event, Progress, Warned
+from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.engine.process.threads import settle_threads
+from fetalstudio.project.project import Project
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.segmenter import Prediction
+    from fetalstudio.segmentation.segmenter import Segmenter as LoadedSegmenter
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """A segmenter that is loaded and ready; see :func:`load_segmenter`."""
+
+    name: str
+    _loaded: LoadedSegmenter = field(repr=False)
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        points: Sequence[tuple[float, float]] | None = None,
+    ) -> Prediction:
+        """Find the head on an image, (H, W) uint8.
+
+        ``box`` (x0, y0, x1, y1) and ``points`` (x, y), in px of the image, tell the segmenter where
+        the head is. Without them it finds the head by itself.
+
+        Returns a dataclass with ``mask``, (H, W) uint8 of 0 and 1, ``ellipse`` in px, or None where
+        there is no head, and ``confidence``, the IoU to expect from 0 to 1.
+
+        Raises :class:`InputError` for an image of another shape or type, and without a prompt where
+        the segmenter needs one, as plain SAM does.
+        """
+        if image.ndim != 2 or image.dtype != np.uint8:
+            raise InputError(
+                f"The image has the shape {image.shape} and the type {image.dtype}. Give a grey "
+                "image of the shape (height, width) and the type uint8."
+            )
+        return self._loaded.predict(image, box=box, points=points)
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesizer:
+    """A synthesizer that is loaded and ready; see :func:`load_synthesizer`."""
+
+    name: str
+    _project: Path | None = field(repr=False)
+
+    def __call__(
+        self,
+        ellipse: Ellipse,
+        *,
+        size: tuple[int, int],
+        seed: int = 0,
+        style: str = "auto",
+        calibration: Calibration | None = None,
+        reference: NDArray[np.uint8] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        progress: OnProgress | None = None,
+    ) -> SampleResult:
+        """Make an image of ``size`` (width, height) px whose head follows ``ellipse`` in px.
+
+        The same ``seed`` gives the same image. ``style`` is ``first``, ``second`` or ``third`` (the
+        trimester), ``any``, or ``simulated`` for the scanner simulator; ``auto`` chooses the
+        trimester by the head circumference, for which it needs ``calibration``. The image takes
+        its sector and its grain from ``reference``, a real frame (H, W) uint8 of the same size.
+        ``steps`` (1 to 100) and ``guidance`` (1 to 10) default to the model's own.
+
+        Returns a dataclass with ``image``, (H, W) uint8, the ``ellipse`` that it shows, its
+        ``quality`` figures and its ``provenance``.
+
+        Raises :class:`InputError` for values out of range and for an ellipse off the image.
+        """
+        request = SampleRequest(
+            ellipse,
+            size,
+            calibration=calibration,
+            style=style,
+            reference=reference,
+            project=self._project,
+            synthesizer=self.name,
+            steps=steps,
+            guidance=guidance,
+            seed=seed,
+            previews=False,
+        )
+        result: SampleResult = _run("sample", request, progress)
+        return result
+
+
+def load_segmenter(name: str | None = None, *, project: Project | None = None) -> Segmenter:
+    """Load a segmenter by name: ``compact`` (built in), an added one, or one of ``project``.
+
+    Without a name it is the one that the project has adopted, or ``compact``. ::
+
+        segmenter = fs.load_segmenter("compact")
+        prediction = segmenter(image)
+        print(prediction.ellipse, prediction.confidence)
+
+    Raises :class:`InputError`, with the names that exist, where there is no such segmenter.
+    """
+    settle_threads()  # before torch is imported
+    model = loading.find_model("segmenter", name, project)
+    return Segmenter(model.name, loading.load_segmenter(model))
+
+
+def load_synthesizer(name: str | None = None, *, project: Project | None = None) -> Synthesizer:
+    """Load a synthesizer by name: ``compact`` (built in), an added one, or one of ``project``.
+
+    Without a name it is the one that the project has adopted, or ``compact``. ::
+
+        synthesizer = fs.load_synthesizer("compact")
+        result = synthesizer(fs.Ellipse(400, 270, 230, 175, 8), size=(800, 540), seed=1)
+        print(result.image.shape, result.quality["dice"])
+
+    Raises :class:`InputError`, with the names that exist, where there is no such synthesizer.
+    """
+    settle_threads()  # before torch is imported
+    model = loading.find_model("synthesizer", name, project)
+    loading.load_synthesizer(model)  # kept for the calls
+    return Synthesizer(model.name, None if project is None else project.path)
+
+
+def import_frames(
+    project: Project,
+    source: str | Path,
+    *,
+    cohort: str | None = None,
+    progress: OnProgress | None = None,
+) -> ImportResult:
+    """Bring the frames of a folder, with the annotations beside them, into the project.
+
+    ``cohort`` defaults to the folder's name. All of the frames are imported or, after an error or
+    Ctrl-C, none of them. ::
+
+        imported = fs.import_frames(project, "frames", cohort="Scanner A")
+        print(imported.frames, imported.annotated, imported.problems)
+
+    Returns a dataclass with the numbers of ``frames``, of ``annotated`` frames and of
+    ``duplicates``, and a message for each file that was left out in ``problems``.
+
+    Raises :class:`InputError` for a folder that holds no frame.
+    """
+    request = ImportRequest(project.path, Path(source), cohort=cohort)
+    result: ImportResult = _run("import", request, progress)
+    return result
+
+
+def synthesize(
+    project: Project,
+    synthesizer: Synthesizer | str | None = None,
+    *,
+    count: int,
+    cohort: str | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: OnProgress | None = None,
+) -> SynthesizeResult:
+    """Make ``count`` pairs whose heads are like the annotated ones of the project or ``cohort``.
+
+    The pairs are stored in the project, where they are pending until they are reviewed. The same
+    ``seed`` gives the same pairs, which are not stored twice. ::
+
+        made = fs.synthesize(project, count=40, seed=1)
+        for pair_id in made.pair_ids:
+            print(project.pairs.get(pair_id).quality["dice"])
+
+    Returns a dataclass with ``pair_ids``, their ``mean_dice`` and ``seconds_per_pair``.
+
+    Raises :class:`InputError` for values out of range, and where no frame is annotated.
+    """
+    request = SynthesizeRequest(
+        project.path,
+        count=count,
+        cohort=cohort,
+        synthesizer=_name(synthesizer),
+        steps=steps,
+        seed=seed,
+    )
+    result: SynthesizeResult = _run("synthesize", request, progress)
+    return result
+
+
+def train(
+    project: Project,
+    segmenter: Segmenter | str | None = None,
+    *,
+    cohort: str | None = None,
+    real: int | None = None,
+    synthetic: int | None = None,
+    epochs: int = 20,
+    seed: int = 0,
+    name: str | None = None,
+    progress: OnProgress | None = None,
+) -> TrainResult:
+    """Fine-tune a segmenter on the annotated frames and the accepted pairs of the project.
+
+    ``real`` and ``synthetic`` limit the numbers of frames and of pairs; by default all are used.
+    The subjects are split into training, validation and test parts. ::
+
+        trained = fs.train(project, "compact", epochs=10, seed=1, name="mine")
+        print(trained.verdict)
+        segmenter = fs.load_segmenter(trained.model, project=project)
+
+    Returns a dataclass with the new ``model``'s name, or None where no epoch was better than the
+    segmenter that it started from, ``dice_before`` and ``dice_after`` on the test part, the
+    ``difference`` with its interval, and the ``verdict`` in a sentence.
+
+    Raises :class:`InputError` for values out of range, and where there is too little to learn from.
+    """
+    request = TrainRequest(
+        project.path,
+        segmenter=_name(segmenter),
+        cohort=cohort,
+        real=real,
+        synthetic=synthetic,
+        epochs=epochs,
+        seed=seed,
+        name=name,
+    )
+    result: TrainResult = _run("train", request, progress)
+    return result
+
+
+def evaluate(
+    project: Project,
+    segmenter: Segmenter | str | None = None,
+    *,
+    cohort: str | None = None,
+    held_out: bool = False,
+    progress: OnProgress | None = None,
+) -> EvaluateResult:
+    """Measure a segmenter on the annotated frames of the project or of ``cohort``.
+
+    ``held_out`` leaves out the subjects that the segmenter was trained on. ::
+
+        scores = fs.evaluate(project, "compact")
+        print(scores.n, scores.dice["mean"], scores.dice["ci95"], scores.hc_mae_mm)
+
+    Returns a dataclass with the means over the ``n`` frames (``dice``, ``iou``, ``hd95_px``,
+    ``hc_mae_mm`` and more), their 95 % intervals by subject, and the figures of each frame.
+
+    Raises :class:`InputError` where no frame is annotated.
+    """
+    request = EvaluateRequest(
+        project.path, segmenter=_name(segmenter), cohort=cohort, held_out=held_out
+    )
+    result: EvaluateResult = _run("evaluate", request, progress)
+    return result
+
+
+def _name(model: Segmenter | Synthesizer | str | None) -> str | None:
+    return model if model is None or isinstance(model, str) else model.name
+
+
+def _run(job: str, request: Any, progress: OnProgress | None) -> Any:
+    """Run a job in this process; its progress goes to ``progress``, its warnings to Python's."""
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Warned):
+            warnings.warn(event.message, stacklevel=2)
+        elif isinstance(event, Progress) and progress is not None:
+            progress(event)
+
+    try:
+        return run_job(job, request, on_event)
+    except JobCancelled as stopped:
+        raise KeyboardInterrupt from stopped

@@ -1,0 +1,112 @@
+"""The functions that the package exports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fetalstudio as fs
+from fetalstudio import api
+from fetalstudio.engine.process.events import Progress, Warned
+from fetalstudio.engine.process.job import JobCancelled
+
+HEAD = fs.Ellipse(200, 135, 115, 88, 8)
+
+
+def test_importing_and_looking_round_loads_no_torch() -> None:
+    code = """
+import sys
+import fetalstudio as fs
+assert not [m for m in sys.modules if m.startswith("fetalstudio.") and m != "fetalstudio.version"]
+assert set(fs.__all__) <= set(dir(fs))
+from fetalstudio import *
+calibration = Calibration(0.1, 0.1, "manual")
+assert measure(Ellipse(10, 10, 5, 4, 0), calibration).ofd_mm == 1
+assert callable(load_segmenter) and callable(train)
+loaded = {"torch", "PySide6", "diffusers", "fetalstudio.studies"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_documented_and_no_other_is_found() -> None:
+    for name in fs.__all__:
+        assert getattr(fs, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'Projekt'"):
+        fs.Projekt  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_segmenter_is_called_with_an_image(sample_project: fs.Project) -> None:
+    segmenter = fs.load_segmenter("compact")
+    image = sample_project.frames.pixels(sample_project.frames.all()[0].id)
+    found = segmenter(image)
+    assert found.mask.shape == image.shape and found.ellipse is not None
+    x, y = found.ellipse.cx, found.ellipse.cy
+    boxed = segmenter(image, box=(x - 300, y - 300, x + 300, y + 300))
+    assert boxed.ellipse is not None
+    with pytest.raises(fs.InputError, match=r"\(8, 8, 3\) and the type uint8"):
+        segmenter(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(fs.InputError, match="float64"):
+        segmenter(np.zeros((8, 8)))  # type: ignore[arg-type]
+    with pytest.raises(fs.InputError, match="no segmenter called 'other'; there are: compact"):
+        fs.load_segmenter("other")
+
+
+def test_a_synthesizer_is_called_with_an_ellipse_and_repeats_itself_by_seed() -> None:
+    synthesizer = fs.load_synthesizer()
+    assert synthesizer.name == "compact"
+    heard: list[Progress] = []
+    made = synthesizer(HEAD, size=(400, 270), seed=3, steps=2, progress=heard.append)
+    again = synthesizer(HEAD, size=(400, 270), seed=3, steps=2)
+    other = synthesizer(HEAD, size=(400, 270), seed=4, steps=2)
+    assert made.image.shape == (270, 400) and made.ellipse == HEAD and "dice" in made.quality
+    assert (made.image == again.image).all() and (made.image != other.image).any()
+    assert (heard[-1].done, heard[-1].total) == (2, 2)
+    with pytest.raises(fs.InputError, match="off the 400x270 px"):
+        synthesizer(fs.Ellipse(4000, 10, 8, 4, 0), size=(400, 270))
+
+
+def test_models_and_their_names_mean_the_same(
+    sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def run(job: str, request: Any, _on_event: Callable[..., None]) -> None:
+        asked.append((job, request))
+
+    monkeypatch.setattr(api, "run_job", run)
+    segmenter = api.Segmenter("mine", None)  # type: ignore[arg-type]  # not called here
+    for model in (segmenter, "mine"):
+        fs.evaluate(sample_project, model, cohort="c", held_out=True)
+        fs.train(sample_project, model, real=3, synthetic=0, epochs=4, seed=5, name="new")
+    for maker in (api.Synthesizer("mine", None), "mine"):
+        fs.synthesize(sample_project, maker, count=2, steps=3, seed=4)
+    jobs = [job for job, _ in asked]
+    assert jobs == ["evaluate", "train", "evaluate", "train", "synthesize", "synthesize"]
+    requests = [request for _, request in asked]
+    assert requests[0] == requests[2] and requests[1] == requests[3]
+    assert requests[4] == requests[5] and requests[4].synthesizer == "mine"
+    assert (requests[0].segmenter, requests[1].real, requests[1].name) == ("mine", 3, "new")
+
+
+def test_warnings_are_pythons_and_a_stop_is_an_interrupt(
+    sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(job: str, request: Any, on_event: Callable[..., None]) -> None:
+        on_event(Warned("mind this"))
+        raise JobCancelled
+
+    monkeypatch.setattr(api, "run_job", run)
+    with pytest.warns(UserWarning, match="mind this"), pytest.raises(KeyboardInterrupt):
+        fs.evaluate(sample_project)
+
+
+def test_a_folder_without_frames_is_refused(tmp_path: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    with fs.Project.create(tmp_path / "p") as project, pytest.raises(fs.InputError):
+        fs.import_frames(project, tmp_path / "empty")
