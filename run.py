@@ -3,7 +3,8 @@
 
     python3 run.py                  open the window (without a display: go through `demo`)
     python3 run.py demo             the whole loop on the sample frames, headless
-    python3 run.py test [ARGS]      the tests; ARGS go to pytest
+    python3 run.py test [ARGS]      the tests, on all cores; ARGS go to pytest
+    python3 run.py test -m perf     the tests that measure time, one after another
     python3 run.py check            lint, format, types and layer rules
     python3 run.py COMMAND [ARGS]   any other command of `fetalstudio`; `--help` lists them
 
@@ -25,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 14)
+MOST_WORKERS = 8  # processes of tests: each may take 1.5 GB of memory
 
 CHECKS = (
     ("ruff", "check", "."),
@@ -73,12 +75,22 @@ def main(arguments: list[str]) -> int:
         need_libraries(QT_LIBRARIES)
     python = environment(ROOT)
     if arguments[:1] == ["test"]:
-        return subprocess.call([str(python), "-m", "pytest", *arguments[1:]], cwd=ROOT)
+        return subprocess.call(pytest_command(python, arguments[1:]), cwd=ROOT)
     if arguments == ["check"]:
         tools = python.parent
         codes = [subprocess.call([str(tools / tool), *rest], cwd=ROOT) for tool, *rest in CHECKS]
         return 1 if any(codes) else 0
     return start([str(python), "-m", "fetalstudio", *arguments])
+
+
+def pytest_command(python: Path, arguments: list[str]) -> list[str]:
+    """pytest with a worker for each core, or with none where the tests measure time.
+
+    ``-n`` among the arguments chooses another number of workers.
+    """
+    workers = 0 if "perf" in arguments else min(os.cpu_count() or 1, MOST_WORKERS)
+    parallel = ["-n", str(workers), "--dist", "worksteal"] if workers > 1 else []
+    return [str(python), "-m", "pytest", *parallel, *arguments]
 
 
 def start(command: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What every test stands on: Qt without a screen, a home of its own, the sample frames."""
+"""What all tests share: Qt without a screen, a home of their own, the sample frames."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ except ImportError as error:  # Tests of the window that are skipped would look 
         f"Qt does not load ({error}). `python3 run.py test` sets it up."
     ) from error
 
+from fetalstudio.engine.process.threads import cores, settle_threads
 from fetalstudio.resources import samples_dir
+
+# Before torch is imported: the workers of pytest-xdist share the cores.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // _WORKERS)))
+settle_threads()
 
 if TYPE_CHECKING:
     from fetalstudio.project.project import Project
@@ -44,6 +50,20 @@ QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.SystemScope, f"{_H
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of the window is marked ``ui``."""
+    folder = Path(__file__).parent / "ui"
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker("ui")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds the models or the settings that another one left behind."""
+    monkeypatch.setenv("FETALSTUDIO_HOME", tempfile.mkdtemp(dir=_HOME))
 
 
 @pytest.fixture
@@ -76,11 +96,11 @@ def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]
 
 @pytest.fixture(autouse=True)
 def _no_thread_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test with Qt fails if it leaves a QThread running: Qt aborts when such an object dies."""
+    """Fail a test that leaves a QThread running: Qt aborts when such an object dies."""
     if not {"qtbot", "qapp"} & set(request.fixturenames):
         yield
         return
-    # Of hundreds of thousands of objects only those that the test makes are looked through.
+    # Only the objects that the test makes are searched, not hundreds of thousands of others.
     gc.freeze()
     try:
         yield

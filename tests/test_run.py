@@ -172,6 +172,32 @@ def test_without_a_display_the_demo_runs(
     ]
 
 
+@pytest.mark.parametrize(
+    ("cores", "arguments", "parallel"),
+    [
+        (1, [], []),
+        (2, ["-x"], ["-n", "2", "--dist", "worksteal"]),
+        (64, [], ["-n", "8", "--dist", "worksteal"]),
+        (2, ["-m", "perf"], []),
+    ],
+)
+def test_tests_run_on_all_cores_unless_they_measure_time(
+    run: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cores: int,
+    arguments: list[str],
+    parallel: list[str],
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(run.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(run, "need_libraries", lambda libraries: None)
+    monkeypatch.setattr(run, "environment", lambda root: tmp_path / "python")
+    monkeypatch.setattr(run.subprocess, "call", lambda command, cwd: called.append(command))
+    run.main(["test", *arguments])
+    assert called == [[str(tmp_path / "python"), "-m", "pytest", *parallel, *arguments]]
+
+
 def test_run_py_needs_nothing_installed() -> None:
     """``-S`` leaves out site-packages, ``-I`` the checkout."""
     code = f"import runpy; runpy.run_path({str(ROOT / 'run.py')!r}, run_name='checked')"

@@ -180,6 +180,7 @@ def test_the_cohorts_texture_is_of_at_most_fifty_and_kept(
     assert cohort_texture(sample_project, "nowhere") is None
 
 
+@pytest.mark.perf
 def test_the_figures_cost_little(sample_project: Project) -> None:
     """Without the segmenter; the limit of 30 ms is held with room for a busy machine."""
     judge = Judge.of(find_model("synthesizer", "compact"), sample_project)

@@ -235,6 +235,7 @@ def test_a_project_can_be_moved(
         assert moved.frames.path(frame.id).is_relative_to(elsewhere)
 
 
+@pytest.mark.perf
 def test_thousands_of_frames_are_listed_at_once(project: Project) -> None:
     with project.transaction():
         for i in range(5000):

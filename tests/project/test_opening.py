@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -355,9 +354,8 @@ def test_a_writer_does_not_hold_up_readers(
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
     with Project.open(project.path) as window, project.transaction():
         project.frames.add(picture(5), name="x", cohort="c", subject="s")
-        start = time.perf_counter()
+        # A reader that had to wait would be refused, as the writer below is.
         assert window.frames.all() == [frame]
-        assert time.perf_counter() - start < 0.15
         with pytest.raises(UserError, match="written by another"):
             window.annotations.add(frame.id, ellipse, author="me", state="draft")
     assert len(project.frames.all()) == 2

