@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,13 @@ def test_a_target_is_laid_on_the_canvas() -> None:
 
 
 def test_a_run_trains_measures_and_adds_to_the_table(
-    sample_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tiny = {
+        name: replace(variant, settings={"widths": (8, 8, 16, 32)})
+        for name, variant in VARIANTS.items()
+    }
+    monkeypatch.setattr(ablation, "VARIANTS", tiny)
     small = ["--steps", "1", "--batch", "1", "--frames", "2", "--seeds", "1"]
     for name in ("narrow", "no-style"):
         ablation.main([str(sample_project.path), str(tmp_path), "--variants", name, *small])

@@ -1,5 +1,6 @@
 """A training's checkpoints are measured with both kinds of weights that they hold."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,13 @@ from fetalstudio.studies.training_length import pipeline_of
 
 
 def test_both_kinds_of_weights_of_a_checkpoint_are_measured(
-    sample_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample_project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    tiny = replace(ablation.VARIANTS["narrow"], settings={"widths": (8, 8, 16, 32)})
+    monkeypatch.setattr(ablation, "VARIANTS", {"narrow": tiny})
     small = ["--steps", "2", "--batch", "2", "--frames", "2", "--seeds", "1"]
     ablation.main([str(sample_project.path), str(tmp_path), "--variants", "narrow", *small])
     checkpoint = tmp_path / "narrow.pt"
