@@ -21,6 +21,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
@@ -248,8 +249,7 @@ def train(
         cohort=cohort,
         real=real,
         synthetic=synthetic,
-        epochs=epochs,
-        seed=seed,
+        settings=TrainingSettings(epochs=epochs, seed=seed),
         name=name,
     )
     return _run(request, progress)

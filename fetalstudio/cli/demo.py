@@ -10,6 +10,7 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.screening import PairFilter
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
@@ -59,7 +60,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     accepted = _review(folder)
     console.say(f"5  accepted {accepted} pairs: Dice at least {FILTER.dice}, and no copies")
-    trained = console.run(TrainRequest(folder, epochs=EPOCHS, patience=EPOCHS))
+    trained = console.run(
+        TrainRequest(folder, settings=TrainingSettings(epochs=EPOCHS, patience=EPOCHS))
+    )
     console.say(f"6  {trained.verdict}")
     report = out / "report.png"
     _report(folder, trained, report)

@@ -17,6 +17,7 @@ import numpy as np
 from fetalstudio.cli.console import Console
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.adapt_sd.request import ProbeRequest
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
@@ -130,7 +131,9 @@ def _pair(engine: EngineClient) -> str:
 
 
 def _training(engine: EngineClient, folder: Path) -> str:
-    request = TrainRequest(folder, real=4, synthetic=0, epochs=2, patience=2)
+    request = TrainRequest(
+        folder, real=4, synthetic=0, settings=TrainingSettings(epochs=2, patience=2)
+    )
     result = _result(engine, request)
     return f"{result.epochs_run} epochs, Dice {result.dice_after:.3f}"
 
@@ -157,7 +160,9 @@ def _report() -> str:
 
 def _cancel(engine: EngineClient, folder: Path) -> str:
     """Cancel a long training in its first epochs; it has to stop within the engine's grace."""
-    request = TrainRequest(folder, real=4, synthetic=0, epochs=1000, patience=1000)
+    request = TrainRequest(
+        folder, real=4, synthetic=0, settings=TrainingSettings(epochs=1000, patience=1000)
+    )
     job = engine.submit(request)
     _wait(engine, job, lambda event: isinstance(event, Epoch) and event.epoch > 0)
     asked = time.monotonic()

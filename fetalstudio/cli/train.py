@@ -1,53 +1,68 @@
-"""Command ``train``."""
+"""Command ``train``, and the options of all commands that train a segmenter."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Collection
+from dataclasses import replace
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
-from fetalstudio.engine.jobs.train.request import RECIPES, TrainRequest
-from fetalstudio.engine.jobs.train.resuming import can_go_on
+from fetalstudio.core.training_settings import OPTIONS, PRESETS, TrainingSettings
+from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.resumable import newest_resumable
 from fetalstudio.project.project import Project
+
+_DATA = ("segmenter", "cohort", "real", "synthetic", "name")
+
+
+def add_training_settings(
+    parser: argparse.ArgumentParser, *, without: Collection[str] = ()
+) -> None:
+    """Add ``--preset`` and an option for each training setting, but those named in ``without``."""
+    parser.add_argument(
+        "--preset",
+        choices=[*PRESETS],
+        help="recommended (default), or as the paper's code: sets the optimizer, the prompts and "
+        "the defaults of the training options",
+    )
+    for name, option in OPTIONS.items():
+        if name in without:
+            continue
+        default = getattr(TrainingSettings(), name)
+        bounds = f"{option.low:g} to {option.high:g}" + (f" {option.unit}" if option.unit else "")
+        flag, kind, metavar = _flag(name), type(default), "N" if isinstance(default, int) else "X"
+        text = f"{option.help}; {bounds}, default {default:g}"
+        if option.ticked is None:
+            parser.add_argument(flag, type=kind, metavar=metavar, help=text)
+        else:
+            text += f", {option.ticked:g} if no number is given"
+            alone = kind(option.ticked)
+            parser.add_argument(flag, type=kind, nargs="?", const=alone, metavar=metavar, help=text)
+
+
+def chosen_settings(options: argparse.Namespace) -> TrainingSettings:
+    """The preset, with the settings that were given."""
+    preset = PRESETS[options.preset or "recommended"]
+    return replace(preset, **{name: getattr(options, name) for name in _given(options, OPTIONS)})
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """What the command takes besides project, segmenter and cohort."""
-    parser.add_argument(
-        "--preset",
-        choices=[*RECIPES],
-        default="recommended",
-        help="optimizer, prompts and the defaults of the options below; paper: as its code",
-    )
-    parser.add_argument("--real", type=int, metavar="N")
-    parser.add_argument("--synthetic", type=int, metavar="M")
-    parser.add_argument("--epochs", type=int, metavar="E")
-    parser.add_argument("--batch", type=int, metavar="B")
-    parser.add_argument("--learning-rate", type=float, metavar="R")
-    parser.add_argument("--patience", type=int, metavar="E", help="epochs without a better Dice")
-    parser.add_argument("--copies", type=int, metavar="K", help="of each frame, all but one varied")
-    parser.add_argument(
-        "--lora",
-        type=int,
-        nargs="?",
-        const=4,
-        default=0,
-        metavar="RANK",
-        help="tune the encoder too, by low-rank changes (rank 4); for a computer with a GPU",
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
-    parser.add_argument("--name", metavar="NAME")
+    """Add the options of ``train`` besides project, segmenter and cohort."""
+    parser.add_argument("--real", type=int, metavar="N", help="real frames, default all")
+    parser.add_argument("--synthetic", type=int, metavar="M", help="accepted pairs, default all")
+    add_training_settings(parser)
+    parser.add_argument("--name", metavar="NAME", help="of the new model")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the newest training that did not finish, by its own settings",
+        help="resume the newest training that did not finish, with its own settings",
     )
     parser.add_argument("--adopt", action="store_true", help="use the new model from now on")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Train, adopt where asked to, tell the verdict."""
+    """Train, adopt the model if asked to, and print the verdict."""
     result = console.run(_request(options))
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
@@ -61,34 +76,33 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 def _request(options: argparse.Namespace) -> TrainRequest:
     if options.resume:
-        fixed = (*RECIPES[options.preset], "segmenter", "cohort", "real", "synthetic", "name")
-        given_too = [name for name in fixed if getattr(options, name) is not None]
-        if given_too:
-            names = ", ".join("--" + name.replace("_", "-") for name in given_too)
-            raise InputError(f"A training goes on by its own settings: leave out {names}.")
+        if given := _given(options, ("preset", *OPTIONS, *_DATA)):
+            raise InputError(
+                "A training is resumed with its own settings. Leave out "
+                f"{', '.join(map(_flag, given))}."
+            )
         return TrainRequest(options.project, resume=_newest_unfinished(options))
-    given: dict[str, Any] = {k: getattr(options, k) for k in RECIPES[options.preset]}
-    chosen = {k: v for k, v in given.items() if v is not None}
     return TrainRequest(
         options.project,
-        segmenter=options.segmenter,
-        cohort=options.cohort,
-        real=options.real,
-        synthetic=options.synthetic,
-        recipe=options.preset,
-        lora=options.lora,
-        seed=options.seed,
-        name=options.name,
-        **{**RECIPES[options.preset], **chosen},
+        settings=chosen_settings(options),
+        **{name: getattr(options, name) for name in _DATA},
     )
+
+
+def _given(options: argparse.Namespace, names: Collection[str]) -> list[str]:
+    """Those of the options that were given on the command line."""
+    return [name for name in names if getattr(options, name, None) is not None]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _newest_unfinished(options: argparse.Namespace) -> int:
     with Project.open(options.project) as project:
-        project.runs.fail_crashed()
-        for run in project.runs.all():
-            if can_go_on(project, run):
-                return run.id
-    raise InputError(
-        f"{options.project} has no training that could go on. Start one without --resume."
-    )
+        run = newest_resumable(project, "train")
+    if run is None:
+        raise InputError(
+            f"{options.project} has no training that can be resumed. Start one without --resume."
+        )
+    return run.id

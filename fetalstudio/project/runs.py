@@ -41,13 +41,23 @@ class Runs:
             self._locks[run_id] = lock
             return self.get(run_id)
 
-    def resume(self, run_id: int) -> Run | None:
-        """Take up a run whose process is gone; None where one is still busy with it."""
+    def resume(self, run_id: int, *, name: str | None = None) -> Run | None:
+        """Take up a run that did not finish, under a new ``name`` if one is given.
+
+        None where a process is still busy with it, or has finished it in the meantime.
+        """
         lock = self._lock(run_id)
         if run_id in self._locks or not lock.acquire():
             return None
-        self._locks[run_id] = lock
-        return self.update(run_id, state="running")
+        with self._storage.transaction():
+            if self.get(run_id).state == "finished":
+                lock.remove()
+                return None
+            if name is not None:
+                sql = "UPDATE runs SET name = ? WHERE id = ?"
+                self._storage.database.execute(sql, (name, run_id))
+            self._locks[run_id] = lock
+            return self.update(run_id, state="running")
 
     def update(
         self,
@@ -125,7 +135,7 @@ class Runs:
         )
 
     def close(self) -> None:
-        """Let go of the runs of this process; one that has not ended counts as crashed."""
+        """Release the runs of this process; one that has not ended counts as crashed."""
         for lock in self._locks.values():
             lock.release()
         self._locks.clear()

@@ -1,5 +1,8 @@
-"""Fine-tuning a segmenter: its mask decoder on embeddings that are computed once, or its encoder
-too, by low-rank changes."""
+"""Fine-tuning a segmenter.
+
+The mask decoder is trained on embeddings that are computed once; with low-rank changes the encoder
+is trained too.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
@@ -39,31 +43,6 @@ _LEAST_GAIN = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuneSettings:
-    """How to fine-tune; the defaults are those recommended."""
-
-    epochs: int = 20
-    batch: int = 8
-    learning_rate: float = 1e-4
-    patience: int = 5
-    """Stop after that many epochs without a better validation Dice."""
-    seed: int = 0
-    copies: int = 2
-    """Embedded copies of each training frame: as it is, and varied."""
-    recipe: Literal["recommended", "paper"] = "recommended"
-    """``recommended``: AdamW with a cosine to zero, six batches in ten without a prompt, the others
-    with boxes moved by up to a tenth of the head both ways. ``paper``: as its code, Adam at a
-    constant rate, every frame prompted by a box moved outwards only."""
-    box_jitter: float = 0.1
-    without_prompt: float = 0.6
-    average: float = 0.9
-    """Decay, by step, of the moving average of the weights that is validated and kept; 0 is the
-    last step's own. ``paper`` has none, and neither clips gradients nor tunes the IoU head."""
-    lora: int = 0
-    """Rank of a low-rank change of the encoder; 0 leaves it as it is, and embeds frames once."""
-
-
-@dataclass(frozen=True, slots=True)
 class EpochFigures:
     """One epoch, 1-based; epoch 0 is the model as it came (its training loss is NaN)."""
 
@@ -78,22 +57,24 @@ def fine_tune(
     segmenter: Segmenter,
     train: Sequence[LabelledFrame],
     validation: Sequence[LabelledFrame],
-    settings: FineTuneSettings,
+    settings: TrainingSettings,
     *,
     cache: EmbeddingCache | None = None,
     state: Path | None = None,
     progress: Progress = NO_PROGRESS,
     on_epoch: Callable[[EpochFigures, Segmenter], None] = lambda figures, model: None,
 ) -> tuple[Segmenter, list[EpochFigures]]:
-    """The best epoch's segmenter (epoch 0, the original, included) and all figures.
+    """Return the best epoch's segmenter and the figures of all epochs.
 
-    The given segmenter is left as it is. The mask decoder and the learned prompt tokens are tuned,
-    and a SAM that had none is given some; the encoder is frozen without ``settings.lora``. An epoch
-    is better than the original only by more than chance, see ``_better``. Where the ``state`` of an
-    earlier call with the same arguments is there, the training goes on after its last epoch.
-    When it is asked to stop, it ends after the current step with the best so far; while the frames
-    are embedded, it raises :class:`Stopped`. Under a launcher each step's batch is shared out over
-    the processes. Raises ``ValueError`` where either part is empty.
+    The best may be epoch 0, the original; another epoch is better only if it is so by more than
+    chance, see ``_better``. The given segmenter is left as it is. The mask decoder and the learned
+    prompt tokens are tuned, and a SAM that had none is given some; without ``settings.lora`` the
+    encoder is frozen.
+
+    If the file ``state`` exists, left by an earlier call with the same arguments, the training
+    resumes after its last epoch. When it is asked to stop, it ends after the current step with the
+    best so far; while the frames are embedded, it raises :class:`Stopped`. Under a launcher the
+    processes share each step's batch. Raises ``ValueError`` where either part is empty.
     """
     if not train or not validation:
         raise ValueError("fine-tuning needs at least one training and one validation frame")
@@ -126,7 +107,7 @@ class _Task:
     train: Sequence[Embedded]
     held_out: Sequence[Embedded]
     validation: Sequence[LabelledFrame]
-    settings: FineTuneSettings
+    settings: TrainingSettings
 
 
 class _Steps:
@@ -160,7 +141,7 @@ class _Callbacks:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """Where the state goes after each epoch."""
+    """Where the state is written after each epoch."""
 
     path: Path
 
@@ -170,7 +151,7 @@ class _Saved:
 
 @dataclass(slots=True)
 class _Progress:
-    """What a training knows besides its weights."""
+    """The state of a training besides its weights."""
 
     first: Sequence[float]
     """Dice of each validation frame by the model as it came."""
@@ -265,7 +246,7 @@ def _state_of(progress: _Progress) -> dict[str, Any]:
     return {**best, "first": list(progress.first), "since": progress.since, "figures": figures}
 
 
-def _unfreeze(segmenter: Segmenter, settings: FineTuneSettings) -> list[nn.Parameter]:
+def _unfreeze(segmenter: Segmenter, settings: TrainingSettings) -> list[nn.Parameter]:
     segmenter.sam.requires_grad_(False)
     parameters = list(segmenter.sam.mask_decoder.parameters())
     if not segmenter.needs_prompt:
@@ -275,7 +256,7 @@ def _unfreeze(segmenter: Segmenter, settings: FineTuneSettings) -> list[nn.Param
     return [p.requires_grad_(True) for p in parameters]
 
 
-def _weights(segmenter: Segmenter, settings: FineTuneSettings) -> TunedWeights:
+def _weights(segmenter: Segmenter, settings: TrainingSettings) -> TunedWeights:
     plain = segmenter
     if settings.lora:
         plain = Segmenter(copy.deepcopy(segmenter.sam), segmenter.card, segmenter.device)
@@ -288,7 +269,7 @@ def _weights(segmenter: Segmenter, settings: FineTuneSettings) -> TunedWeights:
     return TunedWeights(segmenter, plain, parameters, adamw, settings.average)
 
 
-def _rate(settings: FineTuneSettings, epoch: int) -> float:
+def _rate(settings: TrainingSettings, epoch: int) -> float:
     if settings.recipe == "paper":
         return settings.learning_rate
     turn = np.cos(np.pi * (epoch - 1) / settings.epochs)
@@ -334,7 +315,7 @@ def _one_epoch(
 def _boxes(
     segmenter: Segmenter,
     heads: Sequence[Ellipse],
-    settings: FineTuneSettings,
+    settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> Tensor | None:
     if settings.recipe == "paper":
@@ -362,7 +343,7 @@ def _loss(
     boxes: Tensor | None,
     iou_weight: float = 0.0,
 ) -> Tensor:
-    """DiceCE, and what the IoU head's estimate misses by, read as the segmenter will read it."""
+    """DiceCE plus the squared error of the IoU head's estimate, read as the segmenter reads it."""
     targets = torch.stack([e.target for e in batch]).to(segmenter.device)
     with autocast(segmenter.device):
         logits, estimate = decode(segmenter.sam, embeddings, boxes=boxes)

@@ -25,14 +25,17 @@ class TunedWeights:
         optimizer: torch.optim.Optimizer,
         decay: float,
     ) -> None:
-        """``plain`` is the segmenter itself, or a copy from before it got low-rank changes;
-        ``decay``, by step, of the average, which begins with the weights as they are."""
+        """``plain`` is the segmenter itself, or a copy from before low-rank changes were added.
+
+        ``decay`` is that of the moving average, by step; the average begins with the weights as
+        they are.
+        """
         self.segmenter, self.plain, self.optimizer = segmenter, plain, optimizer
         self.parameters = nn.ParameterList(parameters)
         self._average = MovingAverage(self.parameters, decay, seasoned=True)
 
     def step(self) -> None:
-        """Along the gradients that the parameters have."""
+        """One optimizer step along the gradients of the parameters, then update the average."""
         self.optimizer.step()
         self._average.update(self.parameters)
 
@@ -49,7 +52,7 @@ class TunedWeights:
             self._set(live)
 
     def state(self) -> dict[str, Any]:
-        """For a training that goes on from here."""
+        """What :meth:`restore` needs to resume the training from here."""
         trained = [p.detach().clone() for p in self.parameters]
         optimizer, average = self.optimizer.state_dict(), self._average.state()
         return {"trained": trained, "optimizer": optimizer, "average": average}

@@ -5,7 +5,7 @@ r"""What synthetic pairs are worth by the number of real frames: the paper's fig
 
 MODEL is a folder. For every number of real frames and every seed, the frames are drawn from the
 training part of the bundled split, the synthesizer is adapted on them alone and makes pairs, and
-the segmenter is trained on each arm of ``engine.experiment``. Tested on the split's held-out test
+the segmenter is trained on each mix of ``engine.experiment``. Tested on the split's held-out test
 subjects. Neither model should have seen a real frame before: see ``pretrain --frames 0``.
 
 OUT keeps ``results.jsonl`` (a line a training), the pairs, ``study.png``, ``study.md`` and
@@ -29,15 +29,15 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.jobs.experiment.arms import dice_of, evenly, examples_of, train_to_the_end
-from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, Trained, steps_in
+from fetalstudio.engine.jobs.experiment.mixes import dice_of, evenly, examples_of, train_to_the_end
+from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, Trained, steps_in
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.fine_tuning import FineTuneSettings
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies.study_figure import Point, figure, long_table, markdown, points_of
 from fetalstudio.studies.study_pairs import FILTERS, PairSettings, pairs_for
@@ -76,9 +76,9 @@ class Results:
             self.rows.append((row.pop("real"), Trained.of_row(row)))
         write_bytes(path, "".join(f"{line}\n" for line in whole).encode())
 
-    def has(self, real: int, seed: int, arm: str) -> bool:
+    def has(self, real: int, seed: int, mix: str) -> bool:
         """Whether this training is done."""
-        return any((n, t.seed, t.arm) == (real, seed, arm) for n, t in self.rows)
+        return any((n, t.seed, t.mix) == (real, seed, mix) for n, t in self.rows)
 
     def add(self, real: int, trained: Trained) -> None:
         """Append one; it is on the disk when this returns."""
@@ -110,13 +110,13 @@ class Study:
             self.results.add(0, Trained(BEFORE, 0, scores, 0, 0, 0.0))
         for seed in range(seeds):
             for real in reals:
-                missing = [arm for arm in ARMS if not self.results.has(real, seed, arm)]
+                missing = [mix for mix in MIXES if not self.results.has(real, seed, mix)]
                 if missing:
                     self._setting(real, seed, missing)
         subjects = [item.subject for item in self.test]
         return points_of(self.results.rows, subjects)
 
-    def _setting(self, real: int, seed: int, arms: Sequence[str]) -> None:
+    def _setting(self, real: int, seed: int, mixes: Sequence[str]) -> None:
         # The first of one seed's order: fewer frames are always among more.
         order = np.random.default_rng(seed).permutation(len(self.pool))
         frames = [self.pool[i].loaded() for i in order[:real]]
@@ -125,14 +125,14 @@ class Study:
         pairs = pairs_for(self.synthesizer, frames, folder, self.settings.pairs, seed)
         seconds = time.monotonic() - started
         _say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
-        for arm in arms:
-            self._train(real, seed, arm, examples_of(arm, frames, pairs), len(pairs))
+        for mix in mixes:
+            self._train(real, seed, mix, examples_of(mix, frames, pairs), len(pairs))
 
     def _train(
-        self, real: int, seed: int, arm: str, examples: Sequence[LabelledFrame], pairs: int
+        self, real: int, seed: int, mix: str, examples: Sequence[LabelledFrame], pairs: int
     ) -> None:
         started, given = time.monotonic(), self.settings
-        settings = FineTuneSettings(
+        settings = TrainingSettings(
             epochs=given.epochs,
             batch=given.batch,
             learning_rate=given.learning_rate,
@@ -141,10 +141,10 @@ class Study:
         )
         tuned = train_to_the_end(self.base, examples, settings, self.cache)
         scores = dice_of(tuned, self.test, self.cache)
-        steps = steps_in(arm, real, pairs, epochs=given.epochs, batch=given.batch)
+        steps = steps_in(mix, real, pairs, epochs=given.epochs, batch=given.batch)
         seconds = time.monotonic() - started
-        self.results.add(real, Trained(arm, seed, scores, steps, given.epochs, seconds))
-        _say(f"N={real} seed {seed} {arm}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
+        self.results.add(real, Trained(mix, seed, scores, steps, given.epochs, seconds))
+        _say(f"N={real} seed {seed} {mix}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

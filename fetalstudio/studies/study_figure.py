@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.experiment.request import (
-    ARMS,
     BEFORE,
     CONTROL,
+    MIXES,
     SYNTHETIC,
     ExperimentResult,
     Trained,
@@ -41,14 +41,14 @@ _STYLES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One number of real frames, over the seeds of which every arm is trained."""
+    """One number of real frames, over the seeds of which every mix is trained."""
 
     real: int
     found: ExperimentResult
 
-    def dice(self, arm: str) -> Interval:
-        """Of an arm, or of the segmenter as it came."""
-        return next(figures.dice for figures in self.found.arms if figures.arm == arm)
+    def dice(self, mix: str) -> Interval:
+        """Of a mix, or of the segmenter as it came."""
+        return next(figures.dice for figures in self.found.mixes if figures.mix == mix)
 
     @property
     def gain(self) -> Interval:
@@ -80,7 +80,7 @@ def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
         "subjects",
         loc="left",
     )
-    gain.set_title(f"What the pairs add to: {ARMS[CONTROL].lower()} (Dice points)", loc="left")
+    gain.set_title(f"What the pairs add to: {MIXES[CONTROL].lower()} (Dice points)", loc="left")
     gain.set_xlabel("N, the number of real frames")
     for axes in (dice, gain):
         # The numbers stand equally far apart, as in the paper.
@@ -91,10 +91,10 @@ def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
     if points:
         before = points[0].dice(BEFORE).mean
         dice.axhline(before, color=_FAINT, linestyle="dashed", label="before any training")
-        for place, (arm, (colour, line)) in enumerate(_STYLES.items()):
+        for place, (mix, (colour, line)) in enumerate(_STYLES.items()):
             # Side by side, because their bars would hide each other.
             offset = 0.02 * (place - 2)
-            _curve(dice, [p.dice(arm) for p in points], colour, line, offset, ARMS[arm])
+            _curve(dice, [p.dice(mix) for p in points], colour, line, offset, MIXES[mix])
         dice.legend(ncols=3, frameon=False)
         gain.axhline(0, color=_FAINT, linestyle="dashed")
         _curve(gain, [_points_of_dice(p.gain) for p in points], _PAIRS, "solid")
@@ -126,12 +126,12 @@ def _curve(
 
 def markdown(points: Sequence[Point], tested: str, epochs: int) -> str:
     """A table with a row a number of real frames, then a sentence for each."""
-    names = [ARMS[arm] for arm in ARMS]
-    head = ["N", "Seeds", *names, f"With pairs less {ARMS[CONTROL].lower()}, points"]
+    names = [MIXES[mix] for mix in MIXES]
+    head = ["N", "Seeds", *names, f"With pairs less {MIXES[CONTROL].lower()}, points"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for p in points:
         cells = [str(p.real), str(p.found.seeds)]
-        cells += [_interval(p.dice(arm), 4) for arm in ARMS]
+        cells += [_interval(p.dice(mix), 4) for mix in MIXES]
         cells.append(_interval(_points_of_dice(p.gain), 2, "+"))
         lines.append(f"| {' | '.join(cells)} |")
     said = [f"- {p.real} real frames: {_short(p)}" for p in points]
@@ -141,21 +141,21 @@ def markdown(points: Sequence[Point], tested: str, epochs: int) -> str:
 
 
 def long_table(points: Sequence[Point]) -> str:
-    """CSV with a row for each arm and number of real frames."""
+    """CSV with a row for each mix and number of real frames."""
     rows = [
         {
             "real": p.real,
-            "arm": arm.arm,
+            "mix": trained.mix,
             "seeds": p.found.seeds,
-            "steps": arm.steps,
-            "dice": f"{arm.dice.mean:.6f}",
-            "low": f"{arm.dice.low:.6f}",
-            "high": f"{arm.dice.high:.6f}",
+            "steps": trained.steps,
+            "dice": f"{trained.dice.mean:.6f}",
+            "low": f"{trained.dice.low:.6f}",
+            "high": f"{trained.dice.high:.6f}",
         }
         for p in points
-        for arm in p.found.arms
+        for trained in p.found.mixes
     ]
-    return table_text(("real", "arm", "seeds", "steps", "dice", "low", "high"), rows)
+    return table_text(("real", "mix", "seeds", "steps", "dice", "low", "high"), rows)
 
 
 def _short(p: Point) -> str:

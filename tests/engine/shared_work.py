@@ -13,6 +13,7 @@ from fetalstudio import distributed
 
 
 def work(path: Path, out: Path) -> None:
+    from fetalstudio.core.training_settings import TrainingSettings
     from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
     from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
     from fetalstudio.engine.jobs.train.request import TrainRequest
@@ -20,7 +21,8 @@ def work(path: Path, out: Path) -> None:
     from fetalstudio.project.project import Project
 
     run_job(SynthesizeRequest(path, count=3, steps=1))
-    train = TrainRequest(path, real=4, synthetic=0, epochs=2, batch=3, learning_rate=3e-4, copies=1)
+    settings = TrainingSettings(epochs=2, batch=3, learning_rate=3e-4, copies=1)
+    train = TrainRequest(path, real=4, synthetic=0, settings=settings)
     trained = run_job(train)
     with Project.open(path) as project:
         ids = tuple(frame.id for frame in project.frames.all(annotated=True))[:5]

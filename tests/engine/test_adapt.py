@@ -375,7 +375,7 @@ def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> Non
         (AdaptRequest(path, name="compact"), "taken"),
         (AdaptRequest(path, cohort="nowhere"), "no cohort 'nowhere'; there are"),
         (AdaptRequest(path, synthesizer="gone"), "there are: compact"),
-        (AdaptRequest(path, learning_rate=0), "learning rate"),
+        (AdaptRequest(path, learning_rate=0), "learning_rate is 0"),
     ):
         with pytest.raises(InputError, match=message):
             run_job(request)

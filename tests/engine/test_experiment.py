@@ -1,4 +1,4 @@
-"""Job ``experiment``: the arms, what is kept, and the answer in words."""
+"""Job ``experiment``: the mixes, what is kept, and the answer in words."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
-from fetalstudio.engine.jobs.experiment.arms import evenly, examples_of
+from fetalstudio.engine.jobs.experiment.mixes import evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
-    ARMS,
     BEFORE,
     CONTROL,
     FEW_SUBJECTS,
+    MIXES,
     SYNTHETIC,
     ExperimentRequest,
     ExperimentResult,
@@ -40,6 +41,7 @@ from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
 
+ONE_EPOCH = TrainingSettings(epochs=1)
 SUBJECTS = [f"s{i // 2}" for i in range(24)]
 
 
@@ -61,11 +63,11 @@ def accept_pairs(project: Project, count: int = 3) -> None:
 
 
 def small(project: Project, **fields: Any) -> ExperimentRequest:
-    given = {"real": 2, "synthetic": 2, "seeds": 2, "epochs": 1, **fields}
+    given = {"real": 2, "synthetic": 2, "seeds": 2, "settings": ONE_EPOCH, **fields}
     return ExperimentRequest(project.path, **given)
 
 
-# -- arms -------------------------------------------------------------------------------------
+# -- mixes -------------------------------------------------------------------------------------
 
 
 def _example(seed: int) -> LabelledFrame:
@@ -75,19 +77,19 @@ def _example(seed: int) -> LabelledFrame:
 
 def test_controls_take_as_many_steps_as_the_arm_with_pairs() -> None:
     real, pairs = [_example(i) for i in range(3)], [_example(10 + i) for i in range(5)]
-    for arm in ARMS:
-        assert len(examples_of(arm, real, pairs)) == examples_in(arm, 3, 5)
-    steps = {arm: steps_in(arm, 3, 5, epochs=7, batch=2) for arm in ARMS}
+    for mix in MIXES:
+        assert len(examples_of(mix, real, pairs)) == examples_in(mix, 3, 5)
+    steps = {mix: steps_in(mix, 3, 5, epochs=7, batch=2) for mix in MIXES}
     assert steps[SYNTHETIC] == steps["real_steps"] == steps[CONTROL] == 28
     assert (steps["real"], steps["augmented"]) == (14, 21)
 
 
 def test_pairs_are_in_one_arm_alone_and_every_real_frame_in_each() -> None:
     real, pairs = [_example(i) for i in range(3)], [_example(10 + i) for i in range(5)]
-    for arm in ARMS:
-        shown = examples_of(arm, real, pairs)
+    for mix in MIXES:
+        shown = examples_of(mix, real, pairs)
         assert [e for e in shown if any(e is p for p in pairs)] == (
-            pairs if arm == SYNTHETIC else []
+            pairs if mix == SYNTHETIC else []
         )
         assert all(any(e is r for e in shown) for r in real)
     repeated = Counter(id(e) for e in examples_of("real_steps", real, pairs))
@@ -111,15 +113,15 @@ def test_few_validation_frames_are_spread_over_all() -> None:
 
 
 def found(gains: list[float], *, spread: float = 0.002, subjects: int = 12) -> ExperimentResult:
-    """A repeat a gain of the arm with pairs over all others."""
+    """A repeat a gain of the mix with pairs over all others."""
     rng = np.random.default_rng(0)
     of = [f"s{i % subjects}" for i in range(48)]
     base = rng.uniform(0.9, 0.95, 48)
     trained = [Trained(BEFORE, 0, tuple(base - 0.1), 0, 0, 0.0)]
     for seed, gain in enumerate(gains):
-        for arm in ARMS:
-            more = gain + rng.normal(0, spread, 48) if arm == SYNTHETIC else 0
-            trained.append(Trained(arm, seed, tuple(base + more), 10, 1, 1.0))
+        for mix in MIXES:
+            more = gain + rng.normal(0, spread, 48) if mix == SYNTHETIC else 0
+            trained.append(Trained(mix, seed, tuple(base + more), 10, 1, 1.0))
     made = findings(
         trained, of, run_id=1, name="experiment-1", segmenter="compact", real=20, synthetic=40
     )
@@ -149,12 +151,18 @@ def test_yes_names_the_gain_its_interval_and_what_it_rests_on() -> None:
             "No: with 40 synthetic pairs beside 20 real frames the heads are out",
         ),
         ([-0.02, -0.01], "harm", "No: "),
-        ([0.03, -0.01], "unknown", "Not known: it hangs on which real frames are learnt from"),
+        (
+            [0.03, -0.01],
+            "unknown",
+            "Not known whether 40 synthetic pairs beside 20 real frames help",
+        ),
     ],
 )
 def test_no_and_unknown_are_said_as_plainly(gains: list[float], answer: str, begins: str) -> None:
     result = found(gains)
     assert result.answer == answer and result.sentence.startswith(begins)
+    unclear = "because the result depends on which real frames were sampled" in result.sentence
+    assert unclear == (answer == "unknown")
 
 
 def test_a_wide_interval_and_few_subjects_are_no_answer() -> None:
@@ -166,13 +174,13 @@ def test_a_wide_interval_and_few_subjects_are_no_answer() -> None:
 
 
 def test_a_seed_counts_once_all_its_arms_are_done() -> None:
-    rows = [Trained(arm, 0, (0.9,) * 24, 1, 1, 1.0) for arm in ARMS]
+    rows = [Trained(mix, 0, (0.9,) * 24, 1, 1, 1.0) for mix in MIXES]
     named = {"run_id": 1, "name": "e", "segmenter": "compact", "real": 1, "synthetic": 1}
     assert findings(rows[:-1], SUBJECTS, **named) is None
     half = [*rows, Trained("real", 1, (0.5,) * 24, 1, 1, 1.0)]
     result = findings(half, SUBJECTS, **named)
     assert result is not None and result.seeds == 1
-    assert {a.dice.mean for a in result.arms} == {0.9}
+    assert {a.dice.mean for a in result.mixes} == {0.9}
 
 
 # -- the job ----------------------------------------------------------------------------------
@@ -196,7 +204,7 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
     result = run_job(small(sample_project), heard.append)
     (run,) = sample_project.runs.all()
     assert run.state == "finished" and run.job == "experiment"
-    assert list(run.history[:8]) == kept and len(run.history) == 1 + 2 * len(ARMS)
+    assert list(run.history[:8]) == kept and len(run.history) == 1 + 2 * len(MIXES)
     assert result == result_of(run) and result.seeds == 2 and result.real == result.synthetic == 2
     assert run.verdict is not None and run.verdict["sentence"] == result.sentence
     shown = [e for e in heard if isinstance(e, Progress)]
@@ -213,22 +221,26 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
         import os, signal, sys
         from pathlib import Path
         from fetalstudio.engine.process.events import Checkpoint
-        from fetalstudio.engine.experiment import ExperimentRequest
         from fetalstudio.engine.process.local import run_job
 
         def hear(event):
             if isinstance(event, Checkpoint) and event.note.startswith("augmented,"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        run_job(ExperimentRequest(Path(sys.argv[1]), None, None, 2, 2, 1, 1), hear)
+        from tests.engine.test_experiment import small
+        from fetalstudio.project.project import Project
+
+        with Project.open(Path(sys.argv[1])) as project:
+            request = small(project, seeds=1)
+        run_job(request, hear)
     """
     command = [sys.executable, "-c", textwrap.dedent(child), str(sample_project.path)]
     assert subprocess.run(command, timeout=120, check=False).returncode == -9
     (run,) = sample_project.runs.fail_crashed()
-    assert [row["arm"] for row in run.history] == [BEFORE, "real", "augmented"]
+    assert [row["mix"] for row in run.history] == [BEFORE, "real", "augmented"]
     run_job(small(sample_project, seeds=1))
     (run,) = sample_project.runs.all()
-    assert run.state == "finished" and len(run.history) == 1 + len(ARMS)
+    assert run.state == "finished" and len(run.history) == 1 + len(MIXES)
 
 
 def test_nothing_to_compare_is_said_with_the_cure(sample_project: Project) -> None:
@@ -249,6 +261,6 @@ def test_the_command_prints_the_table_and_the_sentence(
     said = capsys.readouterr()
     value = json.loads(said.out.splitlines()[-1])
     assert value["sentence"] in said.err and "Real, varied, as many steps" in said.err
-    assert [a["arm"] for a in value["arms"]] == [BEFORE, *ARMS]
+    assert [a["mix"] for a in value["mixes"]] == [BEFORE, *MIXES]
     assert "compact as it came" in said.err
     assert main(["experiment", str(Path(path) / "nowhere"), "--json"]) == 2

@@ -16,6 +16,7 @@ import torch
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
@@ -43,7 +44,9 @@ HEAD = Ellipse(400, 270, 230, 175, 8)
 
 
 def _request(project: Project, **fields: Any) -> TrainRequest:
-    return TrainRequest(project.path, real=4, synthetic=0, epochs=6, **fields)
+    named = {k: fields.pop(k) for k in ("name", "segmenter") if k in fields}
+    settings = TrainingSettings(**{"epochs": 6, **fields})
+    return TrainRequest(project.path, real=4, synthetic=0, settings=settings, **named)
 
 
 def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None:
@@ -236,9 +239,7 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
         segmenter=worse,
         real=4,
         synthetic=0,
-        epochs=500,
-        patience=500,
-        learning_rate=3e-4,
+        settings=TrainingSettings(epochs=500, patience=500, learning_rate=3e-4),
     )
     with pytest.raises(Stopped) as stopped:
         run_job(request, heard.append, cancelled=improved)
@@ -259,8 +260,8 @@ def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Pr
         (TrainRequest(path, real=0, synthetic=0), "nothing to train on"),
         (TrainRequest(path, cohort="nowhere"), "no annotated frame"),
         (TrainRequest(path, name="compact"), "taken"),
-        (TrainRequest(path, epochs=0), "epochs is 0"),
-        (TrainRequest(path, seed=-1), "seed is -1"),
+        (TrainRequest(path, settings=TrainingSettings(epochs=0)), "epochs is 0"),
+        (TrainRequest(path, settings=TrainingSettings(seed=-1)), "seed is -1"),
         (TrainRequest(path, segmenter="gone"), "there are: compact"),
     ):
         with pytest.raises(InputError, match=message):

@@ -15,7 +15,7 @@ import torch
 
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest, ProbeRequest
@@ -29,7 +29,6 @@ from fetalstudio.engine.models.verify import verify
 from fetalstudio.engine.process.events import Checkpoint, Event, Preview, Progress, Warned
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
@@ -134,7 +133,7 @@ def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
     train = of_part(labelled, split(labelled), "train")
     folder = find_model("synthesizer", "mine", paper).folder
     assert training_frames(folder) == {item.id[:16] for item in train}
-    assert not (folder / "checkpoint.pt").exists()
+    assert not list((paper.path / "models").glob(".run-*"))
     remembered = models.load_neighbours(find_model("synthesizer", "mine", paper))
     assert remembered is not None and set(remembered.ids) == training_frames(folder)
     own = paper.frames.pixels(train[0].id)
@@ -215,13 +214,12 @@ def test_a_name_that_is_being_adapted_elsewhere_is_left_alone(
     home: Path, weights: Path, sample_project: Project
 ) -> None:
     base_models.add_base_model(weights, "sd15")
-    lock = Lock(sample_project.path / "models" / ".sd-mine.lock")
     other_name = _adapt(sample_project, name="other", steps=1)
-    with lock.held("free at first"):
-        with pytest.raises(UserError, match=r"Another FetalStudio is adapting .* name mine\. Let"):
-            run_job(_adapt(sample_project, name="mine"))
-        assert not (sample_project.path / "models" / "sd-mine").exists()
-        run_job(other_name)
+    elsewhere = sample_project.runs.start("mine", {"job": "adapt-sd"}, {})
+    with pytest.raises(InputError, match="'mine' is taken"):
+        run_job(_adapt(sample_project, name="mine"))
+    run_job(other_name)
+    sample_project.runs.update(elsewhere.id, state="failed")
     with pytest.raises(InputError, match="taken"):
         run_job(other_name)
     run_job(_adapt(sample_project, name="mine", steps=1))
@@ -278,8 +276,8 @@ def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_pa
     assert "v1-5.safetensors is not what was added" in str(verify(added))
     (tmp_path / "old.ckpt").touch()
     for path, name, message in (
-        (weights, "sd15", "already is a model"),
-        (weights, "compact", "cannot be a model's name"),
+        (weights, "sd15", "is taken"),
+        (weights, "compact", "is taken"),
         (tmp_path / "old.ckpt", None, "is a pickle"),
         (file, "other", "--config"),
         (tmp_path, "other", "is missing"),

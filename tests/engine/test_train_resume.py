@@ -9,42 +9,52 @@ from dataclasses import replace
 import pytest
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.train.request import TrainRequest
-from fetalstudio.engine.jobs.train.resuming import can_go_on, state_file
 from fetalstudio.engine.process.events import Epoch, Event
 from fetalstudio.engine.process.local import run_job
+from fetalstudio.engine.resumable import can_resume, state_file
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir
 
+EPOCHS = {n: TrainingSettings(epochs=n, copies=1) for n in (1, 2)}
 CHILD = """
     import os, signal, sys
     from pathlib import Path
+    from fetalstudio.core.training_settings import TrainingSettings
     from fetalstudio.engine.process.events import Epoch
     from fetalstudio.engine.process.local import run_job
     from fetalstudio.engine.jobs.train.request import TrainRequest
 
     def hear(event):
-        if isinstance(event, Epoch) and event.epoch == 2:
+        if isinstance(event, Epoch) and event.epoch == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    run_job(TrainRequest(Path(sys.argv[1]), real=3, synthetic=0, epochs=3, copies=1), hear)
+    settings = TrainingSettings(epochs=3, copies=1)
+    request = TrainRequest(Path(sys.argv[1]), real=3, synthetic=0, settings=settings)
+    run_job(request, hear)
 """
 
 
-def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(sample_project.path)]
+def kill_after_epoch(epoch: int, project: Project) -> None:
+    """Train in a process of its own that is killed once the epoch is done."""
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), str(project.path), str(epoch)]
     killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert killed.returncode == -9, killed.stderr
+
+
+def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project) -> None:
+    kill_after_epoch(2, sample_project)
     (run,) = sample_project.runs.fail_crashed()
     assert [row["epoch"] for row in run.history] == [0, 1, 2]
-    assert can_go_on(sample_project, run)
+    assert can_resume(sample_project, run)
     heard: list[Event] = []
     result = run_job(TrainRequest(sample_project.path, resume=run.id), heard.append)
     assert [e.epoch for e in heard if isinstance(e, Epoch)] == [3]
     assert result.run_id == run.id and result.epochs_run == 3
     done = sample_project.runs.get(run.id)
-    assert done.state == "finished" and not can_go_on(sample_project, done)
+    assert done.state == "finished" and not can_resume(sample_project, done)
     assert [row["epoch"] for row in done.history] == [0, 1, 2, 3]
     seconds = [row["seconds"] for row in done.history]
     assert seconds == sorted(seconds)
@@ -54,7 +64,7 @@ def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project)
 
 
 def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
-    request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=2, copies=1)
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, settings=EPOCHS[2])
     run = sample_project.runs.start(
         "mine",
         {"job": "train", "started_from": "compact", "real": 3, "synthetic": 0},
@@ -63,7 +73,6 @@ def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
     sample_project.runs.update(run.id, state="cancelled")
     with pytest.raises(InputError, match="before its first epoch"):
         run_job(replace(request, resume=run.id))
-    state_file(sample_project, run.id).parent.mkdir(parents=True)
     state_file(sample_project, run.id).write_bytes(b"")
     with pytest.raises(InputError, match="have changed"):
         run_job(replace(request, resume=run.id))
@@ -71,21 +80,20 @@ def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:
 
 
 def test_it_does_not_go_on_from_other_weights(sample_project: Project) -> None:
-    request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, settings=EPOCHS[1])
     run_job(request)
     (run,) = sample_project.runs.all()
     assert run.settings["started_from_sha256"] == fingerprint(models_dir() / "segmenter-compact")
     other = {**run.settings, "started_from_sha256": "0" * 64}
     again = sample_project.runs.start("again", other, run.data)
     sample_project.runs.update(again.id, state="cancelled")
-    state_file(sample_project, again.id).parent.mkdir(parents=True)
     state_file(sample_project, again.id).write_bytes(b"")
     with pytest.raises(InputError, match="compact, has changed since"):
         run_job(replace(request, resume=again.id))
 
 
 def test_of_a_handful_of_test_subjects_no_interval_is_given(sample_project: Project) -> None:
-    request = TrainRequest(sample_project.path, real=3, synthetic=0, epochs=1, copies=1)
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, settings=EPOCHS[1])
     result = run_job(request)
     assert result.test_subjects < 5
     assert all(math.isnan(value) for value in result.difference_ci95)

@@ -4,21 +4,30 @@ from dataclasses import replace
 
 import pytest
 
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.train import cost as training_cost
-from fetalstudio.engine.jobs.train.cost import TYPICAL, Clock, Work, cost, kind_of, pace_of
+from fetalstudio.engine.jobs.train.cost import (
+    TYPICAL,
+    TrainingCountdown,
+    Work,
+    cost,
+    kind_of,
+    pace_of,
+)
 from fetalstudio.project.project import Project
 
-WORK = Work(train=60, validation=6, test=10, copies=2, epochs=20)
+WORK = Work(train=60, validation=6, test=10)
+SETTINGS = TrainingSettings(copies=2, epochs=20)
 
 
 def test_copies_epochs_and_lora_cost_time_and_memory(sample_project: Project) -> None:
     pace = TYPICAL["compact"]
-    usual = cost(pace, WORK)
+    usual = cost(pace, WORK, SETTINGS)
     assert usual.epochs_s == pytest.approx(20 * 120 * pace.train_s)
     assert usual.seconds == pytest.approx(usual.epochs_s + (120 + 6 + 20) * pace.embed_s)
     assert usual.memory == pytest.approx(pace.memory + 126 * pace.embedding)
-    assert cost(pace, replace(WORK, copies=4)).seconds > 1.8 * usual.seconds
-    with_lora = cost(pace_of(sample_project, "compact", 4), replace(WORK, lora=4))
+    assert cost(pace, WORK, replace(SETTINGS, copies=4)).seconds > 1.8 * usual.seconds
+    with_lora = cost(pace_of(sample_project, "compact", 4), WORK, replace(SETTINGS, lora=4))
     assert with_lora.seconds > 2 * usual.seconds
 
 
@@ -34,16 +43,16 @@ def test_the_pace_is_that_of_the_newest_run_of_the_same_kind(sample_project: Pro
     assert pace_of(sample_project, "compact", 4).of == ""
 
 
-def test_the_clock_follows_the_trainings_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_countdown_follows_the_trainings_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(training_cost.time, "monotonic", lambda: now[0])
-    clock = Clock(40.0)
-    assert clock.embedded(1, 11) == 40
+    countdown = TrainingCountdown(40.0)
+    assert countdown.embedded(1, 11) == 40
     now[0] += 2
-    assert clock.embedded(2, 11) == pytest.approx(9 * 2 + 40)
-    assert clock.stepped(1, 20) == pytest.approx(38)
+    assert countdown.embedded(2, 11) == pytest.approx(9 * 2 + 40)
+    assert countdown.stepped(1, 20) == pytest.approx(38)
     now[0] += 3
-    assert clock.stepped(2, 20) == pytest.approx(3 * 18)
+    assert countdown.stepped(2, 20) == pytest.approx(3 * 18)
 
 
 def test_the_kind_is_told_by_the_card() -> None:

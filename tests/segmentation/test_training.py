@@ -10,13 +10,13 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
 from fetalstudio.segmentation.fine_tuning import (
     EpochFigures,
-    FineTuneSettings,
     _better,
     _Progress,
     fine_tune,
@@ -84,7 +84,7 @@ def test_pretraining_learns(tmp_path: Path) -> None:
 
 def test_fine_tuning_improves_and_touches_the_decoder_only(segmenter: Segmenter) -> None:
     before = _state(segmenter)
-    settings = FineTuneSettings(epochs=12, batch=4, learning_rate=2e-3, patience=12)
+    settings = TrainingSettings(epochs=12, batch=4, learning_rate=2e-3, patience=12)
     tuned, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)
     assert figures[0].epoch == 0 and figures[0].best
     best = max(figures, key=lambda f: f.validation_dice)
@@ -103,7 +103,7 @@ def test_the_best_epoch_is_returned_not_the_last(segmenter: Segmenter) -> None:
     def keep(figures: EpochFigures, model: Segmenter) -> None:
         states[figures.epoch] = _state(model)
 
-    settings = FineTuneSettings(epochs=6, batch=4, learning_rate=2e-2, patience=6)
+    settings = TrainingSettings(epochs=6, batch=4, learning_rate=2e-2, patience=6)
     tuned, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, on_epoch=keep)
     best = max(f.epoch for f in figures if f.best)
     assert max(f.validation_dice for f in figures) == figures[best].validation_dice
@@ -112,14 +112,14 @@ def test_the_best_epoch_is_returned_not_the_last(segmenter: Segmenter) -> None:
 
 
 def test_patience_ends_it_early(segmenter: Segmenter) -> None:
-    settings = FineTuneSettings(epochs=30, batch=4, learning_rate=1e-12, patience=2)
+    settings = TrainingSettings(epochs=30, batch=4, learning_rate=1e-12, patience=2)
     _, figures = fine_tune(segmenter, EXAMPLES[:2], EXAMPLES[4:], settings)
     assert figures[-1].epoch == 2
 
 
 def test_cancelling_keeps_the_best_so_far(segmenter: Segmenter) -> None:
     seen: list[EpochFigures] = []
-    settings = FineTuneSettings(epochs=50, batch=4, learning_rate=2e-3, patience=50)
+    settings = TrainingSettings(epochs=50, batch=4, learning_rate=2e-3, patience=50)
     tuned, figures = fine_tune(
         segmenter,
         EXAMPLES[:4],
@@ -134,7 +134,7 @@ def test_cancelling_keeps_the_best_so_far(segmenter: Segmenter) -> None:
 
 
 def test_the_same_seed_gives_the_same_model(segmenter: Segmenter) -> None:
-    settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3)
+    settings = TrainingSettings(epochs=2, batch=4, learning_rate=1e-3)
     one, two = (fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)[0] for _ in range(2))
     for key, value in _state(one).items():
         assert torch.equal(value, _state(two)[key])
@@ -142,13 +142,13 @@ def test_the_same_seed_gives_the_same_model(segmenter: Segmenter) -> None:
 
 def test_nothing_to_learn_from_is_refused(segmenter: Segmenter) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        fine_tune(segmenter, [], EXAMPLES[4:], FineTuneSettings())
+        fine_tune(segmenter, [], EXAMPLES[4:], TrainingSettings())
 
 
 def test_a_fine_tuning_that_goes_on_is_the_unbroken_one(
     segmenter: Segmenter, tmp_path: Path
 ) -> None:
-    settings = FineTuneSettings(epochs=4, batch=4, learning_rate=2e-3, patience=9)
+    settings = TrainingSettings(epochs=4, batch=4, learning_rate=2e-3, patience=9)
     whole, figures = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)
     seen: list[EpochFigures] = []
     state = tmp_path / "state.pt"
@@ -188,7 +188,7 @@ def test_what_was_embedded_once_is_not_embedded_again(
 
     monkeypatch.setattr(CompactEncoder, "forward", counted)
     cache = EmbeddingCache(tmp_path / "cache")
-    settings = FineTuneSettings(epochs=1, batch=4, learning_rate=2e-3, copies=2)
+    settings = TrainingSettings(epochs=1, batch=4, learning_rate=2e-3, copies=2)
     tuned, first = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
     assert len(looks) == 10
     _, second = fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings, cache=cache)
@@ -241,7 +241,7 @@ def test_a_plain_sam_learns_to_find_heads_by_itself_or_by_the_papers_boxes(tmp_p
         preprocessing={"profile": "sam"},
     )
     plain = Segmenter(build_vit(tiny_sam.TINY), card)
-    settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3)
+    settings = TrainingSettings(epochs=2, batch=4, learning_rate=1e-3)
     tuned, figures = fine_tune(plain, EXAMPLES[:4], EXAMPLES[4:], settings)
     assert len(figures) == 3 and not tuned.needs_prompt and plain.needs_prompt
     tuned.save(tmp_path, card)
@@ -257,7 +257,7 @@ def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
     segmenter: Segmenter,
 ) -> None:
     before = segmenter.predict(EXAMPLES[0].image).confidence
-    settings = FineTuneSettings(epochs=14, batch=4, learning_rate=5e-3, patience=14)
+    settings = TrainingSettings(epochs=14, batch=4, learning_rate=5e-3, patience=14)
     last: list[float] = []
     fine_tune(
         segmenter,
@@ -285,7 +285,7 @@ def test_the_papers_recipe_keeps_no_average(segmenter: Segmenter) -> None:
     seen: list[dict[str, torch.Tensor]] = []
 
     def tune(**changed: Any) -> float:
-        settings = FineTuneSettings(epochs=2, batch=4, learning_rate=1e-3, copies=1)
+        settings = TrainingSettings(epochs=2, batch=4, learning_rate=1e-3, copies=1)
         start = _state(segmenter)["mask_decoder.iou_token.weight"]
         seen.clear()
         fine_tune(
@@ -304,7 +304,7 @@ def test_the_papers_recipe_keeps_no_average(segmenter: Segmenter) -> None:
 def test_lora_changes_the_encoder_and_leaves_its_architecture(segmenter: Segmenter) -> None:
     before = _state(segmenter)
     seen: list[set[str]] = []
-    settings = FineTuneSettings(epochs=8, batch=4, learning_rate=2e-3, lora=2, patience=8)
+    settings = TrainingSettings(epochs=8, batch=4, learning_rate=2e-3, lora=2, patience=8)
     tuned, figures = fine_tune(
         segmenter,
         EXAMPLES[:4],

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames
-from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, SYNTHETIC, Trained
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.formats.model_card import ModelCard
@@ -61,9 +61,9 @@ def test_a_study_goes_on_where_it_was_cut_short(
     out = tmp_path / "out"
     run(sample_project, tiny, out)
     first = rows(out)
-    assert [r["arm"] for r in first] == [BEFORE, *ARMS]
+    assert [r["mix"] for r in first] == [BEFORE, *MIXES]
     assert {r["real"] for r in first[1:]} == {2}
-    assert len({r["steps"] for r in first if r["arm"] in (SYNTHETIC, "real_steps")}) == 1
+    assert len({r["steps"] for r in first if r["mix"] in (SYNTHETIC, "real_steps")}) == 1
     assert "of 2 held-out subjects" in capsys.readouterr().out
     assert read_image(out / "study.png").size > 0
     made = read_ellipses(out / "pairs" / "2-0" / "pairs.csv")
@@ -101,9 +101,9 @@ def _rows(gain: float, reals: tuple[int, ...] = (5, 20)) -> list[tuple[int, Trai
     for real in reals:
         for seed in range(2):
             base = rng.uniform(0.9, 0.95, 20)
-            for arm in ARMS:
-                more = gain if arm == SYNTHETIC and real < 10 else 0.0
-                made.append((real, Trained(arm, seed, tuple(base + more), 5, 1, 1.0)))
+            for mix in MIXES:
+                more = gain if mix == SYNTHETIC and real < 10 else 0.0
+                made.append((real, Trained(mix, seed, tuple(base + more), 5, 1, 1.0)))
     return made
 
 
@@ -116,7 +116,7 @@ def test_tables_say_where_the_pairs_help_and_where_they_do_not() -> None:
     assert "- 5 real frames: the pairs help (+1.00 (+1.00 to +1.00) points" in text
     assert "- 20 real frames: the pairs make no difference that matters" in text
     table = list(csv.DictReader(long_table(points).splitlines()))
-    assert len(table) == 2 * (1 + len(ARMS))
+    assert len(table) == 2 * (1 + len(MIXES))
     assert float(table[1]["low"]) <= float(table[1]["dice"]) <= float(table[1]["high"])
 
 
@@ -131,5 +131,5 @@ def test_the_figure_draws_what_it_is_given() -> None:
 
 
 def test_a_number_counts_once_all_its_arms_are_done() -> None:
-    half = [row for row in _rows(0.01) if row[0] != 20 or row[1].arm != "real"]
+    half = [row for row in _rows(0.01) if row[0] != 20 or row[1].mix != "real"]
     assert [p.real for p in points_of(half, SUBJECTS)] == [5]

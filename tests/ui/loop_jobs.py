@@ -138,8 +138,8 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
         name = request.name or "tuned-1"
         run = project.runs.start(name, settings, {**parts, "pairs": pairs})
         report = report_in_run(report, project.path, run.id)
-        epoch, stopped = 0, False
-        for epoch in range(1, request.epochs + 1):
+        epoch, epochs, stopped = 0, request.settings.epochs, False
+        for epoch in range(1, epochs + 1):
             time.sleep(2 * STEP_S)
             dice = 0.97 - 0.01 * abs(epoch - 3)
             row = {
@@ -151,9 +151,16 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             project.runs.update(run.id, history_entry={**row, "seconds": 2 * STEP_S * epoch})
             best = epoch <= 3
             report(
-                Epoch(epoch, request.epochs, row["train_loss"], row["validation_loss"], dice, best)
+                Epoch(
+                    epoch,
+                    epochs,
+                    row["train_loss"],
+                    row["validation_loss"],
+                    dice,
+                    best,
+                )
             )
-            report(Progress(epoch, request.epochs, STEP_S * (request.epochs - epoch)))
+            report(Progress(epoch, epochs, STEP_S * (epochs - epoch)))
             report(Preview(np.full((40, 60, 3), 90, np.uint8), f"epoch {epoch}"))
             if epoch == 1:
                 folder = project.path / "models" / str(run.id)

@@ -60,8 +60,8 @@ def test_from_an_ellipse_to_an_adopted_model(
     window.show_place("train")
     train = window.page("train")
     assert isinstance(train, TrainPage)
-    train.settings.epochs_box.setValue(2)
-    train.settings.rate_box.setCurrentIndex(train.settings.rate_box.findData("0.001"))
+    train.form.fields["epochs"].show(2)
+    train.form.fields["learning_rate"].show(0.001)
     train.start()
     qtbot.waitUntil(lambda: train.start_button.isEnabled(), timeout=2 * PATIENCE_MS)
     assert failures == []

@@ -6,13 +6,12 @@ The weights stay where they are, for they are gigabytes.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fetalstudio.core.errors import InputError
-from fetalstudio.engine.models.catalogue import FoundModel
-from fetalstudio.engine.models.loading import BUILT_IN, STABLE_DIFFUSION
+from fetalstudio.core.names import checked_model_name, fitting_name
+from fetalstudio.engine.models.catalogue import FoundModel, list_models
+from fetalstudio.engine.models.loading import STABLE_DIFFUSION
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.resources import user_data_dir
 from fetalstudio.synthesis.stable_diffusion.loading import check_source, weight_files
@@ -61,17 +60,10 @@ def new_folder(name: str | None, source: Path) -> Path:
 
     Raises :class:`InputError` for a name that cannot be or is taken.
     """
+    own = user_data_dir() / "models"
+    taken = {model.name for model in list_models()} | {p.parent.name for p in own.glob("*/*.json")}
     stem = source.stem if source.is_file() else source.name
-    name = name or re.sub(r"[^A-Za-z0-9._-]+", "-", stem)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name == BUILT_IN:
-        raise InputError(
-            f"{name!r} cannot be a model's name. Choose one of letters, digits, '.', '_' and '-' "
-            f"with --name (not {BUILT_IN})."
-        )
-    folder = user_data_dir() / "models" / name
-    if (folder / "model.json").exists():
-        raise InputError(f"There already is a model called {name}. Choose another --name.")
-    return folder
+    return own / checked_model_name(fitting_name(stem) if name is None else name, taken)
 
 
 def digest(

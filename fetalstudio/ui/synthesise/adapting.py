@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -20,9 +19,11 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted, format_duration
+from fetalstudio.engine.jobs.adapt.choice import pace_of
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.process.events import Adapting, Preview
+from fetalstudio.engine.resumable import names_in_use
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
@@ -36,6 +37,7 @@ from fetalstudio.ui.common.form import (
     whole_number,
 )
 from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.common.model_name import ModelNameBox
 from fetalstudio.ui.common.pixmaps import shrunk, to_pixmap
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
@@ -52,6 +54,7 @@ class AdaptingDialog(QDialog):
         self._project: Path | None = None
         self._made: str | None = None
         self._parent = ""
+        self._data_suffice = False
         self.setWindowTitle("Adapt to my frames")
         self.resize(1080, 720)
         row = QHBoxLayout(self)
@@ -84,9 +87,8 @@ class AdaptingDialog(QDialog):
 
     def _settings_section(self) -> Section:
         settings = self._session.settings
-        self.name_box = QLineEdit()
-        self.name_box.setPlaceholderText("cohort and number")
-        self.name_box.setMaxLength(60)
+        self.name_box = ModelNameBox("cohort and number", self._names_in_use)
+        self.name_box.textChanged.connect(lambda _: self._enable_start())
         self.steps_box = whole_number(settings, "adapt/steps", 500, 10, 20_000)
         self.steps_box.setSingleStep(50)
         self.seed_box = whole_number(settings, "adapt/seed", 0, 0, 999_999)
@@ -98,6 +100,7 @@ class AdaptingDialog(QDialog):
         self.estimate = note()
         section = Section("Settings")
         section.row("Name", self.name_box, "Name of the new synthesizer")
+        section.add(self.name_box.message)
         section.row(
             "Steps",
             self.steps_box,
@@ -180,9 +183,19 @@ class AdaptingDialog(QDialog):
         self.checks.setText(problem or "\n".join(notes))
         theme.style(self.checks, "error" if problem else "warning")
         self.checks.setVisible(bool(self.checks.text()))
-        self.start_button.setEnabled(data is not None and self._handle is None)
+        self._data_suffice = data is not None
+        self.name_box.check()
+        self._enable_start()
         self.estimate.setText(self._estimate())
         self.curves.setVisible(self._handle is not None or bool(self.curves.steps))
+
+    def _enable_start(self) -> None:
+        valid = self._data_suffice and not self.name_box.problem
+        self.start_button.setEnabled(valid and self._handle is None)
+
+    def _names_in_use(self) -> set[str]:
+        project = self._session.project
+        return set() if project is None else names_in_use(project, "synthesizer")
 
     def _cohort(self) -> str | None:
         return chosen_cohort(self.cohort_box)
@@ -200,15 +213,10 @@ class AdaptingDialog(QDialog):
         return f"Adapt a copy of {self._parent_name()}"
 
     def _estimate(self) -> str:
-        """Estimate the time by the pace of the newest adaptation that recorded one."""
+        """From the pace of the newest adaptation whose pace is known."""
         for run in self._session.open.runs.all():
-            rows = [row for row in run.history if "seconds" in row]
-            if run.job != "adapt" or len(rows) < 2:
-                continue
-            seconds = rows[-1]["seconds"] - rows[0]["seconds"]
-            steps = rows[-1]["step"] - rows[0]["step"]
-            if seconds > 0 and steps > 0:
-                left = format_duration(seconds / steps * self.steps_box.value())
+            if run.job == "adapt" and (pace := pace_of(run.history)) is not None:
+                left = format_duration(pace * self.steps_box.value())
                 return f"At most about {left}, at the pace of {run.name}."
         return "The time left is shown after the first steps."
 
@@ -224,12 +232,13 @@ class AdaptingDialog(QDialog):
             cohort=self._cohort(),
             synthesizer=self._parent_name(),
             steps=self.steps_box.value(),
-            name=self.name_box.text().strip() or None,
+            name=self.name_box.name,
             seed=self.seed_box.value(),
         )
         handle = self._session.submit(request)
         self._handle, self._project, self._made = handle, request.project, None
         self._parent = self._parent_name()
+        self.name_box.clear()  # the name is this adaptation's now
         self.curves.clear(request.steps)
         self.sheet.show_image(None)
         self.verdict.setText("The outcome will be shown here. You can keep working meanwhile.")

@@ -6,8 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
 
 from fetalstudio.engine.jobs.experiment.request import (
-    ARMS,
     BEFORE,
+    MIXES,
     ExperimentRequest,
     ExperimentResult,
     result_of,
@@ -16,7 +16,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.ui.common.form import Section, note, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
-from fetalstudio.ui.train.training_settings import TrainingSettings
+from fetalstudio.ui.train.training_form import TrainingForm
 
 _ABOUT = (
     "Trains the built-in segmenter several times with and without the accepted pairs, for the same "
@@ -25,14 +25,14 @@ _ABOUT = (
 
 
 class ExperimentPanel(Section):
-    """Submits the job ``experiment`` with the numbers of frames, pairs and epochs of ``settings``.
+    """Submits the job ``experiment`` with the settings of the training ``form``.
 
     Shows the newest experiment of the project that has a result.
     """
 
-    def __init__(self, session: Session, settings: TrainingSettings) -> None:
+    def __init__(self, session: Session, form: TrainingForm) -> None:
         super().__init__("Do the pairs help?")
-        self._session, self._settings = session, settings
+        self._session, self._form = session, form
         self.seeds_box = whole_number(session.settings, "experiment/seeds", 3, 1, 20)
         self.button = QPushButton("Find out")
         self.button.setToolTip("Train with and without the accepted pairs, and compare the results")
@@ -56,15 +56,12 @@ class ExperimentPanel(Section):
         """Start the experiment, or continue one that was stopped."""
         if self.job_bar.handle is not None or self._session.project is None:
             return
-        chosen = self._settings.choice()
         request = ExperimentRequest(
             self._session.open.path,
-            real=chosen.real,
-            synthetic=chosen.synthetic,
+            real=self._form.real,
+            synthetic=self._form.synthetic,
             seeds=self.seeds_box.value(),
-            epochs=chosen.epochs,
-            batch=chosen.batch,
-            learning_rate=chosen.learning_rate,
+            settings=self._form.chosen(),
         )
         handle = self._session.submit(request)
         self.button.setEnabled(False)
@@ -85,16 +82,16 @@ class ExperimentPanel(Section):
         if result is None:
             return
         gains = {c.against: c.difference for c in result.comparisons}
-        for row, arm in enumerate(result.arms):
-            gain = gains.get(arm.arm)
+        for row, trained in enumerate(result.mixes):
+            gain = gains.get(trained.mix)
             self.table.insertRow(row)
-            name = f"{result.segmenter} as it came" if arm.arm == BEFORE else ARMS[arm.arm]
+            name = f"{result.segmenter} as it came" if trained.mix == BEFORE else MIXES[trained.mix]
             cells = [
                 name,
-                f"{arm.dice.mean:.3f}",
+                f"{trained.dice.mean:.3f}",
                 "" if gain is None else f"{100 * gain.mean:+.2f}",
             ]
-            tip = f"Dice {arm.dice.low:.4f} to {arm.dice.high:.4f}, {arm.steps} steps"
+            tip = f"Dice {trained.dice.low:.4f} to {trained.dice.high:.4f}, {trained.steps} steps"
             if gain is not None:
                 tip += f"; with pairs {100 * gain.low:+.2f} to {100 * gain.high:+.2f} points"
             for column, text in enumerate(cells):

@@ -17,10 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.training_settings import settings_of
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
-from fetalstudio.engine.jobs.train.resuming import can_go_on
 from fetalstudio.engine.process.events import Epoch, Preview
+from fetalstudio.engine.resumable import can_resume, names_in_use
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.records import Run
 from fetalstudio.ui import theme
@@ -34,8 +35,8 @@ from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.evaluation import EvaluationPanel
 from fetalstudio.ui.train.experiment import ExperimentPanel
 from fetalstudio.ui.train.training_data import TrainingDataSection
-from fetalstudio.ui.train.training_plan import Plan, plan_cost, plan_training
-from fetalstudio.ui.train.training_settings import TrainingSettings
+from fetalstudio.ui.train.training_form import TrainingForm
+from fetalstudio.ui.train.training_plan import TrainingPlan, plan_cost, plan_training
 from fetalstudio.ui.train.verdict import VerdictCard, improved, run_text, without_verdict
 
 _RUN_ROLE = Qt.ItemDataRole.UserRole
@@ -47,7 +48,7 @@ class TrainPage(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self._plan: Plan | None = None
+        self._plan: TrainingPlan | None = None
         self._handle: JobHandle[TrainResult] | None = None
         self._listed = False
         """Whether the run of the job is in the list; it is created once the data are checked."""
@@ -58,16 +59,16 @@ class TrainPage(QWidget):
 
         self.data = TrainingDataSection()
         self.data.changed.connect(self._refresh_plan)
-        self.settings = TrainingSettings(session.settings)
-        self.settings.changed.connect(self._refresh_plan)
+        self.form = TrainingForm(session.settings, self._names_in_use)
+        self.form.changed.connect(self._refresh_plan)
         self.evaluation = EvaluationPanel(session)
-        self.experiment = ExperimentPanel(session, self.settings)
+        self.experiment = ExperimentPanel(session, self.form)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         stage = QWidget()
         stage.setLayout(self._stage())
-        plan = with_foot(side_panel(316, self.data, self.settings), self._start_section())
+        plan = with_foot(side_panel(316, self.data, self.form), self._start_section())
         self._training = (plan, stage)
         row.addWidget(plan)
         row.addWidget(stage, 1)
@@ -130,14 +131,14 @@ class TrainPage(QWidget):
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs")
         self.runs.setStyleSheet("QListWidget::item { padding: 6px 8px; }")
-        self.go_on_button = QPushButton("Continue")
-        self.go_on_button.setToolTip("Continue this run after its last epoch")
-        self.go_on_button.clicked.connect(self.go_on)
+        self.resume_button = QPushButton("Resume")
+        self.resume_button.setToolTip("Resume this run after its last epoch")
+        self.resume_button.clicked.connect(self.resume)
         self.no_runs = note("Each training is listed here with its curves and its verdict.")
         self.runs.currentItemChanged.connect(lambda *_: self._run_chosen())
         section = Section("Runs")
         section.add(self.runs)
-        section.add(keyed(self, self.go_on_button, "G"))
+        section.add(keyed(self, self.resume_button, "G"))
         section.add(self.no_runs)
         return section
 
@@ -170,7 +171,7 @@ class TrainPage(QWidget):
     def _project_changed(self) -> None:
         self.filmstrip.drop_all()
         self.evaluation.forget()
-        self.data.fill_segmenters(self.session.project, anew=True)
+        self.data.fill_segmenters(self.session.project, reset=True)
         self._frames_changed()
         self._refresh_runs()
         self._refresh_plan()
@@ -190,31 +191,34 @@ class TrainPage(QWidget):
             self._plan = None
             self.start_button.setEnabled(False)
             return
-        chosen = self.settings.choice()
         self._plan = plan_training(
-            project, self.data.cohort, real=chosen.real, synthetic=chosen.synthetic
+            project,
+            self.data.cohort,
+            real=self.form.real,
+            synthetic=self.form.synthetic,
+            seed=self.form.chosen().seed,
         )
+        self.form.name_box.check()
         self._show_plan(self._plan)
 
-    def _show_plan(self, plan: Plan) -> None:
+    def _show_plan(self, plan: TrainingPlan) -> None:
         self.data.show_plan(plan)
-        self.start_button.setEnabled(not plan.problems and self._handle is None)
+        self.start_button.setEnabled(self._can_start(plan))
         self.estimate.setText(self._estimate(plan))
 
-    def _estimate(self, plan: Plan) -> str:
-        """Time and memory of the whole training."""
+    def _can_start(self, plan: TrainingPlan) -> bool:
+        return not plan.problems and not self.form.name_box.problem and self._handle is None
+
+    def _names_in_use(self) -> set[str]:
+        project = self.session.project
+        return set() if project is None else names_in_use(project, "segmenter")
+
+    def _estimate(self, plan: TrainingPlan) -> str:
+        """The estimate for the whole training; the running job reports its own time left."""
         if plan.problems:
             return ""
-        chosen = self.settings.choice()
         try:
-            cost = plan_cost(
-                self.session.open,
-                plan.data,
-                self.data.segmenter,
-                copies=chosen.copies,
-                epochs=chosen.epochs,
-                lora=chosen.lora,
-            )
+            cost = plan_cost(self.session.open, plan.data, self.data.segmenter, self.form.chosen())
         except UserError as error:  # a model card that cannot be read
             return str(error)
         pace = f", at the pace of {cost.of}" if cost.of else ""
@@ -226,28 +230,21 @@ class TrainPage(QWidget):
     def start(self) -> None:
         """Start the job ``train`` with the values on the page."""
         self._refresh_plan()
-        if self._plan is None or self._plan.problems or self._handle is not None:
+        if self._plan is None or not self._can_start(self._plan):
             return
-        chosen = self.settings.choice()
         request = TrainRequest(
             project=self.session.open.path,
             segmenter=self.data.segmenter,
             cohort=self.data.cohort,
-            real=chosen.real,
-            synthetic=chosen.synthetic,
-            epochs=chosen.epochs,
-            batch=chosen.batch,
-            learning_rate=chosen.learning_rate,
-            patience=chosen.patience,
-            copies=chosen.copies,
-            recipe=chosen.recipe,
-            lora=chosen.lora,
-            seed=chosen.seed,
-            name=chosen.name,
+            real=self.form.real,
+            synthetic=self.form.synthetic,
+            settings=self.form.chosen(),
+            name=self.form.name_box.name,
         )
         self._submit(request)
+        self.form.name_box.clear()  # the name is this training's now
         self._listed = False
-        self.curves.clear(chosen.epochs)
+        self.curves.clear(request.settings.epochs)
         self.filmstrip.drop_all()
         self.runs.blockSignals(True)
         self.runs.setCurrentRow(-1)
@@ -256,15 +253,15 @@ class TrainPage(QWidget):
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
         self._show_adoption()
 
-    def go_on(self) -> None:
-        """Continue the chosen run, which did not finish."""
+    def resume(self) -> None:
+        """Resume the chosen run, which did not finish."""
         chosen = self._chosen()
-        if chosen is None or not self.go_on_button.isEnabled():
+        if chosen is None or not self.resume_button.isEnabled():
             return
         self._submit(TrainRequest(self.session.open.path, resume=chosen))
         self._listed = True
-        self.go_on_button.setEnabled(False)
-        self.title.setText(f"{self._runs[chosen].name}, continuing")
+        self.resume_button.setEnabled(False)
+        self.title.setText(f"{self._runs[chosen].name}, resumed")
         self.verdict.show_verdict(None, "The verdict follows when the training ends.")
 
     def _submit(self, request: TrainRequest) -> None:
@@ -340,9 +337,9 @@ class TrainPage(QWidget):
     def _run_chosen(self) -> None:
         chosen = self._chosen()
         run = self.session.open.runs.get(chosen) if chosen is not None else None
-        resumable = run is not None and can_go_on(self.session.open, run)
-        self.go_on_button.setVisible(resumable)
-        self.go_on_button.setEnabled(resumable and self._handle is None)
+        resumable = run is not None and can_resume(self.session.open, run)
+        self.resume_button.setVisible(resumable)
+        self.resume_button.setEnabled(resumable and self._handle is None)
         if run is None:
             self.title.setText("No run yet")
             self.curves.clear()
@@ -356,7 +353,7 @@ class TrainPage(QWidget):
             self.curves.set_history(
                 run.history,
                 best_epoch=(run.verdict or {}).get("best_epoch"),
-                expected_epochs=int(run.settings.get("epochs", 0)) if run.state == "running" else 0,
+                expected_epochs=(settings_of(run.settings).epochs if run.state == "running" else 0),
             )
             self.verdict.show_verdict(run.verdict, without_verdict(run))
         self._show_adoption()

@@ -1,4 +1,4 @@
-"""What a training would be done on: cohort, start and counts by part, with what is wrong."""
+"""The data of a training: cohort, segmenter to start from, counts by part, and any problems."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, combo
 from fetalstudio.ui.train.segmenter_box import fill_segmenters
-from fetalstudio.ui.train.training_plan import PARTS, Plan
+from fetalstudio.ui.train.training_plan import PARTS, TrainingPlan
 
 
 class TrainingDataSection(Section):
-    """``changed`` says that another cohort or segmenter was chosen."""
+    """``changed`` is emitted when another cohort or segmenter is chosen."""
 
     changed = Signal()
 
@@ -51,14 +51,14 @@ class TrainingDataSection(Section):
         """Offer the project's cohorts; the chosen one stays if it is among them."""
         fill_cohorts(self.cohort_box, project.frames.cohorts() if project is not None else [])
 
-    def fill_segmenters(self, project: Project | None, *, anew: bool = False) -> None:
-        """Offer the segmenters; the chosen one stays unless they are listed ``anew``."""
-        if anew:
+    def fill_segmenters(self, project: Project | None, *, reset: bool = False) -> None:
+        """Offer the segmenters; the chosen one stays unless ``reset``."""
+        if reset:
             self.start_box.clear()
         fill_segmenters(self.start_box, project, follow=True)
 
-    def show_plan(self, plan: Plan) -> None:
-        """The counts, and what forbids the start or else what to know."""
+    def show_plan(self, plan: TrainingPlan) -> None:
+        """Show the counts, and the problems that forbid the start, or else the warnings."""
         for part, (subjects, frames) in self._counts.items():
             share = plan.parts[part]
             subjects.setText(str(share.subjects))

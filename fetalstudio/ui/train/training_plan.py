@@ -1,4 +1,4 @@
-"""What a training would be done on, and whether it can be done: counted before it starts."""
+"""What a training would use, whether it can start and what it would cost, counted beforehand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.train.cost import Cost, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
 from fetalstudio.engine.models.catalogue import list_models
@@ -25,7 +26,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """``problems`` forbid the start, ``warnings`` do not; both are sentences for a person."""
 
     parts: Mapping[Part, Share]
@@ -37,36 +38,33 @@ class Plan:
 
 
 def plan_training(
-    project: Project, cohort: str | None, *, real: int | None, synthetic: int | None, seed: int = 0
-) -> Plan:
-    """What ``TrainRequest`` with the same values takes, by the job's own rules."""
+    project: Project, cohort: str | None, *, real: int | None, synthetic: int | None, seed: int
+) -> TrainingPlan:
+    """What a ``TrainRequest`` with the same values uses, by the rules of the job itself.
+
+    ``seed`` is that of the training's settings: it decides which frames and pairs are drawn.
+    """
     data = select_training_data(project, cohort, real=real, synthetic=synthetic, seed=seed)
     parts: Mapping[Part, Share] = {
         "train": _share(data.available),
         "validation": _share(data.validation),
         "test": _share(data.test),
     }
-    return Plan(parts, data.usable, data, data.problems, data.warnings)
+    return TrainingPlan(parts, data.usable, data, data.problems, data.warnings)
 
 
 def plan_cost(
-    project: Project, data: TrainingData, segmenter: str, *, copies: int, epochs: int, lora: int
+    project: Project, data: TrainingData, segmenter: str, settings: TrainingSettings
 ) -> Cost:
-    """How long the training takes at most, and in how much memory."""
+    """How long the training takes at most, and how much memory."""
     kinds = [
         kind_of(ModelCard.read(model.folder).architecture)
         for model in list_models(project)
         if (model.kind, model.name) == ("segmenter", segmenter)
     ]
-    work = Work(
-        train=len(data.train) + len(data.pairs),
-        validation=len(data.validation),
-        test=len(data.test),
-        copies=copies,
-        epochs=epochs,
-        lora=lora,
-    )
-    return cost(pace_of(project, kinds[0] if kinds else "compact", lora), work)
+    work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
+    pace = pace_of(project, kinds[0] if kinds else "compact", settings.lora)
+    return cost(pace, work, settings)
 
 
 def _share(items: Sequence[LabelledFrame]) -> Share:

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from fetalstudio.engine.jobs.experiment.request import ARMS, BEFORE, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, SYNTHETIC, Trained
 from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage
@@ -30,9 +30,9 @@ def _record(project: Project) -> None:
     data = {"test": ids, "subjects": [f"s{i}" for i in range(6)]}
     data["drawn"] = [{"train": ids[:2], "pairs": [1, 2, 3]}]  # type: ignore[assignment]
     run = project.runs.start("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
-    for arm in (BEFORE, *ARMS):
-        dice = (0.95,) * 6 if arm == SYNTHETIC else (0.93,) * 6
-        trained = Trained(arm, 0, dice, 10, 1, 1.0)
+    for mix in (BEFORE, *MIXES):
+        dice = (0.95,) * 6 if mix == SYNTHETIC else (0.93,) * 6
+        trained = Trained(mix, 0, dice, 10, 1, 1.0)
         project.runs.update(run.id, history_entry=asdict(trained))
     project.runs.update(run.id, state="finished")
 
@@ -41,12 +41,13 @@ def test_it_asks_for_the_frames_and_pairs_of_the_settings(
     page: TrainPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fakes: list[tuple[Any, HandleFake]] = use_fakes(monkeypatch, page.session)
-    page.settings.real_box.setValue(5)
-    page.settings.epochs_box.setValue(7)
+    page.form.real_box.setValue(5)
+    page.form.fields["epochs"].show(7)
     page.experiment.seeds_box.setValue(2)
     QTest.keyClick(page, Qt.Key.Key_H)
     request, handle = fakes[-1]
-    assert (request.real, request.synthetic, request.epochs, request.seeds) == (5, None, 7, 2)
+    assert (request.real, request.synthetic, request.seeds) == (5, None, 2)
+    assert request.settings == page.form.chosen() and request.settings.epochs == 7
     assert page.experiment.isVisible() and not page.experiment.button.isEnabled()
     page.experiment.start()
     assert len(fakes) == 1

@@ -15,11 +15,12 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.training_settings import PRESETS
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
-from fetalstudio.engine.jobs.train.resuming import state_file
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
+from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
@@ -49,7 +50,7 @@ def fakes(page: TrainPage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, H
 
 
 def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
-    page.settings.epochs_box.setValue(epochs)
+    page.form.fields["epochs"].show(epochs)
     qtbot.mouseClick(page.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
 
@@ -110,7 +111,7 @@ def test_two_subjects_are_too_few(page: TrainPage) -> None:
 
 def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -> None:
     project = page.session.open
-    before = plan_training(project, None, real=None, synthetic=None)
+    before = plan_training(project, None, real=None, synthetic=None, seed=0)
     pair = project.pairs.add(
         project.frames.pixels(project.frames.all()[0].id) // 2,
         name="copy",
@@ -121,7 +122,7 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
         provenance={"copy_threshold": 0.75},
     )
     project.pairs.review(pair.id, "accepted", reviewer="me")
-    after = plan_training(project, None, real=None, synthetic=None)
+    after = plan_training(project, None, real=None, synthetic=None, seed=0)
     assert after.pairs == before.pairs
     assert "1 accepted pair left out: too much like a training frame" in " ".join(after.warnings)
     assert not any("held-out" in text for text in after.warnings)
@@ -129,28 +130,28 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
 
 def test_proposals_do_not_count(page: TrainPage) -> None:
     project = page.session.open
-    before = plan_training(project, None, real=None, synthetic=None)
+    before = plan_training(project, None, real=None, synthetic=None, seed=0)
     for frame in project.frames.all(annotated=False):
         ellipse = Ellipse(300, 200, 100, 80, 0)
         project.annotations.add(
             frame.id, ellipse, author="compact", state="proposed", confidence=0.9
         )
-    after = plan_training(project, None, real=None, synthetic=None)
+    after = plan_training(project, None, real=None, synthetic=None, seed=0)
     assert after.parts == before.parts
     assert any("8 proposals left out" in text for text in after.warnings)
 
 
 def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None:
-    page.settings.real_box.setValue(500)
+    page.form.real_box.setValue(500)
     assert not page.start_button.isEnabled() and "500 real frames" in page.data.checks.text()
-    page.settings.real_box.setValue(4)
+    page.form.real_box.setValue(4)
     assert page.start_button.isEnabled()
-    page.settings.synthetic_box.setValue(3)
+    page.form.synthetic_box.setValue(3)
     assert not page.start_button.isEnabled() and "3 synthetic pairs" in page.data.checks.text()
 
 
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
-    plan = plan_training(page.session.open, None, real=0, synthetic=None)
+    plan = plan_training(page.session.open, None, real=0, synthetic=None, seed=0)
     assert plan.problems == ("There is nothing to train on: ask for real frames, pairs or both.",)
 
 
@@ -160,19 +161,19 @@ def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
 def test_a_training_draws_its_curves_and_gives_a_verdict(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
-    page.settings.name_box.setText("mine")
-    page.settings.rate_box.setCurrentIndex(page.settings.rate_box.findData("0.0003"))
-    page.settings.patience_box.setValue(9)
+    page.form.name_box.setText("mine")
+    page.form.fields["learning_rate"].show(3e-4)
+    page.form.fields["patience"].show(9)
     seen: list[int] = []
-    page.settings.epochs_box.setValue(6)
+    page.form.fields["epochs"].show(6)
     qtbot.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     handle = page.job_bar.handle
     assert handle is not None and not page.start_button.isEnabled()
     handle.epoch.connect(lambda _: seen.append(page.curves.epochs))
     qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
     (request,) = requests
-    assert (request.name, request.epochs, request.patience) == ("mine", 6, 9)
-    assert request.learning_rate == pytest.approx(3e-4)
+    assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
+    assert request.settings.learning_rate == pytest.approx(3e-4)
     assert (request.real, request.synthetic) == (None, None)
     assert len(seen) == 6 and seen == sorted(seen) and seen[-1] == 6
     assert page.curves.best_epoch == 3
@@ -184,7 +185,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
 
 
 def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: list[Any]) -> None:
-    page.settings.epochs_box.setValue(200)
+    page.form.fields["epochs"].show(200)
     page.start()
     qtbot.waitUntil(lambda: page.curves.epochs >= 4, timeout=20_000)
     assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
@@ -215,10 +216,10 @@ def test_adopt_and_roll_back(qtbot: QtBot, page: TrainPage, requests: list[Any])
 def test_past_runs_show_their_own_curves_also_while_another_trains(
     qtbot: QtBot, page: TrainPage, requests: list[Any]
 ) -> None:
-    page.settings.name_box.setText("first")
+    page.form.name_box.setText("first")
     train(qtbot, page, epochs=4)
-    page.settings.name_box.setText("second")
-    page.settings.epochs_box.setValue(400)
+    page.form.name_box.setText("second")
+    page.form.fields["epochs"].show(400)
     page.start()
     qtbot.waitUntil(lambda: page.curves.epochs >= 2 and page.runs.count() == 2, timeout=20_000)
     page.runs.setCurrentRow(1)
@@ -334,19 +335,20 @@ def test_the_estimate_follows_the_pace_of_the_last_run(
     typical = page.estimate.text()
     assert typical.startswith("At most about") and typical.endswith(" GB of memory.")
     train(qtbot, page, epochs=3)
-    page.settings.epochs_box.setValue(500)
+    page.form.fields["epochs"].show(500)
     # The small training takes 60 ms an epoch, and a second goes to the frames' embeddings.
     assert page.estimate.text().startswith("At most about 32 s, at the pace of tuned-1;")
-    page.settings.lora_box.setChecked(True)
+    page.form.fields["lora"].show(4)
     assert "tuned-1" not in page.estimate.text()
 
 
 def test_the_settings_are_remembered(page: TrainPage, open_session: Session) -> None:
-    page.settings.epochs_box.setValue(33)
-    page.settings.rate_box.setCurrentIndex(0)
-    page.settings.synthetic_box.setValue(0)
-    again = TrainPage(open_session).settings.choice()
-    assert (again.epochs, again.learning_rate, again.synthetic) == (33, 1e-5, 0)
+    page.form.fields["epochs"].show(33)
+    page.form.fields["learning_rate"].show(1e-5)
+    page.form.synthetic_box.setValue(0)
+    again = TrainPage(open_session).form
+    chosen = again.chosen()
+    assert (chosen.epochs, chosen.learning_rate, again.synthetic) == (33, 1e-5, 0)
 
 
 # -- evaluating --------------------------------------------------------------------------------
@@ -501,41 +503,39 @@ def test_progress_of_the_training_is_told(
     assert page.job_bar.text() == "fine-tuning 2 of 20 · 44 s left"
 
 
-# -- recipes, and going on ---------------------------------------------------------------------
+# -- recipes, and resuming ---------------------------------------------------------------------
 
 
 def test_a_recipe_sets_what_goes_with_it(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
-    box = page.settings.recipe_box
+    box = page.form.recipe_box
     box.setCurrentIndex(box.findData("paper"))
     box.activated.emit(box.currentIndex())
     page.start()
     request, handle = fakes[-1]
-    assert (request.recipe, request.batch, request.learning_rate) == ("paper", 5, 1e-5)
-    assert (request.copies, request.epochs, request.patience) == (1, 20, 20)
+    assert request.settings == PRESETS["paper"]
     handle.ended.emit()
     box.setCurrentIndex(box.findData("recommended"))
     box.activated.emit(box.currentIndex())
-    assert page.settings.choice().learning_rate == 1e-4
+    assert page.form.chosen() == PRESETS["recommended"]
 
 
-def test_a_run_that_did_not_finish_can_go_on(
+def test_a_run_that_did_not_finish_can_be_resumed(
     page: TrainPage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     project = page.session.open
     run = project.runs.start("broken", {"job": "train", "epochs": 5}, {})
     project.runs.update(run.id, state="cancelled")
     page._refresh_runs()
-    assert not page.go_on_button.isVisible()  # not even its first epoch was done
+    assert not page.resume_button.isVisible()  # not even its first epoch was done
     state = state_file(project, run.id)
-    state.parent.mkdir(parents=True)
     state.write_bytes(b"")
     page._refresh_runs()
-    assert page.go_on_button.isVisible() and page.go_on_button.isEnabled()
+    assert page.resume_button.isVisible() and page.resume_button.isEnabled()
     QTest.keyClick(page, Qt.Key.Key_G)
     request, handle = fakes[-1]
-    assert request.resume == run.id and not page.go_on_button.isEnabled()
+    assert request.resume == run.id and not page.resume_button.isEnabled()
     assert not page.start_button.isEnabled()
     handle.ended.emit()
     assert page.start_button.isEnabled()

@@ -1,22 +1,22 @@
-"""Which measurement of an adapting is the best, when to stop, and how long it will take."""
+"""Which measurement of an adaptation is the best, when to stop, and how long it will take."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 TOLERANCE = 0.01
-"""The fidelity may fall by so much: half a dozen pictures do not tell less."""
+"""The fidelity may fall by this much: with half a dozen pictures, less cannot be told apart."""
 MARGIN = 0.01
 """The distances must fall by this share of those at the start: rounding moves them a little."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutFigures:
-    """Of one synthesizer; the same ellipses, sectors and seeds each time."""
+    """What was measured of one synthesizer, with the same ellipses, sectors and seeds each time."""
 
     fidelity: float
     """Mean Dice between the ellipses asked for and what the segmenter finds."""
@@ -101,29 +101,35 @@ class Choice:
         )
 
 
-class Clock:
-    """The time left, by the measured pace of the steps and of the measurements."""
+def pace_of(history: Sequence[Mapping[str, float]]) -> float | None:
+    """Seconds for each step, the measurements included, from a run's history; None if unknown."""
+    rows = [row for row in history if "seconds" in row]
+    if len(rows) < 2:
+        return None
+    seconds = rows[-1]["seconds"] - rows[0]["seconds"]
+    steps = rows[-1]["step"] - rows[0]["step"]
+    return seconds / steps if seconds > 0 and steps > 0 else None
 
-    def __init__(self, steps: int, measure_every: int) -> None:
-        self.total, self.measure_every = steps, measure_every
+
+class AdaptingCountdown:
+    """Seconds left of an adaptation, from the pace of its steps and of its measurements."""
+
+    def __init__(self, steps: int, measure_every: int, pace_before: float | None = None) -> None:
+        """``pace_before`` (seconds for each step) is that of a resumed run before it stopped."""
+        self.total, self.measure_every, self.pace_before = steps, measure_every, pace_before
         self.steps, self.stepping = 0, 0.0
         self.measurements, self.spent_measuring = 0, 0.0
-        self.started = self.last = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since the start of this job."""
-        return time.monotonic() - self.started
+        self.last = time.monotonic()
 
     def stepped(self) -> None:
-        """After each step of the training."""
+        """Call after each step of the training."""
         now = time.monotonic()
         # The first step after a halt also loads and saves: it counts, as the others will.
         self.steps, self.stepping, self.last = self.steps + 1, self.stepping + now - self.last, now
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Around each measurement."""
+        """Wrap each measurement in this context."""
         started = time.monotonic()
         yield
         self.last = time.monotonic()
@@ -131,10 +137,10 @@ class Clock:
         self.spent_measuring += self.last - started
 
     def left(self, step: int) -> float | None:
-        """Seconds, None before the first step of this start."""
-        if not self.steps:
-            return None
+        """Seconds left after ``step`` steps; None while nothing is known about the pace."""
         remaining = self.total - step
+        if not self.steps:
+            return None if self.pace_before is None else remaining * self.pace_before
         halts = math.ceil(remaining / self.measure_every)
         per_halt = self.spent_measuring / max(self.measurements, 1)
         return remaining * self.stepping / self.steps + halts * per_halt

@@ -16,7 +16,7 @@ from fetalstudio.project.project import Project
 
 MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
 HELD_OUT = 8
-"""At most so many held-out frames are watched: each costs a picture at every measurement."""
+"""Most held-out frames that are watched: each costs a picture at every measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,7 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
         raise InputError(
             "Adapting needs frames of at least three subjects (to learn from, to see when to stop, "
             f"and to be kept for tests); the annotated frames of {where} are of {len(parts)}. "
-            "Annotate frames of other subjects. If they are of others already, import them with "
-            "names that begin with the subject's key."
+            "Annotate frames of other subjects, or correct the subjects of these frames."
         )
     train = of_part(labelled, parts, "train")
     chosen = _whole_subjects(train, seed)

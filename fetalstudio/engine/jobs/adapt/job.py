@@ -1,4 +1,4 @@
-"""Job ``adapt``: fit the synthesizer to a handful of one's own frames."""
+"""Job ``adapt``: fit the synthesizer to a handful of a project's own frames."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import Neighbours
-from fetalstudio.engine.jobs.adapt.choice import Choice, Clock, HeldOutFigures, Measured
+from fetalstudio.engine.jobs.adapt.choice import (
+    AdaptingCountdown,
+    Choice,
+    HeldOutFigures,
+    Measured,
+    pace_of,
+)
 from fetalstudio.engine.jobs.adapt.data import AdaptData, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.held_out import HeldOut
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest, AdaptResult
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import (
-    BUILT_IN,
     FoundModel,
     find_model,
     judge_model,
@@ -32,6 +37,7 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
 from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
@@ -44,7 +50,7 @@ from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import fit_lift
 
 LIFT_FRAMES = 20
-"""At most: each is rendered anew at every measurement."""
+"""Most frames from which the fine grain is fitted: each is rendered at every measurement."""
 PROTOCOL = (
     "pictures on ellipses and sectors of subjects held out of the adapting (validation part), "
     "fixed seeds. fidelity: mean Dice between the ellipse asked for and the judge's. "
@@ -59,14 +65,14 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
     """Train a copy of the synthesizer, measure it as it goes, and keep the best as a model.
 
     Cancelling keeps the best so far; the ``Cancelled`` event then carries the result, unless
-    nothing had been measured. After a crash the same request goes on from the last checkpoint.
+    nothing had been measured. After a crash the same request resumes from the last checkpoint.
     """
     _check_settings(request)
     with Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
         if ModelCard.read(model.folder).architecture.get("type") != "compact":
             raise InputError(
-                f"{model.name} is no compact synthesizer. Adapt one that is, or compact."
+                f"{model.name} is no compact synthesizer. Choose compact, or one adapted from it."
             )
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
@@ -83,25 +89,30 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
             "started_from": parent.card.name,
             "started_from_sha256": parent.hash,
         }
-        record = _interrupted(project, settings, data) or project.runs.start(
-            _free_name(project, request), settings, data.summary()
-        )
-        report = report_in_run(report, project.path, record.id)
-        adapting = _Adapting(
-            project, request, record, data, parent, model, neighbours, report, cancelled
-        )
-        try:
-            result, stopped = adapting.run()
-        except Stopped:
-            project.runs.update(record.id, state="cancelled")
-            adapting.checkpoint.unlink(missing_ok=True)
-            raise
-        except BaseException:
-            project.runs.update(record.id, state="failed")
-            raise
-        state: Any = "cancelled" if stopped else "finished"
-        project.runs.update(record.id, state=state, verdict=asdict(result))
-        adapting.checkpoint.unlink(missing_ok=True)
+
+        def same(run: Run) -> bool:
+            return dict(run.settings) == settings and dict(run.data) == data.summary()
+
+        with resumable_run(
+            project,
+            "adapt",
+            name=request.name,
+            stem=request.cohort or "adapted",
+            settings=settings,
+            data=data.summary(),
+            resume=newest_resumable(project, "adapt", same),
+        ) as held:
+            report = report_in_run(report, project.path, held.id)
+            adapting = _Adapting(
+                project, request, held, data, parent, model, neighbours, report, cancelled
+            )
+            try:
+                result, stopped = adapting.run()
+            except Stopped:
+                held.drop_state()
+                raise
+            held.finish(asdict(result), cancelled=stopped)
+            held.drop_state()
     if stopped:
         raise Stopped(result)
     return result
@@ -112,7 +123,7 @@ class _Adapting:
         self,
         project: Project,
         request: AdaptRequest,
-        record: Run,
+        held: ResumableRun,
         data: AdaptData,
         parent: Synthesizer,
         model: FoundModel,
@@ -120,22 +131,23 @@ class _Adapting:
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
-        self.project, self.request, self.record, self.data = project, request, record, data
+        self.project, self.request, self.held, self.data = project, request, held, data
         self.parent, self.model, self.neighbours = parent, model, neighbours
         self.report, self.cancelled = report, cancelled
         self.progress = Steps(None, report, cancelled)
-        self.folder = project.path / "models" / str(record.id)
-        self.checkpoint = project.path / "models" / f".adapt-{record.id}.pt"
-        self.saved = any(m.run_id == record.id for m in project.models.all("synthesizer"))
-        self.measured = [Measured.of_row(row) for row in record.history]
+        self.saved = any(m.run_id == held.id for m in project.models.all("synthesizer"))
+        self.measured = [Measured.of_row(row) for row in held.history]
         self.choice = Choice(self.measured)
         self.losses: list[float] = []
-        self.clock = Clock(request.steps, request.measure_every)
+        self.countdown = AdaptingCountdown(
+            request.steps, request.measure_every, pace_of(held.history)
+        )
 
     def run(self) -> tuple[AdaptResult, bool]:
         """The result, and whether it was cut short."""
         done = self.measured[-1].step if self.measured else 0
-        self.report(Progress(done, self.request.steps, None, "looking at the held-out frames"))
+        left = self.countdown.left(done)
+        self.report(Progress(done, self.request.steps, left, "looking at the held-out frames"))
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.data.held_out, self.neighbours, judge)
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
@@ -156,7 +168,7 @@ class _Adapting:
                 adapt(
                     self.examples,
                     self.settings,
-                    self.checkpoint,
+                    self.held.state_file,
                     start=self.parent.pipeline,
                     halts=[s for s in (*range(every, steps, every), steps) if s > last],
                     device=self.parent.pipeline.device,
@@ -171,7 +183,7 @@ class _Adapting:
             raise Stopped
         result = self._result()
         if self.saved:
-            self._card(result).write(self.folder)
+            self._card(result).write(self.held.folder)
         return result, stopped
 
     def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
@@ -183,7 +195,7 @@ class _Adapting:
             return self.parent.lift
 
     def _measure_start(self) -> None:
-        """Also of a run that goes on: its pictures are what the later ones are compared with."""
+        """Measure the parent, for resumed runs too: later pictures are compared with its own."""
         figures, self.before = self._measure(self.parent)
         if not self.measured:
             self._take(Measured(0, figures, False), math.nan)
@@ -191,18 +203,18 @@ class _Adapting:
 
     def _stepped(self, step: int, loss: float) -> None:
         self.losses.append(loss)
-        self.clock.stepped()
-        left = self.clock.left(step)
+        self.countdown.stepped()
+        left = self.countdown.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting"))
         self.progress.check()
 
     def _halted(self, halt: Halt) -> bool:
         """Measure, keep the model if it is the best so far; whether to go on."""
-        name, step = self.record.name, halt.step
+        name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
         lift = self._own_lift(halt.pipeline)
         synthesizer = Synthesizer(halt.pipeline, card, "unsaved", lift)
-        left = self.clock.left(step)
+        left = self.countdown.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
         best = self.choice.better(figures, self.held_out.fidelity_of_real)
@@ -218,16 +230,16 @@ class _Adapting:
     def _measure(
         self, synthesizer: Synthesizer
     ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
-        with self.clock.measuring():
+        with self.countdown.measuring():
             return self.held_out.measure(synthesizer, self.progress)
 
     def _take(self, measured: Measured, loss: float) -> None:
         self.measured.append(measured)
         f = measured.figures
-        entry = {**measured.row(), "seconds": self.clock.seconds}
+        entry = measured.row()
         if not math.isnan(loss):
             entry["loss"] = loss
-        self.project.runs.update(self.record.id, history_entry=entry)
+        self.held.record(entry)
         self.report(
             Adapting(
                 measured.step,
@@ -246,22 +258,22 @@ class _Adapting:
     def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
         card = self._base_card(asdict(measured.figures))
         saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.lift)
-        with atomic_folder(self.folder) as temporary:
+        with atomic_folder(self.held.folder) as temporary:
             saved.save(temporary)
             write_neighbours(self.neighbours, temporary)
             write_training_frames(temporary, list(self.neighbours.ids))
         if not self.saved:
-            path = self.folder.relative_to(self.project.path).as_posix()
+            path = self.held.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
-                self.record.name, "synthesizer", path, run_id=self.record.id, metrics={}
+                self.held.name, "synthesizer", path, run_id=self.held.id, metrics={}
             )
             self.saved = True
-        self.report(Checkpoint(self.folder, f"step {measured.step}"))
+        self.report(Checkpoint(self.held.folder, f"step {measured.step}"))
 
     def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:
         base, data = self.parent.card, self.data
         return ModelCard(
-            name=self.record.name,
+            name=self.held.name,
             kind="synthesizer",
             architecture=base.architecture,
             preprocessing=base.preprocessing,
@@ -289,8 +301,8 @@ class _Adapting:
         best, data = self.choice.best, self.data
         before, after = self.measured[0].figures, best.figures
         return AdaptResult(
-            run_id=self.record.id,
-            model=self.record.name if self.saved else None,
+            run_id=self.held.id,
+            model=self.held.name if self.saved else None,
             parent=self.parent.card.name,
             frames=len(data.train),
             subjects=len({item.subject for item in data.train}),
@@ -306,16 +318,6 @@ class _Adapting:
         )
 
 
-def _interrupted(project: Project, settings: Mapping[str, Any], data: AdaptData) -> Run | None:
-    """The newest run of the same settings and frames whose process is gone, taken up again."""
-    for run in project.runs.all():
-        checkpoint = project.path / "models" / f".adapt-{run.id}.pt"
-        same = dict(run.settings) == settings and dict(run.data) == data.summary()
-        if run.state in ("running", "failed") and same and checkpoint.exists():
-            return project.runs.resume(run.id)
-    return None
-
-
 def _check_settings(request: AdaptRequest) -> None:
     check_ranges(
         {
@@ -324,19 +326,6 @@ def _check_settings(request: AdaptRequest) -> None:
             "measure_every": (request.measure_every, 1, 20_000),
             "patience": (request.patience, 1, 1000),
             "seed": (request.seed, 0, MAX_SEED),
+            "learning_rate": (request.learning_rate, 1e-9, 0.1),
         }
     )
-    if not 0 < request.learning_rate <= 0.1:
-        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
-
-
-def _free_name(project: Project, request: AdaptRequest) -> str:
-    taken = {m.name for m in project.models.all("synthesizer")} | {BUILT_IN}
-    # One that is under way has no model yet.
-    taken |= {r.name for r in project.runs.all() if r.job == "adapt" and r.state == "running"}
-    if request.name is not None:
-        if not request.name.strip() or request.name.strip() in taken:
-            raise InputError(f"The name {request.name!r} is empty or taken. Choose another one.")
-        return request.name.strip()
-    stem = request.cohort or "adapted"
-    return next(n for i in range(1, 10**6) if (n := f"{stem}-{i}") not in taken)

@@ -1,4 +1,4 @@
-"""Request and result types for adapting the synthesizer."""
+"""Request and result types for adapting a compact synthesizer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fetalstudio.engine.process.job import Job
 
 @dataclass(frozen=True, slots=True)
 class AdaptRequest:
-    """Job ``adapt``: fit the synthesizer to one's own frames.
+    """Job ``adapt``: fit the synthesizer to the project's own frames.
 
-    Asked again after a crash, it goes on where it was.
+    After a crash the same request resumes the run from its last checkpoint.
     """
 
     job: ClassVar[Job[AdaptRequest, AdaptResult]] = Job(
@@ -27,18 +27,20 @@ class AdaptRequest:
     """Start from this one; default: the adopted one, else ``compact``."""
     steps: int = 500
     name: str | None = None
-    """Of the new model; default ``<cohort>-<number>``."""
+    """Of the new model; by default ``<cohort>-<number>``, or ``adapted-<number>``."""
     seed: int = 0
     batch: int = 4
     learning_rate: float = 1e-4
     measure_every: int = 50
     """Steps between two measurements on held-out ellipses."""
     patience: int = 4
-    """Stop after that many measurements without a better one."""
+    """Stop after this many measurements without a better one."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptResult:
+    """What an adaptation achieved, measured on the held-out frames before and after."""
+
     run_id: int
     model: str | None
     """None where no measurement was better than the model that it started from."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import re
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import neighbours_of
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
@@ -30,19 +28,17 @@ from fetalstudio.engine.models.loading import (
     load_neighbours,
 )
 from fetalstudio.engine.process.events import Checkpoint, Warned
-from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
 from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.learning import Watch, load_checkpoint, pick_device
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion.lora import LORA_FILE, save_adapter, whole_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
 from fetalstudio.synthesis.stable_diffusion.synthesizer import load_base
 from fetalstudio.synthesis.stable_diffusion.training import train_lora
-
-CHECKPOINT = "checkpoint.pt"
 
 
 def run(
@@ -50,35 +46,58 @@ def run(
 ) -> AdaptStableDiffusionResult:
     """Train on the training part of the project and add the model to it.
 
-    A cancelled training leaves a checkpoint in the model's folder, from which the same request
-    goes on; held-out subjects are never seen. Raises :class:`UserError` where another process is
-    training a model of that name.
+    A training that was cancelled or that crashed leaves a checkpoint, from which a request for the
+    same name resumes it; held-out subjects are never seen. Raises :class:`InputError` where that
+    request has other settings or the frames have changed, and for a name that is taken or not
+    allowed.
     """
     settings = _settings(request)
-    name = _name(request)
-    with Project.open(request.project) as project, _only_one(project, name):
+    # The default name is that of a training to resume, too.
+    name = checked_model_name(
+        request.name if request.name is not None else f"{request.base}-{request.mode}"
+    )
+    with Project.open(request.project) as project:
         base = find_model("synthesizer", request.base, project)
         if "weights" not in ModelCard.read(base.folder).architecture:
             raise InputError(
                 f"{base.name} is no Stable Diffusion that can be adapted. Add one: fetalstudio "
                 "models add PATH --name NAME."
             )
-        _check_free(project, request, name)
-        folder = project.path / "models" / f"sd-{name}"
         frames = _frames(project, request.cohort)
-        training = _Training(settings, folder / CHECKPOINT, report, cancelled)
-        unet = training.run(base, frames, request.memory)
-        if training.done < settings.steps:
-            raise Stopped
-        save_adapter(unet, folder)
-        write_training_frames(folder, [item.id for item in frames])
-        _write_copy_index(frames, folder, report)
-        result = training.result(name, frames)
-        _card(base, name, settings, request.memory, frames, result).write(folder)
-        path = folder.relative_to(project.path).as_posix()
-        project.models.add(name, "synthesizer", path, metrics=asdict(result))
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+        with resumable_run(
+            project,
+            "adapt-sd",
+            name=name,
+            stem=name,
+            settings={**asdict(request), "project": None, "settings": settings.plain()},
+            data={"train": [item.id for item in frames]},
+            resume=newest_resumable(project, "adapt-sd", lambda run: run.name == name),
+        ) as held:
+            _take_over_checkpoint(project, held)
+            training = _Training(
+                settings, held, report_in_run(report, project.path, held.id), cancelled
+            )
+            unet = training.run(base, frames, request.memory)
+            if training.done < settings.steps:
+                raise Stopped
+            save_adapter(unet, held.folder)
+            write_training_frames(held.folder, [item.id for item in frames])
+            _write_copy_index(frames, held.folder, report)
+            result = training.result(held.name, frames)
+            _card(base, held.name, settings, request.memory, frames, result).write(held.folder)
+            path = held.folder.relative_to(project.path).as_posix()
+            project.models.add(
+                held.name, "synthesizer", path, run_id=held.id, metrics=asdict(result)
+            )
+            held.finish(asdict(result))
     return result
+
+
+def _take_over_checkpoint(project: Project, held: ResumableRun) -> None:
+    """Earlier versions kept the checkpoint in the model's folder, and no run with it."""
+    before = project.path / "models" / f"sd-{held.name}" / "checkpoint.pt"
+    if before.exists():
+        before.replace(held.state_file)
 
 
 def probe(request: ProbeRequest, report: Report, cancelled: CancelCheck) -> str:
@@ -87,22 +106,21 @@ def probe(request: ProbeRequest, report: Report, cancelled: CancelCheck) -> str:
 
 
 class _Training:
-    """Counts, reports and remembers the losses of one call."""
+    """The training of one call: its steps and losses, reported and kept."""
 
     def __init__(
-        self, settings: LoraSettings, checkpoint: Path, report: Report, cancelled: CancelCheck
+        self, settings: LoraSettings, held: ResumableRun, report: Report, cancelled: CancelCheck
     ) -> None:
-        self.settings, self.checkpoint = settings, checkpoint
+        self.settings, self.held = settings, held
         self.report, self.cancelled = report, cancelled
         self.losses: list[float] = []
         self.done = 0
-        self.started = time.monotonic()
 
     def run(self, base: FoundModel, frames: Sequence[LabelledFrame], memory: str) -> object:
         device = pick_device()
         parts = load_base(base.folder, device)
         examples = [frame.loaded() for frame in frames]
-        begun = load_checkpoint(self.checkpoint)
+        begun = load_checkpoint(self.held.state_file)
         self.done = 0 if begun is None else int(begun["step"])
         encoding = Steps(len(examples), self.report, self.cancelled, "encoding the frames")
         # A cancel ends the training by `stopped`, which saves; `Steps` must not raise before.
@@ -111,14 +129,13 @@ class _Training:
         def on_step(step: int, loss: float) -> None:
             self.losses.append(loss)
             self.done = step
-            mean = float(np.mean(self.losses[-50:]))
-            trained.advance(step, note=f"adapting, loss {mean:.4f}")
+            trained.advance(step, note=f"adapting, loss {self._mean_of_last(50):.4f}")
 
         unet = train_lora(
             parts,
             examples,
             self.settings,
-            self.checkpoint,
+            self.held.state_file,
             device=device,
             data=_identity(base, frames),
             memory_preset=memory,
@@ -126,7 +143,8 @@ class _Training:
             progress=encoding,
             warn=lambda message: self.report(Warned(message)),
         )
-        self.report(Checkpoint(self.checkpoint, f"step {self.done}"))
+        self.held.record({"step": self.done, "loss": self._mean_of_last(50)})
+        self.report(Checkpoint(self.held.state_file, f"step {self.done}"))
         return unet
 
     def result(self, name: str, frames: Sequence[LabelledFrame]) -> AdaptStableDiffusionResult:
@@ -137,17 +155,24 @@ class _Training:
             subjects=len({item.subject for item in frames}),
             steps=self.settings.steps,
             loss_first=float(np.mean(self.losses[:tenth])) if self.losses else 0.0,
-            loss_last=float(np.mean(self.losses[-tenth:])) if self.losses else 0.0,
-            seconds=time.monotonic() - self.started,
+            loss_last=self._mean_of_last(tenth),
+            seconds=self.held.elapsed_s,
         )
+
+    def _mean_of_last(self, steps: int) -> float:
+        return float(np.mean(self.losses[-steps:])) if self.losses else 0.0
 
 
 def _write_copy_index(frames: Sequence[LabelledFrame], folder: Path, report: Report) -> None:
-    """So that copies of the training frames are noticed, by the built-in synthesizer's threshold:
-    a handful of frames gives none of its own."""
+    """Write what is needed to notice copies of the training frames.
+
+    The threshold is that of the built-in synthesizer: a handful of frames gives none of its own.
+    """
     known = load_neighbours(find_model("synthesizer", BUILT_IN))
     if known is None:
-        report(Warned("The built-in synthesizer remembers no frames, so copies go unnoticed."))
+        report(
+            Warned("The built-in synthesizer has no index of its frames, so copies go unnoticed.")
+        )
         return
     none_yet = replace(known, ids=(), descriptors=known.descriptors[:0])
     write_neighbours(neighbours_of(frames, none_yet), folder)
@@ -160,7 +185,7 @@ def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:
 
 
 def _identity(base: FoundModel, frames: Sequence[LabelledFrame]) -> str:
-    """SHA-256 (hex) of what is trained and on what: a training only goes on with the same."""
+    """SHA-256 (hex) of the weights and the frames: a training is resumed with the same only."""
     parts = [ModelCard.read(base.folder).architecture["weights_sha256"]]
     parts += [f"{item.id} {item.ellipse}" for item in frames]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -175,31 +200,6 @@ def _frames(project: Project, cohort: str | None) -> list[LabelledFrame]:
             "to validate and to test. Annotate frames of more subjects."
         )
     return frames
-
-
-def _name(request: AdaptStableDiffusionRequest) -> str:
-    name = request.name if request.name is not None else f"{request.base}-{request.mode}"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]*", name):
-        raise InputError(f"{name!r} cannot be a model's name. Use letters, digits, '.', '_', '-'.")
-    return name
-
-
-def _check_free(project: Project, request: AdaptStableDiffusionRequest, name: str) -> None:
-    if name in {m.name for m in project.models.all("synthesizer")} | {BUILT_IN, request.base}:
-        raise InputError(f"The name {name!r} is taken. Choose another one with --name.")
-
-
-@contextlib.contextmanager
-def _only_one(project: Project, name: str) -> Iterator[None]:
-    """Two at once would write one checkpoint, each over the other's."""
-    lock = Lock(project.path / "models" / f".sd-{name}.lock")
-    otherwise = (
-        f"Another FetalStudio is adapting Stable Diffusion to {project.path} under the name "
-        f"{name}. Let it end, or choose another name with --name."
-    )
-    with lock.held(otherwise):
-        yield
-        lock.remove()  # the name is taken from now on
 
 
 def _card(

@@ -14,7 +14,7 @@ from fetalstudio.engine.process.job import Job
 class AdaptStableDiffusionRequest:
     """Job ``adapt-sd``: fit Stable Diffusion to the project's own frames by a LoRA.
 
-    Cancelled or crashed, it goes on where it was when it is asked for again by the same name.
+    After a cancel or a crash, a request for the same name resumes the run.
     """
 
     job: ClassVar[Job[AdaptStableDiffusionRequest, AdaptStableDiffusionResult]] = Job(
@@ -27,7 +27,7 @@ class AdaptStableDiffusionRequest:
     steps: int | None = None
     """Default: the paper's 6000."""
     name: str | None = None
-    """Of the new model; default ``<base>-<mode>``."""
+    """Of the new model; by default ``<base>-<mode>``."""
     cohort: str | None = None
     memory: Literal["auto", "large", "medium", "small"] = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +36,8 @@ class AdaptStableDiffusionRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdaptStableDiffusionResult:
+    """What was trained, and how the loss went."""
+
     model: str
     frames: int
     subjects: int
@@ -45,6 +47,7 @@ class AdaptStableDiffusionResult:
     loss_last: float
     """Mean over the last tenth."""
     seconds: float
+    """Taken by the run so far, those before it was resumed included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
-from fetalstudio.engine.jobs.experiment.arms import (
+from fetalstudio.engine.jobs.experiment.mixes import (
     VALIDATION_FRAMES,
     dice_of,
     evenly,
     examples_of,
-    train_arm,
 )
 from fetalstudio.engine.jobs.experiment.request import (
-    ARMS,
     BEFORE,
+    MIXES,
     ExperimentRequest,
     ExperimentResult,
     Trained,
@@ -35,24 +36,27 @@ from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segment
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.fine_tuning import FINE_TUNING, FineTuneSettings
+from fetalstudio.segmentation.fine_tuning import FINE_TUNING, fine_tune
 from fetalstudio.segmentation.segmenter import Segmenter
 
 
 def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> ExperimentResult:
-    """Train every arm with every seed, and say what the pairs were worth.
+    """Train every mix with every seed, and say what the pairs were worth.
 
     Each training that is done is kept in the run's history. Cancelling stops within a step; the
     ``Cancelled`` event carries the result over the seeds that were done, if any. The same request
-    goes on with the newest run of it that did not finish.
+    resumes the newest run of it that did not finish.
     """
-    _check_settings(request)
+    _check(request)
+    request = replace(request, settings=_own(request.settings))
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter or BUILT_IN, project)
+        request = replace(request, segmenter=model.name)
         drawn = [_draw(project, request, seed) for seed in range(request.seeds)]
         seen = frames_seen(project, model)
         known = sum(item.id[:16] in seen for item in drawn[0].test)
@@ -60,42 +64,55 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             report(
                 Warned(
                     f"{counted(known, 'test frame')} of {len(drawn[0].test)} were used to train "
-                    f"{model.name}: what is added to it will seem to be worth less than it is."
+                    f"{model.name}: training will seem to improve it less than it does."
                 )
             )
-        settings = {
-            **asdict(request),
-            "project": None,
-            "job": ExperimentRequest.job.name,
-            "segmenter": model.name,
-            "segmenter_sha256": fingerprint(model.folder),
-        }
-        data = _summary(drawn)
-        record = _unfinished(project, settings, data) or project.runs.start(
-            _free_name(project), settings, data
-        )
-        report = report_in_run(report, project.path, record.id)
-        experiment = _Experiment(
-            project, request, record, drawn, load_segmenter(model), report, cancelled
-        )
-        try:
-            experiment.run()
-        except Stopped:
-            result = _close(project, record.id, "cancelled")
-            raise Stopped(result) from None
-        except BaseException:
-            project.runs.update(record.id, state="failed")
-            raise
-        result = _close(project, record.id, "finished")
-        assert result is not None  # every arm of every seed is done
+        sha256, data = fingerprint(model.folder), _summary(drawn)
+
+        def same(run: Run) -> bool:
+            stored = run.settings.get("segmenter_sha256"), dict(run.data)
+            return stored == (sha256, data) and _request_of(run, request.project) == request
+
+        with resumable_run(
+            project,
+            ExperimentRequest.job.name,
+            name=None,
+            stem=ExperimentRequest.job.name,
+            settings={**asdict(request), "project": None, "segmenter_sha256": sha256},
+            data=data,
+            resume=newest_resumable(project, ExperimentRequest.job.name, same),
+        ) as held:
+            report = report_in_run(report, project.path, held.id)
+            experiment = _Experiment(
+                project, request, held, drawn, load_segmenter(model), report, cancelled
+            )
+            try:
+                experiment.run()
+            except Stopped:
+                so_far = result_of(project.runs.get(held.id))
+                if so_far is not None:
+                    held.finish(asdict(so_far), cancelled=True)
+                raise Stopped(so_far) from None
+            result = result_of(project.runs.get(held.id))
+            assert result is not None  # every mix of every seed is done
+            held.finish(asdict(result))
         return result
 
 
-def _close(project: Project, run_id: int, state: Any) -> ExperimentResult | None:
-    result = result_of(project.runs.get(run_id))
-    verdict = None if result is None else asdict(result)
-    project.runs.update(run_id, state=state, verdict=verdict)
-    return result
+def _own(settings: TrainingSettings) -> TrainingSettings:
+    """The settings with the experiment's own values.
+
+    Without copies and patience, mixes of the same size take the same number of steps.
+    """
+    return replace(settings, copies=1, patience=settings.epochs, seed=0)
+
+
+def _request_of(run: Run, project: Path) -> ExperimentRequest:
+    """The request with which the run began."""
+    known = {field.name for field in fields(ExperimentRequest)}
+    stored = {k: v for k, v in run.settings.items() if k in known}
+    settings = _own(settings_of(run.settings))
+    return ExperimentRequest(**{**stored, "project": project, "settings": settings})
 
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
@@ -134,23 +151,25 @@ class _Experiment:
         self,
         project: Project,
         request: ExperimentRequest,
-        record: Run,
+        held: ResumableRun,
         drawn: Sequence[TrainingData],
         base: Segmenter,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
-        self.project, self.request, self.record, self.drawn = project, request, record, drawn
+        self.project, self.held, self.drawn = project, held, drawn
+        self.settings = request.settings
         self.base, self.report = base, report
         self.cache = EmbeddingCache(project.path / "cache" / "embeddings")
-        self.done = {(row["arm"], row["seed"]): row["steps"] for row in record.history}
-        each = [self._steps(arm, data) for arm in ARMS for data in drawn]
+        trained = map(Trained.of_row, held.history)
+        self.done = {(row.mix, row.seed): row.steps for row in trained}
+        each = [self._steps(mix, data) for mix in MIXES for data in drawn]
         self.steps = Steps(
             sum(each), report, cancelled, "looking at the frames", done=sum(self.done.values())
         )
 
     def run(self) -> None:
-        """What is not done yet, a seed with all its arms after the other."""
+        """Train what is not done yet, all mixes of one seed before the next seed."""
         self.test = _loaded(self.drawn[0].test)
         self.validation = evenly(_loaded(self.drawn[0].validation), VALIDATION_FRAMES)
         if (BEFORE, 0) not in self.done:
@@ -159,47 +178,40 @@ class _Experiment:
         for seed, data in enumerate(self.drawn):
             real = _loaded(data.train)
             pairs = [labelled(self.project, p.frame, p.ellipse).loaded() for p in data.pairs]
-            for arm in ARMS:
-                if (arm, seed) not in self.done:
-                    examples = examples_of(arm, real, pairs)
-                    self._train(arm, seed, examples, self._steps(arm, data))
+            for mix in MIXES:
+                if (mix, seed) not in self.done:
+                    examples = examples_of(mix, real, pairs)
+                    self._train(mix, seed, examples, self._steps(mix, data))
 
-    def _train(self, arm: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
+    def _train(self, mix: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
         started = time.monotonic()
-        note = f"{ARMS[arm].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
-        settings = FineTuneSettings(
-            epochs=self.request.epochs,
-            batch=self.request.batch,
-            learning_rate=self.request.learning_rate,
-            seed=seed,
-        )
-        tuned, figures = train_arm(
+        note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
+        settings = replace(self.settings, seed=seed)
+        tuned, figures = fine_tune(
             self.base,
             examples,
             self.validation,
             settings,
-            self.cache,
+            cache=self.cache,
             progress=_OneTraining(self.steps, note),
         )
         self.steps.check()
         scores = dice_of(tuned, self.test, self.cache, self.steps)
         best = max(row.epoch for row in figures if row.best)
         seconds = time.monotonic() - started
-        self._keep(Trained(arm, seed, scores, steps, best, seconds))
+        self._keep(Trained(mix, seed, scores, steps, best, seconds))
 
     def _keep(self, trained: Trained) -> None:
-        self.project.runs.update(self.record.id, history_entry=asdict(trained))
-        self.report(Checkpoint(self.project.path, f"{trained.arm}, seed {trained.seed}"))
+        self.held.record(asdict(trained))
+        self.report(Checkpoint(self.project.path, f"{trained.mix}, seed {trained.seed}"))
 
-    def _steps(self, arm: str, data: TrainingData) -> int:
-        request = self.request
-        return steps_in(
-            arm, len(data.train), len(data.pairs), epochs=request.epochs, batch=request.batch
-        )
+    def _steps(self, mix: str, data: TrainingData) -> int:
+        counts = len(data.train), len(data.pairs)
+        return steps_in(mix, *counts, epochs=self.settings.epochs, batch=self.settings.batch)
 
 
 class _OneTraining:
-    """The `Progress` of one training of an arm as a part of the whole job's ``steps``."""
+    """The `Progress` of one training on a mix as a part of the whole job's ``steps``."""
 
     def __init__(self, steps: Steps, note: str) -> None:
         self._steps, self._note = steps, note
@@ -220,31 +232,12 @@ def _loaded(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
     return [frame.loaded() for frame in frames]
 
 
-def _unfinished(
-    project: Project, settings: Mapping[str, Any], data: Mapping[str, Any]
-) -> Run | None:
-    """The newest run of the same settings and data that did not finish, taken up again."""
-    for record in project.runs.all():
-        same = dict(record.settings) == settings and dict(record.data) == data
-        if record.job == ExperimentRequest.job.name and record.state != "finished" and same:
-            return project.runs.resume(record.id)
-    return None
-
-
-def _check_settings(request: ExperimentRequest) -> None:
+def _check(request: ExperimentRequest) -> None:
+    request.settings.check()
     check_ranges(
         {
             "seeds": (request.seeds, 1, 20),
-            "epochs": (request.epochs, 1, 1000),
-            "batch": (request.batch, 1, 64),
             "real": (1 if request.real is None else request.real, 1, 10**6),
             "synthetic": (1 if request.synthetic is None else request.synthetic, 1, 10**6),
         }
     )
-    if not 0 < request.learning_rate <= 0.1:
-        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
-
-
-def _free_name(project: Project) -> str:
-    taken = {run.name for run in project.runs.all()}
-    return next(n for i in range(1, 10**6) if (n := f"experiment-{i}") not in taken)

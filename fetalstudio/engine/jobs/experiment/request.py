@@ -1,73 +1,82 @@
-"""Does the synthetic data help? What is trained against what, and the answer in words.
+"""Request and result types for experiments, and the answer in words: do the pairs help?
 
-Imports no torch: the window shows an experiment by the same functions as the job that ran it.
+Importing this module imports no torch: the window shows an experiment with the same functions as
+the job that ran it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.statistics import by_repeat, over_repeats, paired_difference
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.process.job import Job
 from fetalstudio.project.records import Run
 
 BEFORE = "before"
-"""In the place of an arm: the segmenter as it came, which is measured once."""
+"""Stands in the place of a mix for the segmenter before any training, which is measured once."""
 SYNTHETIC = "synthetic"
 CONTROL = "augmented_steps"
-"""The arm that the answer compares with: the best use of as many steps without a synthetic frame,
-chosen before anything was measured."""
-ARMS: Mapping[str, str] = {
+"""The mix that the answer compares with: the best use of the same number of steps without a
+synthetic frame. It was chosen before anything was measured."""
+MIXES: Mapping[str, str] = {
     "real": "Real frames",
     "augmented": "Real, with varied copies",
     SYNTHETIC: "Real and synthetic",
     "real_steps": "Real, as many steps",
     CONTROL: "Real, varied, as many steps",
 }
-"""What is trained, with its name. ``real``: each frame once an epoch. ``augmented``: and one varied
-copy of it, whose box is derived after it was varied. ``synthetic``: and the pairs. ``*_steps``: the
-real frames, or ever new varied copies of them, as often as there are frames in ``synthetic``: as
-many optimiser steps, so that longer training is not taken for better data."""
+"""The data mixes that are trained on and compared, with their names. ``real``: each real frame once
+an epoch. ``augmented``: also one varied copy of each, whose box is derived after it was varied.
+``synthetic``: the real frames and the pairs. ``*_steps``: the real frames, or always new varied
+copies of them, until an epoch has as many frames as that of ``synthetic``. These take the same
+number of optimiser steps as ``synthetic``, so that longer training is not mistaken for better
+data."""
 MARGIN = 0.002
 """A difference of the mean Dice below this does not matter to anyone who measures heads."""
 FEW_SUBJECTS = 5
-"""Fewer to test on tell nothing about others."""
+"""With fewer test subjects the result tells nothing about other subjects."""
 
 Answer = Literal["yes", "no", "harm", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentRequest:
-    """Job ``experiment``. Asked again after a cancel or a crash, it goes on where it was."""
+    """Job ``experiment``: train with and without the pairs, and compare.
+
+    After a cancel or a crash the same request resumes the run.
+    """
 
     job: ClassVar[Job[ExperimentRequest, ExperimentResult]] = Job(
         "experiment", "Comparing trainings", "fetalstudio.engine.jobs.experiment.job:run"
     )
     project: Path
     segmenter: str | None = None
-    """All arms start from this one; default the built-in, which learned from none of the frames."""
+    """Every training starts from this one; by default from the built-in, which has seen none of the
+    frames."""
     cohort: str | None = None
     real: int | None = None
-    """So many real frames, drawn anew by each seed; default all of the training part."""
+    """Number of real frames, which each seed draws by itself; by default all of the training
+    part."""
     synthetic: int | None = None
-    """So many accepted pairs, drawn likewise; default all."""
+    """Number of accepted pairs, drawn likewise; by default all."""
     seeds: int = 3
-    epochs: int = 20
-    batch: int = 8
-    learning_rate: float = 1e-4
+    """Number of repeats."""
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    """How each mix is trained; ``copies``, ``patience`` and ``seed`` are the experiment's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One training of an arm, measured."""
+    """One training on a mix, measured."""
 
-    arm: str
+    mix: str
     seed: int
     dice: tuple[float, ...]
     """Of the test frames, in the order of the run's record."""
@@ -78,15 +87,20 @@ class Trained:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Trained:
-        """From an entry of the run's history, which is ``asdict`` of this."""
-        return cls(**{**row, "dice": tuple(row["dice"])})
+        """From an entry of the run's history, which is ``asdict`` of this.
+
+        In runs of earlier versions the mix is called ``arm``.
+        """
+        mix = row["mix"] if "mix" in row else row["arm"]
+        others = {key: row[key] for key in ("seed", "steps", "best_epoch", "seconds")}
+        return cls(mix=mix, dice=tuple(row["dice"]), **others)
 
 
 @dataclass(frozen=True, slots=True)
-class ArmFigures:
-    """One arm over all seeds."""
+class MixFigures:
+    """One mix over all seeds."""
 
-    arm: str
+    mix: str
     dice: Interval
     """Seeds averaged within a frame; 95 % by bootstrap over subjects."""
     by_seed: tuple[Interval, ...]
@@ -95,7 +109,7 @@ class ArmFigures:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The arm with synthetic pairs less another one, on the same test frames."""
+    """The mix with synthetic pairs less another one, on the same test frames."""
 
     against: str
     difference: Interval
@@ -104,7 +118,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResult:
-    """What an experiment found, over the seeds of which every arm is trained."""
+    """What an experiment found, over the seeds of which every mix is trained."""
 
     run_id: int
     name: str
@@ -114,27 +128,27 @@ class ExperimentResult:
     seeds: int
     test_frames: int
     test_subjects: int
-    arms: tuple[ArmFigures, ...]
-    """In the order of :data:`ARMS`, after the segmenter as it came."""
+    mixes: tuple[MixFigures, ...]
+    """In the order of :data:`MIXES`, after the segmenter as it came."""
     comparisons: tuple[Comparison, ...]
-    """With each of the other arms."""
+    """With each of the other mixes."""
     answer: Answer
     sentence: str
     """For a person."""
 
 
-def examples_in(arm: str, real: int, pairs: int) -> int:
-    """How many frames an epoch of the arm shows."""
-    return {"real": real, "augmented": 2 * real}.get(arm, real + pairs)
+def examples_in(mix: str, real: int, pairs: int) -> int:
+    """How many frames an epoch of the mix shows."""
+    return {"real": real, "augmented": 2 * real}.get(mix, real + pairs)
 
 
-def steps_in(arm: str, real: int, pairs: int, *, epochs: int, batch: int) -> int:
-    """How many optimiser steps the arm takes."""
-    return epochs * math.ceil(examples_in(arm, real, pairs) / batch)
+def steps_in(mix: str, real: int, pairs: int, *, epochs: int, batch: int) -> int:
+    """How many optimiser steps the mix takes."""
+    return epochs * math.ceil(examples_in(mix, real, pairs) / batch)
 
 
 def result_of(run: Run) -> ExperimentResult | None:
-    """What the run has found so far; None before all arms of one seed are done."""
+    """What the run has found so far; None before all mixes of one seed are done."""
     trained = [Trained.of_row(row) for row in run.history]
     drawn = run.data["drawn"][0]
     return findings(
@@ -152,43 +166,43 @@ def findings(
     trained: Sequence[Trained], subjects: Sequence[str], *, real: int, synthetic: int, **named: Any
 ) -> ExperimentResult | None:
     """Figures, comparisons and answer; ``subjects`` are those of the test frames, ``named`` the
-    other fields of the result. None before all arms of one seed are done."""
-    by_arm = {arm: {t.seed: t for t in trained if t.arm == arm} for arm in (BEFORE, *ARMS)}
-    seeds = sorted(set.intersection(*(set(by_arm[arm]) for arm in ARMS)))
+    other fields of the result. None before all mixes of one seed are done."""
+    by_mix = {mix: {t.seed: t for t in trained if t.mix == mix} for mix in (BEFORE, *MIXES)}
+    seeds = sorted(set.intersection(*(set(by_mix[mix]) for mix in MIXES)))
     if not seeds:
         return None
     of = list(subjects)
-    dice = {arm: [by_arm[arm][seed].dice for seed in seeds] for arm in ARMS}
-    dice = {BEFORE: [t.dice for t in by_arm[BEFORE].values()], **dice}
+    dice = {mix: [by_mix[mix][seed].dice for seed in seeds] for mix in MIXES}
+    dice = {BEFORE: [t.dice for t in by_mix[BEFORE].values()], **dice}
     figures = tuple(
-        ArmFigures(
-            arm,
+        MixFigures(
+            mix,
             over_repeats(rows, of),
             tuple(over_repeats([row], of) for row in rows),
-            max(t.steps for t in by_arm[arm].values()),
+            max(t.steps for t in by_mix[mix].values()),
         )
-        for arm, rows in dice.items()
+        for mix, rows in dice.items()
         if rows
     )
     comparisons = tuple(
         Comparison(
-            arm,
-            paired_difference(dice[SYNTHETIC], dice[arm], of),
-            by_repeat(dice[SYNTHETIC], dice[arm]),
+            mix,
+            paired_difference(dice[SYNTHETIC], dice[mix], of),
+            by_repeat(dice[SYNTHETIC], dice[mix]),
         )
-        for arm in ARMS
-        if arm != SYNTHETIC
+        for mix in MIXES
+        if mix != SYNTHETIC
     )
     decisive = next(c for c in comparisons if c.against == CONTROL)
     given = answer(decisive, len(set(subjects)))
-    means = {f.arm: f.dice.mean for f in figures}
+    means = {f.mix: f.dice.mean for f in figures}
     return ExperimentResult(
         real=real,
         synthetic=synthetic,
         seeds=len(seeds),
         test_frames=len(subjects),
         test_subjects=len(set(subjects)),
-        arms=figures,
+        mixes=figures,
         comparisons=comparisons,
         answer=given,
         sentence=in_words(
@@ -249,12 +263,12 @@ def in_words(
             f"{100 * MARGIN:.1f} points: {evidence}."
         )
     doubt = _doubt(comparison, subjects)
-    return f"Not known: {doubt} whether {had} help more than {without}: {evidence}."
+    return f"Not known whether {had} help more than {without}, because {doubt}: {evidence}."
 
 
 def _doubt(comparison: Comparison, subjects: int) -> str:
     if subjects < FEW_SUBJECTS:
         return f"{counted(subjects, 'subject')} to test on are too few to tell"
     if comparison.difference.low > 0 or comparison.difference.high < 0:
-        return "it hangs on which real frames are learnt from"
+        return "the result depends on which real frames were sampled"
     return "more subjects to test on are needed to tell"

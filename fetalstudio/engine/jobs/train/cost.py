@@ -1,4 +1,7 @@
-"""How long a training will take and how much memory: told before it starts. Imports no torch."""
+"""Estimates of a training's time and memory, before it starts and while it runs.
+
+Importing this module imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds a frame, and what is needed in memory besides the embeddings."""
+    """How fast a segmenter trains, and how much memory it needs."""
 
     embed_s: float
-    """Of embedding one frame or copy."""
+    """Seconds to embed one frame or copy."""
     train_s: float
-    """Of one frame or copy in an epoch, the epoch's validation included."""
+    """Seconds for one frame or copy in an epoch, the epoch's validation included."""
     memory: float
-    """Bytes."""
+    """Bytes needed besides the embeddings."""
     embedding: int
     """Bytes of one embedding."""
     of: str = ""
-    """Name of the run that ``train_s`` is from; empty where it is a typical one."""
+    """Name of the run in which ``train_s`` was measured; empty where it is a typical value."""
 
 
 TYPICAL: Mapping[str, Pace] = {
@@ -33,30 +37,28 @@ TYPICAL: Mapping[str, Pace] = {
     "vit_l": Pace(50.0, 0.25, 5.0e9, 2 * 256 * 64 * 64),
     "vit_h": Pace(100.0, 0.25, 8.0e9, 2 * 256 * 64 * 64),
 }
-"""On a CPU. Measured are compact's seconds, and the time and memory of embedding with vit_b; the
-others are guesses, which the first epoch replaces."""
+"""Typical values on a CPU. Those of compact were measured, and so were the time and memory of
+embedding with vit_b; the others are guesses, which the first epoch replaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How much there is to do."""
+    """The number of frames in a training."""
 
     train: int
     """Frames and pairs."""
     validation: int
     test: int
-    copies: int
-    epochs: int
-    lora: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An estimate."""
+    """An estimate of what a training takes."""
 
     epochs_s: float
+    """Seconds of all epochs."""
     seconds: float
-    """The epochs, and what comes before and after them."""
+    """Seconds of the epochs and of what comes before and after them."""
     memory: float
     """Bytes."""
     of: str
@@ -64,54 +66,57 @@ class Cost:
 
 
 def kind_of(architecture: Mapping[str, Any]) -> str:
-    """``compact``, or a SAM's variant, by a card's architecture."""
+    """``compact`` or a SAM's variant (``vit_b``), from a model card's ``architecture``."""
     return str(architecture.get("variant", architecture.get("type", "")))
 
 
 def pace_of(project: Project, kind: str, lora: int) -> Pace:
-    """Of the newest training of such a model in the project, else a typical one.
+    """The pace of the newest training of such a model in the project, or else a typical one.
 
-    ``kind`` is as from :func:`kind_of`; an unknown one is taken for ``vit_b``.
+    ``kind`` is a result of :func:`kind_of`; an unknown one counts as ``vit_b``. ``lora`` is the
+    rank of the low-rank changes, 0 for none.
     """
     typical = TYPICAL.get(kind, TYPICAL["vit_b"])
     for run in project.runs.all():
-        alike = run.settings.get("kind") == kind and run.settings.get("lora") == lora
-        if run.job == "train" and alike and (train_s := _train_s(run)) is not None:
+        if run.job != "train" or run.settings.get("kind") != kind:
+            continue
+        settings = settings_of(run.settings)
+        if settings.lora == lora and (train_s := _train_s(run, settings.copies)) is not None:
             return replace(typical, train_s=train_s, of=run.name)
     if lora:
-        # Each step embeds anew, forwards and backwards.
+        # Every step embeds its frames again, forwards and backwards.
         return replace(typical, train_s=typical.train_s + 3 * typical.embed_s)
     return typical
 
 
-def cost(pace: Pace, work: Work) -> Cost:
-    """Of a training that no patience ends early. The test frames are looked at twice."""
-    items = work.train * work.copies
+def cost(pace: Pace, work: Work, settings: TrainingSettings) -> Cost:
+    """The cost of a training that runs for all its epochs. The test frames are measured twice."""
+    items = work.train * settings.copies
     embedded = items + work.validation
-    epochs_s = work.epochs * items * pace.train_s
-    looked_at = 2 * work.test + (0 if work.lora else embedded)
-    kept = 0 if work.lora else embedded * pace.embedding
-    return Cost(epochs_s, looked_at * pace.embed_s + epochs_s, pace.memory + kept, pace.of)
+    epochs_s = settings.epochs * items * pace.train_s
+    embedded_once = 0 if settings.lora else embedded
+    seconds = (2 * work.test + embedded_once) * pace.embed_s + epochs_s
+    return Cost(epochs_s, seconds, pace.memory + embedded_once * pace.embedding, pace.of)
 
 
-class Clock:
-    """The seconds left of a training: by the estimate, and by its own pace once it has one."""
+class TrainingCountdown:
+    """Seconds left of a training: from the estimate, and from its own pace once that is known."""
 
     def __init__(self, epochs_s: float) -> None:
-        """``epochs_s`` of all epochs, before anything is measured."""
+        """``epochs_s`` is the estimate for all epochs."""
         self._epochs_s = epochs_s
         self._began: float | None = None
         self._first: int | None = None
 
     def embedded(self, done: int, total: int) -> float:
-        """After so many frames are embedded, all epochs included."""
+        """Seconds left once ``done`` frames are embedded, all epochs included."""
         now = time.monotonic()
         self._began = self._began or now
         each = (now - self._began) / max(done - 1, 1)
         return (total - done) * each + self._epochs_s
 
     def stepped(self, done: int, total: int) -> float:
-        """After so many steps; from the second on by their own pace."""
+        """Seconds left after ``done`` steps; from the second on at their own pace."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._began = done, now
@@ -120,10 +125,9 @@ class Clock:
         return (now - self._began) / (done - self._first) * (total - done)
 
 
-def _train_s(run: Run) -> float | None:
-    clock = [row["seconds"] for row in run.history if "seconds" in row]
-    items = len(run.data.get("train", ())) + len(run.data.get("pairs", ()))
-    items *= run.settings.get("copies", 1)
-    if len(clock) < 2 or not items:
+def _train_s(run: Run, copies: int) -> float | None:
+    ends = [row["seconds"] for row in run.history if "seconds" in row]
+    items = copies * (len(run.data.get("train", ())) + len(run.data.get("pairs", ())))
+    if len(ends) < 2 or not items:
         return None
-    return float((clock[-1] - clock[0]) / (len(clock) - 1) / items)
+    return float((ends[-1] - ends[0]) / (len(ends) - 1) / items)

@@ -1,6 +1,6 @@
-"""What a training is done on, and whether it can be: checked here, for the job and for the window.
+"""The data of a training, and whether they suffice: for the job and for the window.
 
-Imports no torch.
+Importing this module imports no torch.
 """
 
 from __future__ import annotations
@@ -45,25 +45,28 @@ _NOT_REAL = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """What is trained on what; no subject is in two parts. Labelled frames are real ones: synthetic
-    frames are in ``pairs`` alone, which are trained on only."""
+    """The frames of each part, and the pairs to train on. No subject is in two parts.
+
+    ``train``, ``validation`` and ``test`` hold real frames only; synthetic frames are in ``pairs``.
+    """
 
     train: Sequence[LabelledFrame]
     validation: Sequence[LabelledFrame]
     test: Sequence[LabelledFrame]
     pairs: Sequence[Pair]
     available: Sequence[LabelledFrame] = ()
-    """Of the training part: ``train``, and what was not asked for."""
+    """All frames of the training part: ``train`` and those that were not asked for."""
     usable: int = 0
     """Accepted pairs that may be trained on."""
     copies: int = 0
     """Accepted pairs that were left out because they copy a training frame."""
     problems: tuple[str, ...] = ()
-    """Each forbids the training; sentences for a person, with the cure."""
+    """What forbids the training: sentences for a person, each with the cure."""
     warnings: tuple[str, ...] = ()
+    """What a person should know before the training: sentences."""
 
     def summary(self) -> Mapping[str, Any]:
-        """Frame and pair ids by part, for the run's record, and a digest of the ellipses."""
+        """For the run's record: frame and pair ids by part, and a digest of the ellipses."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         ids = {name: [item.id for item in items] for name, items in parts.items()}
         labels = [repr(i.ellipse) for items in parts.values() for i in items]
@@ -80,7 +83,10 @@ def select_training_data(
     synthetic: int | None,
     seed: int = 0,
 ) -> TrainingData:
-    """Split by subject, take as many frames and pairs as asked for, and say what is amiss."""
+    """Split by subject and draw ``real`` frames and ``synthetic`` pairs with ``seed``.
+
+    None takes all. Problems and warnings are in the result; nothing is raised.
+    """
     try:
         labelled = labelled_frames(project, cohort)
     except InputError as error:
@@ -106,7 +112,7 @@ def select_training_data(
 
 
 def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
-    """With the problem of pictures that are in two parts. This reads every frame."""
+    """``data`` with a problem for each picture that is in two parts. This reads every frame."""
     frames: Mapping[Part, Sequence[str]] = {
         "train": [i.id for i in data.train] + [p.frame.id for p in data.pairs],
         "validation": [i.id for i in data.validation],
@@ -119,12 +125,12 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     descriptors = {frame_id: descriptor(project.frames.pixels(frame_id)) for frame_id in names}
     found = across_parts(frames, descriptors)
     said = [
-        f"{names[a]} and {names[b]} are the same picture, but are kept apart. "
+        f"{names[a]} and {names[b]} are the same picture, but are in different parts of the split. "
         + (_NOT_REAL if a in synthetic or b in synthetic else _SAME_SUBJECT)
         for a, b in found[:3]
     ]
     if len(found) > 3:
-        said.append(f"So are {len(found) - 3} more.")
+        said.append(f"The same is true of {len(found) - 3} more pictures.")
     return replace(data, problems=(*data.problems, *said))
 
 
@@ -154,14 +160,14 @@ def _too_few(
 
 
 def _without_mask(data: TrainingData) -> list[str]:
-    """Frames whose ellipse makes no mask."""
+    """Problems: frames whose ellipse gives no mask."""
     said = []
     for item in (*data.train, *data.validation, *data.test):
         e, (w, h) = item.ellipse, item.size
         if not (0 <= e.cx < w and 0 <= e.cy < h and e.b >= 1):
             said.append(
                 f"The ellipse of {item.name} lies off the frame or is empty: it gives no "
-                "mask. Draw it anew."
+                "mask. Draw it again."
             )
     return said
 

@@ -1,10 +1,9 @@
-"""Job ``train``: fine-tune the segmenter on real plus accepted synthetic pairs."""
+"""Job ``train``: fine-tune a segmenter on real frames and accepted pairs."""
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,39 +13,33 @@ from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.training_settings import settings_of
 from fetalstudio.engine.cohort_split import labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.propose.request import Prompt
-from fetalstudio.engine.jobs.sample.request import MAX_SEED
-from fetalstudio.engine.jobs.train.cost import Clock, Work, cost, kind_of, pace_of
+from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import (
     FEW_TEST_SUBJECTS,
     TrainingData,
     select_training_data,
     with_duplicates,
 )
-from fetalstudio.engine.jobs.train.request import RECIPES, TrainRequest, TrainResult
-from fetalstudio.engine.jobs.train.resuming import state_file
-from fetalstudio.engine.models.loading import (
-    BUILT_IN,
-    JUDGE,
-    FoundModel,
-    find_model,
-    load_segmenter,
-)
+from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.engine.resumable import ResumableRun, can_resume, resumable_run
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Run, RunState
+from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import EMBEDDING
-from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
+from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
 
@@ -57,89 +50,95 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     no epoch had been finished.
     """
     with Project.open(request.project) as project:
-        before = None if request.resume is None else _unfinished(project, request.resume)
-        if before is not None:
-            request = _request_of(before, request.project)
-        _check_settings(request)
+        resumed = None if request.resume is None else _unfinished(project, request.resume)
+        if resumed is not None:
+            request = _request_of(resumed, request.project)
+        request.settings.check()
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
         known = frames_seen(project, model)
         if seen := sum(item.id[:16] in known for item in data.test):
             report(
                 Warned(
-                    f"{seen} of the {len(data.test)} test frames were used to train {model.name}: "
-                    "on new patients its Dice is lower than the one before will say."
+                    f"{seen} of the {len(data.test)} test frames were used to train {model.name}. "
+                    "On new patients its Dice is lower than the one reported as before."
                 )
             )
+        if resumed is not None:
+            _check_unchanged(resumed, data, model)
         segmenter = load_segmenter(model)
-        if before is None:
-            name = _free_name(project, request)
-            kind = kind_of(segmenter.card.architecture)
-            origin = {"project": None, "started_from": model.name, "kind": kind}
-            origin["started_from_sha256"] = fingerprint(model.folder)
-            settings = {**asdict(request), **origin}
-            record = project.runs.start(name, settings, data.summary())
-        else:
-            record = _taken_up(project, before, data, model)
-        report = report_in_run(report, project.path, record.id)
-        training = _Training(project, request, record, data, segmenter, report, cancelled)
-        try:
+        settings = {
+            **asdict(request),
+            "project": None,
+            "started_from": model.name,
+            "started_from_sha256": fingerprint(model.folder),
+            "kind": kind_of(segmenter.card.architecture),
+        }
+        with resumable_run(
+            project,
+            "train",
+            name=request.name,
+            stem=request.cohort or "tuned",
+            settings=settings,
+            data=data.summary(),
+            resume=resumed,
+        ) as held:
+            report = report_in_run(report, project.path, held.id)
+            training = _Training(project, request, held, data, segmenter, report, cancelled)
             result, stopped = training.run()
-        except Stopped:
-            project.runs.update(record.id, state="cancelled")
-            raise
-        except BaseException:
-            project.runs.update(record.id, state="failed")
-            raise
-        state: RunState = "cancelled" if stopped else "finished"
-        project.runs.update(record.id, state=state, verdict=asdict(result))
+            held.finish(asdict(result), cancelled=stopped)
     if stopped:
         raise Stopped(result)
     return result
 
 
 def _unfinished(project: Project, run_id: int) -> Run:
+    project.runs.fail_crashed()
     record = project.runs.get(run_id)
-    if not state_file(project, run_id).exists():
+    if record.state == "running":
+        raise InputError(f"{record.name} is being trained by another process. Wait until it ends.")
+    if not can_resume(project, record):
         raise InputError(
-            f"{record.name} cannot go on: it is finished, or it ended before its first epoch was "
-            "done. Start a new training."
+            f"{record.name} cannot be resumed: it is finished, or it ended before its first epoch "
+            "was done. Start a new training."
         )
     return record
 
 
 def _request_of(record: Run, project: Path) -> TrainRequest:
-    """What was asked for when the run began; the model that it started from by its name."""
+    """The request with which the run began; the model that it started from by its name."""
     known = {field.name for field in fields(TrainRequest)}
-    settings = {k: v for k, v in record.settings.items() if k in known}
-    started_from = record.settings["started_from"]
-    return TrainRequest(**{**settings, "project": project, "segmenter": started_from})
+    stored = {k: v for k, v in record.settings.items() if k in known}
+    origin = {"project": project, "segmenter": record.settings["started_from"]}
+    return TrainRequest(**{**stored, **origin, "settings": settings_of(record.settings)})
 
 
-def _taken_up(project: Project, record: Run, data: TrainingData, model: FoundModel) -> Run:
+def _check_unchanged(record: Run, data: TrainingData, model: FoundModel) -> None:
     if record.settings.get("started_from_sha256") not in (None, fingerprint(model.folder)):
         raise InputError(
-            f"{record.name} cannot go on: the model that it started from, {model.name}, "
-            "has changed since. Put the former one back, or start a new training."
+            f"{record.name} cannot be resumed: the model that it started from, {model.name}, "
+            "has changed since. Put the former model back, or start a new training."
         )
     if json.loads(json.dumps(data.summary())) != record.data:
         raise InputError(
-            f"{record.name} cannot go on: frames, ellipses' states or pairs have changed since, "
-            "and it would learn from others than it began with. Start a new training."
+            f"{record.name} cannot be resumed: frames, ellipses or pairs have changed since, so it "
+            "would be trained on other data than it began with. Start a new training."
         )
-    taken = project.runs.resume(record.id)
-    if taken is None:
-        raise InputError(f"{record.name} is being trained by another process. Wait for it.")
-    return taken
 
 
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     """Split by subject and take as many frames and pairs as asked for.
 
-    Raises :class:`InputError` that says what is missing or amiss, see ``engine.training_data``.
+    Raises :class:`InputError` that says what is missing or wrong, see :mod:`.data`.
     """
+    asked = {"real": request.real or 0, "synthetic": request.synthetic or 0}
+    check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
     data = select_training_data(
-        project, request.cohort, real=request.real, synthetic=request.synthetic, seed=request.seed
+        project,
+        request.cohort,
+        real=request.real,
+        synthetic=request.synthetic,
+        seed=request.settings.seed,
     )
     if not data.problems:
         data = with_duplicates(data, project)
@@ -153,30 +152,22 @@ class _Training:
         self,
         project: Project,
         request: TrainRequest,
-        record: Run,
+        held: ResumableRun,
         data: TrainingData,
         segmenter: Segmenter,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
-        self.project, self.request, self.record, self.data = project, request, record, data
+        self.project, self.held, self.data = project, held, data
+        self.settings = request.settings
         self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
-        self.folder = project.path / "models" / str(record.id)
         self.saved_epoch = 0
-        self.saved = any(m.run_id == record.id for m in project.models.all("segmenter"))
-        # A run that goes on adds to the time that it took before.
-        self.started = time.monotonic() - max((row["seconds"] for row in record.history), default=0)
+        self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
+        self.recorded = {row["epoch"] for row in held.history}
         self.where = describe(segmenter.device)
-        work = Work(
-            train=len(data.train) + len(data.pairs),
-            validation=len(data.validation),
-            test=len(data.test),
-            copies=request.copies,
-            epochs=request.epochs,
-            lora=request.lora,
-        )
-        pace = pace_of(project, kind_of(segmenter.card.architecture), request.lora)
-        self.clock = Clock(cost(pace, work).epochs_s)
+        work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
+        pace = pace_of(project, kind_of(segmenter.card.architecture), self.settings.lora)
+        self.countdown = TrainingCountdown(cost(pace, work, self.settings).epochs_s)
         self.prompt: Prompt = "box" if segmenter.needs_prompt else "auto"
 
     def run(self) -> tuple[TrainResult, bool]:
@@ -185,25 +176,13 @@ class _Training:
         train = [frame.loaded() for frame in self.data.train]
         train += [labelled(self.project, p.frame, p.ellipse).loaded() for p in self.data.pairs]
         self.validation = [frame.loaded() for frame in self.data.validation]
-        request = self.request
-        settings = FineTuneSettings(
-            epochs=request.epochs,
-            batch=request.batch,
-            learning_rate=request.learning_rate,
-            patience=request.patience,
-            seed=request.seed,
-            copies=request.copies,
-            recipe=request.recipe,
-            lora=request.lora,
-        )
-        state = state_file(self.project, self.record.id)
         tuned, figures = fine_tune(
             self.segmenter,
             train,
             self.validation,
-            settings,
+            self.settings,
             cache=EmbeddingCache(self.project.path / "cache" / "embeddings"),
-            state=state,
+            state=self.held.state_file,
             progress=self,
             on_epoch=self._epoch,
         )
@@ -215,15 +194,14 @@ class _Training:
         after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
         result = self._result(before, after, figures)
         if self.saved:
-            self._card(result).write(self.folder)
-        if not stopped:
-            state.unlink(missing_ok=True)
+            self._card(result).write(self.held.folder)
         return result, stopped
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """This training is the `Progress` of its fine-tuning, with its own estimate of the time."""
         embedding = note == EMBEDDING
-        left = self.clock.embedded(done, total) if embedding else self.clock.stepped(done, total)
+        estimate = self.countdown.embedded if embedding else self.countdown.stepped
+        left = estimate(done, total)
         self.report(Progress(done, total, left, f"{note} on {self.where}"))
         self.check()
 
@@ -233,27 +211,24 @@ class _Training:
             raise Stopped
 
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
-        """What a crash left out after an epoch whose state it had saved."""
-        told = {row["epoch"] for row in self.project.runs.get(self.record.id).history}
+        """Record and save what a crash left out after an epoch whose state it had saved."""
         for row in figures:
-            if row.epoch not in told:
-                self._remember(row)
+            if row.epoch not in self.recorded:
+                self._record(row)
         best = max((row for row in figures if row.best), key=lambda row: row.epoch)
         if best.epoch > self.saved_epoch:
             self._save(tuned, best)
 
-    def _remember(self, figures: EpochFigures) -> None:
-        entry = {k: v for k, v in asdict(figures).items() if not _nan(v)}
-        entry["seconds"] = time.monotonic() - self.started
-        self.project.runs.update(self.record.id, history_entry=entry)
+    def _record(self, figures: EpochFigures) -> None:
+        self.held.record({k: v for k, v in asdict(figures).items() if not _nan(v)})
+        self.recorded.add(figures.epoch)
 
     def _epoch(self, figures: EpochFigures, tuned: Segmenter) -> None:
-        epochs = self.request.epochs
-        self._remember(figures)
+        self._record(figures)
         self.report(
             Epoch(
                 figures.epoch,
-                epochs,
+                self.settings.epochs,
                 figures.train_loss,
                 figures.validation_loss,
                 figures.validation_dice,
@@ -274,17 +249,19 @@ class _Training:
 
     def _save(self, tuned: Segmenter, figures: EpochFigures) -> None:
         metrics = {"validation_dice": figures.validation_dice, "epoch": figures.epoch}
-        tuned.save(self.folder, self._base_card(metrics))
+        tuned.save(self.held.folder, self._base_card(metrics))
         self.saved_epoch = figures.epoch
         if not self.saved:
-            write_training_frames(self.folder, [i.id for i in self.data.train])
-            path = self.folder.relative_to(self.project.path).as_posix()
+            write_training_frames(self.held.folder, [i.id for i in self.data.train])
+            path = self.held.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
-                self.record.name, "segmenter", path, run_id=self.record.id, metrics=metrics
+                self.held.name, "segmenter", path, run_id=self.held.id, metrics=metrics
             )
             self.saved = True
         self.report(
-            Checkpoint(self.folder, f"epoch {figures.epoch}: Dice {figures.validation_dice:.4f}")
+            Checkpoint(
+                self.held.folder, f"epoch {figures.epoch}: Dice {figures.validation_dice:.4f}"
+            )
         )
 
     def _evaluate(self, segmenter: Segmenter, note: str, finish: bool = False) -> EvaluateResult:
@@ -302,13 +279,13 @@ class _Training:
         change = [a.dice - b.dice for a, b in zip(after.frames, before.frames, strict=True)]
         subjects = [score.subject for score in before.frames]
         interval = bootstrap_ci(change, subjects)
-        # Of a handful of subjects the bootstrap's interval is far too narrow, of one it is a point.
+        # The bootstrap's interval over a handful of subjects is far too narrow; over one, a point.
         few = len(set(subjects)) < FEW_TEST_SUBJECTS
         low, high = (math.nan, math.nan) if few else (interval.low, interval.high)
         best = max(f.epoch for f in figures if f.best)
         return TrainResult(
-            run_id=self.record.id,
-            model=self.record.name if self.saved else None,
+            run_id=self.held.id,
+            model=self.held.name if self.saved else None,
             dice_before=before.dice["mean"],
             dice_after=after.dice["mean"],
             difference=interval.mean,
@@ -328,7 +305,7 @@ class _Training:
         cohorts = sorted({item.cohort for item in self.data.train})
         base = self.segmenter.card
         return ModelCard(
-            name=self.record.name,
+            name=self.held.name,
             kind="segmenter",
             architecture=base.architecture,
             preprocessing=base.preprocessing,
@@ -355,7 +332,11 @@ class _Training:
 def verdict(
     before: EvaluateResult, after: EvaluateResult, low: float, high: float, improved: bool
 ) -> str:
-    """One sentence for a person; careful where the interval contains no change at all."""
+    """The verdict for a person, in one or two sentences.
+
+    ``low`` and ``high`` bound the 95 % interval of the difference in Dice, NaN where there is none.
+    The verdict claims no difference where that interval contains zero.
+    """
     frames = f"{before.n} test frames of {len({s.subject for s in before.frames})} subjects"
     if not improved:
         return (
@@ -363,8 +344,8 @@ def verdict(
             f"on {frames}): keep that one."
         )
     figures = f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames}"
-    told = not math.isnan(low)
-    if told:
+    has_interval = not math.isnan(low)
+    if has_interval:
         figures += f" (difference {100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval)"
     if low > 0:
         return f"The new model is better: {figures}."
@@ -375,38 +356,9 @@ def verdict(
             f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
             f"Dice below {FAILURE}), {before.failures} with the current one. {figures}."
         )
-    if not told:
+    if not has_interval:
         return f"Too few test subjects to tell: {figures}. Annotate frames of more subjects."
     return f"No clear difference: {figures}. More annotated subjects would tell."
-
-
-def _check_settings(request: TrainRequest) -> None:
-    check_ranges(
-        {
-            "epochs": (request.epochs, 1, 1000),
-            "batch": (request.batch, 1, 64),
-            "seed": (request.seed, 0, MAX_SEED),
-            "patience": (request.patience, 1, 1000),
-            "copies": (request.copies, 1, 16),
-            "lora": (request.lora, 0, 64),
-            "real": (request.real or 0, 0, 10**6),
-            "synthetic": (request.synthetic or 0, 0, 10**6),
-        }
-    )
-    if request.recipe not in RECIPES:
-        raise InputError(f"There is no recipe {request.recipe!r}; there are: {', '.join(RECIPES)}.")
-    if not 0 < request.learning_rate <= 0.1:
-        raise InputError(f"The learning rate is {request.learning_rate}; 0.0001 is a good choice.")
-
-
-def _free_name(project: Project, request: TrainRequest) -> str:
-    taken = {m.name for m in project.models.all("segmenter")} | {BUILT_IN, JUDGE}
-    if request.name is not None:
-        if not request.name.strip() or request.name in taken:
-            raise InputError(f"The name {request.name!r} is empty or taken. Choose another one.")
-        return request.name.strip()
-    stem = request.cohort or "tuned"
-    return next(n for i in range(1, 10**6) if (n := f"{stem}-{i}") not in taken)
 
 
 def _nan(value: object) -> bool:

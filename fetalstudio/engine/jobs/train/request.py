@@ -1,56 +1,41 @@
-"""Request and result types for a fine-tuning."""
+"""Request and result types for fine-tuning a segmenter."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.process.job import Job
-
-Recipe = Literal["recommended", "paper"]
-RECIPES: Mapping[Recipe, Mapping[str, Any]] = {
-    "recommended": {"epochs": 20, "batch": 8, "learning_rate": 1e-4, "patience": 5, "copies": 2},
-    "paper": {"epochs": 20, "batch": 5, "learning_rate": 1e-5, "patience": 20, "copies": 1},
-}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """Job ``train``: fine-tune the segmenter on real plus accepted synthetic pairs."""
+    """Job ``train``: fine-tune a segmenter on real frames and accepted pairs."""
 
     job: ClassVar[Job[TrainRequest, TrainResult]] = Job(
         "train", "Training the segmenter", "fetalstudio.engine.jobs.train.job:run"
     )
     project: Path
     segmenter: str | None = None
-    """Start from this one; default as for ``propose``."""
+    """Start from this one; the default is that of ``propose``."""
     cohort: str | None = None
     real: int | None = None
-    """Use at most that many real frames; default all with a final or draft annotation."""
+    """Use at most this many real frames; by default all with a final or draft annotation."""
     synthetic: int | None = None
-    """Use at most that many accepted pairs; default all. 0 for none."""
-    epochs: int = 20
-    batch: int = 8
-    learning_rate: float = 1e-4
-    patience: int = 5
-    """Stop after that many epochs without a better validation Dice."""
-    copies: int = 2
-    """Of each frame: as it is, and varied ones."""
-    recipe: Recipe = "recommended"
-    """Optimizer and prompts; see ``segmentation.fine_tuning.FineTuneSettings``."""
-    lora: int = 0
-    """Rank of low-rank changes of the encoder, 0 for none: better where a GPU allows it."""
-    seed: int = 0
+    """Use at most this many accepted pairs; by default all, 0 for none."""
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
     name: str | None = None
-    """Of the new model; default ``<cohort>-<run>``."""
+    """Of the new model; by default ``<cohort>-<number>``, or ``tuned-<number>``."""
     resume: int | None = None
-    """Id of a run that did not finish: go on with it, by its own settings."""
+    """Id of a run that did not finish: resume it, with its own settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
+    """What a training achieved, measured on the test part before and after."""
+
     run_id: int
     model: str | None
     """None where no epoch was better than the model that it started from."""
@@ -69,4 +54,4 @@ class TrainResult:
     copies_left_out: int = 0
     """Accepted pairs that are too much like a training frame of the synthesizer."""
     device: str = ""
-    """Where it was trained, and in which numbers."""
+    """The device on which it was trained, and the number format."""

@@ -1,4 +1,4 @@
-"""Training and measuring one arm of an experiment, for the job and for the study."""
+"""Training on one data mix of an experiment and measuring the result, for the job and the study."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import TypeVar
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.experiment.request import CONTROL, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
-from fetalstudio.segmentation.fine_tuning import EpochFigures, FineTuneSettings, fine_tune
+from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune
 from fetalstudio.segmentation.segmenter import Segmenter
 
 Item = TypeVar("Item")
 
 VALIDATION_FRAMES = 20
-"""At most so many choose the best epoch; they are the same for all arms."""
+"""Most frames that choose the best epoch; they are the same for all mixes."""
 
 
 def evenly(items: Sequence[Item], count: int) -> list[Item]:
@@ -30,45 +31,30 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def examples_of(
-    arm: str, real: Sequence[LabelledFrame], pairs: Sequence[LabelledFrame]
+    mix: str, real: Sequence[LabelledFrame], pairs: Sequence[LabelledFrame]
 ) -> list[LabelledFrame]:
-    """What one epoch of the arm shows, see ``experiment.ARMS``."""
-    if arm == "real":
+    """The frames of one epoch on the mix, see :data:`.request.MIXES`."""
+    if mix == "real":
         return [*real]
-    if arm == "augmented":
+    if mix == "augmented":
         return [*real, *(varied(example, 1) for example in real)]
-    if arm == SYNTHETIC:
+    if mix == SYNTHETIC:
         return [*real, *pairs]
     shown = range(len(real) + len(pairs))
     copies = [(real[i % len(real)], i // len(real)) for i in shown]
-    return [varied(example, k) if arm == CONTROL else example for example, k in copies]
-
-
-def train_arm(
-    base: Segmenter,
-    examples: Sequence[LabelledFrame],
-    validation: Sequence[LabelledFrame],
-    settings: FineTuneSettings,
-    cache: EmbeddingCache,
-    *,
-    progress: Progress = NO_PROGRESS,
-) -> tuple[Segmenter, list[EpochFigures]]:
-    """As ``fine_tune``, with no copies but those in ``examples`` and to the last epoch: all arms of
-    as many examples take as many steps."""
-    settings = replace(settings, copies=1, patience=settings.epochs)
-    return fine_tune(base, examples, validation, settings, cache=cache, progress=progress)
+    return [varied(example, k) if mix == CONTROL else example for example, k in copies]
 
 
 def train_to_the_end(
     base: Segmenter,
     examples: Sequence[LabelledFrame],
-    settings: FineTuneSettings,
+    settings: TrainingSettings,
     cache: EmbeddingCache,
 ) -> Segmenter:
-    """As :func:`train_arm`, and the last epoch's segmenter, whatever it is worth.
+    """Fine-tune without copies or patience; return the segmenter of the last epoch, good or bad.
 
-    No further real frames choose the epoch: where only a handful is assumed to be there, they would
-    be of more worth to learn from.
+    No further real frames choose the epoch: where only a handful is assumed to exist, they would be
+    worth more as training data.
     """
     last = Segmenter(copy.deepcopy(base.sam), base.card, base.device)
 
@@ -76,7 +62,7 @@ def train_to_the_end(
         last.sam.load_state_dict(tuned.sam.state_dict())
 
     settings = replace(settings, copies=1, patience=settings.epochs)
-    # Fine-tuning wants a frame to look at; what it sees there decides nothing here.
+    # Fine-tuning needs a validation frame; what it measures there decides nothing here.
     fine_tune(base, examples, examples[:1], settings, cache=cache, on_epoch=keep)
     return last
 
@@ -87,8 +73,11 @@ def dice_of(
     cache: EmbeddingCache,
     progress: Progress = NO_PROGRESS,
 ) -> tuple[float, ...]:
-    """Dice of each frame's ellipse at its own size, from one view, without a prompt (plain SAM: the
-    reference's box). ``progress`` is checked before each."""
+    """Dice of each frame's ellipse at the frame's own size, from one view.
+
+    The segmenter is not prompted; a plain SAM is, by the reference's box. ``progress`` is
+    checked before each frame.
+    """
     key, result = encoder_key(segmenter), []
     for example in test:
         progress.check()
