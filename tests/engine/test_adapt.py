@@ -24,7 +24,13 @@ from fetalstudio.engine.cohort_split import labelled_frames, split
 from fetalstudio.engine.jobs.adapt import choice as adapt_choice
 from fetalstudio.engine.jobs.adapt import held_out
 from fetalstudio.engine.jobs.adapt import job as adapt
-from fetalstudio.engine.jobs.adapt.choice import Choice, HeldOutFigures, Measured
+from fetalstudio.engine.jobs.adapt.choice import (
+    AdaptingCountdown,
+    Choice,
+    HeldOutFigures,
+    Measured,
+    pace_of,
+)
 from fetalstudio.engine.jobs.adapt.data import MAX_FRAMES, choose_adapt_data
 from fetalstudio.engine.jobs.adapt.request import AdaptRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
@@ -213,6 +219,8 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     assert len(sample_project.runs.all()) == 1
     resumed = sample_project.runs.get(run.id)
     assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
+    seconds = [row["seconds"] for row in resumed.history]
+    assert seconds == sorted(seconds)
     again = run_job(request_for(sample_project, steps=8, measure_every=4))
     assert again.run_id != run.id
     whole = sample_project.runs.get(again.run_id)
@@ -280,6 +288,20 @@ def test_heads_need_not_be_found_better_than_in_real_frames() -> None:
     choice = Choice([Measured(0, FIGURES, False)])
     nearer = replace(FIGURES, grey=5.0, fidelity=0.92)
     assert choice.better(nearer, 0.92) and not choice.better(nearer, 0.95)
+
+
+def test_the_time_left_goes_on_from_the_pace_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run has its own pace from its first step on, and until then that from before."""
+    now = [1000.0]
+    monkeypatch.setattr(adapt_choice.time, "monotonic", lambda: now[0])
+    history = [{"step": 0, "seconds": 10.0}, {"step": 50, "seconds": 110.0}]
+    assert pace_of(history) == 2.0 and pace_of(history[:1]) is None
+    resumed = AdaptingCountdown(150, 50, pace_of(history))
+    assert resumed.left(50) == pytest.approx(200)
+    now[0] += 3
+    resumed.stepped()
+    assert resumed.left(51) == pytest.approx(99 * 3)
+    assert AdaptingCountdown(150, 50).left(0) is None
 
 
 def bare(path: Path, subjects: list[str]) -> Project:

@@ -1,6 +1,9 @@
 """A training that was killed goes on where it was."""
 
+import contextlib
+import json
 import math
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -8,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from fetalstudio.cli import main
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.train.request import TrainRequest
@@ -16,9 +20,20 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.resumable import can_resume, state_file
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import Run
 from fetalstudio.resources import models_dir
 
 EPOCHS = {n: TrainingSettings(epochs=n, copies=1) for n in (1, 2)}
+EARLIER_OPTIONS = {
+    "epochs",
+    "batch",
+    "learning_rate",
+    "patience",
+    "copies",
+    "recipe",
+    "lora",
+    "seed",
+}
 CHILD = """
     import os, signal, sys
     from pathlib import Path
@@ -61,6 +76,38 @@ def test_a_killed_training_goes_on_after_its_last_epoch(sample_project: Project)
     assert not state_file(sample_project, run.id).exists()
     with pytest.raises(InputError, match="finished"):
         run_job(TrainRequest(sample_project.path, resume=run.id))
+
+
+def as_an_earlier_version_left_it(project: Project, run: Run) -> None:
+    """Its options beside its other settings, and its checkpoint in the model's folder."""
+    flat = {k: v for k, v in run.settings.items() if k not in ("settings", "job")}
+    flat |= {k: v for k, v in run.settings["settings"].items() if k in EARLIER_OPTIONS}
+    with contextlib.closing(sqlite3.connect(project.path / "project.db")) as database, database:
+        sql = "UPDATE runs SET settings = ? WHERE id = ?"
+        database.execute(sql, (json.dumps(flat), run.id))
+    place = project.path / "models" / str(run.id) / "state.pt"
+    place.parent.mkdir()
+    state_file(project, run.id).rename(place)
+
+
+def test_a_training_killed_before_its_first_model_is_resumed_after_another_one(
+    sample_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kill_after_epoch(1, sample_project)
+    (killed,) = sample_project.runs.fail_crashed()
+    assert killed.name == "tuned-1" and not sample_project.models.all()
+    as_an_earlier_version_left_it(sample_project, killed)
+    request = TrainRequest(sample_project.path, real=3, synthetic=0, settings=EPOCHS[1])
+    with pytest.raises(InputError, match="is taken"):
+        run_job(replace(request, name="tuned-1"))
+    between = run_job(request)
+    assert sample_project.runs.get(between.run_id).name == "tuned-2"
+    assert main(["train", str(sample_project.path), "--resume", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["run_id"] == killed.id and result["epochs_run"] == 3
+    done = sample_project.runs.get(killed.id)
+    assert (done.name, done.state) == ("tuned-1", "finished")
+    assert result["model"] in (None, "tuned-1")
 
 
 def test_it_does_not_go_on_with_other_frames(sample_project: Project) -> None:

@@ -144,6 +144,22 @@ def test_from_the_key_to_a_model_in_use_and_back(
     assert "at the pace of ours" in dialog.estimate.text()
 
 
+def test_a_bad_name_is_said_at_once_and_forbids_the_start(
+    qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    dialog = opened(qtbot, page)
+    add_model(page.session, "theirs")
+    for name in ("../x", "theirs ", "compact", "CON"):
+        dialog.name_box.setText(name)
+        assert dialog.name_box.message.isVisible() and not dialog.start_button.isEnabled()
+    dialog.start()
+    assert fakes == []
+    dialog.name_box.setText("ours ")
+    assert not dialog.name_box.message.isVisible()
+    dialog.start()
+    assert fakes[-1][0].name == "ours"
+
+
 def test_keeping_the_former_changes_nothing(
     qtbot: QtBot, page: SynthesisePage, fakes: list[tuple[Any, HandleFake]]
 ) -> None:

@@ -15,10 +15,13 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.training_settings import PRESETS
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.training_settings import OPTIONS, PRESETS
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.evaluate.evaluation import summarise
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
+from fetalstudio.engine.jobs.train.job import choose_data
+from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
@@ -153,6 +156,67 @@ def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
     plan = plan_training(page.session.open, None, real=0, synthetic=None, seed=0)
     assert plan.problems == ("There is nothing to train on: ask for real frames, pairs or both.",)
+
+
+def test_the_plan_draws_the_frames_of_the_seed(page: TrainPage) -> None:
+    """Fewer frames than there are: which of them are drawn, and so the problems, is the seed's."""
+    project = page.session.open
+    bad = plan_training(project, None, real=None, synthetic=None, seed=0).data.train[0].frame
+    off = Ellipse(5000, 200, 100, 80, 0)
+    project.annotations.add(bad.id, off, author="me", state="final")
+    page.form.real_box.setValue(4)
+    drawn = {}
+    for seed in range(8):
+        page.form.fields["seed"].show(seed)
+        request = TrainRequest(project.path, real=4, settings=page.form.chosen())
+        try:
+            drawn[seed] = bad.id in {item.frame.id for item in choose_data(project, request).train}
+        except InputError as error:
+            assert bad.name in str(error)
+            drawn[seed] = True
+        assert page.start_button.isEnabled() is not drawn[seed]
+        assert (bad.name in page.data.checks.text()) is drawn[seed]
+    assert len(set(drawn.values())) == 2
+
+
+def test_a_bad_name_is_said_at_once_and_forbids_the_start(
+    page: TrainPage, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    project = page.session.open
+    project.models.add("mine", "segmenter", "models/mine")
+    unfinished = project.runs.start("broken", {"job": "train"}, {})
+    state_file(project, unfinished.id).write_bytes(b"")
+    project.runs.update(unfinished.id, state="failed")
+    box = page.form.name_box
+    for name in ("../x", "mine ", "compact", "broken", "x" * 300, "CON", "a\u2028b"):
+        box.setText(name)
+        assert box.message.isVisible() and box.message.text() and not page.start_button.isEnabled()
+    page.start()
+    assert fakes == []
+    box.setText(" mine too ")
+    assert not box.message.isVisible() and page.start_button.isEnabled()
+    page.start()
+    assert fakes[-1][0].name == "mine too" and box.text() == ""
+
+
+def test_every_option_has_a_field_that_is_used_and_kept(
+    page: TrainPage, open_session: Session, fakes: list[tuple[Any, HandleFake]]
+) -> None:
+    form = page.form
+    assert not form.advanced.isVisible()
+    form.advanced_button.click()
+    for name, option in OPTIONS.items():
+        field, default = form.fields[name], getattr(PRESETS["recommended"], name)
+        assert field.widget.isVisible() and option.help in field.widget.toolTip()
+        assert field.value() == default
+        others = (*option.offered, option.ticked or 0, option.low, option.high)
+        field.show(next(value for value in others if value != default))
+        assert field.value() != default
+    page.start()
+    settings = fakes[-1][0].settings
+    settings.check()
+    assert all(getattr(settings, n) != getattr(PRESETS["recommended"], n) for n in OPTIONS)
+    assert TrainPage(open_session).form.chosen() == settings
 
 
 # -- a training --------------------------------------------------------------------------------
