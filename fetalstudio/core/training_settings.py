@@ -90,6 +90,14 @@ class TrainingSettings:
         ticked=4,
     )
     batch: int = option(8, 1, 64, "Batch", "Frames in each step", unit="frames", advanced=True)
+    weight_decay: float = option(
+        0.01,
+        0.0,
+        1.0,
+        "Weight decay",
+        "How strongly the weights are drawn to zero (recommended recipe)",
+        advanced=True,
+    )
     average: float = option(
         0.9,
         0.0,

@@ -265,7 +265,9 @@ def _weights(segmenter: Segmenter, settings: TrainingSettings) -> TunedWeights:
     if settings.recipe == "paper":
         adam = torch.optim.Adam(parameters, lr=settings.learning_rate)
         return TunedWeights(segmenter, plain, parameters, adam, 0.0)
-    adamw = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
+    adamw = torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     return TunedWeights(segmenter, plain, parameters, adamw, settings.average)
 
 
