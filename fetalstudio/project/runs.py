@@ -17,7 +17,7 @@ from fetalstudio.project.storage import Storage, now, to_json
 class Runs:
     """The runs of a project.
 
-    The process of a run holds a lock file as long as the run goes on, so that :meth:`fail_crashed`
+    The process of a run holds a lock file until the run ends, so that :meth:`fail_crashed`
     can tell a run that crashed from one that another process is busy with.
     """
 

@@ -44,7 +44,7 @@ _LEAST_GAIN = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
-    """One epoch, 1-based; epoch 0 is the model as it came (its training loss is NaN)."""
+    """One epoch, 1-based; epoch 0 is the original model (its training loss is NaN)."""
 
     epoch: int
     train_loss: float
@@ -154,7 +154,7 @@ class _Progress:
     """The state of a training besides its weights."""
 
     first: Sequence[float]
-    """Dice of each validation frame by the model as it came."""
+    """Dice of each validation frame by the original model."""
     best: float
     """Mean of the best epoch."""
     best_state: Mapping[str, Tensor]
@@ -220,7 +220,7 @@ def _measure(
 
 
 def _better(scores: Sequence[float], progress: _Progress) -> bool:
-    """Whether an epoch is the best so far, and no worse a choice than the model as it came.
+    """Whether an epoch is the best so far, and no worse a choice than the original model.
 
     Its gain over that one must exceed its standard error over the validation frames: with few of
     them the best of twenty epochs is otherwise one that is better by chance. And no more frames may

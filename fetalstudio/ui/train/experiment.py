@@ -53,7 +53,7 @@ class ExperimentPanel(Section):
         self.refresh()
 
     def start(self) -> None:
-        """Start the experiment, or continue one that was stopped."""
+        """Start the experiment, or resume one that was stopped."""
         if self.job_bar.handle is not None or self._session.project is None:
             return
         request = ExperimentRequest(

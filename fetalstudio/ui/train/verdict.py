@@ -75,8 +75,8 @@ def without_verdict(run: Run) -> str:
     return {
         "running": "The verdict follows when the training ends.",
         "finished": "This run has no verdict.",
-        "cancelled": "Stopped before its verdict. After a completed epoch it can be continued.",
-        "failed": "Failed before its verdict. What it saved is kept, and it can be continued.",
+        "cancelled": "Stopped before its verdict. After a completed epoch it can be resumed.",
+        "failed": "Failed before its verdict. What it saved is kept, and it can be resumed.",
     }[run.state]
 
 

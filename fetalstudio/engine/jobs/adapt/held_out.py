@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
 SAMPLES = 6
-"""At least so many pictures are measured: a few ellipses get several seeds each."""
+"""At least this many pictures are measured: a few ellipses get several seeds each."""
 _SHOWN = 4
 
 

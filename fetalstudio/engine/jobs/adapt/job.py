@@ -209,7 +209,7 @@ class _Adapting:
         self.progress.check()
 
     def _halted(self, halt: Halt) -> bool:
-        """Measure, keep the model if it is the best so far; whether to go on."""
+        """Measure, keep the model if it is the best so far; return whether to go on."""
         name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
         lift = self._own_lift(halt.pipeline)

@@ -82,7 +82,7 @@ class Trained:
     """Of the test frames, in the order of the run's record."""
     steps: int
     best_epoch: int
-    """0 where no epoch was better than the segmenter as it came."""
+    """0 where no epoch was better than the original segmenter."""
     seconds: float
 
     @classmethod
@@ -129,7 +129,7 @@ class ExperimentResult:
     test_frames: int
     test_subjects: int
     mixes: tuple[MixFigures, ...]
-    """In the order of :data:`MIXES`, after the segmenter as it came."""
+    """In the order of :data:`MIXES`, after the original segmenter."""
     comparisons: tuple[Comparison, ...]
     """With each of the other mixes."""
     answer: Answer
