@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.engine.process.job import JobCancelled
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.resumable import (
     ResumableRun,
     can_resume,
@@ -114,8 +114,8 @@ def test_an_interrupted_run_keeps_its_name_and_its_time(sample_project: Project,
 
 
 def test_a_cancelled_run_is_marked_so(sample_project: Project) -> None:
-    with pytest.raises(JobCancelled), start(sample_project) as held:
-        raise JobCancelled
+    with pytest.raises(Stopped), start(sample_project) as held:
+        raise Stopped
     assert sample_project.runs.get(held.id).state == "cancelled"
     assert not can_resume(sample_project, sample_project.runs.get(held.id))
 
