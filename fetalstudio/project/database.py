@@ -221,6 +221,14 @@ class Database:
 
     def _damaged(self) -> UserError:
         return UserError(
-            f"{self.path} is damaged. The frames beside it are untouched. Put back a copy of this "
-            f"file, for instance {self.path.name}.backup (made when the project was last opened)."
+            f"{self.path} is damaged. The frames beside it are untouched. {put_back(self.path)}"
         )
+
+
+def put_back(path: Path) -> str:
+    """The cure for a lost or damaged database file: the copies beside it, where there are any."""
+    copies = [path.with_name(f"{path.name}.backup"), *path.parent.glob(f"{path.name}.version-*")]
+    held = [copy.name for copy in copies if copy.is_file()]
+    if held:
+        return f"Put back a copy of this file: {' or '.join(held)} beside it, or your own backup."
+    return "Put back a copy of this file from your own backup."

@@ -61,6 +61,8 @@ class Frames:
         with self._storage.transaction():
             held = self.find(frame_id)
             if held is not None:
+                if not self._storage.pictures.holds(frame_id):
+                    self._storage.pictures.write(frame_id, pixels)
                 return held, False
             self._storage.write_picture(frame_id, pixels)
             height, width = pixels.shape
@@ -86,6 +88,7 @@ class Frames:
         with self._storage.transaction():
             held = self.find(frame_id)
             if held is not None:
+                staging.place(frame_id)  # where the project's own file is missing or damaged
                 return held, False
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
