@@ -374,9 +374,10 @@ class Frames:
         return made
 
     def purge(self) -> int:
-        """Delete for good what was removed: rows, pictures and caches. Returns how many frames.
+        """Delete for good what was removed: rows, pictures and caches, also in the backup.
 
-        The log of amendments stays; it names no frame.
+        Returns the number of frames, synthetic ones included. The log of amendments stays; it names
+        no frame. So do the copies that migrations made, the records of runs, and exports.
         """
         sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
         with self._storage.transaction():
@@ -391,6 +392,8 @@ class Frames:
                     self._storage.pictures.remove(frame_id)
         # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
         shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
+        if self._storage.database.backup_path.exists():
+            self._storage.database.backup()
         return len(removed)
 
     def _delete(self, frame_ids: Sequence[str]) -> None:

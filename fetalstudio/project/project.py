@@ -172,7 +172,7 @@ class Project:
         removed = self._remove_orphans()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
-        self._storage.database.backup(self.path / f"{DATABASE}.backup")
+        self._storage.database.backup()
         return notes
 
     def _remove_orphans(self) -> int:
