@@ -118,8 +118,14 @@ class Database:
                 self.execute("RELEASE inner_step" if nested else "ROLLBACK")
             raise
 
-    def backup(self, target: Path) -> None:
-        """A consistent copy at ``target``, atomically."""
+    @property
+    def backup_path(self) -> Path:
+        """The copy beside the file that :meth:`backup` makes by default."""
+        return self.path.with_name(f"{self.path.name}.backup")
+
+    def backup(self, target: Path | None = None) -> None:
+        """Write a consistent copy to ``target`` (default :attr:`backup_path`), atomically."""
+        target = target or self.backup_path
         with (
             self._advice(),
             atomic_path(target) as temporary,
@@ -154,6 +160,7 @@ class Database:
 
     def _prepare(self) -> None:
         self.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        self.execute("PRAGMA secure_delete = ON")  # what is purged leaves no trace in the file
         # Without it "INSERT OR REPLACE" would delete rows behind the triggers that forbid it.
         self.execute("PRAGMA recursive_triggers = ON")
         version = self._pragma("user_version")
@@ -221,6 +228,14 @@ class Database:
 
     def _damaged(self) -> UserError:
         return UserError(
-            f"{self.path} is damaged. The frames beside it are untouched. Put back a copy of this "
-            f"file, for instance {self.path.name}.backup (made when the project was last opened)."
+            f"{self.path} is damaged. The frames beside it are untouched. {put_back(self.path)}"
         )
+
+
+def put_back(path: Path) -> str:
+    """The cure for a lost or damaged database file: the copies beside it, where there are any."""
+    copies = [path.with_name(f"{path.name}.backup"), *path.parent.glob(f"{path.name}.version-*")]
+    held = [copy.name for copy in copies if copy.is_file()]
+    if held:
+        return f"Put back a copy of this file: {' or '.join(held)} beside it, or your own backup."
+    return "Put back a copy of this file from your own backup."

@@ -61,6 +61,8 @@ class Frames:
         with self._storage.transaction():
             held = self.find(frame_id)
             if held is not None:
+                if not self._storage.pictures.holds(frame_id):
+                    self._storage.pictures.write(frame_id, pixels)
                 return held, False
             self._storage.write_picture(frame_id, pixels)
             height, width = pixels.shape
@@ -86,6 +88,7 @@ class Frames:
         with self._storage.transaction():
             held = self.find(frame_id)
             if held is not None:
+                staging.place(frame_id)  # where the project's own file is missing or damaged
                 return held, False
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
@@ -371,9 +374,10 @@ class Frames:
         return made
 
     def purge(self) -> int:
-        """Delete for good what was removed: rows, pictures and caches. Returns how many frames.
+        """Delete for good what was removed: rows, pictures and caches, also in the backup.
 
-        The log of amendments stays; it names no frame.
+        Returns the number of frames, synthetic ones included. The log of amendments stays; it names
+        no frame. So do the copies that migrations made, the records of runs, and exports.
         """
         sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
         with self._storage.transaction():
@@ -388,6 +392,8 @@ class Frames:
                     self._storage.pictures.remove(frame_id)
         # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
         shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
+        if self._storage.database.backup_path.exists():
+            self._storage.database.backup()
         return len(removed)
 
     def _delete(self, frame_ids: Sequence[str]) -> None:

@@ -52,7 +52,11 @@ class Pairs:
         with self._storage.transaction():
             held = self._frames.find(frame_id)
             if held is not None and held.kind == "real":
-                raise UserError(f"The synthetic picture {name} is the real frame {held.name}.")
+                raise UserError(
+                    f"The synthetic picture {name} is the same as the real frame {held.name}. If "
+                    "that frame is synthetic, remove it (Library, Amend, Remove frames; or "
+                    "fetalstudio frames PROJECT remove)."
+                )
             if held is not None:
                 sql = "SELECT id FROM pairs WHERE frame_id = ?"
                 return self.get(self._storage.database.query(sql, (frame_id,))[0]["id"])

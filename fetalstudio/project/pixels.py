@@ -25,6 +25,7 @@ Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""
 
 _STAGING = ".staging-"
+_PUT_BACK = "Import the same picture again, or put the file back from a copy of the project."
 
 
 def picture_id(pixels: Pixels) -> str:
@@ -59,10 +60,18 @@ class Pictures:
         try:
             pixels = read_image(path)
         except InputError as error:
-            raise UserError(f"{error} Or put it back from a copy of the project.") from error
+            raise UserError(f"{path} is missing or damaged. {_PUT_BACK}") from error
         if picture_id(pixels) != frame_id:
-            raise UserError(f"{path} was changed. Put it back from a copy of the project.")
+            raise UserError(f"{path} was changed. {_PUT_BACK}")
         return pixels
+
+    def holds(self, frame_id: str) -> bool:
+        """Whether the picture is in its place, whole."""
+        try:
+            self.read(frame_id)
+        except UserError:
+            return False
+        return True
 
     def write(self, frame_id: str, pixels: Pixels) -> None:
         """Call inside a write transaction only."""
@@ -119,9 +128,12 @@ class Staging:
         self._pictures = pictures
 
     def put(self, pixels: Pixels) -> str:
-        """Write the picture here unless the project or this folder holds it; returns its id."""
+        """Write the picture here unless the project or this folder holds it; returns its id.
+
+        A picture whose file in the project is missing or damaged is written too, to replace it.
+        """
         frame_id = picture_id(pixels)
-        if not self._pictures.path(frame_id).exists() and not self._path(frame_id).exists():
+        if not self._path(frame_id).exists() and not self._pictures.holds(frame_id):
             try:
                 write_png(self._path(frame_id), pixels)
             except UserError as error:
@@ -129,12 +141,12 @@ class Staging:
         return frame_id
 
     def place(self, frame_id: str) -> None:
-        """Move the picture to its place. Call inside a write transaction only.
+        """Move the picture to its place, if it is not there. Call inside a write transaction only.
 
         Raises :class:`UserError` if it is neither staged nor in its place.
         """
         target = self._pictures.path(frame_id)
-        if target.exists():
+        if target.exists() and not self._path(frame_id).exists():
             return
         try:
             target.parent.mkdir(exist_ok=True)

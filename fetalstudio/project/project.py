@@ -23,7 +23,7 @@ from types import TracebackType
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project.annotations import Annotations
 from fetalstudio.project.batches import Batches
-from fetalstudio.project.database import Database
+from fetalstudio.project.database import Database, put_back
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
@@ -102,13 +102,11 @@ class Project:
             ) from error
         if missing:
             raise InputError(
-                f"{path} is not a project: it has no {DATABASE}. Choose another folder."
+                f"{path} is not a project: it has no {DATABASE}. Choose another folder, or make a "
+                "project there first (File, New project; or fetalstudio new)."
             )
         if emptied and any((path / "frames").glob("??/*.png")):
-            raise UserError(
-                f"{database} is empty although there are frames. Put back a copy of it, "
-                f"for instance {DATABASE}.backup (made when the project was last opened)."
-            )
+            raise UserError(f"{database} is empty although there are frames. {put_back(database)}")
         return cls(path, Database(database))
 
     def close(self) -> None:
@@ -174,7 +172,7 @@ class Project:
         removed = self._remove_orphans()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
-        self._storage.database.backup(self.path / f"{DATABASE}.backup")
+        self._storage.database.backup()
         return notes
 
     def _remove_orphans(self) -> int:

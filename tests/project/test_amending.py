@@ -278,6 +278,25 @@ def test_a_purge_leaves_nothing_of_a_removed_frame(
     assert pair_from(project, b, picture(22), ellipse, "q").id == mine.id + 1
 
 
+def test_no_file_of_the_project_names_a_purged_frame(
+    project: Project, picture, ellipse: Ellipse
+) -> None:
+    for i, name in enumerate(("Zorro_1", "kept")):
+        frame, _ = project.frames.add(picture(i), name=name, cohort="c", subject=f"mother {name}")
+        project.annotations.add(frame.id, ellipse, author="me", state="final")
+    project.recover()
+
+    def naming(name: bytes) -> set[str]:
+        return {f.name for f in project.path.iterdir() if f.is_file() and name in f.read_bytes()}
+
+    files = {"project.db", "project.db.backup"}
+    project.frames.remove([f.id for f in project.frames.all() if f.name != "kept"], author="me")
+    project.frames.purge()
+    project.close()
+    assert naming(b"kept") == files
+    assert naming(b"Zorro") == set()
+
+
 def test_only_removed_frames_can_be_purged(project: Project, frames: list[Frame]) -> None:
     with (
         contextlib.closing(Database(project.path / "project.db")) as database,

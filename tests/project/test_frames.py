@@ -14,6 +14,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.database import Database
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.schema import APPEND_ONLY
@@ -193,8 +194,30 @@ def test_a_frame_file_that_was_changed_or_lost_is_reported(
     with pytest.raises(UserError, match="was changed"):
         project.frames.pixels(frame.id)
     path.unlink()
-    with pytest.raises(UserError, match="copy of the project"):
+    with pytest.raises(UserError, match=r"Import the same picture again.*copy of the project"):
         project.frames.pixels(frame.id)
+
+
+@pytest.mark.parametrize("damage", ["changed", "lost", "truncated"])
+@pytest.mark.parametrize("removed", [False, True])
+def test_importing_a_picture_again_mends_its_file(
+    project: Project, frame: Frame, picture, tmp_path: Path, damage: str, removed: bool
+) -> None:
+    if removed:
+        project.frames.remove([frame.id], author="me")
+    path = project.frames.path(frame.id)
+    if damage == "changed":
+        write_png(path, picture(77))
+    elif damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:100])
+    write_png(tmp_path / "source" / "001_HC.png", picture(0))
+    assert import_frames(project, tmp_path / "source").frames == removed
+    assert np.array_equal(project.frames.pixels(frame.id), picture(0))
+    path.unlink()
+    project.frames.add(picture(0), name="x", cohort="c", subject="001")
+    assert np.array_equal(project.frames.pixels(frame.id), picture(0))
 
 
 def test_a_transaction_is_all_or_nothing(project: Project, picture, pictures_in) -> None:

@@ -148,6 +148,15 @@ def test_a_damaged_database_is_reported_and_left_alone(
         assert restored.frames.all() == [frame]
 
 
+def test_no_copy_is_named_that_is_not_there(project: Project, frame: Frame) -> None:
+    project.close()
+    path = project.path / "project.db"
+    path.write_bytes(_half(path.read_bytes()))
+    with pytest.raises(UserError, match="from your own backup") as damaged:
+        Project.open(project.path)
+    assert "project.db.backup" not in str(damaged.value)
+
+
 def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> None:
     connection = sqlite3.connect(tmp_path / "project.db")
     connection.execute("CREATE TABLE frames (id)")

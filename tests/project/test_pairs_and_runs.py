@@ -109,7 +109,7 @@ def test_the_same_picture_is_the_same_pair(project: Project, picture, ellipse: E
 def test_a_real_frame_is_never_a_synthetic_one(
     project: Project, frame: Frame, picture, ellipse: Ellipse
 ) -> None:
-    with pytest.raises(UserError, match="is the real frame 001_HC"):
+    with pytest.raises(UserError, match=r"same as the real frame 001_HC.*remove it"):
         add(project, picture(0), ellipse)
     pair = add(project, picture(1), ellipse)
     with pytest.raises(UserError, match="review"):
