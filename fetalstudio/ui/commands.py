@@ -263,13 +263,13 @@ class ReviewPairs(ProjectCommand):
         self.session.pairs_changed.emit()
 
 
-class LeaveBatch(ProjectCommand):
-    """No longer offer an unfinished batch."""
+class DismissBatch(ProjectCommand):
+    """Stop offering an unfinished batch."""
 
     places = ("synthesise",)
 
     def __init__(self, session: Session, batch_id: int) -> None:
-        super().__init__(session, "leave batch")
+        super().__init__(session, "dismiss batch")
         self._batch_id = batch_id
 
     def apply(self) -> None:

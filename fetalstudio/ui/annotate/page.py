@@ -254,7 +254,7 @@ class AnnotatePage(QWidget):
         found = next_to_do(self._frames, annotations, self._frame.id)
         if found is not None:
             self.session.select_frame(found.id)
-        elif self._frame.id in self._final_ids():
+        elif self._annotation is not None and self._annotation.state == "final":
             self.session.message.emit("All frames are final.", "info")
 
     def least_certain(self) -> None:
@@ -269,10 +269,6 @@ class AnnotatePage(QWidget):
             self.session.select_frame(found.id)
         else:
             self.session.message.emit("There is no other open proposal.", "info")
-
-    def _final_ids(self) -> set[str]:
-        annotations = self.session.open.annotations.by_frame()
-        return {frame_id for frame_id, a in annotations.items() if a.state == "final"}
 
     # -- the ellipse ------------------------------------------------------------------------
 
@@ -325,7 +321,7 @@ class AnnotatePage(QWidget):
         if self._frame is None:
             return
         index, count = self._index(), len(self._frames)
-        left = count - len(self._final_ids())
+        left = count - self.session.open.counts()["final"]
         todo = f"{left} to do" if left else "all final"
         self.bar.name.setText(self._frame.name)
         order = ", least certain first" if self.session.least_certain_first else ""

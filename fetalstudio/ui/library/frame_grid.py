@@ -52,7 +52,7 @@ FRAME = Qt.ItemDataRole.UserRole
 ANNOTATION = Qt.ItemDataRole.UserRole + 1
 THUMBNAIL = Qt.ItemDataRole.UserRole + 2
 
-PICTURE = QSize(264, 176)
+THUMBNAIL_SIZE = QSize(264, 176)
 """The largest thumbnail, in logical px: the 3:2 of most frames."""
 _NARROWEST = 212
 _MARGIN, _GAP, _CAPTION = 6, 8, 46
@@ -70,7 +70,7 @@ class FrameModel(QAbstractListModel):
         self._frames: list[Frame] = []
         self._rows: dict[str, int] = {}
         self._annotations: dict[str, Annotation] = {}
-        self._thumbnails = Thumbnails(PICTURE * ratio, self)
+        self._thumbnails = Thumbnails(THUMBNAIL_SIZE * ratio, self)
         self._thumbnails.ready.connect(lambda frame_id: self._changed(frame_id, THUMBNAIL))
 
     def load(self, project: Project | None, frames: list[Frame]) -> None:
@@ -184,7 +184,7 @@ class FrameFilter(QSortFilterProxyModel):
 
 
 class FrameDelegate(QStyledItemDelegate):
-    """A cell: the picture with its ellipse; under it the name, the state and the HC."""
+    """A cell: the thumbnail with its ellipse, and below it the name, the state and the HC."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -210,7 +210,7 @@ class FrameDelegate(QStyledItemDelegate):
         painter.setBrush(QColor(fill))
         painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), theme.RADIUS, theme.RADIUS)
         place = card.adjusted(_MARGIN, _MARGIN, -_MARGIN, -_CAPTION)
-        _draw_picture(painter, place, frame, annotation, index.data(THUMBNAIL))
+        _draw_thumbnail(painter, place, frame, annotation, index.data(THUMBNAIL))
         _draw_caption(
             painter, QRectF(place.x(), place.bottom() + 4, place.width(), 40), frame, annotation
         )
@@ -218,12 +218,12 @@ class FrameDelegate(QStyledItemDelegate):
 
 
 def _cell(width: int) -> QSize:
-    """A cell of this width whose picture is 3:2."""
+    """The size of a cell of this width, with a 3:2 thumbnail."""
     around = _GAP + 2 * _MARGIN
     return QSize(width, round((width - around) / 1.5) + _GAP + _MARGIN + _CAPTION)
 
 
-def _draw_picture(
+def _draw_thumbnail(
     painter: QPainter,
     place: QRectF,
     frame: Frame,
@@ -309,7 +309,7 @@ class FrameGrid(QListView):
         """Cells share the width evenly, without a ragged edge."""
         width = self.viewport().width() - 1
         columns = max(width // _NARROWEST, 1)
-        cell = _cell(min(width // columns, PICTURE.width() + _GAP + 2 * _MARGIN))
+        cell = _cell(min(width // columns, THUMBNAIL_SIZE.width() + _GAP + 2 * _MARGIN))
         if cell != self._delegate.cell or not self.gridSize().isValid():
             self._delegate.cell = cell
             self.setGridSize(cell)

@@ -23,7 +23,7 @@ from fetalstudio.engine.process.events import Preview, Progress
 from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses
 from fetalstudio.project.records import Batch
 from fetalstudio.ui import theme
-from fetalstudio.ui.commands import LeaveBatch
+from fetalstudio.ui.commands import DismissBatch
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
 from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
@@ -243,7 +243,7 @@ class BatchPanel(Section):
 
     def _dismiss(self) -> None:
         if self._unfinished is not None:
-            self._session.undo_stack.push(LeaveBatch(self._session, self._unfinished.id))
+            self._session.undo_stack.push(DismissBatch(self._session, self._unfinished.id))
 
     def _make(self, **what: object) -> None:
         look = self._look()

@@ -776,7 +776,7 @@ def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, job
     jobs.end(found(frame_id))
     assert "with yours" in page.panel.proposal_text.text()
     key(page, Qt.Key.Key_Delete)
-    assert page.panel.proposal_text.text() == "The segmenter sees the dashed ellipse."
+    assert page.panel.proposal_text.text() == "The segmenter proposes the dashed ellipse."
 
 
 def test_a_proposal_of_another_project_is_kept_apart(page, project, jobs, tmp_path):
