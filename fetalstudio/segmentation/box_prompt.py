@@ -15,8 +15,8 @@ _REACH = 0.05
 def drawn_to_box(ellipse: Ellipse, box: Box, share: float) -> Ellipse:
     """The ellipse with each side of its tight box moved towards that of ``box`` (x0, y0, x1, y1).
 
-    A side moves by ``share`` (0 to 1) of the difference if that is small, and by less and less above
-    5 % of the head's width or height: a careful box counts, a rough one does not.
+    A side moves by ``share`` (0 to 1) of the difference if that is small, and by less and less
+    above 5 % of the head's width or height: a careful box counts, a rough one does not.
     """
     found = np.array(ellipse.box())
     size = np.tile(found[2:] - found[:2], 2)

@@ -46,8 +46,10 @@ _RENAMED: tuple[tuple[str, str], ...] = (
     *((f"{head}.layers.1.", f"{head}.layers.0.") for head in _HEADS),
     *((f"{head}.layers.2.", f"{head}.proj_out.") for head in _HEADS),
 )
-"""Names in segment_anything and in transformers (``SamModel``). They are replaced in this order, and
-in reverse order on the way back, since a few new names are old names of other parts."""
+"""Names in segment_anything and in transformers (``SamModel``), replaced in this order.
+
+On the way back the order is reversed, since a few new names are old names of other parts.
+"""
 _SHARED = "shared_image_embedding.positional_embedding"
 _SHARED_TOO = "prompt_encoder.shared_embedding.positional_embedding"
 """transformers stores the same tensor under two names."""

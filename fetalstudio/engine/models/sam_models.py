@@ -56,8 +56,8 @@ def add_sam(
     """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
 
     ``profile`` says how frames are prepared, by default as for ``sam``. MedSAM cannot be
-    distinguished from vit_b by its weights. ``on_progress`` is called with (bytes read, bytes). Raises :class:`InputError` that
-    names the file and the cure.
+    distinguished from vit_b by its weights. ``on_progress`` is called with (bytes read, bytes).
+    Raises :class:`InputError` that names the file and the cure.
     """
     given = path.absolute()
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)

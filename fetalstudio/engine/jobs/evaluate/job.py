@@ -30,7 +30,7 @@ _AT_ONCE = 8
 
 
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
-    """Evaluate on the requested annotated frames; warns if the model was trained on some of them."""
+    """Evaluate on the requested frames; warns if the model was trained on some of them."""
     if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
         raise InputError(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "

@@ -54,7 +54,7 @@ CHUNK = 4
 
 
 def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
-    """Make a batch. Each finished chunk is stored at once, so nothing is lost by a cancel or crash."""
+    """Make a batch. Finished chunks are stored at once, so a cancel or a crash loses nothing."""
     with Project.open(request.project) as project:
         if request.resume is None:
             batch, model = _begin(project, request, Steps(None, report, cancelled))
