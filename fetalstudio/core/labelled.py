@@ -16,7 +16,7 @@ from fetalstudio.core.geometry import Size
 
 Unit = Literal["mm", "px"]
 Pixels = NDArray[np.uint8]
-"""A grey picture, (H, W) uint8."""
+"""A grey image, (H, W) uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class LabelledFrame:
     """A frame, real or synthetic, and the ellipse of the head on it.
 
     The pixels are held or read when they are needed, so that hundreds of frames can be listed,
-    split and counted without their pictures. Two frames are equal when everything but their
+    split and counted without reading them. Two frames are equal when everything but their
     pixels is.
     """
 
     pixels: Pixels | Callable[[], Pixels] = field(repr=False, compare=False)
-    """The picture, or a function that reads it. Use :attr:`image` to get at it."""
+    """The pixels, or a function that reads them. Use :attr:`image` to get them."""
     ellipse: Ellipse
     size: Size
     """(width, height) in px."""
@@ -50,13 +50,13 @@ class LabelledFrame:
         subject: str = "",
         calibration: Calibration | None = None,
     ) -> LabelledFrame:
-        """A frame that holds its picture, (H, W) uint8."""
+        """A frame that holds its pixels, (H, W) uint8."""
         height, width = image.shape
         return cls(image, ellipse, (width, height), id, "", subject, calibration=calibration)
 
     @property
     def image(self) -> Pixels:
-        """The picture, (H, W) uint8; read at every call unless the frame is :meth:`loaded`."""
+        """The pixels, (H, W) uint8, read at every access unless the frame is :meth:`loaded`."""
         return self.pixels() if callable(self.pixels) else self.pixels
 
     @property
@@ -74,11 +74,11 @@ class LabelledFrame:
         return measure(ellipse, c).hc_mm
 
     def loaded(self) -> LabelledFrame:
-        """The same frame with its picture held in memory. Only such a frame can be pickled."""
+        """The same frame with its pixels held in memory. Only such a frame can be pickled."""
         return replace(self, pixels=self.pixels()) if callable(self.pixels) else self
 
     def redrawn(self, image: Pixels, ellipse: Ellipse) -> LabelledFrame:
-        """The same frame with another picture of the same size and another ellipse."""
+        """The same frame with other pixels, of the same size, and another ellipse."""
         return replace(self, pixels=image, ellipse=ellipse)
 
 

@@ -38,19 +38,19 @@ class Outline:
 
 
 def find_outline(
-    picture: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD, filled: bool = False
+    image: NDArray[np.uint8], *, threshold: int | None = PAPER_THRESHOLD, filled: bool = False
 ) -> Outline | None:
-    """The ellipse whose outline is bright in ``picture``, (H, W) uint8; None if there is none.
+    """The ellipse whose outline is bright in ``image``, (H, W) uint8; None if there is none.
 
     The image is normalised to 0 to 255 and thresholded (None: by Otsu), and specks are removed. The
     result is the ellipse that most of the line agrees on. With ``filled`` the inside of the ellipse
     is bright too, and the line is the edge of the largest bright region.
     """
-    # A filled head may cover more than half of the picture.
-    low, high = float(np.percentile(picture, 5 if filled else 50)), float(picture.max())
+    # A filled head may cover more than half of the image.
+    low, high = float(np.percentile(image, 5 if filled else 50)), float(image.max())
     if high - low < 16:
         return None
-    stretched = np.clip((picture.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
+    stretched = np.clip((image.astype(np.float32) - low) * (255 / (high - low)), 0, 255)
     grey = stretched.astype(np.uint8)
     level = threshold
     if level is None:
@@ -58,13 +58,13 @@ def find_outline(
     bright = grey >= level
     line = _around(bright) if filled else main_strokes(bright)
     points = np.argwhere(line)[:, ::-1].astype(np.float64)
-    tolerance = max(1.5, 0.008 * max(picture.shape))
+    tolerance = max(1.5, 0.008 * max(image.shape))
     try:
         fitted, agree = robust_fit(points, tolerance)
         ellipse = Ellipse.of(*fitted)
     except ValueError:
         return None
-    if ellipse.a > 2 * max(picture.shape) or ellipse.b < 3 * tolerance:
+    if ellipse.a > 2 * max(image.shape) or ellipse.b < 3 * tolerance:
         return None  # nearly a straight line, or a blot
     if filled:  # the edge runs half a px beyond the centres of the outermost pixels
         ellipse = Ellipse(

@@ -122,8 +122,8 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
     subjects = np.array([subject for _, subject, _ in items])
     if len(np.unique(subjects)) < FEWEST_SUBJECTS:
         raise InputError(
-            f"What counts as a copy cannot be told from {len(np.unique(subjects))} subjects: "
-            f"{FEWEST_SUBJECTS} are needed. Go on from a model that knows its training frames."
+            f"{len(np.unique(subjects))} subjects are too few to say what counts as a copy: "
+            f"{FEWEST_SUBJECTS} are needed. Start from a model that has a copy index."
         )
     raw = np.stack([item[2][0] for item in items])
     # Averaged over frames and their mirror images, the odd frequencies are 0.

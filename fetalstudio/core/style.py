@@ -46,7 +46,7 @@ class Style:
     def of(cls, images: Sequence[NDArray[np.uint8]]) -> Style:
         """The style of images (H, W) uint8 of any size. Raises ``ValueError`` if there are none."""
         if not images:
-            raise ValueError("a style needs at least one picture")
+            raise ValueError("a style needs at least one image")
         placed = [_placed(image) for image in images]
         levels = np.mean([_levels(image) for image in placed], axis=0)
         spectrum = np.mean([_spectrum(image) for image in placed], axis=0)

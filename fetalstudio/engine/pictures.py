@@ -1,4 +1,4 @@
-"""Pictures of the work: overlays and montages for previews and reports."""
+"""Pictures for previews and reports: overlays, montages and plots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import letterbox, warp
 
 FOUND, REFERENCE = (255, 176, 64), (64, 200, 255)
-"""RGB of the segmenter's ellipse and of the person's."""
+"""RGB colours of the segmenter's ellipse and of the person's."""
 
 
 def overlay(
@@ -32,7 +32,7 @@ def overlay(
 def montage(
     images: Sequence[NDArray[np.uint8]], *, columns: int, cell: tuple[int, int] = (384, 256)
 ) -> NDArray[np.uint8]:
-    """Pictures, (H, W) or (H, W, 3), side by side as RGB, each letterboxed into a cell."""
+    """Images, (H, W) or (H, W, 3), in a grid of letterboxed cells; as RGB."""
     rows = -(-len(images) // columns)
     sheet = np.zeros((rows * cell[1], columns * cell[0], 3), np.uint8)
     for i, image in enumerate(images):
@@ -55,7 +55,7 @@ class Curve:
 def curves(
     title: str, lines: Sequence[Curve], *, size: tuple[int, int] = (768, 320), x_name: str = "epoch"
 ) -> NDArray[np.uint8]:
-    """A plain line plot as RGB (H, W, 3) uint8, dark like the rest, with the ends of both axes."""
+    """A plain line plot, dark like the window, with the ends of both axes; RGB (H, W, 3) uint8."""
     width, height = size
     left, right, top, bottom = 80, width - 24, 44, height - 36
     plot = np.full((height, width, 3), 24, np.uint8)
@@ -82,7 +82,7 @@ def curves(
 
 
 def stack(parts: Sequence[tuple[str, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """RGB pictures below each other, each under its title."""
+    """Stack RGB pictures vertically, each below its title."""
     width = max(picture.shape[1] for _, picture in parts)
     rows = []
     for title, picture in parts:

@@ -1,4 +1,4 @@
-"""How well a synthetic frame shows the ellipse that it was asked to show."""
+"""Quality figures of synthetic frames: how well they show the requested ellipse."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 COHORT_FRAMES = 50
-"""So many real frames, evenly over the annotated ones, stand for a cohort's texture."""
+"""The texture of a cohort is measured on at most this many annotated frames, evenly chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures of a picture, and what they were held to."""
+    """The quality figures of a synthetic frame, and what it was compared with."""
 
     quality: Mapping[str, float]
-    """As ``Pair.quality``."""
+    """The figures, as in ``Pair.quality``."""
     provenance: Mapping[str, Any]
     """``judge``, ``found``, ``nearest_frame``, ``copy_threshold``, ``cohort_frames``,
     ``cohort_limits``."""
@@ -43,31 +43,31 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Measures the pictures of one synthesizer, for one cohort of real frames."""
+    """Measures the frames of one synthesizer, in comparison with one cohort of real frames."""
 
     segmenter: Segmenter
     neighbours: Neighbours | None
-    """None where the synthesizer's training frames are not known."""
+    """The copy index; None if the synthesizer's training frames are not known."""
     cohort: CohortTexture | None
-    """None where there are no real frames to compare with."""
+    """The texture of real frames; None if there are none to compare with."""
 
     @classmethod
     def of(
         cls, synthesizer: FoundModel, project: Project | None = None, cohort: str | None = None
     ) -> Judge:
-        """The judge segmenter, what ``synthesizer`` remembers, and the project's frames."""
+        """With the judge segmenter, the synthesizer's copy index and the project's frames."""
         texture = None if project is None else cohort_texture(project, cohort)
         return cls(load_segmenter(judge_model()), load_neighbours(synthesizer), texture)
 
     def __call__(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Measured:
-        """Measure an (H, W) picture against the ellipse that it was asked to show."""
+        """Measure an (H, W) image against its requested ellipse."""
         found = self.segmenter.predict(image).ellipse
         quality = dict(agreement(found, image, ellipse))
         info: dict[str, Any] = {"judge": self.segmenter.card.name}
         info["found"] = None if found is None else list(astuple(found))
         info["nearest_frame"] = info["copy_threshold"] = None
         if self.neighbours is not None:
-            # At the judge's ellipse too: a copy that is drawn beside its head is still one.
+            # Also at the judge's ellipse, because a copy may lie beside the requested ellipse.
             seen = [ellipse] if found is None else [ellipse, found]
             looks = [self.neighbours.nearest(image, one) for one in seen]
             nearest = max(looks, key=lambda look: look.similarity)
@@ -84,9 +84,9 @@ class Judge:
 
 
 def cohort_texture(project: Project, cohort: str | None = None) -> CohortTexture | None:
-    """The texture of the annotated real frames, of at most 50 of them; None without any.
+    """The texture of at most 50 annotated real frames; None without any.
 
-    Kept for the last few cohorts, until their frames or ellipses change.
+    It is cached for the last few cohorts, until their frames or ellipses change.
     """
     drawn = [(item.id, item.ellipse) for item in labelled_if_any(project, cohort)]
     chosen = drawn[:: max(1, math.ceil(len(drawn) / COHORT_FRAMES))]
@@ -114,11 +114,11 @@ def pair_quality(
 def agreement(
     found: Ellipse | None, image: NDArray[np.uint8], ellipse: Ellipse
 ) -> Mapping[str, float]:
-    """Figures of a pair, the ellipse that a segmenter found against the requested one.
+    """Figures of a pair that compare the ellipse found by a segmenter with the requested one.
 
-    ``dice`` 0 to 1 (0 where nothing is found); ``hc_difference`` relative, positive where the
-    found head is larger; ``hd95_px``; ``edge`` see :func:`edge_score`. What cannot be computed
-    is left out.
+    ``dice`` is 0 to 1 (0 if nothing is found), ``hc_difference`` relative (positive if the found
+    head is larger), ``hd95_px`` in px, and ``edge`` the :func:`edge_score`. Figures that cannot be
+    computed are left out.
     """
     h, w = image.shape
     wanted = ellipse.mask((w, h))
@@ -134,11 +134,11 @@ def agreement(
 
 
 def edge_score(image: NDArray[np.uint8], ellipse: Ellipse, *, n: int = 180) -> float:
-    """Share of the outline with a skull-like ridge on it, 0 to 1; needs no model.
+    """Share of the outline with a skull-like ridge on it, 0 to 1. Needs no model.
 
-    At ``n`` points the brightness along the normal is compared: just inside the outline (where the
-    skull lies, up to 6 % of b deep) against further in and further out. Points off the frame do
-    not count; 0 where none is left.
+    At ``n`` points the brightness just inside the outline (the skull, up to 6 % of b deep) is
+    compared with the brightness farther inside and outside along the normal. Points outside the
+    frame do not count; the score is 0 if no point is left.
     """
     h, w = image.shape
     depth = np.linspace(-0.2, 0.2, 41) * ellipse.b

@@ -1,4 +1,4 @@
-"""A box prompt as what it is: a second measurement of how far the head reaches."""
+"""Takes the box of a prompt as a second measurement of the extent of the head."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fetalstudio.core.geometry import Affine
 
 Box = tuple[float, float, float, float]
 _REACH = 0.05
-"""Of the head's width or height: a side that differs by more was drawn roughly."""
+"""Share of the head's width or height: a side that differs by more was drawn roughly."""
 
 
 def drawn_to_box(ellipse: Ellipse, box: Box, share: float) -> Ellipse:
     """The ellipse with each side of its tight box moved towards that of ``box`` (x0, y0, x1, y1).
 
-    By ``share`` (0 to 1) of the difference where that is small, by ever less from 5 % of the head's
-    width or height on: a careful box is heeded, a rough one is not.
+    A side moves by ``share`` (0 to 1) of the difference if that is small, and by less and less
+    above 5 % of the head's width or height: a careful box counts, a rough one does not.
     """
     found = np.array(ellipse.box())
     size = np.tile(found[2:] - found[:2], 2)

@@ -1,6 +1,6 @@
-"""SAM checkpoints, read and written: segment_anything's, MedSAM's, Hugging Face's.
+"""Reading and writing SAM checkpoints of segment_anything, MedSAM and Hugging Face.
 
-Inside, all have segment_anything's own keys.
+In memory, all have the keys of segment_anything.
 """
 
 from __future__ import annotations
@@ -46,22 +46,24 @@ _RENAMED: tuple[tuple[str, str], ...] = (
     *((f"{head}.layers.1.", f"{head}.layers.0.") for head in _HEADS),
     *((f"{head}.layers.2.", f"{head}.proj_out.") for head in _HEADS),
 )
-"""segment_anything's name and transformers' (``SamModel``): forwards applied in this order, back in
-the opposite one, since a few new names are other parts' old ones."""
+"""Names in segment_anything and in transformers (``SamModel``), replaced in this order.
+
+On the way back the order is reversed, since a few new names are old names of other parts.
+"""
 _SHARED = "shared_image_embedding.positional_embedding"
 _SHARED_TOO = "prompt_encoder.shared_embedding.positional_embedding"
-"""transformers keeps the same tensor under two names."""
+"""transformers stores the same tensor under two names."""
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with the keys of transformers' ``SamModel``, which knows no learned tokens."""
+    """A state dict with the keys of transformers' ``SamModel``, which has no learned tokens."""
     renamed = {}
     for key, value in state.items():
         if key != AUTO_TOKENS:
             for ours, theirs in _RENAMED:
                 key = key.replace(ours, theirs)
             renamed[key] = value
-    renamed[_SHARED_TOO] = renamed[_SHARED].clone()  # a safetensors file shares nothing
+    renamed[_SHARED_TOO] = renamed[_SHARED].clone()  # safetensors cannot share tensors
     return renamed
 
 
@@ -70,7 +72,7 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed = {}
     for key, value in state.items():
         if key == _SHARED_TOO:
-            # Older files have this one alone.
+            # Older files have only this one.
             key = _SHARED
         for ours, theirs in reversed(_RENAMED):
             key = key.replace(theirs, ours)
@@ -89,8 +91,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
-    """Atomically, by the name's end: ``.safetensors``, or as a pickle that
-    ``segment_anything.sam_model_registry[...](checkpoint=path)`` loads."""
+    """Write a checkpoint atomically: ``.safetensors``, or a pickle for segment_anything.
+
+    ``segment_anything.sam_model_registry[...](checkpoint=path)`` loads the pickle.
+    """
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     if path.suffix == ".safetensors":
         write_bytes(path, save(tensors))
@@ -111,19 +115,19 @@ def _read(path: Path) -> Any:
             "run any program, so it is not read. Get the model as .safetensors."
         ) from error
     except Exception as error:
-        # safetensors and PyTorch each have errors of their own for a damaged file.
+        # safetensors and PyTorch raise different errors for a damaged file.
         raise InputError(
             f"{path} cannot be read as a checkpoint: {error}. Copy it again."
         ) from error
 
 
 def _strip(stored: Any, path: Path) -> dict[str, Tensor]:
-    """What trainings wrap a state dict in, taken off."""
+    """The state dict without the wrapping that trainings add."""
     for wrapper in ("model", "state_dict", "model_state_dict"):
         if isinstance(stored, Mapping) and isinstance(stored.get(wrapper), Mapping):
             stored = stored[wrapper]
     if not isinstance(stored, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in stored.items()
     ):
-        raise InputError(f"{path} is no state dict of a model. Give a SAM checkpoint.")
+        raise InputError(f"{path} is not the state dict of a model. Give a SAM checkpoint.")
     return {k.removeprefix("module."): v for k, v in stored.items()}

@@ -70,7 +70,7 @@ def scene_for(
     """
     w, h = size
     if not ellipse.reaches(size):
-        raise InputError(f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture.")
+        raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise InputError(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")
     if sector is not None and (sector.shape != (h, w) or not sector.any()):

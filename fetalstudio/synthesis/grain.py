@@ -35,29 +35,29 @@ _STEPS = 32
 
 
 def with_grain_of(
-    reference: NDArray[np.uint8], picture: NDArray[np.uint8], seed: int
+    reference: NDArray[np.uint8], image: NDArray[np.uint8], seed: int
 ) -> NDArray[np.uint8]:
-    """``picture``, (H, W) uint8, with the grain of ``reference``, which has the same size.
+    """``image``, (H, W) uint8, with the grain of ``reference``, which has the same size.
 
     The result is the same for the same seed. The image is unchanged if the reference shows too
     little tissue. Black stays black.
     """
     tissue, wanted = _measured(reference.tobytes(), reference.shape)
     if wanted is None:
-        return picture
-    own = tissue_power([picture], tissue, _RINGS)
+        return image
+    own = tissue_power([image], tissue, _RINGS)
     assert own is not None, "its windows are those of the reference"
     # An even image has no power at all; a hundredth of a grey level is negligible.
     wanted, own = wanted + 1e-4, own[0] + 1e-4
     wanted[:_COARSE] = own[:_COARSE]
     passed = np.minimum(wanted / own, _MOST)
     lacking = np.maximum(wanted - own * passed, 0)
-    size = (picture.shape[1], picture.shape[0])
-    x = picture.astype(np.float32)
+    size = (image.shape[1], image.shape[0])
+    x = image.astype(np.float32)
     result = _filtered(_spectrum(x), passed, size)
     if lacking.any():
         result = result + _filtered(_white(seed, size), lacking, size) * _strength(x, tissue)
-    result[_black(picture)] = 0
+    result[_black(image)] = 0
     return np.clip(result + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -102,9 +102,9 @@ def _steps(size: Size) -> Tensor:
     return torch.from_numpy((radius * 2 * _RINGS * _STEPS).astype(np.int64))
 
 
-def _black(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _black(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """The black areas; single dark px of the speckle do not count."""
-    black = (picture == 0).astype(np.uint8)
+    black = (image == 0).astype(np.uint8)
     return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 0)
 
 

@@ -117,10 +117,10 @@ def _white(seed: int) -> Image:
     return np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
 
 
-def fit_to(picture: Image, size: Size) -> NDArray[np.uint8]:
+def fit_to(image: Image, size: Size) -> NDArray[np.uint8]:
     """Map an image of the canvas, at any resolution, back to the frame."""
-    to_frame = letterbox(size, (picture.shape[1], picture.shape[0])).inverse()
-    return np.clip(warp(picture, to_frame, size) + 0.5, 0, 255).astype(np.uint8)
+    to_frame = letterbox(size, (image.shape[1], image.shape[0])).inverse()
+    return np.clip(warp(image, to_frame, size) + 0.5, 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ def _balanced(lift: Lift, pairs: Sequence[_Pair]) -> Lift:
         return lift
     real, predicted, noise = np.stack(measured, axis=1)
 
-    def excess(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
+    def excess(powers: NDArray[np.float64]) -> NDArray[np.float64]:
         """The ln of the power relative to a typical frame, by ring."""
-        return np.asarray(np.log(pictures / real).mean(axis=-2))
+        return np.asarray(np.log(powers / real).mean(axis=-2))
 
     fine = slice(_RINGS // 2, None)
     blurs = [_blur(share) for share in np.linspace(0, 0.2, 41)]

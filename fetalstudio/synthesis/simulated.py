@@ -17,20 +17,20 @@ SIMULATED = "simulated"
 """A style in addition to ``conditions.STYLES``, which the network does not know."""
 
 
-def simulated_pictures(
+def simulated_images(
     scenes: Sequence[Scene],
     seeds: Sequence[int],
     on_step: Callable[[int, int, Callable[[], NDArray[np.uint8]]], None] | None,
 ) -> list[NDArray[np.uint8]]:
     """The images of :meth:`Synthesizer.generate`. Each image is one step for ``on_step``."""
-    pictures: list[NDArray[np.uint8]] = []
+    images: list[NDArray[np.uint8]] = []
     for scene, seed in zip(scenes, seeds, strict=True):
         sector = None if scene.reference is None else seen_sector(scene.reference)
         whole = scene_for(scene.ellipse, scene.size, seed, mm_per_px=scene.mm_per_px, sector=sector)
-        pictures.append(simulate(whole, seed).image)
+        images.append(simulate(whole, seed).image)
         if on_step is not None:
-            on_step(len(pictures), len(scenes), lambda: pictures[0])
-    return pictures
+            on_step(len(images), len(scenes), lambda: images[0])
+    return images
 
 
 def simulated_provenance(seed: int) -> Mapping[str, Any]:

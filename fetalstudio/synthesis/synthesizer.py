@@ -26,7 +26,7 @@ from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Lift, fit_to
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.scene import Scene
-from fetalstudio.synthesis.simulated import SIMULATED, simulated_pictures, simulated_provenance
+from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
 
 # The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
@@ -177,12 +177,12 @@ class Synthesizer:
     ) -> NDArray[np.uint8]:
         """The image at the frame's size, in its sector or surroundings."""
         if self.lift is None:
-            picture = fit_to(canvas.astype(np.float32), scene.size)
+            image = fit_to(canvas.astype(np.float32), scene.size)
         else:
-            picture = self.lift.apply(canvas, scene.size, seed)
+            image = self.lift.apply(canvas, scene.size, seed)
         if scene.reference is not None:
-            picture = with_grain_of(scene.reference, picture, seed)
-        return _placed(picture, condition, scene)
+            image = with_grain_of(scene.reference, image, seed)
+        return _placed(image, condition, scene)
 
 
 def simulate_scenes(
@@ -193,23 +193,23 @@ def simulate_scenes(
     Raises :class:`InputError` for a batch that is only partly simulated.
     """
     if any(scene.style != SIMULATED for scene in scenes):
-        raise InputError("Simulated pictures need a batch of their own. Ask for them separately.")
-    pictures = simulated_pictures(scenes, seeds, on_step)
-    return [_placed(p, _condition(s), s) for p, s in zip(pictures, scenes, strict=True)]
+        raise InputError("Simulated images need a batch of their own. Request them separately.")
+    images = simulated_images(scenes, seeds, on_step)
+    return [_placed(p, _condition(s), s) for p, s in zip(images, scenes, strict=True)]
 
 
-def _placed(picture: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
+def _placed(image: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDArray[np.uint8]:
     """The image in the reference's surroundings if they are kept, else cut to its sector."""
     if scene.reference is None:
-        return picture
+        return image
     if condition.surroundings is not None:
         to_frame = letterbox(scene.size, CANVAS).inverse()
         made = warp(condition.surroundings.made, to_frame, scene.size, border=0.0)
-        mixed = made * picture + (1 - made) * scene.reference
+        mixed = made * image + (1 - made) * scene.reference
         return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
     if (sector := seen_sector(scene.reference)) is not None:
-        picture[sector == 0] = 0
-    return picture
+        image[sector == 0] = 0
+    return image
 
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
@@ -225,9 +225,7 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
             raise InputError(f"There is no style {scene.style!r}; there are {styles}.")
         if not scene.ellipse.reaches(scene.size):
             w, h = scene.size
-            raise InputError(
-                f"The ellipse lies off the {w}x{h} px picture. Move it onto the picture."
-            )
+            raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")
 
 
 def _condition(scene: Scene) -> Condition:

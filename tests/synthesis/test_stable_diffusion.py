@@ -269,12 +269,12 @@ def test_what_is_drawn_from_a_frame_follows_the_settings(
     parts: Parts, examples: list[LabelledFrame], folder: Path
 ) -> None:
     cached = _cached(parts, examples, CONDITIONED)
-    assert cached.pictures.shape == (3, 8, 16, 16) and cached.prompts.shape == (3, 77, 16)
+    assert cached.images.shape == (3, 8, 16, 16) and cached.prompts.shape == (3, 77, 16)
     assert cached.conditions is not None and cached.conditions.shape == (3, 2, 4, 16, 16)
     assert cached.prompt_of == (1, 2, 2)
     again = load_parts(folder, None, torch.float32)
     flipped = _cached(again, examples, replace(PAPER, flip=True))
-    assert len(flipped.pictures) == 6 and flipped.conditions is None
+    assert len(flipped.images) == 6 and flipped.conditions is None
 
     seen: list[dict[str, torch.Tensor]] = []
 

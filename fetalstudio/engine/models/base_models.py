@@ -1,6 +1,6 @@
-"""Adding Stable Diffusion to the user's models: a card that says where its weights are.
+"""Adding Stable Diffusion to the user's models by a card that refers to its weights.
 
-The weights stay where they are, for they are gigabytes.
+The weights are not copied, because they take gigabytes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def add_base_model(
     """Register a local Stable Diffusion 1.5: a diffusers folder or a ``.safetensors`` file.
 
     A file needs ``config``, a folder in diffusers' layout without the weights. ``on_progress``
-    hears (bytes read, bytes). Raises :class:`InputError` that names the file and the cure.
+    is called with (bytes read, bytes). Raises :class:`InputError` that names the file and the cure.
     """
     weights = weights.absolute()
     config = None if config is None else config.absolute()
@@ -56,9 +56,9 @@ def add_base_model(
 
 
 def new_folder(name: str | None, source: Path) -> Path:
-    """Where a model of that name goes, by default named after its file or folder.
+    """The folder for a model of that name, which defaults to the name of its file or folder.
 
-    Raises :class:`InputError` for a name that cannot be or is taken.
+    Raises :class:`InputError` for a name that is not allowed or taken.
     """
     own = user_data_dir() / "models"
     taken = {model.name for model in list_models()} | {p.parent.name for p in own.glob("*/*.json")}
@@ -69,7 +69,7 @@ def new_folder(name: str | None, source: Path) -> Path:
 def digest(
     files: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[str, int]:
-    """SHA-256 (hex) over the files, one after the other, and their bytes."""
+    """SHA-256 (hex) of the content of the files, in order, and their size in bytes."""
     total = sum(path.stat().st_size for path in files)
     read, done = hashlib.sha256(), 0
     for path in files:

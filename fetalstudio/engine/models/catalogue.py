@@ -1,5 +1,4 @@
-"""Which models there are, by their cards. Unlike ``models`` this never leads to torch, so that the
-window may ask."""
+"""The models that are available, by their cards. Imports no torch, so the window may use it."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from fetalstudio.resources import models_dir, user_data_dir
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model folder and where it comes from."""
+    """A model's folder and its origin."""
 
     name: str
     kind: Kind
@@ -36,17 +35,17 @@ def list_models(project: Project | None = None) -> list[FoundModel]:
 
 
 def models_in(folder: Path, origin: str) -> Iterator[FoundModel]:
-    """Those whose folders lie in this one, by their folders' names; see also :func:`unreadable`."""
+    """The models in this folder, sorted by the names of their folders; see :func:`unreadable`."""
     for path in _cards(folder):
         try:
             card = ModelCard.read(path.parent)
         except UserError:
-            continue  # one damaged model must not take the others away
+            continue  # a damaged model must not hide the others
         yield FoundModel(card.name, card.kind, path.parent, origin)
 
 
 def unreadable() -> list[str]:
-    """What is wrong with each built-in model or model of the user's that cannot be listed."""
+    """What is wrong with each built-in or user model that cannot be listed."""
     said = []
     for folder in (models_dir(), user_data_dir() / "models"):
         for path in _cards(folder):

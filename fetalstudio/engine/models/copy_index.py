@@ -1,4 +1,4 @@
-"""What a synthesizer remembers of its training frames, so that a copy of one is noticed."""
+"""The copy index of a synthesizer, by which copies of its training frames are detected."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fetalstudio.formats.neighbours import read_neighbours, write_neighbours
 def write_copy_index(
     frames: Sequence[LabelledFrame], folder: Path, base: Path | None = None
 ) -> Neighbours:
-    """Into a synthesizer's folder: which frames it saw, and what tells a copy of one of them.
+    """Write the copy index and the list of training frames into a synthesizer's folder.
 
-    ``base`` is the folder of the model that it went on from, whose frames count too. Raises
-    :class:`InputError` where the base does not know its frames, and, without one, for frames of
-    fewer than 50 subjects.
+    ``base`` is the folder of the model that was adapted, whose frames count too. Raises
+    :class:`InputError` if the base has no copy index and, without a base, for frames of fewer than
+    50 subjects.
     """
     known = None if base is None else read_neighbours(base)
     if base is not None and known is None:

@@ -1,4 +1,4 @@
-"""Finding a model by name, and keeping the last ones loaded. Importing this imports no torch."""
+"""Finding models by name, and keeping the last ones loaded. Imports no torch by itself."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 BUILT_IN = "compact"
 JUDGE = "judge"
 State = tuple[tuple[str, int, int], ...]
-"""Of a folder's files: name, time in ns, bytes."""
+"""Name, modification time in ns and bytes of each file in a folder."""
 STABLE_DIFFUSION = "stable-diffusion"
-"""Architecture type of the cards whose weights lie elsewhere; see :func:`base_folder`."""
+"""Architecture type of cards that refer to weights elsewhere; see :func:`base_folder`."""
 
 
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
-    """The model of that name (the project's own first); by default the adopted one, or ``compact``.
+    """The model of that name, the project's own first. Default: the adopted one, or ``compact``.
 
-    Raises :class:`InputError` that lists what there is.
+    Raises :class:`InputError` that lists the available models.
     """
     if name is None and project is not None and (active := project.models.active(kind)) is not None:
         name = active.name
@@ -43,10 +43,10 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
 
 
 def judge_model() -> FoundModel:
-    """The segmenter that judges synthetic frames: a built-in one, trained on real frames only.
+    """The judge, which measures synthetic frames: a built-in segmenter trained on real frames only.
 
-    Never ``compact`` or the adopted one, which learned from such pairs as it would judge, and never
-    one of the same name from the user's or the project's folders.
+    It is never ``compact`` or the adopted segmenter, which may have learnt from pairs, and never a
+    model of the same name in the user's or the project's folders.
     """
     return next(
         model
@@ -56,12 +56,12 @@ def judge_model() -> FoundModel:
 
 
 def load_segmenter(model: FoundModel) -> Segmenter:
-    """Loaded, and kept for the next job unless its files change."""
+    """Load a segmenter, and keep it for the next job unless its files change."""
     return _segmenter(model.folder, _state(model.folder))
 
 
 def load_synthesizer(model: FoundModel) -> SceneSynthesizer:
-    """Loaded, as the type that its card names, and kept for the next job unless it changes."""
+    """Load a synthesizer of its card's type, and keep it for the next job unless it changes."""
     folder, base = model.folder, None
     if ModelCard.read(folder).architecture.get("type") == STABLE_DIFFUSION:
         base = base_folder(folder)
@@ -78,7 +78,7 @@ def _segmenter(folder: Path, _as: State) -> Segmenter:
 @lru_cache(maxsize=1)
 def _synthesizer(folder: Path, base: Path | None, _as: State) -> SceneSynthesizer:
     if base is not None:
-        # Imported for these models only: transformers and peft take seconds.
+        # Imported for these models only, because transformers and peft take seconds.
         from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
 
         return StableDiffusionSynthesizer.load(folder, base)
@@ -88,7 +88,7 @@ def _synthesizer(folder: Path, base: Path | None, _as: State) -> SceneSynthesize
 
 
 def load_neighbours(model: FoundModel) -> Neighbours | None:
-    """What the synthesizer's folder remembers of its training frames; None where it does not."""
+    """The copy index in the synthesizer's folder; None if it has none."""
     return _neighbours(model.folder, _state(model.folder))
 
 
@@ -98,10 +98,10 @@ def _neighbours(folder: Path, _as: State) -> Neighbours | None:
 
 
 def base_folder(folder: Path) -> Path:
-    """The model folder that says where a Stable Diffusion model's own weights are.
+    """The model folder that refers to the weights of a Stable Diffusion model.
 
-    An adapted model names its base, which each machine has at a place of its own. Raises
-    :class:`InputError` where this one has it not, or other weights by that name.
+    An adapted model names its base, whose location depends on the machine. Raises
+    :class:`InputError` if this machine does not have it, or has other weights of that name.
     """
     card = ModelCard.read(folder)
     name = card.architecture.get("base")
@@ -123,6 +123,6 @@ def base_folder(folder: Path) -> Path:
 
 
 def _state(folder: Path) -> State:
-    """Differs whenever a file was added, taken away or replaced, by an older one too."""
+    """Changes when a file is added, removed or replaced, even by an older one."""
     files = ((p, p.stat()) for p in sorted(folder.rglob("*")) if p.is_file())
     return tuple((str(p), stat.st_mtime_ns, stat.st_size) for p, stat in files)

@@ -1,7 +1,7 @@
-"""SAM checkpoints among the user's models: added, and exported for other programs.
+"""Adding SAM checkpoints to the user's models, and exporting them for other programs.
 
-A checkpoint of up to a gigabyte (vit_b, MedSAM) is copied. A larger one (vit_l, vit_h) stays where
-it is, as Stable Diffusion does, and only its place is noted.
+A checkpoint of up to a gigabyte (vit_b, MedSAM) is copied. A larger one (vit_l, vit_h) is not
+copied but referred to, like Stable Diffusion.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from fetalstudio.segmentation.segmenter import WEIGHTS
 from fetalstudio.segmentation.vit import AUTO_TOKENS, config_of, load_vit, variant_of
 
 COPIED_UP_TO = 1_000_000_000
-"""Bytes."""
+"""Larger checkpoints are not copied, in bytes."""
 _PICKLES = (".pth", ".pt", ".bin")
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def is_sam(path: Path) -> bool:
-    """Whether a file or folder is one to add as a segmenter, by its name or its keys."""
+    """Whether a file or folder is a segmenter, by its name or its keys."""
     if path.is_dir():
         return any((path / name).is_file() for name in _FOLDER_FILES)
     if path.suffix != ".safetensors" or not path.is_file():
@@ -55,9 +55,9 @@ def add_sam(
 ) -> FoundModel:
     """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
 
-    ``profile`` says how frames are prepared, by default as for ``sam``; MedSAM's weights cannot be
-    told from vit_b's. ``on_progress`` hears (bytes read, bytes). Raises :class:`InputError` that
-    names the file and the cure.
+    ``profile`` says how frames are prepared, by default as for ``sam``. MedSAM cannot be
+    distinguished from vit_b by its weights. ``on_progress`` is called with (bytes read, bytes).
+    Raises :class:`InputError` that names the file and the cure.
     """
     given = path.absolute()
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
@@ -95,11 +95,11 @@ def add_sam(
 
 
 def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> bool:
-    """Write a segmenter's weights for other programs; whether learned tokens had to be left out.
+    """Write a segmenter's weights for other programs. Returns whether learned tokens were left out.
 
     ``out`` is a ``.pth`` that ``segment_anything.sam_model_registry`` loads, or a ``.safetensors``;
     with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`InputError`
-    for what is no SAM.
+    for a model that is not a SAM.
     """
     if out.suffix not in (".pth", ".safetensors"):
         raise InputError(f"{out} must end in .pth or .safetensors.")

@@ -1,4 +1,4 @@
-"""Whether a model's files are whole, and those that it refers to still what they were."""
+"""Checks that a model's files are complete and that files it refers to are unchanged."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fetalstudio.synthesis.stable_diffusion.loading import weight_files
 
 
 def verify(model: FoundModel) -> str | None:
-    """What is wrong with a model, naming the file and the cure; None where all is well.
+    """What is wrong with a model, naming the file and the cure; None if nothing is.
 
-    Safetensors must be complete. Files outside of the model's folder are read whole and compared
-    with what was added.
+    Safetensors must be complete. Files outside the model's folder are read and compared with those
+    that were added.
     """
     try:
         card = ModelCard.read(model.folder)
@@ -44,7 +44,7 @@ def _damage(path: Path) -> str | None:
         with safe_open(path, "pt") as stored:
             stored.keys()
     except Exception as error:
-        # safetensors has errors of its own for a damaged file.
+        # safetensors raises its own errors for a damaged file.
         return f"{path} is damaged: {error}. Copy, add or train the model again."
     return None
 

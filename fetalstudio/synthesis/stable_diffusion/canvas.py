@@ -63,14 +63,14 @@ def draw_outline(ellipse: Ellipse, side: int, width: float) -> NDArray[np.uint8]
     return np.round(255 * np.clip(width / 2 + 0.5 - distance, 0, 1)).astype(np.uint8)
 
 
-def to_frame(picture: NDArray[np.uint8], there: Affine, size: Size) -> NDArray[np.uint8]:
+def to_frame(image: NDArray[np.uint8], there: Affine, size: Size) -> NDArray[np.uint8]:
     """A channel (S, S) of the square image at the size of the frame, (H, W) uint8."""
-    return warp(picture, there.inverse(), size).astype(np.uint8)
+    return warp(image, there.inverse(), size).astype(np.uint8)
 
 
-def to_tensor(pictures: Sequence[RgbImage]) -> Tensor:
+def to_tensor(images: Sequence[RgbImage]) -> Tensor:
     """(B, 3, S, S) float32 in [-1, 1]."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_pictures(tensor: Tensor) -> list[RgbImage]:

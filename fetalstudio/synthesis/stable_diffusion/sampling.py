@@ -26,12 +26,12 @@ def embed(parts: Parts, prompts: Sequence[str], device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def encode(vae: AutoencoderKL, pictures: Sequence[RgbImage], device: torch.device) -> Tensor:
+def encode(vae: AutoencoderKL, images: Sequence[RgbImage], device: torch.device) -> Tensor:
     """Mean and standard deviation of the latents, scaled, (B, 8, h, w) float32 on the CPU."""
     vae.to(device)
     parts = []
-    for picture in pictures:  # one at a time: the autoencoder is the largest consumer of memory
-        answer = vae.encode(to_tensor([picture]).to(device, vae.dtype)).latent_dist
+    for image in images:  # one at a time: the autoencoder is the largest consumer of memory
+        answer = vae.encode(to_tensor([image]).to(device, vae.dtype)).latent_dist
         parts.append(torch.cat([answer.mean, answer.std], dim=1).float().cpu())
     return torch.cat(parts) * vae.config.scaling_factor
 
@@ -108,7 +108,7 @@ def sample(
 
 def _finite(tensor: Tensor) -> Tensor:
     if not torch.isfinite(tensor).all():
-        raise OverflowError("the numbers of a picture are none: it would be black")
+        raise OverflowError("an image has values that are not finite: it would be black")
     return tensor
 
 

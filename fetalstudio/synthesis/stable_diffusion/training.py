@@ -34,7 +34,7 @@ from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings
 class Cached:
     """The outputs of the frozen models for the frames, computed once, on the CPU."""
 
-    pictures: Tensor
+    images: Tensor
     """(N, 8, h, w): mean and standard deviation of the latents."""
     conditions: Tensor | None
     """(N, 2, 4, h, w): latents of the drawn ellipses, with the frame's sector and without."""
@@ -124,8 +124,8 @@ def step_loss(
 ) -> Tensor:
     """Mean squared error of the predicted noise (or v) on a batch drawn by ``rng``."""
     device = next(unet.parameters()).device
-    index = rng.integers(0, len(cached.pictures), settings.batch)
-    mean, std = cached.pictures[index].chunk(2, dim=1)
+    index = rng.integers(0, len(cached.images), settings.batch)
+    mean, std = cached.images[index].chunk(2, dim=1)
     clean = mean if settings.latents == "mean" else mean + std * _normal(rng, mean)
     noise = _normal(rng, clean)
     times = torch.from_numpy(rng.integers(0, schedule.config.num_train_timesteps, len(index)))
@@ -173,11 +173,11 @@ def _cache(
     if settings.flip:
         examples = [*examples, *(_mirrored(example) for example in examples)]
     prompts = sampling.embed(parts, texts, device)
-    pictures, conditions = [], []
+    images, conditions = [], []
     for done, example in enumerate(examples, 1):
         frame, side = example.image, parts.side
-        picture = training_image(frame, example.ellipse, side, settings)
-        pictures.append(sampling.encode(parts.vae, [picture], device))
+        image = training_image(frame, example.ellipse, side, settings)
+        images.append(sampling.encode(parts.vae, [image], device))
         if settings.mode == "conditioned":
             there = to_canvas((frame.shape[1], frame.shape[0]), side, settings.placement)
             given = [
@@ -188,7 +188,7 @@ def _cache(
         progress.advance(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(
-        torch.cat(pictures),
+        torch.cat(images),
         torch.stack(conditions) if conditions else None,
         prompts.float(),
         tuple(1 + styles.index(example.style) for example in examples),

@@ -44,10 +44,10 @@ def score_frame(
 ) -> FrameScore:
     """One frame's figures. The box prompt is the tight box of the known ellipse.
 
-    ``paper`` repeats what the paper's code does: the frame squashed to 256 x 256, the reference
-    eroded by its resampling, boxes moved outwards by up to 19 px, five repeats (one without box),
-    the mask and not its ellipse compared. Raises :class:`InputError` where the erosion leaves
-    nothing of the reference, or the segmenter needs a prompt.
+    ``paper`` follows the paper's code: the frame is squashed to 256 x 256 px, the reference is
+    eroded by its resampling, boxes are moved outwards by up to 19 px, there are five repeats (one
+    without box), and masks are compared instead of ellipses. Raises :class:`InputError` if the
+    erosion leaves nothing of the reference, or if the segmenter needs a prompt.
     """
     if protocol == "paper":
         return _score_paper(segmenter, frame, prompt, seed)
@@ -77,7 +77,7 @@ def summarise(
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
 ) -> EvaluateResult:
-    """Means over the frames; also by cohort, trimester and label where there are several."""
+    """Means over the frames; also by cohort, trimester and label if there are several."""
     whole = _means(segmenter, scores, prompt, protocol)
     groups = {
         name: _means(segmenter, members, prompt, protocol)
@@ -129,10 +129,10 @@ _FIGURES: Mapping[str, Callable[[FrameScore], float | None]] = {
 def _mean(
     scores: Sequence[FrameScore], figure: Callable[[FrameScore], float | None]
 ) -> Interval | None:
-    """Over the frames where it is known, with its interval by bootstrap over their subjects.
+    """The mean over the frames with a value, and its interval by bootstrap over their subjects.
 
-    A frame without any mask has an infinite distance, which would hide all the others: it is left
-    out, and counts as a failure.
+    A frame without a mask has an infinite distance, which would hide all others. It is left out and
+    counts as a failure.
     """
     known = [(value, s.subject) for s in scores if (value := figure(s)) is not None]
     finite = [(value, subject) for value, subject in known if np.isfinite(value)]
@@ -180,13 +180,13 @@ def _score(
 def _score_paper(
     segmenter: Segmenter, frame: LabelledFrame, prompt: Prompt, seed: int
 ) -> FrameScore:
-    # Bicubic resampling and then truncation keep only what is fully white: the eroded reference.
+    # Bicubic resampling and truncation keep only fully white pixels: the eroded reference.
     white = frame.ellipse.mask(frame.size) * np.uint8(255)
     eroded = (_squashed(white) == 255).astype(np.uint8)
     if not eroded.any():
         raise InputError(
             f"{frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
-            "measures. Correct the ellipse, or evaluate by the protocol native."
+            "measures. Correct the ellipse, or evaluate with the protocol native."
         )
     squashed = _squashed(frame.image)
     if prompt == "box":

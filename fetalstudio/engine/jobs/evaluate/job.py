@@ -26,11 +26,11 @@ from fetalstudio.formats.model_card import fingerprint, training_frames
 from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
-"""Frames for each process between two looks at whether to stop."""
+"""Frames for each process between two checks for cancellation."""
 
 
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
-    """Over all annotated frames asked for; says so where the model was trained on some of them."""
+    """Evaluate on the requested frames; warns if the model was trained on some of them."""
     if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
         raise InputError(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "
@@ -42,7 +42,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         items, trained_on = _frames(project, request, model, report)
-        load_segmenter(model)  # what it cannot do is said before the first frame
+        load_segmenter(model)  # its errors come before the first frame
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         results = [
             replace(
@@ -91,10 +91,10 @@ def _frames(
 
 
 def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
-    """The frames, by 16 digits of their ids, that made the model what it is.
+    """The frames that influenced the model, by 16 digits of their ids.
 
-    Those that it learnt from, those that its best epoch was chosen on, and those of the model that
-    it started from.
+    These are its training frames, the validation frames that chose its best epoch, and the frames
+    of the model that it started from.
     """
     seen = training_frames(model.folder)
     record = next((m for m in project.models.all("segmenter") if m.name == model.name), None)
@@ -115,7 +115,7 @@ def _scores(
     protocol: Protocol,
     steps: Steps,
 ) -> list[FrameScore]:
-    """Shared out over the processes, a few frames at a time."""
+    """The scores of all frames, divided among the processes, a few frames at a time."""
     scores: list[FrameScore] = []
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):

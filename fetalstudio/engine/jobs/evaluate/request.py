@@ -26,16 +26,18 @@ class EvaluateRequest:
     cohort: str | None = None
     prompt: Prompt = "auto"
     protocol: Protocol = "native"
-    """With ``both``, the result is that of ``native`` and holds the other as ``paper``."""
+    """With ``both``, the result is that of ``native`` and contains that of ``paper``."""
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
-    """Leave out the subjects that the segmenter's training saw, to learn or to choose the epoch."""
+    """Leave out the subjects of the segmenter's training and validation frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameScore:
-    """A segmenter's ellipse on one frame against the person's. Distances are infinite where it
-    found none; mm are known where the frame is calibrated."""
+    """A segmenter's ellipse on one frame, compared with the person's.
+
+    Distances are infinite if the segmenter found none. Values in mm need a calibrated frame.
+    """
 
     frame_id: str
     name: str
@@ -49,18 +51,18 @@ class FrameScore:
     hd95_mm: float | None = None
     assd_mm: float | None = None
     hc_mm: float | None = None
-    """Of the person's ellipse."""
+    """HC of the person's ellipse."""
     hc_error_mm: float | None = None
-    """The segmenter's less the person's."""
+    """HC of the segmenter's ellipse minus that of the person's."""
     reference: Ellipse | None = None
-    """The person's."""
+    """The person's ellipse."""
     found: Ellipse | None = None
-    """The segmenter's; None where it found none, and in protocol ``paper`` (masks only)."""
+    """The segmenter's ellipse; None if it found none, and in protocol ``paper`` (masks only)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateResult:
-    """Means over frames."""
+    """The means over all frames."""
 
     segmenter: str
     n: int
@@ -69,10 +71,10 @@ class EvaluateResult:
     """``mean``, ``ci95`` (pair, by subject), ``median``, ``min``."""
     iou: float
     hd95_px: float
-    """Like all distances over the frames where something was found; infinite where none is."""
+    """As all distances, over the frames with a found head; infinite if there are none."""
     assd_px: float
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of the other means by name (``iou``, ``hd95_px``, ``hc_mae_mm``, ...), by subject."""
+    """Intervals of the other means by name (``iou``, ``hd95_px``, ``hc_mae_mm``, ...)."""
     hd95_mm: float | None = None
     assd_mm: float | None = None
     hc_mae_mm: float | None = None
@@ -82,17 +84,17 @@ class EvaluateResult:
     failures: int
     """Frames with a Dice below 0.9, those without any mask included."""
     failure_ci95: tuple[float, float]
-    """Of their share, by Wilson (1927)."""
+    """Interval of their share (Wilson 1927)."""
     prompt: Prompt = "auto"
     protocol: Protocol = "native"
     model_sha256: str = ""
     trained_on: int = 0
-    """So many of the frames were used to train the segmenter."""
+    """Number of frames that were used to train the segmenter."""
     held_out: bool = False
-    """Whether all of its training's subjects were left out."""
+    """Whether all subjects of its training were left out."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
-    """By ``cohort NAME``, ``trimester first`` and each label (``country EGY``), where there are
-    several; without frames."""
+    """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
+    several, without ``frames``."""
     paper: EvaluateResult | None = None
-    """With protocol ``both``."""
+    """The result of protocol ``paper``, with protocol ``both``."""
     frames: tuple[FrameScore, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""What a person reads of an evaluation, in a report and in the window. Imports no torch."""
+"""The figures of an evaluation in words, for reports and the window. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 
 GALLERY = 12
-"""So many of the worst frames are shown."""
+"""Number of the worst frames that are shown."""
 
 
 def worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
@@ -19,7 +19,7 @@ def worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
 
 
 def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
-    """The figures that a person reads, by heading, each with its interval or an empty text."""
+    """The shown figures by heading, each with its interval or an empty text."""
 
     def mean(name: str, digits: int, sign: str = "") -> tuple[str, str]:
         value = getattr(result, name)
@@ -51,8 +51,10 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
 
 
 def agreement_points(scores: Sequence[FrameScore]) -> list[tuple[FrameScore, float, float]]:
-    """What a Bland-Altman plot shows: of each frame whose HC is known by both, the mean of both HC
-    and the segmenter's less the person's, in mm."""
+    """The points of a Bland-Altman plot, for frames with both HC.
+
+    Each is a score, the mean of both HC, and the segmenter's HC minus the person's, in mm.
+    """
     return [
         (s, s.hc_mm + s.hc_error_mm / 2, s.hc_error_mm)
         for s in scores

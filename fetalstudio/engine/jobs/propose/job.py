@@ -13,16 +13,16 @@ from fetalstudio.project.records import Frame
 
 _NOTHING = {
     "auto": "all frames have an ellipse",
-    "box": "no frame has the proposal of another segmenter, whose box could be shown",
+    "box": "no frame has a proposal of another segmenter whose box could be used",
 }
 
 
 def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> ProposeResult:
     """Store a ``proposed`` revision for each frame that no person has annotated.
 
-    Frames that wait with a proposal of this segmenter already, or had one that a person took away,
-    are left out, unless asked for by id or with ``again``. Frames asked for by id that a person
-    has annotated get a proposal in the result only.
+    Frames that have a proposal of this segmenter, or had one that a person rejected, are left out
+    unless they are given by id or with ``again``. Frames given by id that a person has annotated
+    get a proposal in the result only.
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
@@ -81,6 +81,6 @@ def _box(project: Project, frame: Frame) -> tuple[float, float, float, float] | 
 
 
 def _rejected(project: Project, frame: Frame, author: str) -> bool:
-    """Whether a person took away this segmenter's proposal, and drew none since."""
+    """Whether a person removed this segmenter's proposal and has drawn no ellipse since."""
     last = project.annotations.revisions(frame.id)[-2:]
     return len(last) == 2 and last[1].ellipse is None and last[0].author == author

@@ -24,12 +24,12 @@ class ProposeRequest:
     """Default: the adopted one, else ``compact``."""
     cohort: str | None = None
     frame_ids: tuple[str, ...] | None = None
-    """These frames only (annotated ones too: a new proposal never replaces a person's ellipse)."""
+    """Only these frames, including annotated ones. A person's ellipse is never replaced."""
     again: bool = False
-    """Also where a proposal of this segmenter waits already, or was rejected."""
+    """Include frames that have a proposal of this segmenter, or had one that was rejected."""
     prompt: Prompt = "auto"
-    """``box``: show the segmenter the box of the ellipse that a frame has, as another segmenter's
-    proposal; frames without one are left out."""
+    """``box`` prompts the segmenter with the box of a frame's ellipse, such as another segmenter's
+    proposal. Frames without an ellipse are left out."""
 
 
 @dataclass(frozen=True, slots=True)

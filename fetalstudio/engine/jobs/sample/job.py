@@ -25,8 +25,8 @@ from fetalstudio.version import __version__
 
 
 def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
-    """Synthesise, with a preview a step, and measure what came out."""
-    # Opened once for the model and the cohort, as opening takes its time.
+    """Synthesise a frame, with a preview per step, and measure it."""
+    # Opened once for both the model and the cohort, because opening takes time.
     with nullcontext() if request.project is None else Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
         judge = Judge.of(model, project, request.cohort) if request.measure else None
@@ -49,7 +49,7 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
             report(Preview(preview(), f"step {done} of {total}"))
         progress.advance(done, total)
 
-    # A draft that another will replace may be rough: on a CPU that can, in bfloat16.
+    # A draft that will be replaced may be rough, so bfloat16 is used on CPUs that have it.
     with nullcontext() if request.measure else autocast(torch.device("cpu")):
         drawn = synthesizer.draw(
             [scene],

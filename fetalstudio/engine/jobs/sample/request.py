@@ -15,11 +15,11 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
 Background = Literal["made", "frame"]
-"""Whether the tissue around a synthetic head is made too, or stays that of the real frame."""
+"""Whether the tissue around a synthetic head is made or kept from the real frame."""
 MAX_SEED = 2**31 - 1
-"""Of every request; 0 is the least."""
+"""Largest seed of a request; the smallest is 0."""
 DRAFT_STEPS = 2
-"""Of a picture while the ellipse is dragged: enough to see where the skull will be."""
+"""Steps of a draft while the ellipse is dragged: enough to see where the skull will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +31,27 @@ class SampleRequest:
     )
     ellipse: Ellipse
     size: tuple[int, int]
-    """(width, height) of the picture in px."""
+    """(width, height) of the frame in px."""
     calibration: Calibration | None = None
     style: str = "auto"
     """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated;
     ``simulated``: by the scanner simulator, without the network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame (H, W) whose sector the picture takes over."""
+    """A real frame (H, W) whose sector is taken over."""
     replaces: Ellipse | None = None
-    """The head in ``reference``: given, the picture keeps the tissue around the heads."""
+    """The head in ``reference``. If it is given, the tissue around the heads is kept."""
     project: Path | None = None
-    """Where a synthesizer that is not built in is looked up."""
+    """The project in which a synthesizer that is not built in is searched."""
     cohort: str | None = None
-    """Of the project: what the picture's texture is compared with; None is all of them."""
+    """The cohort that the texture is compared with; None for all cohorts of the project."""
     synthesizer: str | None = None
     steps: int | None = None
-    """Default: the model's own."""
+    """Default: those of the model."""
     guidance: float | None = None
     seed: int = 0
     previews: bool = True
     measure: bool = True
-    """Judge the picture. A draft that another will replace need not be: its quality is empty."""
+    """Whether to measure the frame. Drafts that will be replaced are not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,4 @@ class SampleResult:
     provenance: Mapping[str, Any]
     quality: Mapping[str, float]
     to_scale: bool = True
-    """Whether the head is as large as it was asked for, so that a scale in mm holds."""
+    """Whether the head has the requested size, so that a scale in mm is valid."""

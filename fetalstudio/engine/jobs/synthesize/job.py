@@ -50,11 +50,11 @@ from fetalstudio.version import __version__
 
 Made = tuple[Drawn, Measured]
 CHUNK = 4
-"""Pictures made at a time: on a CPU more buys no speed, and cancelling answers sooner."""
+"""Images made at a time. On a CPU more is not faster, and cancelling would take longer."""
 
 
 def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
-    """A chunk of finished pairs is stored at once, so a cancel or a crash keeps what is done."""
+    """Make a batch. Finished chunks are stored at once, so a cancel or a crash loses nothing."""
     with Project.open(request.project) as project:
         if request.resume is None:
             batch, model = _begin(project, request, Steps(None, report, cancelled))
@@ -76,7 +76,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             except Stopped:
                 raise Stopped(maker.result()) from None
             except InputError:
-                # What the synthesizer cannot make at all must not be offered to be gone on with.
+                # A batch that the synthesizer cannot make must not be offered for resuming.
                 if not maker.pairs:
                     project.batches.drop(batch.id)
                 raise
@@ -86,7 +86,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 def _begin(
     project: Project, request: SynthesizeRequest, progress: Steps
 ) -> tuple[Batch, FoundModel]:
-    """Write the whole batch down before it begins, so that it can be resumed."""
+    """Store the whole batch before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
     synthesizer = load_synthesizer(model)
     to_scale = synthesizer.to_scale or request.style == SIMULATED
@@ -116,7 +116,9 @@ def _begin(
 
 def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
     if request.count is not None or request.ellipses is not None:
-        raise InputError("A batch that is resumed has its ellipses already: give no others.")
+        raise InputError(
+            "A resumed batch already has its ellipses. Leave out the number and the table."
+        )
     assert request.resume is not None
     batch = project.batches.get(request.resume)
     name = batch.settings["synthesizer"]
@@ -124,8 +126,8 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
         raise InputError(
             f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
-            "this batch were made: the rest would not be of a kind with them. Put the former "
-            f"model back into {model.folder}, or leave this batch and make a new one."
+            "this batch were made, so the others would differ from them. Put the former model "
+            f"back into {model.folder}, or make a new batch."
         )
     return batch, model
 
@@ -149,7 +151,7 @@ def _item(
         size=wanted.size,
         source_frame=None if source is None else source.id,
         calibration=calibration if to_scale else None,
-        # Each picture has its own, whatever the batch.
+        # Each image has its own seed, which does not depend on the batch.
         seed=request.seed * 1_000_003 + number,
         style=style_of(wanted.ellipse, calibration, request.style),
         replaces=None if source is None else owned.get(source.id),
@@ -184,17 +186,17 @@ class _Maker:
         self.started = time.monotonic()
 
     def rounds(self) -> Iterator[list[Sequence[BatchItem]]]:
-        """What is missing, a chunk for each process at a time.
+        """The missing items, one chunk per process at a time.
 
-        The chunks are those of an unbroken run: what is made beside a picture changes the odd
-        pixel by a grey level.
+        The chunks are those of an uninterrupted batch, because the other images of a chunk can
+        change single pixels by a grey level.
         """
         chunks = [self.missing[i : i + CHUNK] for i in range(0, len(self.missing), CHUNK)]
         for i in range(0, len(chunks), distributed.size()):
             yield list(chunks[i : i + distributed.size()])
 
     def unscaled(self) -> str | None:
-        """What to say of heads that the simulator has to guess the scale of."""
+        """A warning about heads whose scale the simulator has to guess, if any."""
         scales = [scale_of(item.style, item.calibration).get("scale") for item in self.missing]
         if (guessed := scales.count("guessed")) == 0:
             return None
@@ -223,8 +225,11 @@ class _Maker:
         return distributed.each(_draw, calls)
 
     def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
-        """All of the chunk into the project, or none of it; into the folder first, so that a crash
-        in between leaves files that the resumed batch writes again, and none that it misses."""
+        """Store all pairs of the chunk in the project, or none.
+
+        Files are written first: after a crash in between, the resumed batch writes them again, and
+        none is missing.
+        """
         if self.files is not None:
             for item, (one, measured) in zip(chunk, made, strict=True):
                 record = _record(item, one.ellipse, measured.quality, measured.provenance)
@@ -237,7 +242,7 @@ class _Maker:
                 self.pairs.append(pair)
 
     def result(self) -> SynthesizeResult:
-        """Of the whole batch, as far as it is made."""
+        """The result for the pairs of the batch that exist so far."""
         scores = [pair.quality["dice"] for pair in self.pairs]
         made = len(self.pairs) - self.before
         return SynthesizeResult(
@@ -272,8 +277,11 @@ class _Maker:
         )
 
     def _texture(self, item: BatchItem) -> CohortTexture | None:
-        """What its picture is compared with: the cohort of the frame whose sector it takes over, as
-        each scanner's frames look otherwise; all annotated frames where that is not known."""
+        """The texture that an item is compared with.
+
+        It is that of the lender's cohort, because frames of each scanner look different. If the
+        lender is not known, it is that of all annotated frames.
+        """
         cohort = self.batch.settings["cohort"]
         if cohort is None and item.source_frame is not None:
             cohort = self.cohorts.get(item.source_frame)
@@ -319,7 +327,7 @@ def _draw(
     seeds: Sequence[int],
     options: Mapping[str, Any],
 ) -> list[Made]:
-    """Pictures and their figures, in whichever process; models are loaded once in each."""
+    """Make images and their figures in any process. Models are loaded once per process."""
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = load_synthesizer(model).draw(scenes, seeds, **options)
@@ -327,7 +335,7 @@ def _draw(
 
 
 def _measured(judge: Judge, drawn: Drawn) -> Measured:
-    """Against the ellipse that labels it, with what the synthesizer itself knows of that."""
+    """The figures of an image and its label, including the synthesizer's own figures."""
     measured = judge(drawn.image, drawn.ellipse)
     return replace(measured, quality={**measured.quality, **drawn.figures})
 
@@ -336,7 +344,7 @@ def _wanted(
     project: Project, request: SynthesizeRequest, progress: Steps
 ) -> Sequence[NamedEllipse]:
     if (request.count is None) == (request.ellipses is None):
-        raise InputError("Ask for a number of pairs or give a table of ellipses, one of the two.")
+        raise InputError("Give either a number of pairs or a table of ellipses.")
     if request.count is not None and not 1 <= request.count <= 100_000:
         raise InputError(f"{request.count} pairs are outside 1 to 100000.")
     check_ranges({"seed": (request.seed, 0, MAX_SEED)})

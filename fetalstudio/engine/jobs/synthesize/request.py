@@ -24,11 +24,11 @@ class SynthesizeRequest:
     )
     project: Path
     count: int | None = None
-    """That many ellipses like the project's own."""
+    """Number of ellipses that resemble the project's own."""
     ellipses: tuple[NamedEllipse, ...] | None = None
-    """One pair each."""
+    """Ellipses to make one pair each for."""
     resume: int | None = None
-    """Id of an unfinished batch: make the rest of it, by its own settings."""
+    """Id of an unfinished batch, to make the missing pairs with its own settings."""
     constraints: HeadConstraints | None = None
     """With ``count``: how the heads shall differ from the cohort's."""
     cohort: str | None = None
@@ -37,8 +37,8 @@ class SynthesizeRequest:
     guidance: float | None = None
     style: str = "auto"
     background: Background = "made"
-    """``frame`` keeps the tissue around the head of the frame that lends its sector; a frame
-    without an annotation lends its sector only."""
+    """``frame`` keeps the tissue around the head of the lender. A frame without an annotation
+    lends only its sector."""
     seed: int = 0
     out: Path | None = None
 
@@ -46,12 +46,12 @@ class SynthesizeRequest:
 @dataclass(frozen=True, slots=True)
 class SynthesizeResult:
     pair_ids: tuple[int, ...]
-    """All that the batch has."""
+    """Ids of all pairs of the batch."""
     mean_dice: float
-    """Between requested ellipse and the segmenter's, over the batch."""
+    """Mean Dice of the requested ellipses and the segmenter's, over the batch."""
     seconds_per_pair: float
     out: Path | None
     before: int = 0
-    """So many of them were there when it was resumed."""
+    """Number of pairs that existed when the batch was resumed."""
     again: int = 0
-    """So many are pairs that the project had already: an earlier batch asked for the same."""
+    """Number of pairs that the project already had from an earlier batch with the same request."""
