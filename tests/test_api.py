@@ -12,8 +12,8 @@ import pytest
 
 import fetalstudio as fs
 from fetalstudio import api
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.events import Progress, Warned
-from fetalstudio.engine.process.job import JobCancelled
 
 HEAD = fs.Ellipse(200, 135, 115, 88, 8)
 
@@ -74,10 +74,10 @@ def test_a_synthesizer_is_called_with_an_ellipse_and_repeats_itself_by_seed() ->
 def test_models_and_their_names_mean_the_same(
     sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
+    requests: list[Any] = []
 
-    def run(job: str, request: Any, _on_event: Callable[..., None]) -> None:
-        asked.append((job, request))
+    def run(request: Any, _on_event: Callable[..., None]) -> None:
+        requests.append(request)
 
     monkeypatch.setattr(api, "run_job", run)
     segmenter = api.Segmenter("mine", None)  # type: ignore[arg-type]  # not called here
@@ -86,9 +86,8 @@ def test_models_and_their_names_mean_the_same(
         fs.train(sample_project, model, real=3, synthetic=0, epochs=4, seed=5, name="new")
     for maker in (api.Synthesizer("mine", None), "mine"):
         fs.synthesize(sample_project, maker, count=2, steps=3, seed=4)
-    jobs = [job for job, _ in asked]
+    jobs = [request.job.name for request in requests]
     assert jobs == ["evaluate", "train", "evaluate", "train", "synthesize", "synthesize"]
-    requests = [request for _, request in asked]
     assert requests[0] == requests[2] and requests[1] == requests[3]
     assert requests[4] == requests[5] and requests[4].synthesizer == "mine"
     assert (requests[0].segmenter, requests[1].real, requests[1].name) == ("mine", 3, "new")
@@ -97,9 +96,9 @@ def test_models_and_their_names_mean_the_same(
 def test_warnings_are_pythons_and_a_stop_is_an_interrupt(
     sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(job: str, request: Any, on_event: Callable[..., None]) -> None:
+    def run(request: Any, on_event: Callable[..., None]) -> None:
         on_event(Warned("mind this"))
-        raise JobCancelled
+        raise Stopped
 
     monkeypatch.setattr(api, "run_job", run)
     with pytest.warns(UserWarning, match="mind this"), pytest.raises(KeyboardInterrupt):

@@ -32,6 +32,7 @@ from fetalstudio.formats.model_card import ModelCard, training_frames
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
+from tests.progress import Watched
 from tests.synthesis.tiny_stable_diffusion import write_single_file, write_tiny
 
 
@@ -264,11 +265,10 @@ def test_the_self_tests_probe_is_a_job() -> None:
 def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_path: Path) -> None:
     base_models.add_base_model(weights, "sd15")
     file = write_single_file(weights, tmp_path / "v1-5.safetensors")
-    heard: list[tuple[int, int]] = []
-    added = base_models.add_base_model(
-        file, config=weights, on_progress=lambda done, total: heard.append((done, total))
-    )
-    assert added.name == "v1-5" and heard[-1][0] == heard[-1][1] == file.stat().st_size
+    watched = Watched()
+    added = base_models.add_base_model(file, config=weights, progress=watched)
+    size = file.stat().st_size
+    assert added.name == "v1-5" and watched.steps[-1] == (size, size)
     assert {m.name for m in list_models() if m.origin == "user"} == {"sd15", "v1-5"}
     assert verify(added) is None and verify(find_model("synthesizer", "sd15")) is None
     whole = file.read_bytes()

@@ -6,10 +6,11 @@ The weights are not copied, because they take gigabytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fetalstudio.core.names import checked_model_name, fitting_name
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.models.catalogue import FoundModel, list_models
 from fetalstudio.engine.models.loading import STABLE_DIFFUSION
 from fetalstudio.formats.model_card import ModelCard
@@ -23,18 +24,18 @@ def add_base_model(
     weights: Path,
     name: str | None = None,
     config: Path | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = NO_PROGRESS,
 ) -> FoundModel:
     """Register a local Stable Diffusion 1.5: a diffusers folder or a ``.safetensors`` file.
 
-    A file needs ``config``, a folder in diffusers' layout without the weights. ``on_progress``
-    is called with (bytes read, bytes). Raises :class:`InputError` that names the file and the cure.
+    A file needs ``config``, a folder in diffusers' layout without the weights. ``progress``
+    counts bytes. Raises :class:`InputError` that names the file and the cure.
     """
     weights = weights.absolute()
     config = None if config is None else config.absolute()
     folder = new_folder(name, weights)
     check_source(weights, config)
-    sha256, total = digest(weight_files(weights), on_progress)
+    sha256, total = digest(weight_files(weights), progress)
     card = ModelCard(
         name=folder.name,
         kind="synthesizer",
@@ -66,9 +67,7 @@ def new_folder(name: str | None, source: Path) -> Path:
     return own / checked_model_name(fitting_name(stem) if name is None else name, taken)
 
 
-def digest(
-    files: Sequence[Path], on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[str, int]:
+def digest(files: Sequence[Path], progress: Progress = NO_PROGRESS) -> tuple[str, int]:
     """SHA-256 (hex) of the content of the files, in order, and their size in bytes."""
     total = sum(path.stat().st_size for path in files)
     read, done = hashlib.sha256(), 0
@@ -77,5 +76,5 @@ def digest(
             while block := stream.read(_BLOCK):
                 read.update(block)
                 done += len(block)
-                on_progress(done, total)
+                progress.advance(done, total)
     return read.hexdigest(), total

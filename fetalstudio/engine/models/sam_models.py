@@ -6,12 +6,12 @@ copied but referred to, like Stable Diffusion.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import safe_open
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.models.base_models import digest, new_folder
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import load_segmenter
@@ -51,13 +51,13 @@ def add_sam(
     path: Path,
     name: str | None = None,
     profile: ProfileName | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = NO_PROGRESS,
 ) -> FoundModel:
     """Add a SAM checkpoint: a file, or a folder of Hugging Face's.
 
     ``profile`` says how frames are prepared, by default as for ``sam``. MedSAM cannot be
-    distinguished from vit_b by its weights. ``on_progress`` is called with (bytes read, bytes).
-    Raises :class:`InputError` that names the file and the cure.
+    distinguished from vit_b by its weights. ``progress`` counts bytes. Raises :class:`InputError`
+    that names the file and the cure.
     """
     given = path.absolute()
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
@@ -77,7 +77,7 @@ def add_sam(
             f"{path} is no SAM that is known here (vit_b, vit_l, vit_h, MedSAM): "
             f"{' '.join(what[:2])[:300]}. Give segment_anything's checkpoint, or Hugging Face's."
         ) from error
-    sha256, size = digest([path], on_progress)
+    sha256, size = digest([path], progress)
     source = Source(str(path), size, sha256)
     if source.bytes <= COPIED_UP_TO:
         write_checkpoint(sam.state_dict(), folder / WEIGHTS)
