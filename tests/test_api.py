@@ -76,8 +76,8 @@ def test_models_and_their_names_mean_the_same(
 ) -> None:
     asked: list[Any] = []
 
-    def run(job: str, request: Any, _on_event: Callable[..., None]) -> None:
-        asked.append((job, request))
+    def run(request: Any, _on_event: Callable[..., None]) -> None:
+        asked.append((request.job.name, request))
 
     monkeypatch.setattr(api, "run_job", run)
     segmenter = api.Segmenter("mine", None)  # type: ignore[arg-type]  # not called here
@@ -97,7 +97,7 @@ def test_models_and_their_names_mean_the_same(
 def test_warnings_are_pythons_and_a_stop_is_an_interrupt(
     sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(job: str, request: Any, on_event: Callable[..., None]) -> None:
+    def run(request: Any, on_event: Callable[..., None]) -> None:
         on_event(Warned("mind this"))
         raise JobCancelled
 
