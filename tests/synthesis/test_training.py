@@ -35,7 +35,7 @@ def examples() -> list[LabelledFrame]:
     return result
 
 
-def _weights(pipeline: torch.nn.Module) -> torch.Tensor:
+def _weights(pipeline: CompactPipeline) -> torch.Tensor:
     return torch.cat([p.flatten() for p in pipeline.unet.parameters()])
 
 
