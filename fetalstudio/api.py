@@ -121,8 +121,7 @@ class Synthesizer:
             seed=seed,
             previews=False,
         )
-        result = _run(request, progress)
-        return result
+        return _run(request, progress)
 
 
 def load_segmenter(name: str | None = None, *, project: Project | None = None) -> Segmenter:
@@ -286,7 +285,7 @@ def _name(model: Segmenter | Synthesizer | str | None) -> str | None:
 
 
 def _run(request: Request[Result], progress: OnProgress | None) -> Result:
-    """Run a job in this process; its progress goes to ``progress``, its warnings to Python's."""
+    """Run the job that the request asks for in this process."""
 
     def on_event(event: Event) -> None:
         if isinstance(event, Warned):

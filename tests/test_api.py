@@ -38,7 +38,7 @@ def test_every_public_name_is_documented_and_no_other_is_found() -> None:
     for name in fs.__all__:
         assert getattr(fs, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'Projekt'"):
-        fs.Projekt  # type: ignore[attr-defined]  # noqa: B018
+        fs.Projekt  # noqa: B018
 
 
 def test_a_segmenter_is_called_with_an_image(sample_project: fs.Project) -> None:

@@ -43,7 +43,7 @@ def held(path: Path) -> list[tuple[str, str, str]]:
         return [(f.cohort, f.name, f.subject) for f in project.frames.all()]
 
 
-def test_frames_are_listed_by_what_is_asked(path: Path, capsys) -> None:
+def test_frames_are_listed_by_what_is_asked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, wanted in (
         ((), {"001_HC", "001_2HC", "002_HC"}),
         (("--name", "*_2HC"), {"001_2HC"}),
@@ -61,7 +61,9 @@ def test_frames_are_listed_by_what_is_asked(path: Path, capsys) -> None:
     assert result(capsys)["frames"] == [entry]
 
 
-def test_a_subject_is_set_and_the_setting_undone(path: Path, capsys) -> None:
+def test_a_subject_is_set_and_the_setting_undone(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = held(path)
     assert frames(path, "set-subject", "mother 7", "--name", "001*", "--author", "reader") == OK
     said = result(capsys)
@@ -75,7 +77,7 @@ def test_a_subject_is_set_and_the_setting_undone(path: Path, capsys) -> None:
     assert "no amendment to undo" in result(capsys)["error"]
 
 
-def test_cohorts_are_renamed_merged_and_set(path: Path, capsys) -> None:
+def test_cohorts_are_renamed_merged_and_set(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert frames(path, "rename-cohort", "one", "two") == BAD_INPUT
     assert "Merge one into it" in result(capsys)["error"]
     assert frames(path, "rename-cohort", "one", "E10") == OK
@@ -91,7 +93,9 @@ def test_cohorts_are_renamed_merged_and_set(path: Path, capsys) -> None:
     ]
 
 
-def test_a_removal_says_what_goes_and_needs_a_yes(path: Path, capsys) -> None:
+def test_a_removal_says_what_goes_and_needs_a_yes(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = held(path)
     assert frames(path, "remove", "--subject", "001") == BAD_INPUT
     shown = capsys.readouterr()
@@ -105,7 +109,9 @@ def test_a_removal_says_what_goes_and_needs_a_yes(path: Path, capsys) -> None:
     assert held(path) == before
 
 
-def test_a_purge_needs_a_yes_and_is_for_good(path: Path, capsys) -> None:
+def test_a_purge_needs_a_yes_and_is_for_good(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     frames(path, "remove", "--name", "002_HC", "--yes")
     assert frames(path, "purge") == BAD_INPUT
     assert len(list((path / "frames").rglob("*.png"))) == 3
@@ -116,7 +122,7 @@ def test_a_purge_needs_a_yes_and_is_for_good(path: Path, capsys) -> None:
     assert "deleted for good" in result(capsys)["error"]
 
 
-def test_nothing_chosen_is_not_everything(path: Path, capsys) -> None:
+def test_nothing_chosen_is_not_everything(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for action in (("remove", "--yes"), ("set-subject", "x"), ("set-cohort", "x")):
         assert frames(path, *action) == BAD_INPUT
         assert "--name '*' chooses all" in result(capsys)["error"]

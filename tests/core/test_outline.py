@@ -81,7 +81,7 @@ def test_the_edge_of_a_filled_head_is_found(head: Ellipse) -> None:
     picture = head.mask((512, 512)) * np.uint8(230)
     cv2.circle(picture, (200, 250), 20, 40, -1)
     cv2.circle(picture, (500, 10), 4, 255, -1)
-    found = find_outline(cv2.GaussianBlur(picture, (0, 0), 1.0), filled=True)
+    found = find_outline(np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8), filled=True)
     assert found is not None
     assert found.ellipse.overlap(head) > 0.985 and found.score > 0.8
     assert found.ellipse.a == pytest.approx(head.a, rel=0.02)

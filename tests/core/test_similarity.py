@@ -109,7 +109,9 @@ def _noise(i: int) -> LabelledFrame:
     coarse = rng.integers(20, 255, (12, 16), dtype=np.uint8)
     image = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
     head = Ellipse(80, 60, 50, 40, 10)
-    return LabelledFrame.of(image, head, id=f"{i:016d}{0:048d}", subject=f"s{i}")
+    return LabelledFrame.of(
+        np.asarray(image, np.uint8), head, id=f"{i:016d}{0:048d}", subject=f"s{i}"
+    )
 
 
 def test_the_threshold_is_the_99th_percentile_between_subjects(tmp_path: Path) -> None:

@@ -40,11 +40,13 @@ def test_every_field_but_the_recipe_is_an_option() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_option_is_checked_stored_and_taken_from_the_command_line(name: str) -> None:
     option = OPTIONS[name]
-    given = replace(TrainingSettings(), **{name: another(name)})
+    changed: dict[str, Any] = {name: another(name)}
+    given = replace(TrainingSettings(), **changed)
     given.check()
     for wrong in (option.low - 1, option.high + 1, float("nan")):
         with pytest.raises(InputError, match=f"{name} is "):
-            replace(given, **{name: wrong}).check()
+            changed[name] = wrong
+            replace(given, **changed).check()
     assert settings_of(json.loads(json.dumps({"settings": given.stored()}))) == given
     assert parsed(flag(name), repr(another(name))) == given
     with pytest.raises(SystemExit):
@@ -60,7 +62,14 @@ def test_a_preset_gives_the_options_that_are_not_named() -> None:
 
 
 def test_runs_of_earlier_versions_keep_their_settings() -> None:
-    flat = {"project": None, "cohort": "ward", "real": 3, "epochs": 9, "batch": 5, "seed": 2}
+    flat: dict[str, Any] = {
+        "project": None,
+        "cohort": "ward",
+        "real": 3,
+        "epochs": 9,
+        "batch": 5,
+        "seed": 2,
+    }
     flat |= {"learning_rate": 1e-5, "patience": 20, "copies": 1, "recipe": "paper", "lora": 0}
     flat |= {"name": "mine", "resume": None, "kind": "compact", "started_from": "compact"}
     assert settings_of(flat) == replace(PRESETS["paper"], epochs=9, seed=2)

@@ -60,7 +60,8 @@ def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> 
         low, high = result.ci95[name]
         assert low < getattr(result, name) < high
     for score, item in zip(result.frames, items, strict=True):
-        assert score.reference == item.ellipse and score.found.overlap(item.ellipse) > 0.9
+        assert score.reference == item.ellipse and score.found is not None
+        assert score.found.overlap(item.ellipse) > 0.9
 
 
 def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: Project) -> None:
@@ -96,6 +97,7 @@ def test_a_report_holds_the_figures_the_plot_and_the_pictures(
     request = ReportRequest(sample_project.path, page, replace(result, frames=frames))
     assert run_job(request).out == page
     text = page.read_text()
+    assert result.paper is not None
     assert f"{result.dice['mean']:.4f}" in text and f"{result.paper.dice['mean']:.4f}" in text
     assert result.model_sha256[:16] in text and len(result.model_sha256) == 64
     assert "Protocol paper" in text and "limits" in text and "upper limit" in text
@@ -111,8 +113,14 @@ def test_a_report_without_millimetres_and_with_a_frame_without_an_outline(
 ) -> None:
     scores = [
         FrameScore(
-            **{"frame_id": f"{i}", "name": f"f{i}", "subject": f"{i}", "cohort": "c"},
-            **{"dice": dice, "iou": dice, "hd95_px": distance, "assd_px": distance},
+            frame_id=f"{i}",
+            name=f"f{i}",
+            subject=f"{i}",
+            cohort="c",
+            dice=dice,
+            iou=dice,
+            hd95_px=distance,
+            assd_px=distance,
         )
         for i, (dice, distance) in enumerate([(0.0, np.inf), (0.97, 3.0)])
     ]

@@ -175,7 +175,13 @@ def test_a_wide_interval_and_few_subjects_are_no_answer() -> None:
 
 def test_a_seed_counts_once_all_its_arms_are_done() -> None:
     rows = [Trained(mix, 0, (0.9,) * 24, 1, 1, 1.0) for mix in MIXES]
-    named = {"run_id": 1, "name": "e", "segmenter": "compact", "real": 1, "synthetic": 1}
+    named: dict[str, Any] = {
+        "run_id": 1,
+        "name": "e",
+        "segmenter": "compact",
+        "real": 1,
+        "synthetic": 1,
+    }
     assert findings(rows[:-1], SUBJECTS, **named) is None
     half = [*rows, Trained("real", 1, (0.5,) * 24, 1, 1, 1.0)]
     result = findings(half, SUBJECTS, **named)

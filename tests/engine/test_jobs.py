@@ -160,12 +160,12 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     labelled = labelled_frames(sample_project)
     parts = split(labelled)
     groups = [
-        {i.subject for i in of_part(labelled, parts, part)}  # type: ignore[arg-type]
+        {i.subject for i in of_part(labelled, parts, part)}
         for part in ("train", "validation", "test")
     ]
     assert all(groups) and sum(map(len, groups)) == len(set.union(*groups))
     for part in ("train", "test"):
-        source = of_part(labelled, parts, part)[0]  # type: ignore[arg-type]
+        source = of_part(labelled, parts, part)[0]
         pixels = np.full((64, 64), 50 if part == "train" else 60, np.uint8)
         pair = sample_project.pairs.add(
             pixels,
@@ -309,15 +309,17 @@ def test_both_protocols_by_one_request_with_groups_and_millimetres(
     both = EvaluateRequest(sample_project.path, protocol="both", frame_ids=ids)
     result = run_job(both)
     alone = run_job(replace(both, protocol="paper"))
-    assert result.paper == alone and result.paper.protocol == "paper"
+    assert result.paper == alone and alone.protocol == "paper"
     assert result.n == 8 and result.subjects == len({f.subject for f in result.frames})
     trimesters = {name: g.n for name, g in result.groups.items()}
     assert sum(trimesters.values()) == 8 and len(trimesters) > 1
     for frame in result.frames:
         assert 0 < frame.assd_px < frame.hd95_px
+        assert frame.assd_mm is not None
         scale = frame.assd_mm / frame.assd_px
         assert 0.05 < scale < 0.5 and frame.hd95_mm == pytest.approx(scale * frame.hd95_px)
-    errors = [frame.hc_error_mm for frame in result.frames]
+    errors = [frame.hc_error_mm for frame in result.frames if frame.hc_error_mm is not None]
+    assert len(errors) == 8 and result.hc_limits_mm is not None
     low, high = result.hc_limits_mm
     assert (low + high) / 2 == pytest.approx(result.hc_bias_mm)
     assert high - low == pytest.approx(2 * 1.96 * np.std(errors, ddof=1))

@@ -34,7 +34,7 @@ def test_a_card_reads_back(tmp_path: Path) -> None:
     assert ModelCard.read(saved(tmp_path, VALUES)).format == FORMAT
 
 
-NEWER = {
+NEWER: dict[str, dict[str, object]] = {
     "the same fields": {},
     "another field": {"scanner": "any"},
     "another kind": {"kind": "denoiser"},
@@ -44,7 +44,7 @@ NEWER = {
 
 @pytest.mark.parametrize("change", NEWER)
 def test_a_card_of_a_newer_format_says_so_whatever_it_holds(tmp_path: Path, change: str) -> None:
-    card = VALUES | {"format": FORMAT + 1} | NEWER[change]
+    card = {**VALUES, "format": FORMAT + 1, **NEWER[change]}
     saved(tmp_path, {name: value for name, value in card.items() if value is not None})
     with pytest.raises(InputError, match="saved by a newer FetalStudio"):
         ModelCard.read(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def close(found: Ellipse, expected: Ellipse) -> bool:
 
 
 @pytest.mark.parametrize("draw", [filled, thin])
-def test_a_head_cut_by_the_border(draw) -> None:
+def test_a_head_cut_by_the_border(draw: Callable[[Ellipse], NDArray[np.uint8]]) -> None:
     cut = Ellipse(20.0, 40.0, 34.0, 26.0, 15.0)
     assert ellipse_in(draw(cut)).overlap(cut) > 0.97
 
@@ -62,8 +64,8 @@ def test_jpeg_masks_and_label_values() -> None:
     done, data = cv2.imencode(".jpg", filled(HEAD), [cv2.IMWRITE_JPEG_QUALITY, 60])
     assert done
     decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
-    assert len(np.unique(decoded)) > 10
-    assert close(ellipse_in(decoded), HEAD)
+    assert decoded is not None and len(np.unique(decoded)) > 10
+    assert close(ellipse_in(np.asarray(decoded, np.uint8)), HEAD)
     assert close(ellipse_in(HEAD.mask(SIZE)), HEAD)
 
 

@@ -186,7 +186,8 @@ WRITTEN = [
 
 def pixels_by_opencv(path: Path) -> NDArray[np.uint8]:
     """What every version of FetalStudio made of a picture: a frame's id is a hash over it."""
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    data = np.frombuffer(path.read_bytes(), np.uint8)
+    image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     assert image is not None
     if image.ndim == 3:
         image = image[..., :3] if image.shape[2] >= 3 else image[..., 0]

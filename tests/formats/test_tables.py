@@ -185,7 +185,10 @@ def test_unused_columns_may_hold_anything(tmp_path: Path) -> None:
 
 def test_a_written_table_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "new" / "table.csv"
-    rows = [{"name": 'a "b", c', "remark": "two\nlines", "left out": 1}, {"name": "grüße"}]
+    rows: list[dict[str, object]] = [
+        {"name": 'a "b", c', "remark": "two\nlines", "left out": 1},
+        {"name": "grüße"},
+    ]
     write_table(path, ("name", "remark"), rows)
     table = read_table(path)
     assert table.header == ("name", "remark")

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-
-Picture = Callable[..., NDArray[np.uint8]]
+from tests.project.kinds import Contents, Picture, PicturesIn
 
 
 @pytest.fixture
@@ -98,13 +97,13 @@ def files_of(path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def contents() -> Callable[[Path], dict[str, bytes]]:
+def contents() -> Contents:
     """Reads every file below a folder, to see that nothing changed."""
     return files_of
 
 
 @pytest.fixture
-def pictures_in() -> Callable[[Path], set[str]]:
+def pictures_in() -> PicturesIn:
     """The files in a project's ``frames``, of whatever kind, except lock files."""
     return lambda path: {
         p.name for p in (path / "frames").rglob("*") if p.is_file() and p.suffix != ".lock"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
@@ -17,12 +18,11 @@ from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair
 from fetalstudio.project.removal import removal_effect
-
-PicturesIn = Callable[[Path], set[str]]
+from tests.project.kinds import Picture, PicturesIn
 
 
 @pytest.fixture
-def frames(project: Project, picture, ellipse: Ellipse) -> list[Frame]:
+def frames(project: Project, picture: Picture, ellipse: Ellipse) -> list[Frame]:
     """Four annotated frames: ``a`` and ``b`` of cohort ``one``, ``a`` and ``c`` of ``two``."""
     made = []
     for i, (name, cohort) in enumerate([("a", "one"), ("b", "one"), ("a", "two"), ("c", "two")]):
@@ -33,7 +33,9 @@ def frames(project: Project, picture, ellipse: Ellipse) -> list[Frame]:
     return made
 
 
-def pair_from(project: Project, source: Frame, pixels, ellipse: Ellipse, name: str) -> Pair:
+def pair_from(
+    project: Project, source: Frame, pixels: NDArray[np.uint8], ellipse: Ellipse, name: str
+) -> Pair:
     return project.pairs.add(
         pixels,
         name=name,
@@ -100,7 +102,7 @@ def test_a_cohort_is_renamed(project: Project, frames: list[Frame], ellipse: Ell
 
 
 def test_names_that_meet_in_a_cohort_get_a_number(
-    project: Project, frames: list[Frame], picture
+    project: Project, frames: list[Frame], picture: Picture
 ) -> None:
     before = held(project)
     amendment = project.frames.merge_cohorts(["one", "two"], "two", author="me")
@@ -120,7 +122,7 @@ def test_names_that_meet_in_a_cohort_get_a_number(
 
 
 def test_a_removal_names_first_what_goes_with_it(
-    project: Project, frames: list[Frame], picture, ellipse: Ellipse
+    project: Project, frames: list[Frame], picture: Picture, ellipse: Ellipse
 ) -> None:
     a, b, _, c = frames
     mine = pair_from(project, a, picture(20), ellipse, "p")
@@ -148,7 +150,7 @@ def test_a_removal_names_first_what_goes_with_it(
 
 
 def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
-    project: Project, frames: list[Frame], picture, ellipse: Ellipse, tmp_path: Path
+    project: Project, frames: list[Frame], picture: Picture, ellipse: Ellipse, tmp_path: Path
 ) -> None:
     a, b, _, _ = frames
     mine = pair_from(project, a, picture(20), ellipse, "p")
@@ -207,7 +209,7 @@ def test_a_removed_cohort_is_gone(project: Project, frames: list[Frame]) -> None
 
 
 def test_a_synthetic_frame_is_not_amended(
-    project: Project, frames: list[Frame], picture, ellipse: Ellipse
+    project: Project, frames: list[Frame], picture: Picture, ellipse: Ellipse
 ) -> None:
     pair = pair_from(project, frames[0], picture(20), ellipse, "p")
     for call in (
@@ -238,7 +240,7 @@ def test_undo_keeps_its_order(project: Project, frames: list[Frame]) -> None:
 def test_a_purge_leaves_nothing_of_a_removed_frame(
     project: Project,
     frames: list[Frame],
-    picture,
+    picture: Picture,
     ellipse: Ellipse,
     pictures_in: PicturesIn,
     by: str,
@@ -279,7 +281,7 @@ def test_a_purge_leaves_nothing_of_a_removed_frame(
 
 
 def test_no_file_of_the_project_names_a_purged_frame(
-    project: Project, picture, ellipse: Ellipse
+    project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:
     for i, name in enumerate(("Zorro_1", "kept")):
         frame, _ = project.frames.add(picture(i), name=name, cohort="c", subject=f"mother {name}")
@@ -306,7 +308,7 @@ def test_only_removed_frames_can_be_purged(project: Project, frames: list[Frame]
 
 
 def test_a_removed_picture_is_imported_as_a_new_frame(
-    project: Project, picture, ellipse: Ellipse, tmp_path: Path
+    project: Project, picture: Picture, ellipse: Ellipse, tmp_path: Path
 ) -> None:
     source = tmp_path / "clinic"
     write_png(source / "001_HC.png", picture(1))
@@ -326,7 +328,7 @@ def test_a_removed_picture_is_imported_as_a_new_frame(
 
 
 def test_a_failed_import_of_a_removed_picture_loses_nothing(
-    project: Project, picture, ellipse: Ellipse
+    project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, ellipse, author="me", state="final")
@@ -341,7 +343,7 @@ def test_a_failed_import_of_a_removed_picture_loses_nothing(
 
 
 def test_a_picture_held_under_another_subject_is_reported_with_the_cure(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     write_png(tmp_path / "clinic" / "001_HC.png", picture(1))
     write_png(tmp_path / "clinic" / "002_HC.png", picture(2))
@@ -369,7 +371,7 @@ def test_another_process_sees_an_amendment_and_can_undo_it(
 
 
 def test_many_frames_are_amended_quickly_enough_to_wait_for(
-    project: Project, frames: list[Frame], picture
+    project: Project, frames: list[Frame], picture: Picture
 ) -> None:
     """Nothing in an amendment may be quadratic in the number of frames."""
     ids = []

@@ -24,6 +24,7 @@ from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from tests.progress import Watched
+from tests.project.kinds import Picture, PicturesIn
 
 PREAMBLE = """
     import os, signal, sys
@@ -87,7 +88,7 @@ KILLS = {
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("moment", KILLS)
 def test_a_killed_import_leaves_nothing(
-    project: Project, frame: Frame, hc18: Path, pictures_in, moment: str
+    project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, moment: str
 ) -> None:
     killed = run(KILLS[moment], project.path, hc18)
     assert killed.returncode == -9, killed.stderr
@@ -119,7 +120,7 @@ def test_a_killed_run_is_marked_as_failed(project: Project) -> None:
 
 
 def test_recovery_leaves_alone_what_others_are_busy_with(
-    project: Project, frame: Frame, picture, pictures_in
+    project: Project, frame: Frame, picture: Picture, pictures_in: PicturesIn
 ) -> None:
     with Project.open(project.path) as busy, busy.frames.staging() as staging:
         frame_id = staging.put(picture(8))
@@ -170,7 +171,7 @@ def test_a_disk_that_is_full_imports_nothing(
     project: Project,
     frame: Frame,
     hc18: Path,
-    pictures_in,
+    pictures_in: PicturesIn,
     monkeypatch: pytest.MonkeyPatch,
     place: str,
     calls: int,
@@ -199,7 +200,7 @@ def _noise_folder(path: Path, count: int) -> Path:
     ids=["picture", "database"],
 )
 def test_the_system_refuses_to_write(
-    project: Project, frame: Frame, tmp_path: Path, pictures_in, limit: int, what: str
+    project: Project, frame: Frame, tmp_path: Path, pictures_in: PicturesIn, limit: int, what: str
 ) -> None:
     """No mock here: beyond the limit the kernel fails the write, as on a full disk."""
     source = _noise_folder(tmp_path / "noise", 60)
@@ -248,7 +249,7 @@ def test_a_full_disk_loses_no_earlier_stroke(
 
 @pytest.mark.parametrize("after", [0, 3, 5])
 def test_a_cancelled_import_leaves_nothing(
-    project: Project, frame: Frame, hc18: Path, pictures_in, after: int
+    project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, after: int
 ) -> None:
     answers = iter([False] * after)
     with pytest.raises(Stopped):
@@ -258,7 +259,7 @@ def test_a_cancelled_import_leaves_nothing(
 
 @pytest.mark.parametrize("at", [0, 2, 5])
 def test_any_exception_leaves_nothing(
-    project: Project, frame: Frame, hc18: Path, pictures_in, at: int
+    project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, at: int
 ) -> None:
     def interrupt() -> bool:
         if watched.steps[-1][0] == at:

@@ -19,25 +19,26 @@ from fetalstudio.formats.pictures import note_in
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import AnnotationState, ReviewState
 from tests.progress import Watched
+from tests.project.kinds import Contents, Picture
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
 
 @pytest.fixture
-def full(project: Project, picture, ellipse: Ellipse) -> Project:
+def full(project: Project, picture: Picture, ellipse: Ellipse) -> Project:
     """Frames in two cohorts and every state, and three pairs of which one is accepted."""
     calibration = Calibration(0.2, 0.2, "table")
-    for i, (name, cohort, state) in enumerate(
-        [
-            ("001_HC", "c", "final"),
-            ("001_2HC", "c", "draft"),
-            ("002_HC", "c", "proposed"),
-            ("003_HC", "c", None),
-            ("001_HC", "d", "final"),
-            ("what: a/name?", "d", "final"),
-        ]
-    ):
+    frames: list[tuple[str, str, AnnotationState | None]] = [
+        ("001_HC", "c", "final"),
+        ("001_2HC", "c", "draft"),
+        ("002_HC", "c", "proposed"),
+        ("003_HC", "c", None),
+        ("001_HC", "d", "final"),
+        ("what: a/name?", "d", "final"),
+    ]
+    for i, (name, cohort, state) in enumerate(frames):
         frame, _ = project.frames.add(
             picture(i),
             name=name,
@@ -47,7 +48,8 @@ def full(project: Project, picture, ellipse: Ellipse) -> Project:
         )
         if state:
             project.annotations.add(frame.id, ellipse, author="A. Person", state=state)
-    for i, state in enumerate(("accepted", "rejected", "pending")):
+    reviews: tuple[ReviewState, ...] = ("accepted", "rejected", "pending")
+    for i, review in enumerate(reviews):
         pair = project.pairs.add(
             picture(50 + i),
             name=f"s{i}",
@@ -57,7 +59,7 @@ def full(project: Project, picture, ellipse: Ellipse) -> Project:
             quality={"dice": 0.9, "hd95_px": math.inf},
             provenance={"synthesizer": "compact", "seed": i},
         )
-        project.pairs.review(pair.id, state, reviewer="A. Person")
+        project.pairs.review(pair.id, review, reviewer="A. Person")
     return project
 
 
@@ -84,7 +86,7 @@ def test_the_layout_is_the_official_one(full: Project, tmp_path: Path, ellipse: 
     assert annotated == {f"{name}_Annotation.png" for name in ("001_HC", "001_2HC", "synthetic_1")}
     frame = next(f for f in full.frames.all(cohort="c") if f.name == "001_HC")
     written = cv2.imread(str(out / "training_set" / "001_HC.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(written, full.frames.pixels(frame.id))
+    assert written is not None and np.array_equal(written, full.frames.pixels(frame.id))
 
 
 def test_names_that_collide_or_that_no_disk_takes(full: Project, tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_names_that_collide_or_that_no_disk_takes(full: Project, tmp_path: Path)
 
 
 def test_provenance_goes_with_the_files_and_no_persons_name(
-    full: Project, tmp_path: Path, contents
+    full: Project, tmp_path: Path, contents: Contents
 ) -> None:
     out = tmp_path / "out"
     export_hc18(full, out)
@@ -147,7 +149,9 @@ def test_the_samples_there_and_back(sample_project: Project, tmp_path: Path) -> 
             assert back.frames.get(frame.id).calibration == frame.calibration
 
 
-def test_pixels_that_are_not_square(project: Project, picture, ellipse, tmp_path: Path) -> None:
+def test_pixels_that_are_not_square(
+    project: Project, picture: Picture, ellipse: Ellipse, tmp_path: Path
+) -> None:
     calibration = Calibration(0.2, 0.25, "table")
     frame, _ = project.frames.add(
         picture(1), name="x", cohort="c", subject="s", calibration=calibration
@@ -161,7 +165,9 @@ def test_pixels_that_are_not_square(project: Project, picture, ellipse, tmp_path
         assert back.frames.get(frame.id).calibration == calibration
 
 
-def test_an_ellipse_outside_of_its_frame(project: Project, picture, tmp_path: Path) -> None:
+def test_an_ellipse_outside_of_its_frame(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
     report = export_hc18(project, tmp_path / "out")
@@ -190,7 +196,7 @@ def test_an_export_of_a_newer_version_says_so(full: Project, tmp_path: Path) -> 
 # -- nothing or all --------------------------------------------------------------------------
 
 
-def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents) -> None:
+def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents: Contents) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("precious")

@@ -16,11 +16,12 @@ from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.database import Database
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import BatchItem, Frame
+from fetalstudio.project.records import AnnotationState, BatchItem, Frame
 from fetalstudio.project.schema import APPEND_ONLY
+from tests.project.kinds import Picture, PicturesIn
 
 
-def test_a_frame_comes_back_as_it_went_in(project: Project, picture) -> None:
+def test_a_frame_comes_back_as_it_went_in(project: Project, picture: Picture) -> None:
     pixels = picture(1, (101, 67))
     frame, new = project.frames.add(
         pixels, name="x", cohort="c", subject="s", calibration=Calibration(0.1, 0.12, "manual")
@@ -37,7 +38,7 @@ def test_a_frame_comes_back_as_it_went_in(project: Project, picture) -> None:
     )
 
 
-def test_the_same_picture_is_one_frame(project: Project, frame: Frame, picture) -> None:
+def test_the_same_picture_is_one_frame(project: Project, frame: Frame, picture: Picture) -> None:
     again, new = project.frames.add(picture(0), name="other", cohort="d", subject="9")
     assert not new
     assert again == frame
@@ -51,7 +52,7 @@ def test_the_same_bytes_in_another_shape_are_another_frame(project: Project) -> 
     assert one.id != other.id
 
 
-def test_a_name_is_unique_in_its_cohort_only(project: Project, picture) -> None:
+def test_a_name_is_unique_in_its_cohort_only(project: Project, picture: Picture) -> None:
     def add(seed: int, cohort: str) -> str:
         return project.frames.add(picture(seed), name="n", cohort=cohort, subject="s")[0].name
 
@@ -60,23 +61,30 @@ def test_a_name_is_unique_in_its_cohort_only(project: Project, picture) -> None:
 
 @pytest.mark.parametrize("empty", ["name", "cohort", "subject"])
 def test_an_empty_word_is_refused_and_leaves_no_file(
-    project: Project, picture, pictures_in, empty: str
+    project: Project, picture: Picture, pictures_in: PicturesIn, empty: str
 ) -> None:
     words = {"name": "n", "cohort": "c", "subject": "s"} | {empty: " "}
     with pytest.raises(InputError, match=empty):
-        project.frames.add(picture(1), **words)
+        project.frames.add(
+            picture(1), name=words["name"], cohort=words["cohort"], subject=words["subject"]
+        )
     assert pictures_in(project.path) == set()
 
 
 def test_pixels_of_another_kind_are_refused(project: Project) -> None:
     with pytest.raises(ValueError, match="uint8"):
-        project.frames.add(np.zeros((64, 64)), name="n", cohort="c", subject="s")
+        project.frames.add(
+            np.zeros((64, 64)),  # type: ignore[arg-type]  # the fault
+            name="n",
+            cohort="c",
+            subject="s",
+        )
     with pytest.raises(InputError, match="20x64"):
         project.frames.add(np.zeros((64, 20), np.uint8), name="n", cohort="c", subject="s")
 
 
 def test_frames_are_found_by_cohort_kind_and_annotation(
-    project: Project, picture, ellipse: Ellipse
+    project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:
     for i, (name, cohort) in enumerate([("b", "c"), ("a", "c"), ("z", "b")]):
         project.frames.add(picture(i), name=name, cohort=cohort, subject=name)
@@ -123,8 +131,9 @@ def test_revisions_are_appended(project: Project, frame: Frame, ellipse: Ellipse
     assert project.annotations.by_frame("another") == {}
 
 
-def test_the_counts_add_up(project: Project, picture, ellipse: Ellipse) -> None:
-    for i, state in enumerate((None, "proposed", "draft", "draft", "final")):
+def test_the_counts_add_up(project: Project, picture: Picture, ellipse: Ellipse) -> None:
+    states: tuple[AnnotationState | None, ...] = (None, "proposed", "draft", "draft", "final")
+    for i, state in enumerate(states):
         frame, _ = project.frames.add(picture(i), name=f"{i}", cohort="c", subject="s")
         if state:
             project.annotations.add(frame.id, ellipse, author="me", state=state)
@@ -137,14 +146,18 @@ def test_the_counts_add_up(project: Project, picture, ellipse: Ellipse) -> None:
 @pytest.mark.parametrize("verb", ["UPDATE", "DELETE", "REPLACE"])
 @pytest.mark.parametrize("table", APPEND_ONLY)
 def test_the_database_itself_refuses_to_change_what_was_done(
-    project: Project, frame: Frame, picture, ellipse: Ellipse, table: str, verb: str
+    project: Project, frame: Frame, picture: Picture, ellipse: Ellipse, table: str, verb: str
 ) -> None:
     project.annotations.add(frame.id, ellipse, author="me", state="final")
     project.frames.set_labels(frame.id, {"quality": "clear"})
     pair = project.pairs.add(
         picture(9),
-        **{"name": "s", "ellipse": ellipse, "cohort": "c", "calibration": None},
-        **{"quality": {}, "provenance": {}},
+        name="s",
+        ellipse=ellipse,
+        cohort="c",
+        calibration=None,
+        quality={},
+        provenance={},
     )
     project.pairs.review(pair.id, "accepted", reviewer="me")
     run = project.runs.start("r", {}, {})
@@ -157,8 +170,12 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     removed, _ = project.frames.add(picture(3), name="gone", cohort="c", subject="s")
     project.pairs.add(
         picture(4),
-        **{"name": "g", "ellipse": ellipse, "cohort": "c", "calibration": None},
-        **{"quality": {}, "provenance": {"source_frame": removed.id}},
+        name="g",
+        ellipse=ellipse,
+        cohort="c",
+        calibration=None,
+        quality={},
+        provenance={"source_frame": removed.id},
     )
     project.frames.remove([removed.id], author="me")
     project.frames.purge()
@@ -187,7 +204,7 @@ def test_what_is_not_held_is_said_so(project: Project, ellipse: Ellipse) -> None
 
 
 def test_a_frame_file_that_was_changed_or_lost_is_reported(
-    project: Project, frame: Frame, picture
+    project: Project, frame: Frame, picture: Picture
 ) -> None:
     path = project.frames.path(frame.id)
     write_png(path, picture(77))
@@ -201,7 +218,7 @@ def test_a_frame_file_that_was_changed_or_lost_is_reported(
 @pytest.mark.parametrize("damage", ["changed", "lost", "truncated"])
 @pytest.mark.parametrize("removed", [False, True])
 def test_importing_a_picture_again_mends_its_file(
-    project: Project, frame: Frame, picture, tmp_path: Path, damage: str, removed: bool
+    project: Project, frame: Frame, picture: Picture, tmp_path: Path, damage: str, removed: bool
 ) -> None:
     if removed:
         project.frames.remove([frame.id], author="me")
@@ -220,7 +237,9 @@ def test_importing_a_picture_again_mends_its_file(
     assert np.array_equal(project.frames.pixels(frame.id), picture(0))
 
 
-def test_a_transaction_is_all_or_nothing(project: Project, picture, pictures_in) -> None:
+def test_a_transaction_is_all_or_nothing(
+    project: Project, picture: Picture, pictures_in: PicturesIn
+) -> None:
     def fails() -> None:
         with project.transaction():
             project.frames.add(picture(1), name="a", cohort="c", subject="s")
@@ -233,7 +252,9 @@ def test_a_transaction_is_all_or_nothing(project: Project, picture, pictures_in)
     assert pictures_in(project.path) == set()
 
 
-def test_an_inner_transaction_fails_alone(project: Project, picture, pictures_in) -> None:
+def test_an_inner_transaction_fails_alone(
+    project: Project, picture: Picture, pictures_in: PicturesIn
+) -> None:
     with project.transaction():
         kept, _ = project.frames.add(picture(1), name="a", cohort="c", subject="s")
         with pytest.raises(ZeroDivisionError), project.transaction():
@@ -244,7 +265,7 @@ def test_an_inner_transaction_fails_alone(project: Project, picture, pictures_in
 
 
 def test_a_project_can_be_moved(
-    project: Project, frame: Frame, ellipse: Ellipse, picture, tmp_path: Path
+    project: Project, frame: Frame, ellipse: Ellipse, picture: Picture, tmp_path: Path
 ) -> None:
     project.annotations.add(frame.id, ellipse, author="me", state="final")
     project.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
@@ -17,6 +19,7 @@ from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.project.kinds import Picture, PicturesIn
 
 SIZE = (96, 80)
 
@@ -41,7 +44,7 @@ def close(found: Ellipse | None, expected: Ellipse) -> bool:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".tif", ".tiff", ".bmp"])
 @pytest.mark.parametrize("colour", [False, True], ids=["grey", "colour"])
 def test_every_kind_of_image(
-    project: Project, picture, tmp_path: Path, suffix: str, colour: bool
+    project: Project, picture: Picture, tmp_path: Path, suffix: str, colour: bool
 ) -> None:
     grey = cv2.GaussianBlur(picture(1), (0, 0), 3)
     source = tmp_path / "source"
@@ -85,7 +88,12 @@ def test_sixteen_bits_are_scaled_to_eight(project: Project, tmp_path: Path, suff
     ],
 )
 def test_where_a_mask_may_lie(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse, place: str, draw
+    project: Project,
+    picture: Picture,
+    tmp_path: Path,
+    ellipse: Ellipse,
+    place: str,
+    draw: Callable[[Ellipse], NDArray[np.uint8]],
 ) -> None:
     source = tmp_path / "source" / "images"
     write_png(source / "x.png", picture(1))
@@ -101,7 +109,7 @@ def test_where_a_mask_may_lie(
 
 
 def test_image_and_mask_folders_side_by_side(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:
     source = tmp_path / "es"
     for i in range(3):
@@ -113,7 +121,9 @@ def test_image_and_mask_folders_side_by_side(
     assert [f.subject for f in project.frames.all()] == [f"Patient0069{i}" for i in range(3)]
 
 
-def test_images_one_folder_down_but_not_two(project: Project, picture, tmp_path: Path) -> None:
+def test_images_one_folder_down_but_not_two(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
     for i, place in enumerate(("top.png", "a/x.png", "b/x.png", "b/deep/y.png", ".hidden/z.png")):
         write_png(source / place, picture(i))
@@ -126,7 +136,7 @@ def test_images_one_folder_down_but_not_two(project: Project, picture, tmp_path:
 
 
 def test_a_mask_without_its_frame_is_named(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
     write_png(tmp_path / "source" / "y_mask.png", filled(ellipse))
@@ -143,7 +153,9 @@ def test_a_mask_without_its_frame_is_named(
 
 
 @pytest.mark.parametrize("header", ["filename,pixel size(mm)", "Image;Pixel_Size"])
-def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, header: str) -> None:
+def test_a_table_of_pixel_sizes(
+    project: Project, picture: Picture, tmp_path: Path, header: str
+) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
     write_png(tmp_path / "source" / "y.png", picture(2))
     delimiter = ";" if ";" in header else ","
@@ -155,14 +167,16 @@ def test_a_table_of_pixel_sizes(project: Project, picture, tmp_path: Path, heade
     assert y.calibration is None
 
 
-def test_other_tables_are_left_alone_and_named(project: Project, picture, tmp_path: Path) -> None:
+def test_other_tables_are_left_alone_and_named(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
     (tmp_path / "source" / "notes.csv").write_text('remark,cx,cx\nclear,1,2,3,4\n"1,5"\n')
     (problem,) = import_frames(project, tmp_path / "source").problems
     assert "notes.csv has neither a column 'pixel size(mm)' nor" in problem
 
 
-def _with_table(source: Path, picture, lines: str, name: str = "ellipses.csv") -> Path:
+def _with_table(source: Path, picture: Picture, lines: str, name: str = "ellipses.csv") -> Path:
     for i in range(2):
         write_png(source / "image" / f"patient00{i}_EGY_plane1.png", picture(i))
     (source / name).write_text(lines)
@@ -170,7 +184,7 @@ def _with_table(source: Path, picture, lines: str, name: str = "ellipses.csv") -
 
 
 def test_names_in_a_table_that_no_frame_has_are_told(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -186,7 +200,9 @@ def test_names_in_a_table_that_no_frame_has_are_told(
     assert "names a.jpg, b.jpg, and nothing else" in told
 
 
-def test_pictures_of_other_kinds_are_told(project: Project, picture, tmp_path: Path) -> None:
+def test_pictures_of_other_kinds_are_told(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     write_png(source / "a.png", picture(1))
@@ -212,7 +228,7 @@ def test_a_folder_of_masks_alone_is_refused_in_one_sentence(
 
 
 def test_a_table_beside_some_frames_that_names_others_is_told(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     for number, name in enumerate(("p1/a", "p2/b")):
@@ -223,7 +239,7 @@ def test_a_table_beside_some_frames_that_names_others_is_told(
     assert f"The table in {source / 'p1'} names b: no such frame" in told
 
 
-def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Path) -> None:
+def test_a_table_of_ellipses_and_labels(project: Project, picture: Picture, tmp_path: Path) -> None:
     source = _with_table(
         tmp_path / "af",
         picture,
@@ -244,7 +260,7 @@ def test_a_table_of_ellipses_and_labels(project: Project, picture, tmp_path: Pat
 
 
 def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     source = _with_table(tmp_path / "af", picture, "name,quality\npatient000_EGY_plane1,cut\n")
     import_frames(project, source)
@@ -260,7 +276,7 @@ def test_a_table_read_again_gives_frames_that_are_there_what_they_lack(
     [("48,40,30,22,0,100,80", "width and height"), ("480,40,30,22,0,,", "lies outside")],
 )
 def test_an_ellipse_that_does_not_fit_its_frame_is_left_out(
-    project: Project, picture, tmp_path: Path, cells: str, told: str
+    project: Project, picture: Picture, tmp_path: Path, cells: str, told: str
 ) -> None:
     header = "name,cx,cy,a,b,angle_deg,width,height"
     source = _with_table(tmp_path / "x", picture, f"{header}\npatient000_EGY_plane1,{cells}\n")
@@ -273,7 +289,7 @@ def test_an_ellipse_that_does_not_fit_its_frame_is_left_out(
     ("cells", "told"), [("48,40,30,0,0", "line 2"), ("x,40,30,20,0", "not a number")]
 )
 def test_a_table_with_an_impossible_ellipse_imports_nothing(
-    project: Project, picture, tmp_path: Path, cells: str, told: str
+    project: Project, picture: Picture, tmp_path: Path, cells: str, told: str
 ) -> None:
     lines = f"name,cx,cy,a,b,angle_deg\npatient000_EGY_plane1,{cells}\n"
     with pytest.raises(InputError, match=told):
@@ -281,7 +297,9 @@ def test_a_table_with_an_impossible_ellipse_imports_nothing(
     assert project.frames.all() == []
 
 
-def test_two_tables_of_ellipses_are_one_too_many(project: Project, picture, tmp_path: Path) -> None:
+def test_two_tables_of_ellipses_are_one_too_many(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
     lines = "name,cx,cy,a,b,angle_deg\n"
     _with_table(tmp_path / "x", picture, lines, "mine.csv")
     source = _with_table(tmp_path / "x", picture, lines, "yours.csv")
@@ -290,7 +308,7 @@ def test_two_tables_of_ellipses_are_one_too_many(project: Project, picture, tmp_
 
 
 def test_a_table_without_file_names_imports_nothing(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     write_png(tmp_path / "source" / "x.png", picture(1))
     (tmp_path / "source" / "sizes.csv").write_text("pixel size(mm)\n0.25\n")
@@ -314,7 +332,9 @@ def test_a_folder_without_images(project: Project, tmp_path: Path) -> None:
         import_frames(project, source / "report.docx")
 
 
-def test_a_folder_of_bad_images_only(project: Project, tmp_path: Path, pictures_in) -> None:
+def test_a_folder_of_bad_images_only(
+    project: Project, tmp_path: Path, pictures_in: PicturesIn
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in ("a.png", "b.png"):
@@ -334,7 +354,7 @@ def test_a_folder_that_one_may_not_read(project: Project, unwritable: Path) -> N
 
 
 def test_masks_beside_are_not_needed_where_nothing_can_be_listed(
-    project: Project, picture, unwritable: Path
+    project: Project, picture: Picture, unwritable: Path
 ) -> None:
     write_png(unwritable / "source" / "x.png", picture(1))
     unwritable.chmod(0o300)
@@ -342,7 +362,9 @@ def test_masks_beside_are_not_needed_where_nothing_can_be_listed(
     assert [record.name for record in found.records] == ["x"]
 
 
-def test_a_single_image(project: Project, picture, tmp_path: Path, ellipse: Ellipse) -> None:
+def test_a_single_image(
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
+) -> None:
     source = tmp_path / "source"
     write_png(source / "x.png", picture(1))
     write_png(source / "x_mask.png", filled(ellipse))
@@ -378,14 +400,14 @@ def test_the_subject_in_a_name(name: str, subject: str) -> None:
 # -- what belongs to what --------------------------------------------------------------------
 
 
-def _two_scanners(source: Path, picture) -> None:
+def _two_scanners(source: Path, picture: Picture) -> None:
     for number, scanner in enumerate(("scannerA", "scannerB")):
         (source / scanner).mkdir(parents=True)
         write_png(source / scanner / "img1.png", picture(10 + number))
 
 
 def test_a_table_beside_frames_is_about_these_alone(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     _two_scanners(source, picture)
@@ -397,7 +419,7 @@ def test_a_table_beside_frames_is_about_these_alone(
 
 
 def test_what_could_be_about_several_frames_is_not_used(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:
     source = tmp_path / "source"
     _two_scanners(source, picture)
@@ -413,7 +435,7 @@ def test_what_could_be_about_several_frames_is_not_used(
 
 
 def test_masks_beside_a_folder_with_a_name_are_not_its_own(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:
     for folder in ("siteA", "masks"):
         (tmp_path / folder).mkdir()
@@ -423,7 +445,7 @@ def test_masks_beside_a_folder_with_a_name_are_not_its_own(
 
 
 def test_image_and_mask_in_a_folder_for_each_frame(
-    project: Project, picture, tmp_path: Path, ellipse: Ellipse
+    project: Project, picture: Picture, tmp_path: Path, ellipse: Ellipse
 ) -> None:
     for i in range(2):
         folder = tmp_path / "source" / f"case{i}"
@@ -439,7 +461,7 @@ def test_image_and_mask_in_a_folder_for_each_frame(
 
 
 def test_a_folder_for_each_patient_is_one_subject(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     for i, name in enumerate(("P001/a", "P001/b", "P002/a", "scanner/c", "scanner/d")):
         path = tmp_path / "source" / f"{name}.png"
@@ -452,7 +474,7 @@ def test_a_folder_for_each_patient_is_one_subject(
 
 
 def test_a_table_tells_the_patient_and_his_name_is_not_kept(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -468,7 +490,7 @@ def test_a_table_tells_the_patient_and_his_name_is_not_kept(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems take UTF-8 names only")
-def test_names_in_another_encoding(project: Project, picture, tmp_path: Path) -> None:
+def test_names_in_another_encoding(project: Project, picture: Picture, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / os.fsdecode(b"fr\xe9.png")).write_bytes(encode_png(picture(1)))
@@ -477,7 +499,7 @@ def test_names_in_another_encoding(project: Project, picture, tmp_path: Path) ->
 
 
 def test_a_bad_table_beside_a_single_image_is_told_and_stops_nothing(
-    project: Project, picture, tmp_path: Path
+    project: Project, picture: Picture, tmp_path: Path
 ) -> None:
     write_png(tmp_path / "frame.png", picture(1))
     (tmp_path / "Kontoums\u00e4tze.csv").write_bytes("Betr\u00e4ge;\u00fc\n".encode("latin-1"))

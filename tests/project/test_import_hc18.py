@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.progress import Watched
+from tests.project.kinds import Contents, Picture, PicturesIn
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -125,7 +127,7 @@ def test_an_open_ring_at_the_border(sample_project: Project, samples: Path) -> N
 # -- what is wrong is named ------------------------------------------------------------------
 
 
-def test_bad_files_are_left_out_and_named(project: Project, hc18: Path, picture) -> None:
+def test_bad_files_are_left_out_and_named(project: Project, hc18: Path, picture: Picture) -> None:
     images = hc18 / "training_set"
     truncated, text = images / "001_HC.png", images / "002_HC.png"
     truncated.write_bytes(truncated.read_bytes()[:-100])
@@ -173,7 +175,7 @@ def test_an_annotation_that_contradicts_the_table_is_pointed_out(
     assert "check its pixel size" in report.problems[0]
 
 
-TABLES = {
+TABLES: dict[str, tuple[str | bytes, str]] = {
     "no pixel size": ("filename,head circumference (mm)\n001_HC.png,5\n", "'pixel size"),
     "no circumference": ("filename,pixel size(mm)\n001_HC.png,0.2\n", "'head circumference"),
     "no file name": ("pixel size(mm),head circumference (mm)\n0.2,5\n", "'filename'"),
@@ -194,7 +196,12 @@ TABLES = {
 @pytest.mark.parametrize("format", ["auto", "hc18"])
 @pytest.mark.parametrize("table", TABLES)
 def test_a_bad_table_imports_nothing(
-    project: Project, hc18: Path, contents, pictures_in, table: str, format
+    project: Project,
+    hc18: Path,
+    contents: Contents,
+    pictures_in: PicturesIn,
+    table: str,
+    format: Literal["auto", "hc18"],
 ) -> None:
     text, message = TABLES[table]
     path = hc18 / TABLE

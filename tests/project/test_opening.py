@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project import database, schema
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
+from tests.project.kinds import Contents, Picture
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
 VERSION_2 = VERSION_1.with_name("version_2.sql")
@@ -54,7 +56,7 @@ def test_a_new_project_has_the_layout(tmp_path: Path) -> None:
         assert pragma(path, "journal_mode") == "wal"
 
 
-def test_an_empty_folder_becomes_a_project_and_no_other(tmp_path: Path, contents) -> None:
+def test_an_empty_folder_becomes_a_project_and_no_other(tmp_path: Path, contents: Contents) -> None:
     empty, full = tmp_path / "empty", tmp_path / "full"
     empty.mkdir()
     Project.create(empty).close()
@@ -133,7 +135,7 @@ def _overwritten(data: bytes) -> bytes:
     ids=["empty", "half", "overwritten", "text"],
 )
 def test_a_damaged_database_is_reported_and_left_alone(
-    project: Project, frame: Frame, contents, damage: Callable[[bytes], bytes]
+    project: Project, frame: Frame, contents: Contents, damage: Callable[[bytes], bytes]
 ) -> None:
     project.recover()
     project.close()
@@ -157,7 +159,7 @@ def test_no_copy_is_named_that_is_not_there(project: Project, frame: Frame) -> N
     assert "project.db.backup" not in str(damaged.value)
 
 
-def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> None:
+def test_a_database_of_another_program_is_refused(tmp_path: Path, contents: Contents) -> None:
     connection = sqlite3.connect(tmp_path / "project.db")
     connection.execute("CREATE TABLE frames (id)")
     connection.execute("PRAGMA user_version = 1")
@@ -168,7 +170,9 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path, contents) -> N
     assert contents(tmp_path) == before
 
 
-def test_a_newer_project_is_refused_untouched(project: Project, frame: Frame, contents) -> None:
+def test_a_newer_project_is_refused_untouched(
+    project: Project, frame: Frame, contents: Contents
+) -> None:
     project.close()
     with contextlib.closing(database_of(project.path)) as opened:
         opened.execute("PRAGMA user_version = 99")
@@ -179,7 +183,7 @@ def test_a_newer_project_is_refused_untouched(project: Project, frame: Frame, co
 
 
 def test_what_a_crashed_newer_program_had_not_yet_merged_is_left_to_it(
-    project: Project, frame: Frame, tmp_path: Path, contents
+    project: Project, frame: Frame, tmp_path: Path, contents: Contents
 ) -> None:
     """Opening a database merges its write-ahead log, so even that must not happen."""
     with contextlib.closing(database_of(project.path)) as opened:
@@ -358,7 +362,11 @@ def test_two_processes_append_to_one_frame(project: Project, frame: Frame) -> No
 
 
 def test_a_writer_does_not_hold_up_readers(
-    project: Project, frame: Frame, picture, ellipse: Ellipse, monkeypatch: pytest.MonkeyPatch
+    project: Project,
+    frame: Frame,
+    picture: Picture,
+    ellipse: Ellipse,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
     with Project.open(project.path) as window, project.transaction():
@@ -373,12 +381,12 @@ def test_a_writer_does_not_hold_up_readers(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the dot-file VFS is of Unix")
 def test_where_nothing_can_be_written_ahead_the_default_journal_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, picture: Picture
 ) -> None:
     """SQLite's dot-file VFS has no shared memory, like some network drives."""
     connect = sqlite3.connect
 
-    def without_shared_memory(name: str, **options: object) -> sqlite3.Connection:
+    def without_shared_memory(name: str, **options: Any) -> sqlite3.Connection:
         return connect(f"{name}&vfs=unix-dotfile", **options)
 
     monkeypatch.setattr(sqlite3, "connect", without_shared_memory)

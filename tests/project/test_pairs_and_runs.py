@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -15,9 +16,10 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
+from tests.project.kinds import Picture
 
 
-def add(project: Project, pixels, ellipse: Ellipse, **quality: float) -> Pair:
+def add(project: Project, pixels: NDArray[np.uint8], ellipse: Ellipse, **quality: float) -> Pair:
     return project.pairs.add(
         pixels,
         name="synthetic",
@@ -29,7 +31,9 @@ def add(project: Project, pixels, ellipse: Ellipse, **quality: float) -> Pair:
     )
 
 
-def test_a_pair_comes_back_as_it_went_in(project: Project, picture, ellipse: Ellipse) -> None:
+def test_a_pair_comes_back_as_it_went_in(
+    project: Project, picture: Picture, ellipse: Ellipse
+) -> None:
     pair = add(project, picture(1), ellipse, dice=0.97, hd95_px=math.inf)
     assert pair == project.pairs.get(pair.id) == project.pairs.all()[0]
     assert pair.ellipse == pair.requested == ellipse
@@ -43,7 +47,7 @@ def test_a_pair_comes_back_as_it_went_in(project: Project, picture, ellipse: Ell
     assert project.frames.cohorts() == []
 
 
-def test_the_worst_pairs_come_first(project: Project, picture, ellipse: Ellipse) -> None:
+def test_the_worst_pairs_come_first(project: Project, picture: Picture, ellipse: Ellipse) -> None:
     for i, dice in enumerate((0.9, 0.5, math.nan, 0.99)):
         add(project, picture(i), ellipse, dice=dice)
     unmeasured = add(project, picture(9), ellipse)
@@ -54,7 +58,7 @@ def test_the_worst_pairs_come_first(project: Project, picture, ellipse: Ellipse)
 
 
 def test_a_label_in_doubt_comes_first_whatever_its_dice(
-    project: Project, picture, ellipse: Ellipse
+    project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:
     add(project, picture(1), ellipse, dice=0.9)
     doubtful = add(project, picture(2), ellipse, dice=0.99, outline_score=0.2)
@@ -64,19 +68,31 @@ def test_a_label_in_doubt_comes_first_whatever_its_dice(
 
 
 def test_the_ellipse_that_a_picture_shows_is_its_label_from_the_start(
-    project: Project, picture, ellipse: Ellipse
+    project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:
     shown = Ellipse(40, 40, 20, 10, 0)
-    values = {"cohort": "c", "calibration": None, "quality": {}, "provenance": {}}
-    pair = project.pairs.add(picture(1), name="s", ellipse=ellipse, label=shown, **values)
+
+    def added() -> Pair:
+        return project.pairs.add(
+            picture(1),
+            name="s",
+            ellipse=ellipse,
+            cohort="c",
+            calibration=None,
+            quality={},
+            provenance={},
+            label=shown,
+        )
+
+    pair = added()
     assert (pair.state, pair.ellipse, pair.requested) == ("pending", shown, ellipse)
     corrected = Ellipse(42, 40, 20, 10, 0)
     project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=corrected)
-    again = project.pairs.add(picture(1), name="s", ellipse=ellipse, label=shown, **values)
+    again = added()
     assert (again.id, again.state, again.ellipse) == (pair.id, "accepted", corrected)
 
 
-def test_reviews_are_a_log(project: Project, picture, ellipse: Ellipse) -> None:
+def test_reviews_are_a_log(project: Project, picture: Picture, ellipse: Ellipse) -> None:
     pair = add(project, picture(1), ellipse)
     corrected = Ellipse(40, 40, 20, 10, 0)
     accepted = project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=corrected)
@@ -98,7 +114,9 @@ def test_reviews_are_a_log(project: Project, picture, ellipse: Ellipse) -> None:
     assert [row["state"] for row in rows] == ["accepted", "rejected", "pending"]
 
 
-def test_the_same_picture_is_the_same_pair(project: Project, picture, ellipse: Ellipse) -> None:
+def test_the_same_picture_is_the_same_pair(
+    project: Project, picture: Picture, ellipse: Ellipse
+) -> None:
     pair = add(project, picture(1), ellipse)
     project.pairs.review(pair.id, "rejected", reviewer="me")
     again = add(project, picture(1), ellipse)
@@ -107,7 +125,7 @@ def test_the_same_picture_is_the_same_pair(project: Project, picture, ellipse: E
 
 
 def test_a_real_frame_is_never_a_synthetic_one(
-    project: Project, frame: Frame, picture, ellipse: Ellipse
+    project: Project, frame: Frame, picture: Picture, ellipse: Ellipse
 ) -> None:
     with pytest.raises(UserError, match=r"same as the real frame 001_HC.*remove it"):
         add(project, picture(0), ellipse)

@@ -19,9 +19,8 @@ SIZE = (384, 256)
 def _along(image: np.ndarray, ellipse: Ellipse, *, n: int = 180) -> np.ndarray:
     """Grey values on the ellipse, NaN off the picture."""
     points = ellipse.contour(n).astype(np.float32)[None]
-    return cv2.remap(image.astype(np.float32), points, None, cv2.INTER_LINEAR, borderValue=np.nan)[
-        0
-    ]
+    x, y = points[..., 0], points[..., 1]
+    return cv2.remap(image.astype(np.float32), x, y, cv2.INTER_LINEAR, borderValue=np.nan)[0]
 
 
 def _scaled(ellipse: Ellipse, factor: float) -> Ellipse:

@@ -24,9 +24,9 @@ def test_what_comes_as_expected_has_no_error_and_what_does_not_has_the_differenc
     assert off["calibration_error"] == pytest.approx(0.99 - actual.mean())
     assert off["auroc"] == 0.5
     assert [b["n"] for b in off["bins"]] == [4]
-    two = {"n": 20, "bins": [{"n": 10, "expected": x, "actual": x} for x in (0.6, 0.9)]}
-    wrong = {"n": 20, "bins": [{**b, "actual": 0.7} for b in two["bins"]]}
-    assert (plot(two) != plot(wrong)).any()
+    bins = [{"n": 10, "expected": x, "actual": x} for x in (0.6, 0.9)]
+    wrong = [{**b, "actual": 0.7} for b in bins]
+    assert (plot({"n": 20, "bins": bins}) != plot({"n": 20, "bins": wrong})).any()
 
 
 def test_where_none_is_bad_nothing_can_be_told_apart() -> None:

@@ -42,7 +42,7 @@ def off_by(picture: Image, reference: Image) -> float:
 @pytest.mark.parametrize("size", [(800, 540), (1136, 768)], ids=["hc18", "larger"])
 def test_the_spectrum_comes_near_that_of_the_reference(sigma: float, size: tuple[int, int]) -> None:
     reference = other_scanner(sigma, size)
-    picture = cv2.resize(real(), size, interpolation=cv2.INTER_LINEAR)
+    picture = np.asarray(cv2.resize(real(), size, interpolation=cv2.INTER_LINEAR), np.uint8)
     before = off_by(picture, reference)
     after = off_by(with_grain_of(reference, picture, 0), reference)
     assert before > 0.5 and after < 0.25

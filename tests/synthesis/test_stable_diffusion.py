@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
 from fetalstudio.synthesis.scene import Scene
@@ -133,7 +134,7 @@ def test_an_adapter_comes_back_from_its_files(parts: Parts, folder: Path, tmp_pa
     lora.widen_conv_in(parts.unet)
     with torch.no_grad():
         for parameter in lora.trained(parts.unet):
-            parameter += 0.05 * torch.randn_like(parameter)
+            parameter.add_(0.05 * torch.randn_like(parameter))
     lora.save_adapter(parts.unet, tmp_path)
     again = load_parts(folder, None, torch.float32)
     lora.load_adapter(again.unet, tmp_path / lora.LORA_FILE, alpha=8)
@@ -171,7 +172,7 @@ def test_an_adapter_of_another_model_is_refused(parts: Parts, tmp_path: Path) ->
 
 
 def _cached(parts: Parts, examples: list[LabelledFrame], settings: LoraSettings) -> training.Cached:
-    return training._cache(parts, examples, settings, CPU, lambda done, total: None)
+    return training._cache(parts, examples, settings, CPU, NO_PROGRESS)
 
 
 def test_training_learns_and_touches_only_the_adapter(
@@ -217,7 +218,12 @@ def test_a_conditioned_model_learns_to_use_the_drawn_ellipse(
     settings = replace(settings, steps=60, learning_rate=1e-2)
     kept: list[training.Cached] = []
     encode = training._cache
-    monkeypatch.setattr(training, "_cache", lambda *args: (kept.append(encode(*args)), kept[0])[1])
+
+    def cache(*args: Any) -> training.Cached:
+        kept.append(encode(*args))
+        return kept[0]
+
+    monkeypatch.setattr(training, "_cache", cache)
     unet = training.train_lora(parts, examples, settings, tmp_path / "c.pt", device=CPU)
     assert kept[0].conditions is not None
     told_wrong = replace(kept[0], conditions=kept[0].conditions.roll(1, 0))
@@ -450,16 +456,15 @@ def test_pictures_are_those_of_diffusers_own_pipeline_with_the_same_lora(
     synthesizer = _synthesizer(parts, PAPER)
     with torch.no_grad():
         for parameter in lora.trained(parts.unet):
-            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.manual_seed(3))
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.manual_seed(3)))
     lora.save_adapter(parts.unet, tmp_path)
     lora.set_scale(parts.unet, 0.9)
     prompt = PAPER.prompt("second")
 
     def draw() -> torch.Tensor:
         asked, free = synthesizer._prompt(prompt), synthesizer._prompt("")
-        options = {"steps": 4, "guidance": 7.5}
         return sampling.sample(
-            parts.unet, parts.vae, parts.scheduler, asked, free, None, [5], **options
+            parts.unet, parts.vae, parts.scheduler, asked, free, None, [5], steps=4, guidance=7.5
         )
 
     ours = draw()
@@ -541,8 +546,8 @@ def test_the_estimate_for_stable_diffusion_1_5_is_of_the_right_order(parts: Part
             self.config = type("Config", (), config)
 
     real = Parts(
-        Sized(860_000_000, block_out_channels=(320, 640), sample_size=64),  # type: ignore[arg-type]
-        Sized(84_000_000, block_out_channels=(1, 1, 1, 1)),  # type: ignore[arg-type]
+        Sized(860_000_000, block_out_channels=(320, 640), sample_size=64),
+        Sized(84_000_000, block_out_channels=(1, 1, 1, 1)),
         Sized(123_000_000),
         None,
         {},
@@ -553,6 +558,16 @@ def test_the_estimate_for_stable_diffusion_1_5_is_of_the_right_order(parts: Part
     assert 2 < sampled[2] < 3.5 and 2.5 < sampled[1] < 4 and 5 < sampled[0] < 8
     small = memory.needed_bytes(real, SMALL, gpu, batch=1, trained=25_500_000) / 1e9
     assert 3 < small < 8
+
+
+def counted(forward: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
+    """The same function, which notes the size of each batch."""
+
+    def call(x: torch.Tensor, *args: Any, **options: Any) -> Any:
+        sizes.append(len(x))
+        return forward(x, *args, **options)
+
+    return call
 
 
 def _runs_out(module: Any, monkeypatch: pytest.MonkeyPatch, after: int, times: int) -> None:
@@ -577,9 +592,7 @@ def test_sampling_that_runs_out_of_memory_goes_on_smaller_and_says_so(
     sizes: list[int] = []
     _runs_out(parts.unet, monkeypatch, after=2, times=1)
     failing = parts.unet.forward
-    monkeypatch.setattr(
-        parts.unet, "forward", lambda x, *a, **k: (sizes.append(len(x)), failing(x, *a, **k))[1]
-    )
+    monkeypatch.setattr(parts.unet, "forward", counted(failing, sizes))
     warnings: list[str] = []
     drawn = synthesizer.draw([SCENE, SCENE], [1, 2], steps=2, on_warning=warnings.append)
     assert len(warnings) == 1 and "'large'" in warnings[0] and "'medium'" in warnings[0]
@@ -606,9 +619,7 @@ def test_the_smallest_preset_asks_one_branch_after_the_other(
     asked, free = torch.randn(2, 77, 16), torch.randn(1, 77, 16)
     sizes: list[int] = []
     real = parts.unet.forward
-    monkeypatch.setattr(
-        parts.unet, "forward", lambda x, *a, **k: (sizes.append(len(x)), real(x, *a, **k))[1]
-    )
+    monkeypatch.setattr(parts.unet, "forward", counted(real, sizes))
 
     def sampled(apart: bool) -> torch.Tensor:
         return sampling.sample(

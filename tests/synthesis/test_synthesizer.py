@@ -23,7 +23,9 @@ SCENE = Scene(Ellipse(400, 270, 240, 180, 10), (800, 540), "second")
 
 @pytest.fixture(scope="module")
 def bundled() -> Synthesizer:
-    return load_synthesizer(find_model("synthesizer", "compact"))
+    model = load_synthesizer(find_model("synthesizer", "compact"))
+    assert isinstance(model, Synthesizer)
+    return model
 
 
 def test_the_picture_has_the_frames_size_and_the_skull_its_place(bundled: Synthesizer) -> None:
@@ -41,7 +43,7 @@ def test_other_frame_sizes_work(bundled: Synthesizer) -> None:
 
 def test_it_is_as_sharp_as_the_frame_that_lends_its_sector(bundled: Synthesizer) -> None:
     frame = read_image(samples_dir() / "209_HC.png")
-    soft = cv2.GaussianBlur(frame, (0, 0), 2)
+    soft = np.asarray(cv2.GaussianBlur(frame, (0, 0), 2), np.uint8)
     scenes = [replace(SCENE, reference=reference) for reference in (frame, soft)]
     tissue = tissue_mask(frame)
     power = tissue_power([frame, soft, *bundled.generate(scenes, [3, 3], steps=4)], tissue, 10)
