@@ -79,7 +79,7 @@ def place(
     return base
 
 
-def vary(
+def _vary(
     rng: np.random.Generator, kind: Augmentation, image: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Random gain, gamma, blur, speckle and shadow on an (H, W) uint8 image; black stays black."""
@@ -114,7 +114,7 @@ def augment(
     h, w = image.shape
     affine = place(rng, kind, (w, h), target, keep=ellipse)
     moved = warp(image, affine, target).astype(np.uint8)
-    return vary(rng, kind, moved), ellipse.transformed(affine)
+    return _vary(rng, kind, moved), ellipse.transformed(affine)
 
 
 def _ramp(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 """(width, height) in pixels."""
 
-Scalar = TypeVar("Scalar", bound=np.generic)
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,8 @@ def letterbox(
 
 
 def warp(
-    image: NDArray[Scalar], affine: Affine, size: Size, *, border: float = 0.0
-) -> NDArray[Scalar]:
+    image: NDArray[_Scalar], affine: Affine, size: Size, *, border: float = 0.0
+) -> NDArray[_Scalar]:
     """Resample ``image`` (H x W, uint8 or float32) along ``affine`` onto a grid of ``size``.
 
     Shrinking is preceded by a low-pass filter against aliasing, enlarging is cubic. Outside the

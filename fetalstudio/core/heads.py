@@ -33,7 +33,7 @@ Range = tuple[float, float]
 Balance = Literal["cohort", "trimester"]
 TRIMESTERS: tuple[Trimester, ...] = ("first", "second", "third")
 
-PLAUSIBLE_RATIO = (0.65, 0.95)
+_PLAUSIBLE_RATIO = (0.65, 0.95)
 """Minor over major axis of nearly all heads. A cohort's own extremes are plausible too."""
 MAX_SPREAD, MAX_SHIFT = 3.0, 0.3
 
@@ -224,8 +224,8 @@ class HeadDistribution:
         head = self.heads[lender]
         if wanted is not None and trimester(head.circumference(ellipse, self.unit)) != wanted:
             return False
-        low = min(PLAUSIBLE_RATIO[0], self.ratio[0])
-        high = max(PLAUSIBLE_RATIO[1], self.ratio[1])
+        low = min(_PLAUSIBLE_RATIO[0], self.ratio[0])
+        high = max(_PLAUSIBLE_RATIO[1], self.ratio[1])
         if self.constraints.ratio is None and not low <= ellipse.b / ellipse.a <= high:
             return False
         return _outside(ellipse, head.size) <= self._outside[lender] + _MARGIN

@@ -24,10 +24,10 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 
-PERCENTILE = 99.0
+_PERCENTILE = 99.0
 """The threshold for copies, as a percentile of the similarities between each real frame and the
 nearest one of another subject."""
-FEWEST_SUBJECTS = 50
+_FEWEST_SUBJECTS = 50
 """With fewer subjects, a 99th percentile is not meaningful."""
 ID_DIGITS = 16
 """The number of digits of a frame's id that are kept."""
@@ -120,10 +120,10 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
     nearest frames of real frames. Raises :class:`InputError` for fewer than 50 subjects.
     """
     subjects = np.array([subject for _, subject, _ in items])
-    if len(np.unique(subjects)) < FEWEST_SUBJECTS:
+    if len(np.unique(subjects)) < _FEWEST_SUBJECTS:
         raise InputError(
             f"{len(np.unique(subjects))} subjects are too few to say what counts as a copy: "
-            f"{FEWEST_SUBJECTS} are needed. Start from a model that has a copy index."
+            f"{_FEWEST_SUBJECTS} are needed. Start from a model that has a copy index."
         )
     raw = np.stack([item[2][0] for item in items])
     # Averaged over frames and their mirror images, the odd frequencies are 0.
@@ -134,7 +134,7 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
         _likeness(_unit((item[2] - mean) / scale), descriptors[subjects != subject]).max()
         for item, subject in zip(items, subjects, strict=True)
     ]
-    threshold = float(np.percentile(nearest, PERCENTILE))
+    threshold = float(np.percentile(nearest, _PERCENTILE))
     return Neighbours(tuple(item[0] for item in items), descriptors, mean, scale, threshold)
 
 

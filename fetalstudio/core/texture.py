@@ -16,7 +16,7 @@ _SIDE = 256
 _RINGS, _LEVELS = 32, 64
 _FEWEST = 10
 """With fewer real frames, no usual range can be given."""
-LIMIT_PERCENTILE = 95.0
+_LIMIT_PERCENTILE = 95.0
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ class CohortTexture:
                 for i, texture in enumerate(textures)
             ]
             limits = {
-                key: float(np.percentile([abs(one[key]) for one in apart], LIMIT_PERCENTILE))
+                key: float(np.percentile([abs(one[key]) for one in apart], _LIMIT_PERCENTILE))
                 for key in apart[0]
                 if all(key in one for one in apart)
             }

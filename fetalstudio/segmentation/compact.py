@@ -33,7 +33,7 @@ class CompactConfig:
     """Learned tokens that replace the prompt if there is none."""
 
 
-class ResidualBlock(nn.Module):
+class _ResidualBlock(nn.Module):
     """Two 3x3 convolutions; the first may halve the size."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
@@ -63,8 +63,8 @@ class CompactEncoder(nn.Module):
         )
         stages: list[nn.Module] = []
         for inputs, outputs, count in zip(w[:-1], w[1:], config.blocks, strict=True):
-            stages += [ResidualBlock(inputs, outputs, 2)]
-            stages += [ResidualBlock(outputs, outputs) for _ in range(count - 1)]
+            stages += [_ResidualBlock(inputs, outputs, 2)]
+            stages += [_ResidualBlock(outputs, outputs) for _ in range(count - 1)]
         self.stages = nn.Sequential(*stages)
         side = config.image_size // 16
         self.position = nn.Parameter(torch.zeros(1, side * side, w[3]))

@@ -18,7 +18,7 @@ from torch import Tensor
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.segmentation.segmenter import Segmenter
 
-BYTES = 4 * 2**30
+_BYTES = 4 * 2**30
 """Limit of a cache in bytes; the least recently used files are deleted first. It holds 2000
 embeddings of SAM ViT-B, or 15000 of the compact segmenter."""
 
@@ -32,7 +32,7 @@ class EmbeddingCache:
     """
 
     folder: Path
-    limit: int = BYTES
+    limit: int = _BYTES
 
     def embed(self, segmenter: Segmenter, encoder: str, image: NDArray[np.uint8]) -> Tensor:
         """The embedding (256, h, w) float16 of a frame, (H, W) uint8, on the CPU.

@@ -23,7 +23,7 @@ from fetalstudio.segmentation.segmenter import Segmenter
 VARIED = Augmentation(
     rotation_deg=15, log_scale=0.15, log_aspect=0.05, shift=0.06, flip=True, gamma=0.3, gain=0.2
 )
-MAX_TARGET = 256
+_MAX_TARGET = 256
 """Largest side of the grid for the loss, in px: that of SAM's own logits."""
 
 EMBEDDING = "embedding"
@@ -111,7 +111,7 @@ def _embed(frame: LabelledFrame) -> Embedded:
 def laid(segmenter: Segmenter, frame: LabelledFrame, embedding: Tensor | None = None) -> Embedded:
     """The frame mapped to the segmenter's input, with its embedding if the encoder is frozen."""
     inner = frame.ellipse.transformed(segmenter.profile.to_input(frame.size))
-    side, target = segmenter.side, min(segmenter.side // 2, MAX_TARGET)
+    side, target = segmenter.side, min(segmenter.side // 2, _MAX_TARGET)
     coverage = cv2.resize(
         inner.mask((side, side)).astype(np.float32), (target, target), interpolation=cv2.INTER_AREA
     )

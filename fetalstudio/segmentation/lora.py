@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 
-class LowRank(nn.Module):
+class _LowRank(nn.Module):
     """Adds ``up @ down`` of a given rank to a weight (out, ...); initially zero."""
 
     def __init__(self, weight: Tensor, rank: int) -> None:
@@ -36,7 +36,7 @@ def add_lora(encoder: nn.Module, rank: int) -> list[nn.Parameter]:
     for module, name in list(_weights(encoder)):
         weight: Tensor = getattr(module, name)
         if min(weight.shape[0], weight[0].numel()) > 2 * rank:
-            change = LowRank(weight, rank)
+            change = _LowRank(weight, rank)
             parametrize.register_parametrization(module, name, change)
             added += [change.down, change.up]
     return added

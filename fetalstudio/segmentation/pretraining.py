@@ -41,7 +41,7 @@ VARIED = Augmentation(
 
 WIDE = replace(VARIED, rotation_deg=45, log_scale=0.7, log_aspect=0.25, shift=0.3)
 """For heads that are small, long, turned or cut by the border, which few frames show."""
-MARKS = Clutter(grey_bar=True, boxes=True, text=True, calipers=True)
+_MARKS = Clutter(grey_bar=True, boxes=True, text=True, calipers=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def pretrain(
             for name, given in batch.prompt.items()
         }
         with autocast(device):
-            return training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
+            return _training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
 
     optimizer = OptimizerSettings(
         settings.steps,
@@ -111,7 +111,7 @@ def pretrain(
     )
 
 
-def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
+def _training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
     """DiceCE on logits at half the input's resolution, plus the IoU head's squared error.
 
     ``images`` (B, 1, S, S) grey values 0 to 255, ``targets`` (B, 1, S/2, S/2) coverage 0 to 1.
@@ -131,7 +131,7 @@ def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, A
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """See :func:`training_loss`."""
+    """See :func:`_training_loss`."""
 
     images: Tensor
     targets: Tensor
@@ -150,7 +150,7 @@ def _draw(
         kind = WIDE if rng.random() < settings.wide else settings.augmentation
         image, ellipse = augment(rng, kind, frame.image, frame.ellipse, (side, side))
         if rng.random() < settings.marked:
-            draw_clutter(rng, image, MARKS)
+            draw_clutter(rng, image, _MARKS)
         coverage = cv2.resize(
             ellipse.mask((side, side)).astype(np.float32),
             (side // 2, side // 2),

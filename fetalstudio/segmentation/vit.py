@@ -19,7 +19,7 @@ from fetalstudio.segmentation.sam import (
     TwoWayTransformer,
 )
 
-PATCH, MLP_RATIO = 16, 4
+_PATCH, _MLP_RATIO = 16, 4
 """Of all released models."""
 AUTO_TOKENS = "prompt_encoder.auto_tokens"
 """The one key that segment_anything's model does not have; see :class:`AutoPromptEncoder`."""
@@ -54,16 +54,16 @@ def build_vit(config: VitConfig) -> Sam:
 
     It has the same state dict and, without learned tokens, needs a prompt.
     """
-    side = config.image_size // PATCH
+    side = config.image_size // _PATCH
     return Sam(
         image_encoder=ImageEncoderViT(
             depth=config.depth,
             embed_dim=config.width,
             img_size=config.image_size,
-            mlp_ratio=MLP_RATIO,
+            mlp_ratio=_MLP_RATIO,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
             num_heads=config.heads,
-            patch_size=PATCH,
+            patch_size=_PATCH,
             qkv_bias=True,
             use_rel_pos=True,
             global_attn_indexes=config.global_attention,
@@ -103,7 +103,7 @@ def config_of(state: Mapping[str, Tensor]) -> VitConfig:
         depth=len(spans),
         heads=width // relative[0][1],
         global_attention=tuple(sorted(b for b, span in spans.items() if span == grid)),
-        image_size=grid * PATCH,
+        image_size=grid * _PATCH,
         window=min(spans.values()),
     )
 

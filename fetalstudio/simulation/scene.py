@@ -86,7 +86,7 @@ def scene_for(
     if mm_per_px is None:
         mm_per_px = TYPICAL_HC_MM[trimester_] / ellipse.perimeter
     rng = np.random.default_rng([seed, 1])
-    probe = random_probe(rng, size, trimester_) if sector is None else Probe.of_sector(sector)
+    probe = _random_probe(rng, size, trimester_) if sector is None else Probe.of_sector(sector)
     return SimulatedScene(ellipse, size, trimester_, mm_per_px, probe, sector)
 
 
@@ -102,7 +102,7 @@ def random_scene(
     drawn = trimester_ or TRIMESTERS[int(rng.integers(3))]
     for _ in range(50):
         ellipse, mm_per_px = _random_head(rng, size, drawn)
-        probe = random_probe(rng, size, drawn)
+        probe = _random_probe(rng, size, drawn)
         x, y = np.rint(ellipse.contour(60)).astype(int).T
         on = (x >= 0) & (y >= 0) & (x < size[0]) & (y < size[1])
         lit = probe.sector(size)[y[on], x[on]].sum() / 60
@@ -117,7 +117,7 @@ def random_scene(
     return SimulatedScene(ellipse, size, drawn, mm_per_px, probe, None, clutter)
 
 
-def random_probe(rng: np.random.Generator, size: Size, kind: Trimester) -> Probe:
+def _random_probe(rng: np.random.Generator, size: Size, kind: Trimester) -> Probe:
     """A curved array as in HC18: deep or zoomed in, sometimes an endocavity probe."""
     w, h = size
     if kind == "first" and rng.random() < 0.22:

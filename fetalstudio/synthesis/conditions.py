@@ -80,7 +80,7 @@ def _edge(sector: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.tanh((inside - outside) / 4).astype(np.float32)
 
 
-def stack_maps(conditions: Sequence[Condition]) -> NDArray[np.float32]:
+def _stack_maps(conditions: Sequence[Condition]) -> NDArray[np.float32]:
     """The maps of all conditions, (B, 7, 64, 96)."""
     return np.stack([condition_maps(c) for c in conditions])
 
@@ -96,6 +96,6 @@ def style_labels(conditions: Sequence[Condition]) -> NDArray[np.int64]:
 def condition_tensors(
     conditions: Sequence[Condition], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """The inputs of the denoiser: :func:`stack_maps` and :func:`style_labels` on ``device``."""
-    maps, labels = stack_maps(conditions), style_labels(conditions)
+    """The inputs of the denoiser: :func:`_stack_maps` and :func:`style_labels` on ``device``."""
+    maps, labels = _stack_maps(conditions), style_labels(conditions)
     return torch.from_numpy(maps).to(device), torch.from_numpy(labels).to(device)

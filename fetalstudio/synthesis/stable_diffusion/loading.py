@@ -20,7 +20,7 @@ from torch import Tensor
 from fetalstudio.core.errors import InputError
 
 Part = TypeVar("Part")
-TOKENS = 77
+_TOKENS = 77
 """Length of every prompt, in tokens."""
 
 
@@ -174,7 +174,7 @@ def token_ids(tokenizer: Any, prompts: Sequence[str]) -> Tensor:
     answer = tokenizer(
         list(prompts),
         padding="max_length",
-        max_length=TOKENS,
+        max_length=_TOKENS,
         truncation=True,
         return_tensors="pt",
     )
@@ -219,7 +219,7 @@ def _tokenizer(folder: Path) -> Any:
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
         merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
-    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=TOKENS)
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=_TOKENS)
     one, two = token_ids(tokenizer, ["fetal head", "third trimester"])
     if torch.equal(one, two):
         raise ValueError("its tokenizer gives two prompts the same ids")

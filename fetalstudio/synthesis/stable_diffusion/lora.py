@@ -16,7 +16,7 @@ from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 
 LORA_FILE = "lora.safetensors"
 CONV_IN_FILE = "conv_in.safetensors"
-CONDITION_CHANNELS = 4
+_CONDITION_CHANNELS = 4
 """Channels of the condition's latents, in addition to the four of the noisy latents."""
 _ADAPTER = "default"
 
@@ -40,7 +40,7 @@ def widen_conv_in(unet: UNet2DConditionModel) -> None:
     """
     old = unet.conv_in
     wide = nn.Conv2d(
-        old.in_channels + CONDITION_CHANNELS,
+        old.in_channels + _CONDITION_CHANNELS,
         old.out_channels,
         kernel_size=old.kernel_size,
         padding=old.padding,

@@ -51,9 +51,6 @@ def presets(device: torch.device) -> tuple[Preset, ...]:
     )
 
 
-PRESETS = ("large", "medium", "small")
-
-
 def free_bytes(device: torch.device) -> int | None:
     """Free memory of the GPU or the machine in bytes; None if the system does not report it."""
     if device.type == "cuda":

@@ -35,10 +35,10 @@ from fetalstudio.synthesis.stable_diffusion.settings import TYPE, LoraSettings
 from fetalstudio.synthesis.stable_diffusion.training import scene_condition
 from fetalstudio.synthesis.synthesizer import simulate_scenes
 
-DEFAULT_STEPS = 30
-PAPER_GUIDANCE, CONDITIONED_GUIDANCE = 7.5, 3.0
+_DEFAULT_STEPS = 30
+_PAPER_GUIDANCE, _CONDITIONED_GUIDANCE = 7.5, 3.0
 """Guidance of the paper, and a lower one for a given ellipse, not tuned on real weights."""
-PAPER_SCALE = 0.9
+_PAPER_SCALE = 0.9
 """Strength of the LoRA in sampling: as in the paper's code, and full if conditioned."""
 
 
@@ -82,7 +82,7 @@ class StableDiffusionSynthesizer:
             lora.load_adapter(parts.unet, folder / name, settings.alpha)
         if settings.mode == "conditioned":
             lora.load_conv_in(parts.unet, folder / lora.CONV_IN_FILE)
-        lora.set_scale(parts.unet, PAPER_SCALE if settings.mode == "paper" else 1.0)
+        lora.set_scale(parts.unet, _PAPER_SCALE if settings.mode == "paper" else 1.0)
         base_hash = str(ModelCard.read(base or folder).architecture["weights_sha256"])
         both = hashlib.sha256((base_hash + fingerprint(folder)).encode()).hexdigest()
         return cls(parts, card, both, device, settings)
@@ -125,7 +125,7 @@ class StableDiffusionSynthesizer:
         if any(scene.style == SIMULATED for scene in scenes):
             simulated = simulate_scenes(scenes, seeds, on_step)
             return [Drawn(i, scene.ellipse) for i, scene in zip(simulated, scenes, strict=True)]
-        steps = DEFAULT_STEPS if steps is None else steps
+        steps = _DEFAULT_STEPS if steps is None else steps
         guidance = self._default_guidance if guidance is None else guidance
         _check(scenes, seeds, steps, guidance)
         if self._ways is None:
@@ -175,13 +175,13 @@ class StableDiffusionSynthesizer:
             "synthesizer": self.card.name,
             "synthesizer_sha256": self.hash,
             "seed": seed,
-            "steps": DEFAULT_STEPS if steps is None else steps,
+            "steps": _DEFAULT_STEPS if steps is None else steps,
             "guidance": self._default_guidance if guidance is None else guidance,
             "style": style,
             "prompt": self.settings.prompt(style),
             "mode": self.settings.mode,
             "sampler": "UniPC",
-            "lora_scale": PAPER_SCALE if self.settings.mode == "paper" else 1.0,
+            "lora_scale": _PAPER_SCALE if self.settings.mode == "paper" else 1.0,
             "memory_preset": self._ways[0].name if self._ways else "auto",
             "generated_at_px": [self.parts.side, self.parts.side],
         }
@@ -193,7 +193,7 @@ class StableDiffusionSynthesizer:
 
     @property
     def _default_guidance(self) -> float:
-        return PAPER_GUIDANCE if self.settings.mode == "paper" else CONDITIONED_GUIDANCE
+        return _PAPER_GUIDANCE if self.settings.mode == "paper" else _CONDITIONED_GUIDANCE
 
     def _usable(self) -> list[memory.Preset]:
         needs = [

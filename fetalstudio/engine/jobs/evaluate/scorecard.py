@@ -9,13 +9,13 @@ import numpy as np
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 
-GALLERY = 12
+_GALLERY = 12
 """Number of the worst frames that are shown."""
 
 
 def worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
     """The frames to look at, the lowest Dice first."""
-    return sorted(scores, key=lambda s: s.dice)[:GALLERY]
+    return sorted(scores, key=lambda s: s.dice)[:_GALLERY]
 
 
 def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
