@@ -120,7 +120,7 @@ def test_too_few_subjects_can_be_corrected(sample_project: Project) -> None:
     sample_project.frames.set_subject(frames, "everybody", author="import")
     data = select_training_data(sample_project, None, real=None, synthetic=None)
     (problem,) = data.problems
-    assert "there are 1 subject" in problem
+    assert "are of 1 subject." in problem
     assert "fetalstudio frames PROJECT set-subject" in problem
     for i, frame_id in enumerate(frames):
         sample_project.frames.set_subject([frame_id], f"s{i}", author="me")
