@@ -140,7 +140,8 @@ def _too_few(
     if subjects < MIN_SUBJECTS:
         said.append(
             "Training needs annotated frames of at least three subjects (to learn from, to choose "
-            f"the best epoch, to test); the annotated frames are of {counted(subjects, 'subject')}. "
+            "the best epoch, to test); the annotated frames are of "
+            f"{counted(subjects, 'subject')}. "
             "Annotate frames of other subjects, or correct the subjects if they are wrong "
             f"({SET_SUBJECT})."
         )
