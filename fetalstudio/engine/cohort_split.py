@@ -25,10 +25,13 @@ SYNTHETIC_COHORT = "synthetic"
 def labelled_frames(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
     """The real frames with an ellipse that a person drew or confirmed (state draft or final).
 
-    Raises :class:`InputError` if there are none.
+    Raises :class:`InputError` if there are none, or no such cohort.
     """
     result = labelled_if_any(project, cohort)
     if not result:
+        if cohort is not None and cohort not in (cohorts := project.frames.cohorts()):
+            known = ", ".join(cohorts) or "none"
+            raise InputError(f"{project.path} has no cohort {cohort!r}. The cohorts are: {known}.")
         where = f"Cohort {cohort!r} of {project.path}" if cohort else str(project.path)
         raise InputError(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
     return result

@@ -27,6 +27,11 @@ from fetalstudio.project.storage import Storage, now
 
 Kind = Literal["real", "synthetic"]
 
+SET_SUBJECT = "Library, Amend, Set subject; or fetalstudio frames PROJECT set-subject"
+"""Where a person corrects the subject of frames, for messages that name that cure."""
+REMOVE_FRAMES = "Library, Amend, Remove frames; or fetalstudio frames PROJECT remove"
+"""Where a person removes frames, for messages that name that cure."""
+
 _FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source,
         (SELECT json_group_object(name, value) FROM newest_labels WHERE frame_id = frames.id)
         AS labels

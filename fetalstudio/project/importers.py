@@ -15,6 +15,7 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
@@ -130,9 +131,8 @@ def _another_subject(frame: Frame, record: FrameRecord) -> list[str]:
         return []
     return [
         f"{record.path} is of subject {record.subject}, but the project holds this picture "
-        f"as {frame.name} of cohort {frame.cohort}, subject {frame.subject}, and keeps that. If it "
-        "is wrong, select the frame in the Library and choose Amend, Set subject; or run "
-        "fetalstudio frames set-subject."
+        f"as {frame.name} of cohort {frame.cohort}, subject {frame.subject}, and keeps that. "
+        f"Correct the subject if it is wrong ({SET_SUBJECT})."
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.frames import REMOVE_FRAMES, Frames
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
 from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
@@ -54,8 +54,7 @@ class Pairs:
             if held is not None and held.kind == "real":
                 raise UserError(
                     f"The synthetic picture {name} is the same as the real frame {held.name}. If "
-                    "that frame is synthetic, remove it (Library, Amend, Remove frames; or "
-                    "fetalstudio frames PROJECT remove)."
+                    f"that frame is synthetic, remove it ({REMOVE_FRAMES})."
                 )
             if held is not None:
                 sql = "SELECT id FROM pairs WHERE frame_id = ?"

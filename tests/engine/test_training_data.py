@@ -107,3 +107,22 @@ def test_a_part_of_the_frames_is_not_the_first_ones() -> None:
     assert list(chosen) != list(some_of(items, 30, np.random.default_rng(1)))
     assert list(some_of(items, None, np.random.default_rng(0))) == items
     assert list(some_of(items, 500, np.random.default_rng(0))) == items
+
+
+def test_a_cohort_that_is_not_there_is_said_to_be_so(sample_project: Project) -> None:
+    known = ", ".join(sample_project.frames.cohorts())
+    with pytest.raises(InputError, match=rf"no cohort 'nowhere'\. The cohorts are: {known}\."):
+        labelled_frames(sample_project, "nowhere")
+
+
+def test_too_few_subjects_can_be_corrected(sample_project: Project) -> None:
+    frames = [frame.id for frame in sample_project.frames.all()]
+    sample_project.frames.set_subject(frames, "everybody", author="import")
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
+    (problem,) = data.problems
+    assert "are of 1 subject." in problem
+    assert "fetalstudio frames PROJECT set-subject" in problem
+    for i, frame_id in enumerate(frames):
+        sample_project.frames.set_subject([frame_id], f"s{i}", author="me")
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
+    assert data.problems == ()

@@ -355,7 +355,7 @@ def test_a_picture_held_under_another_subject_is_reported_with_the_cure(
     assert "077_HC.png" in problem
     assert "subject 001" in problem
     assert "subject 077" in problem
-    assert "frames set-subject" in problem
+    assert "fetalstudio frames PROJECT set-subject" in problem
     assert [frame.subject for frame in project.frames.all()] == ["001", "002"]
 
 

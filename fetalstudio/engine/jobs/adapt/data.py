@@ -12,6 +12,7 @@ import numpy as np
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.project import Project
 
 MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
@@ -63,7 +64,8 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
         raise InputError(
             "Adapting needs frames of at least three subjects (to learn from, to see when to stop, "
             f"and to be kept for tests); the annotated frames of {where} are of {len(parts)}. "
-            "Annotate frames of other subjects, or correct the subjects of these frames."
+            "Annotate frames of other subjects, or correct the subjects if they are wrong "
+            f"({SET_SUBJECT})."
         )
     train = of_part(labelled, parts, "train")
     chosen = _whole_subjects(train, seed)

@@ -24,6 +24,7 @@ from fetalstudio.engine.cohort_split import (
     usable_pairs,
 )
 from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
+from fetalstudio.project.frames import REMOVE_FRAMES, SET_SUBJECT
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 
@@ -32,14 +33,12 @@ MIN_SUBJECTS = 3
 FEW_TEST_SUBJECTS = 5
 FEW_VALIDATION_FRAMES = 4
 
-_REMOVE = "(Library, Amend, Remove frames; or fetalstudio frames PROJECT remove)"
 _SAME_SUBJECT = (
-    "Give both the same subject (Library, Amend, Set subject; or fetalstudio frames PROJECT "
-    f"set-subject), or remove one of them {_REMOVE}."
+    f"Give both the same subject ({SET_SUBJECT}), or remove one of them ({REMOVE_FRAMES})."
 )
 _NOT_REAL = (
     "Reject the synthetic one in Review; or, if the other is a copy of it that was imported, "
-    f"remove that frame {_REMOVE}."
+    f"remove that frame ({REMOVE_FRAMES})."
 )
 
 
@@ -141,7 +140,10 @@ def _too_few(
     if subjects < MIN_SUBJECTS:
         said.append(
             "Training needs annotated frames of at least three subjects (to learn from, to choose "
-            f"the best epoch, to test); there are {counted(subjects, 'subject')}. Annotate more."
+            "the best epoch, to test); the annotated frames are of "
+            f"{counted(subjects, 'subject')}. "
+            "Annotate frames of other subjects, or correct the subjects if they are wrong "
+            f"({SET_SUBJECT})."
         )
     if real is not None and real > len(data.available):
         said.append(
