@@ -13,6 +13,7 @@ from fetalstudio.project.project import Project
 README = Path(__file__).parents[1] / "README.md"
 
 
+@pytest.mark.slow
 def test_from_a_folder_of_frames_to_an_evaluated_model(
     tmp_path: Path,
     samples: Path,

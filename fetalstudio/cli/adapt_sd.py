@@ -1,4 +1,4 @@
-"""The commands that concern Stable Diffusion."""
+"""Command ``adapt-sd``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
 
 
-def adapt_options(sub: argparse.ArgumentParser) -> None:
-    """The options of ``adapt-sd``."""
-    sub.add_argument("--base", required=True, metavar="NAME", help="as in `models add --name`")
-    sub.add_argument("--mode", choices=["paper", "conditioned"], default="paper")
-    sub.add_argument("--steps", type=int, metavar="K", help="default 6000, as the paper's code")
-    sub.add_argument("--name", metavar="NAME")
-    sub.add_argument("--cohort", metavar="NAME")
-    sub.add_argument("--memory", choices=["auto", "large", "medium", "small"], default="auto")
-    sub.add_argument(
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the options other than the project."""
+    parser.add_argument("--base", required=True, metavar="NAME", help="as in `models add --name`")
+    parser.add_argument("--mode", choices=["paper", "conditioned"], default="paper")
+    parser.add_argument("--steps", type=int, metavar="K", help="default 6000, as the paper's code")
+    parser.add_argument("--name", metavar="NAME")
+    parser.add_argument("--cohort", metavar="NAME")
+    parser.add_argument("--memory", choices=["auto", "large", "medium", "small"], default="auto")
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -28,8 +28,8 @@ def adapt_options(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def adapt(options: argparse.Namespace, console: Console) -> None:
-    """``adapt-sd``."""
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Adapt Stable Diffusion, and say how to use the new model."""
     result = console.run(
         AdaptStableDiffusionRequest(
             options.project,

@@ -107,8 +107,8 @@ COMMANDS = (
     ),
     Command(
         "adapt-sd",
-        adapt_sd.adapt_options,
-        adapt_sd.adapt,
+        adapt_sd.options,
+        adapt_sd.run,
         "fit Stable Diffusion to the project's own frames",
     ),
     Command(

@@ -35,6 +35,7 @@ def last_json(capsys: pytest.CaptureFixture[str]) -> Any:
     return read
 
 
+@pytest.mark.slow
 def test_the_loop_by_commands(
     tmp_path: Path, samples: Path, last_json: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

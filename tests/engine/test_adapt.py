@@ -190,6 +190,7 @@ run_job(request, heard)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     sample_project: Project, tiny: str, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def _run(command: list[str], project: Path, out: Path) -> dict:
     return json.loads(out.read_text())
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes(sample_project: Project, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(sample_project.path, copy)

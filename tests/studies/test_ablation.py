@@ -91,6 +91,7 @@ def test_a_target_is_laid_on_the_canvas() -> None:
     assert target.condition.style == "second"
 
 
+@pytest.mark.slow
 def test_a_run_trains_measures_and_adds_to_the_table(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

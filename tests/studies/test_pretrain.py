@@ -14,6 +14,7 @@ from fetalstudio.studies import pretrain
 from fetalstudio.studies.reliability import estimates
 
 
+@pytest.mark.slow
 def test_simulated_frames_join_a_pretraining_and_its_card(
     sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

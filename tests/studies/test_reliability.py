@@ -34,6 +34,7 @@ def test_where_none_is_bad_nothing_can_be_told_apart() -> None:
     assert reliability(Estimates(same, same, same))["auroc"] is None
 
 
+@pytest.mark.slow
 def test_hard_copies_are_expected_to_be_worse_and_are(sample_project: Project) -> None:
     segmenter = load_segmenter(find_model("segmenter", "compact"))
     frames = labelled_frames(sample_project)[:5]

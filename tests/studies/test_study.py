@@ -55,6 +55,7 @@ def rows(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_it_was_cut_short(
     sample_project: Project, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_resumed_training_is_the_unbroken_one(
     torch.testing.assert_close(_weights(resumed), _weights(whole), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_loss_falls(examples: list[LabelledFrame], tmp_path: Path) -> None:
     losses: list[float] = []
     settings = replace(SETTINGS, steps=40, learning_rate=8e-3)
@@ -102,6 +103,7 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
     assert not _guidance_pull(pipeline, batch, noisy, level, asked, plain).any()
 
 
+@pytest.mark.slow
 def test_a_teachers_guided_answers_are_learnt(
     examples: list[LabelledFrame], tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import RunState
 
 STEP_S = 0.03
 OWN_STEPS = 8
@@ -186,7 +187,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
             best_epoch=best_epoch,
             verdict="The new model is better.",
         )
-        state = "cancelled" if stopped else "finished"
+        state: RunState = "cancelled" if stopped else "finished"
         project.runs.update(run.id, state=state, verdict=asdict(result))
     if stopped:
         raise Stopped(result)

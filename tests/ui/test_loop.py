@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.ui.review.page import ReviewPage
@@ -15,6 +16,7 @@ PATIENCE_MS = 120_000
 """A machine that is busy with other things."""
 
 
+@pytest.mark.slow
 def test_from_an_ellipse_to_an_adopted_model(
     qtbot: QtBot, open_session: Session, window: MainWindow
 ) -> None:

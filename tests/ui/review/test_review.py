@@ -218,7 +218,12 @@ def test_another_project_shows_its_own_picture(
     session = page.session
     shown: list[np.ndarray | None] = []
     show = page.canvas.set_image
-    monkeypatch.setattr(page.canvas, "set_image", lambda p: (shown.append(p), show(p)))
+
+    def watched(picture: np.ndarray | None) -> None:
+        shown.append(picture)
+        show(picture)
+
+    monkeypatch.setattr(page.canvas, "set_image", watched)
     other = Project.create(tmp_path / "other")
     pixels = np.full((540, 800), 120, np.uint8)
     real, _ = other.frames.add(pixels, name="real", cohort="c", subject="s")

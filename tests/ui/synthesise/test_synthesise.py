@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.calibration import Calibration
@@ -325,7 +325,7 @@ def test_a_calibration_made_elsewhere_counts_at_once(
     finish(fakes)
     frame = page.session.open.frames.get(page.session.frame_id or "")
     before = page.size_label.text()
-    calibration = Calibration(0.5, 0.5, "ruler")
+    calibration = Calibration(0.5, 0.5, "manual")
     page.session.undo_stack.push(SetCalibration(page.session, frame, [frame], calibration))
     assert page.request().calibration == calibration and page.size_label.text() != before
     # By its trimester the head is another now, perhaps: the picture must be asked for anew.
@@ -597,7 +597,11 @@ def test_the_main_buttons_are_in_sight_on_a_laptop(
     page.panel.tabs.setCurrentIndex(index)
     main = (page.make_button, page.keep_button) if index == ONE else (page.batch.make_button,)
     for button in main:
-        qtbot.waitUntil(lambda b=button: b.visibleRegion().boundingRect() == b.rect())
+
+        def whole(button: QWidget = button) -> bool:
+            return button.visibleRegion().boundingRect() == button.rect()
+
+        qtbot.waitUntil(whole)
 
 
 def test_t_switches_and_a_batch_asked_for_by_its_key_is_seen(

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.project.project import Project
 from fetalstudio.ui import app
@@ -24,6 +25,7 @@ from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import Engine, JobHandle
+from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
@@ -357,7 +359,7 @@ def test_every_view_of_a_job_names_the_same_time_left(session: Session, qtbot: Q
     bar, status = JobBar(), StatusJob(session.engine)
     for widget in (bar, status):
         qtbot.addWidget(widget)
-    handle = JobHandle(session.engine, 1, Echo.job)
+    handle = JobHandle(EngineClient(), 1, Echo.job)
     bar.follow(handle)
     progress = Progress(1, 20, 3700.0, "fine-tuning")
     handle.progress.emit(progress)
@@ -434,7 +436,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
     return float(seconds), float(rss), heavy.strip()
 
 
-def test_a_notice_stays_in_front_when_the_place_changes(qtbot, window) -> None:
+def test_a_notice_stays_in_front_when_the_place_changes(window: MainWindow) -> None:
     window.session.message.emit("The disk is full.", "error")
     for place in ("annotate", "train", "library"):
         window.show_place(place)
@@ -445,6 +447,8 @@ def test_a_notice_stays_in_front_when_the_place_changes(qtbot, window) -> None:
 def test_the_library_has_the_keyboard_from_the_start(
     session: Session, window: MainWindow, sample_project: Project
 ) -> None:
-    assert not window.page("library").grid.isVisible(), "there is no project yet"
+    library = window.page("library")
+    assert isinstance(library, LibraryPage)
+    assert not library.grid.isVisible(), "there is no project yet"
     session.open_project(sample_project.path)
-    assert window.focusWidget() is window.page("library").grid
+    assert window.focusWidget() is library.grid
