@@ -161,7 +161,7 @@ def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
 def test_the_plan_draws_the_frames_of_the_seed(page: TrainPage) -> None:
     """Fewer frames than there are: which of them are drawn, and so the problems, is the seed's."""
     project = page.session.open
-    bad = plan_training(project, None, real=None, synthetic=None, seed=0).data.train[0].frame
+    bad = plan_training(project, None, real=None, synthetic=None, seed=0).data.train[0]
     off = Ellipse(5000, 200, 100, 80, 0)
     project.annotations.add(bad.id, off, author="me", state="final")
     page.form.real_box.setValue(4)
@@ -170,7 +170,7 @@ def test_the_plan_draws_the_frames_of_the_seed(page: TrainPage) -> None:
         page.form.fields["seed"].show(seed)
         request = TrainRequest(project.path, real=4, settings=page.form.chosen())
         try:
-            drawn[seed] = bad.id in {item.frame.id for item in choose_data(project, request).train}
+            drawn[seed] = bad.id in {item.id for item in choose_data(project, request).train}
         except InputError as error:
             assert bad.name in str(error)
             drawn[seed] = True
