@@ -52,7 +52,7 @@ class TrainingDataSection(Section):
         fill_cohorts(self.cohort_box, project.frames.cohorts() if project is not None else [])
 
     def fill_segmenters(self, project: Project | None, *, reset: bool = False) -> None:
-        """Offer the segmenters; the chosen one stays unless ``reset``."""
+        """Offer the segmenters; the chosen one stays chosen unless ``reset``."""
         if reset:
             self.start_box.clear()
         fill_segmenters(self.start_box, project, follow=True)
