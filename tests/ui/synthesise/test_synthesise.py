@@ -38,7 +38,7 @@ def warmed(open_session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def page(open_session: Session, window: MainWindow, warmed: list[str]) -> SynthesisePage:
+def page(open_session: Session, window: MainWindow, warmed: list[type]) -> SynthesisePage:
     """On the first annotated frame."""
     window.show_place("synthesise")
     page = window.page("synthesise")
@@ -123,9 +123,9 @@ def test_without_frames_the_page_says_what_to_do(
 
 
 def test_the_engine_gets_ready_when_the_page_is_shown(
-    page: SynthesisePage, warmed: list[str]
+    page: SynthesisePage, warmed: list[type]
 ) -> None:
-    assert warmed == ["sample"]
+    assert warmed == [SampleRequest]
 
 
 # -- one picture -------------------------------------------------------------------------------
