@@ -85,7 +85,7 @@ def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
     for axes in (dice, gain):
         # The numbers stand equally far apart, as in the paper.
         axes.set_xticks(range(len(points)), [str(p.real) for p in points])
-        axes.set_xlim(-0.5, len(points) - 0.5)
+        axes.set_xlim(-0.5, max(len(points), 1) - 0.5)
         axes.grid(axis="y", color="#e4e6ea")
         axes.set_axisbelow(True)
     if points:

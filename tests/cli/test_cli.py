@@ -331,7 +331,7 @@ def test_commands_do_what_was_asked_or_say_so(sample_project: Project, last_json
     assert main(["propose", project, "--cohort", "HC81", "--json"]) == 2
     assert "The cohorts are: samples" in last_json()["error"]
     assert main(["train", project, "--resume", "--epochs", "3", "--name", "x", "--json"]) == 2
-    assert "leave out --epochs, --name" in last_json()["error"]
+    assert "Leave out --epochs, --name" in last_json()["error"]
     evaluate = ["evaluate", project, "--segmenter", "compact", "--json"]
     assert main([*evaluate, "--csv", str(sample_project.path)]) == 2
     assert "is a folder" in last_json()["error"]
