@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QTableWidget
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Pair
+from fetalstudio.project.records import Annotation, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from tests.ui.loop_jobs import ring, small
@@ -51,6 +52,13 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch, session: Session) -> list[tuple[A
     return made
 
 
+def newest(project: Project, frame_id: str) -> Annotation:
+    """The newest annotation of a frame, which must have one."""
+    annotation = project.annotations.newest(frame_id)
+    assert annotation is not None
+    return annotation
+
+
 def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
     """A pending pair of each quality, made from annotated frames."""
     pairs = []
@@ -75,3 +83,10 @@ def add_pairs(project: Project, dices: list[float]) -> list[Pair]:
 
 def same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a is not None and b is not None and np.array_equal(a, b)
+
+
+def text_at(table: QTableWidget, row: int, column: int) -> str:
+    """The text of a cell, which must be filled."""
+    item = table.item(row, column)
+    assert item is not None
+    return item.text()

@@ -281,13 +281,14 @@ def test_places_are_checked(session: Session, qtbot: QtBot) -> None:
 
 def test_settings_keep_types_through_the_file(tmp_path: Path) -> None:
     file = str(tmp_path / "kept.ini")
-    first = Settings(QSettings(file, QSettings.Format.IniFormat))
+    store = QSettings(file, QSettings.Format.IniFormat)
+    first = Settings(store)
     first.set("a/flag", True)
     first.set("a/steps", 12)
     first.set("a/rate", 1e-4)
     first.window_level = (120.0, 64.5)
     first.author = "  Dr. Who "
-    first._store.sync()
+    store.sync()
     second = Settings(QSettings(file, QSettings.Format.IniFormat))
     assert second.get("a/flag", False) is True
     assert second.get("a/steps", 3) == 12

@@ -110,6 +110,14 @@ class FrameCanvas(FrameView):
         self._ghost = None if ellipse is None else Shape.of(ellipse)
         self.update()
 
+    def ghost(self) -> Ellipse | None:
+        """The second ellipse that is shown for comparison."""
+        return None if self._ghost is None else self._ghost.ellipse()
+
+    def handle_points(self) -> dict[Handle, Point]:
+        """The positions of the ellipse's handles on screen; empty if there is no ellipse."""
+        return {} if self._shape is None else handle_points(self._shape, self._view)
+
     def set_style(self, style: EllipseStyle) -> None:
         """Set the colour, dashes and label of the ellipse."""
         self._style = style
@@ -370,9 +378,7 @@ class FrameCanvas(FrameView):
 
     def _handle_at(self, at: Point) -> Handle | None:
         usable = self._editable and self._tool is Tool.EDIT and not self._peeking
-        if self._shape is None or not usable:
-            return None
-        return hit(handle_points(self._shape, self._view), at)
+        return hit(self.handle_points(), at) if usable else None
 
     def _look_for_handle(self, at: Point) -> None:
         """Find the handle under the pointer after either has moved."""

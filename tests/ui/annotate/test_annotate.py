@@ -5,29 +5,37 @@ from __future__ import annotations
 import csv
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.process.events import Cancelled, Failed, Finished
+from fetalstudio.engine.process.client import EngineClient
+from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
+from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import Annotation
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.biometry_panel import NONE, BiometryPanel
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.canvas import GreyWindow, Tool
-from fetalstudio.ui.canvas.handles import Handle, handle_points
+from fetalstudio.ui.canvas.handles import Handle
+from fetalstudio.ui.canvas.view import Point
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import keys_of
+from tests.ui.loop import newest
 
 LEFT = Qt.MouseButton.LeftButton
 NO_BUTTON = Qt.MouseButton.NoButton
@@ -36,7 +44,7 @@ HEAD = Ellipse.of(400, 270, 200, 150, 20)
 
 
 @pytest.fixture
-def page(qtbot, dressed, open_session) -> AnnotatePage:
+def page(qtbot: QtBot, dressed: None, open_session: Session) -> AnnotatePage:
     page = AnnotatePage(open_session)
     qtbot.addWidget(page)
     page.resize(1200, 760)
@@ -48,7 +56,7 @@ def page(qtbot, dressed, open_session) -> AnnotatePage:
 
 
 @pytest.fixture
-def project(open_session) -> Project:
+def project(open_session: Session) -> Project:
     return open_session.open
 
 
@@ -70,7 +78,9 @@ def select(page: AnnotatePage, frame_id: str) -> str:
     return frame_id
 
 
-def send(page: AnnotatePage, kind: QEvent.Type, at: tuple[float, float], held=LEFT) -> None:
+def send(
+    page: AnnotatePage, kind: QEvent.Type, at: tuple[float, float], held: Qt.MouseButton = LEFT
+) -> None:
     canvas, button = page.canvas, NO_BUTTON if kind == QEvent.Type.MouseMove else LEFT
     point = QPointF(*at)
     none = Qt.KeyboardModifier.NoModifier
@@ -78,19 +88,19 @@ def send(page: AnnotatePage, kind: QEvent.Type, at: tuple[float, float], held=LE
     QApplication.sendEvent(canvas, event)
 
 
-def press(page, at) -> None:
+def press(page: AnnotatePage, at: Point) -> None:
     send(page, QEvent.Type.MouseButtonPress, at)
 
 
-def move(page, at, held=LEFT) -> None:
+def move(page: AnnotatePage, at: Point, held: Qt.MouseButton = LEFT) -> None:
     send(page, QEvent.Type.MouseMove, at, held)
 
 
-def release(page, at) -> None:
+def release(page: AnnotatePage, at: Point) -> None:
     send(page, QEvent.Type.MouseButtonRelease, at, NO_BUTTON)
 
 
-def drag(page, start, to) -> None:
+def drag(page: AnnotatePage, start: Point, to: Point) -> None:
     press(page, start)
     for i in range(1, 6):
         f = i / 5
@@ -98,18 +108,20 @@ def drag(page, start, to) -> None:
     release(page, to)
 
 
-def handle_at(page, handle: Handle) -> tuple[float, float]:
-    return handle_points(page.canvas._shape, page.canvas.view)[handle]
+def handle_at(page: AnnotatePage, handle: Handle) -> tuple[float, float]:
+    return page.canvas.handle_points()[handle]
 
 
-def pull(page, handle: Handle, by: float) -> None:
+def pull(page: AnnotatePage, handle: Handle, by: float) -> None:
     """Drag an axis handle outwards by screen px."""
     x, y = handle_at(page, handle)
-    ux, uy = page.canvas._shape.outward(handle)
+    cx, cy = handle_at(page, Handle.CENTRE)
+    reach = math.dist((x, y), (cx, cy))
+    ux, uy = (x - cx) / reach, (y - cy) / reach
     drag(page, (x, y), (x + by * ux, y + by * uy))
 
 
-def draw(page, ellipse: Ellipse) -> None:
+def draw(page: AnnotatePage, ellipse: Ellipse) -> None:
     """With the callipers: long axis, then the side."""
     tips = ellipse.contour(360)
     at = [page.canvas.view.to_screen(tuple(tips[i])) for i in (0, 180, 90)]
@@ -119,26 +131,50 @@ def draw(page, ellipse: Ellipse) -> None:
     release(page, at[2])
 
 
-def key(page, which, keys=Qt.KeyboardModifier.NoModifier) -> None:
+def key(
+    page: AnnotatePage, which: Qt.Key, keys: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+) -> None:
     QTest.keyClick(page.canvas, which, keys)
 
 
-def figure(page, name: str) -> str:
+def shown(page: AnnotatePage) -> Ellipse:
+    """The ellipse on screen; there must be one."""
+    ellipse = page.canvas.ellipse()
+    assert ellipse is not None
+    return ellipse
+
+
+def ellipse_of(project: Project, frame_id: str) -> Ellipse:
+    """The newest ellipse of a frame, which must have one."""
+    ellipse = newest(project, frame_id).ellipse
+    assert ellipse is not None
+    return ellipse
+
+
+def calibration_of(project: Project, frame_id: str) -> Calibration:
+    calibration = project.frames.get(frame_id).calibration
+    assert calibration is not None
+    return calibration
+
+
+def figure(page: AnnotatePage, name: str) -> str:
     return page.panel.biometry.values[name].text()
 
 
 # -- frames ----------------------------------------------------------------------------------
 
 
-def test_the_selected_frame_is_shown_with_its_place_in_the_list(page, project):
+def test_the_selected_frame_is_shown_with_its_place_in_the_list(
+    page: AnnotatePage, project: Project
+) -> None:
     names = [frame.name for frame in project.frames.all()]
     frame_id = annotated(page)
-    assert page.canvas.ellipse() == project.annotations.newest(frame_id).ellipse
+    assert page.canvas.ellipse() == ellipse_of(project, frame_id)
     assert page.bar.name.text() == "346_HC"
     assert f"frame {names.index('346_HC') + 1} of 24, 8 to do" in page.bar.position.text()
 
 
-def test_page_keys_walk_through_the_frames(page, project):
+def test_page_keys_walk_through_the_frames(page: AnnotatePage, project: Project) -> None:
     ids = [frame.id for frame in project.frames.all()]
     select(page, ids[0])
     assert not page.previous_action.isEnabled()
@@ -154,7 +190,9 @@ def test_page_keys_walk_through_the_frames(page, project):
     assert page.session.frame_id == ids[-1]
 
 
-def test_a_frame_whose_file_is_gone_is_named_and_the_next_one_works(page, project):
+def test_a_frame_whose_file_is_gone_is_named_and_the_next_one_works(
+    page: AnnotatePage, project: Project
+) -> None:
     first, second = (frame.id for frame in project.frames.all()[:2])
     select(page, second)
     project.frames.path(first).unlink()
@@ -166,7 +204,7 @@ def test_a_frame_whose_file_is_gone_is_named_and_the_next_one_works(page, projec
     assert page.canvas.ellipse() is not None
 
 
-def test_without_a_project_the_way_to_the_library_is_shown(qtbot, session):
+def test_without_a_project_the_way_to_the_library_is_shown(qtbot: QtBot, session: Session) -> None:
     page = AnnotatePage(session)
     qtbot.addWidget(page)
     assert page.body.currentWidget() is page.empty
@@ -178,7 +216,7 @@ def test_without_a_project_the_way_to_the_library_is_shown(qtbot, session):
     page.next_unfinished()
 
 
-def test_another_project_takes_the_place_of_the_first(page, tmp_path):
+def test_another_project_takes_the_place_of_the_first(page: AnnotatePage, tmp_path: Path) -> None:
     annotated(page)
     page.session.new_project(tmp_path / "other")
     assert page.body.currentWidget() is page.empty
@@ -190,16 +228,24 @@ def test_another_project_takes_the_place_of_the_first(page, tmp_path):
 # -- one gesture, one revision ---------------------------------------------------------------
 
 
-def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monkeypatch):
+def test_a_drag_moves_the_figures_and_writes_once_at_its_end(
+    page: AnnotatePage, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     frame_id = annotated(page)
-    written = []
-    annotate = project.annotations.add
-    monkeypatch.setattr(
-        project.annotations, "add", lambda *a, **k: (written.append(a), annotate(*a, **k))[1]
-    )
-    statements = []
     before, hc = project.annotations.revisions(frame_id), figure(page, "hc")
-    project._storage.database._connection.set_trace_callback(statements.append)
+    written: list[object] = []
+    statements: list[object] = []
+
+    def counted(calls: list[object], function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: object, **kwargs: object) -> object:
+            calls.append(args)
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(project.annotations, "add", counted(written, project.annotations.add))
+    for name in ("query", "one", "insert", "execute", "transaction"):
+        monkeypatch.setattr(Database, name, counted(statements, getattr(Database, name)))
     x, y = handle_at(page, Handle.SECOND_END)
     press(page, (x, y))
     for i in range(1, 20):
@@ -208,8 +254,7 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     assert statements == []
     assert written == []
     release(page, (x, y + 19))
-    project._storage.database._connection.set_trace_callback(None)
-    assert len(written) == 1
+    assert len(written) == 1 and statements
     after = project.annotations.revisions(frame_id)
     assert len(after) == len(before) + 1
     assert after[-1].state == "draft"
@@ -217,53 +262,60 @@ def test_a_drag_moves_the_figures_and_writes_once_at_its_end(page, project, monk
     assert after[-1].ellipse == page.canvas.ellipse()
 
 
-def test_drawing_is_one_revision_with_the_figures_of_what_was_drawn(page, project):
+def test_drawing_is_one_revision_with_the_figures_of_what_was_drawn(
+    page: AnnotatePage, project: Project
+) -> None:
     frame_id = unannotated(page)
     assert figure(page, "hc") == NONE
     draw(page, HEAD)
     (revision,) = project.annotations.revisions(frame_id)
-    assert revision.ellipse.overlap(HEAD) > 0.9999
-    mm = project.frames.get(frame_id).calibration.to_mm(revision.ellipse)
+    assert revision.ellipse is not None and revision.ellipse.overlap(HEAD) > 0.9999
+    mm = calibration_of(project, frame_id).to_mm(revision.ellipse)
     assert figure(page, "hc") == f"{mm.perimeter:.1f} mm"
 
 
-def test_key_strokes_before_the_next_frame_belong_to_the_old_one(page, project):
+def test_key_strokes_before_the_next_frame_belong_to_the_old_one(
+    page: AnnotatePage, project: Project
+) -> None:
     first = annotated(page)
-    before = project.annotations.newest(first)
+    before, start = newest(project, first), ellipse_of(project, first)
     for _ in range(5):
         key(page, Qt.Key.Key_Right)
     assert len(project.annotations.revisions(first)) == before.revision
     key(page, Qt.Key.Key_PageDown)
     second = page.session.frame_id
-    assert second != first
-    moved = project.annotations.newest(first)
-    assert moved.revision == before.revision + 1
-    assert moved.ellipse.cx == pytest.approx(before.ellipse.cx + 5)
+    assert second is not None and second != first
+    assert newest(project, first).revision == before.revision + 1
+    assert ellipse_of(project, first).cx == pytest.approx(start.cx + 5)
     page.canvas.flush()
     assert len(project.annotations.revisions(second)) <= 1
     assert page.session.undo_stack.count() == 1
 
 
-def test_selecting_a_frame_elsewhere_does_not_lose_key_strokes(page, project):
+def test_selecting_a_frame_elsewhere_does_not_lose_key_strokes(
+    page: AnnotatePage, project: Project
+) -> None:
     first = annotated(page)
     key(page, Qt.Key.Key_Up)
     select(page, project.frames.all()[0].id)
     assert len(project.annotations.revisions(first)) == 2
 
 
-def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
+def test_undo_and_redo_work_through_a_save_and_a_new_start(
+    page: AnnotatePage, project: Project, qapp: QApplication
+) -> None:
     frame_id = annotated(page)
     stack = page.session.undo_stack
-    original = project.annotations.newest(frame_id)
+    original = newest(project, frame_id)
     pull(page, Handle.FIRST_END, 15)
-    longer = project.annotations.newest(frame_id).ellipse
+    longer = ellipse_of(project, frame_id)
     pull(page, Handle.SECOND_START, 12)
-    wider = project.annotations.newest(frame_id).ellipse
+    wider = ellipse_of(project, frame_id)
     assert stack.count() == 2
 
-    def on_disk():
+    def on_disk() -> Annotation:
         with Project.open(project.path) as other:
-            return other.annotations.newest(frame_id)
+            return newest(other, frame_id)
 
     assert on_disk().ellipse == wider
     page.undo_action.trigger()
@@ -281,7 +333,7 @@ def test_undo_and_redo_work_through_a_save_and_a_new_start(page, project, qapp):
     ]  # fmt: skip
 
 
-def test_undo_of_another_frames_edit_shows_that_frame(page, project):
+def test_undo_of_another_frames_edit_shows_that_frame(page: AnnotatePage, project: Project) -> None:
     first = annotated(page)
     pull(page, Handle.FIRST_END, 10)
     select(page, project.frames.all()[0].id)
@@ -290,10 +342,10 @@ def test_undo_of_another_frames_edit_shows_that_frame(page, project):
     assert page.canvas.ellipse() == project.annotations.revisions(first)[0].ellipse
 
 
-def test_undo_drops_a_half_drawn_ellipse_first(page, project):
+def test_undo_drops_a_half_drawn_ellipse_first(page: AnnotatePage, project: Project) -> None:
     first = annotated(page)
     pull(page, Handle.FIRST_END, 10)
-    pulled = project.annotations.newest(first).ellipse
+    pulled = ellipse_of(project, first)
     select(page, project.frames.all()[0].id)
     for undo in (lambda: key(page, Qt.Key.Key_Z, CONTROL), page.undo_action.trigger):
         page.canvas.set_tool(Tool.CALLIPER)
@@ -301,10 +353,12 @@ def test_undo_drops_a_half_drawn_ellipse_first(page, project):
         move(page, (400, 350))
         undo()
         assert page.session.frame_id != first, "the frame on screen stays"
-        assert project.annotations.newest(first).ellipse == pulled
+        assert ellipse_of(project, first) == pulled
 
 
-def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(page, project):
+def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(
+    page: AnnotatePage, project: Project
+) -> None:
     frame_id = annotated(page)
     other = unannotated(page)
     select(page, frame_id)
@@ -324,26 +378,31 @@ def test_nothing_is_confirmed_on_a_frame_that_cannot_be_shown(page, project):
     assert page.body.currentWidget() is not page.empty
 
 
-def test_a_key_that_is_held_down_confirms_once(page):
+def test_a_key_that_is_held_down_confirms_once(page: AnnotatePage) -> None:
     for action in (page.confirm_action, page.reject_action, page.use_action):
         assert not action.autoRepeat()
     assert page.next_action.autoRepeat()
 
 
-def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(page, project):
+def test_the_undo_button_takes_key_strokes_back_that_are_still_collected(
+    page: AnnotatePage, project: Project
+) -> None:
     frame_id = annotated(page)
-    original = page.canvas.ellipse()
+    original = shown(page)
     pull(page, Handle.FIRST_END, 10)
-    kept = page.canvas.ellipse()
+    kept = shown(page)
     key(page, Qt.Key.Key_Right)
     page.undo_action.trigger()
     assert page.canvas.ellipse() == kept != original
-    assert project.annotations.newest(frame_id).ellipse == kept
+    assert ellipse_of(project, frame_id) == kept
 
 
-def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(page, project):
+def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(
+    page: AnnotatePage, project: Project
+) -> None:
     """A job in the background ends while the person works."""
     frame_id = annotated(page)
+    start = ellipse_of(project, frame_id)
     x, y = handle_at(page, Handle.CENTRE)
     press(page, (x, y))
     move(page, (x + 30, y))
@@ -351,22 +410,22 @@ def test_news_about_the_frame_neither_stop_a_drag_nor_lose_key_strokes(page, pro
     page.session.annotation_changed.emit(frame_id)
     move(page, (x + 40, y))
     release(page, (x + 40, y))
-    moved = project.annotations.newest(frame_id)
+    moved = newest(project, frame_id)
     shift = 40 / page.canvas.view.scale
-    assert moved.ellipse.cx == pytest.approx(
-        project.annotations.revisions(frame_id)[0].ellipse.cx + shift
-    )
+    assert ellipse_of(project, frame_id).cx == pytest.approx(start.cx + shift)
     key(page, Qt.Key.Key_Left)
     page.session.annotation_changed.emit(frame_id)
-    nudged = project.annotations.newest(frame_id)
+    nudged = newest(project, frame_id)
     assert nudged.revision == moved.revision + 1
     assert page.canvas.ellipse() == nudged.ellipse
     key(page, Qt.Key.Key_Left)
     page.session.frames_changed.emit()
-    assert project.annotations.newest(frame_id).revision == moved.revision + 2
+    assert newest(project, frame_id).revision == moved.revision + 2
 
 
-def test_a_length_being_typed_survives_the_end_of_a_job(page, project):
+def test_a_length_being_typed_survives_the_end_of_a_job(
+    page: AnnotatePage, project: Project
+) -> None:
     annotated(page)
     key(page, Qt.Key.Key_M)
     drag(page, (200, 200), (200, 400))
@@ -374,45 +433,47 @@ def test_a_length_being_typed_survives_the_end_of_a_job(page, project):
     assert page.panel.calibration.asking
 
 
-def test_removing_and_bringing_back(page, project):
+def test_removing_and_bringing_back(page: AnnotatePage, project: Project) -> None:
     frame_id = annotated(page)
-    original = page.canvas.ellipse()
+    original = shown(page)
     key(page, Qt.Key.Key_Delete)
-    assert project.annotations.newest(frame_id).ellipse is None
+    assert newest(project, frame_id).ellipse is None
     assert figure(page, "hc") == NONE
     assert not page.panel.confirm.isEnabled()
     page.panel.revisions.itemDoubleClicked.emit(page.panel.revisions.item(1))
     assert page.canvas.ellipse() == original
-    assert project.annotations.newest(frame_id).state == "draft"
+    assert newest(project, frame_id).state == "draft"
     assert page.panel.revisions.count() == 3
 
 
-def test_pointing_at_a_revision_shows_it_for_comparison(page):
+def test_pointing_at_a_revision_shows_it_for_comparison(page: AnnotatePage) -> None:
     annotated(page)
-    first = page.canvas.ellipse()
+    first = shown(page)
     pull(page, Handle.FIRST_END, 20)
     revisions = page.panel.revisions
     assert revisions.item(0).text().startswith("Draft, HC")
     assert "import" in revisions.item(1).text()
     revisions.itemEntered.emit(revisions.item(1))
-    assert page.canvas._ghost.ellipse() == first
+    assert page.canvas.ghost() == first
     QApplication.sendEvent(revisions, QEvent(QEvent.Type.Leave))
-    assert page.canvas._ghost is None
+    assert page.canvas.ghost() is None
 
 
 # -- states ----------------------------------------------------------------------------------
 
 
-def test_enter_makes_final_and_goes_to_the_next_frame_to_do(page, project):
+def test_enter_makes_final_and_goes_to_the_next_frame_to_do(
+    page: AnnotatePage, project: Project
+) -> None:
     frames = project.frames.all()
     waiting = [frame.id for frame in project.frames.all(annotated=False)]
     select(page, waiting[0])
     draw(page, HEAD)
     key(page, Qt.Key.Key_Left)
     key(page, Qt.Key.Key_Return)
-    confirmed = project.annotations.newest(waiting[0])
+    confirmed = newest(project, waiting[0])
     assert confirmed.state == "final"
-    assert confirmed.ellipse.cx == pytest.approx(HEAD.cx - 1, abs=0.1)
+    assert ellipse_of(project, waiting[0]).cx == pytest.approx(HEAD.cx - 1, abs=0.1)
     assert page.session.frame_id == waiting[1]
     assert f"{len(waiting) - 1} to do" in page.bar.position.text()
     select(page, frames[-1].id)
@@ -420,23 +481,25 @@ def test_enter_makes_final_and_goes_to_the_next_frame_to_do(page, project):
     assert page.session.frame_id == waiting[1]
 
 
-def test_editing_a_final_ellipse_makes_it_a_draft_again(page, project):
+def test_editing_a_final_ellipse_makes_it_a_draft_again(
+    page: AnnotatePage, project: Project
+) -> None:
     frame_id = annotated(page)
     assert "Final" in page.panel.state.text()
     pull(page, Handle.FIRST_END, 5)
     assert "Draft" in page.panel.state.text()
     key(page, Qt.Key.Key_Enter)
-    assert project.annotations.newest(frame_id).state == "final"
+    assert newest(project, frame_id).state == "final"
 
 
-def test_enter_on_a_final_frame_writes_nothing(page, project):
+def test_enter_on_a_final_frame_writes_nothing(page: AnnotatePage, project: Project) -> None:
     frame_id = annotated(page)
     key(page, Qt.Key.Key_Return)
     assert len(project.annotations.revisions(frame_id)) == 1
     assert page.session.frame_id != frame_id
 
 
-def test_enter_without_an_ellipse_says_what_to_do(page, project):
+def test_enter_without_an_ellipse_says_what_to_do(page: AnnotatePage, project: Project) -> None:
     frame_id = unannotated(page)
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_Return)
@@ -445,7 +508,9 @@ def test_enter_without_an_ellipse_says_what_to_do(page, project):
     assert project.annotations.revisions(frame_id) == []
 
 
-def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, project):
+def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(
+    page: AnnotatePage, project: Project
+) -> None:
     frame_id = annotated(page)
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_D)
@@ -462,7 +527,7 @@ def test_enter_confirms_nothing_while_a_line_is_half_drawn_and_says_so(page, pro
     assert page.canvas.tool is Tool.EDIT
 
 
-def test_the_end_of_the_work_is_said(page, project):
+def test_the_end_of_the_work_is_said(page: AnnotatePage, project: Project) -> None:
     for frame in project.frames.all(annotated=False):
         project.annotations.add(frame.id, HEAD, author="a", state="final")
     said = QSignalSpy(page.session.message)
@@ -472,7 +537,9 @@ def test_the_end_of_the_work_is_said(page, project):
     assert "all final" in page.bar.position.text()
 
 
-def test_proposals_are_gone_through_from_the_least_certain_on(page, project):
+def test_proposals_are_gone_through_from_the_least_certain_on(
+    page: AnnotatePage, project: Project
+) -> None:
     sure, unsure, doubtful = [f.id for f in project.frames.all(annotated=False)][:3]
     for frame_id, confidence in ((sure, 0.98), (unsure, 0.6), (doubtful, 0.8)):
         project.annotations.add(
@@ -482,13 +549,13 @@ def test_proposals_are_gone_through_from_the_least_certain_on(page, project):
     key(page, Qt.Key.Key_L)
     assert page.session.frame_id == unsure
     key(page, Qt.Key.Key_R)
-    assert project.annotations.newest(unsure).ellipse is None
+    assert newest(project, unsure).ellipse is None
     assert page.session.frame_id == doubtful
     page.session.undo_stack.undo()
-    assert project.annotations.newest(unsure).ellipse == HEAD
+    assert ellipse_of(project, unsure) == HEAD
 
 
-def test_without_a_proposal_nothing_is_rejected(page, project):
+def test_without_a_proposal_nothing_is_rejected(page: AnnotatePage, project: Project) -> None:
     frame_id = annotated(page)
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_R)
@@ -499,7 +566,9 @@ def test_without_a_proposal_nothing_is_rejected(page, project):
 # -- figures ---------------------------------------------------------------------------------
 
 
-def test_the_figures_are_those_of_the_table(page, project, samples):
+def test_the_figures_are_those_of_the_table(
+    page: AnnotatePage, project: Project, samples: Path
+) -> None:
     table = next(samples.glob("*.csv"))
     with table.open(newline="") as file:
         hc = {Path(r["filename"]).stem: float(r["head circumference (mm)"])
@@ -512,7 +581,7 @@ def test_the_figures_are_those_of_the_table(page, project, samples):
     assert seen == 16
 
 
-def test_a_long_head_is_flagged_and_an_age_out_of_range_is_not_given(qtbot):
+def test_a_long_head_is_flagged_and_an_age_out_of_range_is_not_given(qtbot: QtBot) -> None:
     panel = BiometryPanel()
     qtbot.addWidget(panel)
     mm = Calibration(0.1, 0.1, "table")
@@ -529,7 +598,7 @@ def test_a_long_head_is_flagged_and_an_age_out_of_range_is_not_given(qtbot):
     assert "68" in panel.values["hadlock"].toolTip()
 
 
-def test_oblong_pixels_are_measured_in_mm(qtbot):
+def test_oblong_pixels_are_measured_in_mm(qtbot: QtBot) -> None:
     panel = BiometryPanel()
     qtbot.addWidget(panel)
     panel.show_ellipse(Ellipse.of(0, 0, 300, 200, 0), Calibration(0.1, 0.2, "dicom"))
@@ -541,15 +610,17 @@ def test_oblong_pixels_are_measured_in_mm(qtbot):
 
 
 @pytest.fixture
-def uncalibrated(page, project) -> str:
+def uncalibrated(page: AnnotatePage, project: Project) -> str:
     frame_id = frame_named(page, "346_HC")
     project.frames.set_calibration(frame_id, None)
     page.reload()
     return select(page, frame_id)
 
 
-def test_without_calibration_there_are_pixels_and_no_age(page, uncalibrated):
-    ellipse = page.canvas.ellipse()
+def test_without_calibration_there_are_pixels_and_no_age(
+    page: AnnotatePage, uncalibrated: str
+) -> None:
+    ellipse = shown(page)
     assert figure(page, "hc") == f"{ellipse.perimeter:.0f} px"
     assert figure(page, "ofd") == f"{2 * ellipse.a:.1f} px"
     assert figure(page, "hadlock") == figure(page, "intergrowth") == NONE
@@ -557,7 +628,9 @@ def test_without_calibration_there_are_pixels_and_no_age(page, uncalibrated):
     assert "px" in page.panel.revisions.item(0).text()
 
 
-def test_two_points_on_the_ruler_calibrate_undoably(page, project, uncalibrated):
+def test_two_points_on_the_ruler_calibrate_undoably(
+    page: AnnotatePage, project: Project, uncalibrated: str
+) -> None:
     key(page, Qt.Key.Key_M)
     assert page.canvas.tool is Tool.RULER
     start, end = (page.canvas.view.to_screen(p) for p in ((50, 50), (50, 250)))
@@ -566,10 +639,10 @@ def test_two_points_on_the_ruler_calibrate_undoably(page, project, uncalibrated)
     assert QApplication.focusWidget() is field
     QTest.keyClicks(field, "30")
     QTest.keyClick(field, Qt.Key.Key_Return)
-    calibration = project.frames.get(uncalibrated).calibration
+    calibration = calibration_of(project, uncalibrated)
     assert calibration.source == "manual"
     assert calibration.mm_per_px_x == calibration.mm_per_px_y == pytest.approx(0.15)
-    assert figure(page, "hc") == f"{0.15 * page.canvas.ellipse().perimeter:.1f} mm"
+    assert figure(page, "hc") == f"{0.15 * shown(page).perimeter:.1f} mm"
     assert page.session.frame_id == uncalibrated
     assert len(project.annotations.revisions(uncalibrated)) == 1
     assert QApplication.focusWidget() is page.canvas
@@ -578,7 +651,9 @@ def test_two_points_on_the_ruler_calibrate_undoably(page, project, uncalibrated)
     assert figure(page, "hc").endswith("px")
 
 
-def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(page, uncalibrated):
+def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(
+    page: AnnotatePage, uncalibrated: str
+) -> None:
     panel = page.panel.calibration
     key(page, Qt.Key.Key_M)
     drag(page, (200, 200), (200, 210))
@@ -595,7 +670,9 @@ def test_a_line_too_short_to_measure_and_a_pixel_too_large_are_refused(page, unc
     assert QApplication.focusWidget() is page.canvas
 
 
-def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, uncalibrated):
+def test_a_calibration_by_hand_is_offered_to_the_frames_alike(
+    page: AnnotatePage, project: Project, uncalibrated: str
+) -> None:
     size = project.frames.get(uncalibrated).size
     alike = [f.id for f in project.frames.all() if f.size == size and f.id != uncalibrated]
     others = [f.id for f in project.frames.all() if f.size != size]
@@ -610,8 +687,8 @@ def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, unc
     QTest.keyClick(page.panel.calibration.length, Qt.Key.Key_Return)
     assert button.text() == "Use for 1 other frame"
     button.click()
-    assert project.frames.get(alike[0]).calibration.mm_per_px == pytest.approx(0.15)
-    assert project.frames.get(alike[0]).calibration.source == "inherited"
+    assert calibration_of(project, alike[0]).mm_per_px == pytest.approx(0.15)
+    assert calibration_of(project, alike[0]).source == "inherited"
     assert project.frames.get(others[0]).calibration is None
     assert not button.isVisible()
     assert page.session.frame_id == uncalibrated
@@ -628,7 +705,9 @@ def test_a_calibration_by_hand_is_offered_to_the_frames_alike(page, project, unc
     assert page.session.frame_id == uncalibrated and button.isVisible()
 
 
-def test_the_length_that_is_asked_for_belongs_to_its_frame(page, project, uncalibrated):
+def test_the_length_that_is_asked_for_belongs_to_its_frame(
+    page: AnnotatePage, project: Project, uncalibrated: str
+) -> None:
     key(page, Qt.Key.Key_M)
     drag(page, (200, 200), (200, 400))
     assert page.panel.calibration.asking
@@ -639,29 +718,39 @@ def test_the_length_that_is_asked_for_belongs_to_its_frame(page, project, uncali
 # -- proposals -------------------------------------------------------------------------------
 
 
+class Cancels(EngineClient):
+    """Notes which jobs are cancelled, by their ids."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[int] = []
+
+    def cancel(self, job_id: int) -> None:
+        self.ids.append(job_id)
+
+
 class Jobs:
     """Takes the page's jobs, and ends them as a test says."""
 
     def __init__(self) -> None:
+        self.client = Cancels()
         self.requests: list[ProposeRequest] = []
-        self.cancelled: list[int] = []
-        self.handle: JobHandle | None = None
+        self.handles: list[JobHandle[Any]] = []
 
-    def submit(self, request: ProposeRequest, replace: bool = False) -> JobHandle:
+    def submit(self, request: ProposeRequest, replace: bool = False) -> JobHandle[Any]:
         self.requests.append(request)
-        self.handle = JobHandle(self, len(self.requests), request.job)
-        return self.handle
+        self.handles.append(JobHandle(self.client, len(self.requests), request.job))
+        return self.handles[-1]
 
-    def cancel(self, job_id: int) -> None:
-        self.cancelled.append(job_id)
-
-    def end(self, event) -> None:
-        self.handle.over = True
-        self.handle.tell(event)
+    def end(self, event: Event, handle: JobHandle[Any] | None = None) -> None:
+        """End the newest job, or another one."""
+        handle = handle or self.handles[-1]
+        handle.over = True
+        handle.tell(event)
 
 
 @pytest.fixture
-def jobs(page, monkeypatch) -> Jobs:
+def jobs(page: AnnotatePage, monkeypatch: pytest.MonkeyPatch) -> Jobs:
     jobs = Jobs()
     monkeypatch.setattr(page.session.engine, "submit", jobs.submit)
     return jobs
@@ -671,7 +760,9 @@ def found(frame_id: str, ellipse: Ellipse = HEAD) -> Finished:
     return Finished(ProposeResult((Proposal(frame_id, ellipse, 0.93),), ()))
 
 
-def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(page, project, jobs):
+def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     frame_id = unannotated(page)
     key(page, Qt.Key.Key_P)
     assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,))]
@@ -682,95 +773,107 @@ def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(page, project, job
     assert page.canvas.ellipse() == HEAD
     assert "Proposed" in page.panel.state.text()
     assert "93%" in page.panel.by.text()
-    assert page.canvas._ghost is None
+    assert page.canvas.ghost() is None
     key(page, Qt.Key.Key_Return)
-    assert project.annotations.newest(frame_id).state == "final"
-    assert project.annotations.newest(frame_id).author == page.session.author
+    assert newest(project, frame_id).state == "final"
+    assert newest(project, frame_id).author == page.session.author
 
 
-def test_a_proposal_never_replaces_a_persons_ellipse_by_itself(page, project, jobs):
+def test_a_proposal_never_replaces_a_persons_ellipse_by_itself(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     frame_id = annotated(page)
-    own = page.canvas.ellipse()
+    own = shown(page)
     key(page, Qt.Key.Key_U)
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
     assert page.canvas.ellipse() == own
-    assert page.canvas._ghost.ellipse() == HEAD
+    assert page.canvas.ghost() == HEAD
     assert f"yours {HEAD.overlap(own):.3f}" in page.panel.proposal_text.text()
     assert len(project.annotations.revisions(frame_id)) == 1
     key(page, Qt.Key.Key_U)
-    assert project.annotations.newest(frame_id).ellipse == HEAD
-    assert project.annotations.newest(frame_id).state == "draft"
-    assert page.canvas._ghost is None
+    assert ellipse_of(project, frame_id) == HEAD
+    assert newest(project, frame_id).state == "draft"
+    assert page.canvas.ghost() is None
     page.undo_action.trigger()
     assert page.canvas.ellipse() == own
 
 
-def test_a_proposal_can_be_dismissed_and_does_not_follow_to_another_frame(page, project, jobs):
+def test_a_proposal_can_be_dismissed_and_does_not_follow_to_another_frame(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
     page.panel.dismiss_button.click()
-    assert page.canvas._ghost is None
+    assert page.canvas.ghost() is None
     assert not page.panel.proposal.isVisible()
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
     key(page, Qt.Key.Key_PageDown)
-    assert page.canvas._ghost is None
+    assert page.canvas.ghost() is None
     assert not page.panel.proposal.isVisible()
 
 
-def test_a_proposal_that_arrives_after_one_has_gone_on_disturbs_nothing(page, project, jobs):
+def test_a_proposal_that_arrives_after_one_has_gone_on_disturbs_nothing(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     first = annotated(page)
     key(page, Qt.Key.Key_P)
     key(page, Qt.Key.Key_PageDown)
     second = page.canvas.ellipse()
     jobs.end(found(first))
     assert page.canvas.ellipse() == second
-    assert page.canvas._ghost is None
+    assert page.canvas.ghost() is None
 
 
-def test_p_again_stops_proposing(page, jobs):
+def test_p_again_stops_proposing(page: AnnotatePage, jobs: Jobs) -> None:
     unannotated(page)
     key(page, Qt.Key.Key_P)
     assert page.propose_action.text() == "Stop proposing"
     key(page, Qt.Key.Key_P)
-    assert jobs.cancelled == [1]
+    assert jobs.client.ids == [1]
     assert len(jobs.requests) == 1
     jobs.end(Failed("It failed.", "trace"))
     assert page.propose_action.text() == "Propose"
 
 
-def test_p_on_another_frame_asks_for_that_one_instead(page, project, jobs):
+def test_p_on_another_frame_asks_for_that_one_instead(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     first = annotated(page)
     key(page, Qt.Key.Key_P)
-    before = jobs.handle
+    before = jobs.handles[-1]
     key(page, Qt.Key.Key_PageDown)
     second = page.session.frame_id
+    assert second is not None
     assert page.propose_action.text() == "Propose"
     key(page, Qt.Key.Key_P)
-    assert jobs.cancelled == [1]
+    assert jobs.client.ids == [1]
     assert [request.frame_ids for request in jobs.requests] == [(first,), (second,)]
-    before.over = True
-    before.tell(Cancelled(None))
+    jobs.end(Cancelled(None), before)
     assert page.propose_action.text() == "Stop proposing", "the one before ended, not this one"
     jobs.end(found(second))
     assert page.propose_action.text() == "Propose"
 
 
-def test_on_a_frame_that_cannot_be_shown_no_proposal_is_used(page, project, jobs):
+def test_on_a_frame_that_cannot_be_shown_no_proposal_is_used(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
     other = next(id_ for id_ in project.annotations.by_frame() if id_ != frame_id)
-    before = project.annotations.newest(other)
+    before = newest(project, other)
     project.frames.path(other).unlink()
     select(page, other)
     page.use_action.trigger()
     assert project.annotations.newest(other) == before
 
 
-def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, jobs):
+def test_a_proposal_beside_a_removed_ellipse_compares_nothing(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
     jobs.end(found(frame_id))
@@ -779,7 +882,9 @@ def test_a_proposal_beside_a_removed_ellipse_compares_nothing(page, project, job
     assert page.panel.proposal_text.text() == "The segmenter proposes the dashed ellipse."
 
 
-def test_a_proposal_of_another_project_is_kept_apart(page, project, jobs, tmp_path):
+def test_a_proposal_of_another_project_is_kept_apart(
+    page: AnnotatePage, project: Project, jobs: Jobs, tmp_path: Path
+) -> None:
     frame_id = annotated(page)
     key(page, Qt.Key.Key_P)
     shutil.copytree(project.path, tmp_path / "copy")
@@ -788,10 +893,10 @@ def test_a_proposal_of_another_project_is_kept_apart(page, project, jobs, tmp_pa
     page.session.select_frame(frame_id)
     assert page.propose_action.text() == "Propose"
     jobs.end(Finished(ProposeResult((Proposal(frame_id, HEAD, 0.93),), ("other",))))
-    assert page.canvas._ghost is None and said.count() == 0
+    assert page.canvas.ghost() is None and said.count() == 0
 
 
-def test_no_head_found_is_said(page, project, jobs):
+def test_no_head_found_is_said(page: AnnotatePage, project: Project, jobs: Jobs) -> None:
     frame_id = unannotated(page)
     said = QSignalSpy(page.session.message)
     key(page, Qt.Key.Key_P)
@@ -803,7 +908,7 @@ def test_no_head_found_is_said(page, project, jobs):
 # -- the window ------------------------------------------------------------------------------
 
 
-def test_the_grey_window_is_kept_for_the_next_start(page, qtbot):
+def test_the_grey_window_is_kept_for_the_next_start(page: AnnotatePage, qtbot: QtBot) -> None:
     page.view_bar.window_slider.setValue(180)
     page.view_bar.level_slider.setValue(90)
     assert page.canvas.window_level == GreyWindow(180, 90)
@@ -813,7 +918,7 @@ def test_the_grey_window_is_kept_for_the_next_start(page, qtbot):
     assert again.view_bar.window_slider.value() == 180
 
 
-def test_the_hint_says_what_comes_next(page):
+def test_the_hint_says_what_comes_next(page: AnnotatePage) -> None:
     unannotated(page)
     assert "long axis" in page.view_bar.hint.text()
     tips = [page.canvas.view.to_screen(tuple(p)) for p in HEAD.contour(4)]
@@ -825,29 +930,30 @@ def test_the_hint_says_what_comes_next(page):
     assert "handle" in page.view_bar.hint.text()
 
 
-def test_every_key_is_on_the_sheet(page):
+def test_every_key_is_on_the_sheet(page: AnnotatePage) -> None:
     keys = dict(keys_of(page))
     for wanted in ("D", "B", "F", "W", "P", "N", "U", "M", "H", "Arrows", "Q / E"):
         assert keys.get(wanted), wanted
     assert any("Return" in k or "Enter" in k for k in keys)
 
 
-def test_in_the_window_ctrl_z_and_the_library_follow(qtbot, open_session, window: MainWindow):
+def test_in_the_window_ctrl_z_and_the_library_follow(
+    qtbot: QtBot, open_session: Session, window: MainWindow
+) -> None:
     """The whole way: the real window, its menu's undo, another place and back."""
     window.show_place("annotate")
     page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
     window.activateWindow()
     frame_id = annotated(page)
     QTest.qWait(0)
-    original = page.canvas.ellipse()
+    original = shown(page)
     pull(page, Handle.FIRST_END, 12)
-    changed = page.canvas.ellipse()
+    changed = shown(page)
     assert math.isclose(changed.b, original.b)
     key(page, Qt.Key.Key_Right)
     window.show_place("library")
-    assert open_session.open.annotations.newest(frame_id).ellipse.cx == pytest.approx(
-        changed.cx + 1
-    )
+    assert ellipse_of(open_session.open, frame_id).cx == pytest.approx(changed.cx + 1)
     window.show_place("annotate")
     assert QApplication.focusWidget() is page.canvas
     key(page, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -857,9 +963,9 @@ def test_in_the_window_ctrl_z_and_the_library_follow(qtbot, open_session, window
 
 
 def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
-    page, project, monkeypatch
-):
-    def full(*_args, **_kwargs):
+    page: AnnotatePage, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_kwargs: object) -> None:
         raise UserError("The disk is full. Make room and try again.")
 
     frame_id = annotated(page)
@@ -867,7 +973,7 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
     with monkeypatch.context() as patch:
         patch.setattr(project.annotations, "add", full)
         pull(page, Handle.FIRST_END, 12)
-        drawn = page.canvas.ellipse()
+        drawn = shown(page)
         assert failures.count() == 1
         assert page.session.undo_stack.count() == 0
         assert "Not saved" in page.panel.state.text()
@@ -875,12 +981,12 @@ def test_what_a_full_disk_refuses_stays_on_screen_and_can_be_saved_later(
         assert page.session.frame_id == frame_id
     assert page.canvas.ellipse() == drawn
     key(page, Qt.Key.Key_Return)
-    assert project.annotations.newest(frame_id).ellipse == drawn
-    assert project.annotations.newest(frame_id).state == "final"
+    assert ellipse_of(project, frame_id) == drawn
+    assert newest(project, frame_id).state == "final"
     assert page.session.frame_id != frame_id
 
 
-def test_session_is_left_alone_by_looking(page, open_session: Session):
+def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Session) -> None:
     annotated(page)
     page.canvas.zoom(3)
     page.canvas.fit()
@@ -888,13 +994,16 @@ def test_session_is_left_alone_by_looking(page, open_session: Session):
     assert open_session.undo_stack.count() == 0
 
 
-def test_the_segmenter_itself_proposes_on_a_real_frame(page, project, qtbot):
+def test_the_segmenter_itself_proposes_on_a_real_frame(
+    page: AnnotatePage, project: Project, qtbot: QtBot
+) -> None:
     """The whole way through the engine's process, with the built-in model."""
     frame_id = annotated(page)
-    own = page.canvas.ellipse()
+    own = shown(page)
     with qtbot.waitSignal(page.proposing.proposed, timeout=120_000):
         key(page, Qt.Key.Key_P)
     assert page.canvas.ellipse() == own
-    assert page.canvas._ghost.ellipse().overlap(own) > 0.9
+    ghost = page.canvas.ghost()
+    assert ghost is not None and ghost.overlap(own) > 0.9
     qtbot.waitUntil(lambda: page.propose_action.text() == "Propose", timeout=10_000)
     assert len(project.annotations.revisions(frame_id)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
@@ -14,17 +15,20 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.import_frames.request import ImportResult
+from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.text_dialog import TextDialog
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.amending import KeyDialog, MergeDialog, RemoveDialog, RenameDialog
-from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL
+from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL, State
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.importing import import_summary
 from fetalstudio.ui.library.page import LibraryPage, what_is_left
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 from fetalstudio.ui.window.shortcut_sheet import keys_of
+from tests.ui.loop import newest
 
 DRAWN = Ellipse(300, 200, 120, 90, 30)
 
@@ -36,6 +40,12 @@ def library(open_session: Session, window: MainWindow) -> LibraryPage:
 
 def rows(library: LibraryPage) -> list[QModelIndex]:
     return [library.shown.index(row, 0) for row in range(library.shown.rowCount())]
+
+
+def annotate_page(window: MainWindow) -> AnnotatePage:
+    page = window.page("annotate")
+    assert isinstance(page, AnnotatePage)
+    return page
 
 
 def names(library: LibraryPage) -> list[str]:
@@ -240,7 +250,7 @@ def test_many_are_confirmed_or_none(
     session.frames_changed.emit()
     annotate, called = session.open.annotations.add, []
 
-    def full(*args: object, **kwargs: object) -> object:
+    def full(*args: Any, **kwargs: Any) -> object:
         called.append(args)
         if len(called) == 3:
             raise UserError("The disk is full. Make room, then try again.")
@@ -290,11 +300,11 @@ def test_the_least_certain_proposal_is_offered_first(
     library.grid.selectionModel().clear()
     qtbot.keyClick(library.grid, Qt.Key.Key_N)
     assert (session.place, session.frame_id) == ("annotate", b)
-    page = window.page("annotate")
+    page = annotate_page(window)
     qtbot.keyClick(page.canvas, Qt.Key.Key_Return)
-    assert session.frame_id == c and session.open.annotations.newest(b).state == "final"
+    assert session.frame_id == c and newest(session.open, b).state == "final"
     session.undo_stack.undo()
-    undone = session.open.annotations.newest(b)
+    undone = newest(session.open, b)
     assert (undone.state, undone.confidence, undone.author) == ("proposed", 0.81, "segmenter:x")
     assert session.frame_id == b
     assert "least certain first" in page.bar.position.text()
@@ -302,10 +312,18 @@ def test_the_least_certain_proposal_is_offered_first(
     assert [index.data(FRAME).id for index in rows(library)] == imported
 
 
-def test_a_cancelled_proposal_leaves_the_page_ready(library: LibraryPage, qtbot: QtBot) -> None:
+def test_a_cancelled_proposal_leaves_the_page_ready(
+    library: LibraryPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, submitted = library.session.engine.submit, []
+
+    def noted(*args: Any, **kwargs: Any) -> JobHandle[Any]:
+        submitted.append(submit(*args, **kwargs))
+        return submitted[-1]
+
+    monkeypatch.setattr(library.session.engine, "submit", noted)
     qtbot.mouseClick(library.propose_button, Qt.MouseButton.LeftButton)
-    job = library._propose_job
-    assert job is not None
+    (job,) = submitted
     with qtbot.waitSignal(job.cancelled, timeout=30_000):
         job.cancel()
     assert library.propose_button.isEnabled()
@@ -317,7 +335,7 @@ def test_p_never_touches_what_a_person_drew(
 ) -> None:
     click(qtbot, library, "011_HC")
     qtbot.keyClick(library.grid, Qt.Key.Key_P)
-    assert library._propose_job is None
+    assert library.propose_button.isEnabled()
     assert "not replace your ellipse" in window.notices.notices[-1].text
     click(qtbot, library, "068_HC")
     with qtbot.waitSignal(library.session.frames_changed, timeout=120_000):
@@ -434,7 +452,7 @@ def test_import_asks_for_a_folder_and_leaves_without_one(
 
 
 def test_words_for_what_is_left() -> None:
-    counts = {"none": 1, "proposed": 2, "draft": 0, "final": 4}
+    counts: dict[State, int] = {"none": 1, "proposed": 2, "draft": 0, "final": 4}
     assert what_is_left(counts) == "1 frame to draw, 2 proposals to check"
     assert what_is_left(dict.fromkeys(counts, 0)) == "Nothing here yet"
     assert what_is_left({**dict.fromkeys(counts, 0), "final": 3}) == "All ellipses are final"
@@ -501,8 +519,12 @@ def test_frames_are_removed_after_a_yes_and_every_page_follows(
     source = project.frames.all()[0]
     project.pairs.add(
         project.frames.pixels(source.id)[::-1].copy(),
-        **{"name": "made", "ellipse": DRAWN, "cohort": "synthetic", "calibration": None},
-        **{"quality": {"dice": 0.9}, "provenance": {"source_frame": source.id}},
+        name="made",
+        ellipse=DRAWN,
+        cohort="synthetic",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance={"source_frame": source.id},
     )
     library.session.pairs_changed.emit()
     after = names(library)[2]
@@ -523,13 +545,13 @@ def test_frames_are_removed_after_a_yes_and_every_page_follows(
     selected = project.frames.get(library.session.frame_id or "")
     assert selected.name == after
     window.show_place("annotate")
-    assert window.page("annotate").bar.name.text() == after
-    assert "of 22" in window.page("annotate").bar.position.text()
+    assert annotate_page(window).bar.name.text() == after
+    assert "of 22" in annotate_page(window).bar.position.text()
     qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert len(names(library)) == 24
     assert library.session.frame_id == source.id
     assert len(project.pairs.all()) == 1
-    assert window.page("annotate").bar.name.text() == source.name
+    assert annotate_page(window).bar.name.text() == source.name
 
 
 def test_all_frames_can_be_removed_and_restored(

@@ -456,8 +456,7 @@ def test_an_empty_queue_leads_on(qtbot: QtBot, page: ReviewPage) -> None:
 
 
 def ghost(page: ReviewPage) -> Ellipse | None:
-    shown = page.canvas._ghost
-    return None if shown is None else shown.ellipse()
+    return page.canvas.ghost()
 
 
 def test_where_the_segmenter_sees_a_doubtful_head_is_dashed(qtbot: QtBot, page: ReviewPage) -> None:

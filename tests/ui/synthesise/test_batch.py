@@ -92,8 +92,12 @@ def unfinished(session: Session, wanted: int, made: int) -> int:
     for i in range(made):
         pair = session.open.pairs.add(
             np.full((60, 60), i, np.uint8),
-            **{"name": f"n{i}", "ellipse": Ellipse(30, 30, 20, 15, 0), "cohort": "synthetic"},
-            **{"calibration": None, "quality": {"dice": 0.9}, "provenance": {}},
+            name=f"n{i}",
+            ellipse=Ellipse(30, 30, 20, 15, 0),
+            cohort="synthetic",
+            calibration=None,
+            quality={"dice": 0.9},
+            provenance={},
         )
         session.open.batches.mark_made(started.id, i, pair.id)
     return started.id

@@ -14,7 +14,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.window.main_window import MainWindow
-from tests.ui.loop import HandleFake, use_fakes
+from tests.ui.loop import HandleFake, text_at, use_fakes
 
 
 @pytest.fixture
@@ -27,8 +27,11 @@ def page(open_session: Session, window: MainWindow) -> TrainPage:
 
 def _record(project: Project) -> None:
     ids = [frame.id for frame in project.frames.all()][:6]
-    data = {"test": ids, "subjects": [f"s{i}" for i in range(6)]}
-    data["drawn"] = [{"train": ids[:2], "pairs": [1, 2, 3]}]  # type: ignore[assignment]
+    data = {
+        "test": ids,
+        "subjects": [f"s{i}" for i in range(6)],
+        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3]}],
+    }
     run = project.runs.start("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
     for mix in (BEFORE, *MIXES):
         dice = (0.95,) * 6 if mix == SYNTHETIC else (0.93,) * 6
@@ -61,7 +64,7 @@ def test_the_newest_answer_is_shown_with_its_figures(page: TrainPage) -> None:
     _record(page.session.open)
     panel.refresh()
     assert panel.sentence.text().startswith("Yes: with 3 synthetic pairs beside 2 real frames")
-    texts = [[panel.table.item(r, c).text() for c in range(3)] for r in range(6)]
+    texts = [[text_at(panel.table, r, c) for c in range(3)] for r in range(6)]
     assert texts[0] == ["compact as it came", "0.930", ""]
     assert [row for row in texts if row[1] == "0.950"] == [["Real and synthetic", "0.950", ""]]
     assert texts[-1][2] == "+2.00"

@@ -30,7 +30,7 @@ from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
 from fetalstudio.ui.train.training_plan import plan_training
 from fetalstudio.ui.window.main_window import MainWindow
-from tests.ui.loop import HandleFake, add_pairs, use_fakes, use_small_jobs
+from tests.ui.loop import HandleFake, add_pairs, text_at, use_fakes, use_small_jobs
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> Non
     labelled = labelled_frames(project)
     by_subject = split(labelled)
     for part in ("train", "validation", "test"):
-        items = of_part(labelled, by_subject, part)  # type: ignore[arg-type]  # a loop of literals
-        subjects, frames = page.data.counts(part)  # type: ignore[arg-type]  # likewise
+        items = of_part(labelled, by_subject, part)
+        subjects, frames = page.data.counts(part)
         assert frames == len(items) > 0
         assert subjects == len({item.subject for item in items})
     assert page.start_button.isEnabled()
@@ -430,12 +430,14 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert (request.segmenter, request.cohort, request.protocol) == ("compact", "samples", "native")
     assert request.held_out
     assert view.title.text().startswith("compact on 16 frames of ")
-    heads = [view.table.horizontalHeaderItem(i).text() for i in range(view.table.columnCount())]
-    row = {head: view.table.item(0, i).text() for i, head in enumerate(heads)}
+    columns = [view.table.horizontalHeaderItem(i) for i in range(view.table.columnCount())]
+    heads = [column.text() for column in columns if column is not None]
+    row = {head: text_at(view.table, 0, i) for i, head in enumerate(heads)}
     assert row["Dice"].startswith("0.980") and " to " in row["Dice"]
     assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
     assert view.plot.isVisible() and len(view.plot.points.points()) == 16
     qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull(), timeout=5_000)
+    assert view.result is not None
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)
     with qtbot.waitSignal(page.session.place_requested) as asked:
@@ -467,7 +469,7 @@ def test_all_cohorts_are_evaluated_by_one_job_and_shown_apart(
     qtbot.waitUntil(lambda: panel.button.isEnabled(), timeout=20_000)
     assert requests[-1].cohort is None and not requests[-1].held_out
     table = panel.view.table
-    names = [table.item(i, 0).text() for i in range(table.rowCount())]
+    names = [text_at(table, i, 0) for i in range(table.rowCount())]
     assert names == ["All", "cohort other", "cohort samples"]
 
 
@@ -476,9 +478,17 @@ def test_a_report_and_a_table_are_saved(qtbot: QtBot, page: TrainPage, tmp_path:
     project = page.session.open
     item = labelled_frames(project)[0]
     score = FrameScore(
-        **{"frame_id": item.id, "name": "x", "subject": "s", "cohort": "c"},
-        **{"dice": 0.9, "iou": 0.8, "hd95_px": 3.0, "assd_px": 1.0, "hc_mm": 90.0},
-        **{"hc_error_mm": 1.0, "reference": item.ellipse},
+        frame_id=item.id,
+        name="x",
+        subject="s",
+        cohort="c",
+        dice=0.9,
+        iou=0.8,
+        hd95_px=3.0,
+        assd_px=1.0,
+        hc_mm=90.0,
+        hc_error_mm=1.0,
+        reference=item.ellipse,
     )
     view.show_result(summarise("m", [score]))
     with qtbot.waitSignal(page.session.message, timeout=20_000) as said:
