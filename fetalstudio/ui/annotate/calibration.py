@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from fetalstudio.core.calibration import Calibration, Source
 from fetalstudio.core.words import counted
@@ -17,6 +17,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas, Tool
 from fetalstudio.ui.canvas.view import Point
 from fetalstudio.ui.commands import SetCalibration
+from fetalstudio.ui.common.number_fields import DecimalField
 from fetalstudio.ui.session import Session
 
 _SOURCES: dict[Source, str] = {
@@ -54,7 +55,7 @@ class CalibrationPanel(QWidget):
         )
         self.question = QWidget()
         self.line_label = QLabel()
-        self.length = QDoubleSpinBox()
+        self.length = DecimalField()
         self.length.setDecimals(1)
         self.length.setRange(0.1, 500.0)
         self.length.setValue(_USUAL_RULER_MM)

@@ -10,26 +10,25 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.number_fields import DecimalField, WholeField
 from fetalstudio.ui.settings import Settings
 
 
 def whole_number(
     settings: Settings, key: str, default: int, low: int, high: int, *, lowest: str = ""
-) -> QSpinBox:
+) -> WholeField:
     """An integer field kept under ``key``; ``lowest`` replaces the smallest value on screen."""
-    field = QSpinBox()
+    field = WholeField()
     _indent(field)
     field.setRange(low, high)
     field.setSpecialValueText(lowest)
@@ -47,7 +46,7 @@ def decimal_number(
     step: float,
     decimals: int,
     lowest: str = "",
-) -> QDoubleSpinBox:
+) -> DecimalField:
     """A decimal field kept under ``key``, as :func:`whole_number`."""
     field = number_field(limits, step, decimals)
     field.setSpecialValueText(lowest)
@@ -56,9 +55,9 @@ def decimal_number(
     return field
 
 
-def number_field(limits: tuple[float, float], step: float, decimals: int) -> QDoubleSpinBox:
+def number_field(limits: tuple[float, float], step: float, decimals: int) -> DecimalField:
     """A decimal field whose value is not kept."""
-    field = QDoubleSpinBox()
+    field = DecimalField()
     _indent(field)
     field.setDecimals(decimals)
     field.setRange(*limits)
