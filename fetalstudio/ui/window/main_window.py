@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QSize, QTimer
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -44,6 +44,11 @@ from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
 
 _PRELOAD_MS = 400
+_FIRST_SIZE = QSize(1360, 860)
+_MIN_SIZE = QSize(960, 600)
+_FRAME = QSize(16, 40)
+"""What a window manager may add around the window. It does not count a window as too large for
+the screen, and everything below the screen's edge would be out of reach."""
 
 
 class MainWindow(QMainWindow):
@@ -55,7 +60,6 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("FetalStudio")
         self.setWindowIcon(icons.application_icon())
         self.setAcceptDrops(True)
-        self.setMinimumSize(960, 600)
         self.rail = Rail()
         self.stack = QStackedWidget()
         self.library = LibraryPage(session)
@@ -384,8 +388,10 @@ class MainWindow(QMainWindow):
 
     def _restore_geometry(self) -> None:
         geometry = self.session.settings.geometry
-        if geometry is None or not self.restoreGeometry(geometry):
-            self.resize(1360, 860)
+        restored = geometry is not None and self.restoreGeometry(geometry)
+        room = self.screen().availableSize() - _FRAME
+        self.setMinimumSize(_MIN_SIZE.boundedTo(room))
+        self.resize((self.size() if restored else _FIRST_SIZE).boundedTo(room))
 
 
 def _make_page(place: str, session: Session) -> QWidget:
