@@ -601,11 +601,11 @@ def test_a_run_that_did_not_finish_can_be_resumed(
     project = page.session.open
     run = project.runs.start("broken", {"job": "train", "epochs": 5}, {})
     project.runs.update(run.id, state="cancelled")
-    page._refresh_runs()
+    page.session.project_changed.emit()
     assert not page.resume_button.isVisible()  # not even its first epoch was done
     state = state_file(project, run.id)
     state.write_bytes(b"")
-    page._refresh_runs()
+    page.session.project_changed.emit()
     assert page.resume_button.isVisible() and page.resume_button.isEnabled()
     QTest.keyClick(page, Qt.Key.Key_G)
     request, handle = fakes[-1]
