@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from fetalstudio.cli.main import main
+import sys
+
+from fetalstudio.engine.process.signals import handling, interrupt
+
+try:
+    with handling(interrupt):  # loading takes a second or two
+        from fetalstudio.cli.main import main
+except KeyboardInterrupt:
+    if "--json" in sys.argv:
+        print('{"cancelled": true, "result": null}')
+    raise SystemExit("Cancelled; what was saved is kept.") from None
 
 __all__ = ["main"]

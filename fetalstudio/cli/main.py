@@ -34,6 +34,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.job import failure
+from fetalstudio.engine.process.signals import handling, interrupt
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.version import __version__
 
@@ -155,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.follow()
         distributed.end(OK)
     console = Console(as_json="--json" in arguments)
-    status = _command(arguments, console)
+    with handling(interrupt):
+        status = _command(arguments, console)
     distributed.dismiss()
     distributed.end(status)
     return status
@@ -173,15 +175,19 @@ def _command(arguments: Sequence[str], console: Console) -> int:
     except UserError as error:
         return _fail(console, str(error), FAILED)
     except Stopped as stopped:
-        console.result(
-            {"cancelled": True, "result": stopped.result}, "Cancelled; what was saved is kept."
-        )
-        return FAILED
+        return _cancelled(console, stopped.result)
+    except KeyboardInterrupt:  # before or after a job, or in a command that runs none
+        return _cancelled(console)
     except Exception as error:
         # A fault of the program: the traceback helps to mend it, and a script still gets its line.
         traceback.print_exc()
         return _fail(console, failure(arguments[0], error).message, FAILED)
     return OK
+
+
+def _cancelled(console: Console, result: object = None) -> int:
+    console.result({"cancelled": True, "result": result}, "Cancelled; what was saved is kept.")
+    return FAILED
 
 
 def _fail(

@@ -83,7 +83,7 @@ def resumable_run(
 
     A new run is called ``name``, or ``<stem>-<number>`` where that is None. The name is its own
     until it is finished, or can no longer be resumed. A run that the block neither finishes nor
-    cancels is marked as failed, one that it leaves by :class:`Stopped` as cancelled.
+    cancels is marked as failed, one that it leaves by :class:`Stopped` or an interrupt as cancelled.
 
     Raises :class:`InputError` for a name that cannot be or is taken, and :class:`UserError` where
     another process is busy with the run ``resume``.
@@ -100,7 +100,7 @@ def resumable_run(
     ended: RunState = "failed"
     try:
         yield run
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         ended = "cancelled"
         raise
     finally:

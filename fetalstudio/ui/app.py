@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.process.signals import END_SIGNALS
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
@@ -34,7 +35,8 @@ def run(project: Path | None = None) -> int:
     session = Session(engine, Settings())
     restore_hook = show_unexpected_errors(session)
     # Python handles signals between its own instructions, which an idle Qt loop never reaches.
-    signal.signal(signal.SIGINT, lambda *_: app.quit())
+    for number in END_SIGNALS:
+        signal.signal(number, lambda *_: app.quit())
     heartbeat = QTimer(interval=250)
     heartbeat.timeout.connect(lambda: None)
     heartbeat.start()

@@ -113,9 +113,12 @@ def test_an_interrupted_run_keeps_its_name_and_its_time(sample_project: Project,
     assert sample_project.runs.get(run.id) == done
 
 
-def test_a_cancelled_run_is_marked_so(sample_project: Project) -> None:
-    with pytest.raises(Stopped), start(sample_project) as held:
-        raise Stopped
+@pytest.mark.parametrize("ended_by", [Stopped, KeyboardInterrupt])  # one Ctrl-C, and two
+def test_a_cancelled_run_is_marked_so(
+    ended_by: type[BaseException], sample_project: Project
+) -> None:
+    with pytest.raises(ended_by), start(sample_project) as held:
+        raise ended_by
     assert sample_project.runs.get(held.id).state == "cancelled"
     assert not can_resume(sample_project, sample_project.runs.get(held.id))
 

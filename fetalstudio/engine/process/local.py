@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from types import FrameType
 from typing import TypeVar
 
 from fetalstudio.core.progress import Stopped
@@ -19,6 +15,7 @@ from fetalstudio.engine.process.job import (
     failure,
     job_of,
 )
+from fetalstudio.engine.process.signals import first_only_asks
 from fetalstudio.engine.process.threads import settle_threads
 
 Result = TypeVar("Result")
@@ -38,8 +35,8 @@ def run_job(
     """Run the job that ``request`` asks for to its end and return its result.
 
     ``on_event`` receives what the engine's client would: `Started`, the job's own events, one final
-    event. The first Ctrl-C asks the job to stop, a second one interrupts it. Raises `Stopped`
-    where it was stopped, TypeError where ``request`` is not the request of a job, and whatever the
+    event. The first Ctrl-C, SIGTERM or SIGHUP asks the job to stop, a second one interrupts it.
+    Raises `Stopped` where it was stopped, TypeError where ``request`` is not the request of a job, and whatever the
     job raises (`UserError` and `InputError` among it).
     """
     job = job_of(request)
@@ -58,7 +55,7 @@ def run_job(
     run = job.load()
     report(Started(job.name))
     try:
-        with _interrupt_cancels() as interrupted:
+        with first_only_asks() as interrupted:
             result = run(request, report, lambda: interrupted() or cancelled())
     except Stopped as stopped:
         conclude(Cancelled(stopped.result))
@@ -71,23 +68,3 @@ def run_job(
         raise
     conclude(Finished(result))
     return result
-
-
-@contextmanager
-def _interrupt_cancels() -> Iterator[Callable[[], bool]]:
-    """Inside, the first SIGINT only sets a flag (yields its check), the next acts as before."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag.is_set  # only the main thread may set handlers, and only it is interrupted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        flag.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield flag.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

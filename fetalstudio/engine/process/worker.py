@@ -101,6 +101,8 @@ def main(pipe: Connection, grace_s: float) -> None:
 def _settle() -> None:
     """Make this process a good neighbour of the window."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the client decides
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does the end of a terminal
     settle_threads()
     if sys.platform == "win32":
         import ctypes
