@@ -1,4 +1,4 @@
-"""Which names a model can have."""
+"""Which names a model can have, and which keys a subject or a cohort."""
 
 from __future__ import annotations
 
@@ -34,6 +34,29 @@ def checked_model_name(name: str, taken: Collection[str] = ()) -> str:
         raise InputError(
             f"The name {checked!r} is taken by another model or by a training that can be resumed. "
             "Choose another name."
+        )
+    return checked
+
+
+def visible_key(key: str) -> str:
+    """``key`` without spaces around it and without characters that cannot be seen."""
+    return "".join(filter(str.isprintable, unicodedata.normalize("NFC", key))).strip()
+
+
+def checked_key(word: str, key: str) -> str:
+    """The key of a subject or the name of a cohort, without spaces around it.
+
+    Keys that look the same are the same: otherwise one patient would be two subjects, in two parts
+    of a split. ``word`` says in messages what it is. Raises :class:`InputError` for one that is
+    empty or has characters that cannot be seen, such as a line break.
+    """
+    checked = visible_key(key)
+    if not checked:
+        raise InputError(f"A frame needs a {word}; it is empty. Give one.")
+    if checked != unicodedata.normalize("NFC", key).strip():
+        raise InputError(
+            f"{_shown(key)} cannot be a {word}: it has characters that cannot be seen, such as a "
+            "line break. Leave them out."
         )
     return checked
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,28 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """The content of a file from outside, which may be anything.
+
+    Raises :class:`InputError` for what is missing, cannot be read, is no regular file (a pipe would
+    be waited for without end, a device has none) or is larger than ``max_bytes``.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
+        if status.st_size <= max_bytes:
+            with path.open("rb") as stream:
+                data = stream.read(max_bytes + 1)  # it may have grown
+            if len(data) <= max_bytes:
+                return data
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    raise InputError(
+        f"{path} is larger than {max_bytes >> 20} MiB. Export less into one file, or leave it out."
+    )
 
 
 def write_bytes(path: Path, data: bytes) -> None:

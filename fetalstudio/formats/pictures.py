@@ -1,82 +1,89 @@
 """Picture files: the one place that decodes a file into a frame, and that writes a PNG.
 
-OpenCV decodes, because a frame's id is a hash over the pixels that it gives; Pillow reads headers,
-and writes and reads the text in a PNG.
+OpenCV decodes, because a frame's id is a hash over the pixels that it gives; Pillow reads headers
+and the numbers in a palette, and writes and reads the text in a PNG.
 """
 
 from __future__ import annotations
 
 import io
-import stat
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, ImageFileDirectory_v2
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.geometry import Size
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.files import read_bounded, write_bytes
+from fetalstudio.formats.picture_headers import (
+    DamagedError,
+    PictureHeader,
+    TruncatedError,
+    check_compressed,
+    read_header,
+)
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pnm"}
+)
 """File name endings (lower case) that are taken for pictures."""
+KINDS = "PNG, JPEG, TIFF, BMP or PGM"
+"""What can be read, for messages."""
 
 MIN_SIDE, MAX_SIDE = 32, 8192
 MAX_BYTES = 256 * 2**20
+MAX_DECODED = 384 * 2**20
+"""Memory for the decoded samples. 8-bit pictures of every size that is allowed fit."""
 
-_PNG, _JPEG, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
-_TIFF = (b"II*\0", b"MM\0*")
-_PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
-
-_HEADERS: Mapping[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    _PNG: PngImageFile,
-    _JPEG: JpegImageFile,
-    _BMP: BmpImageFile,
-}
-"""What reads a header. ``Image.open`` would refuse a bomb before it gives its size."""
-
+_ROWS = 256
+"""Rows that are reduced to 8-bit grey at a time."""
 _NOTE = "fetalstudio"
 _FAST, _RUN_LENGTH = 1, 3
 """zlib's level and strategy, which suit speckle: OpenCV's own choice for a PNG."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a PNG, JPEG, TIFF or BMP file as an 8-bit grey image, (H, W) uint8.
+    """Read a PNG, JPEG, TIFF, BMP or PGM file as an 8-bit grey image, (H, W) uint8.
 
-    Colour is reduced to luminance, 16 bit is scaled by its own maximum and transparency is ignored.
-    The orientation tag turns a TIFF, but not a PNG or JPEG.
+    The image is turned as its orientation tag says. Colour is reduced to luminance, deeper samples
+    are scaled by their own minimum and maximum, and transparency is ignored. Of several pages this
+    is the first; :func:`pages_in` says how many there are.
 
     Raises :class:`InputError`, naming the file and the cure, for a file that is missing, truncated,
-    not a picture, too large (256 MiB, 8192 px a side) or too small (32 px a side).
+    not a picture, too large (256 MiB, 8192 px a side, 384 MiB when decoded) or too small (32 px a
+    side).
     """
-    data = _read_bytes(path)
-    if not data.startswith((*_HEADERS, *_TIFF)):
-        raise InputError(
-            f"{path} is not a PNG, JPEG, TIFF or BMP image, whatever its name says. "
-            "Export it again from the scanner or leave it out."
-        )
-    if data.startswith(_PNG) and _PNG_END not in data[-4096:]:
-        raise InputError(f"{path} is truncated: the end of the PNG is missing. Copy it again.")
-    if data.startswith(_JPEG) and _JPEG_END not in data[-4096:]:
-        raise InputError(f"{path} is truncated: the end of the JPEG is missing. Copy it again.")
-    # The size is checked before anything is decoded: a small file can unpack to gigabytes.
-    width, height = _size_in_header(data)
-    if width and height and not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
-        raise InputError(
-            f"{path} is {width}x{height} px; a frame has {MIN_SIDE} to {MAX_SIDE} px a side. "
-            "Export it at another size."
-        )
-    image = _decode(data) if width and height else None
-    if image is None:
-        raise InputError(f"{path} is damaged and cannot be decoded. Copy or export it again.")
+    _, _, image = _decoded(path)
     return _to_grey8(image)
+
+
+def read_samples(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """The samples of an annotation picture as they are stored, and its transparency, if any.
+
+    Turned like :func:`read_image`, which raises the same errors. The samples are (H, W) numbers
+    (grey levels, or the numbers of the colours in a PNG's coloured palette) or (H, W, 3) RGB;
+    transparency is (H, W).
+    """
+    data, header, image = _decoded(path)
+    if header.has_palette:
+        numbers = _palette_numbers(data)
+        if numbers is not None:
+            return np.ascontiguousarray(_turned(numbers, header.orientation)), None
+    alpha = None
+    if image.ndim == 3:
+        alpha = image[..., -1] if image.shape[2] in (2, 4) else None
+        image = image[..., 2::-1] if image.shape[2] >= 3 else image[..., 0]
+        if image.ndim == 3 and all(np.array_equal(image[..., 0], image[..., c]) for c in (1, 2)):
+            image = image[..., 0]
+    return np.ascontiguousarray(image), alpha
+
+
+def pages_in(path: Path) -> int:
+    """How many pictures the file holds, thumbnails aside. Raises as :func:`read_image`."""
+    return _header(path, read_bounded(path, MAX_BYTES)).pages
 
 
 def write_png(path: Path, image: NDArray[np.uint8], note: str | None = None) -> None:
@@ -111,51 +118,102 @@ def note_in(path: Path) -> str | None:
     return None if note is None else str(note)
 
 
-def _read_bytes(path: Path) -> bytes:
+def _decoded(path: Path) -> tuple[bytes, PictureHeader, NDArray[Any]]:
+    """The file, its header, and the decoder's samples, turned as the header says."""
+    data = read_bounded(path, MAX_BYTES)
+    header = _header(path, data)
+    # The size is checked before anything is decoded: a small file can unpack to gigabytes.
+    width, height = header.size
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
+        raise InputError(
+            f"{path} is {width}x{height} px; a frame has {MIN_SIDE} to {MAX_SIDE} px a side. "
+            "Export it at another size."
+        )
+    if header.decoded_bytes > MAX_DECODED:
+        raise InputError(
+            f"{path} takes {header.decoded_bytes >> 20} MiB when it is decoded, more than "
+            f"{MAX_DECODED >> 20} MiB. Export it as 8-bit grey, or smaller."
+        )
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
-            raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
-        if status.st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB. Export a single frame.")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+        check_compressed(data)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (DamagedError, cv2.error) as error:
+        raise _damaged(path) from error
+    if image is None:
+        raise _damaged(path)
+    return data, header, _turned(image, header.orientation)
 
 
-def _decode(data: bytes) -> NDArray[Any] | None:
+def _header(path: Path, data: bytes) -> PictureHeader:
     try:
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
+        header = read_header(data)
+    except TruncatedError as error:
+        raise InputError(
+            f"{path} is truncated: the end of the picture is missing. Copy it again."
+        ) from error
+    except DamagedError as error:
+        raise _damaged(path) from error
+    if header is None:
+        raise InputError(
+            f"{path} is not a {KINDS} image, whatever its name says. "
+            "Export it again from the scanner or leave it out."
+        )
+    if not all(header.size):
+        raise _damaged(path)
+    return header
 
 
-def _size_in_header(data: bytes) -> Size:
-    """(width, height) by the file's header; zeros where it is damaged."""
-    stream = io.BytesIO(data)
-    try:
-        for start, read_header in _HEADERS.items():
-            if data.startswith(start):
-                return read_header(stream).size
-        # Only the tags: Pillow has no mode for some samples that OpenCV decodes (float colour).
-        tags = ImageFileDirectory_v2(data[:8])
-        stream.seek(tags.next)
-        tags.load(stream)
-        return int(tags[IMAGEWIDTH]), int(tags[IMAGELENGTH])
-    except Exception:  # Pillow raises errors of many types for a damaged header
-        return 0, 0
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged and cannot be decoded. Copy or export it again.")
+
+
+def _turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The picture as a viewer shows it, for an orientation of EXIF (1 to 8)."""
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
+
+
+def _palette_numbers(data: bytes) -> NDArray[np.uint8] | None:
+    """The numbers in a PNG with a coloured palette; None where the palette is one of greys."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+        numbers = np.asarray(picture)
+        palette = np.array(picture.getpalette() or (), np.uint8).reshape(-1, 3)
+    shown = palette[np.unique(numbers[numbers < len(palette)])]
+    return None if (shown == shown[:, :1]).all() else numbers
 
 
 def _to_grey8(image: NDArray[Any]) -> NDArray[np.uint8]:
     if image.ndim == 3:
         # Two channels are grey and alpha. Alpha goes first: it must not decide the scale below.
         image = image[..., :3] if image.shape[2] >= 3 else image[..., 0]
-    if image.dtype == np.bool_:
-        image = image.astype(np.uint8) * 255
-    elif image.dtype != np.uint8:
-        # Medical exporters fill 10, 12 or 16 of the 16 bits; the frame's own maximum decides.
-        values = np.nan_to_num(image.astype(np.float32))
-        image = (np.clip(values / max(float(values.max()), 1.0), 0, 1) * 255 + 0.5).astype(np.uint8)
-    if image.ndim == 3:
-        image = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
-    return np.ascontiguousarray(image, dtype=np.uint8)
+    low, high = (
+        (np.float32(0), np.float32(255)) if image.dtype in (np.uint8, np.bool_) else _range(image)
+    )
+    grey = np.empty(image.shape[:2], np.uint8)
+    for y in range(0, len(image), _ROWS):  # as a whole, the floats would take gigabytes
+        rows = image[y : y + _ROWS]
+        if rows.dtype == np.bool_:
+            rows = rows.astype(np.uint8) * 255
+        elif rows.dtype != np.uint8:
+            # Medical exporters fill 10, 12 or 16 of the 16 bits, and some add an offset.
+            values = np.nan_to_num(rows.astype(np.float32)) - low
+            scaled = values / np.float32(max(high - low, 1.0))
+            rows = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+        if rows.ndim == 3:
+            rows = cv2.cvtColor(np.ascontiguousarray(rows), cv2.COLOR_BGR2GRAY)
+        grey[y : y + _ROWS] = rows
+    return grey
+
+
+def _range(image: NDArray[Any]) -> tuple[np.float32, np.float32]:
+    """The least and the greatest value, 0 for what is not a number."""
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for y in range(0, len(image), _ROWS):
+        values = np.nan_to_num(image[y : y + _ROWS].astype(np.float32))
+        low, high = min(low, values.min()), max(high, values.max())
+    return low, high

@@ -19,6 +19,7 @@ from typing import Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.pixels import Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
@@ -193,8 +194,9 @@ class Frames:
         calibration: Calibration | None,
         kind: Kind,
     ) -> None:
-        for word, text in (("name", name), ("cohort", cohort), ("subject", subject)):
-            _check_word(word, text)
+        if not name.strip():
+            raise InputError("A frame needs a name; it is empty. Give one.")
+        cohort, subject = checked_key("cohort", cohort), checked_key("subject", subject)
         if self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
             self._delete([frame_id])  # it was removed; nothing of it comes back with the picture
         self._storage.database.insert(
@@ -245,7 +247,7 @@ class Frames:
         Raises :class:`InputError` for an empty subject, or where all have it already, and
         :class:`UserError` for a frame that the project does not hold.
         """
-        _check_word("subject", subject)
+        subject = checked_key("subject", subject)
         with self._storage.transaction():
             revisions = [replace(r, subject=subject) for r in self._amendable(frame_ids)]
             return self._amend(revisions, "set the subject of {frames}", author)
@@ -256,7 +258,7 @@ class Frames:
         A name that is taken there gets a number; see :attr:`Amendment.renamed`.
         Raises as :meth:`set_subject`.
         """
-        _check_word("cohort", cohort)
+        cohort = checked_key("cohort", cohort)
         with self._storage.transaction():
             revisions = [replace(r, cohort=cohort) for r in self._amendable(frame_ids)]
             return self._amend(revisions, "moved {frames} into cohort " + cohort, author)
@@ -266,7 +268,7 @@ class Frames:
 
         Raises :class:`InputError` for a cohort that is not there, or a name that another one has.
         """
-        _check_word("cohort", new)
+        new = checked_key("cohort", new)
         with self._storage.transaction():
             frames = self._of_cohort(old)
             if new != old and new in self.cohorts():
@@ -282,7 +284,7 @@ class Frames:
         A name that is taken there gets a number; see :attr:`Amendment.renamed`.
         Raises :class:`InputError` for a cohort that is not there.
         """
-        _check_word("cohort", into)
+        into = checked_key("cohort", into)
         with self._storage.transaction():
             frames = [frame for name in dict.fromkeys(names) for frame in self._of_cohort(name)]
             revisions = [replace(_revision(frame), cohort=into) for frame in frames]
@@ -388,18 +390,26 @@ class Frames:
         with self._storage.transaction():
             removed = [row["frame_id"] for row in self._storage.database.query(sql)]
             self._delete(removed)
-        if not removed:
-            return 0
-        # Only now: had the transaction failed, the rows would still need their pictures.
-        with self._storage.transaction():
-            for frame_id in removed:
-                if not self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
-                    self._storage.pictures.remove(frame_id)
+            if not self.unheld():
+                return 0
         # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
         shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
         if self._storage.database.backup_path.exists():
             self._storage.database.backup()
+        # Last, so that a purge that was interrupted is completed by the next one, which finds them;
+        # and after the rows, which would still need their pictures had the transaction failed.
+        with self._storage.transaction():
+            for frame_id in self.unheld():
+                self._storage.pictures.remove(frame_id)
         return len(removed)
+
+    def unheld(self) -> set[str]:
+        """The ids of the pictures that belong to no frame; a crash left them.
+
+        Call in a transaction: outside, a picture may be on its way to its row.
+        """
+        rows = self._storage.database.query("SELECT id FROM frames")
+        return set(self._storage.pictures.ids()) - {row["id"] for row in rows}
 
     def _delete(self, frame_ids: Sequence[str]) -> None:
         """Delete all rows of removed frames, and leave the pictures."""
@@ -467,11 +477,6 @@ class Frames:
                 return amendment
         which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
         raise UserError(f"{self._storage.path} has no {which}. See the log of amendments.")
-
-
-def _check_word(word: str, text: str) -> None:
-    if not text.strip():
-        raise InputError(f"A frame needs a {word}; it is empty. Give one.")
 
 
 def _revision(frame: Frame) -> FrameRevision:

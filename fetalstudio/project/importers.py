@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.names import visible_key
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.progress import NO_PROGRESS, Progress
@@ -111,7 +112,7 @@ def _store(
                 item.size,
                 name=item.record.name,
                 cohort=cohort,
-                subject=item.record.subject,
+                subject=_subject(item.record),
                 calibration=item.record.calibration,
             )
             frames += new
@@ -126,11 +127,16 @@ def _store(
     return frames, annotated
 
 
+def _subject(record: FrameRecord) -> str:
+    """The subject's key; one that a file's name gives may have any characters."""
+    return visible_key(record.subject) or visible_key(record.name) or "unnamed"
+
+
 def _another_subject(frame: Frame, record: FrameRecord) -> list[str]:
-    if frame.kind != "real" or frame.subject == record.subject:
+    if frame.kind != "real" or frame.subject == _subject(record):
         return []
     return [
-        f"{record.path} is of subject {record.subject}, but the project holds this picture "
+        f"{record.path} is of subject {_subject(record)}, but the project holds this picture "
         f"as {frame.name} of cohort {frame.cohort}, subject {frame.subject}, and keeps that. "
         f"Correct the subject if it is wrong ({SET_SUBJECT})."
     ]

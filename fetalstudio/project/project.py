@@ -56,7 +56,7 @@ class Project:
         return self._storage.path
 
     @classmethod
-    def create(cls, path: Path) -> Project:
+    def create(cls, path: str | Path) -> Project:
         """Make an empty project in a folder that is new or empty.
 
         Raises :class:`InputError` for any other folder, :class:`UserError` where it cannot be
@@ -85,7 +85,7 @@ class Project:
             raise
 
     @classmethod
-    def open(cls, path: Path) -> Project:
+    def open(cls, path: str | Path) -> Project:
         """Open a project, bringing an older one up to date after a backup of its database.
 
         Raises :class:`InputError` for a folder that is no project, :class:`UserError` for one that
@@ -168,20 +168,18 @@ class Project:
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()
         ]
-        self.frames.purge()
-        removed = self._remove_orphans()
+        with self.transaction():
+            unfinished = len(self.frames.unheld())
+        self.frames.purge()  # deletes those too
+        removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
         self._storage.database.backup()
         return notes
 
-    def _remove_orphans(self) -> int:
+    def _remove_abandoned(self) -> int:
         with self.transaction():
             removed = self._storage.pictures.remove_abandoned()
-            held = {row["id"] for row in self._storage.database.query("SELECT id FROM frames")}
-            for frame_id in set(self._storage.pictures.ids()) - held:
-                self._storage.pictures.remove(frame_id)
-                removed += 1
         for folder in ("models", "exports"):
             for path in sorted((self.path / folder).rglob(".part-*")):
                 # A job of another process may be writing it; after an hour it no longer is.

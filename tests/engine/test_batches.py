@@ -202,6 +202,53 @@ def test_a_batch_that_is_being_made_is_neither_offered_nor_made_twice(
     assert [b.id for b in sample_project.batches.unfinished()] == [batch_id]
 
 
+@pytest.mark.parametrize("purged", [False, True])
+def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
+    sample_project: Project, tmp_path: Path, purged: bool
+) -> None:
+    """Another process removes the frames of a batch under way: of pairs that are being drawn, and
+    of pairs that have not been begun."""
+    removed: set[str] = set()
+
+    def remove(event: Event) -> None:
+        with Project.open(sample_project.path) as other:
+            (batch,) = other._storage.database.query("SELECT max(id) AS id FROM batches")
+            items = other.batches.items(batch["id"])
+            if removed or not isinstance(event, Progress) or event.done or not items:
+                return
+            drawn = {item.source_frame for item in items[:2]}
+            removed.update(i.source_frame for i in items if i.source_frame in drawn)
+            removed.update(filter(None, [items[-1].source_frame]))
+            other.frames.remove(removed, author="me")
+            if purged:
+                other.frames.purge()
+
+    draw = synthesize._draw
+    with pytest.MonkeyPatch.context() as patch:
+
+        def drawn(*arguments: Any) -> Any:
+            made = draw(*arguments)
+            remove(Progress(0, 1))
+            return made
+
+        patch.setattr(synthesize, "_draw", drawn)
+        heard: list[Event] = []
+        out = tmp_path / "out"
+        request = SynthesizeRequest(sample_project.path, count=6, steps=1, seed=4, out=out)
+        result = run_job(request, heard.append)
+    assert removed
+    pairs = sample_project.pairs.all()
+    assert 0 < len(pairs) < 6
+    assert not removed & {pair.provenance["source_frame"] for pair in pairs}
+    assert sorted(result.pair_ids) == sorted(pair.id for pair in pairs)
+    with (out / "pairs.csv").open() as table:
+        assert {row["name"] for row in csv.DictReader(table)} == {p.frame.name for p in pairs}
+    assert len(list(out.glob("*_mask.png"))) == len(pairs)
+    last = [event for event in heard if isinstance(event, Progress)][-1]
+    assert last.done == last.total == len(pairs)
+    assert sample_project.batches.unfinished() == []
+
+
 def test_a_cancel_while_the_heads_are_drawn_leaves_no_batch(sample_project: Project) -> None:
     asked: list[int] = []
 

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.outline_pictures import ellipse_in, ring
+from fetalstudio.formats.outline_pictures import (
+    SeveralStructuresError,
+    ellipse_in,
+    is_annotation,
+    ring,
+)
 
 SIZE = (96, 80)
 HEAD = Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
@@ -33,7 +38,9 @@ def close(found: Ellipse, expected: Ellipse) -> bool:
 @pytest.mark.parametrize("draw", [filled, thin])
 def test_a_head_cut_by_the_border(draw: Callable[[Ellipse], NDArray[np.uint8]]) -> None:
     cut = Ellipse(20.0, 40.0, 34.0, 26.0, 15.0)
-    assert ellipse_in(draw(cut)).overlap(cut) > 0.97
+    shown = ellipse_in(draw(cut))
+    assert shown.ellipse.overlap(cut) > 0.97
+    assert shown.doubt is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -57,7 +64,8 @@ def test_fill_and_ring_are_told_apart(
         if noise:
             shown[2, 2] = shown[75, 90] = shown[3, 90] = 200
         found = ellipse_in(shown)
-        assert found.overlap(drawn) > 0.97
+        assert found.ellipse.overlap(drawn) > 0.97
+        assert found.doubt is None
 
 
 def test_jpeg_masks_and_label_values() -> None:
@@ -65,8 +73,8 @@ def test_jpeg_masks_and_label_values() -> None:
     assert done
     decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     assert decoded is not None and len(np.unique(decoded)) > 10
-    assert close(ellipse_in(np.asarray(decoded, np.uint8)), HEAD)
-    assert close(ellipse_in(HEAD.mask(SIZE)), HEAD)
+    assert close(ellipse_in(np.asarray(decoded, np.uint8)).ellipse, HEAD)
+    assert close(ellipse_in(HEAD.mask(SIZE)).ellipse, HEAD)
 
 
 def test_a_picture_of_something_else_is_no_ellipse() -> None:
@@ -79,10 +87,183 @@ def test_a_picture_of_something_else_is_no_ellipse() -> None:
             ellipse_in(mask)
 
 
-def test_label_numbers_all_count() -> None:
-    labels = HEAD.mask(SIZE).astype(np.uint8)
-    labels[Ellipse(50, 40, 8, 6, 0).mask(SIZE) > 0] = 2
-    assert close(ellipse_in(labels), HEAD)
+LARGE = (400, 320)
+TRUE = Ellipse(200.0, 160.0, 110.0, 92.0, 30.0)
+OTHER = Ellipse(200.0, 290.0, 40.0, 22.0, 0.0)
+
+
+def placed(head: object, other: object) -> NDArray[np.uint8]:
+    """A head and a structure that touches it, in two values or colours on black."""
+    shape = (LARGE[1], LARGE[0]) if isinstance(head, int) else (LARGE[1], LARGE[0], 3)
+    picture = np.zeros(shape, np.uint8)
+    picture[OTHER.mask(LARGE) > 0] = other
+    picture[TRUE.mask(LARGE) > 0] = head
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("head", "other", "values", "stated"),
+    [
+        (2, 1, "1, 2", "2"),
+        (8, 7, "7, 8", "8"),
+        (127, 255, "127, 255", "127"),
+        (100, 200, "100, 200", "100"),
+        ((0, 0, 255), (255, 255, 255), "#0000ff, #ffffff", "#0000FF"),
+        ((255, 255, 255), (0, 0, 255), "#0000ff, #ffffff", "#ffffff"),
+        ((255, 0, 0), (0, 255, 0), "#00ff00, #ff0000", "#ff0000"),
+    ],
+)
+def test_several_structures_are_asked_about(
+    head: object, other: object, values: str, stated: str
+) -> None:
+    picture = placed(head, other)
+    with pytest.raises(SeveralStructuresError, match=f"with the values {values}"):
+        ellipse_in(picture)
+    found = ellipse_in(picture, value=stated)
+    assert found.ellipse.overlap(TRUE) > 0.99
+    with pytest.raises(ValueError, match=f"nothing of the value 99, but {values}"):
+        ellipse_in(picture, value="99")
+
+
+@pytest.mark.parametrize("quality", [50, 90])
+@pytest.mark.parametrize("blur", [0, 2])
+def test_smoothed_edges_and_noise_are_no_structures(quality: int, blur: int) -> None:
+    picture = placed(120, 240)
+    alone = TRUE.mask(LARGE) * np.uint8(255)
+    for shown in (picture, alone):
+        soft = cv2.GaussianBlur(shown, (0, 0), blur) if blur else shown
+        done, data = cv2.imencode(".jpg", soft, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert done
+        decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+        if shown is alone:
+            assert ellipse_in(decoded).ellipse.overlap(TRUE) > 0.99
+        else:
+            with pytest.raises(SeveralStructuresError):
+                ellipse_in(decoded)
+            assert ellipse_in(decoded, value="120").ellipse.overlap(TRUE) > 0.98
+
+
+def test_a_structure_inside_the_head_is_one_of_its_own() -> None:
+    labels = TRUE.mask(LARGE).astype(np.uint8)
+    labels[Ellipse(200, 150, 20, 15, 0).mask(LARGE) > 0] = 2
+    with pytest.raises(SeveralStructuresError):
+        ellipse_in(labels)
+    assert ellipse_in(labels, value="1").ellipse.overlap(TRUE) > 0.99
+
+
+def test_a_thin_border_around_the_head_is_none() -> None:
+    """As the void border in the masks of Pascal VOC."""
+    labels = Ellipse(200.0, 160.0, 112.0, 94.0, 30.0).mask(LARGE) * np.uint8(255)
+    labels[TRUE.mask(LARGE) > 0] = 1
+    assert ellipse_in(labels).ellipse.overlap(TRUE) > 0.97
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.3, 0.5, 0.7])
+@pytest.mark.parametrize("shift", [0, 20])
+def test_a_filled_head_with_a_hole_is_filled(share: float, shift: int) -> None:
+    mask = TRUE.mask(LARGE)
+    hole = Ellipse(200.0 + shift, 160.0, 110 * share, 92 * share, 30.0)
+    found = ellipse_in((mask & (1 - hole.mask(LARGE))) * np.uint8(255))
+    assert found.ellipse.a == pytest.approx(TRUE.a, abs=0.5)
+    assert found.ellipse.b == pytest.approx(TRUE.b, abs=0.5)
+    assert found.doubt is None
+
+
+def box() -> NDArray[np.uint8]:
+    return cv2.rectangle(np.zeros(LARGE[::-1], np.uint8), (90, 70), (310, 250), 255, -1)
+
+
+def hexagon() -> NDArray[np.uint8]:
+    corners = (TRUE.contour(6)).round().astype(np.int32)
+    return cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [corners], 255)
+
+
+def box_outline() -> NDArray[np.uint8]:
+    return cv2.rectangle(np.zeros(LARGE[::-1], np.uint8), (150, 120), (250, 200), 255, 2)
+
+
+@pytest.mark.parametrize("draw", [box, hexagon, box_outline])
+def test_a_shape_that_is_no_ellipse_is_doubtful_or_refused(
+    draw: Callable[[], NDArray[np.uint8]],
+) -> None:
+    try:
+        shown = ellipse_in(draw())
+    except ValueError as error:
+        assert "something other" in str(error)
+    else:
+        assert "does not describe it" in str(shown.doubt)
+
+
+@pytest.mark.parametrize("distance", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("angle", [0, 65, 200])
+@pytest.mark.parametrize("line", [False, True], ids=["filled", "ring"])
+def test_a_straight_cut_is_left_out_of_the_fit(distance: float, angle: int, line: bool) -> None:
+    mask = TRUE.mask(LARGE)
+    y, x = np.mgrid[: LARGE[1], : LARGE[0]]
+    t = np.radians(angle)
+    beyond = (x - TRUE.cx) * np.cos(t) + (y - TRUE.cy) * np.sin(t) > distance * TRUE.b
+    mask[beyond] = 0
+    if line:
+        mask -= cv2.erode(mask, np.ones((3, 3), np.uint8))
+    found = ellipse_in(mask * np.uint8(255))
+    assert found.doubt is not None and "a straight edge cuts it" in found.doubt
+    assert found.ellipse.a == pytest.approx(TRUE.a, rel=0.02)
+    assert found.ellipse.b == pytest.approx(TRUE.b, rel=0.02)
+
+
+def test_a_head_drawn_by_hand_is_not_doubtful() -> None:
+    rng = np.random.default_rng(3)
+    t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    wobble = 1 + 0.008 * rng.standard_normal(48) + 0.01 * np.sin(3 * t)
+    centre = np.array([TRUE.cx, TRUE.cy])
+    corners = (centre + (TRUE.contour(48) - centre) * wobble[:, None]).round().astype(np.int32)
+    shown = ellipse_in(cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [corners], 255))
+    assert shown.ellipse.overlap(TRUE) > 0.97
+    assert shown.doubt is None
+
+
+def test_the_reason_is_named() -> None:
+    mask = TRUE.mask(LARGE) * np.uint8(255)
+    nothing, full = np.zeros_like(mask), np.full_like(mask, 255)
+    for samples, alpha, reason in (
+        (255 - mask, None, "inverted"),
+        (255 - ring(TRUE, LARGE), None, "inverted"),
+        (np.dstack([255 - mask] * 2 + [full]), None, "inverted"),
+        (nothing, None, "empty"),
+        (full, None, "empty"),
+        (nothing, full, "empty"),
+        (nothing, mask, "transparency"),
+        (full, mask, "transparency"),
+        (np.where(mask > 0, full, nothing), nothing, "transparent"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            ellipse_in(samples, alpha)
+    assert ellipse_in(mask, full).ellipse.overlap(TRUE) > 0.99
+    assert ellipse_in(mask, mask).ellipse.overlap(TRUE) > 0.99
+
+
+def test_annotations_are_recognised_by_their_content() -> None:
+    rng = np.random.default_rng(1)
+    speckle = cv2.GaussianBlur(rng.integers(0, 256, LARGE[::-1], dtype=np.uint8), (0, 0), 1)
+    sector = np.where(TRUE.mask(LARGE) > 0, speckle, 0).astype(np.uint8)
+    dim = (speckle // 8).astype(np.uint8)
+    for frame in (speckle, sector, dim):
+        assert not is_annotation(frame)
+    mask = TRUE.mask(LARGE) * np.uint8(255)
+    done, data = cv2.imencode(".jpg", mask, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    assert done
+    lossy = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+    for annotation in (
+        mask,
+        255 - mask,
+        TRUE.mask(LARGE),
+        ring(TRUE, LARGE),
+        placed(1, 2),
+        cv2.GaussianBlur(mask, (0, 0), 1),
+        lossy,
+        np.zeros_like(mask),
+    ):
+        assert is_annotation(annotation)
 
 
 @settings(max_examples=40, deadline=None)

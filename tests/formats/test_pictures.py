@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+import subprocess
+import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,9 @@ from fetalstudio.formats.pictures import (
     MIN_SIDE,
     encode_png,
     note_in,
+    pages_in,
     read_image,
+    read_samples,
     write_png,
 )
 
@@ -82,9 +87,86 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(saved(tmp_path, encoded(".bmp", GREY))), GREY)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_an_offset_and_a_sign_do_no_harm(tmp_path: Path, dtype: type[np.generic]) -> None:
+    offset = 32768 if dtype is np.uint16 else -1024
+    deep = (GREY.astype(np.int32) * 4 + offset).astype(dtype)
+    frame = read_image(saved(tmp_path, encoded(".tif", deep), "frame.tif"))
+    np.testing.assert_array_equal(frame, GREY)
+
+
+def test_a_pgm_is_read(tmp_path: Path) -> None:
+    data = encoded(".pgm", GREY)
+    np.testing.assert_array_equal(read_image(saved(tmp_path, data, "x.pgm")), GREY)
+    deep = encoded(".pgm", GREY.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_image(saved(tmp_path, deep, "x.pgm")), GREY)
+    commented = data.replace(b"P5\n", b"P5\n# by a scanner\n")
+    np.testing.assert_array_equal(read_image(saved(tmp_path, commented, "x.pgm")), GREY)
+    assert "truncated" in refused(saved(tmp_path, data[:-1], "x.pgm"))
+
+
+def test_a_big_tiff_is_read(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "x.tif", big_tiff=True)
+    assert (tmp_path / "x.tif").read_bytes()[2] == 43
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif"), GREY)
+    assert pages_in(tmp_path / "x.tif") == 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".pgm"])
+def test_bytes_after_the_end_do_no_harm(tmp_path: Path, suffix: str) -> None:
+    data = encoded(suffix, GREY)
+    expected = read_image(saved(tmp_path, data))
+    np.testing.assert_array_equal(read_image(saved(tmp_path, data + bytes(20_000))), expected)
+
+
+def test_the_end_of_a_thumbnail_is_not_that_of_its_jpeg(tmp_path: Path) -> None:
+    thumbnail = b"\xff\xe3" + struct.pack(">H", 2 + 400) + b"\xff\xd9" * 200
+    data = encoded(".jpg", GREY)
+    whole = data[:2] + thumbnail + data[2:]
+    np.testing.assert_array_equal(
+        read_image(saved(tmp_path, whole, "x.jpg")), read_image(saved(tmp_path, data, "y.jpg"))
+    )
+    assert "truncated" in refused(saved(tmp_path, whole[:-300], "x.jpg"))
+
+
+def test_pages_are_counted_without_thumbnails(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.roll(GREY, i)) for i in range(3)]
+    pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:])
+    assert pages_in(tmp_path / "x.tif") == 3
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif"), GREY)
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}
+    pages[0].save(tmp_path / "x.tif", save_all=True, append_images=pages[1:2])
+    assert pages_in(tmp_path / "x.tif") == 1
+    pages[0].save(tmp_path / "x.png", save_all=True, append_images=pages[1:])
+    assert pages_in(tmp_path / "x.png") == 3
+
+
+def test_the_numbers_of_a_coloured_palette_and_the_levels_of_a_grey_one(tmp_path: Path) -> None:
+    numbers = np.zeros((40, 50), np.uint8)
+    numbers[10:20, 10:20], numbers[30:35, 30:35] = 1, 2
+    picture = Image.fromarray(numbers, "P")
+    for colours, expected in (
+        ([0, 0, 0, 255, 0, 0, 0, 255, 0], numbers),
+        ([255] * 3 + [9] * 3 + [7] * 3, np.array([255, 9, 7], np.uint8)[numbers]),
+    ):
+        picture.putpalette(colours)
+        picture.save(tmp_path / "x.png")
+        samples, alpha = read_samples(tmp_path / "x.png")
+        np.testing.assert_array_equal(samples, expected)
+        assert alpha is None
+
+
+def test_colours_and_transparency_are_apart(tmp_path: Path) -> None:
+    rgba = np.dstack([GREY, GREY[::-1], GREY[:, ::-1], GREY.T.reshape(GREY.shape)])
+    Image.fromarray(rgba).save(tmp_path / "x.png")
+    samples, alpha = read_samples(tmp_path / "x.png")
+    np.testing.assert_array_equal(samples, rgba[..., :3])
+    np.testing.assert_array_equal(alpha, rgba[..., 3])
+
+
 @pytest.mark.parametrize("bits", [10, 12, 16])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_sixteen_bits_are_scaled_by_their_maximum(tmp_path: Path, bits: int, suffix: str) -> None:
+def test_sixteen_bits_are_scaled_to_their_range(tmp_path: Path, bits: int, suffix: str) -> None:
     deep = (GREY.astype(np.uint32) * ((1 << bits) - 1) // 255).astype(np.uint16)
     frame = read_image(saved(tmp_path, encoded(suffix, deep), f"frame{suffix}"))
     assert int(np.abs(frame.astype(int) - GREY).max()) <= 1
@@ -212,15 +294,46 @@ def test_pictures_of_every_kind_decode_as_ever(
     np.testing.assert_array_equal(frame, pixels_by_opencv(path))
 
 
-@pytest.mark.parametrize(("suffix", "turned"), [(".jpg", False), (".png", False), (".tif", True)])
-def test_the_orientation_counts_as_ever(tmp_path: Path, suffix: str, turned: bool) -> None:
+TURNED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.T,
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].T,
+    8: lambda image: np.rot90(image),
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        *((mode, ".png") for mode in ("1", "L", "I;16", "P", "RGB", "RGBA")),
+        *((mode, ".jpg") for mode in ("L", "RGB")),
+        *((mode, ".tif") for mode in ("1", "L", "I;16", "RGB", "F")),
+    ],
+)
+def test_a_picture_is_turned_once_as_viewers_show_it(
+    tmp_path: Path, mode: str, suffix: str, orientation: int
+) -> None:
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # turned by 90 degrees
-    MODES["L"].save(tmp_path / f"x{suffix}", exif=exif)
-    MODES["L"].save(tmp_path / f"y{suffix}")
-    upright = read_image(tmp_path / f"y{suffix}")
-    expected = np.rot90(upright, -1) if turned else upright
+    exif[ExifTags.Base.Orientation] = orientation
+    MODES[mode].save(tmp_path / f"x{suffix}", exif=exif)
+    MODES[mode].save(tmp_path / f"y{suffix}")
+    expected = TURNED[orientation](read_image(tmp_path / f"y{suffix}"))
     np.testing.assert_array_equal(read_image(tmp_path / f"x{suffix}"), expected)
+    if mode == "L":
+        samples, alpha = read_samples(tmp_path / f"x{suffix}")
+        np.testing.assert_array_equal(samples, expected)
+        assert alpha is None
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0II*\0\xff\xff", b"nonsense"])
+def test_damaged_exif_data_turn_nothing(tmp_path: Path, exif: bytes) -> None:
+    MODES["L"].save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), GREY)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -297,7 +410,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"no image at all\n", b"GIF89a" + bytes(200)])
 def test_what_is_no_image_is_refused_whatever_its_name(tmp_path: Path, data: bytes) -> None:
-    assert "is not a PNG, JPEG, TIFF or BMP" in refused(saved(tmp_path, data))
+    assert "is not a PNG, JPEG, TIFF, BMP or PGM" in refused(saved(tmp_path, data))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
@@ -313,6 +426,77 @@ def test_a_png_with_a_flipped_byte_is_refused(tmp_path: Path) -> None:
     data = bytearray(encoded(".png", GREY))
     data[len(data) // 2] ^= 0xFF
     assert "damaged" in refused(saved(tmp_path, bytes(data)))
+
+
+@pytest.mark.parametrize("name", ["tiff_lzw", "tiff_deflate", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_what_the_decoder_of_a_tiff_reports_is_believed(
+    tmp_path: Path, name: str, mode: str
+) -> None:
+    smooth = cv2.GaussianBlur(np.kron(GREY, np.ones((4, 4), np.uint8)), (0, 0), 3)
+    deep = {"L": smooth, "RGB": np.dstack([smooth] * 3), "I;16": smooth.astype(np.uint16) * 200}
+    path = tmp_path / "x.tif"
+    Image.fromarray(deep[mode]).save(path, compression=name)
+    whole, expected = path.read_bytes(), read_image(path)
+    rng = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        data[rng.integers(200, len(data) - 400)] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+        try:
+            wrong += not np.array_equal(read_image(path), expected)
+        except InputError as error:
+            assert "damaged" in str(error)
+    # LZW has no checksum: most flips give other pixels that are as valid.
+    assert wrong == 0 if "deflate" in name else wrong < 150
+
+
+def test_a_damaged_length_in_a_png_takes_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytearray(encode_png(GREY, "a note"))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("the decoder was called"))
+    place = 8
+    while place < len(data) - 12:
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        changed = bytearray(data)
+        changed[place] = 0xF0
+        message = refused(saved(tmp_path, bytes(changed)))
+        assert "truncated" in message or "damaged" in message
+        place += length + 12
+
+
+@pytest.mark.slow
+def test_no_picture_takes_a_gigabyte(tmp_path: Path) -> None:
+    """The largest pictures that are read, and those that must be refused, each in a process."""
+    side = MAX_SIDE
+    cases = {
+        "colour.jpg": np.zeros((side, side, 3), np.uint8),
+        "deep.png": np.zeros((side // 2, side, 4), np.uint16),
+        "float.tif": np.zeros((side // 2, side // 2, 3), np.float32),
+    }
+    script = """
+import resource, sys
+from pathlib import Path
+from fetalstudio.formats.pictures import read_image
+read_image(Path(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    if sys.platform != "linux":
+        pytest.skip("other systems count the memory of a process otherwise")
+    for name, image in cases.items():
+        cv2.imwrite(str(tmp_path / name), image)
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert int(done.stdout) < 1000, name
+        (tmp_path / name).unlink()
+    cv2.imwrite(str(tmp_path / "x.png"), np.zeros((side, side, 4), np.uint16))
+    assert "takes 512 MiB when it is decoded" in refused(tmp_path / "x.png")
 
 
 def jpeg_bomb() -> bytes:
@@ -351,7 +535,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monke
     path = saved(tmp_path, encoded(".png", GREY))
     with path.open("rb+") as stream:
         stream.truncate(300 * 2**20)  # sparse
-    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("the file was read"))
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("the file was read"))
     assert "larger than 256 MiB" in refused(path)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -297,6 +300,72 @@ def test_no_file_of_the_project_names_a_purged_frame(
     project.close()
     assert naming(b"kept") == files
     assert naming(b"Zorro") == set()
+
+
+@pytest.mark.parametrize("step", ["rmtree", "backup", "remove"])
+def test_a_purge_that_was_killed_is_completed_by_the_next(
+    project: Project, frames: list[Frame], pictures_in: PicturesIn, step: str
+) -> None:
+    """A process is killed after the rows are deleted, before the cache, backup or picture is."""
+    project.recover()
+    cached = project.path / "cache" / "embeddings" / "x.safetensors"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"features of a picture")
+    project.frames.remove([frames[0].id], author="me")
+    kill = f"""
+        import os, signal, shutil, sys
+        from pathlib import Path
+        from fetalstudio.project.database import Database
+        from fetalstudio.project.pixels import Pictures
+        from fetalstudio.project.project import Project
+        project = Project.open(Path(sys.argv[1]))
+        owner = dict(rmtree=shutil, backup=Database, remove=Pictures)[{step!r}]
+        setattr(owner, {step!r}, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+        project.frames.purge()
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(kill), str(project.path)])
+    assert killed.returncode != 0
+    assert f"{frames[0].id}.png" in pictures_in(project.path)
+    assert project.frames.purge() == 0
+    assert f"{frames[0].id}.png" not in pictures_in(project.path)
+    assert not cached.exists()
+    with contextlib.closing(Database(project.path / "project.db.backup")) as backup:
+        assert not backup.query("SELECT 1 FROM frames WHERE id = ?", (frames[0].id,))
+
+
+def test_keys_that_look_the_same_are_the_same(
+    project: Project, frames: list[Frame], picture: Picture
+) -> None:
+    a, b, c, d = frames
+    project.frames.set_subject([a.id], " s1\t", author="me")
+    project.frames.set_subject([b.id], "Zoe\u0301", author="me")
+    project.frames.set_subject([c.id], "Zo\u00e9", author="me")
+    project.frames.set_cohort([c.id], "one ", author="me")
+    project.frames.rename_cohort("two", " three ", author="me")
+    project.frames.merge_cohorts(["three"], "one\n", author="me")
+    made, _ = project.frames.add(picture(9), name="n", cohort=" one", subject="s1 ")
+    assert {f.cohort for f in project.frames.all()} == {"one"}
+    subjects = [project.frames.get(frame.id).subject for frame in (a, b, c, d, made)]
+    assert subjects == ["s1", "Zo\u00e9", "Zo\u00e9", "s3", "s1"]
+    for key in ("s\u200b1", "s\n1", "\x00"):
+        with pytest.raises(InputError, match=r"cannot be seen|it is empty"):
+            project.frames.set_subject([a.id], key, author="me")
+        with pytest.raises(InputError, match=r"cannot be seen|it is empty"):
+            project.frames.set_cohort([a.id], key, author="me")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows forbids such names itself")
+def test_a_file_name_with_any_characters_gives_a_subject_that_can_be_seen(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    for i, name in enumerate((" P1 /x.png", "P\n1/y.png")):
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True)
+        write_png(path, picture(i))
+    assert import_frames(project, tmp_path / "source").frames == 2
+    assert import_frames(project, tmp_path / "source").problems == ()
+    assert all(frame.subject.isprintable() for frame in project.frames.all())
+    assert all(frame.subject == frame.subject.strip() for frame in project.frames.all())
 
 
 def test_only_removed_frames_can_be_purged(project: Project, frames: list[Frame]) -> None:

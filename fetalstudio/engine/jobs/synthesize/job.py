@@ -68,11 +68,10 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             try:
                 for chunks in maker.rounds():
                     for chunk, made in zip(chunks, maker.make(chunks, report, steps), strict=True):
-                        maker.store(chunk, made)
-                        for item, (one, measured) in zip(chunk, made, strict=True):
+                        for item, (one, measured) in maker.store(chunk, made):
                             caption = f"{item.name}: Dice {measured.quality['dice']:.3f}"
                             report(Preview(one.image, caption))
-                        steps.advance(len(maker.pairs))
+                        steps.advance(len(maker.pairs), batch.wanted - maker.withdrawn)
             except Stopped:
                 raise Stopped(maker.result()) from None
             except InputError:
@@ -172,6 +171,8 @@ class _Maker:
         self.missing = [item for item in items if item.number not in made]
         self.pairs = [project.pairs.get(made[item.number]) for item in items if item.number in made]
         self.before = len(self.pairs)
+        self.withdrawn = 0
+        """How many items were not made because their frame was removed meanwhile."""
         self.known = {pair.id for pair in project.pairs.all()}
         self.cohorts = {frame.id: frame.cohort for frame in project.frames.all()}
         self.textures: dict[str | None, CohortTexture | None] = {}
@@ -193,7 +194,15 @@ class _Maker:
         """
         chunks = [self.missing[i : i + CHUNK] for i in range(0, len(self.missing), CHUNK)]
         for i in range(0, len(chunks), distributed.size()):
-            yield list(chunks[i : i + distributed.size()])
+            wanted = self._wanted()
+            round_ = chunks[i : i + distributed.size()]
+            left = [[item for item in chunk if item.number in wanted] for chunk in round_]
+            self.withdrawn += sum(map(len, round_)) - sum(map(len, left))
+            yield [chunk for chunk in left if chunk]
+
+    def _wanted(self) -> set[int]:
+        """The numbers of the batch's items, but those whose frame was removed meanwhile."""
+        return {item.number for item in self.project.batches.items(self.batch.id)}
 
     def unscaled(self) -> str | None:
         """A warning about heads whose scale the simulator has to guess, if any."""
@@ -224,22 +233,31 @@ class _Maker:
             calls.append((self.model, textures, scenes, [item.seed for item in chunk], options))
         return distributed.each(_draw, calls)
 
-    def store(self, chunk: Sequence[BatchItem], made: Sequence[Made]) -> None:
-        """Store all pairs of the chunk in the project, or none.
+    def store(
+        self, chunk: Sequence[BatchItem], made: Sequence[Made]
+    ) -> list[tuple[BatchItem, Made]]:
+        """Store all pairs of the chunk in the project, or none; returns what was stored.
 
-        Files are written first: after a crash in between, the resumed batch writes them again, and
-        none is missing.
+        A pair whose frame was removed while it was made is not stored: it would show that frame's
+        sector or tissue. Files are written first: after a crash in between, the resumed batch
+        writes them again, and none is missing.
         """
-        if self.files is not None:
-            for item, (one, measured) in zip(chunk, made, strict=True):
-                record = _record(item, one.ellipse, measured.quality, measured.provenance)
-                self.files.write(record, one.image)
-            self.files.write_table()
-        with self.project.transaction():
-            for item, (one, measured) in zip(chunk, made, strict=True):
+        with self.project.transaction():  # so that no frame is removed meanwhile
+            wanted = self._wanted()
+            kept = [
+                (item, one) for item, one in zip(chunk, made, strict=True) if item.number in wanted
+            ]
+            if self.files is not None:
+                for item, (one, measured) in kept:
+                    record = _record(item, one.ellipse, measured.quality, measured.provenance)
+                    self.files.write(record, one.image)
+                self.files.write_table()
+            for item, (one, measured) in kept:
                 pair = self._add(item, one, measured)
                 self.project.batches.mark_made(self.batch.id, item.number, pair.id)
                 self.pairs.append(pair)
+        self.withdrawn += len(chunk) - len(kept)
+        return kept
 
     def result(self) -> SynthesizeResult:
         """The result for the pairs of the batch that exist so far."""
