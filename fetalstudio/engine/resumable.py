@@ -83,7 +83,7 @@ def resumable_run(
 
     A new run is called ``name``, or ``<stem>-<number>`` where that is None. The name is its own
     until it is finished, or can no longer be resumed. A run that the block neither finishes nor
-    cancels is marked as failed, one that it leaves by :class:`Stopped` or an interrupt as cancelled.
+    cancels is marked as failed; after :class:`Stopped` or an interrupt it is marked as cancelled.
 
     Raises :class:`InputError` for a name that cannot be or is taken, and :class:`UserError` where
     another process is busy with the run ``resume``.

@@ -177,6 +177,9 @@ def _annotated(path: Path, size: Size) -> Ellipse:
             "Export it at the frame's size."
         )
     try:
-        return ellipse_in(mask)
+        shown = ellipse_in(mask)
     except ValueError as error:
         raise InputError(f"{path}: {error}. Draw it again or remove it.") from error
+    if shown.doubt is not None:
+        raise InputError(f"{path}: {shown.doubt}. Draw it again or remove it.")
+    return shown.ellipse

@@ -306,7 +306,7 @@ def _without_cuts(points: Points, tolerance: float, inset: float) -> Ellipse | N
     if not 1 <= len(starts) <= _MOST_CUTS:
         return None
     around = np.arctan2(apart[:, 1] - ellipse.cy, apart[:, 0] - ellipse.cx)
-    edges = np.sort((angle[starts] + 1e-9))
+    edges = np.sort(angle[starts] + 1e-9)
     belongs = np.searchsorted(edges, around) % len(starts)
     for number in range(len(starts)):
         if not _is_straight(apart[belongs == number], tolerance, ellipse):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.names import visible_key
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.sources import AUTO, read_source

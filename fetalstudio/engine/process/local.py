@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -36,8 +35,8 @@ def run_job(
 
     ``on_event`` receives what the engine's client would: `Started`, the job's own events, one final
     event. The first Ctrl-C, SIGTERM or SIGHUP asks the job to stop, a second one interrupts it.
-    Raises `Stopped` where it was stopped, TypeError where ``request`` is not the request of a job, and whatever the
-    job raises (`UserError` and `InputError` among it).
+    Raises `Stopped` where it was stopped, TypeError where ``request`` is not the request of a job,
+    and whatever the job raises (`UserError` and `InputError` among it).
     """
     job = job_of(request)
     listener = on_event or _ignore
