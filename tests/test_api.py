@@ -53,7 +53,9 @@ def test_a_segmenter_is_called_with_an_image(sample_project: fs.Project) -> None
         segmenter(np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(fs.InputError, match="float64"):
         segmenter(np.zeros((8, 8)))  # type: ignore[arg-type]
-    with pytest.raises(fs.InputError, match="no segmenter called 'other'; there are: compact"):
+    with pytest.raises(
+        fs.InputError, match="no segmenter called 'other'. Choose one of these: compact"
+    ):
         fs.load_segmenter("other")
 
 

@@ -13,8 +13,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("--cohort", metavar="NAME")
     parser.add_argument("--steps", type=int, default=500, metavar="K")
-    parser.add_argument("--name", metavar="NAME", help="of the new model")
-    parser.add_argument("--synthesizer", metavar="NAME", help="start from this one")
+    parser.add_argument("--name", metavar="NAME", help="name of the new model")
+    parser.add_argument("--synthesizer", metavar="NAME", help="synthesizer to start from")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument("--adopt", action="store_true", help="use the new model from now on")
 

@@ -13,16 +13,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("--part", choices=["all", "synthesis", "segmentation"], default="all")
     parser.add_argument("--repeats", type=int, default=5, metavar="N")
-    parser.add_argument("--without-paper", action="store_true", help="our own speed alone")
+    parser.add_argument("--without-paper", action="store_true", help="measure only our own models")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Measure, and print one figure a line."""
+    """Measure, and print one figure per line."""
     settle_threads()  # as the jobs do, before torch is imported
     from fetalstudio.engine.bench.bench import bench
 
     if options.repeats < 1:
-        raise InputError(f"--repeats is at least 1, not {options.repeats}.")
+        raise InputError(f"--repeats is {options.repeats}. Give at least 1.")
     figures = bench(
         options.repeats, part=options.part, with_paper=not options.without_paper, say=console.say
     )

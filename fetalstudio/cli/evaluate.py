@@ -19,24 +19,26 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         choices=["native", "paper", "both"],
         default="native",
-        help="at the frames' own size, as the paper's code measures, or both",
+        help="native: at the frames' own size; paper: as the paper's code measures; both",
     )
     parser.add_argument(
         "--held-out",
         action="store_true",
-        help="without the subjects that the segmenter learnt from",
+        help="leave out the subjects that the segmenter was trained on",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="each frame's figures")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of each frame")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="all of it as one HTML file to share"
+        "--report", type=Path, metavar="FILE", help="write everything as one HTML file"
     )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure, print the figures, and write the files that were asked for."""
-    for path in (options.csv, options.report):  # before the work, not after it
+    for path in (options.csv, options.report):  # before the evaluation, not after it
         if path is not None and path.is_dir():
-            raise InputError(f"{path} is a folder. Name a file in it.")
+            raise InputError(
+                f"{path} is a folder. Choose a file name, such as {path / 'scores.csv'}."
+            )
     result = console.run(
         EvaluateRequest(
             options.project,

@@ -16,8 +16,12 @@ from fetalstudio.engine.jobs.experiment.request import (
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``experiment`` besides project, segmenter and cohort."""
-    parser.add_argument("--real", type=int, metavar="N", help="real frames, default all")
-    parser.add_argument("--synthetic", type=int, metavar="M", help="accepted pairs, default all")
+    parser.add_argument(
+        "--real", type=int, metavar="N", help="number of real frames, at most; default all"
+    )
+    parser.add_argument(
+        "--synthetic", type=int, metavar="M", help="number of accepted pairs, at most; default all"
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="K", help="number of repeats")
     add_training_settings(parser, without=("copies", "patience", "seed"))
 
@@ -48,7 +52,9 @@ def table(result: ExperimentResult) -> list[str]:
     added = {c.against: c.difference for c in result.comparisons}
     lines = [f"{'':30} {'steps':>6}  Dice                    with pairs, points"]
     for trained in result.mixes:
-        name = f"{result.segmenter} as it came" if trained.mix == BEFORE else MIXES[trained.mix]
+        name = (
+            f"{result.segmenter}, not fine-tuned" if trained.mix == BEFORE else MIXES[trained.mix]
+        )
         mean = f"{trained.dice.mean:.4f} ({trained.dice.low:.4f} to {trained.dice.high:.4f})"
         gain = ""
         if (d := added.get(trained.mix)) is not None:

@@ -14,9 +14,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--format", choices=["hc18"], required=True)
     parser.add_argument("--cohort", metavar="NAME")
-    parser.add_argument("--real-only", action="store_true", help="without the accepted pairs")
+    parser.add_argument("--real-only", action="store_true", help="leave out the accepted pairs")
     parser.add_argument(
-        "--include-copies", action="store_true", help="also copies of training frames"
+        "--include-copies",
+        action="store_true",
+        help="export also accepted pairs that are copies of training frames",
     )
 
 

@@ -45,13 +45,13 @@ def options(parser: argparse.ArgumentParser) -> None:
                 "--author",
                 default="command line",
                 metavar="NAME",
-                help='who the log says it was (default "command line")',
+                help='name that is stored in the log (default "command line")',
             )
         return sub
 
     add("list", "list the frames", selects=True, writes=False)
     sub = add("remove", "remove frames, with their annotations and pairs", selects=True)
-    _yes(sub, "remove them; without it only say what would be removed")
+    _yes(sub, "remove them; without this option, only say what would be removed")
     sub = add("set-subject", "correct the subject (the patient key) of frames", selects=True)
     sub.add_argument("new_subject", metavar="SUBJECT")
     sub = add("set-cohort", "move frames into another cohort, or into a new one", selects=True)
@@ -62,7 +62,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     sub = add("merge-cohorts", "move all frames of cohorts into one")
     sub.add_argument("cohorts", nargs="+", metavar="COHORT")
     sub.add_argument("--into", required=True, metavar="COHORT", help="one of them, or a new one")
-    sub = add("undo", "undo the newest amendment, or the one of this number")
+    sub = add("undo", "undo the newest amendment, or the one with this number")
     sub.add_argument("amendment", nargs="?", type=int, metavar="NUMBER", help="from the log")
     add("log", "list the amendments, the newest first", writes=False)
     sub = add("purge", "delete the removed frames for good", writes=False)
@@ -76,14 +76,14 @@ def _yes(sub: argparse.ArgumentParser, text: str) -> None:
 def _selection_options(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group(
         "frames",
-        "Which frames. Each option may be repeated to choose more; of different options a frame "
-        "must match each.",
+        "The frames to choose. Repeat an option to choose more; a frame must match each kind of "
+        "option that is given.",
     )
     for option, metavar, text in (
-        ("--name", "PATTERN", "whose name matches; * stands for any letters: '023_*'"),
-        ("--subject", "SUBJECT", "of this subject"),
-        ("--cohort", "COHORT", "of this cohort"),
-        ("--id", "ID", "whose id begins so, as list shows it"),
+        ("--name", "PATTERN", "frames whose name matches; * stands for any letters, as in '023_*'"),
+        ("--subject", "SUBJECT", "frames of this subject"),
+        ("--cohort", "COHORT", "frames of this cohort"),
+        ("--id", "ID", "frames whose id begins like this"),
     ):
         group.add_argument(option, action="append", metavar=metavar, help=text)
 
@@ -137,7 +137,7 @@ def _selected(project: Project, options: argparse.Namespace) -> list[Frame]:
 
 
 def _chosen(project: Project, options: argparse.Namespace) -> list[Frame]:
-    """The selected frames; an amendment never means all frames just because nothing was said."""
+    """The selected frames. An amendment never concerns all frames just because none was named."""
     if not (options.name or options.subject or options.cohort or options.id):
         raise InputError(
             "No frames were chosen. Choose them by --name, --subject, --cohort or --id; "

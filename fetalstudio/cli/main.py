@@ -26,6 +26,7 @@ from fetalstudio.cli import (
     open,
     propose,
     review,
+    runs,
     selftest,
     synthesize,
     train,
@@ -43,13 +44,13 @@ OK, FAILED, BAD_INPUT = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: one module of this package says which options it takes and what it does."""
+    """A command. Its options and what it does are in one module of this package."""
 
     name: str
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Console], None]
     text: str
-    """What ``--help`` says about it."""
+    """The description that ``--help`` shows."""
     project: bool = True
     """Whether its first argument is a project."""
     segmenter: bool = False
@@ -58,7 +59,7 @@ class Command:
 
 COMMANDS = (
     Command("new", new.options, new.run, "make an empty project"),
-    Command("import", import_frames.options, import_frames.run, "bring frames into a project"),
+    Command("import", import_frames.options, import_frames.run, "import frames into a project"),
     Command(
         "frames",
         frames.options,
@@ -83,9 +84,10 @@ COMMANDS = (
         "adapt",
         adapt.options,
         adapt.run,
-        "fit the synthesizer to one's own annotated frames",
+        "adapt the synthesizer to the project's annotated frames",
     ),
     Command("train", train.options, train.run, "fine-tune the segmenter", segmenter=True),
+    Command("runs", runs.options, runs.run, "list the trainings and how they ended"),
     Command(
         "experiment",
         experiment.options,
@@ -104,40 +106,40 @@ COMMANDS = (
         "export",
         export.options,
         export.run,
-        "write frames and pairs in a layout that others read",
+        "write frames and pairs in a layout that other programs read",
     ),
     Command(
         "adapt-sd",
         adapt_sd.options,
         adapt_sd.run,
-        "fit Stable Diffusion to the project's own frames",
+        "adapt Stable Diffusion to the project's annotated frames",
     ),
     Command(
         "models",
         models.options,
         models.run,
-        "list the models that can be loaded by name; add, verify, export them",
+        "list the models that can be loaded by name; add, adopt, verify or export one",
         project=False,
     ),
     Command(
         "demo",
         demo.options,
         demo.run,
-        "go once round the loop on the sample frames",
+        "run every step once on the sample frames",
         project=False,
     ),
     Command(
         "bench",
         bench.options,
         bench.run,
-        "time this machine, and the paper's pipeline on it",
+        "measure the speed of this machine, and of the paper's pipeline on it",
         project=False,
     ),
     Command(
         "selftest",
         selftest.options,
         selftest.run,
-        "prove that this installation is whole",
+        "check that this installation is complete",
         project=False,
     ),
     Command("open", open.options, open.run, "open the window on a project"),
@@ -145,7 +147,7 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, by default the window; the status is 0, 1 (failed) or 2 (bad input)."""
+    """Run a command, by default the window. Returns 0, 1 (failed) or 2 (bad input)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         from fetalstudio.ui.app import run as open_window
@@ -179,7 +181,7 @@ def _command(arguments: Sequence[str], console: Console) -> int:
     except KeyboardInterrupt:  # before or after a job, or in a command that runs none
         return _cancelled(console)
     except Exception as error:
-        # A fault of the program: the traceback helps to mend it, and a script still gets its line.
+        # A fault of the program. The traceback helps to mend it; a script still gets its JSON line.
         traceback.print_exc()
         return _fail(console, failure(arguments[0], error).message, FAILED)
     return OK
@@ -225,4 +227,4 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        raise InputError(f"{message}. {self.prog} --help tells what there is.")
+        raise InputError(f"{message}. {self.prog} --help lists the options.")

@@ -14,12 +14,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--prompt",
         choices=["auto", "box"],
         default="auto",
-        help="box: that of another segmenter's proposal, for a SAM that needs a prompt",
+        help="box: prompt with the box of another segmenter's proposal, for a SAM that needs a "
+        "prompt",
     )
     parser.add_argument(
         "--again",
         action="store_true",
-        help="also where a proposal of this segmenter waits or was rejected",
+        help="also where a proposal of this segmenter is waiting or was rejected",
     )
 
 
@@ -36,6 +37,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     console.result(
         result,
-        f"Proposed {len(result.proposals)} ellipses; no head found in {len(result.without)} "
-        "frames. Each waits to be confirmed by a person.",
+        f"Proposed {len(result.proposals)} ellipses, which wait for a person to confirm them. No "
+        f"head was found in {len(result.without)} frames.",
     )

@@ -14,23 +14,27 @@ from fetalstudio.project.records import ReviewState
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.description = (
-        "Accepts the pending pairs that pass and rejects the others. Without a threshold the usual "
-        "ones hold (Dice 0.95, HC within 0.05, edge 0.5); with any, only those that are given. A "
-        "copy of a training frame never passes."
+        "Accepts the pending pairs that pass and rejects the others. Without a threshold, the "
+        "usual ones apply (Dice 0.95, HC within 0.05, edge 0.5). With any threshold, only those "
+        "that you give apply. A copy of a training frame never passes."
     )
-    parser.add_argument("--accept-above", type=float, metavar="DICE", help="least Dice, 0 to 1")
-    parser.add_argument("--hc-within", type=float, metavar="SHARE", help="most HC difference, 0.05")
+    parser.add_argument("--accept-above", type=float, metavar="DICE", help="lowest Dice, 0 to 1")
     parser.add_argument(
-        "--edge-above", type=float, metavar="SHARE", help="least skull edge, 0 to 1"
+        "--hc-within", type=float, metavar="SHARE", help="largest HC difference, such as 0.05"
     )
-    parser.add_argument("--similarity-below", type=float, metavar="R", help="to any training frame")
+    parser.add_argument(
+        "--edge-above", type=float, metavar="SHARE", help="lowest skull edge, 0 to 1"
+    )
+    parser.add_argument(
+        "--similarity-below", type=float, metavar="R", help="highest similarity to a training frame"
+    )
     parser.add_argument("--reviewer", default="command line")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Accept or reject all pending pairs, except those that a person corrected."""
     named = (options.accept_above, options.hc_within, options.edge_above, options.similarity_below)
-    # Naming one threshold makes it a person's own decision to leave the others out.
+    # Whoever names one threshold decides to leave out the others.
     filter_ = PairFilter() if named == (None,) * 4 else PairFilter(*named)
     counts = {"accepted": 0, "rejected": 0, "copies": 0}
     reasons: Counter[str] = Counter()
@@ -49,7 +53,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for reason, count in reasons.most_common():
         console.say(f"{count} rejected: {reason}")
     if corrected:
-        console.say(f"{corrected} corrected by hand, which no filter decides: left to be reviewed.")
+        console.say(
+            f"{corrected} corrected by hand and left for you to review: no filter decides these."
+        )
     console.result(
         counts, f"Accepted {counts['accepted']} pairs and rejected {counts['rejected']}."
     )

@@ -14,7 +14,7 @@ from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
 
 COUNT = 16
-"""How many pairs are made where no number is given."""
+"""The number of pairs that are made if none is given."""
 
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
 _OTHERS = ("cohort", "synthesizer", "steps", "guidance", "style", "background", "seed", "out")
@@ -26,10 +26,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     An option that is not given is None, which is distinct from every default.
     """
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--count", type=int, metavar="N", help="pairs like the project's own")
-    which.add_argument("--ellipses", type=Path, metavar="FILE.csv", help="one pair a row")
     which.add_argument(
-        "--resume", action="store_true", help="make the rest of the newest unfinished batch"
+        "--count", type=int, metavar="N", help="make N pairs like those of the cohort"
+    )
+    which.add_argument(
+        "--ellipses", type=Path, metavar="FILE.csv", help="make one pair for each row"
+    )
+    which.add_argument(
+        "--resume",
+        action="store_true",
+        help="make the remaining pairs of the newest unfinished batch",
     )
     parser.add_argument("--cohort", metavar="NAME")
     parser.add_argument("--synthesizer", metavar="NAME")
@@ -44,13 +50,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="S")
     parser.add_argument("--out", type=Path, metavar="DIR")
     heads = parser.add_argument_group(
-        "heads", "with --count: how they differ from the cohort's; ranges are filled evenly"
+        "heads",
+        "With --count: how the heads differ from those of the cohort. Ranges are filled evenly.",
     )
     for option, text in (
-        ("--hc-mm", "head circumference where frames are calibrated"),
-        ("--hc-px", "head circumference where they are not"),
+        ("--hc-mm", "head circumference in mm, for calibrated frames"),
+        ("--hc-px", "head circumference in px, for frames without a calibration"),
         ("--ratio", "minor over major axis, at most 1"),
-        ("--angle", "of the major axis in degrees, for instance -20 20"),
+        ("--angle", "angle of the major axis in degrees, for instance -20 20"),
     ):
         heads.add_argument(option, type=float, nargs=2, metavar=("LOW", "HIGH"), help=text)
     heads.add_argument(
@@ -58,15 +65,15 @@ def options(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs=2,
         metavar=("X", "Y"),
-        help="to the right and down, as a share of the frame",
+        help="move the heads to the right and down, by shares of the frame",
     )
     heads.add_argument(
-        "--spread", type=float, metavar="F", help="1: as the cohort; 0: all alike; at most 3"
+        "--spread", type=float, metavar="F", help="1: as in the cohort; 0: all alike; at most 3"
     )
     heads.add_argument(
         "--balance",
         choices=["cohort", "trimester"],
-        help="as many of each trimester as the cohort has (the default), or equally many",
+        help="trimesters as in the cohort (the default), or equally many of each",
     )
 
 
@@ -79,8 +86,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         f"Made {len(result.pair_ids)} pairs{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
         f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
         + (
-            f"{result.again} of them were there already, asked for with the same seed: give "
-            "another --seed for new ones."
+            f"{result.again} of them existed already, made with the same seed. Give another --seed "
+            "for new ones."
             if result.again
             else "They wait to be reviewed."
         ),
@@ -99,17 +106,17 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
     if options.resume:
         if given or heads:
             names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
-            raise InputError(f"A batch goes on by its own settings: leave out {names}.")
+            raise InputError(f"A batch is resumed with its own settings. Leave out {names}.")
         return SynthesizeRequest(options.project, resume=_newest_unfinished(options.project))
     if options.ellipses is not None:
         if heads:
             raise InputError(
-                "The table of --ellipses says what the heads are like: give no ranges."
+                "The heads are those of the table of --ellipses. Leave out the options for heads."
             )
         if given.get("background") == "frame":
             raise InputError(
-                "The ellipses of a table lie on no frame whose tissue could be kept. Ask for them "
-                "without --background frame."
+                "The ellipses of a table do not lie on a frame whose tissue could be kept. Leave "
+                "out --background frame."
             )
         ellipses = read_ellipses(options.ellipses)
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)

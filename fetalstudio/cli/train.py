@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.training_settings import OPTIONS, PRESETS, TrainingSettings
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.resumable import newest_resumable
@@ -19,11 +20,11 @@ _DATA = ("segmenter", "cohort", "real", "synthetic", "name")
 def add_training_settings(
     parser: argparse.ArgumentParser, *, without: Collection[str] = ()
 ) -> None:
-    """Add ``--preset`` and an option for each training setting, but those named in ``without``."""
+    """Add ``--preset``, and an option for each training setting that is not in ``without``."""
     parser.add_argument(
         "--preset",
         choices=[*PRESETS],
-        help="recommended (default), or as the paper's code: sets the optimizer, the prompts and "
+        help="recommended (default) or as in the paper's code; sets the optimizer, the prompts and "
         "the defaults of the training options",
     )
     for name, option in OPTIONS.items():
@@ -42,21 +43,31 @@ def add_training_settings(
 
 
 def chosen_settings(options: argparse.Namespace) -> TrainingSettings:
-    """The preset, with the settings that were given."""
+    """The preset, with the settings that were given.
+
+    Raises :class:`InputError` for one that is out of its bounds, before anything is loaded.
+    """
     preset = PRESETS[options.preset or "recommended"]
-    return replace(preset, **{name: getattr(options, name) for name in _given(options, OPTIONS)})
+    given = {name: getattr(options, name) for name in _given(options, OPTIONS)}
+    settings = replace(preset, **given)
+    settings.check()
+    return settings
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``train`` besides project, segmenter and cohort."""
-    parser.add_argument("--real", type=int, metavar="N", help="real frames, default all")
-    parser.add_argument("--synthetic", type=int, metavar="M", help="accepted pairs, default all")
+    parser.add_argument(
+        "--real", type=int, metavar="N", help="number of real frames, at most; default all"
+    )
+    parser.add_argument(
+        "--synthetic", type=int, metavar="M", help="number of accepted pairs, at most; default all"
+    )
     add_training_settings(parser)
-    parser.add_argument("--name", metavar="NAME", help="of the new model")
+    parser.add_argument("--name", metavar="NAME", help="name of the new model")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="resume the newest training that did not finish, with its own settings",
+        help="resume the newest unfinished training, with its own settings",
     )
     parser.add_argument("--adopt", action="store_true", help="use the new model from now on")
 
@@ -82,6 +93,8 @@ def _request(options: argparse.Namespace) -> TrainRequest:
                 f"{', '.join(map(_flag, given))}."
             )
         return TrainRequest(options.project, resume=_newest_unfinished(options))
+    if options.name is not None:
+        checked_model_name(options.name)  # before torch is imported
     return TrainRequest(
         options.project,
         settings=chosen_settings(options),
@@ -90,7 +103,7 @@ def _request(options: argparse.Namespace) -> TrainRequest:
 
 
 def _given(options: argparse.Namespace, names: Collection[str]) -> list[str]:
-    """Those of the options that were given on the command line."""
+    """The names among ``names`` of the options that were given on the command line."""
     return [name for name in names if getattr(options, name, None) is not None]
 
 

@@ -85,9 +85,15 @@ class HeadConstraints:
         if self.hc_mm is not None and self.hc_px is not None:
             raise InputError("Give the head circumference in mm or in px, not in both.")
         if not 0 <= self.spread <= MAX_SPREAD:
-            raise InputError(f"A spread of {self.spread:g} is outside 0 to {MAX_SPREAD:g}.")
+            raise InputError(
+                f"A spread of {self.spread:g} is outside 0 to {MAX_SPREAD:g}. "
+                "Choose a value between."
+            )
         if not all(abs(s) <= MAX_SHIFT for s in self.shift):
-            raise InputError(f"A shift is at most {MAX_SHIFT:g} of the frame either way.")
+            raise InputError(
+                f"The shift {self.shift[0]:g}, {self.shift[1]:g} is larger than {MAX_SHIFT:g} of "
+                f"the frame. Choose two values from {-MAX_SHIFT:g} to {MAX_SHIFT:g}."
+            )
 
     @staticmethod
     def _check(what: str, wanted: Range | None, least: float, most: float) -> None:
@@ -95,11 +101,13 @@ class HeadConstraints:
             return
         low, high = wanted
         if not (math.isfinite(low) and math.isfinite(high)) or not least <= low or high > most:
-            raise InputError(f"{what}: {low:g} to {high:g} is outside {least:g} to {most:g}.")
+            raise InputError(
+                f"{what}: {low:g} to {high:g} is outside {least:g} to {most:g}. "
+                "Choose a range within these."
+            )
         if low >= high:
             raise InputError(
-                f"{what}: {low:g} to {high:g} is an empty range. The first value must be the "
-                "smaller one."
+                f"{what}: {low:g} to {high:g} is an empty range. Give the smaller value first."
             )
 
 
@@ -181,9 +189,9 @@ class HeadDistribution:
             if self._meets(lender, ellipse, wanted):
                 return lender, ellipse
         raise InputError(
-            f"No head as wanted fits on the frames. The cohort has an HC of {self.hc[0]:.0f} to "
+            f"No head as requested fits on the frames. The cohort has an HC of {self.hc[0]:.0f} to "
             f"{self.hc[1]:.0f} {self.unit} and axis ratios of {self.ratio[0]:.2f} to "
-            f"{self.ratio[1]:.2f}: go less far from them, or take a smaller shift or spread."
+            f"{self.ratio[1]:.2f}. Choose ranges nearer to these, or a smaller shift or spread."
         )
 
     @property
@@ -254,8 +262,9 @@ class HeadDistribution:
             self.constraints.hc_mm or self.constraints.balance == "trimester"
         ):
             raise InputError(
-                f"{without} of {len(self.heads)} annotated frames are not calibrated: heads cannot "
-                "be drawn by their size in mm. Calibrate the frames, or give the size in px."
+                f"{without} of {len(self.heads)} annotated frames are not calibrated, so heads "
+                "cannot be drawn by their size in mm. Calibrate the frames; or give the size in "
+                "px, and the balance of the cohort."
             )
         if self.unit == "mm" and self.constraints.hc_px is not None:
             raise InputError("The frames are calibrated: give the head circumference in mm.")

@@ -88,7 +88,7 @@ class PairFilter:
             if value is not None and not 0 <= value <= 1:
                 words = name.replace("_", " ")
                 raise InputError(
-                    f"The threshold for the {words} lies between 0 and 1, not {value}."
+                    f"The threshold for the {words} is {value}. Choose a value from 0 to 1."
                 )
 
     def verdict(self, quality: Mapping[str, float], copy_threshold: float | None) -> Verdict:

@@ -122,7 +122,7 @@ def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:
     subjects = np.array([subject for _, subject, _ in items])
     if len(np.unique(subjects)) < _FEWEST_SUBJECTS:
         raise InputError(
-            f"{len(np.unique(subjects))} subjects are too few to say what counts as a copy: "
+            f"{len(np.unique(subjects))} subjects are too few to decide what counts as a copy: "
             f"{_FEWEST_SUBJECTS} are needed. Start from a model that has a copy index."
         )
     raw = np.stack([item[2][0] for item in items])

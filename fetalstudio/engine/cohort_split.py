@@ -27,14 +27,20 @@ def labelled_frames(project: Project, cohort: str | None = None) -> list[Labelle
 
     Raises :class:`InputError` if there are none, or no such cohort.
     """
+    check_cohort(project, cohort)
     result = labelled_if_any(project, cohort)
     if not result:
-        if cohort is not None and cohort not in (cohorts := project.frames.cohorts()):
-            known = ", ".join(cohorts) or "none"
-            raise InputError(f"{project.path} has no cohort {cohort!r}. The cohorts are: {known}.")
         where = f"Cohort {cohort!r} of {project.path}" if cohort else str(project.path)
         raise InputError(f"{where} has no annotated frame. Draw or confirm an ellipse first.")
     return result
+
+
+def check_cohort(project: Project, cohort: str | None) -> None:
+    """Raise :class:`InputError`, with the cohorts that exist, for a cohort that does not."""
+    if cohort is None or cohort in (cohorts := project.frames.cohorts()):
+        return
+    cure = f"Choose one of these: {', '.join(cohorts)}." if cohorts else "Import frames first."
+    raise InputError(f"{project.path} has no cohort {cohort!r}. {cure}")
 
 
 def labelled_if_any(project: Project, cohort: str | None = None) -> list[LabelledFrame]:

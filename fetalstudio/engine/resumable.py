@@ -26,45 +26,45 @@ _MAKES: Mapping[str, Kind | None] = {
     "adapt-sd": "synthesizer",
     "experiment": None,
 }
-"""What kind of model each of the jobs makes; an experiment makes none."""
+"""The kind of model that each job makes; an experiment makes none."""
 _STATE_FILES = ("models/.run-{id}.pt", "models/{id}/state.pt", "models/.adapt-{id}.pt")
 """Where the checkpoint of an unfinished run is; the last two are those of earlier versions."""
 
 
 class ResumableRun:
-    """A run that this process holds: nobody else can resume it or take its name."""
+    """A run that this process holds. No other process can resume it or take its name."""
 
     def __init__(self, project: Project, record: Run) -> None:
         self._project = project
         self.id, self.name = record.id, record.name
         self.history = record.history
-        """The entries from before the run was resumed; none of a new run."""
+        """The entries from before the run was resumed; empty for a new run."""
         self.folder = project.path / "models" / str(record.id)
-        """Where the run's model goes."""
+        """The folder for the run's model."""
         self.state_file = state_file(project, record.id)
-        """Where the run keeps what it needs to be resumed."""
+        """The file with which the run can be resumed."""
         before = max((row.get("seconds", 0.0) for row in record.history), default=0.0)
         self._started = time.monotonic() - before
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds that the run has taken, those before it was resumed included."""
+        """Seconds that the run has taken, including those before it was resumed."""
         return time.monotonic() - self._started
 
     def record(self, entry: Mapping[str, Any]) -> None:
-        """Append an entry to the history, with ``seconds`` (elapsed) unless it has its own."""
+        """Append an entry to the history. ``seconds`` is :attr:`elapsed_s` unless it is given."""
         entry = {"seconds": self.elapsed_s, **entry}
         self._project.runs.update(self.id, history_entry=entry)
 
     def finish(self, verdict: Mapping[str, Any], *, cancelled: bool = False) -> None:
-        """End the run with its verdict. A ``cancelled`` one keeps its checkpoint."""
+        """End the run with its verdict. A ``cancelled`` run keeps its checkpoint."""
         state: RunState = "cancelled" if cancelled else "finished"
         self._project.runs.update(self.id, state=state, verdict=verdict)
         if not cancelled:
             self.drop_state()
 
     def drop_state(self) -> None:
-        """Remove the checkpoint: the run cannot be resumed any more."""
+        """Remove the checkpoint. The run can then no longer be resumed."""
         self.state_file.unlink(missing_ok=True)
 
 
@@ -79,17 +79,18 @@ def resumable_run(
     data: Mapping[str, Any],
     resume: Run | None = None,
 ) -> Iterator[ResumableRun]:
-    """Start a run of ``job``, or take up the run ``resume``, and hold it for the ``with`` block.
+    """Start a run of ``job``, or resume the run ``resume``, and hold it for the ``with`` block.
 
-    A new run is called ``name``, or ``<stem>-<number>`` where that is None. The name is its own
-    until it is finished, or can no longer be resumed. A run that the block neither finishes nor
-    cancels is marked as failed; after :class:`Stopped` or an interrupt it is marked as cancelled.
+    A new run is called ``name``, or ``<stem>-<number>`` where that is None. No other run gets this
+    name until the run is finished or can no longer be resumed. A run that the block neither
+    finishes nor cancels is marked as failed. A run that is left by :class:`Stopped` or an
+    interrupt is marked as cancelled.
 
-    Raises :class:`InputError` for a name that cannot be or is taken, and :class:`UserError` where
-    another process is busy with the run ``resume``.
+    Raises :class:`InputError` for a name that is not allowed or is taken, and :class:`UserError`
+    where another process is working on the run ``resume``.
     """
     project.runs.fail_crashed()
-    # In one transaction, so that no other process can choose the same name meanwhile.
+    # In one transaction, so that no other process can choose the same name in between.
     with project.transaction():
         if resume is None:
             chosen = _name_of_new(project, job, name, stem)
@@ -109,15 +110,15 @@ def resumable_run(
 
 
 def state_file(project: Project, run_id: int) -> Path:
-    """Where an unfinished run keeps what it needs to be resumed; the file may not exist yet."""
+    """The file with which an unfinished run can be resumed. It may not exist yet."""
     places = [project.path / place.format(id=run_id) for place in _STATE_FILES]
     return next((place for place in places if place.exists()), places[0])
 
 
 def can_resume(project: Project, run: Run) -> bool:
-    """Whether ``run`` was cancelled or failed and has kept what it needs to be resumed.
+    """Whether ``run`` was cancelled or failed, and has kept what it needs to be resumed.
 
-    An experiment keeps that in its history alone.
+    An experiment needs only its history.
     """
     ended = run.state in ("cancelled", "failed")
     return ended and (run.job == "experiment" or state_file(project, run.id).exists())
@@ -126,17 +127,44 @@ def can_resume(project: Project, run: Run) -> bool:
 def newest_resumable(
     project: Project, job: str, matches: Callable[[Run], bool] = lambda run: True
 ) -> Run | None:
-    """The newest run of ``job`` that can be resumed and ``matches``; crashed runs are found too."""
+    """The newest run of ``job`` that can be resumed and ``matches``; crashed runs count too."""
     project.runs.fail_crashed()
     runs = (run for run in project.runs.all() if run.job == job)
     return next((run for run in runs if can_resume(project, run) and matches(run)), None)
 
 
+def cohort_now(project: Project, run: Run) -> str | None:
+    """The cohort that ``run`` learns from, by its present name; None where it learns from all.
+
+    A cohort that was renamed is recognised by the frames of the run. Where they are no longer in
+    one cohort, this is the name with which the run was started, which may be gone.
+    """
+    cohort: str | None = run.settings.get("cohort")
+    if cohort is None:
+        return None
+    learnt = {
+        frame_id for part in ("train", "validation", "test") for frame_id in run.data.get(part, ())
+    }
+    now = {frame.cohort for frame in project.frames.all() if frame.id in learnt}
+    return now.pop() if len(now) == 1 else cohort
+
+
+def check_new_name(project: Project, job: str, name: str | None) -> None:
+    """Raise :class:`InputError` for a name that a new run of ``job`` cannot have.
+
+    A job calls this before its long preparations; :func:`resumable_run` checks again.
+    """
+    if name is not None:
+        project.runs.fail_crashed()
+        checked_model_name(name, names_in_use(project, _MAKES[job]))
+
+
 def names_in_use(project: Project, kind: Kind | None, *, besides: int | None = None) -> set[str]:
     """The names that a new model of ``kind`` cannot have.
 
-    These are the names of the models that can be loaded and of the runs that are under way or can
-    be resumed; those of the run ``besides`` do not count. Without a kind: names of experiments.
+    These are the names of the models that can be loaded, and of the runs that are under way or can
+    be resumed. The names of the run ``besides`` do not count. If ``kind`` is None, these are the
+    names of experiments.
     """
     names = {model.name for model in list_models() if model.kind == kind}
     names |= {
@@ -156,7 +184,7 @@ def _name_of_new(project: Project, job: str, name: str | None, stem: str) -> str
     taken = names_in_use(project, kind)
     if name is not None:
         return checked_model_name(name, taken)
-    # Two runs with one name in the list would confuse, even where the first left no model.
+    # Two runs of the same name would be confusing, even if the first left no model.
     taken |= {run.name for run in project.runs.all() if _MAKES.get(run.job) == kind}
     return free_model_name(stem, taken)
 
@@ -168,6 +196,7 @@ def _taken_up(project: Project, run: Run) -> Run:
     resumed = project.runs.resume(run.id, name=other)
     if resumed is None:
         raise UserError(
-            f"Another process is busy with {run.name} or has just finished it. Wait until it ends."
+            f"Another process is working on {run.name}, or has just finished it. Wait until it "
+            "ends and look at the list of runs (Train; or fetalstudio runs PROJECT)."
         )
     return resumed

@@ -108,16 +108,16 @@ def _read(path: Path) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist. Give the checkpoint's file.") from error
+        raise InputError(f"{path} does not exist. Check the path.") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} holds more than weights, or is no checkpoint. What else it holds could "
-            "run any program, so it is not read. Get the model as .safetensors."
+            f"{path} holds more than weights, or is not a checkpoint. Reading the rest could run "
+            "any program, so the file was not read. Get the model as .safetensors."
         ) from error
     except Exception as error:
         # safetensors and PyTorch raise different errors for a damaged file.
         raise InputError(
-            f"{path} cannot be read as a checkpoint: {error}. Copy it again."
+            f"{path} cannot be read as a checkpoint: {error}. Replace it by an intact copy."
         ) from error
 
 
@@ -129,5 +129,5 @@ def _strip(stored: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(stored, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in stored.items()
     ):
-        raise InputError(f"{path} is not the state dict of a model. Give a SAM checkpoint.")
+        raise InputError(f"{path} does not hold the weights of a model. Choose a SAM checkpoint.")
     return {k.removeprefix("module."): v for k, v in stored.items()}

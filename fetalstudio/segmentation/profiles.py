@@ -104,7 +104,8 @@ def profile_of(preprocessing: Mapping[str, Any], side: int) -> Profile:
     name = preprocessing.get("profile", "compact")
     if name not in PROFILES:
         raise InputError(
-            f"There is no preprocessing profile {name!r}; there are: {', '.join(PROFILES)}."
+            f"There is no preprocessing profile {name!r}. Choose one of these: "
+            f"{', '.join(PROFILES)}."
         )
     return PROFILES[name](side)
 

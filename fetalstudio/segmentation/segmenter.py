@@ -74,7 +74,8 @@ class Segmenter:
         card = ModelCard.read(folder)
         if card.kind != "segmenter" or card.architecture.get("type") not in _BUILDERS:
             raise InputError(
-                f"{folder} holds a {card.kind} that cannot segment. Choose a segmenter."
+                f"{folder} holds a {card.kind} that cannot be loaded as a segmenter. Choose a "
+                "segmenter."
             )
         path, source = folder / WEIGHTS, Source.read(folder)
         if source is not None and not path.exists():
@@ -83,7 +84,10 @@ class Segmenter:
         try:
             sam = _BUILDERS[card.architecture["type"]](card.architecture, state)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise InputError(f"{path} does not fit its model.json: {error}") from error
+            raise InputError(
+                f"{path} does not fit the model.json in {folder}: {error}. Replace the folder by "
+                "an intact copy, or choose another segmenter."
+            ) from error
         return cls(sam, card, device)
 
     def save(self, folder: Path, card: ModelCard) -> None:

@@ -72,9 +72,13 @@ def scene_for(
     if not ellipse.reaches(size):
         raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
-        raise InputError(f"A scale of {mm_per_px} mm/px is not positive. Give the pixel's size.")
+        raise InputError(
+            f"A scale of {mm_per_px} mm/px is not possible. Give the size of a pixel, above 0."
+        )
     if sector is not None and (sector.shape != (h, w) or not sector.any()):
-        raise InputError(f"The sector must be a mask of {w}x{h} px that is not empty.")
+        raise InputError(
+            f"The sector is empty or has another size than the frame. Give a mask of {w}x{h} px."
+        )
     if trimester_ is None:
         if mm_per_px is not None:
             trimester_ = trimester(ellipse.perimeter * mm_per_px)

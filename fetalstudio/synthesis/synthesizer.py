@@ -64,7 +64,10 @@ class Synthesizer:
             )
         except Exception as error:
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
-            raise InputError(f"{folder} is not a complete synthesizer: {error}") from error
+            raise InputError(
+                f"{folder} is not a complete synthesizer: {error}. Replace the folder by an intact "
+                "copy, or choose another synthesizer."
+            ) from error
         pipeline = pipeline.to(device or pick_device())
         return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
 
@@ -214,15 +217,16 @@ def _placed(image: NDArray[np.uint8], condition: Condition, scene: Scene) -> NDA
 
 def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
     if not 1 <= steps <= 100:
-        raise InputError(f"{steps} steps are outside 1 to 100. Eight are a good choice.")
+        raise InputError(f"{steps} steps are outside 1 to 100. Choose a number between, such as 8.")
     if not 1 <= guidance <= 10:
         raise InputError(
-            f"A guidance of {guidance} is outside 1 to 10. Leave it out for the model's own."
+            f"A guidance of {guidance} is outside 1 to 10. Choose a value between, or none for the "
+            "model's own."
         )
     for scene in scenes:
         if scene.style not in (*STYLES, SIMULATED):
             styles = ", ".join((*STYLES, SIMULATED))
-            raise InputError(f"There is no style {scene.style!r}; there are {styles}.")
+            raise InputError(f"There is no style {scene.style!r}. Choose one of these: {styles}.")
         if not scene.ellipse.reaches(scene.size):
             w, h = scene.size
             raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")

@@ -151,7 +151,7 @@ def test_review_by_thresholds_and_no_copy_ever(
 
 def test_a_threshold_that_is_no_share_is_bad_input(sample_project: Project, last_json: Any) -> None:
     assert main(["review", str(sample_project.path), "--hc-within", "5", "--json"]) == 2
-    assert "between 0 and 1" in last_json()["error"]
+    assert "from 0 to 1" in last_json()["error"]
 
 
 def test_bad_input_is_status_2_with_the_message_in_the_json(tmp_path: Path, last_json: Any) -> None:
@@ -179,9 +179,9 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
     for wrong, message in (
         (["--count", "2", "--hc-mm", "150", "100"], "empty range"),
         (["--hc-px", "500", "900"], "in mm"),
-        (["--ellipses", table, "--ratio", "0.7", "0.8"], "give no ranges"),
+        (["--ellipses", table, "--ratio", "0.7", "0.8"], "Leave out the options for heads"),
         (["--ellipses", table, "--background", "frame"], "without --background frame"),
-        (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "leave out --seed, --ratio"),
+        (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "Leave out --seed, --ratio"),
     ):
         assert main([*base, *wrong]) == 2
         assert message in last_json()["error"]
@@ -329,7 +329,7 @@ def test_verify_names_each_damaged_model(
 def test_commands_do_what_was_asked_or_say_so(sample_project: Project, last_json: Any) -> None:
     project = str(sample_project.path)
     assert main(["propose", project, "--cohort", "HC81", "--json"]) == 2
-    assert "The cohorts are: samples" in last_json()["error"]
+    assert "Choose one of these: samples" in last_json()["error"]
     assert main(["train", project, "--resume", "--epochs", "3", "--name", "x", "--json"]) == 2
     assert "Leave out --epochs, --name" in last_json()["error"]
     evaluate = ["evaluate", project, "--segmenter", "compact", "--json"]

@@ -193,7 +193,7 @@ def test_without_calibration_sizes_are_in_px() -> None:
         ({"angle": (-100, 100)}, "180 degrees"),
         ({"hc_mm": (100, 200), "hc_px": (100, 200)}, "in mm or in px"),
         ({"spread": -1}, "outside 0 to 3"),
-        ({"shift": (0.9, 0)}, "at most 0.3"),
+        ({"shift": (0.9, 0)}, "from -0.3 to 0.3"),
     ],
 )
 def test_what_no_head_can_meet_is_said_before_any_is_drawn(

@@ -81,7 +81,7 @@ def test_copies_come_first_then_the_worst() -> None:
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_a_threshold_is_a_share(value: float) -> None:
-    with pytest.raises(InputError, match="between 0 and 1"):
+    with pytest.raises(InputError, match="from 0 to 1"):
         PairFilter(dice=value)
 
 

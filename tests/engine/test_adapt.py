@@ -229,6 +229,22 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
         assert a["grey"] == pytest.approx(b["grey"], abs=0.05)
 
 
+def test_an_adapting_is_resumed_after_its_cohort_was_renamed(
+    sample_project: Project, tiny: str
+) -> None:
+    def broken(event: Event) -> None:
+        if isinstance(event, Adapting) and event.step == 8:
+            raise RuntimeError("the power failed")
+
+    (cohort,) = sample_project.frames.cohorts()
+    with pytest.raises(RuntimeError):
+        run_job(request_for(sample_project, cohort=cohort), broken)
+    (interrupted,) = sample_project.runs.all()
+    sample_project.frames.rename_cohort(cohort, "Scanner A", author="me")
+    resumed = run_job(request_for(sample_project, cohort="Scanner A"))
+    assert (resumed.run_id, resumed.steps_run) == (interrupted.id, 16)
+
+
 def test_another_adapting_does_not_take_up_an_interrupted_one(
     sample_project: Project, tiny: str
 ) -> None:
@@ -358,7 +374,7 @@ def test_a_parent_that_does_not_know_its_frames_is_refused(
     sample_project: Project, tiny: str
 ) -> None:
     (sample_project.path / "models" / "tiny" / FILE).unlink()
-    with pytest.raises(InputError, match="does not say what it was trained on"):
+    with pytest.raises(InputError, match="does not say which frames it was trained on"):
         run_job(request_for(sample_project))
     assert sample_project.runs.all() == []
 
@@ -367,7 +383,7 @@ def test_another_kind_of_synthesizer_is_refused(sample_project: Project, tiny: s
     folder = sample_project.path / "models" / "tiny"
     other = ModelCard.read(folder)
     replace(other, architecture={"type": "stable-diffusion"}).write(folder)
-    with pytest.raises(InputError, match="tiny is no compact synthesizer"):
+    with pytest.raises(InputError, match="tiny is not a compact synthesizer"):
         run_job(request_for(sample_project))
     assert sample_project.runs.all() == []
 
@@ -378,7 +394,7 @@ def test_the_command_adapts_and_adopts(
     path = str(sample_project.path)
     options = ["--steps", "2", "--synthesizer", "tiny", "--name", "mine", "--cohort"]
     assert main(["adapt", path, *options, "nowhere", "--json"]) == 2
-    assert "there are" in json.loads(capsys.readouterr().out)["error"]
+    assert "Choose one of these" in json.loads(capsys.readouterr().out)["error"]
     assert (
         main(["adapt", path, *options, sample_project.frames.cohorts()[0], "--adopt", "--json"])
         == 0
@@ -396,8 +412,8 @@ def test_settings_that_make_no_sense_are_refused(sample_project: Project) -> Non
         (AdaptRequest(path, steps=0), "steps is 0"),
         (AdaptRequest(path, seed=-1), "seed is -1"),
         (AdaptRequest(path, name="compact"), "taken"),
-        (AdaptRequest(path, cohort="nowhere"), "no cohort 'nowhere'; there are"),
-        (AdaptRequest(path, synthesizer="gone"), "there are: compact"),
+        (AdaptRequest(path, cohort="nowhere"), "no cohort 'nowhere'. Choose one of these"),
+        (AdaptRequest(path, synthesizer="gone"), "Choose one of these: compact"),
         (AdaptRequest(path, learning_rate=0), "learning_rate is 0"),
     ):
         with pytest.raises(InputError, match=message):

@@ -186,7 +186,7 @@ def test_another_model_is_refused_with_the_cure(
         return changed
 
     monkeypatch.setattr(synthesize, "load_synthesizer", other)
-    with pytest.raises(InputError, match=r"compact has changed since 4 of 8 .* make a new one"):
+    with pytest.raises(InputError, match=r"compact has changed since 4 of 8 .* Make a new batch"):
         run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
     assert len(sample_project.pairs.all()) == 4
 
@@ -284,7 +284,7 @@ def test_a_table_is_looked_through_before_anything_is_made(sample_project: Proje
     named = [NamedEllipse(f"n{i}", Ellipse(130, 100, 80, 60, 0), (260, 200)) for i in range(6)]
     for wrong, message in (
         (NamedEllipse("away", Ellipse(400, 100, 80, 60, 0), (260, 200)), "away lies off"),
-        (NamedEllipse("tiny", Ellipse(10, 10, 8, 6, 0), (20, 20)), "tiny asks for 20x20"),
+        (NamedEllipse("tiny", Ellipse(10, 10, 8, 6, 0), (20, 20)), "tiny is to have 20x20"),
     ):
         request = SynthesizeRequest(sample_project.path, ellipses=(*named, wrong), steps=1)
         with pytest.raises(InputError, match=message):

@@ -250,7 +250,7 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
 
 
 def test_nothing_to_compare_is_said_with_the_cure(sample_project: Project) -> None:
-    with pytest.raises(InputError, match="no accepted pairs"):
+    with pytest.raises(InputError, match="no accepted pair that can be trained on"):
         run_job(small(sample_project, synthetic=None))
     with pytest.raises(InputError, match="seeds is 0"):
         run_job(small(sample_project, seeds=0))
@@ -268,5 +268,5 @@ def test_the_command_prints_the_table_and_the_sentence(
     value = json.loads(said.out.splitlines()[-1])
     assert value["sentence"] in said.err and "Real, varied, as many steps" in said.err
     assert [a["mix"] for a in value["mixes"]] == [BEFORE, *MIXES]
-    assert "compact as it came" in said.err
+    assert "compact, not fine-tuned" in said.err
     assert main(["experiment", str(Path(path) / "nowhere"), "--json"]) == 2

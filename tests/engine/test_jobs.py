@@ -22,6 +22,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
+from fetalstudio.engine.jobs.train import job as train_job
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import (
@@ -34,6 +35,7 @@ from fetalstudio.engine.process.events import (
     Started,
 )
 from fetalstudio.engine.process.local import run_job
+from fetalstudio.engine.resumable import state_file
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.model_card import write_training_frames
 from fetalstudio.formats.pictures import read_image
@@ -224,7 +226,7 @@ def test_training_makes_a_model_that_can_be_adopted_and_rolled_back(
 def test_a_training_that_helps_nothing_leaves_no_model(sample_project: Project) -> None:
     result = run_job(_request(sample_project, learning_rate=1e-9))
     assert result.model is None and result.best_epoch == 0
-    assert "keep that one" in result.verdict
+    assert "Keep that model" in result.verdict
     assert sample_project.models.all("segmenter") == []
 
 
@@ -252,17 +254,63 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
     assert evaluated.n == len(labelled_frames(sample_project))
 
 
+def test_a_training_is_resumed_after_its_cohort_was_renamed(sample_project: Project) -> None:
+    (cohort,) = sample_project.frames.cohorts()
+    settings = TrainingSettings(epochs=2, copies=1)
+    request = TrainRequest(
+        sample_project.path, cohort=cohort, real=3, synthetic=0, settings=settings
+    )
+    heard: list[Event] = []
+
+    def first_epoch_done() -> bool:
+        return any(isinstance(e, Epoch) and e.epoch == 1 for e in heard)
+
+    with pytest.raises(Stopped):
+        run_job(request, heard.append, cancelled=first_epoch_done)
+    (run,) = sample_project.runs.all()
+    sample_project.frames.rename_cohort(cohort, "Scanner A", author="me")
+    result = run_job(TrainRequest(sample_project.path, resume=run.id))
+    assert (result.run_id, result.epochs_run) == (run.id, 2)
+
+
+def test_a_training_whose_cohort_is_gone_says_so(sample_project: Project) -> None:
+    (cohort,) = sample_project.frames.cohorts()
+    ids = [item.id for item in labelled_frames(sample_project)]
+    stored = {"job": "train", "started_from": "compact", "cohort": cohort}
+    run = sample_project.runs.start("mine", stored, {"train": ids})
+    sample_project.runs.update(run.id, state="cancelled")
+    state_file(sample_project, run.id).write_bytes(b"")
+    sample_project.frames.set_cohort(ids[:2], "one", author="me")
+    others = [frame.id for frame in sample_project.frames.all(cohort=cohort)]
+    sample_project.frames.set_cohort(others, "two", author="me")
+    message = f"mine cannot be resumed: there is no cohort '{cohort}'.*Start a new training"
+    with pytest.raises(InputError, match=message):
+        run_job(TrainRequest(sample_project.path, resume=run.id))
+
+
+def test_a_name_is_checked_before_anything_is_loaded(
+    sample_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(*_: object) -> None:
+        raise AssertionError("the model was loaded first")
+
+    monkeypatch.setattr(train_job, "load_segmenter", loads)
+    monkeypatch.setattr(train_job, "choose_data", loads)
+    with pytest.raises(InputError, match="is taken"):
+        run_job(TrainRequest(sample_project.path, name="Compact "))
+
+
 def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Project) -> None:
     path = sample_project.path
     for request, message in (
         (TrainRequest(path, real=500), "500 real frames were asked for"),
         (TrainRequest(path, synthetic=3), "0 are accepted"),
         (TrainRequest(path, real=0, synthetic=0), "nothing to train on"),
-        (TrainRequest(path, cohort="nowhere"), "no annotated frame"),
+        (TrainRequest(path, cohort="nowhere"), "no cohort 'nowhere'"),
         (TrainRequest(path, name="compact"), "taken"),
         (TrainRequest(path, settings=TrainingSettings(epochs=0)), "epochs is 0"),
         (TrainRequest(path, settings=TrainingSettings(seed=-1)), "seed is -1"),
-        (TrainRequest(path, segmenter="gone"), "there are: compact"),
+        (TrainRequest(path, segmenter="gone"), "Choose one of these: compact"),
     ):
         with pytest.raises(InputError, match=message):
             run_job(request)

@@ -241,5 +241,5 @@ def test_an_adapted_model_remembers_its_frames_and_its_bases(
     assert set(found.ids) == set(known.ids) | {item.id[:16] for item in items}
     assert found.threshold == known.threshold
     assert set((tmp_path / "training_frames.txt").read_text().split()) == set(found.ids)
-    with pytest.raises(InputError, match="does not say what it was trained on"):
+    with pytest.raises(InputError, match="does not say which frames it was trained on"):
         copy_index.write_copy_index(items, tmp_path, tmp_path / "nowhere")

@@ -12,6 +12,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.resumable import (
     ResumableRun,
     can_resume,
+    cohort_now,
     names_in_use,
     newest_resumable,
     resumable_run,
@@ -100,7 +101,7 @@ def test_an_interrupted_run_keeps_its_name_and_its_time(sample_project: Project,
         time.sleep(0.02)
         held.record({"step": 2})
         assert held.state_file.read_bytes() == b"state"
-        busy = pytest.raises(UserError, match="Another process is busy with tuned-1")
+        busy = pytest.raises(UserError, match="Another process is working on tuned-1")
         with Project.open(sample_project.path) as elsewhere, busy:
             start(elsewhere, job, resume=run).__enter__()
         held.finish({"sentence": "done"})
@@ -111,6 +112,23 @@ def test_an_interrupted_run_keeps_its_name_and_its_time(sample_project: Project,
     with pytest.raises(UserError, match="has just finished it"):
         start(sample_project, job, resume=run).__enter__()
     assert sample_project.runs.get(run.id) == done
+
+
+def test_the_cohort_of_a_run_is_found_by_its_frames(sample_project: Project) -> None:
+    frames, (cohort,) = sample_project.frames, sample_project.frames.cohorts()
+    ids = [frame.id for frame in frames.all()]
+    run = sample_project.runs.start(
+        "mine", {"cohort": cohort}, {"train": ids[:4], "test": ids[4:8]}
+    )
+    whole = sample_project.runs.start("whole", {"cohort": None}, {"train": ids})
+    assert cohort_now(sample_project, run) == cohort and cohort_now(sample_project, whole) is None
+    frames.rename_cohort(cohort, "new", author="me")
+    assert cohort_now(sample_project, run) == "new"
+    # Another cohort that is called as this one was is not the run's.
+    frames.set_cohort(ids[8:], cohort, author="me")
+    assert cohort_now(sample_project, run) == "new"
+    frames.set_cohort(ids[:1], "other", author="me")
+    assert cohort_now(sample_project, run) == cohort
 
 
 @pytest.mark.parametrize("ended_by", [Stopped, KeyboardInterrupt])  # one Ctrl-C, and two

@@ -81,11 +81,11 @@ def test_large_checkpoints_stay_where_they_are_and_are_missed(
     assert load_segmenter(added).needs_prompt and verify(added) is None
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert "is not what was added" in str(verify(added))
-    assert "is not what was added" in command("models", "verify", status=1)["error"]
+    assert "has changed since the model was added" in str(verify(added))
+    assert "has changed since the model was added" in command("models", "verify", status=1)["error"]
     checkpoint.unlink()
     models._segmenter.cache_clear()
-    with pytest.raises(InputError, match=r"sam_tiny\.pth is not there any more.*models add"):
+    with pytest.raises(InputError, match=r"sam_tiny\.pth is no longer there.*models add"):
         load_segmenter(added)
 
 
@@ -96,12 +96,12 @@ def test_damaged_weights_are_found(checkpoint: Path) -> None:
     assert "model.safetensors is damaged" in str(verify(added))
     weights.unlink()
     checkpoint.unlink()
-    assert "not there any more" in str(verify(added))
+    assert "no longer there" in str(verify(added))
 
 
 def test_medsam_has_to_be_said(checkpoint: Path, tmp_path: Path) -> None:
     file = checkpoint.rename(tmp_path / "medsam_vit_b.pth")
-    with pytest.raises(InputError, match=r"sounds like MedSAM.*--profile medsam"):
+    with pytest.raises(InputError, match=r"may be MedSAM.*--profile medsam"):
         add_sam(file)
     assert isinstance(load_segmenter(add_sam(file, profile="medsam")).profile, MedSamProfile)
     assert isinstance(load_segmenter(add_sam(file, "other", "sam")).profile, SamProfile)
@@ -136,9 +136,9 @@ def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -
     add_sam(checkpoint, "mine")
     with pytest.raises(InputError, match="already is a model"):
         add_sam(checkpoint, "mine")
-    with pytest.raises(InputError, match="no SAM of segment_anything's"):
+    with pytest.raises(InputError, match="FetalStudio's own encoder"):
         export_sam(find_model("segmenter", "compact"), tmp_path / "out.pth")
-    with pytest.raises(InputError, match=r"must end in \.pth"):
+    with pytest.raises(InputError, match=r"ends in \.pth"):
         export_sam(find_model("segmenter", "mine"), tmp_path / "out.zip")
 
 

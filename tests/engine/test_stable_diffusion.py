@@ -273,7 +273,7 @@ def test_bases_are_checked_when_they_are_added(home: Path, weights: Path, tmp_pa
     assert verify(added) is None and verify(find_model("synthesizer", "sd15")) is None
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert "v1-5.safetensors is not what was added" in str(verify(added))
+    assert "v1-5.safetensors has changed since the model was added" in str(verify(added))
     (tmp_path / "old.ckpt").touch()
     for path, name, message in (
         (weights, "sd15", "is taken"),
@@ -302,8 +302,10 @@ def test_weights_that_moved_or_changed_are_named_with_the_cure(
         load_with(weights=str(tmp_path / "away"))
     with pytest.raises(InputError, match="has changed since"):
         load_with(weights_bytes=1)
-    with pytest.raises(InputError, match="other weights than those that are called sd15"):
+    with pytest.raises(
+        InputError, match="other Stable Diffusion weights than those that are called sd15"
+    ):
         load_with(weights_sha256="0" * 64)
     shutil.rmtree(base)
-    with pytest.raises(InputError, match="weights called sd15, which this machine does not have"):
+    with pytest.raises(InputError, match="called sd15 and are not on this machine"):
         load_synthesizer(mine)

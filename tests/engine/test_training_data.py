@@ -111,7 +111,7 @@ def test_a_part_of_the_frames_is_not_the_first_ones() -> None:
 
 def test_a_cohort_that_is_not_there_is_said_to_be_so(sample_project: Project) -> None:
     known = ", ".join(sample_project.frames.cohorts())
-    with pytest.raises(InputError, match=rf"no cohort 'nowhere'\. The cohorts are: {known}\."):
+    with pytest.raises(InputError, match=rf"no cohort 'nowhere'\. Choose one of these: {known}\."):
         labelled_frames(sample_project, "nowhere")
 
 

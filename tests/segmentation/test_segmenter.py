@@ -119,7 +119,7 @@ def test_damaged_models_are_named(tmp_path: Path) -> None:
 
 
 def test_a_synthesizer_is_not_taken_for_a_segmenter() -> None:
-    with pytest.raises(InputError, match="cannot segment"):
+    with pytest.raises(InputError, match="cannot be loaded as a segmenter"):
         Segmenter.load(find_model("synthesizer", "compact").folder)
 
 

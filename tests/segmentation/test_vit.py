@@ -150,7 +150,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.pth does not exist"):
         read_checkpoint(tmp_path / "none.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(InputError, match=r"list\.pth is not the state dict"):
+    with pytest.raises(InputError, match=r"list\.pth does not hold the weights"):
         read_checkpoint(tmp_path / "list.pth")
     write_checkpoint(vanilla().state_dict(), tmp_path / "cut.pth")
     cut = (tmp_path / "cut.pth").read_bytes()[:-300]

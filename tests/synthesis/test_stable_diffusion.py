@@ -666,7 +666,7 @@ def test_answers_that_are_no_numbers_become_no_pictures(
     synthesizer = _synthesizer(parts, PAPER)
     with torch.no_grad():
         parts.unet.conv_out.bias.fill_(torch.nan)
-    with pytest.raises(UserError, match="tiny answers with numbers that are none"):
+    with pytest.raises(UserError, match="images of tiny are not numbers"):
         synthesizer.draw([SCENE], [1], steps=2)
 
 

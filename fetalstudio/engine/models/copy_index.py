@@ -24,8 +24,8 @@ def write_copy_index(
     known = None if base is None else read_neighbours(base)
     if base is not None and known is None:
         raise InputError(
-            f"{base} does not say what it was trained on, so a copy of those frames would not be "
-            "noticed. Go on from the built-in synthesizer."
+            f"{base} does not say which frames it was trained on, so copies of them would not be "
+            "noticed. Start from the built-in synthesizer, compact."
         )
     found = neighbours_of(frames, known)
     write_neighbours(found, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, models_in
-from fetalstudio.formats.model_card import Kind, ModelCard
+from fetalstudio.formats.model_card import CARD, Kind, ModelCard, Source
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
@@ -29,7 +30,8 @@ STABLE_DIFFUSION = "stable-diffusion"
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
     """The model of that name, the project's own first. Default: the adopted one, or ``compact``.
 
-    Raises :class:`InputError` that lists the available models.
+    Raises :class:`InputError` that lists the available models, or that says which files of the
+    model are missing.
     """
     if name is None and project is not None and (active := project.models.active(kind)) is not None:
         name = active.name
@@ -37,9 +39,52 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
     candidates = [m for m in reversed(list_models(project)) if m.kind == kind]
     for model in candidates:
         if model.name == name:
+            if (missing := missing_files(model)) is not None:
+                raise InputError(missing)
             return model
     there = ", ".join(sorted({m.name for m in candidates})) or "none"
-    raise InputError(f"There is no {kind} called {name!r}; there are: {there}.")
+    raise InputError(f"There is no {kind} called {name!r}. Choose one of these: {there}.")
+
+
+def missing_files(model: FoundModel) -> str | None:
+    """What is missing of a model whose card or weights are gone, with the cure; None if nothing is.
+
+    Whether the files are whole is for :func:`.verify.verify` to say, which reads them.
+    """
+    folder = model.folder
+    if not (folder / CARD).is_file():
+        gone = f"{folder / CARD} is missing"
+    elif _has_weights(folder):
+        return None
+    else:
+        gone = f"{folder} holds no weights"
+    what = f"The {model.kind} {model.name} cannot be used: {gone}."
+    if model.origin == "built-in":
+        return f"{what} Install FetalStudio again."
+    if model.origin == "user":
+        return (
+            f"{what} Delete what is left of the folder and add the model again: "
+            f"fetalstudio models add PATH --name {model.name}."
+        )
+    return (
+        f"{what} Put the folder back, choose another {model.kind} (--{model.kind} on the command "
+        f"line), or go back to the one that was in use before ({_BACK[model.kind]})."
+    )
+
+
+_BACK: Mapping[Kind, str] = {
+    "segmenter": "Train, Roll back; or fetalstudio models roll-back --project PROJECT "
+    "--kind segmenter",
+    "synthesizer": "fetalstudio models roll-back --project PROJECT --kind synthesizer",
+}
+"""How the last adoption of each kind is undone."""
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether there are weights in the folder, or a note of where they are."""
+    if any(folder.rglob("*.safetensors")) or Source.read(folder) is not None:
+        return True
+    return "weights" in ModelCard.read(folder).architecture
 
 
 def judge_model() -> FoundModel:
@@ -112,13 +157,15 @@ def base_folder(folder: Path) -> Path:
             known = ModelCard.read(model.folder).architecture.get("weights_sha256")
             if known != card.architecture.get("weights_sha256"):
                 raise InputError(
-                    f"{card.name} was trained on other weights than those that are called {name} "
-                    "here. Add the right ones under another name and train again."
+                    f"{card.name} was trained from other Stable Diffusion weights than those that "
+                    f"are called {name} on this machine. Delete {model.folder}, and add the "
+                    f"weights that it was trained from: fetalstudio models add PATH --name {name}."
                 )
             return model.folder
     raise InputError(
-        f"{card.name} needs Stable Diffusion weights called {name}, which this machine does not "
-        f"have. Add them: fetalstudio models add PATH --name {name}."
+        f"{card.name} needs the Stable Diffusion weights that it was trained from, which are "
+        f"called {name} and are not on this machine. Add them: fetalstudio models add PATH --name "
+        f"{name}."
     )
 
 

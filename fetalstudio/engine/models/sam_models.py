@@ -63,8 +63,9 @@ def add_sam(
     path = next((f for n in _FOLDER_FILES if (f := given / n).is_file()), given)
     if profile is None and "medsam" in given.name.lower():
         raise InputError(
-            f"{given.name} sounds like MedSAM, whose frames are prepared in another way than "
-            "SAM's, and the weights do not tell. Say which: --profile medsam or --profile sam."
+            f"{given.name} may be MedSAM, which needs its frames prepared in another way than SAM "
+            "does; its weights look the same. Say which one it is with --profile medsam or "
+            "--profile sam."
         )
     folder = new_folder(name, given)
     state = read_checkpoint(path)
@@ -74,7 +75,7 @@ def add_sam(
     except (RuntimeError, ValueError) as error:
         what = str(error).strip().splitlines()
         raise InputError(
-            f"{path} is no SAM that is known here (vit_b, vit_l, vit_h, MedSAM): "
+            f"{path} is not one of the SAM models that can be added (vit_b, vit_l, vit_h, MedSAM): "
             f"{' '.join(what[:2])[:300]}. Give segment_anything's checkpoint, or Hugging Face's."
         ) from error
     sha256, size = digest([path], progress)
@@ -102,11 +103,14 @@ def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> b
     for a model that is not a SAM.
     """
     if out.suffix not in (".pth", ".safetensors"):
-        raise InputError(f"{out} must end in .pth or .safetensors.")
+        raise InputError(
+            f"{out} has no ending that says how to write it. Choose a name that ends in .pth or "
+            ".safetensors."
+        )
     if ModelCard.read(model.folder).architecture.get("type") != "sam":
         raise InputError(
-            f"{model.name} is no SAM of segment_anything's: its encoder is FetalStudio's own, and "
-            "no other program loads it. Export a model that was trained from vit_b, vit_l or vit_h."
+            f"{model.name} has FetalStudio's own encoder, which no other program can load. Export "
+            "a model that was trained from vit_b, vit_l or vit_h."
         )
     state = dict(load_segmenter(model).sam.state_dict())
     learned = state.pop(AUTO_TOKENS, None) is not None

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.models.base_models import digest
 from fetalstudio.engine.models.catalogue import FoundModel
-from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
+from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder, missing_files
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.segmentation.segmenter import WEIGHTS
 from fetalstudio.synthesis.stable_diffusion.loading import weight_files
@@ -22,6 +22,8 @@ def verify(model: FoundModel) -> str | None:
     that were added.
     """
     try:
+        if problem := missing_files(model):
+            return problem
         card = ModelCard.read(model.folder)
         files = sorted(model.folder.rglob("*.safetensors"))
         if problem := next((p for path in files if (p := _damage(path))), None):
@@ -32,8 +34,6 @@ def verify(model: FoundModel) -> str | None:
         if card.architecture.get("type") == STABLE_DIFFUSION:
             base = ModelCard.read(base_folder(model.folder)).architecture
             return _compare(weight_files(Path(base["weights"])), base["weights_sha256"])
-        if not files:
-            return f"{model.folder} has no weights. Copy or train the model again."
     except UserError as error:
         return str(error)
     return None
@@ -45,11 +45,17 @@ def _damage(path: Path) -> str | None:
             stored.keys()
     except Exception as error:
         # safetensors raises its own errors for a damaged file.
-        return f"{path} is damaged: {error}. Copy, add or train the model again."
+        return (
+            f"{path} is damaged: {error}. Put an intact copy of the file there, or add or train "
+            "the model again."
+        )
     return None
 
 
 def _compare(files: list[Path], sha256: str) -> str | None:
     if digest(files)[0] == sha256:
         return None
-    return f"{files[0]} is not what was added. Add the model again: fetalstudio models add PATH."
+    return (
+        f"{files[0]} has changed since the model was added. Put the former file back, or add this "
+        "one as another model: fetalstudio models add PATH --name NAME."
+    )

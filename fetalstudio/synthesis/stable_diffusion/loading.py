@@ -99,15 +99,19 @@ def check_source(weights: Path, config: Path | None) -> None:
     """Raise :class:`InputError`, without reading weights, if this cannot be Stable Diffusion."""
     if weights.suffix in (".ckpt", ".pt", ".pth", ".bin"):
         raise InputError(
-            f"{weights} is a pickle, which can run any program when it is read. Give the "
-            ".safetensors file of the same model, or a diffusers folder."
+            f"{weights} is a pickle, which can run any program when it is read. Choose the "
+            ".safetensors file of the same model, or a folder in diffusers' layout."
         )
     if weights.is_file() and weights.suffix != ".safetensors":
-        raise InputError(f"{weights} is neither a .safetensors file nor a folder.")
+        raise InputError(
+            f"{weights} is neither a .safetensors file nor a folder. Choose a Stable Diffusion 1.5 "
+            "in one of these two forms."
+        )
     if weights.is_file() and config is None:
         raise InputError(
-            f"{weights} holds weights only. Give with --config a folder of Stable Diffusion 1.5 in "
-            "diffusers' layout (unet, vae, text_encoder, tokenizer, scheduler), weights not needed."
+            f"{weights} holds weights only. Also name a folder of Stable Diffusion 1.5 in "
+            "diffusers' layout (unet, vae, text_encoder, tokenizer, scheduler) with --config; its "
+            "weights are not needed."
         )
     folder = weights if config is None else config
     needed = [
@@ -120,8 +124,8 @@ def check_source(weights: Path, config: Path | None) -> None:
         missing.append("tokenizer/vocab.json")
     if not weights.exists() or missing:
         raise InputError(
-            f"{folder} is no Stable Diffusion in diffusers' layout: "
-            f"{missing[0] if missing else weights} is missing. Give the folder that holds "
+            f"{folder} is not a Stable Diffusion in diffusers' layout: "
+            f"{missing[0] if missing else weights} is missing. Choose the folder that holds "
             "model_index.json, or a .safetensors file."
         )
 
@@ -233,4 +237,7 @@ def _attempt(source: Path, load: Callable[[], Part]) -> Part:
         raise
     except Exception as error:
         # diffusers, transformers and safetensors raise a dozen kinds of error for a damaged file.
-        raise InputError(f"{source} is not a complete Stable Diffusion 1.5: {error}") from error
+        raise InputError(
+            f"{source} is not a complete Stable Diffusion 1.5: {error}. Replace it by an "
+            "intact copy."
+        ) from error

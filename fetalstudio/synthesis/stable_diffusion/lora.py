@@ -89,13 +89,19 @@ def load_adapter(unet: UNet2DConditionModel, path: Path, alpha: int | None = Non
     weights = {_name(key): value for key, value in _read(path).items()}
     downs = [value for key, value in weights.items() if ".lora_A." in key]
     if not downs:
-        raise InputError(f"{path} holds no LoRA for Stable Diffusion's UNet.")
+        raise InputError(
+            f"{path} holds no LoRA for the UNet of Stable Diffusion. Replace it by an intact copy, "
+            "or adapt the model again."
+        )
     rank = downs[0].shape[0]
     add_lora(unet, rank, alpha or rank)
     own = {n: p for n, p in unet.named_parameters() if ".lora_" in n}
     if set(own) != set(weights) or any(own[k].shape != weights[k].shape for k in own):
         odd = min(set(own) ^ set(weights), default="shapes")
-        raise InputError(f"{path} does not fit this Stable Diffusion ({odd}). Choose its own base.")
+        raise InputError(
+            f"{path} does not fit this Stable Diffusion ({odd}). Add the Stable Diffusion that it "
+            "was trained from, or adapt the model again."
+        )
     with torch.no_grad():
         for key, parameter in own.items():
             parameter.copy_(weights[key])
@@ -108,7 +114,10 @@ def load_conv_in(unet: UNet2DConditionModel, path: Path) -> None:
     try:
         unet.conv_in.load_state_dict(_read(path))
     except RuntimeError as error:
-        raise InputError(f"{path} does not fit this Stable Diffusion: {error}") from error
+        raise InputError(
+            f"{path} does not fit this Stable Diffusion: {error}. Add the Stable Diffusion that it "
+            "was trained from, or adapt the model again."
+        ) from error
     unet.requires_grad_(False)
 
 
@@ -161,7 +170,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         return weights
     except Exception as error:
         raise InputError(
-            f"{path} cannot be read ({error}). Copy the model's folder again."
+            f"{path} cannot be read ({error}). Replace it by an intact copy, or adapt the model "
+            "again."
         ) from error
 
 

@@ -124,9 +124,7 @@ def choose(
     names = [preset.name for preset, _ in needs]
     where = "of the GPU" if device.type == "cuda" else "of memory"
     if asked != "auto" and asked not in names:
-        raise InputError(
-            f"There is no memory preset {asked!r}; there are auto, {', '.join(names)}."
-        )
+        raise InputError(f"There is no memory preset {asked!r}. Choose auto, {', '.join(names)}.")
     if not fitting:
         least = min(need for _, need in needs)
         raise UserError(
@@ -165,8 +163,8 @@ def falling_back(
             torch.cuda.empty_cache()
         if i + 1 < len(ways):
             warn(
-                f"Memory ran out with the preset '{preset.name}'; going on with "
-                f"'{ways[i + 1].name}', which is slower."
+                f"Memory ran out with the preset '{preset.name}'. The preset "
+                f"'{ways[i + 1].name}', which is slower, is used instead."
             )
     raise UserError(
         f"Memory ran out for Stable Diffusion even with the preset '{ways[-1].name}'. Close other "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from fetalstudio.core.errors import InputError, check_ranges
@@ -78,7 +78,7 @@ class LoraSettings:
         }
         for name, allowed in choices.items():
             if (given := getattr(self, name)) not in allowed:
-                raise InputError(f"{name} is {given}; it must be {' or '.join(allowed)}.")
+                raise InputError(f"{name} is {given!r}. Choose {' or '.join(allowed)}.")
         return self
 
     def prompt(self, style: str) -> str:
@@ -97,7 +97,10 @@ class LoraSettings:
         try:
             return cls(**values).checked()
         except TypeError as error:
-            raise InputError(f"These are no settings of Stable Diffusion: {error}.") from error
+            known = ", ".join(field.name for field in fields(cls))
+            raise InputError(
+                f"These are not settings of Stable Diffusion: {error}. The settings are {known}."
+            ) from error
 
 
 def settings_for(mode: Mode) -> LoraSettings:

@@ -144,15 +144,16 @@ class StableDiffusionSynthesizer:
             except OverflowError as error:
                 if preset.dtype(self.device) != torch.float16:
                     raise UserError(
-                        f"{self.card.name} answers with numbers that are none. Its adapter or its "
-                        "base is damaged: copy or train it again."
+                        f"The images of {self.card.name} are not numbers, so its adapter or its "
+                        "base is damaged. Replace the damaged one by an intact copy, or adapt the "
+                        "model again."
                     ) from error
             self._ways = [replace(way, half=False) for way in self._ways or []]
             self._prompts.clear()  # they may have overflowed
             if on_warning is not None:
                 on_warning(
-                    "16-bit numbers are not precise enough on this device; going on with 32 bits, "
-                    "which takes twice the memory."
+                    "Numbers of 16 bits are not precise enough on this device. The images are made "
+                    "with 32 bits, which takes twice the memory."
                 )
             return work(replace(preset, half=False))
 
@@ -304,17 +305,22 @@ def load_base(folder: Path, device: torch.device) -> Parts:
     """
     card = ModelCard.read(folder)
     if card.architecture.get("type") != TYPE or "weights" not in card.architecture:
-        raise InputError(f"{folder} does not say where the weights of its Stable Diffusion are.")
+        raise InputError(
+            f"{folder} does not say where the weights of its Stable Diffusion are. Add them again: "
+            "fetalstudio models add PATH --name NAME."
+        )
     weights = Path(card.architecture["weights"])
     config = card.architecture.get("config")
     if not weights.exists():
         raise InputError(
-            f"{weights}, the weights of {card.name}, is gone. Put it back, or add it again from "
-            "where it is now: fetalstudio models add PATH --name NAME."
+            f"{weights}, which holds the weights of {card.name}, is no longer there. Put it back; "
+            f"or delete {folder} and add the weights from where they are now: fetalstudio models "
+            f"add PATH --name {card.name}."
         )
     if sum(p.stat().st_size for p in weight_files(weights)) != card.architecture["weights_bytes"]:
         raise InputError(
-            f"{weights} has changed since it was added as {card.name}. Add it by another name."
+            f"{weights} has changed since it was added as {card.name}. Put the former file back, "
+            "or add this one under another name: fetalstudio models add PATH --name NAME."
         )
     dtype = torch.float32 if device.type == "cpu" else torch.float16
     memory.check_room_to_load(bytes_to_load(weights, dtype))
@@ -325,16 +331,23 @@ def _check(scenes: Sequence[Scene], seeds: Sequence[int], steps: int, guidance: 
     if len(seeds) != len(scenes):
         raise ValueError("give one seed for each scene")
     if not 2 <= steps <= 200:
-        raise InputError(f"{steps} steps are outside 2 to 200. Thirty are a good choice.")
+        raise InputError(
+            f"{steps} steps are outside 2 to 200. Choose a number between, such as 30."
+        )
     if not 1 <= guidance <= 30:
-        raise InputError(f"A guidance of {guidance} is outside 1 to 30. 7.5 is the paper's.")
+        raise InputError(
+            f"A guidance of {guidance} is outside 1 to 30. Choose a value between, such as the "
+            "paper's 7.5."
+        )
     for scene in scenes:
         if scene.style not in STYLES:
-            raise InputError(f"There is no style {scene.style!r}; there are {', '.join(STYLES)}.")
+            raise InputError(
+                f"There is no style {scene.style!r}. Choose one of these: {', '.join(STYLES)}."
+            )
         if scene.replaces is not None:
             raise InputError(
-                "Stable Diffusion makes whole pictures and cannot keep the tissue of a frame. Ask "
-                "for the background 'made', or use the synthesizer 'compact'."
+                "Stable Diffusion makes whole images and cannot keep the tissue of a frame. Choose "
+                "the background 'made', or the synthesizer 'compact'."
             )
 
 

@@ -68,7 +68,10 @@ def train_lora(
     if (begun := load_checkpoint(checkpoint)) is not None:
         for key, words in (("settings", "settings"), ("data", "frames, ellipses or weights")):
             if begun[key] != kept[key]:
-                raise InputError(f"{checkpoint} was begun with other {words}. Choose another name.")
+                raise InputError(
+                    f"The training whose checkpoint is {checkpoint} was started with other "
+                    f"{words}. Start a new training under another name."
+                )
     del begun
     unet = parts.unet
     torch.manual_seed(settings.seed)

@@ -85,7 +85,11 @@ class ExperimentPanel(Section):
         for row, trained in enumerate(result.mixes):
             gain = gains.get(trained.mix)
             self.table.insertRow(row)
-            name = f"{result.segmenter} as it came" if trained.mix == BEFORE else MIXES[trained.mix]
+            name = (
+                f"{result.segmenter}, not fine-tuned"
+                if trained.mix == BEFORE
+                else MIXES[trained.mix]
+            )
             cells = [
                 name,
                 f"{trained.dice.mean:.3f}",

@@ -65,6 +65,6 @@ def test_the_newest_answer_is_shown_with_its_figures(page: TrainPage) -> None:
     panel.refresh()
     assert panel.sentence.text().startswith("Yes: with 3 synthetic pairs beside 2 real frames")
     texts = [[text_at(panel.table, r, c) for c in range(3)] for r in range(6)]
-    assert texts[0] == ["compact as it came", "0.930", ""]
+    assert texts[0] == ["compact, not fine-tuned", "0.930", ""]
     assert [row for row in texts if row[1] == "0.950"] == [["Real and synthetic", "0.950", ""]]
     assert texts[-1][2] == "+2.00"

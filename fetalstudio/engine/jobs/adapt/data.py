@@ -17,21 +17,24 @@ from fetalstudio.project.project import Project
 
 MIN_FRAMES, MAX_FRAMES, MIN_SUBJECTS = 5, 200, 3
 HELD_OUT = 8
-"""Most held-out frames that are watched: each costs a picture at every measurement."""
+"""At most this many held-out frames are used; each costs an image at every measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptData:
-    """No subject is in both parts, and none of the test part is in either."""
+    """The frames of an adaptation.
+
+    No subject is in both parts, and no subject of the test part is in either.
+    """
 
     train: Sequence[LabelledFrame]
     held_out: Sequence[LabelledFrame]
     notes: tuple[str, ...]
-    """What was left out, as sentences for a person."""
+    """Sentences for a person about what was left out."""
 
     @property
     def cohorts(self) -> Mapping[str, int]:
-        """Frames learnt from, by cohort."""
+        """The number of training frames of each cohort."""
         return dict(sorted(Counter(item.cohort for item in self.train).items()))
 
     def summary(self) -> Mapping[str, Any]:
@@ -43,15 +46,11 @@ class AdaptData:
 
 
 def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptData:
-    """The training part, at most 200 frames of whole subjects, and held-out frames to watch.
+    """The training part, at most 200 frames of whole subjects, and the held-out frames.
 
     Raises :class:`InputError` with the reason and the cure for a cohort that is not there or not
     annotated, fewer than five annotated frames, or fewer than three subjects.
     """
-    if cohort is not None and cohort not in (there := project.frames.cohorts()):
-        raise InputError(
-            f"{project.path} has no cohort {cohort!r}; there are: {', '.join(there) or 'none'}."
-        )
     labelled = labelled_frames(project, cohort)
     where = f"cohort {cohort!r}" if cohort else "the project"
     if len(labelled) < MIN_FRAMES:
@@ -62,8 +61,8 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
     parts = split(labelled)
     if len(parts) < MIN_SUBJECTS:
         raise InputError(
-            "Adapting needs frames of at least three subjects (to learn from, to see when to stop, "
-            f"and to be kept for tests); the annotated frames of {where} are of {len(parts)}. "
+            "Adapting needs annotated frames of at least three subjects: to learn from, to decide "
+            f"when to stop, and for tests. The annotated frames of {where} are of {len(parts)}. "
             "Annotate frames of other subjects, or correct the subjects if they are wrong "
             f"({SET_SUBJECT})."
         )
@@ -71,7 +70,7 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
     chosen = _whole_subjects(train, seed)
     notes = []
     if len(chosen) < len(train):
-        cure = "" if cohort else " Choose a cohort to say which."
+        cure = "" if cohort else " Choose a cohort to learn from its frames alone."
         notes.append(
             f"{len(train)} frames are more than adapting takes: it learns from {len(chosen)} of "
             f"{_subjects(chosen)} subjects, drawn by the seed.{cure}"
@@ -81,7 +80,7 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
 
 
 def _whole_subjects(items: list[LabelledFrame], seed: int) -> list[LabelledFrame]:
-    """All, or the frames of a seeded choice of subjects, as many as fit."""
+    """All frames; or, if these are too many, those of subjects that are drawn with the seed."""
     if len(items) <= MAX_FRAMES:
         return items
     frames = Counter(item.subject for item in items)
@@ -91,7 +90,7 @@ def _whole_subjects(items: list[LabelledFrame], seed: int) -> list[LabelledFrame
         if frames[subject] <= room:
             taken.add(subject)
             room -= frames[subject]
-    # One subject with more frames than may be taken gives as many as may be.
+    # A single subject may have too many frames: some of them are taken.
     return [i for i in items if i.subject in taken] or items[:MAX_FRAMES]
 
 

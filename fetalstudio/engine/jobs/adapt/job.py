@@ -37,7 +37,12 @@ from fetalstudio.engine.models.loading import (
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
+from fetalstudio.engine.resumable import (
+    ResumableRun,
+    cohort_now,
+    newest_resumable,
+    resumable_run,
+)
 from fetalstudio.formats.files import atomic_folder
 from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
@@ -50,38 +55,39 @@ from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import fit_lift
 
 LIFT_FRAMES = 20
-"""Most frames from which the fine grain is fitted: each is rendered at every measurement."""
+"""The fine grain is fitted to at most this many frames; each is rendered at every measurement."""
 PROTOCOL = (
-    "pictures on ellipses and sectors of subjects held out of the adapting (validation part), "
-    "fixed seeds. fidelity: mean Dice between the ellipse asked for and the judge's. "
+    "images on ellipses and sectors of subjects that were held out of the adapting (validation "
+    "part), with fixed seeds. fidelity: mean Dice between the requested ellipse and the judge's. "
     "grey, spectrum: distance of grey levels (of 255) and of radial power spectra (dB) to the real "
-    "held-out frames. similarity: mean over the pictures to the nearest training frame, those of "
-    "the parent included; copies: pictures above the parent's threshold for them. The step was "
-    "chosen by these same figures, so they flatter it."
+    "held-out frames. similarity: mean similarity of the images to their nearest training frame, "
+    "those of the parent included; copies: images above the parent's threshold. The step was "
+    "chosen by these same figures, which are therefore too good."
 )
 
 
 def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptResult:
     """Train a copy of the synthesizer, measure it as it goes, and keep the best as a model.
 
-    Cancelling keeps the best so far; the ``Cancelled`` event then carries the result, unless
-    nothing had been measured. After a crash the same request resumes from the last checkpoint.
+    A cancel keeps the best model so far, and the ``Cancelled`` event carries the result, unless
+    nothing has been measured. After a crash the same request resumes from the last checkpoint.
     """
     _check_settings(request)
     with Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)
         if ModelCard.read(model.folder).architecture.get("type") != "compact":
             raise InputError(
-                f"{model.name} is no compact synthesizer. Choose compact, or one adapted from it."
+                f"{model.name} is not a compact synthesizer, which alone can be adapted here. "
+                "Choose compact, or one adapted from it."
             )
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
         with tempfile.TemporaryDirectory() as folder:
-            # A parent that does not know its frames is refused before anything is written down.
+            # Refuse a parent that does not know its training frames before a run is recorded.
             neighbours = write_copy_index(data.train, Path(folder), model.folder)
         parent = load_synthesizer(model)
-        assert isinstance(parent, Synthesizer)  # as the card's type said
+        assert isinstance(parent, Synthesizer)  # the card says so
         settings = {
             **asdict(request),
             "project": None,
@@ -91,7 +97,8 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
         }
 
         def same(run: Run) -> bool:
-            return dict(run.settings) == settings and dict(run.data) == data.summary()
+            stored = {**run.settings, "cohort": cohort_now(project, run)}
+            return stored == settings and dict(run.data) == data.summary()
 
         with resumable_run(
             project,
@@ -144,10 +151,10 @@ class _Adapting:
         )
 
     def run(self) -> tuple[AdaptResult, bool]:
-        """The result, and whether it was cut short."""
+        """The result, and whether the adaptation was stopped early."""
         done = self.measured[-1].step if self.measured else 0
         left = self.countdown.left(done)
-        self.report(Progress(done, self.request.steps, left, "looking at the held-out frames"))
+        self.report(Progress(done, self.request.steps, left, "measuring the held-out frames"))
         judge = load_segmenter(judge_model())
         self.held_out = HeldOut(self.data.held_out, self.neighbours, judge)
         guidance = self.parent.card.training_data.get("settings", {}).get("guidance", 1.0)
@@ -187,7 +194,7 @@ class _Adapting:
         return result, stopped
 
     def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
-        """The fine grain of these frames; the parent's where they are too small to show any."""
+        """The fine grain of these frames, or the parent's if they are too small to show any."""
         some = self.examples[:: -(-len(self.examples) // LIFT_FRAMES)]
         try:
             return fit_lift(pipeline, some, progress=self.progress)
@@ -195,7 +202,7 @@ class _Adapting:
             return self.parent.lift
 
     def _measure_start(self) -> None:
-        """Measure the parent, for resumed runs too: later pictures are compared with its own."""
+        """Measure the parent, also in a resumed run: later images are compared with its own."""
         figures, self.before = self._measure(self.parent)
         if not self.measured:
             self._take(Measured(0, figures, False), math.nan)
@@ -209,7 +216,7 @@ class _Adapting:
         self.progress.check()
 
     def _halted(self, halt: Halt) -> bool:
-        """Measure, keep the model if it is the best so far; return whether to go on."""
+        """Measure, keep the model if it is the best so far, and return whether to continue."""
         name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
         lift = self._own_lift(halt.pipeline)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
@@ -36,7 +35,12 @@ from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segment
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
+from fetalstudio.engine.resumable import (
+    ResumableRun,
+    cohort_now,
+    newest_resumable,
+    resumable_run,
+)
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
@@ -48,9 +52,9 @@ from fetalstudio.segmentation.segmenter import Segmenter
 def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> ExperimentResult:
     """Train every mix with every seed, and say what the pairs were worth.
 
-    Each training that is done is kept in the run's history. Cancelling stops within a step; the
-    ``Cancelled`` event carries the result over the seeds that were done, if any. The same request
-    resumes the newest run of it that did not finish.
+    Each finished training is kept in the run's history. A cancel stops the experiment within a
+    step; the ``Cancelled`` event carries the result over the finished seeds, if there are any. The
+    same request resumes the newest unfinished run of it.
     """
     _check(request)
     request = replace(request, settings=_own(request.settings))
@@ -64,14 +68,14 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             report(
                 Warned(
                     f"{counted(known, 'test frame')} of {len(drawn[0].test)} were used to train "
-                    f"{model.name}: training will seem to improve it less than it does."
+                    f"{model.name}, so the trainings will seem to gain less than they do."
                 )
             )
         sha256, data = fingerprint(model.folder), _summary(drawn)
 
         def same(run: Run) -> bool:
             stored = run.settings.get("segmenter_sha256"), dict(run.data)
-            return stored == (sha256, data) and _request_of(run, request.project) == request
+            return stored == (sha256, data) and _request_of(run, project) == request
 
         with resumable_run(
             project,
@@ -94,7 +98,7 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
                     held.finish(asdict(so_far), cancelled=True)
                 raise Stopped(so_far) from None
             result = result_of(project.runs.get(held.id))
-            assert result is not None  # every mix of every seed is done
+            assert result is not None  # every mix has been trained with every seed
             held.finish(asdict(result))
         return result
 
@@ -107,16 +111,17 @@ def _own(settings: TrainingSettings) -> TrainingSettings:
     return replace(settings, copies=1, patience=settings.epochs, seed=0)
 
 
-def _request_of(run: Run, project: Path) -> ExperimentRequest:
-    """The request with which the run began."""
+def _request_of(run: Run, project: Project) -> ExperimentRequest:
+    """The request with which the run began, with the present name of its cohort."""
     known = {field.name for field in fields(ExperimentRequest)}
     stored = {k: v for k, v in run.settings.items() if k in known}
     settings = _own(settings_of(run.settings))
-    return ExperimentRequest(**{**stored, "project": project, "settings": settings})
+    now = {"project": project.path, "cohort": cohort_now(project, run), "settings": settings}
+    return ExperimentRequest(**{**stored, **now})
 
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
-    """What one seed trains on; validation and test part are the same for all."""
+    """The training data of one seed. All seeds have the same validation and test part."""
     data = select_training_data(
         project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
     )
@@ -126,14 +131,14 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
         raise InputError(" ".join(data.problems))
     if not data.pairs:
         raise InputError(
-            f"{project.path} has no accepted pairs to train on, so nothing can be compared. "
-            "Synthesise some and accept them first."
+            f"{project.path} has no accepted pair that can be trained on, so there is nothing to "
+            "compare. Synthesise pairs and accept them in Review first."
         )
     return data
 
 
 def _summary(drawn: Sequence[TrainingData]) -> dict[str, Any]:
-    """For the run's record, as it will be read back."""
+    """The data for the run's record, in the types in which they are read back."""
     whole = {
         "test": [item.id for item in drawn[0].test],
         "subjects": [item.subject for item in drawn[0].test],
@@ -165,11 +170,11 @@ class _Experiment:
         self.done = {(row.mix, row.seed): row.steps for row in trained}
         each = [self._steps(mix, data) for mix in MIXES for data in drawn]
         self.steps = Steps(
-            sum(each), report, cancelled, "looking at the frames", done=sum(self.done.values())
+            sum(each), report, cancelled, "embedding the frames", done=sum(self.done.values())
         )
 
     def run(self) -> None:
-        """Train what is not done yet, all mixes of one seed before the next seed."""
+        """Run the trainings that are missing, all mixes of one seed before the next seed."""
         self.test = _loaded(self.drawn[0].test)
         self.validation = evenly(_loaded(self.drawn[0].validation), VALIDATION_FRAMES)
         if (BEFORE, 0) not in self.done:
@@ -218,13 +223,13 @@ class _OneTraining:
         self._before = steps.done
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Count the steps of the optimiser; embedding the frames is only checked."""
+        """Count the optimiser's steps. While frames are embedded, only check for a cancel."""
         if note == FINE_TUNING:
             self._steps.advance(self._before + done, note=self._note)
         self.check()
 
     def check(self) -> None:
-        """As the whole job's."""
+        """See the whole job's ``steps``."""
         self._steps.check()
 
 

@@ -27,11 +27,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         author = f"segmenter:{model.name}"
-        if request.cohort is not None and request.cohort not in project.frames.cohorts():
-            known = ", ".join(project.frames.cohorts()) or "none"
-            raise InputError(
-                f"{project.path} has no cohort {request.cohort!r}. The cohorts are: {known}."
-            )
+        check_cohort(project, request.cohort)
         frames = _frames(project, request, author)
         steps = Steps(len(frames), report, cancelled, "proposing")
         if not frames:

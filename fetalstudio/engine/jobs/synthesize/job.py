@@ -125,8 +125,8 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
         raise InputError(
             f"The synthesizer {name} has changed since {batch.done} of {batch.wanted} pairs of "
-            "this batch were made, so the others would differ from them. Put the former model "
-            f"back into {model.folder}, or make a new batch."
+            "this batch were made, so the others would differ from them. Make a new batch; the "
+            "pairs that were made are kept."
         )
     return batch, model
 
@@ -364,7 +364,7 @@ def _wanted(
     if (request.count is None) == (request.ellipses is None):
         raise InputError("Give either a number of pairs or a table of ellipses.")
     if request.count is not None and not 1 <= request.count <= 100_000:
-        raise InputError(f"{request.count} pairs are outside 1 to 100000.")
+        raise InputError(f"{request.count} pairs are outside 1 to 100000. Choose a number between.")
     check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
@@ -380,12 +380,12 @@ def _wanted(
         width, height = item.size
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
             raise InputError(
-                f"{item.name} asks for {width}x{height} px; a picture has {MIN_SIDE} to "
-                f"{MAX_SIDE} px a side."
+                f"{item.name} is to have {width}x{height} px, but a frame has {MIN_SIDE} to "
+                f"{MAX_SIDE} px a side. Correct its width and height in the table."
             )
         if not item.ellipse.reaches(item.size):
             raise InputError(
-                f"The ellipse of {item.name} lies off its {width}x{height} px picture. Move it "
-                "onto the picture."
+                f"The ellipse of {item.name} lies outside its frame of {width}x{height} px. "
+                "Correct its row in the table."
             )
     return request.ellipses

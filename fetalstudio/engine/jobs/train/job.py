@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
@@ -32,7 +31,13 @@ from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.engine.resumable import ResumableRun, can_resume, resumable_run
+from fetalstudio.engine.resumable import (
+    ResumableRun,
+    can_resume,
+    check_new_name,
+    cohort_now,
+    resumable_run,
+)
 from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
@@ -52,7 +57,9 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
     with Project.open(request.project) as project:
         resumed = None if request.resume is None else _unfinished(project, request.resume)
         if resumed is not None:
-            request = _request_of(resumed, request.project)
+            request = _request_of(resumed, project)
+        else:
+            check_new_name(project, "train", request.name)
         request.settings.check()
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
@@ -96,40 +103,50 @@ def _unfinished(project: Project, run_id: int) -> Run:
     project.runs.fail_crashed()
     record = project.runs.get(run_id)
     if record.state == "running":
-        raise InputError(f"{record.name} is being trained by another process. Wait until it ends.")
+        raise InputError(f"Another process is training {record.name}. Wait until it ends.")
     if not can_resume(project, record):
         raise InputError(
             f"{record.name} cannot be resumed: it is finished, or it ended before its first epoch "
-            "was done. Start a new training."
+            "was complete. Start a new training."
         )
     return record
 
 
-def _request_of(record: Run, project: Path) -> TrainRequest:
-    """The request with which the run began; the model that it started from by its name."""
+def _request_of(record: Run, project: Project) -> TrainRequest:
+    """The request with which the run began, with the name of the model that it started from.
+
+    The cohort has its present name, so that a training survives that its cohort is renamed.
+    """
+    cohort = cohort_now(project, record)
+    if cohort is not None and cohort not in project.frames.cohorts():
+        raise InputError(
+            f"{record.name} cannot be resumed: there is no cohort {cohort!r} any more, and its "
+            "frames are not all in another one. Start a new training."
+        )
     known = {field.name for field in fields(TrainRequest)}
     stored = {k: v for k, v in record.settings.items() if k in known}
-    origin = {"project": project, "segmenter": record.settings["started_from"]}
-    return TrainRequest(**{**stored, **origin, "settings": settings_of(record.settings)})
+    origin = {"project": project.path, "segmenter": record.settings["started_from"]}
+    settings = settings_of(record.settings)
+    return TrainRequest(**{**stored, **origin, "cohort": cohort, "settings": settings})
 
 
 def _check_unchanged(record: Run, data: TrainingData, model: FoundModel) -> None:
     if record.settings.get("started_from_sha256") not in (None, fingerprint(model.folder)):
         raise InputError(
             f"{record.name} cannot be resumed: the model that it started from, {model.name}, "
-            "has changed since. Put the former model back, or start a new training."
+            "has changed since. Start a new training."
         )
     if json.loads(json.dumps(data.summary())) != record.data:
         raise InputError(
-            f"{record.name} cannot be resumed: frames, ellipses or pairs have changed since, so it "
-            "would be trained on other data than it began with. Start a new training."
+            f"{record.name} cannot be resumed: frames, ellipses or pairs have changed since, so "
+            "the training would continue with other data than it began with. Start a new training."
         )
 
 
 def choose_data(project: Project, request: TrainRequest) -> TrainingData:
-    """Split by subject and take as many frames and pairs as asked for.
+    """Split by subject, and draw the requested numbers of frames and pairs.
 
-    Raises :class:`InputError` that says what is missing or wrong, see :mod:`.data`.
+    Raises :class:`InputError` that says what is missing or wrong; see :mod:`.data`.
     """
     asked = {"real": request.real or 0, "synthetic": request.synthetic or 0}
     check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
@@ -171,7 +188,7 @@ class _Training:
         self.prompt: Prompt = "box" if segmenter.needs_prompt else "auto"
 
     def run(self) -> tuple[TrainResult, bool]:
-        """The result, and whether it was cut short."""
+        """The result, and whether the training was stopped early."""
         before = self._evaluate(self.segmenter, "measuring the model as it is")
         train = [frame.loaded() for frame in self.data.train]
         train += [labelled(self.project, p.frame, p.ellipse).loaded() for p in self.data.pairs]
@@ -190,7 +207,7 @@ class _Training:
         if len(figures) < 2:
             raise Stopped
         self._catch_up(tuned, figures)
-        # The person who cancels waits for no more than what the verdict needs: the test part.
+        # After a cancel, only the test part is measured, which the verdict needs.
         after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
         result = self._result(before, after, figures)
         if self.saved:
@@ -198,7 +215,7 @@ class _Training:
         return result, stopped
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """This training is the `Progress` of its fine-tuning, with its own estimate of the time."""
+        """Report the progress of the fine-tuning, with this training's estimate of the time."""
         embedding = note == EMBEDDING
         estimate = self.countdown.embedded if embedding else self.countdown.stepped
         left = estimate(done, total)
@@ -211,7 +228,7 @@ class _Training:
             raise Stopped
 
     def _catch_up(self, tuned: Segmenter, figures: Sequence[EpochFigures]) -> None:
-        """Record and save what a crash left out after an epoch whose state it had saved."""
+        """Record and save what is missing of an epoch after which the training crashed."""
         for row in figures:
             if row.epoch not in self.recorded:
                 self._record(row)
@@ -279,7 +296,8 @@ class _Training:
         change = [a.dice - b.dice for a, b in zip(after.frames, before.frames, strict=True)]
         subjects = [score.subject for score in before.frames]
         interval = bootstrap_ci(change, subjects)
-        # The bootstrap's interval over a handful of subjects is far too narrow; over one, a point.
+        # Over a handful of subjects the bootstrap's interval is far too narrow; over one it is a
+        # point.
         few = len(set(subjects)) < FEW_TEST_SUBJECTS
         low, high = (math.nan, math.nan) if few else (interval.low, interval.high)
         best = max(f.epoch for f in figures if f.best)
@@ -340,8 +358,8 @@ def verdict(
     frames = f"{before.n} test frames of {len({s.subject for s in before.frames})} subjects"
     if not improved:
         return (
-            f"No epoch was better than the model it started from (Dice {before.dice['mean']:.3f} "
-            f"on {frames}): keep that one."
+            f"No epoch was better than the model that the training started from (Dice "
+            f"{before.dice['mean']:.3f} on {frames}). Keep that model."
         )
     figures = f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames}"
     has_interval = not math.isnan(low)
@@ -354,11 +372,11 @@ def verdict(
     if after.failures > before.failures:
         return (
             f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
-            f"Dice below {FAILURE}), {before.failures} with the current one. {figures}."
+            f"Dice below {FAILURE}), and {before.failures} with the current one. {figures}."
         )
     if not has_interval:
-        return f"Too few test subjects to tell: {figures}. Annotate frames of more subjects."
-    return f"No clear difference: {figures}. More annotated subjects would tell."
+        return f"Too few test subjects for a verdict: {figures}. Annotate frames of more subjects."
+    return f"No clear difference: {figures}. Annotate frames of more subjects to find one."
 
 
 def _nan(value: object) -> bool:
