@@ -54,7 +54,7 @@ def test_a_segmenter_is_called_with_an_image(sample_project: fs.Project) -> None
     with pytest.raises(fs.InputError, match="float64"):
         segmenter(np.zeros((8, 8)))  # type: ignore[arg-type]
     with pytest.raises(
-        fs.InputError, match="no segmenter called 'other'. Choose one of these: compact"
+        fs.InputError, match=r"no segmenter called 'other'\. Choose one of these: compact"
     ):
         fs.load_segmenter("other")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.engine.cohort_split import check_cohort
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
 from fetalstudio.engine.models.loading import find_model, load_segmenter
 from fetalstudio.engine.process.events import Warned
