@@ -1,13 +1,13 @@
-r"""What each part of the compact synthesizer is worth: trainings that differ in one thing.
+r"""Measures what each part of the compact synthesizer contributes, by changing one at a time.
 
     python -m fetalstudio.studies.ablation PROJECT OUT --variants base no-distance v-prediction \
         --steps 1500 --batch 16 --workers 2
     python -m fetalstudio.studies.ablation PROJECT OUT --variants base --sampling
 
 Each variant is trained from random weights on the training part of the bundled split, with the same
-seed, and draws the heads of its validation part, ``--seeds`` pictures each. OUT keeps a checkpoint
-and a ``NAME.json`` of figures for each, and ``ablation.md``, the table of all that are there.
-``--sampling`` measures otherwise sampled pictures of trained variants as well.
+seed. It then makes ``--seeds`` images of each head in the validation part. The folder OUT keeps a
+checkpoint and the figures (``NAME.json``) of each variant, and ``ablation.md``, a table of all
+figures in OUT. With ``--sampling``, images that are sampled in other ways are measured too.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, train
 
 GUIDANCE = 2.5
-"""Of sampling: nothing is learnt of it here, so that each variant is sampled alike."""
+"""Guidance in sampling. No variant learns guidance, so that all are sampled in the same way."""
 SIMULATED = 300
-"""Frames, of the variant that learns from them too."""
+"""The number of simulated frames in the variants that learn from them."""
 
 
 class _PlainBlocks(CompactPipeline):
-    """Space to depth: the sixteen pixels of a block as they are, not as frequency bands."""
+    """Space to depth: a block is represented by its sixteen pixels instead of frequency bands."""
 
     @staticmethod
     def to_bands(image: Tensor) -> Tensor:
@@ -69,7 +69,8 @@ class _PlainBlocks(CompactPipeline):
 
 
 class _VPrediction(CompactPipeline):
-    """The denoiser sees unit variance and answers v = c noise - s clean, on the circle c, s."""
+    """The denoiser's input has unit variance and its output is v = c noise - s clean, where
+    c² + s² = 1."""
 
     def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
         t = level.to(latents.device).reshape(-1, 1, 1, 1)
@@ -81,7 +82,7 @@ class _VPrediction(CompactPipeline):
 
 
 def _without(*channels: int) -> type[CompactPipeline]:
-    """Without some of the maps, see ``conditions.condition_maps``."""
+    """A pipeline without some of the maps of ``conditions.condition_maps``."""
 
     class Without(CompactPipeline):
         def velocity(self, latents: Tensor, maps: Tensor, labels: Tensor, level: Tensor) -> Tensor:
@@ -100,14 +101,14 @@ class _WithoutStyle(CompactPipeline):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What differs from the base."""
+    """How a variant differs from the base."""
 
     words: str
     pipeline: type[CompactPipeline] = CompactPipeline
     settings: Mapping[str, Any] = field(default_factory=dict)
     simulated: int = 0
     started: bool = False
-    """From ``--start`` instead of random weights."""
+    """Whether it starts from the model ``--start`` instead of random weights."""
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -117,14 +118,14 @@ VARIANTS: Mapping[str, Variant] = {
     "broad": Variant("widths 64, 128, 192, 256", settings={"widths": (64, 128, 192, 256)}),
     "no-distance": Variant("no signed distances", _without(1, 2)),
     "no-coordinates": Variant("no coordinates along the axes", _without(3, 4)),
-    "coverage-only": Variant("neither: the covered share of each cell alone", _without(1, 2, 3, 4)),
+    "coverage-only": Variant("neither: only the covered share of each cell", _without(1, 2, 3, 4)),
     "no-sector": Variant("no map of the sector's edge", _without(5)),
     "no-style": Variant("no trimester", _WithoutStyle),
     "v-prediction": Variant("v-prediction instead of the velocity", _VPrediction),
     "low-levels": Variant(
         "noise levels centred on 0.5", settings={"level_mean": 0.0, "level_std": 1.0}
     ),
-    "equal-bands": Variant("all bands weigh the same", settings={"band_weighting": 0.0}),
+    "equal-bands": Variant("equal weights for all bands", settings={"band_weighting": 0.0}),
     "no-average": Variant("the last step's weights, no moving average", settings={"ema": 0.0}),
     "mild-only": Variant("no wide variation", settings={"wide": 0.0}),
     "as-they-are": Variant("no variation", settings={"wide": 0.0, "augmentation": NONE}),
@@ -135,7 +136,7 @@ VARIANTS: Mapping[str, Variant] = {
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How pictures are sampled."""
+    """How images are sampled."""
 
     steps: int = 8
     guidance: float = GUIDANCE
@@ -161,12 +162,12 @@ class Target:
     """A held-out head on the model's canvas."""
 
     frame: LabelledFrame
-    """The real frame, laid on the canvas of (384, 256) px."""
+    """The real frame, letterboxed onto the canvas of (384, 256) px."""
     condition: Condition
 
     @classmethod
     def of(cls, frame: LabelledFrame) -> Target:
-        """From a frame of any size."""
+        """The target of a frame of any size."""
         rng = np.random.default_rng(0)  # nothing is varied
         image, ellipse = augment(rng, NONE, frame.image, frame.ellipse, CANVAS)
         laid = LabelledFrame.of(image, ellipse, id=frame.id, subject=frame.subject)
@@ -180,9 +181,12 @@ def figures(
     sampling: Sampling,
     seeds: int,
 ) -> Mapping[str, Any]:
-    """On the canvas: Dice of ``judge`` against the drawn ellipses, and the spectrum's distance from
-    that of the real frames (mean over ten bands of cycles per px of the size of the mean
-    difference in log10 power, in decades)."""
+    """The figures of a pipeline, measured on the canvas.
+
+    These are the Dice between the ellipses that ``judge`` finds and the drawn ones, and the
+    distance of the power spectrum to that of the real frames. The distance is the absolute value of
+    the mean difference in log10 power, averaged over ten bands of spatial frequency, in decades.
+    """
     pipeline.register_modules(scheduler=build_scheduler(sampling.shift))
     dice: list[float] = []
     decades = []
@@ -218,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     start = None if options.start is None else Synthesizer.load(options.start).pipeline
     if start is None and any(VARIANTS[name].started for name in options.variants):
-        raise SystemExit("simulated-first needs --start, a model of simulated frames.")
+        raise SystemExit("simulated-first needs a model of simulated frames. Name it with --start.")
     try:
         with Project.open(options.project) as project:
             learnt, targets = examples_and_targets(project, options.frames)
@@ -247,7 +251,7 @@ HEADER = (
 
 
 def table_row(words: str, found: Mapping[str, Any]) -> str:
-    """A row of the table, of :func:`figures`."""
+    """A row of the table, from the result of :func:`figures`."""
     low, high = found["dice_ci95"]
     return (
         f"| {words} | {found['dice']:.4f} | {low:.4f} to {high:.4f} | "
@@ -257,7 +261,7 @@ def table_row(words: str, found: Mapping[str, Any]) -> str:
 
 
 def table(out: Path) -> str:
-    """All figures of ``out`` in Markdown, in the order of :data:`VARIANTS`."""
+    """A Markdown table of all figures in the folder ``out``, in the order of :data:`VARIANTS`."""
     lines = [*HEADER]
     for name, variant in VARIANTS.items():
         if not (path := out / f"{name}.json").exists():
@@ -271,7 +275,8 @@ def table(out: Path) -> str:
 def examples_and_targets(
     project: Project, count: int | None = None
 ) -> tuple[list[LabelledFrame], list[Target]]:
-    """To learn from, and to measure on: the training and validation parts, at most ``count``."""
+    """At most ``count`` frames of the training part, and targets from as many of the validation
+    part."""
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
 
@@ -309,13 +314,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("project", type=Path, metavar="PROJECT")
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--variants", nargs="+", choices=[*VARIANTS], default=[*VARIANTS])
-    parser.add_argument("--start", type=Path, metavar="MODEL", help="for simulated-first")
+    parser.add_argument(
+        "--start", type=Path, metavar="MODEL", help="model folder from which simulated-first starts"
+    )
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--frames", type=int, help="of each part, at most")
-    parser.add_argument("--seeds", type=int, default=4, help="pictures of each head")
+    parser.add_argument("--frames", type=int, help="frames of each part, at most")
+    parser.add_argument("--seeds", type=int, default=4, help="images of each head")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare frames")
-    parser.add_argument("--sampling", action="store_true", help="try other ways to sample as well")
+    parser.add_argument(
+        "--sampling", action="store_true", help="also measure other ways of sampling"
+    )
     return parser
 
 

@@ -1,11 +1,12 @@
-r"""Which encoder the compact segmenter shall have: what each gains, and what it takes a frame.
+r"""Compares encoders for the compact segmenter by accuracy and speed.
 
     python -m fetalstudio.studies.encoders PROJECT OUT --encoders built-in narrow --steps 1200
 
-Each is trained from random weights on the training part of the bundled split, with the same seed,
-and finds the heads of its validation part without a prompt: each frame as it is and in varied
-copies. OUT keeps a checkpoint and a ``NAME.json`` for each, and ``encoders.md``, the table of all
-that are there. Time is that of one view on this machine, which should be idle then.
+Each encoder is trained from random weights on the training part of the bundled split, with the same
+seed. It then finds the heads in the validation part without a prompt, in each frame and in varied
+copies of it. The folder OUT keeps a checkpoint and the figures (``NAME.json``) of each encoder, and
+``encoders.md``, a table of all figures in OUT. The time is that of one view on this machine, which
+should do nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ ENCODERS: Mapping[str, CompactConfig] = {
     "small-input": replace(_BUILT_IN, image_size=256),
 }
 TIMED = 10
-"""Frames, of which the median time is told."""
+"""The number of frames over which the median time is taken."""
 
 
 def figures(
     segmenter: Segmenter, frames: Sequence[LabelledFrame], copies: int
 ) -> Mapping[str, Any]:
-    """Mean Dice at each frame's own size, with the interval by subject, and ms a frame."""
+    """Mean Dice at each frame's own size, with its interval by subject, and ms per frame."""
     rng = np.random.default_rng(0)
     scores: list[float] = []
     for frame in frames:
@@ -71,9 +72,9 @@ def figures(
 
 
 def table(out: Path) -> str:
-    """All figures of ``out`` in Markdown, in the order of :data:`ENCODERS`."""
+    """A Markdown table of all figures in the folder ``out``, in the order of :data:`ENCODERS`."""
     lines = [
-        "| encoder | channels, attention blocks, input | parameters | ms a frame | mean Dice "
+        "| encoder | channels, attention blocks, input | parameters | ms per frame | mean Dice "
         "| 95 % | below 0.9 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
@@ -158,10 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--encoders", nargs="+", choices=[*ENCODERS], default=[*ENCODERS])
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--copies", type=int, default=3, help="varied ones of each frame")
-    parser.add_argument("--frames", type=int, help="of each part, at most")
+    parser.add_argument("--copies", type=int, default=3, help="varied copies of each frame")
+    parser.add_argument("--frames", type=int, help="frames of each part, at most")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare frames")
-    parser.add_argument("--threads", type=int, help="of the CPU; default all")
+    parser.add_argument("--threads", type=int, help="CPU threads; default all")
     return parser
 
 

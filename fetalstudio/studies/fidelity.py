@@ -1,11 +1,11 @@
-r"""Whether heads are found where they were drawn, for the ellipses of held-out real heads.
+r"""Measures whether heads are found where they were drawn, on the ellipses of held-out real heads.
 
     python -m fetalstudio.studies.fidelity PROJECT MODEL --part test --heads drawn small cut
 
-prints the figures of MODEL (its folder) on the subjects of PROJECT that the bundled models never
-saw (``--part all``: on all, of other hospitals), a JSON object for each kind of heads as it is
-done. ``--steps``, ``--guidance``, ``--shift`` and ``--background`` sample otherwise than by
-default.
+Prints a JSON object of figures for each kind of heads. MODEL is a model's folder. The figures are
+measured on the subjects of PROJECT that the bundled models never saw; with ``--part all``, which is
+meant for frames of other hospitals, on all subjects. ``--steps``, ``--guidance``, ``--shift`` and
+``--background`` change how the images are sampled.
 """
 
 from __future__ import annotations
@@ -45,15 +45,19 @@ from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 PROTOCOL = (
-    "Dice, at native resolution, between ellipses of held-out real heads and what the built-in "
-    "segmenter (trained on real frames only) finds without a prompt in the pictures made of them; "
-    "one picture an ellipse, on the real frame's sector, seed = its position; 95 % interval by "
-    "bootstrap over subjects"
+    "Dice, at native resolution, between the ellipses of held-out real heads and those that the "
+    "built-in segmenter (trained on real frames only) finds without a prompt in the images made of "
+    "them; one image per ellipse, on the real frame's sector, with the ellipse's position as its "
+    "seed; 95 % interval by bootstrap over subjects"
 )
 
 
 def _about(head: Ellipse, turn_deg: float, along: float, across: float | None = None) -> Affine:
-    """Turned and scaled about a head's centre; ``across`` its minor axis other than ``along``."""
+    """Rotation and scaling about a head's centre.
+
+    ``along`` and ``across`` are the factors of the major and the minor axis; ``across`` defaults to
+    ``along``.
+    """
     across = along if across is None else across
     return (
         Affine.translation(head.cx, head.cy)
@@ -65,7 +69,7 @@ def _about(head: Ellipse, turn_deg: float, along: float, across: float | None = 
 
 
 def _to_border(head: Ellipse, size: Size) -> Affine:
-    """Towards the nearer side until about a quarter of the head lies beyond the border."""
+    """A shift to the nearer side, until about a quarter of the head lies beyond the border."""
     low, _, high, _ = head.box()
     reach, right = (high - low) / 2, size[0] - 1
     centre = reach - 0.5 * head.a if low < right - high else right + 0.5 * head.a - reach
@@ -79,14 +83,14 @@ HEADS: Mapping[str, Callable[[Ellipse, Size], Affine]] = {
     "elongated": lambda head, _: _about(head, 0, 1, min(0.62 * head.a / head.b, 1)),
     "cut": _to_border,
 }
-"""The real heads, and what moves them for the hard cases."""
+"""The real heads, and the transforms that make the hard cases of them."""
 _WITH_SECTOR = ("cut",)
-"""Heads that the sector moves with: beyond its own edge no head could be seen."""
+"""Kinds of heads whose sector moves with them, because no head is visible outside a sector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the pictures are made; None is the model's own."""
+    """How the images are made; None stands for the model's default."""
 
     steps: int | None = None
     guidance: float | None = None
@@ -101,14 +105,14 @@ def fidelity(
     sampling: Sampling | None = None,
     neighbours: Neighbours | None = None,
 ) -> Mapping[str, Any]:
-    """The figures, as plain values, by :data:`PROTOCOL`; ``heads`` names one of :data:`HEADS`.
+    """The figures of :data:`PROTOCOL` as plain values; ``heads`` names one of :data:`HEADS`.
 
-    ``spectrum_decades`` is how much stronger the pictures' texture is than that of the frames that
-    lent the sector: mean log10 of the radial power in their tissue, by tenths of 0 to 0.5 cycles
-    per px. ``spectrum_off_by`` is the mean size of the difference of one picture from its own
-    frame, over frames and bands. ``real_dice_...`` is the judge's on the real frames themselves,
-    moved and scaled with their heads: what it can find at all. With ``neighbours`` also how like
-    the pictures are to the model's training frames.
+    ``spectrum_decades`` says how much stronger the texture of the images is than that of the frames
+    that lent the sector. It is the mean difference of the log10 radial power in the tissue, in ten
+    bands from 0 to 0.5 cycles per px. ``spectrum_off_by`` is the mean absolute difference between
+    an image and its own frame, over frames and bands. ``real_dice_...`` is the judge's Dice on the
+    real frames, moved and scaled with their heads, which shows what the judge can find at all. With
+    ``neighbours``, the figures also say how similar the images are to the model's training frames.
     """
     sampling = sampling or Sampling()
     judge = load_segmenter(judge_model())
@@ -155,7 +159,7 @@ def fidelity(
 def _scene(
     item: LabelledFrame, heads: str, background: Background
 ) -> tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]:
-    """What is asked for, the frame that lends its sector, and the real one moved as its head is."""
+    """The scene, the frame that lends its sector, and the real frame moved like its head."""
     real, size = item.image, item.size
     moved = HEADS[heads](item.ellipse, size)
     ellipse, moved_real = item.ellipse.transformed(moved), warp(real, moved, size)
@@ -181,8 +185,11 @@ def _dice(
 
 
 def contact_sheet(synthesizer: Synthesizer, items: Sequence[LabelledFrame]) -> NDArray[np.uint8]:
-    """Side by side as RGB, a row a frame: the real one, the picture made to its ellipse, and the
-    same in the frame's own surroundings; seed = the position, so nothing is picked."""
+    """An RGB sheet with a row for each frame.
+
+    A row shows the real frame, the image made for its ellipse, and the same in the surroundings of
+    the frame. The seeds are the positions of the frames, so that no image is hand-picked.
+    """
     pictures = []
     for seed, item in enumerate(items):
         real = item.image
@@ -202,9 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--heads", nargs="+", choices=[*HEADS], default=["drawn"])
     parser.add_argument("--steps", type=int)
     parser.add_argument("--guidance", type=float)
-    parser.add_argument("--shift", type=float, help="of the noise levels; default the model's")
+    parser.add_argument(
+        "--shift", type=float, help="shift of the noise levels; default the model's"
+    )
     parser.add_argument("--background", choices=["made", "frame"], default="made")
-    parser.add_argument("--sheets", type=Path, metavar="DIR", help="pictures by trimester instead")
+    parser.add_argument(
+        "--sheets", type=Path, metavar="DIR", help="write sheets of images by trimester instead"
+    )
     options = parser.parse_args(arguments)
     synthesizer = Synthesizer.load(options.model)
     if options.shift is not None:
@@ -231,7 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _write_sheets(
     synthesizer: Synthesizer, labelled: Sequence[LabelledFrame], folder: Path
 ) -> None:
-    """Of the first four annotated frames of each trimester; give a project of held-out frames."""
+    """Sheets of the first four annotated frames of each trimester. The project should hold frames
+    that the model has not seen."""
     for style in ("first", "second", "third"):
         items = [item for item in labelled if item.style == style][:4]
         if items:

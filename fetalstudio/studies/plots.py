@@ -11,7 +11,7 @@ _DPI = 100
 
 
 def blank_figure(size: tuple[int, int]) -> Figure:
-    """An empty figure of (width, height) px, whose parts arrange themselves."""
+    """An empty figure of (width, height) px, whose layout is automatic."""
     width, height = size
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -21,6 +21,6 @@ def blank_figure(size: tuple[int, int]) -> Figure:
 def pixels_of(figure: Figure) -> NDArray[np.uint8]:
     """The figure drawn as RGB (height, width, 3) uint8."""
     canvas = figure.canvas
-    assert isinstance(canvas, FigureCanvasAgg)  # as blank_figure made it
+    assert isinstance(canvas, FigureCanvasAgg)  # made by blank_figure
     canvas.draw()
     return np.asarray(canvas.buffer_rgba(), np.uint8)[..., :3].copy()

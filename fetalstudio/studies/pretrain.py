@@ -5,17 +5,17 @@ r"""Trains the bundled models from a project of annotated frames, and measures t
     python -m fetalstudio.studies.pretrain synthesizer PROJECT --steps 2600 \
         --checkpoint FILE --out DIR
 
-Resumable: started again with the same checkpoint it goes on; interrupted (Ctrl-C, SIGTERM) it
-saves, and writes the model as far as it is. The same command runs on a CPU and on a GPU.
+A training that is interrupted (Ctrl-C, SIGTERM) saves its state and writes the model that it has
+reached. The same command with the same checkpoint resumes it. It runs on a CPU or a GPU.
 
-``--simulated N`` adds N simulated frames to the real ones: each is drawn as often as a real one, so
-that N over all frames is their share. For a synthesizer they belong before the training on real
-frames alone (a second call with ``--start``), or its samples will look simulated in part.
+``--simulated N`` adds N simulated frames to the real ones. Each frame, simulated or real, is drawn
+equally often. Train a synthesizer on simulated frames first, and then on real frames alone in a
+second call with ``--start``; otherwise some of its images look simulated.
 
-``segmenter --accepted-pairs also`` learns from the project's accepted pairs too, ``only`` in place
-of its real frames: what synthetic data is worth on its own. All are measured on the same held-out
-real frames. ``--frames N`` draws that many frames (or pairs) at random, by the seed; 0 leaves the
-simulated ones alone.
+``segmenter --accepted-pairs also`` adds the project's accepted pairs to its real frames. ``only``
+trains on the pairs alone, which shows what synthetic data are worth by themselves. All models are
+measured on the same held-out real frames. ``--frames N`` draws N frames (or pairs) at random with
+the seed; with 0, only simulated frames are left.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
 VIEWS = 2
-"""Of each frame, over which the compact segmenter averages: as it is, and mirrored."""
+"""Views of a frame over which the compact segmenter averages: the frame and its mirror image."""
 _LEVEL = -0.4
 BOX_SHARE = 0.3
-"""See ``box_prompt.drawn_to_box``. On validation frames this much gains with boxes whose sides are
-off by up to 5 % and loses nothing with those that are off by 10 %."""
+"""See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides are
+off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
-"""px; more than either model sees of a frame, and small enough for thousands in memory."""
+"""px; more than the input of either model, and small enough to keep thousands in memory."""
 CREDIT = (
     "HC18: T.L.A. van den Heuvel, D. de Bruijn, C.L. de Korte, B. van Ginneken, Automated "
     "measurement of fetal head circumference using 2D ultrasound images, Zenodo 1327317, CC BY 4.0"
@@ -80,29 +80,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, help="at its peak; default the kind's own")
+    parser.add_argument(
+        "--learning-rate", type=float, help="peak learning rate; default that of the kind"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads; default all cores")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that prepare frames; for a GPU 2 to 6"
     )
-    parser.add_argument("--start", type=Path, help="model folder to go on from (synthesizer only)")
+    parser.add_argument("--start", type=Path, help="model folder to start from (synthesizer only)")
     parser.add_argument(
-        "--teacher", type=Path, help="model folder whose guided answers are learnt (likewise)"
+        "--teacher", type=Path, help="model folder whose guided output is learnt (synthesizer only)"
     )
     parser.add_argument(
-        "--guidance", type=float, help="that the synthesizer learns to follow; 1 for none"
+        "--guidance", type=float, help="guidance that the synthesizer learns to follow; 1 for none"
     )
-    parser.add_argument("--simulated", type=int, default=0, metavar="N", help="frames added")
     parser.add_argument(
-        "--accepted-pairs", choices=["also", "only"], help="beside or in place of real frames"
+        "--simulated", type=int, default=0, metavar="N", help="number of simulated frames to add"
     )
-    parser.add_argument("--frames", type=int, metavar="N", help="learn from N drawn at random")
-    parser.add_argument("--seed", type=int, default=0, help="of that draw and of the training")
+    parser.add_argument(
+        "--accepted-pairs",
+        choices=["also", "only"],
+        help="train on accepted pairs in addition to or instead of real frames",
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="train on N frames drawn at random")
+    parser.add_argument("--seed", type=int, default=0, help="seed of this draw and of the training")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     options = parser.parse_args(arguments)
     if not 0 <= options.simulated <= 20_000:
-        parser.error("--simulated takes 0 to 20000 frames: more do not fit into memory")
+        parser.error("--simulated is outside 0 to 20000 frames; more do not fit into memory")
     if options.threads:
         torch.set_num_threads(options.threads)
     with Project.open(options.project) as project:
@@ -173,8 +179,10 @@ def _segmenter(
 
 
 def _calibrated(sam: Sam, items: Sequence[LabelledFrame]) -> Mapping[str, Any]:
-    """The card's ``preprocessing``, with what fits frames that no training saw: the level at which
-    the outline has the right length on average, and the curve of the confidence."""
+    """The card's ``preprocessing`` with values that are fitted to frames that no training saw.
+
+    These are the level at which the outline has the right mean length, and the confidence curve.
+    """
     plain: Mapping[str, Any] = {
         **compact_card(BUILT_IN, CompactConfig()).preprocessing,
         "views": VIEWS,
@@ -193,7 +201,7 @@ def _calibrated(sam: Sam, items: Sequence[LabelledFrame]) -> Mapping[str, Any]:
                 ratios.append(found.perimeter / item.ellipse.perimeter - 1)
         return float(np.mean(ratios)) if ratios else 0.0
 
-    # Nearly a straight line between these: the outline moves evenly with the level.
+    # The bias is nearly linear in the level, because the outline moves evenly with it.
     low, high = bias(0.0), bias(_LEVEL)
     level = round(_LEVEL * low / (low - high), 3) if low != high else 0.0
     values = {**plain, "level": level if abs(level) <= 2 * abs(_LEVEL) else 0.0}
@@ -201,8 +209,8 @@ def _calibrated(sam: Sam, items: Sequence[LabelledFrame]) -> Mapping[str, Any]:
     try:
         curve = Confidence.fit(held.expected, held.actual)
     except ValueError as error:
-        # A training stopped early leaves such a head; its weights may still be wanted.
-        _say(f"the confidence is left as it comes: {error}")
+        # Happens if a training was stopped early. Its weights may be wanted all the same.
+        _say(f"the confidence is not calibrated: {error}")
         return values
     return {**values, "confidence": asdict(curve)}
 
@@ -214,7 +222,7 @@ def _synthesizer(
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [frame.labelled() for frame in simulated]
     settings = TrainSettings(steps=options.steps, batch=options.batch, seed=options.seed)
-    # An average over more than a tenth of the training would still hold what it began with.
+    # An average over more than a tenth of the training would still contain its first weights.
     settings = replace(settings, ema=min(settings.ema, 1 - 10 / max(options.steps, 20)))
     if options.guidance is not None:
         settings = replace(settings, guidance=options.guidance)
@@ -243,7 +251,7 @@ def _synthesizer(
             "teacher": None if options.teacher is None else fingerprint(options.teacher),
         },
     )
-    # What a scanner's grain is, only real frames tell.
+    # Only real frames show the grain of a scanner.
     lift = fit_lift(pipeline, examples[: len(data["train"])]) if data["train"] else None
     synthesizer = Synthesizer(pipeline, card, "unsaved", lift)
     card = replace(card, metrics=fidelity(synthesizer, data["test"]))
@@ -255,7 +263,7 @@ def _synthesizer(
 
 
 class _Log:
-    """A line every 50 steps."""
+    """Prints a line every 50 steps."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []

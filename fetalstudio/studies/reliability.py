@@ -1,9 +1,9 @@
-r"""How far a segmenter's confidence can be believed: what it expects against what comes.
+r"""Measures how reliable a segmenter's confidence is: the IoU it expects against the actual IoU.
 
     python -m fetalstudio.studies.reliability PROJECT MODEL --part test
 
-Good frames alone would tell little about the unsure ones, so each is shown as it is and in varied
-copies, hard ones among them, as ``--copies`` says.
+Good frames alone say little about low confidence. Each frame is therefore also shown in
+``--copies`` varied copies, some of which are hard.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ HARD = Augmentation(
     tilt=1.2,
     shadow=1.0,
 )
-"""Far more than a frame is varied in training: some of these heads are hardly to be found."""
+"""Much more variation than in training. Some of these heads can hardly be found."""
 _BINS = np.linspace(0, 1, 11)
 _GOOD_DICE = 0.95
 _LEAST = 5
@@ -50,12 +50,12 @@ _LEAST = 5
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What the segmenter expected of its ellipses and what they were, (n,) each."""
+    """The expected and the actual quality of the segmenter's ellipses, (n,) each."""
 
     expected: NDArray[np.float64]
-    """IoU, 0 to 1."""
+    """The expected IoU, 0 to 1."""
     actual: NDArray[np.float64]
-    """IoU of the ellipse, 0 to 1; 0 where none was found."""
+    """The actual IoU of the ellipse, 0 to 1; 0 if none was found."""
     dice: NDArray[np.float64]
 
 
@@ -66,7 +66,7 @@ def estimates(
     copies: int = COPIES,
     seed: int = 0,
 ) -> Estimates:
-    """Of each frame, (H, W) uint8, as it is and in ``copies`` varied ones; without a prompt."""
+    """The estimates without a prompt on each frame and on ``copies`` varied copies of it."""
     rng = np.random.default_rng(seed)
     rows = []
     for frame in frames:
@@ -81,8 +81,11 @@ def estimates(
 
 
 def reliability(held: Estimates) -> Mapping[str, Any]:
-    """Expected calibration error (Naeini et al. 2015, ten even bins) and its bins; how often the
-    less sure of a bad and a good ellipse is the bad one (AUROC; bad: Dice below 0.95)."""
+    """The expected calibration error (Naeini et al. 2015), its ten even bins, and the AUROC.
+
+    The AUROC is the share of all pairs of a bad and a good ellipse in which the bad one has the
+    lower confidence. An ellipse with a Dice below 0.95 is bad.
+    """
     bins = []
     error = 0.0
     which = np.clip(np.digitize(held.expected, _BINS) - 1, 0, len(_BINS) - 2)
@@ -101,8 +104,11 @@ def reliability(held: Estimates) -> Mapping[str, Any]:
 
 
 def plot(figures: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """RGB (420, 520, 3) uint8: the actual IoU over the expected one, by the bins of
-    :func:`reliability` that hold five or more, beside what a perfectly calibrated segmenter has."""
+    """The actual over the expected IoU as an RGB image, (420, 520, 3) uint8.
+
+    It shows the bins of :func:`reliability` with five or more ellipses, and the line of a perfectly
+    calibrated segmenter.
+    """
     bins = [b for b in figures["bins"] if b["n"] >= _LEAST]
     expected = [b["expected"] for b in bins]
     sheet = blank_figure((520, 420))
@@ -129,8 +135,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("project", type=Path, metavar="PROJECT")
     parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
     parser.add_argument("--part", choices=["validation", "test"], default="test")
-    parser.add_argument("--copies", type=int, default=COPIES, help="0: the frames as they are")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="the reliability plot")
+    parser.add_argument(
+        "--copies", type=int, default=COPIES, help="varied copies of each frame; 0 for none"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="write the reliability plot to this file"
+    )
     options = parser.parse_args(arguments)
     segmenter = Segmenter.load(options.model)
     with Project.open(options.project) as project:

@@ -1,15 +1,17 @@
-r"""What synthetic pairs are worth by the number of real frames: the paper's figure, at small scale.
+r"""Measures what synthetic pairs add to a number of real frames, as in the paper's figure.
 
     python -m fetalstudio.studies.study PROJECT OUT --segmenter MODEL --synthesizer MODEL \
         --real 5 10 20 50 100 300 --seeds 2
 
 MODEL is a folder. For every number of real frames and every seed, the frames are drawn from the
-training part of the bundled split, the synthesizer is adapted on them alone and makes pairs, and
-the segmenter is trained on each mix of ``engine.experiment``. Tested on the split's held-out test
-subjects. Neither model should have seen a real frame before: see ``pretrain --frames 0``.
+training part of the bundled split. The synthesizer is adapted to these frames alone and makes
+pairs, and the segmenter is trained on each mix of the experiment. It is tested on the held-out test
+subjects of the split. Neither model should have seen a real frame before: see ``pretrain --frames
+0``.
 
-OUT keeps ``results.jsonl`` (a line a training), the pairs, ``study.png``, ``study.md`` and
-``study.csv``. Interrupted and started again it goes on; more seeds or numbers may be asked for.
+The folder OUT keeps ``results.jsonl`` (a line for each training), the pairs, ``study.png``,
+``study.md`` and ``study.csv``. The same command resumes an interrupted study. It may then name more
+seeds or numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ from fetalstudio.synthesis.synthesizer import Synthesizer
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """What all trainings of a study have in common; other settings are another study."""
+    """The settings that all trainings of a study have in common."""
 
     segmenter_sha256: str
     synthesizer_sha256: str
@@ -54,14 +56,14 @@ class StudySettings:
     batch: int
     learning_rate: float
     lora: int
-    """Rank of the change of the encoder; 0 tunes the decoder alone."""
+    """Rank of the low-rank changes of the encoder; 0 tunes the decoder alone."""
     pairs: PairSettings
     test: tuple[str, ...]
     """Ids of the test frames."""
 
 
 class Results:
-    """``results.jsonl``: (number of real frames, training), read at the start and appended to."""
+    """The trainings in ``results.jsonl``, each with its number of real frames."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +73,7 @@ class Results:
             try:
                 row = json.loads(line)
             except ValueError:
-                break  # a line that a crash cut short: that training is done anew
+                break  # a crash cut this line short; the training is repeated
             whole.append(line)
             self.rows.append((row.pop("real"), Trained.of_row(row)))
         write_bytes(path, "".join(f"{line}\n" for line in whole).encode())
@@ -81,7 +83,7 @@ class Results:
         return any((n, t.seed, t.mix) == (real, seed, mix) for n, t in self.rows)
 
     def add(self, real: int, trained: Trained) -> None:
-        """Append one; it is on the disk when this returns."""
+        """Append a training. It is on the disk when this returns."""
         self.rows.append((real, trained))
         with self.path.open("a") as stream:
             stream.write(json.dumps({"real": real, **asdict(trained)}) + "\n")
@@ -91,7 +93,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that its trainings need."""
+    """A study with everything that its trainings need."""
 
     out: Path
     settings: StudySettings
@@ -104,7 +106,7 @@ class Study:
     cache: EmbeddingCache
 
     def run(self, reals: Sequence[int], seeds: int) -> list[Point]:
-        """What is not done yet, a seed with all its numbers after the other."""
+        """Run the trainings that are missing, all numbers of one seed before the next seed."""
         if not self.results.has(0, 0, BEFORE):
             scores = dice_of(self.base, self.test, self.cache)
             self.results.add(0, Trained(BEFORE, 0, scores, 0, 0, 0.0))
@@ -117,7 +119,7 @@ class Study:
         return points_of(self.results.rows, subjects)
 
     def _setting(self, real: int, seed: int, mixes: Sequence[str]) -> None:
-        # The first of one seed's order: fewer frames are always among more.
+        # The first frames in one order per seed: a smaller set is part of each larger one.
         order = np.random.default_rng(seed).permutation(len(self.pool))
         frames = [self.pool[i].loaded() for i in order[:real]]
         started = time.monotonic()
@@ -169,8 +171,8 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
     pool = of_part(labelled, parts, "train")
     if max(options.real) > len(pool):
         raise InputError(
-            f"{max(options.real)} real frames are asked for; the training part of {project.path} "
-            f"has {len(pool)}. Ask for fewer with --real."
+            f"{max(options.real)} real frames were requested, but the training part of "
+            f"{project.path} has {len(pool)}. Request fewer with --real."
         )
     chosen = evenly(of_part(labelled, parts, "test"), options.test)
     test = [frame.loaded() for frame in chosen]
@@ -198,13 +200,13 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
 
 
 def _same_study(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings down, or raise :class:`InputError` where others are there already."""
+    """Write the settings, or raise :class:`InputError` if the folder has different ones."""
     wanted = json.loads(json.dumps(settings))
     if path.exists() and (found := json.loads(path.read_text())) != wanted:
         names = ", ".join(k for k in wanted if found.get(k) != wanted[k])
         raise InputError(
-            f"{path.parent} holds a study with another {names}: the results would not belong "
-            "together. Give the same options, or another folder."
+            f"{path.parent} holds a study with other settings ({names}), whose results cannot be "
+            "combined with these. Give the same options, or choose another folder."
         )
     write_bytes(path, json.dumps(wanted, indent=2).encode())
 
@@ -236,13 +238,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
-    parser.add_argument("--lora", type=int, default=0, help="rank of the change of the encoder")
-    parser.add_argument("--pairs", type=int, default=80, help="for each setting")
+    parser.add_argument(
+        "--lora", type=int, default=0, help="rank of the low-rank changes of the encoder"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=80, help="pairs for each number of frames and seed"
+    )
     parser.add_argument("--adapt-steps", type=int, default=50)
     parser.add_argument("--adapt-rate", type=float, default=3e-4)
     parser.add_argument("--filter", choices=FILTERS, default="edge")
-    parser.add_argument("--test", type=int, default=200, help="frames, at most")
-    parser.add_argument("--threads", type=int, help="of the CPU; default all")
+    parser.add_argument("--test", type=int, default=200, help="test frames, at most")
+    parser.add_argument("--threads", type=int, help="CPU threads; default all")
     return parser
 
 

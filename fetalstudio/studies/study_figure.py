@@ -41,24 +41,26 @@ _STYLES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One number of real frames, over the seeds of which every mix is trained."""
+    """The results for one number of real frames, over the seeds of which every mix is complete."""
 
     real: int
     found: ExperimentResult
 
     def dice(self, mix: str) -> Interval:
-        """Of a mix, or of the segmenter as it came."""
+        """The Dice of a mix, or of the original segmenter."""
         return next(figures.dice for figures in self.found.mixes if figures.mix == mix)
 
     @property
     def gain(self) -> Interval:
-        """Of the pairs, against the control of as many steps."""
+        """The gain from the pairs over the control with the same number of steps."""
         return next(c.difference for c in self.found.comparisons if c.against == CONTROL)
 
 
 def points_of(rows: Sequence[tuple[int, Trained]], subjects: Sequence[str]) -> list[Point]:
-    """From (number of real frames, training), in the order of the numbers; ``subjects`` are those
-    of the test frames. The segmenter as it came stands under the number 0."""
+    """The points of trainings, each given with its number of real frames, in ascending order.
+
+    ``subjects`` are those of the test frames. The original segmenter has the number 0.
+    """
     before = [t for n, t in rows if n == 0]
     points = []
     for real in sorted({n for n, _ in rows if n}):
@@ -71,8 +73,11 @@ def points_of(rows: Sequence[tuple[int, Trained]], subjects: Sequence[str]) -> l
 
 
 def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
-    """RGB (1080, 1400, 3) uint8: Dice over the number of real frames with 95 % intervals, and below
-    it what the pairs add to the control that trains for as many steps."""
+    """The study's figure as RGB, (1080, 1400, 3) uint8.
+
+    It shows the Dice by the number of real frames with 95 % intervals, and below it the gain from
+    the pairs over the control with the same number of steps.
+    """
     sheet = blank_figure(_SIZE)
     dice, gain = sheet.subplots(2, 1, height_ratios=(2, 1))
     dice.set_title(
@@ -83,7 +88,7 @@ def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
     gain.set_title(f"What the pairs add to: {MIXES[CONTROL].lower()} (Dice points)", loc="left")
     gain.set_xlabel("N, the number of real frames")
     for axes in (dice, gain):
-        # The numbers stand equally far apart, as in the paper.
+        # The numbers are evenly spaced, as in the paper.
         axes.set_xticks(range(len(points)), [str(p.real) for p in points])
         axes.set_xlim(-0.5, max(len(points), 1) - 0.5)
         axes.grid(axis="y", color="#e4e6ea")
@@ -125,9 +130,9 @@ def _curve(
 
 
 def markdown(points: Sequence[Point], tested: str, epochs: int) -> str:
-    """A table with a row a number of real frames, then a sentence for each."""
+    """A table with a row for each number of real frames, then a sentence for each."""
     names = [MIXES[mix] for mix in MIXES]
-    head = ["N", "Seeds", *names, f"With pairs less {MIXES[CONTROL].lower()}, points"]
+    head = ["N", "Seeds", *names, f"Gain over {MIXES[CONTROL].lower()}, points"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for p in points:
         cells = [str(p.real), str(p.found.seeds)]
@@ -165,7 +170,7 @@ def _short(p: Point) -> str:
         "yes": "the pairs help",
         "no": "the pairs make no difference that matters",
         "harm": "the pairs do harm",
-        "unknown": "it cannot be told whether the pairs help",
+        "unknown": "it is not known whether the pairs help",
     }[p.found.answer]
     better = sum(d > 0 for d in by_seed)
     return (

@@ -23,11 +23,12 @@ from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
 FILTERS = ("edge", "judge", "none")
-"""``edge``: a skull on half of the outline, which no model has to tell; ``judge``: the whole filter
-of the review, whose segmenter was trained on real frames of the same training part."""
+"""``edge`` requires a skull edge on half of the outline, which is found without a model. ``judge``
+is the whole filter of the review, whose segmenter was trained on real frames of the same training
+part. ``none`` keeps all pairs."""
 CHUNK = 4
 TRIES = 2
-"""Pictures for each pair that is wanted; where fewer pass, there are fewer pairs."""
+"""At most this many images are made for each pair. If too few pass, there are fewer pairs."""
 _TABLE = "pairs.csv"
 
 
@@ -48,10 +49,10 @@ def pairs_for(
     settings: PairSettings,
     seed: int,
 ) -> list[LabelledFrame]:
-    """Those that ``folder`` holds, or new ones, which are kept there.
+    """The pairs in ``folder``, or new ones, which are kept there.
 
-    A copy of ``parent`` learns the frames and draws heads like theirs on their sectors; what passes
-    the filter is kept. Interrupted, the adapting goes on where it was.
+    A copy of ``parent`` is adapted to the frames, and makes images of similar heads on their
+    sectors. The images that pass the filter are kept. An interrupted adapting is resumed.
     """
     table = folder / _TABLE
     if not table.exists():
@@ -80,7 +81,7 @@ def _adapted(
         halts.append(halt)
         return False
 
-    # Without held-out frames to stop by: they would be further real frames.
+    # No held-out frames decide when to stop, because they would be additional real frames.
     adapt(
         [frame.loaded() for frame in frames],
         adapt_settings(
@@ -98,7 +99,7 @@ def _adapted(
         on_step=lambda step, loss: None,
         on_halt=keep,
     )
-    # The fine grain is below what a segmenter's input shows: the parent's lift will do.
+    # A segmenter's input does not resolve the fine grain, so the parent's lift is good enough.
     return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.lift)
 
 

@@ -1,10 +1,10 @@
-r"""How a synthesizer's pictures change with the length of its training.
+r"""Measures how a synthesizer's images change with the length of its training.
 
     python -m fetalstudio.studies.training_length PROJECT CHECKPOINT...
 
-measures copies of a training's checkpoint (see ``pretrain``) as ``ablation`` measures its variants,
-with the moving average of the weights, which is what ships, and with the weights of the last step.
-Prints rows of a Markdown table as they are done.
+The checkpoints are copies from a training with ``pretrain``. Each is measured like a variant of
+``ablation``: with the moving average of the weights, which ships, and with the weights of the last
+step. Prints the rows of a Markdown table one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ WEIGHTS = {"moving average": "average", "last step": "model"}
 
 
 def pipeline_of(state: Mapping[str, Any], weights: str) -> CompactPipeline:
-    """Of a checkpoint of ``synthesis.training.train``; ``weights`` is one of :data:`WEIGHTS`."""
+    """The pipeline of a checkpoint of ``synthesis.training.train``; ``weights`` is a key of
+    :data:`WEIGHTS`."""
     unet = build_unet(state["settings"]["widths"])
     values = state[WEIGHTS[weights]]
     unet.load_state_dict(values["shadow"] if weights == "moving average" else values)
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("project", type=Path, metavar="PROJECT")
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
-    parser.add_argument("--seeds", type=int, default=4, help="pictures of each head")
+    parser.add_argument("--seeds", type=int, default=4, help="images of each head")
     parser.add_argument("--frames", type=int, help="heads, at most")
     options = parser.parse_args(arguments)
     try:
@@ -57,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in options.checkpoints:
         state = load_checkpoint(path)
         if state is None or "band_mean" not in state:
-            raise SystemExit(f"{path} is no checkpoint of a synthesizer's training.")
-        # What the model learnt to do by itself is not asked of it again.
+            raise SystemExit(
+                f"{path} is not a checkpoint of a synthesizer's training. Name one of pretrain."
+            )
+        # A model that has learnt guidance must not be guided again.
         guidance = 1.0 if state["settings"]["guidance"] > 1 else GUIDANCE
         for weights in WEIGHTS:
             pipeline = pipeline_of(state, weights).to(pick_device())

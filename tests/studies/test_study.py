@@ -89,9 +89,9 @@ def test_other_settings_are_another_study(
     out = tmp_path / "out"
     out.mkdir()
     (out / "settings.json").write_text('{"epochs": 9}')
-    with pytest.raises(SystemExit, match=r"holds a study with another .*epochs"):
+    with pytest.raises(SystemExit, match=r"holds a study with other settings .*epochs"):
         run(sample_project, tiny, out)
-    with pytest.raises(SystemExit, match="999 real frames are asked for"):
+    with pytest.raises(SystemExit, match="999 real frames were requested"):
         run(sample_project, tiny, tmp_path / "other", "--real", "999")
     assert not (out / "results.jsonl").exists()
 

@@ -42,5 +42,5 @@ def test_another_file_is_no_checkpoint(sample_project: Project, tmp_path: Path) 
     for path in (tmp_path / "none.pt", tmp_path / "other.pt"):
         if path.name == "other.pt":
             torch.save({"step": 1}, path)
-        with pytest.raises(SystemExit, match=f"{path.name} is no checkpoint"):
+        with pytest.raises(SystemExit, match=f"{path.name} is not a checkpoint"):
             training_length.main([str(sample_project.path), str(path)])
