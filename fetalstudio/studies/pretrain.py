@@ -62,8 +62,8 @@ VIEWS = 2
 """Views of a frame over which the compact segmenter averages: the frame and its mirror image."""
 _LEVEL = -0.4
 BOX_SHARE = 0.3
-"""See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides are
-off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
+"""See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides
+are off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
 """px; more than the input of either model, and small enough to keep thousands in memory."""

@@ -276,7 +276,7 @@ def test_what_helps_nothing_leaves_no_model(
     request = request_for(sample_project, steps=6, measure_every=1, learning_rate=1e-9, patience=2)
     result = run_job(request, heard.append)
     assert result.model is None and result.best_step == 0 and result.steps_run == 2
-    assert "keep tiny" in result.verdict and result.after == result.before
+    assert "Keep tiny" in result.verdict and result.after == result.before
     assert len(sample_project.models.all()) == 1
 
 

@@ -154,7 +154,7 @@ def test_yes_names_the_gain_its_interval_and_what_it_rests_on() -> None:
         (
             [0.03, -0.01],
             "unknown",
-            "Not known whether 40 synthetic pairs beside 20 real frames help",
+            "It is not known whether 40 synthetic pairs beside 20 real frames help",
         ),
     ],
 )
@@ -167,9 +167,9 @@ def test_no_and_unknown_are_said_as_plainly(gains: list[float], answer: str, beg
 
 def test_a_wide_interval_and_few_subjects_are_no_answer() -> None:
     wide = found([0.004], spread=0.05)
-    assert wide.answer == "unknown" and "more subjects to test on are needed" in wide.sentence
+    assert wide.answer == "unknown" and "more test subjects are needed" in wide.sentence
     few = found([0.02], subjects=FEW_SUBJECTS - 1)
-    assert few.answer == "unknown" and "4 subjects to test on are too few" in few.sentence
+    assert few.answer == "unknown" and "4 test subjects are too few" in few.sentence
     assert "of 1 repeat," in few.sentence
 
 

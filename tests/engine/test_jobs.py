@@ -303,7 +303,7 @@ def test_a_name_is_checked_before_anything_is_loaded(
 def test_a_training_that_asks_for_too_much_says_what_there_is(sample_project: Project) -> None:
     path = sample_project.path
     for request, message in (
-        (TrainRequest(path, real=500), "500 real frames were asked for"),
+        (TrainRequest(path, real=500), "500 real frames were requested"),
         (TrainRequest(path, synthetic=3), "0 are accepted"),
         (TrainRequest(path, real=0, synthetic=0), "nothing to train on"),
         (TrainRequest(path, cohort="nowhere"), "no cohort 'nowhere'"),

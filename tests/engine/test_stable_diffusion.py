@@ -245,7 +245,7 @@ def test_what_cannot_be_adapted_or_used_is_said(
     base_models.add_base_model(weights, "sd15")
     for fields, message in (
         ({"base": "nowhere"}, "no synthesizer called 'nowhere'"),
-        ({"base": "compact"}, "compact is no Stable Diffusion"),
+        ({"base": "compact"}, "compact is not a Stable Diffusion"),
         ({"name": "compact"}, "is taken"),
         ({"name": "a/b"}, "cannot be a model's name"),
         ({"steps": 0}, "steps is 0"),

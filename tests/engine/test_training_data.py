@@ -27,7 +27,7 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
         np.asarray(again, np.uint8), name="again", cohort="other", subject="copied"
     )
     sample_project.annotations.add(frame.id, source.ellipse, author="me", state="final")
-    with pytest.raises(InputError, match="are the same picture") as refused:
+    with pytest.raises(InputError, match="are the same image") as refused:
         choose_data(sample_project, request)
     assert "again" in str(refused.value) and source.name in str(refused.value)
     for cure, name in (

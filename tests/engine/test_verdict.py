@@ -33,7 +33,7 @@ def _result(dices: Sequence[float]) -> EvaluateResult:
         ([0.97, 0.98], (0.01, 0.03), True, "The new model is better"),
         ([0.92, 0.93], (-0.04, -0.02), True, "The new model is worse"),
         ([0.95, 0.97], (-0.01, 0.02), True, "No clear difference"),
-        ([0.97, 0.98], (math.nan, math.nan), True, "Too few test subjects to tell"),
+        ([0.97, 0.98], (math.nan, math.nan), True, "Too few test subjects for a verdict"),
         ([0.99, 0.60], (-0.3, 0.03), True, "Keep the current model: 1 of the test frames fail"),
         ([0.95, 0.96], (0.0, 0.0), False, "No epoch was better"),
     ],

@@ -26,12 +26,12 @@ class Event:
     """Whether a newer event of the same kind and job makes this one worthless. Of such events only
     the newest is kept where they come faster than they are read; all others always arrive."""
     run: RunKey | None = None
-    """The run that the event belongs to; None where the job has no run, or not yet."""
+    """The run that the event belongs to; None if the job has no run, or none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):
-    """The job left the queue and runs."""
+    """The job has left the queue and is running."""
 
     job: str
     """The job's name."""
@@ -50,7 +50,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, slots=True)
 class Preview(Event):
-    """A picture of the work so far, (H, W) or (H, W, 3) uint8."""
+    """An image of the work so far, (H, W) or (H, W, 3) uint8."""
 
     droppable: ClassVar[bool] = True
     image: NDArray[np.uint8]
@@ -81,13 +81,13 @@ class Adapting(Event):
     loss: float
     """Mean of the training loss since the last measurement; NaN before the first step."""
     fidelity: float
-    """Mean Dice between the ellipses asked for and what the segmenter finds."""
+    """Mean Dice between the requested ellipses and those that the segmenter finds."""
     grey: float
-    """Distance of the grey levels to real held-out frames, in grey levels."""
+    """Distance of the grey levels to the real held-out frames, in grey levels."""
     spectrum: float
-    """Distance of the power spectra to those of the same frames, in dB."""
+    """Distance of the power spectra to the real held-out frames, in dB."""
     copies: int
-    """Number of pictures that are too similar to a training frame."""
+    """Number of images that are too similar to a training frame."""
     best: bool
 
 
@@ -101,7 +101,7 @@ class Checkpoint(Event):
 
 @dataclass(frozen=True, slots=True)
 class Warned(Event):
-    """The job goes on, but the person should know."""
+    """The job continues, but there is something that the person should know."""
 
     message: str
 
@@ -115,7 +115,7 @@ class Finished(Event):
 
 @dataclass(frozen=True, slots=True)
 class Failed(Event):
-    """The job ended with an error: a message to act on, and the traceback for a report."""
+    """The job ended with an error: a message with a cure, and the traceback for a report."""
 
     message: str
     traceback: str

@@ -30,9 +30,9 @@ class Job(Generic[RequestT, ResultT]):
     """A job: its names, and where its function is found."""
 
     name: str
-    """The word for it on the command line, in messages and in the project's runs."""
+    """The name of the job on the command line, in messages and in the project's runs."""
     title: str
-    """What the window shows while it runs, such as ``Making pairs``."""
+    """The text that the window shows while the job runs, such as ``Making pairs``."""
     entry: str
     """``module:function``."""
 
@@ -86,7 +86,7 @@ def _message(job: str, error: BaseException) -> str:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             f"There was not enough memory for the job '{job}'. Close other programs, "
-            "or ask for a smaller batch or model, and start it again."
+            "or choose a smaller batch or model, and start the job again."
         )
     text = str(error).strip()
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__

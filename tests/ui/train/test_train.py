@@ -127,7 +127,7 @@ def test_an_accepted_copy_does_not_count_and_the_plan_says_so(page: TrainPage) -
     project.pairs.review(pair.id, "accepted", reviewer="me")
     after = plan_training(project, None, real=None, synthetic=None, seed=0)
     assert after.pairs == before.pairs
-    assert "1 accepted pair left out: too much like a training frame" in " ".join(after.warnings)
+    assert "1 accepted pair left out, too similar to a training frame" in " ".join(after.warnings)
     assert not any("held-out" in text for text in after.warnings)
 
 

@@ -8,43 +8,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from fetalstudio.core.words import counted
+
 TOLERANCE = 0.01
-"""The fidelity may fall by this much: with half a dozen pictures, less cannot be told apart."""
+"""The fidelity may fall by this much. With half a dozen images, a smaller change is noise."""
 MARGIN = 0.01
-"""The distances must fall by this share of those at the start: rounding moves them a little."""
+"""The distances must fall by this share of those at the start, because rounding changes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutFigures:
-    """What was measured of one synthesizer, with the same ellipses, sectors and seeds each time."""
+    """Figures of one synthesizer. All synthesizers have the same ellipses, sectors and seeds."""
 
     fidelity: float
-    """Mean Dice between the ellipses asked for and what the segmenter finds."""
+    """Mean Dice between the requested ellipses and those that the segmenter finds."""
     grey: float
     """Distance of the grey levels to the real held-out frames, in grey levels."""
     spectrum: float
-    """Distance of the power spectra to theirs, in dB."""
+    """Distance of the power spectra to the real held-out frames, in dB."""
     similarity: float
-    """Mean similarity of a picture to its nearest training frame, -1 to 1."""
+    """Mean similarity of an image to its nearest training frame, -1 to 1."""
     copies: int
-    """Pictures more like a training frame than the model's threshold for copies allows."""
+    """Number of images whose similarity to a training frame is above the model's threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The figures after ``step`` steps; ``best``: better than all before."""
+    """The figures after ``step`` steps, and whether they were the best so far."""
 
     step: int
     figures: HeldOutFigures
     best: bool
 
     def row(self) -> dict[str, float]:
-        """As an entry of a run's history."""
+        """The values as an entry of a run's history."""
         return {"step": self.step, **asdict(self.figures), "best": float(self.best)}
 
     @classmethod
     def of_row(cls, row: Mapping[str, float]) -> Measured:
-        """From :meth:`row`."""
+        """The measurement of a :meth:`row`."""
         figures = HeldOutFigures(
             row["fidelity"], row["grey"], row["spectrum"], row["similarity"], int(row["copies"])
         )
@@ -52,21 +54,23 @@ class Measured:
 
 
 class Choice:
-    """The measurements so far, the first of them that of the start."""
+    """The measurements so far. The first one is that of the parent."""
 
     def __init__(self, measured: list[Measured]) -> None:
         self.measured = measured
 
     @property
     def best(self) -> Measured:
-        """The last that was better than all before it; the start where none was."""
+        """The last measurement that was better than all before it; if there is none, the first."""
         return next((m for m in reversed(self.measured) if m.best), self.measured[0])
 
     def better(self, figures: HeldOutFigures, fidelity_of_real: float) -> bool:
-        """Nearer in style than the best so far, heads as well found as before, nothing copied.
+        """Whether a measurement is better than the best so far.
 
-        Heads need not be found better than in the real held-out frames: where the segmenter has
-        trouble with a scanner, it will have with pictures like that scanner's.
+        The style must be nearer to that of the real frames, heads must be found as well as before,
+        and there must be no more copies than at the start. Heads need not be found better than in
+        the real held-out frames: a segmenter that has trouble with a scanner also has trouble with
+        images like those of that scanner.
         """
         start = self.measured[0].figures
         lowest = min(start.fidelity, fidelity_of_real) - TOLERANCE
@@ -74,35 +78,35 @@ class Choice:
         return faithful and self._style(figures) < self._style(self.best.figures) - MARGIN
 
     def patient(self, patience: int) -> bool:
-        """Whether fewer than ``patience`` measurements came after the best."""
+        """Whether fewer than ``patience`` measurements followed the best one."""
         return len(self.measured) - 1 - self.measured.index(self.best) < patience
 
     def _style(self, figures: HeldOutFigures) -> float:
-        """The mean of both distances, each as a share of that at the start."""
+        """The mean of both distances, each divided by its value at the start."""
         start = self.measured[0].figures
         grey = figures.grey / max(start.grey, 1e-6)
         return (grey + figures.spectrum / max(start.spectrum, 1e-6)) / 2
 
     def verdict(self, parent: str) -> str:
-        """One sentence for a person, or two."""
+        """The verdict for a person, in one or two sentences."""
         before, after = self.measured[0].figures, self.best.figures
         if not self.best.step:
             return (
-                "No measurement was nearer to your held-out frames with the heads as well found "
-                f"and nothing copied: keep {parent}."
+                "No measurement came nearer to your held-out frames while the heads were found as "
+                f"well as before and nothing was copied. Keep {parent}."
             )
-        copies = f"{after.copies} resemble" if after.copies else "none resembles"
+        copies = f"{counted(after.copies, 'image')}" if after.copies else "No image"
         return (
             f"Nearer to your held-out frames after {self.best.step} steps: grey levels "
             f"{before.grey:.1f} → {after.grey:.1f} away, spectrum {before.spectrum:.1f} → "
-            f"{after.spectrum:.1f} dB. Heads are found where they are drawn with a Dice of "
-            f"{before.fidelity:.3f} → {after.fidelity:.3f}; of the pictures {copies} a training "
-            "frame too much."
+            f"{after.spectrum:.1f} dB. Dice between the drawn heads and those that the segmenter "
+            f"finds: {before.fidelity:.3f} → {after.fidelity:.3f}. {copies} copied a training "
+            "frame."
         )
 
 
 def pace_of(history: Sequence[Mapping[str, float]]) -> float | None:
-    """Seconds for each step, the measurements included, from a run's history; None if unknown."""
+    """Seconds per step, measurements included, from a run's history; None if unknown."""
     rows = [row for row in history if "seconds" in row]
     if len(rows) < 2:
         return None
@@ -115,7 +119,7 @@ class AdaptingCountdown:
     """Seconds left of an adaptation, from the pace of its steps and of its measurements."""
 
     def __init__(self, steps: int, measure_every: int, pace_before: float | None = None) -> None:
-        """``pace_before`` (seconds for each step) is that of a resumed run before it stopped."""
+        """``pace_before`` (seconds per step) is the pace of a resumed run before it stopped."""
         self.total, self.measure_every, self.pace_before = steps, measure_every, pace_before
         self.steps, self.stepping = 0, 0.0
         self.measurements, self.spent_measuring = 0, 0.0
@@ -124,7 +128,7 @@ class AdaptingCountdown:
     def stepped(self) -> None:
         """Call after each step of the training."""
         now = time.monotonic()
-        # The first step after a halt also loads and saves: it counts, as the others will.
+        # The first step after a halt also loads and saves. It counts, as it will after later halts.
         self.steps, self.stepping, self.last = self.steps + 1, self.stepping + now - self.last, now
 
     @contextmanager

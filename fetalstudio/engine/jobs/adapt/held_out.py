@@ -1,4 +1,4 @@
-"""What an adapted synthesizer does on ellipses of subjects that it does not learn from."""
+"""Measures an adapted synthesizer on ellipses of subjects that it does not learn from."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from fetalstudio.synthesis.synthesizer import Synthesizer
 
 SAMPLES = 6
-"""At least this many pictures are measured: a few ellipses get several seeds each."""
+"""At least this many images are measured. If there are fewer ellipses, each has several seeds."""
 _SHOWN = 4
 
 
 class HeldOut:
-    """The held-out frames and what is measured on them."""
+    """The held-out frames, and the measurements on them."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class HeldOut:
             for image, item in zip(self.real, held_out, strict=True)
         ]
         self.fidelity_of_real = float(np.mean(dices))
-        """The same Dice on the real frames: a picture need not be easier than they are."""
+        """The same Dice on the real frames. An image need not be easier than they are."""
         self._neighbours = neighbours
         likeness = [
             neighbours.nearest(image, item.ellipse).similarity
@@ -56,12 +56,12 @@ class HeldOut:
             if item.id[:16] not in neighbours.ids
         ]
         self.similarity_of_real = float(np.mean(likeness)) if likeness else None
-        """Of the held-out frames that the parent did not see either."""
+        """Mean similarity of the held-out frames that the parent was not trained on either."""
 
     def measure(
         self, synthesizer: Synthesizer, progress: Progress
     ) -> tuple[HeldOutFigures, Sequence[NDArray[np.uint8]]]:
-        """The figures and the pictures. ``progress`` is checked at every step."""
+        """The figures and the images. ``progress`` is checked at every step."""
         pictures: list[NDArray[np.uint8]] = []
         for seed, scene in enumerate(self.scenes):
             pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: progress.check())
@@ -84,7 +84,7 @@ class HeldOut:
         return figures, pictures
 
     def sheet(self, rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> NDArray[np.uint8]:
-        """The real frames and, below each, the pictures of its ellipse, as RGB."""
+        """The real frames and, below each, the images of its ellipse, as RGB."""
         real = [scene.reference for scene in self.scenes if scene.reference is not None]
         shown = [("Real frames, held out", real), *rows]
         return stack(

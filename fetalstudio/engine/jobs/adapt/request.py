@@ -22,12 +22,12 @@ class AdaptRequest:
     )
     project: Path
     cohort: str | None = None
-    """Learn from this cohort only."""
+    """The cohort to learn from; by default all."""
     synthesizer: str | None = None
-    """Start from this one; default: the adopted one, else ``compact``."""
+    """The synthesizer to start from; by default the adopted one, or else ``compact``."""
     steps: int = 500
     name: str | None = None
-    """Of the new model; by default ``<cohort>-<number>``, or ``adapted-<number>``."""
+    """Name of the new model; by default ``<cohort>-<number>``, or ``adapted-<number>``."""
     seed: int = 0
     batch: int = 4
     learning_rate: float = 1e-4
@@ -43,23 +43,23 @@ class AdaptResult:
 
     run_id: int
     model: str | None
-    """None where no measurement was better than the model that it started from."""
+    """Name of the new model; None if no measurement was better than the parent."""
     parent: str
     frames: int
     subjects: int
-    """Learnt from."""
+    """The number of subjects whose frames were learnt from."""
     samples: int
     held_out_subjects: int
-    """Measured on: pictures, and the subjects whose ellipses and sectors they have."""
+    """The number of subjects whose ellipses and sectors the measured images have."""
     fidelity_real: float
     """Mean Dice of the segmenter on the real held-out frames."""
     before: Mapping[str, float]
     """``fidelity``, ``grey``, ``spectrum``, ``similarity``, ``copies`` of ``HeldOutFigures``."""
     after: Mapping[str, float]
-    """Of the best measurement; as ``before`` where there is no model."""
+    """The same figures of the best measurement; equal to ``before`` if there is no new model."""
     similarity_real: float | None
-    """Mean similarity of a real held-out frame to its nearest training frame; None where the parent
-    saw all of them."""
+    """Mean similarity of a real held-out frame to its nearest training frame; None if the parent
+    was trained on all of them."""
     steps_run: int
     best_step: int
     verdict: str

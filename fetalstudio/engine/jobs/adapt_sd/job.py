@@ -46,13 +46,12 @@ def run(
 ) -> AdaptStableDiffusionResult:
     """Train on the training part of the project and add the model to it.
 
-    A training that was cancelled or that crashed leaves a checkpoint, from which a request for the
-    same name resumes it; held-out subjects are never seen. Raises :class:`InputError` where that
-    request has other settings or the frames have changed, and for a name that is taken or not
-    allowed.
+    A training that was cancelled or that crashed leaves a checkpoint. A request with the same name
+    resumes it. Held-out subjects are never used. Raises :class:`InputError` if such a request has
+    other settings, if the frames have changed, and for a name that is taken or not allowed.
     """
     settings = _settings(request)
-    # The default name is that of a training to resume, too.
+    # By its default name, too, an unfinished training is found and resumed.
     name = checked_model_name(
         request.name if request.name is not None else f"{request.base}-{request.mode}"
     )
@@ -60,7 +59,7 @@ def run(
         base = find_model("synthesizer", request.base, project)
         if "weights" not in ModelCard.read(base.folder).architecture:
             raise InputError(
-                f"{base.name} is no Stable Diffusion that can be adapted. Add one: fetalstudio "
+                f"{base.name} is not a Stable Diffusion that can be adapted. Add one: fetalstudio "
                 "models add PATH --name NAME."
             )
         frames = _frames(project, request.cohort)
@@ -106,7 +105,7 @@ def probe(request: ProbeRequest, report: Report, cancelled: CancelCheck) -> str:
 
 
 class _Training:
-    """The training of one call: its steps and losses, reported and kept."""
+    """The training of one call, which reports and keeps its steps and losses."""
 
     def __init__(
         self, settings: LoraSettings, held: ResumableRun, report: Report, cancelled: CancelCheck
@@ -164,14 +163,18 @@ class _Training:
 
 
 def _write_copy_index(frames: Sequence[LabelledFrame], folder: Path, report: Report) -> None:
-    """Write what is needed to notice copies of the training frames.
+    """Write the copy index of the training frames.
 
-    The threshold is that of the built-in synthesizer: a handful of frames gives none of its own.
+    Its threshold is that of the built-in synthesizer, because a handful of frames is too few for a
+    threshold of its own.
     """
     known = load_neighbours(find_model("synthesizer", BUILT_IN))
     if known is None:
         report(
-            Warned("The built-in synthesizer has no index of its frames, so copies go unnoticed.")
+            Warned(
+                "The built-in synthesizer has no copy index, so copies of training frames will not "
+                "be noticed. Install FetalStudio again before you use the images for training."
+            )
         )
         return
     none_yet = replace(known, ids=(), descriptors=known.descriptors[:0])
@@ -185,7 +188,7 @@ def _settings(request: AdaptStableDiffusionRequest) -> LoraSettings:
 
 
 def _identity(base: FoundModel, frames: Sequence[LabelledFrame]) -> str:
-    """SHA-256 (hex) of the weights and the frames: a training is resumed with the same only."""
+    """SHA-256 (hex) of the weights and the frames, with which alone a training can be resumed."""
     parts = [ModelCard.read(base.folder).architecture["weights_sha256"]]
     parts += [f"{item.id} {item.ellipse}" for item in frames]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -196,8 +199,8 @@ def _frames(project: Project, cohort: str | None) -> list[LabelledFrame]:
     frames = of_part(labelled, split(labelled), "train")
     if not frames:
         raise InputError(
-            f"{project.path} has no annotated frame to learn from: those that it has are held out "
-            "to validate and to test. Annotate frames of more subjects."
+            f"All annotated frames of {project.path} are held out to validate and to test, so "
+            "there is none to learn from. Annotate frames of more subjects."
         )
     return frames
 

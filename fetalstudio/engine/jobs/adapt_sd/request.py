@@ -14,7 +14,7 @@ from fetalstudio.engine.process.job import Job
 class AdaptStableDiffusionRequest:
     """Job ``adapt-sd``: fit Stable Diffusion to the project's own frames by a LoRA.
 
-    After a cancel or a crash, a request for the same name resumes the run.
+    After a cancel or a crash, a request with the same name resumes the run.
     """
 
     job: ClassVar[Job[AdaptStableDiffusionRequest, AdaptStableDiffusionResult]] = Job(
@@ -25,9 +25,9 @@ class AdaptStableDiffusionRequest:
     """Name of a Stable Diffusion that was added to the user's models."""
     mode: Literal["paper", "conditioned"] = "paper"
     steps: int | None = None
-    """Default: the paper's 6000."""
+    """The number of steps; by default 6000, as in the paper's code."""
     name: str | None = None
-    """Of the new model; by default ``<base>-<mode>``."""
+    """Name of the new model; by default ``<base>-<mode>``."""
     cohort: str | None = None
     memory: Literal["auto", "large", "medium", "small"] = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -36,18 +36,18 @@ class AdaptStableDiffusionRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdaptStableDiffusionResult:
-    """What was trained, and how the loss went."""
+    """What was trained, and how the loss changed."""
 
     model: str
     frames: int
     subjects: int
     steps: int
     loss_first: float
-    """Mean over the first tenth of the steps that this call took."""
+    """Mean loss over the first tenth of the steps of this call."""
     loss_last: float
-    """Mean over the last tenth."""
+    """Mean loss over the last tenth."""
     seconds: float
-    """Taken by the run so far, those before it was resumed included."""
+    """Seconds that the run has taken, including those before it was resumed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,8 +185,8 @@ def _score_paper(
     eroded = (_squashed(white) == 255).astype(np.uint8)
     if not eroded.any():
         raise InputError(
-            f"{frame.name}: nothing of its ellipse is left at 256 x 256 px, as the paper "
-            "measures. Correct the ellipse, or evaluate with the protocol native."
+            f"The ellipse of {frame.name} vanishes at 256 x 256 px, the size of the protocol "
+            "'paper'. Correct the ellipse, or evaluate with the protocol 'native'."
         )
     squashed = _squashed(frame.image)
     if prompt == "box":

@@ -34,7 +34,8 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
         raise InputError(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "
-            f"{request.protocol!r}. Prompts: auto, box; protocols: native, paper, both."
+            f"{request.protocol!r}. Choose the prompt auto or box, and the protocol native, paper "
+            "or both."
         )
     protocols: Sequence[Protocol] = (
         ("native", "paper") if request.protocol == "both" else (request.protocol,)
@@ -69,22 +70,22 @@ def _frames(
     if request.frame_ids is not None:
         items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:
-            raise InputError("None of these frames is annotated. Choose annotated frames.")
+            raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
     seen = frames_seen(project, model)
     if request.held_out:
         subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen}
         items = [item for item in items if item.subject not in subjects]
         if not items:
             raise InputError(
-                f"{model.name} was trained on all of these subjects. Annotate frames of others, "
-                "or evaluate without holding them out."
+                f"{model.name} was trained on all of these subjects. Annotate frames of other "
+                "subjects, or evaluate without leaving out the subjects of its training."
             )
     known = [item for item in items if item.id[:16] in seen]
     if known:
         report(
             Warned(
-                f"{len(known)} of the {len(items)} frames were used to train {model.name}: "
-                "these figures are better than they would be on new frames."
+                f"{len(known)} of the {len(items)} frames were used to train {model.name}, so the "
+                "figures are better than they would be on new frames."
             )
         )
     return items, len(known)

@@ -51,7 +51,7 @@ class FrameScore:
     hd95_mm: float | None = None
     assd_mm: float | None = None
     hc_mm: float | None = None
-    """HC of the person's ellipse."""
+    """HC of the person's ellipse in mm."""
     hc_error_mm: float | None = None
     """HC of the segmenter's ellipse minus that of the person's."""
     reference: Ellipse | None = None
@@ -71,7 +71,7 @@ class EvaluateResult:
     """``mean``, ``ci95`` (pair, by subject), ``median``, ``min``."""
     iou: float
     hd95_px: float
-    """As all distances, over the frames with a found head; infinite if there are none."""
+    """Mean over the frames with a found head, like all distances; infinite if there are none."""
     assd_px: float
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Intervals of the other means by name (``iou``, ``hd95_px``, ``hc_mae_mm``, ...)."""
@@ -91,7 +91,7 @@ class EvaluateResult:
     trained_on: int = 0
     """Number of frames that were used to train the segmenter."""
     held_out: bool = False
-    """Whether all subjects of its training were left out."""
+    """Whether all subjects of the segmenter's training were left out."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""

@@ -1,4 +1,4 @@
-"""The scores of each frame as a table."""
+"""The scores of all frames as a table."""
 
 from __future__ import annotations
 

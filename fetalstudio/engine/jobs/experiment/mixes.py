@@ -20,11 +20,11 @@ from fetalstudio.segmentation.segmenter import Segmenter
 Item = TypeVar("Item")
 
 VALIDATION_FRAMES = 20
-"""Most frames that choose the best epoch; they are the same for all mixes."""
+"""At most this many frames choose the best epoch. They are the same for all mixes."""
 
 
 def evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most ``count`` of them, spread over the whole."""
+    """At most ``count`` of the items, spread evenly."""
     return (
         [items[i * len(items) // count] for i in range(count)] if len(items) > count else [*items]
     )
@@ -33,7 +33,7 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
 def examples_of(
     mix: str, real: Sequence[LabelledFrame], pairs: Sequence[LabelledFrame]
 ) -> list[LabelledFrame]:
-    """The frames of one epoch on the mix, see :data:`.request.MIXES`."""
+    """The frames of one epoch on the mix; see :data:`.request.MIXES`."""
     if mix == "real":
         return [*real]
     if mix == "augmented":
@@ -51,9 +51,9 @@ def train_to_the_end(
     settings: TrainingSettings,
     cache: EmbeddingCache,
 ) -> Segmenter:
-    """Fine-tune without copies or patience; return the segmenter of the last epoch, good or bad.
+    """Fine-tune without copies or patience, and return the segmenter of the last epoch.
 
-    No further real frames choose the epoch: where only a handful is assumed to exist, they would be
+    No validation frames choose the best epoch: if only a handful of real frames exist, they are
     worth more as training data.
     """
     last = Segmenter(copy.deepcopy(base.sam), base.card, base.device)
@@ -62,7 +62,7 @@ def train_to_the_end(
         last.sam.load_state_dict(tuned.sam.state_dict())
 
     settings = replace(settings, copies=1, patience=settings.epochs)
-    # Fine-tuning needs a validation frame; what it measures there decides nothing here.
+    # Fine-tuning needs a validation frame. Its Dice decides nothing here.
     fine_tune(base, examples, examples[:1], settings, cache=cache, on_epoch=keep)
     return last
 
@@ -75,8 +75,8 @@ def dice_of(
 ) -> tuple[float, ...]:
     """Dice of each frame's ellipse at the frame's own size, from one view.
 
-    The segmenter is not prompted; a plain SAM is, by the reference's box. ``progress`` is
-    checked before each frame.
+    The segmenter has no prompt, unless it needs one: then it is the reference's box. ``progress``
+    is checked before each frame.
     """
     key, result = encoder_key(segmenter), []
     for example in test:

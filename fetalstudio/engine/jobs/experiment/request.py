@@ -1,4 +1,4 @@
-"""Request and result types for experiments, and the answer in words: do the pairs help?
+"""Request and result types for experiments, and the sentence that answers: do the pairs help?
 
 Importing this module imports no torch: the window shows an experiment with the same functions as
 the job that ran it.
@@ -20,7 +20,7 @@ from fetalstudio.engine.process.job import Job
 from fetalstudio.project.records import Run
 
 BEFORE = "before"
-"""Stands in the place of a mix for the segmenter before any training, which is measured once."""
+"""Used like the name of a mix for the original segmenter, which is measured once."""
 SYNTHETIC = "synthetic"
 CONTROL = "augmented_steps"
 """The mix that the answer compares with: the best use of the same number of steps without a
@@ -39,9 +39,9 @@ copies of them, until an epoch has as many frames as that of ``synthetic``. Thes
 number of optimiser steps as ``synthetic``, so that longer training is not mistaken for better
 data."""
 MARGIN = 0.002
-"""A difference of the mean Dice below this does not matter to anyone who measures heads."""
+"""A difference in the mean Dice below this does not matter for measuring heads."""
 FEW_SUBJECTS = 5
-"""With fewer test subjects the result tells nothing about other subjects."""
+"""With fewer test subjects, the result says nothing about other subjects."""
 
 Answer = Literal["yes", "no", "harm", "unknown"]
 
@@ -58,36 +58,35 @@ class ExperimentRequest:
     )
     project: Path
     segmenter: str | None = None
-    """Every training starts from this one; by default from the built-in, which has seen none of the
-    frames."""
+    """The segmenter from which each training starts; by default the built-in one, which was not
+    trained on the project's frames."""
     cohort: str | None = None
     real: int | None = None
-    """Number of real frames, which each seed draws by itself; by default all of the training
-    part."""
+    """Number of real frames, drawn again with each seed; by default the whole training part."""
     synthetic: int | None = None
-    """Number of accepted pairs, drawn likewise; by default all."""
+    """Number of accepted pairs, drawn again with each seed; by default all."""
     seeds: int = 3
     """Number of repeats."""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
-    """How each mix is trained; ``copies``, ``patience`` and ``seed`` are the experiment's own."""
+    """How each mix is trained. The experiment sets ``copies``, ``patience`` and ``seed`` itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One training on a mix, measured."""
+    """The result of one training on a mix."""
 
     mix: str
     seed: int
     dice: tuple[float, ...]
-    """Of the test frames, in the order of the run's record."""
+    """Dice of the test frames, in the order of the run's record."""
     steps: int
     best_epoch: int
-    """0 where no epoch was better than the original segmenter."""
+    """0 if no epoch was better than the original segmenter."""
     seconds: float
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Trained:
-        """From an entry of the run's history, which is ``asdict`` of this.
+        """The result from an entry of the run's history, which is its ``asdict``.
 
         In runs of earlier versions the mix is called ``arm``.
         """
@@ -98,18 +97,18 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class MixFigures:
-    """One mix over all seeds."""
+    """The figures of one mix over all seeds."""
 
     mix: str
     dice: Interval
-    """Seeds averaged within a frame; 95 % by bootstrap over subjects."""
+    """Mean Dice, averaged over the seeds for each frame, with its 95 % interval by subject."""
     by_seed: tuple[Interval, ...]
     steps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The mix with synthetic pairs less another one, on the same test frames."""
+    """The Dice of the mix with pairs minus that of another mix, on the same test frames."""
 
     against: str
     difference: Interval
@@ -118,7 +117,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResult:
-    """What an experiment found, over the seeds of which every mix is trained."""
+    """The findings of an experiment over the seeds with which every mix has been trained."""
 
     run_id: int
     name: str
@@ -129,12 +128,12 @@ class ExperimentResult:
     test_frames: int
     test_subjects: int
     mixes: tuple[MixFigures, ...]
-    """In the order of :data:`MIXES`, after the original segmenter."""
+    """The original segmenter, then the mixes in the order of :data:`MIXES`."""
     comparisons: tuple[Comparison, ...]
-    """With each of the other mixes."""
+    """Comparisons with each of the other mixes."""
     answer: Answer
     sentence: str
-    """For a person."""
+    """The answer for a person."""
 
 
 def examples_in(mix: str, real: int, pairs: int) -> int:
@@ -148,7 +147,7 @@ def steps_in(mix: str, real: int, pairs: int, *, epochs: int, batch: int) -> int
 
 
 def result_of(run: Run) -> ExperimentResult | None:
-    """What the run has found so far; None before all mixes of one seed are done."""
+    """The findings of the run so far; None before all mixes of one seed are done."""
     trained = [Trained.of_row(row) for row in run.history]
     drawn = run.data["drawn"][0]
     return findings(
@@ -165,8 +164,10 @@ def result_of(run: Run) -> ExperimentResult | None:
 def findings(
     trained: Sequence[Trained], subjects: Sequence[str], *, real: int, synthetic: int, **named: Any
 ) -> ExperimentResult | None:
-    """Figures, comparisons and answer; ``subjects`` are those of the test frames, ``named`` the
-    other fields of the result. None before all mixes of one seed are done."""
+    """The figures, the comparisons and the answer; None before all mixes of one seed are done.
+
+    ``subjects`` are those of the test frames. ``named`` gives the other fields of the result.
+    """
     by_mix = {mix: {t.seed: t for t in trained if t.mix == mix} for mix in (BEFORE, *MIXES)}
     seeds = sorted(set.intersection(*(set(by_mix[mix]) for mix in MIXES)))
     if not seeds:
@@ -216,8 +217,12 @@ def findings(
 
 
 def answer(comparison: Comparison, subjects: int) -> Answer:
-    """``yes`` and ``harm`` need the whole interval and every repeat on one side of zero, and ``no``
-    the whole interval within :data:`MARGIN`; few subjects tell nothing."""
+    """The answer to: do the pairs help?
+
+    For ``yes`` and ``harm``, the whole interval and every repeat must be on one side of zero. For
+    ``no``, the whole interval must be within :data:`MARGIN`. With fewer than :data:`FEW_SUBJECTS`
+    subjects, the answer is ``unknown``.
+    """
     low, high = comparison.difference.low, comparison.difference.high
     if subjects < FEW_SUBJECTS:
         return "unknown"
@@ -237,7 +242,7 @@ def in_words(
     dice: tuple[float, float],
     counts: tuple[int, int, int, int],
 ) -> str:
-    """The answer as one sentence that a clinician understands, with what it rests on.
+    """The answer as a sentence that a clinician understands, with its evidence.
 
     ``dice``: means with and without the pairs; ``counts``: real frames, pairs, test frames and
     their subjects.
@@ -263,12 +268,12 @@ def in_words(
             f"{100 * MARGIN:.1f} points: {evidence}."
         )
     doubt = _doubt(comparison, subjects)
-    return f"Not known whether {had} help more than {without}, because {doubt}: {evidence}."
+    return f"It is not known whether {had} help more than {without}, because {doubt}: {evidence}."
 
 
 def _doubt(comparison: Comparison, subjects: int) -> str:
     if subjects < FEW_SUBJECTS:
-        return f"{counted(subjects, 'subject')} to test on are too few to tell"
+        return f"{counted(subjects, 'test subject')} are too few"
     if comparison.difference.low > 0 or comparison.difference.high < 0:
         return "the result depends on which real frames were sampled"
-    return "more subjects to test on are needed to tell"
+    return "more test subjects are needed"

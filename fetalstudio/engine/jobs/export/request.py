@@ -23,7 +23,7 @@ class ExportRequest:
     synthetic: bool = True
     """Export the accepted pairs too."""
     copies: bool = False
-    """Export those pairs too that copy a training frame."""
+    """Also export pairs that are copies of a training frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,6 @@ class ExportResult:
     """Real ones."""
     pairs: int
     copies_left_out: int
-    """Accepted pairs that are too much like a training frame of the synthesizer."""
+    """Number of accepted pairs that were left out as copies of a training frame."""
     problems: tuple[str, ...] = ()
-    """What the layout cannot hold and was left out, a message each."""
+    """A message for each item that the layout cannot hold, and that was left out."""

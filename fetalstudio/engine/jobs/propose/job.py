@@ -12,8 +12,10 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 
 _NOTHING = {
-    "auto": "all frames have an ellipse",
-    "box": "no frame has a proposal of another segmenter whose box could be used",
+    "auto": "all frames have an ellipse, or had a proposal that was rejected. Propose again "
+    "(Library, Propose for all again; or --again) for other proposals.",
+    "box": "no frame has a proposal of another segmenter whose box could be used. Let another "
+    "segmenter propose first.",
 }
 
 
@@ -31,7 +33,7 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         frames = _frames(project, request, author)
         steps = Steps(len(frames), report, cancelled, "proposing")
         if not frames:
-            report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}."))
+            report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}"))
             return ProposeResult((), ())
         segmenter = load_segmenter(model)
         proposals, without = [], []

@@ -21,7 +21,7 @@ class ProposeRequest:
     )
     project: Path
     segmenter: str | None = None
-    """Default: the adopted one, else ``compact``."""
+    """The segmenter to use; by default the adopted one, or else ``compact``."""
     cohort: str | None = None
     frame_ids: tuple[str, ...] | None = None
     """Only these frames, including annotated ones. A person's ellipse is never replaced."""

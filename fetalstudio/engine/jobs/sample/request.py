@@ -37,16 +37,16 @@ class SampleRequest:
     """``first``, ``second``, ``third`` (trimester), ``any``; ``auto``: by the HC if calibrated;
     ``simulated``: by the scanner simulator, without the network."""
     reference: NDArray[np.uint8] | None = None
-    """A real frame (H, W) whose sector is taken over."""
+    """A real frame, (H, W) uint8, that lends its sector and its grain."""
     replaces: Ellipse | None = None
     """The head in ``reference``. If it is given, the tissue around the heads is kept."""
     project: Path | None = None
-    """The project in which a synthesizer that is not built in is searched."""
+    """The project whose synthesizers can be named too."""
     cohort: str | None = None
     """The cohort that the texture is compared with; None for all cohorts of the project."""
     synthesizer: str | None = None
     steps: int | None = None
-    """Default: those of the model."""
+    """The number of steps; by default that of the model."""
     guidance: float | None = None
     seed: int = 0
     previews: bool = True

@@ -1,4 +1,4 @@
-"""The data of a training, and whether they suffice: for the job and for the window.
+"""The data of a training, and whether they are sufficient, for the job and for the window.
 
 Importing this module imports no torch.
 """
@@ -29,7 +29,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 
 MIN_SUBJECTS = 3
-"""One for each part."""
+"""One subject for each part."""
 FEW_TEST_SUBJECTS = 5
 FEW_VALIDATION_FRAMES = 4
 
@@ -54,18 +54,18 @@ class TrainingData:
     test: Sequence[LabelledFrame]
     pairs: Sequence[Pair]
     available: Sequence[LabelledFrame] = ()
-    """All frames of the training part: ``train`` and those that were not asked for."""
+    """All frames of the training part, of which ``train`` was drawn."""
     usable: int = 0
-    """Accepted pairs that may be trained on."""
+    """Number of accepted pairs that can be trained on."""
     copies: int = 0
-    """Accepted pairs that were left out because they copy a training frame."""
+    """Number of accepted pairs that were left out because they copy a training frame."""
     problems: tuple[str, ...] = ()
-    """What forbids the training: sentences for a person, each with the cure."""
+    """Why the training is impossible: sentences for a person, each with a cure."""
     warnings: tuple[str, ...] = ()
-    """What a person should know before the training: sentences."""
+    """Sentences that a person should know before the training."""
 
     def summary(self) -> Mapping[str, Any]:
-        """For the run's record: frame and pair ids by part, and a digest of the ellipses."""
+        """The data for the run's record: frame and pair ids by part, a digest of the ellipses."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         ids = {name: [item.id for item in items] for name, items in parts.items()}
         labels = [repr(i.ellipse) for items in parts.values() for i in items]
@@ -111,7 +111,7 @@ def select_training_data(
 
 
 def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
-    """``data`` with a problem for each picture that is in two parts. This reads every frame."""
+    """``data`` with a problem for each image that is in two parts. This reads every frame."""
     frames: Mapping[Part, Sequence[str]] = {
         "train": [i.id for i in data.train] + [p.frame.id for p in data.pairs],
         "validation": [i.id for i in data.validation],
@@ -124,12 +124,12 @@ def with_duplicates(data: TrainingData, project: Project) -> TrainingData:
     descriptors = {frame_id: descriptor(project.frames.pixels(frame_id)) for frame_id in names}
     found = across_parts(frames, descriptors)
     said = [
-        f"{names[a]} and {names[b]} are the same picture, but are in different parts of the split. "
+        f"{names[a]} and {names[b]} are the same image, but are in different parts of the split. "
         + (_NOT_REAL if a in synthetic or b in synthetic else _SAME_SUBJECT)
         for a, b in found[:3]
     ]
     if len(found) > 3:
-        said.append(f"The same is true of {len(found) - 3} more pictures.")
+        said.append(f"The same is true of {len(found) - 3} more images.")
     return replace(data, problems=(*data.problems, *said))
 
 
@@ -139,36 +139,37 @@ def _too_few(
     said = []
     if subjects < MIN_SUBJECTS:
         said.append(
-            "Training needs annotated frames of at least three subjects (to learn from, to choose "
-            "the best epoch, to test); the annotated frames are of "
+            "Training needs annotated frames of at least three subjects: to learn from, to choose "
+            "the best epoch, and to test. The annotated frames are of "
             f"{counted(subjects, 'subject')}. "
             "Annotate frames of other subjects, or correct the subjects if they are wrong "
             f"({SET_SUBJECT})."
         )
     if real is not None and real > len(data.available):
         said.append(
-            f"{real} real frames were asked for, but the training part holds {len(data.available)} "
-            "(the others are held out to validate and to test)."
+            f"{counted(real, 'real frame')} were requested, but the training part has "
+            f"{len(data.available)}; the others are held out to validate and to test. Request "
+            "fewer, or annotate more frames."
         )
     if synthetic is not None and synthetic > data.usable:
         said.append(
-            f"{counted(synthetic, 'synthetic pair')} were asked for, but {data.usable} are accepted"
+            f"{counted(synthetic, 'synthetic pair')} were requested, but {data.usable} are accepted"
             + (f", besides {data.copies} copies of training frames. " if data.copies else ". ")
-            + "Synthesise and accept more, or ask for fewer."
+            + "Synthesise and accept more, or request fewer."
         )
     if not said and not data.train and not data.pairs:
-        said.append("There is nothing to train on: ask for real frames, pairs or both.")
+        said.append("There is nothing to train on. Request real frames, pairs or both.")
     return said
 
 
 def _without_mask(data: TrainingData) -> list[str]:
-    """Problems: frames whose ellipse gives no mask."""
+    """A problem for each frame whose ellipse gives no mask."""
     said = []
     for item in (*data.train, *data.validation, *data.test):
         e, (w, h) = item.ellipse, item.size
         if not (0 <= e.cx < w and 0 <= e.cy < h and e.b >= 1):
             said.append(
-                f"The ellipse of {item.name} lies off the frame or is empty: it gives no "
+                f"The ellipse of {item.name} lies outside the frame or is empty, so it has no "
                 "mask. Draw it again."
             )
     return said
@@ -180,29 +181,31 @@ def _warnings(
     said = []
     proposed = sum(a.state == "proposed" for a in project.annotations.by_frame(cohort).values())
     if proposed:
-        said.append(f"{counted(proposed, 'proposal')} left out: no person has confirmed them.")
+        said.append(
+            f"{counted(proposed, 'proposal')} left out, because no person has confirmed them."
+        )
     tested = len({item.subject for item in data.test})
     if 0 < tested < FEW_TEST_SUBJECTS:
         said.append(
-            f"Only {counted(tested, 'subject')} to test on: too few to tell whether the new model "
-            "is better."
+            f"Only {counted(tested, 'subject')} to test on, which is too few to decide whether the "
+            "new model is better."
         )
     if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
         said.append(
-            f"Only {counted(len(data.validation), 'frame')} to choose the best epoch by: it may "
-            "be the best by chance."
+            f"Only {counted(len(data.validation), 'frame')} to choose the best epoch with, which "
+            "may be the best by chance."
         )
     if data.copies:
         said.append(
-            f"{counted(data.copies, 'accepted pair')} left out: too much like a training frame of "
+            f"{counted(data.copies, 'accepted pair')} left out, too similar to a training frame of "
             "the synthesizer."
         )
     left_out = project.counts()["accepted"] - data.usable - data.copies
     if left_out:
         said.append(
-            f"{counted(left_out, 'accepted pair')} left out: "
-            "they took their sector from a frame of a held-out subject."
+            f"{counted(left_out, 'accepted pair')} left out, because their sectors are from frames "
+            "of held-out subjects."
         )
     if data.usable == 0 and synthetic != 0:
-        said.append("No accepted pairs: the training is on real frames alone.")
+        said.append("There are no accepted pairs, so the training uses real frames alone.")
     return said

@@ -19,7 +19,7 @@ class TrainRequest:
     )
     project: Path
     segmenter: str | None = None
-    """Start from this one; the default is that of ``propose``."""
+    """The segmenter to start from; by default the adopted one, or else ``compact``."""
     cohort: str | None = None
     real: int | None = None
     """Use at most this many real frames; by default all with a final or draft annotation."""
@@ -27,9 +27,9 @@ class TrainRequest:
     """Use at most this many accepted pairs; by default all, 0 for none."""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     name: str | None = None
-    """Of the new model; by default ``<cohort>-<number>``, or ``tuned-<number>``."""
+    """Name of the new model; by default ``<cohort>-<number>``, or ``tuned-<number>``."""
     resume: int | None = None
-    """Id of a run that did not finish: resume it, with its own settings."""
+    """Id of an unfinished run, to resume it with its own settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class TrainResult:
 
     run_id: int
     model: str | None
-    """None where no epoch was better than the model that it started from."""
+    """Name of the new model; None if no epoch was better than the original segmenter."""
     dice_before: float
     dice_after: float
     difference: float
@@ -50,8 +50,8 @@ class TrainResult:
     epochs_run: int
     best_epoch: int
     verdict: str
-    """One sentence for a person."""
+    """The verdict for a person."""
     copies_left_out: int = 0
-    """Accepted pairs that are too much like a training frame of the synthesizer."""
+    """Number of accepted pairs that were left out as copies of training frames."""
     device: str = ""
-    """The device on which it was trained, and the number format."""
+    """The device and the number format of the training, as text."""
