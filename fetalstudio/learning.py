@@ -96,7 +96,7 @@ class MovingAverage:
 
 @dataclass(frozen=True, slots=True)
 class OptimizerSettings:
-    """Settings of a training that do not depend on the model."""
+    """The settings of a training that do not depend on the model."""
 
     steps: int
     learning_rate: float
@@ -167,8 +167,8 @@ def train_resumably(
         if not torch.isfinite(loss):
             # Stop before it reaches the weights and the checkpoint.
             raise UserError(
-                f"The loss of the training is not a finite number after {step} steps. The last "
-                f"checkpoint is {checkpoint}. Choose a smaller learning rate."
+                f"The loss of the training is not a finite number after {step} steps. Start a new "
+                "training with a smaller learning rate."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -229,7 +229,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
     Raises :class:`UserError` like ``files.atomic_path``.
     """
-    # Into memory first, because torch reports a full disk as "unexpected pos".
+    # Via memory, because torch reports a full disk as "unexpected pos".
     stream = io.BytesIO()
     torch.save(state, stream)
     with atomic_path(path) as temporary:

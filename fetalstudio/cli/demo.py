@@ -1,4 +1,4 @@
-"""Command ``demo``: the whole loop on the sample frames, with a picture at the end."""
+"""Command ``demo``: every step of the work on the sample frames, and a picture of the result."""
 
 from __future__ import annotations
 
@@ -86,15 +86,18 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _make_room(out: Path, folder: Path) -> None:
-    """Replace the project of an earlier demo, and nothing else. Raises :class:`UserError`."""
+    """Remove the project of an earlier demo, and nothing else. Raises :class:`UserError`."""
     marker = out / ".fetalstudio-demo"
     if folder.exists():
         if not marker.exists():
-            raise UserError(f"{folder} is not from a demo. Choose another folder with --out.")
+            raise UserError(
+                f"{folder} was not made by a demo, so it was not replaced. Choose another folder "
+                "with --out."
+            )
         if _worked_in(folder):
             raise UserError(
-                f"{folder} is an earlier demo in which somebody has drawn or reviewed since. "
-                "Choose another folder with --out, or remove it."
+                f"{folder} is an earlier demo in which somebody has drawn or reviewed since, so it "
+                "was not replaced. Choose another folder with --out, or remove it."
             )
         shutil.rmtree(folder)
     with atomic_path(marker) as temporary:

@@ -26,6 +26,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.warn(problem)
     console.result(
         result,
-        f"Imported {result.frames} frames into cohort {result.cohort}, {result.annotated} with an "
-        f"annotation; {result.duplicates} were already there. Warnings: {len(result.problems)}.",
+        f"Imported {result.frames} frames into cohort {result.cohort}, {result.annotated} of them "
+        f"with an annotation. {result.duplicates} were already there. Warnings: "
+        f"{len(result.problems)}.",
     )

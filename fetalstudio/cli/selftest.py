@@ -1,4 +1,4 @@
-"""Command ``selftest``: what a packaged build runs to prove that it is whole."""
+"""Command ``selftest``: checks that an installation or a packaged build is complete."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Check Qt, the models, a report and the packages of Stable Diffusion; in the engine's process
     make one pair, train for two epochs, and cancel a longer training.
 
-    Raises :class:`UserError` that names the part which is not whole.
+    Raises :class:`UserError` that names the part that fails.
     """
     done: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="fetalstudio-") as temporary:
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 console.say(f"{name:10} ok   {done[name]}   {time.monotonic() - started:.1f} s")
         finally:
             engine.close()
-    console.result({"ok": True, **done}, "This installation is whole.")
+    console.result({"ok": True, **done}, "This installation is complete.")
 
 
 def _window() -> str:
@@ -116,7 +116,10 @@ def _import(engine: EngineClient, folder: Path) -> str:
         pass
     result = _result(engine, ImportRequest(folder, samples_dir(), cohort="samples"))
     if not result.annotated or result.problems:
-        raise UserError("; ".join(result.problems) or "The samples hold no annotations.")
+        raise UserError(
+            "; ".join(result.problems)
+            or "The sample frames have no annotations. Install FetalStudio again."
+        )
     return f"{result.frames} frames"
 
 
@@ -125,7 +128,8 @@ def _pair(engine: EngineClient) -> str:
     result = _result(engine, request)
     if result.image.shape != (540, 800) or int(np.ptp(result.image)) < 100:
         raise UserError(
-            "The synthesizer made an empty picture: its weights are damaged. Reinstall FetalStudio."
+            "The synthesizer made an empty image, so its weights are damaged. Install FetalStudio "
+            "again."
         )
     return f"Dice {result.quality['dice']:.3f} in {result.seconds:.1f} s"
 
@@ -139,7 +143,7 @@ def _training(engine: EngineClient, folder: Path) -> str:
 
 
 def _report() -> str:
-    """The templates of a report are found and filled in."""
+    """Check that the templates of a report are found and filled in."""
     head = Ellipse(60, 40, 30, 20, 0)
     score = FrameScore(
         frame_id="0",
@@ -159,7 +163,7 @@ def _report() -> str:
 
 
 def _cancel(engine: EngineClient, folder: Path) -> str:
-    """Cancel a long training in its first epochs; it has to stop within the engine's grace."""
+    """Cancel a long training in its first epochs. It has to stop within the engine's grace."""
     request = TrainRequest(
         folder, real=4, synthetic=0, settings=TrainingSettings(epochs=1000, patience=1000)
     )

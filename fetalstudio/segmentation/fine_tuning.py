@@ -33,18 +33,19 @@ from fetalstudio.segmentation.tuned_weights import TunedWeights
 
 _IOU_WEIGHT = 0.1
 _PAPER_JITTER = 20 / 256
-"""Of the input's side: up to 19 px outwards at 256 px."""
+"""Share of the input's side by which boxes are moved outwards: up to 19 px at 256 px."""
 FINE_TUNING = "fine-tuning"
 """The note of the progress of the optimiser's steps; see also ``examples.EMBEDDING``."""
 _FAILURE = 0.9
-"""A validation frame with a Dice below this is one that fails."""
+"""A validation frame with a Dice below this counts as failed."""
 _LEAST_GAIN = 1e-4
-"""Of Dice; less is rounding, not learning."""
+"""Gain in Dice. A smaller one is rounding, not learning."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
-    """One epoch, 1-based; epoch 0 is the original model (its training loss is NaN)."""
+    """The figures of one epoch, counted from 1. Epoch 0 is the original model, whose training loss
+    is NaN."""
 
     epoch: int
     train_loss: float
@@ -66,8 +67,8 @@ def fine_tune(
 ) -> tuple[Segmenter, list[EpochFigures]]:
     """Return the best epoch's segmenter and the figures of all epochs.
 
-    The best may be epoch 0, the original; another epoch is better only if it is so by more than
-    chance, see ``_better``. The given segmenter is left as it is. The mask decoder and the learned
+    The best may be epoch 0, the original. Another epoch counts as better only if the gain exceeds
+    chance; see ``_better``. The given segmenter is left as it is. The mask decoder and the learned
     prompt tokens are tuned, and a SAM that had none is given some; without ``settings.lora`` the
     encoder is frozen.
 
@@ -156,10 +157,10 @@ class _Progress:
     first: Sequence[float]
     """Dice of each validation frame by the original model."""
     best: float
-    """Mean of the best epoch."""
+    """Mean Dice of the best epoch."""
     best_state: Mapping[str, Tensor]
     since: int = 0
-    """Epochs without a better one."""
+    """Number of epochs since the best one."""
     figures: list[EpochFigures] = field(default_factory=list)
 
 
@@ -170,7 +171,7 @@ def _train(
     callbacks: _Callbacks,
     saved: _Saved | None,
 ) -> tuple[Mapping[str, Tensor], list[EpochFigures]] | None:
-    """In every process at once. The first one alone measures, decides and saves."""
+    """Runs in every process at once. Only the first process measures, decides and saves."""
     leads = distributed.rank() == 0
     if not leads:
         segmenter = Segmenter(segmenter.sam, segmenter.card)
@@ -220,11 +221,11 @@ def _measure(
 
 
 def _better(scores: Sequence[float], progress: _Progress) -> bool:
-    """Whether an epoch is the best so far, and no worse a choice than the original model.
+    """Whether an epoch is the best so far, and a better choice than the original model.
 
-    Its gain over that one must exceed its standard error over the validation frames: with few of
-    them the best of twenty epochs is otherwise one that is better by chance. And no more frames may
-    fail.
+    Its gain over the original must exceed the standard error over the validation frames. With few
+    frames, the best of twenty epochs would otherwise be better only by chance. No more frames may
+    fail than with the original.
     """
     gains = np.subtract(scores, progress.first)
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
@@ -281,12 +282,12 @@ def _rate(settings: TrainingSettings, epoch: int) -> float:
 def _one_epoch(
     weights: TunedWeights, task: _Task, epoch: int, callbacks: _Callbacks
 ) -> float | None:
-    """Mean training loss of this process' share, or None when asked to stop."""
+    """Mean training loss of this process' share, or None if the training is to stop."""
     settings, segmenter, optimizer = task.settings, weights.segmenter, weights.optimizer
     parameters = list(weights.parameters)
     for group in optimizer.param_groups:
         group["lr"] = _rate(settings, epoch)
-    # Seeded by the epoch: a resumed training sees what an unbroken one would have.
+    # Seeded by the epoch, so that a resumed training sees the same frames as an uninterrupted one.
     rng = np.random.default_rng((settings.seed, epoch))
     order = rng.permutation(len(task.train))
     starts = range(0, len(order), settings.batch)
@@ -328,7 +329,7 @@ def _boxes(
 
 
 def _embeddings(segmenter: Segmenter, batch: Sequence[Embedded]) -> Tensor:
-    """(B, 256, h, w) float32 on the segmenter's device: known ones, or those of the encoder now."""
+    """Embeddings (B, 256, h, w), float32, on the segmenter's device: cached, or computed now."""
     known = [e.embedding for e in batch if e.embedding is not None]
     if known:
         return torch.stack(known).float().to(segmenter.device)
@@ -345,7 +346,7 @@ def _loss(
     boxes: Tensor | None,
     iou_weight: float = 0.0,
 ) -> Tensor:
-    """DiceCE plus the squared error of the IoU head's estimate, read as the segmenter reads it."""
+    """DiceCE plus the squared error of the IoU head's estimate, computed as in the segmenter."""
     targets = torch.stack([e.target for e in batch]).to(segmenter.device)
     with autocast(segmenter.device):
         logits, estimate = decode(segmenter.sam, embeddings, boxes=boxes)
@@ -364,8 +365,10 @@ def _loss(
 
 @torch.no_grad()
 def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, list[float]]:
-    """Mean loss, and the Dice of each mask at its frame's own size: prompt-free, or by the
-    reference's box where the model needs a prompt."""
+    """Mean loss, and the Dice of each mask at its frame's own size.
+
+    There is no prompt, unless the model needs one: then it is the reference's box.
+    """
     losses, scores = [], []
     for e, example in zip(task.held_out, task.validation, strict=True):
         h, w = example.image.shape

@@ -27,7 +27,7 @@ from fetalstudio.ui.session import Session
 
 
 class ProjectCommand(QUndoCommand):
-    """Does its work in :meth:`apply` and :meth:`revert`, whose errors reach the person.
+    """A step whose work is in :meth:`apply` and :meth:`revert`, whose errors are shown.
 
     Exceptions must not cross from an override into Qt, and a command whose first run failed must
     not stay on the stack.
@@ -40,7 +40,7 @@ class ProjectCommand(QUndoCommand):
         super().__init__(text)
         self.session = session
         self.done = False
-        """Whether it ran once; later runs are the person's redo and show what they change."""
+        """Whether it has run. Later runs are redone by the person, and show what they change."""
 
     def prepare(self) -> None:
         """Note what is there before the first run, so that :meth:`revert` can restore it."""
@@ -264,7 +264,7 @@ class ReviewPairs(ProjectCommand):
 
 
 class DismissBatch(ProjectCommand):
-    """Stop offering an unfinished batch."""
+    """Stop offering an unfinished batch for resuming."""
 
     places = ("synthesise",)
 
@@ -284,7 +284,7 @@ class DismissBatch(ProjectCommand):
 
 
 class MoveHead(QUndoCommand):
-    """Move a synthetic head: nothing is stored, yet undo takes it back like any edit."""
+    """Move a synthetic head. Nothing is stored, but undo reverts it like any edit."""
 
     places = ("synthesise",)
 
@@ -333,7 +333,7 @@ class AdoptModel(ProjectCommand):
 
 
 def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
-    """Append what the frame had before."""
+    """Append the annotation that the frame had before."""
     session.open.annotations.add(
         frame_id,
         was.ellipse if was else None,

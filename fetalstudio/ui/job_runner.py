@@ -112,7 +112,7 @@ class _Pump(QThread):
     """Moves events from the client to the mailbox; ends when the client is closed."""
 
     arrived = Signal()
-    """One more event waits in the mailbox."""
+    """Another event is waiting in the mailbox."""
 
     def __init__(self, client: EngineClient, mailbox: _Mailbox, parent: QObject) -> None:
         super().__init__(parent)
@@ -128,7 +128,7 @@ class _Pump(QThread):
 
 
 def _post(mailbox: _Mailbox, job_id: int, event: Event) -> bool:
-    """Put an event into the mailbox; whether one more waits now.
+    """Put an event into the mailbox. Returns whether another one is waiting now.
 
     A newer droppable event replaces the one that waits, so that they do not pile up while the GUI
     thread is busy.
@@ -201,8 +201,11 @@ class Engine(QObject):
 
     @Slot()
     def _deliver(self) -> bool:
-        """Hand out one event; False where none waits. One at a time, so that a slot that opens a
-        dialog (and with it an event loop) does not hold up those behind it."""
+        """Hand out one event; False if none is waiting.
+
+        Only one at a time, so that a slot that opens a dialog (and with it an event loop) does not
+        delay the events behind it.
+        """
         waiting = self._mailbox.take()
         if waiting is None:
             return False

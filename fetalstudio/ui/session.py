@@ -260,7 +260,7 @@ class Session(QObject):
         self.message.emit(text, "warning")
 
     def _job_failed(self, event: Failed) -> None:
-        # A person can correct bad input; a traceback would only distract from how.
+        # A person can correct bad input, and a traceback would only be a distraction.
         self.failure.emit(event.message, "" if event.bad_input else event.traceback)
 
     # -- the window -------------------------------------------------------------------------
@@ -279,5 +279,7 @@ class Session(QObject):
         details = "".join(traceback.format_exception(error))
         log.error("unexpected error\n%s", details)
         self.failure.emit(
-            f"An unexpected error occurred: {error}. Your work so far is saved.", details
+            f"An unexpected error occurred: {error}. Your work so far is saved. Try again; if that "
+            "does not help, report the error with its details.",
+            details,
         )

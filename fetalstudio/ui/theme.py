@@ -55,7 +55,7 @@ ELLIPSE = "#5cc8bd"
 """The ellipse being edited; others have the colour of their state."""
 
 SERIES = ("#5cc8bd", "#d3a35b", "#7d9fd6", "#c08bb8", "#a3b56b")
-"""Curves: teal, amber, blue, mauve, olive; colour-blind people can tell them apart."""
+"""Curves: teal, amber, blue, mauve, olive. Colour-blind people can distinguish them."""
 
 SPACE = 8
 """px; distances are SPACE / 2, SPACE, 2 SPACE and 3 SPACE."""

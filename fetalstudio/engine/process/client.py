@@ -43,7 +43,7 @@ _HEAVY = frozenset({"torch", "diffusers", "segment_anything"})
 
 @dataclass(slots=True)
 class _Order:
-    """A job that was asked for."""
+    """A job that was submitted."""
 
     id: int
     job: str
@@ -51,21 +51,21 @@ class _Order:
     request: bytes
     sent: bool = False
     begun: bool = False
-    """Whether the child has begun to run it."""
+    """Whether the child has begun to run the job."""
     tries: int = 0
-    """How often it was sent."""
+    """How often the job was sent to the child."""
     cancel_asked: bool = False
     kill_at: float | None = None
-    """When its process is ended; set once the child was asked to cancel."""
+    """When the process is ended; set when the child is asked to cancel."""
     run: RunKey | None = None
-    """The run that its events named."""
+    """The run that the job's events named."""
 
 
 class _Child:
     """One engine process and our end of the pipe to it."""
 
     def __init__(self, grace_s: float) -> None:
-        """Start the process. Raises OSError where the system does not."""
+        """Start the process. Raises OSError if the system cannot."""
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
         self.process = spawn.Process(
@@ -77,19 +77,19 @@ class _Child:
             self.pipe.close()
             raise
         finally:
-            theirs.close()  # else its death would not be seen as the end of the pipe
+            theirs.close()  # otherwise its death would not end the pipe
         self.ready = False
         self.warmed = False
 
     def said(self, limit: int | None = None) -> Iterator[worker.Ready | worker.Begun | worker.Said]:
-        """Messages not read yet. Raises EOFError or OSError where the pipe has ended."""
+        """The messages that were not read yet. Raises EOFError or OSError if the pipe has ended."""
         count = 0
         while (limit is None or count < limit) and self.pipe.poll():
             yield self.pipe.recv()
             count += 1
 
     def end(self, patience_s: float) -> int | None:
-        """Wait that long for it to end, else kill it; the exit code."""
+        """Wait up to ``patience_s`` for the process to end, then kill it. Returns the exit code."""
         self.process.join(patience_s)
         if self.process.is_alive():
             self.process.kill()
@@ -98,7 +98,7 @@ class _Child:
 
 
 class EngineClient:
-    """Runs jobs one at a time, first come first served, in a child process kept warm.
+    """Runs jobs one at a time in a child process that is kept alive, in the order of submission.
 
     Every job's events begin with `Started` and end with exactly one of `FINAL`; a job that is
     cancelled while it waits has `Cancelled` as its only event.
@@ -106,7 +106,7 @@ class EngineClient:
 
     def __init__(self, *, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
-        self._lock = threading.Lock()  # guards what submit, cancel and poll share
+        self._lock = threading.Lock()  # guards the state that submit, cancel and poll share
         self._queue: deque[_Order] = deque()
         self._current: _Order | None = None
         self._events: list[tuple[int, Event]] = []
@@ -114,7 +114,7 @@ class EngineClient:
         self._closed = False
         self._woken = False
         self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
-        self._polling = threading.Lock()  # guards the child: held by whoever talks to it
+        self._polling = threading.Lock()  # guards the child; held while communicating with it
         self._child: _Child | None = None
         self._child_wanted = False
         self._warm_jobs: tuple[Job[Any, Any], ...] = ()
@@ -145,7 +145,7 @@ class EngineClient:
             return self._last_id
 
     def cancel(self, job_id: int) -> None:
-        """Ask the job to stop; one that is over already stays as it is."""
+        """Ask the job to stop. A job that has ended is not affected."""
         with self._lock:
             for order in self._orders():
                 if order.id == job_id:
@@ -226,7 +226,7 @@ class EngineClient:
                 self._listen(self._patience(deadline))
 
     def _advance(self) -> None:
-        """Do whatever is due: take the next job; start, instruct or kill the child."""
+        """Do what is due: take the next job, and start, instruct or kill the child."""
         self._take_next()
         order = self._current
         if order is not None and order.cancel_asked and not order.sent:
@@ -260,7 +260,7 @@ class EngineClient:
             self._conclude(_could_not_start(str(error)))
 
     def _tell(self, child: _Child, order: _Order | None) -> None:
-        """Send what the child does not know yet. Raises OSError where the child is gone."""
+        """Send what the child does not know yet. Raises OSError if the child is gone."""
         if order is None:
             if self._warm_jobs and not child.warmed:
                 child.warmed = True
@@ -278,7 +278,7 @@ class EngineClient:
             child.pipe.send(worker.Seen())
 
     def _patience(self, deadline: float | None) -> float | None:
-        """Seconds until something is due without a message; None: nothing is."""
+        """Seconds until something is due without a message; None if nothing is."""
         due = [deadline] if deadline is not None else []
         if self._seen_owed:
             due.append(self._seen_at + SEEN_INTERVAL_S)
@@ -287,7 +287,7 @@ class EngineClient:
         return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _listen(self, patience: float | None) -> None:
-        """Wait for a wake-up, a message or the child's end, and take note of it."""
+        """Wait for a wake-up, a message or the end of the child, and handle it."""
         child = self._child
         sources: list[Any] = [self._wake_reader]
         if child is not None:
@@ -335,7 +335,7 @@ class EngineClient:
                 self._current = None
 
     def _bury(self, patience_s: float = _EXIT_S) -> None:
-        """The child ended or has to: read its last messages and conclude its job."""
+        """Handle the end of the child: read its last messages and conclude its job."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -351,7 +351,7 @@ class EngineClient:
         elif not child.ready:
             self._conclude(_could_not_start(_reason(code)))
         elif not order.begun and order.tries < _TRIES:
-            order.sent = False  # it died idle, and the job goes to a fresh one
+            order.sent = False  # it died while idle; a new one runs the job
         else:
             self._conclude(
                 Failed(
@@ -363,7 +363,7 @@ class EngineClient:
 
 
 class _Reader(pickle.Unpickler):
-    """Reads an event, and refuses what would import torch into the window's process."""
+    """Reads an event, and refuses one that would import torch into the window's process."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] in _HEAVY:

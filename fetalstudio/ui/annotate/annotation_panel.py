@@ -80,13 +80,13 @@ class AnnotationPanel(QWidget):
         held = annotation if annotation is not None and annotation.ellipse is not None else None
         state = held.state if held is not None else "none"
         self._say(theme.STATE_COLOURS[state], *_STATE_WORDS[state])
-        # Never empty, so that the button below does not move.
+        # The text is never empty, so that the button below does not move.
         self.by.setText(" " if held is None else _by(held))
         self.confirm.setEnabled(held is not None)
         self.confirm.setText("Next" if state == "final" else "Confirm, next")
 
     def show_unsaved(self) -> None:
-        """Say that the ellipse on screen could not be saved; the error itself is in a notice."""
+        """Show that the ellipse on screen could not be saved. A notice shows the error itself."""
         self._say(theme.ERROR, "Not saved", "confirm to try again")
         self.confirm.setEnabled(True)
 

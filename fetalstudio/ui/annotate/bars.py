@@ -105,7 +105,7 @@ class ViewBar(QWidget):
             (self.window_slider, window.width),
             (self.level_slider, window.level),
         ):
-            # A slider has whole steps only and must not round what was set on the canvas.
+            # A slider only has integer steps and must not round the value set on the canvas.
             slider.blockSignals(True)
             slider.setValue(round(value))
             slider.blockSignals(False)

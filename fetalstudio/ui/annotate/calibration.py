@@ -28,7 +28,7 @@ _SOURCES: dict[Source, str] = {
 }
 _USUAL_RULER_MM = 10.0
 _MIN_RULER_PX = 20.0
-"""Each end is placed to within about half a px; a shorter line would be off by several per cent."""
+"""Each end is placed to within about half a px. A shorter line would be off by several per cent."""
 
 
 class CalibrationPanel(QWidget):

@@ -1,4 +1,4 @@
-"""What a place shows while there is nothing to work on: the reason and the next step."""
+"""What a place shows if there is nothing to work on: the reason and the next step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EmptyState(QWidget):
         """Set title and sentence; the button is hidden if ``action`` is empty."""
         self._title.setText(title)
         self._text.setText(text)
-        # A layout that aligns a label ignores the height that its wrapped lines need.
+        # A layout that aligns a label ignores the height of its wrapped lines.
         self._text.setFixedHeight(self._text.heightForWidth(self._text.width()))
         self.button.setText(action)
         self.button.setVisible(bool(action))

@@ -46,7 +46,7 @@ class JobBar(QWidget):
         return self._handle
 
     def follow(
-        self, handle: JobHandle[Any], *, queued: str = "Waiting for the running job"
+        self, handle: JobHandle[Any], *, queued: str = "Waiting for the running job to end"
     ) -> None:
         """Show ``handle`` until it ends, in place of the job shown before."""
         self._handle = handle

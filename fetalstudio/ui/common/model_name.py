@@ -1,4 +1,4 @@
-"""The field for the name of a new model, which says at once what is wrong with a name."""
+"""The field for the name of a new model, which reports a bad name at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fetalstudio.ui import theme
 
 
 class ModelNameBox(QLineEdit):
-    """An empty field stands for an automatic name. ``message`` shows below it what is wrong."""
+    """A field whose emptiness stands for an automatic name. ``message`` shows what is wrong."""
 
     def __init__(self, placeholder: str, taken: Callable[[], Collection[str]]) -> None:
         """``taken`` gives the names that a new model cannot have."""

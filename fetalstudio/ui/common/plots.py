@@ -12,7 +12,7 @@ from fetalstudio.ui import theme
 
 
 class StillPlot(pg.PlotWidget):
-    """A plot that is looked at: the mouse neither pans nor zooms it."""
+    """A plot that the mouse neither pans nor zooms."""
 
     def __init__(self, axes: dict[str, pg.AxisItem] | None = None) -> None:
         super().__init__(background=theme.CANVAS, axisItems=axes)

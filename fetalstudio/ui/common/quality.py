@@ -21,7 +21,7 @@ COLOURS: Mapping[Level, str] = {
     "unknown": theme.TEXT_DIM,
 }
 SIGNS: Mapping[Level, str] = {"good": "✓", "unusual": "!", "poor": "✗", "unknown": "-"}
-"""Shown with the colours, for people who cannot tell those apart."""
+"""Signs that are shown with the colours, for people who cannot distinguish the colours."""
 
 _WORDS = {
     "dice": "How well a segmenter trained on real frames only finds the head inside the ellipse",

@@ -74,7 +74,9 @@ class RenameDialog(AskDialog):
 
     def _check(self) -> None:
         taken = self.name in self._cohorts and self.name != self.cohort
-        self.hint.setText("A cohort has this name. Use Merge into to join them." if taken else "")
+        self.hint.setText(
+            "Another cohort has this name. Merge them with Merge cohort into." if taken else ""
+        )
         self.accept_button.setEnabled(bool(self.name) and self.name != self.cohort and not taken)
 
     @property
@@ -107,7 +109,7 @@ class MergeDialog(AskDialog):
 
     @property
     def cohort(self) -> str:
-        """The cohort that will be gone."""
+        """The cohort whose frames move."""
         return self.cohort_box.currentText()
 
     @property
@@ -117,7 +119,7 @@ class MergeDialog(AskDialog):
 
 
 class RemoveDialog(AskDialog):
-    """Names what a removal takes with it, and asks for a yes."""
+    """Lists what a removal removes, and asks for confirmation."""
 
     def __init__(self, effect: Sequence[str], parent: QWidget) -> None:
         super().__init__("Remove frames?", "Remove", parent)
@@ -130,7 +132,7 @@ class RemoveDialog(AskDialog):
 
 
 class AmendFlow(QObject):
-    """Asks what is needed and makes each amendment a step of undo."""
+    """Asks for what an amendment needs, and makes each amendment a step of undo."""
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
@@ -172,7 +174,7 @@ class AmendFlow(QObject):
         dialog.open()
 
     def remove(self, frames: Sequence[Frame]) -> None:
-        """Say what goes with the frames, and remove them after a yes."""
+        """Say what is removed with the frames, and remove them if the person confirms."""
         if not self._some(frames):
             return
         try:
@@ -190,7 +192,7 @@ class AmendFlow(QObject):
         dialog.open()
 
     def rename_cohort(self, chosen: str | None) -> None:
-        """Ask for a cohort, at first ``chosen``, and its new name."""
+        """Ask for a cohort, by default ``chosen``, and its new name."""
         cohorts = self._cohorts(1)
         if cohorts is None:
             return
@@ -207,7 +209,7 @@ class AmendFlow(QObject):
         dialog.open()
 
     def merge_cohorts(self, chosen: str | None) -> None:
-        """Ask for a cohort, at first ``chosen``, and the one that takes its frames."""
+        """Ask for a cohort, by default ``chosen``, and the one that takes its frames."""
         cohorts = self._cohorts(2)
         if cohorts is None:
             return

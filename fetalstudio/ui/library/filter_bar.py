@@ -1,4 +1,4 @@
-"""Which frames the library shows: by state (with counts), by cohort and by name."""
+"""The filters of the library: by state (with counts), by cohort and by name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class FilterBar(QWidget):
 
     changed = Signal()
     order_chosen = Signal(bool)
-    """Whether the least certain proposals shall come first."""
+    """Whether the least certain proposals come first."""
 
     def __init__(self) -> None:
         super().__init__()
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * theme.SPACE - 14, theme.SPACE, 3 * theme.SPACE, 2 * theme.SPACE)
         row.setSpacing(theme.SPACE // 2)
-        # Narrower than buttons are, so that all fit a window 1024 px wide.
+        # Narrower than other buttons, so that all fit into a window 1024 px wide.
         self.setStyleSheet("QPushButton { padding-left: 7px; padding-right: 7px; }")
         self._group = QButtonGroup(self)
         self.state_buttons: dict[State | None, QPushButton] = {}
@@ -41,7 +41,7 @@ class FilterBar(QWidget):
         self.order_box.addItem("As imported", False)
         self.order_box.addItem("Least certain first", True)
         self.order_box.setToolTip(
-            theme.tip("In which order frames are shown and offered to you", "O")
+            theme.tip("The order in which frames are shown and offered to you", "O")
         )
         self.order_box.setMinimumWidth(124)
         self.order_box.setAccessibleName("Order")
@@ -64,7 +64,7 @@ class FilterBar(QWidget):
         self.search.setMaximumWidth(220)
         self.search.setToolTip(
             theme.tip(
-                "Show frames whose name holds this, or a label, such as country EGY", "Ctrl+F"
+                "Show frames with this text in their name or labels, such as country EGY", "Ctrl+F"
             )
         )
         glass = icons.icon("search", theme.TEXT_DIM)
@@ -97,7 +97,7 @@ class FilterBar(QWidget):
         return self.cohort_box.currentData()
 
     def set_cohorts(self, names: list[str]) -> None:
-        """Offer these cohorts; the chosen one stays if it is among them."""
+        """Offer these cohorts. The chosen one stays chosen if it is among them."""
         chosen = self.cohort
         with QSignalBlocker(self.cohort_box):
             self.cohort_box.clear()
@@ -107,11 +107,11 @@ class FilterBar(QWidget):
             self.cohort_box.setCurrentIndex(max(self.cohort_box.findData(chosen), 0))
 
     def show_order(self, least_certain_first: bool) -> None:
-        """Say which order is shown."""
+        """Show which order is chosen."""
         self.order_box.setCurrentIndex(int(least_certain_first))
 
     def show_counts(self, counts: Mapping[State, int]) -> None:
-        """Say how many frames each state has."""
+        """Show the number of frames in each state."""
         for state, button in self.state_buttons.items():
             number = sum(counts.values()) if state is None else counts[state]
             # Qt keeps the shortcut only while the text stays: both are set together.

@@ -46,7 +46,7 @@ State = Literal["none", "proposed", "draft", "final"]
 STATES: tuple[State, ...] = ("none", "proposed", "draft", "final")
 STATE_TITLES = {"none": "To draw", "proposed": "Proposed", "draft": "Draft", "final": "Final"}
 TO_DO = frozenset({"none", "proposed", "draft"})
-"""States that wait for a person."""
+"""States in which a frame waits for a person."""
 
 FRAME = Qt.ItemDataRole.UserRole
 ANNOTATION = Qt.ItemDataRole.UserRole + 1
@@ -149,7 +149,7 @@ class FrameModel(QAbstractListModel):
 
 
 class FrameFilter(QSortFilterProxyModel):
-    """Keeps the frames of a cohort, in a state, whose name or labels hold a text."""
+    """Filters frames by cohort, by state, and by a text in their name or labels."""
 
     def __init__(self, model: FrameModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -160,13 +160,13 @@ class FrameFilter(QSortFilterProxyModel):
         self.setSourceModel(model)
 
     def choose(self, cohort: str | None, state: State | None, text: str) -> None:
-        """Set all three at once."""
+        """Set the three filters at once."""
         self.beginFilterChange()
         self.cohort, self.state, self.text = cohort, state, text.strip().lower()
         self.endFilterChange()
 
     def counts(self) -> dict[State, int]:
-        """How many frames of each state the cohort and the text leave."""
+        """The number of frames in each state that match the cohort and the text."""
         result = dict.fromkeys(STATES, 0)
         for frame in self.frames.frames:
             if self._in_scope(frame):
@@ -184,7 +184,7 @@ class FrameFilter(QSortFilterProxyModel):
 
 
 class FrameDelegate(QStyledItemDelegate):
-    """A cell: the thumbnail with its ellipse, and below it the name, the state and the HC."""
+    """Paints a cell: the thumbnail with its ellipse above the name, the state and the HC."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -249,7 +249,7 @@ def _draw_thumbnail(
 
 
 def _draw_ellipse(painter: QPainter, ellipse: Ellipse, colour: str) -> None:
-    """In image px; pixel centres are at whole numbers, hence the half."""
+    """In image px. Pixel centres are at whole numbers, hence the half."""
     pen = QPen(QColor(colour), 1.4)
     pen.setCosmetic(True)
     painter.setPen(pen)
@@ -306,7 +306,7 @@ class FrameGrid(QListView):
         self.setAccessibleName("Frames")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Cells share the width evenly, without a ragged edge."""
+        """Share the width evenly among the cells, without a ragged edge."""
         width = self.viewport().width() - 1
         columns = max(width // _NARROWEST, 1)
         cell = _cell(min(width // columns, THUMBNAIL_SIZE.width() + _GAP + 2 * _MARGIN))
@@ -317,9 +317,9 @@ class FrameGrid(QListView):
         super().resizeEvent(event)
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        """Skips the list's own handler, which would select the first frame unasked."""
+        """Skip the list's own handler, which would select the first frame."""
         QWidget.focusInEvent(self, event)
         self.viewport().update()
 
     def keyboardSearch(self, search: str) -> None:
-        """Letters are keys of the page here, and the search field finds names."""
+        """Leave letters to the page's keys; names are found with the search field."""

@@ -61,7 +61,9 @@ class ImportFlow(QObject):
                     shutil.copy2(path, source)
             except OSError as error:
                 self.session.message.emit(
-                    f"{path} cannot be read: {error.strerror}. Nothing was imported.", "error"
+                    f"{path} cannot be read: {error.strerror}. Nothing was imported. Check that "
+                    "the file is there and that you may read it, then try again.",
+                    "error",
                 )
                 staged.cleanup()
                 return
@@ -69,7 +71,7 @@ class ImportFlow(QObject):
         handle = self.session.import_frames(request)
         handle.on_finished(self._came)
         if staged is not None:
-            # A lambda, for it keeps the folder alive: Qt holds a bound method weakly.
+            # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
             handle.ended.connect(lambda: staged.cleanup())
 
     def _came(self, result: ImportResult) -> None:
@@ -77,7 +79,7 @@ class ImportFlow(QObject):
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
         if result.problems:
-            heading = "These files need a look; all others were imported."
+            heading = "These files have problems. All others were imported."
             TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
 
 
@@ -89,9 +91,9 @@ def dropped_paths(data: QMimeData) -> list[Path]:
 
 
 def import_summary(result: ImportResult) -> str:
-    """One sentence that says what was imported and what was not."""
+    """A sentence on what was imported and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
-    text += f"; {result.duplicates} were in the project already" if result.duplicates else ""
-    text += f"; {counted(len(result.problems), 'file')} to look at" if result.problems else ""
+    text += f"; {result.duplicates} already in the project" if result.duplicates else ""
+    text += f"; {counted(len(result.problems), 'file')} with problems" if result.problems else ""
     return text + "."

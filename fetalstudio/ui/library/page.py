@@ -1,4 +1,4 @@
-"""Library: the frames of the project, how far each is, and what is left to do."""
+"""Library: the frames of the project, the state of each, and what is left to do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from fetalstudio.ui.session import Session
 
 
 class LibraryPage(QWidget):
-    """Thumbnails by state and cohort; import, proposals, and the way to the next frame to do."""
+    """Thumbnails by state and cohort, import, proposals, and a button for the next frame to do."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class LibraryPage(QWidget):
         self.reload()
 
     def activated(self) -> None:
-        """The grid takes the keyboard, so that arrows and Enter work at once."""
+        """Give the keyboard to the grid, so that arrows and Enter work at once."""
         self.grid.setFocus()
 
     # -- building ---------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class LibraryPage(QWidget):
         row.addLayout(words, 1)
         self.import_button = QPushButton(icons.icon("import", theme.TEXT), "Import")
         self.import_button.setToolTip(
-            theme.tip("Bring a folder of frames in, or drop it", "Ctrl+I")
+            theme.tip("Import a folder of frames; you can also drop it on the window", "Ctrl+I")
         )
         self.propose_button = QPushButton(icons.icon("propose", theme.TEXT), "Propose for all")
         self.propose_button.setToolTip(
@@ -107,7 +107,7 @@ class LibraryPage(QWidget):
         self.next_button = theme.style(
             QPushButton(icons.icon("next", "#0c1414"), "Annotate next"), "primary"
         )
-        self.next_button.setToolTip(theme.tip("Open the next frame that waits for you", "N"))
+        self.next_button.setToolTip(theme.tip("Open the next frame that needs you", "N"))
         self.amend_button = QPushButton("Amend")
         self.amend_button.setToolTip(
             theme.tip("Correct the subject or cohort of the selected frames, or remove them", "A")
@@ -193,7 +193,7 @@ class LibraryPage(QWidget):
     # -- what is shown ----------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read the frames of the project again; filters, selection and current frame stay."""
+        """Read the frames of the project again. Filters, selection and current frame stay."""
         project = self.session.project
         selected = {frame.id for frame in self.selected()}
         self.model.load(project, self.session.frames())
@@ -204,7 +204,7 @@ class LibraryPage(QWidget):
         self._select(selected)
 
     def _project_changed(self) -> None:
-        # Frames are called by what they show: a copy of a project has the same ones.
+        # A frame's id is that of its pixels, so a copy of a project has the same ids.
         self.grid.clearSelection()
         self.filters.clear()
         self.reload()
@@ -265,12 +265,12 @@ class LibraryPage(QWidget):
         return [index.data(FRAME) for index in indexes]
 
     def _cohort(self) -> str | None:
-        """The cohort that is shown alone, else that of the first selected frame."""
+        """The cohort that alone is shown, or else that of the first selected frame."""
         selected = self.selected()
         return self.filters.cohort or (selected[0].cohort if selected else None)
 
     def _current_changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        # A filter moves the current row by itself; only the person's own choice counts.
+        # A filter moves the current row too, but only the person's choice counts.
         if current.isValid() and self.grid.hasFocus():
             self.session.select_frame(current.data(FRAME).id)
 
@@ -282,7 +282,7 @@ class LibraryPage(QWidget):
             self.grid.scrollTo(index)
 
     def _select(self, frame_ids: Iterable[str]) -> None:
-        """Those of the frames that are shown; where none is, the selection stays as it is."""
+        """Select those of the frames that are shown. If none is, the selection stays as it is."""
         rows = QItemSelection()
         for frame_id in frame_ids:
             index = self.shown.mapFromSource(self.model.index_of(frame_id))
@@ -304,7 +304,7 @@ class LibraryPage(QWidget):
         start = self.grid.currentIndex().row() + 1
         order = [*range(start, rows), *range(start)]
         frames = [self.shown.index(row, 0).data(FRAME) for row in order if row < rows]
-        # What the filters hide may be all that is left.
+        # The frames that are left to do may all be hidden by the filters.
         for frame in (*frames, *self.model.frames):
             if self.model.state(frame) in TO_DO:
                 self.session.select_frame(frame.id)
@@ -316,7 +316,7 @@ class LibraryPage(QWidget):
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
 
     def change_order(self) -> None:
-        """Least certain first, or as imported."""
+        """Switch between least certain first and the order of import."""
         self.session.offer_least_certain_first(not self.session.least_certain_first)
 
     def copy_names(self) -> None:
@@ -348,7 +348,7 @@ class LibraryPage(QWidget):
             self.session.undo_stack.push(removed)
 
     def propose_selected(self) -> None:
-        """Let the segmenter propose ellipses for the selected frames that no person has done."""
+        """Let the segmenter propose ellipses for selected frames that no person has annotated."""
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
@@ -358,7 +358,7 @@ class LibraryPage(QWidget):
             self.session.message.emit(text, "info")
 
     def propose_all(self, *, again: bool = False) -> None:
-        """Let it propose wherever no person has drawn an ellipse, in the cohort that is shown.
+        """Let it propose ellipses for all frames that no person has annotated, in the shown cohort.
 
         ``again``: also where its proposal waits or was rejected.
         """
@@ -375,11 +375,11 @@ class LibraryPage(QWidget):
         self._show_counts()
 
     def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
-        text = f"{counted(len(result.proposals), 'ellipse')} proposed; you decide on each."
+        text = f"{counted(len(result.proposals), 'ellipse')} proposed. You decide on each."
         if not self.session.is_open(request.project):
             text = f"{request.project.name}: {text}"
         if result.without:
-            text += f" No head was found in {_names(result.without)}: draw it yourself."
+            text += f" No head was found in {_names(result.without)}. Draw the ellipse yourself."
         self.session.message.emit(text, "warning" if result.without else "info")
 
     def _propose_ended(self) -> None:

@@ -324,7 +324,8 @@ class ReviewPage(QWidget):
         self.refresh(following)
         if state == "accepted" and pair.copy:
             self.session.message.emit(
-                "Accepted, but a copy of a training frame is left out of training and export.",
+                "Accepted, but the pair is a copy of a training frame, which training and export "
+                "leave out.",
                 "warning",
             )
 
@@ -376,7 +377,7 @@ class ReviewPage(QWidget):
 
 
 def _details(pair: Pair) -> str:
-    """The known provenance in a few words."""
+    """The provenance that is known, in a few words."""
     names = {
         "synthesizer": "",
         "style": "style ",

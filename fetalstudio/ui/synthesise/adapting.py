@@ -269,7 +269,10 @@ class AdaptingDialog(QDialog):
         if not self._here:
             return
         if result is None:
-            self._show_text("Stopped before the first measurement: there is no new synthesizer.")
+            self._show_text(
+                "Stopped before the first measurement, so there is no new synthesizer. Start again "
+                "to make one."
+            )
             return
         self._made = result.model
         self._show_text(f"{result.verdict}\n\n{_protocol(result)}")

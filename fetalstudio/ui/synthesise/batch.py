@@ -151,7 +151,7 @@ class BatchPanel(Section):
         self._out_of_date()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Catch up on changes made while the panel was hidden."""
+        """Show the changes made while the panel was hidden."""
         super().showEvent(event)
         self._catch_up()
 
@@ -176,7 +176,7 @@ class BatchPanel(Section):
         self._look_for_unfinished()
 
     def look_changed(self) -> None:
-        """Draw other heads: the seed or the number of pairs has changed."""
+        """Draw other heads after a change of the seed or of the number of pairs."""
         self.heads.show_batch(self.count_box.value(), self._seed)
         self._update()
 
@@ -195,7 +195,7 @@ class BatchPanel(Section):
 
     @property
     def _seed(self) -> int:
-        """The chosen seed, or the next unused one: a used seed would repeat its batch."""
+        """The chosen seed, or the next unused one, because a used seed would repeat its batch."""
         project = self._session.project
         taken = set() if project is None else project.batches.seeds()
         return next(seed for seed in itertools.count(self._look().seed) if seed not in taken)

@@ -66,7 +66,7 @@ class HeadPreview(QObject):
             self._restart()
 
     def refuse(self, error: InputError) -> None:
-        """Show why the entered values are no valid constraints."""
+        """Show why the entered values are not valid constraints."""
         self._fail(error)
 
     def _restart(self) -> None:

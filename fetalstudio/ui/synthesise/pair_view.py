@@ -50,7 +50,7 @@ class PairView(QWidget):
         self.split.setAccessibleName("Split")
         self.split.valueChanged.connect(self._draw)
         self.peek_button = QPushButton("Real frame")
-        self.peek_button.setToolTip(theme.tip("Show the real frame while this is held", "C"))
+        self.peek_button.setToolTip(theme.tip("Show the real frame while the button is held", "C"))
         self.peek_button.pressed.connect(lambda: self.peek(True))
         self.peek_button.released.connect(lambda: self.peek(False))
 

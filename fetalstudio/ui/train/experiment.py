@@ -1,4 +1,4 @@
-"""The experiment that tells whether the synthetic pairs help: its job and its result."""
+"""The experiment on whether the synthetic pairs help: its job and its result."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class TrainPage(QWidget):
         self._plan: TrainingPlan | None = None
         self._handle: JobHandle[TrainResult] | None = None
         self._listed = False
-        """Whether the run of the job is in the list; it is created once the data are checked."""
+        """Whether the job's run is in the list. It is recorded once the data have been checked."""
         self._runs: dict[int, Run] = {}
         self._refresher = QTimer(self)
         self._refresher.setSingleShot(True)
@@ -214,7 +214,7 @@ class TrainPage(QWidget):
         return set() if project is None else names_in_use(project, "segmenter")
 
     def _estimate(self, plan: TrainingPlan) -> str:
-        """The estimate for the whole training; the running job reports its own time left."""
+        """The estimate for the whole training. A running job reports its own time left."""
         if plan.problems:
             return ""
         try:
@@ -355,7 +355,7 @@ class TrainPage(QWidget):
                 best_epoch=(run.verdict or {}).get("best_epoch"),
                 expected_epochs=(settings_of(run.settings).epochs if run.state == "running" else 0),
             )
-            self.verdict.show_verdict(run.verdict, without_verdict(run))
+            self.verdict.show_verdict(run.verdict, without_verdict(run, resumable=resumable))
         self._show_adoption()
 
     # -- adopting -----------------------------------------------------------------------------

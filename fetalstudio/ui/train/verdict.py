@@ -70,14 +70,16 @@ def run_text(run: Run) -> str:
     return f"{run.name}\n{run.state}"
 
 
-def without_verdict(run: Run) -> str:
-    """What is shown for a run in place of a verdict."""
-    return {
-        "running": "The verdict follows when the training ends.",
-        "finished": "This run has no verdict.",
-        "cancelled": "Stopped before its verdict. After a completed epoch it can be resumed.",
-        "failed": "Failed before its verdict. What it saved is kept, and it can be resumed.",
-    }[run.state]
+def without_verdict(run: Run, *, resumable: bool) -> str:
+    """The text that is shown for a run without a verdict."""
+    if run.state == "running":
+        return "The verdict follows when the training ends."
+    if run.state == "finished":
+        return "This run has no verdict."
+    how = "Stopped" if run.state == "cancelled" else "Failed"
+    if resumable:
+        return f"{how} before its verdict. Resume it to continue after its last epoch."
+    return f"{how} before its first epoch was complete. Start a new training."
 
 
 def _number(verdict: Mapping[str, Any], key: str) -> float:
