@@ -167,8 +167,9 @@ def train_resumably(
         if not torch.isfinite(loss):
             # Stop before it reaches the weights and the checkpoint.
             raise UserError(
-                f"The loss of the training is not a finite number after {step} steps. Start a new "
-                "training with a smaller learning rate."
+                f"The loss of the training is not a finite number after {step} steps. The last "
+                f"checkpoint, {checkpoint}, is from before. Start a new training with a smaller "
+                "learning rate."
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

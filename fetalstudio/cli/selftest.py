@@ -100,7 +100,10 @@ def _window() -> str:
     app.processEvents()
     picture = label.grab().toImage()
     if picture.isNull():
-        raise UserError("Qt draws nothing. Install the system libraries that README.md names.")
+        raise UserError(
+            "Qt draws nothing. Install the system's packages for it, on Debian and Ubuntu libegl1, "
+            "libgl1, libxkbcommon0, libdbus-1-3 and libfontconfig1."
+        )
     label.close()
     return f"Qt draws {picture.width()}x{picture.height()} px on {QApplication.platformName()}"
 

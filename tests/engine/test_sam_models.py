@@ -58,7 +58,7 @@ def test_added_verified_evaluated_and_exported_by_commands(
     assert (added["kind"], added["name"]) == ("segmenter", "mine")
     listed = {(m["kind"], m["name"], m["origin"]) for m in command("models", "list")["models"]}
     assert ("segmenter", "mine", "user") in listed
-    assert command("models", "verify")["problems"] == {}
+    assert command("models", "verify")["problems"] == []
     project = sample_project.path
     boxed = command("evaluate", project, "--segmenter", "mine", "--prompt", "box")
     assert boxed["n"] > 0
@@ -127,8 +127,8 @@ def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -
     del state["mask_decoder.iou_token.weight"]
     torch.save(state, tmp_path / "part.pth")
     for path, message in (
-        ("other.pth", r"other\.pth is no SAM.*keys of SAM's image encoder"),
-        ("part.pth", r"part\.pth is no SAM.*Missing key.*iou_token"),
+        ("other.pth", r"other\.pth is not one of the SAM.*keys of SAM's image encoder"),
+        ("part.pth", r"part\.pth is not one of the SAM.*Missing key.*iou_token"),
         ("none.pth", r"none\.pth does not exist"),
     ):
         with pytest.raises(InputError, match=message):
