@@ -17,7 +17,7 @@ from fetalstudio.project.records import Frame, Pair
 
 T = TypeVar("T")
 VALIDATION, TEST = 0.15, 0.25
-"""Shares of the annotated subjects that are held out."""
+"""The shares of the annotated subjects in the validation and in the test part."""
 SYNTHETIC_COHORT = "synthetic"
 """The cohort of all synthetic frames of a project."""
 
@@ -44,7 +44,7 @@ def check_cohort(project: Project, cohort: str | None) -> None:
 
 
 def labelled_if_any(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
-    """As :func:`labelled_frames`, but an empty list if there are none."""
+    """Like :func:`labelled_frames`, but returns an empty list if there are none."""
     annotations = project.annotations.by_frame(cohort)
     return [
         labelled(project, frame, annotation.ellipse)
@@ -91,8 +91,8 @@ def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> 
     """``count`` items drawn at random, in their original order; all of them if that is ``None``
     or more than there are.
 
-    The first ``count`` would not do: frames are often sorted by what they show, those of HC18 by
-    trimester.
+    Taking the first ``count`` instead would be biased, because frames are often sorted by what they
+    show: those of HC18 by trimester.
     """
     if count is None or count >= len(items):
         return items
@@ -102,8 +102,8 @@ def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> 
 def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
     """The accepted pairs to train on, the oldest first.
 
-    Copies of training frames are left out, and so are pairs that took their sector from the frame
-    of a held-out subject.
+    Copies of training frames are left out, and so are pairs whose sector is from a frame of a
+    held-out subject.
     """
     subjects = {frame.id: frame.subject for frame in project.frames.all()}
 

@@ -1,4 +1,4 @@
-"""Pictures for previews and reports: overlays, montages and plots."""
+"""Images for previews and reports: overlays, montages and plots."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def curves(
 
 
 def stack(parts: Sequence[tuple[str, NDArray[np.uint8]]]) -> NDArray[np.uint8]:
-    """Stack RGB pictures vertically, each below its title."""
+    """Stack RGB images vertically, each below its title."""
     width = max(picture.shape[1] for _, picture in parts)
     rows = []
     for title, picture in parts:

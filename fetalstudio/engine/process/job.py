@@ -56,7 +56,7 @@ class Request(Protocol[ResultT]):
 
 
 def job_of(request: Request[ResultT] | type[Request[ResultT]]) -> Job[Any, ResultT]:
-    """The job that a request, or a class of requests, asks for.
+    """The job of a request, or of a class of requests.
 
     Raises TypeError where ``request`` is not the request of a job.
     """

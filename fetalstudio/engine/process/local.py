@@ -31,12 +31,12 @@ def _never() -> bool:
 def run_job(
     request: Request[Result], on_event: Report | None = None, cancelled: CancelCheck = _never
 ) -> Result:
-    """Run the job that ``request`` asks for to its end and return its result.
+    """Run the job of ``request`` to its end, and return its result.
 
-    ``on_event`` receives what the engine's client would: `Started`, the job's own events, one final
-    event. The first Ctrl-C, SIGTERM or SIGHUP asks the job to stop, a second one interrupts it.
-    Raises `Stopped` where it was stopped, TypeError where ``request`` is not the request of a job,
-    and whatever the job raises (`UserError` and `InputError` among it).
+    ``on_event`` receives the same events as the engine's client: `Started`, the job's own events
+    and one final event. The first Ctrl-C, SIGTERM or SIGHUP asks the job to stop. A second one
+    interrupts it. Raises `Stopped` if the job was stopped, TypeError if ``request`` is not the
+    request of a job, and whatever the job raises, such as `UserError` and `InputError`.
     """
     job = job_of(request)
     listener = on_event or _ignore

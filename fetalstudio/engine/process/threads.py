@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def settle_threads() -> None:
-    """Use one thread a core, and let waiting threads sleep after a moment.
+    """Use one thread per core, and let waiting threads sleep after a moment.
 
     By default they spin, which starves the very thread they wait for as soon as anything else
     wants a core (the window, another training): a sample then took 17 s instead of 2 on two cores.

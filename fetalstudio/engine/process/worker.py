@@ -37,10 +37,10 @@ _OUTBOX = 1000  # events that may wait to be written: a bound for what is never 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """To the child: run the job that this request asks for.
+    """To the child: run the job of this request.
 
-    The request is pickled on its own, so that one that cannot be read here fails its job and not
-    the conversation; ``job`` is the job's name, for the message about that.
+    The request is pickled separately, so that one that cannot be read here fails only its job.
+    ``job`` is the job's name, for the message about such a failure.
     """
 
     job_id: int
@@ -50,7 +50,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """To the child: stop that job, if it is still the one."""
+    """To the child: stop this job, if it is still running."""
 
     job_id: int
 
@@ -64,12 +64,12 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """To the child: the last droppable events were taken, the next ones may be sent."""
+    """To the child: the last droppable events were read, so the next ones may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From the child, first: it reads the pipe now."""
+    """From the child, as its first message: it is reading the pipe now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def main(pipe: Connection, grace_s: float) -> None:
 
 
 def _settle() -> None:
-    """Make this process a good neighbour of the window."""
+    """Set up this process so that it does not disturb the window."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the client decides
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # so does the end of a terminal
@@ -182,8 +182,8 @@ class _Task:
     report: _Reporter
     cancelled: threading.Event = field(default_factory=threading.Event)
     claim: threading.Lock = field(default_factory=threading.Lock)
-    """Whoever acquires it concludes the task: the main thread by running it, or the reading thread
-    by cancelling it while the main thread is still busy importing."""
+    """The thread that acquires it concludes the task: the main thread by running it, or the reading
+    thread by cancelling it while the main thread is still importing."""
 
 
 class _Worker:
@@ -242,14 +242,17 @@ class _Worker:
     def _cancel(self, job_id: int) -> None:
         task = self._task
         if task is None or task.order.job_id != job_id:
-            return  # it ended while the request to stop it was on its way
+            return  # it ended before the request to stop it arrived
         task.cancelled.set()
         if task.claim.acquire(blocking=False):
             task.report.finish(Cancelled())
 
     def _leave(self) -> None:
-        """The client is gone: let the main thread stop and leave, and leave without it after the
-        grace, as it may be deep in native code."""
+        """End the process after the client is gone.
+
+        The main thread has the grace period to stop. The process then ends without it, because it
+        may be deep in native code.
+        """
         if self._task is not None:
             self._task.cancelled.set()
         self._inbox.put(None)

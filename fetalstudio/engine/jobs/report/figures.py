@@ -42,7 +42,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A level line with its name at the right end."""
+    """A horizontal line with its name at the right end."""
 
     y: float
     name: str
@@ -75,7 +75,7 @@ class Figure:
 
 
 def bland_altman(result: EvaluateResult) -> Figure | None:
-    """The differences of HC over the mean HC, with bias and limits; None where no HC is known."""
+    """The differences of HC over the mean HC, with bias and limits; None if no HC is known."""
     points = agreement_points(result.frames)
     if not points or result.hc_bias_mm is None:
         return None
@@ -89,7 +89,7 @@ def bland_altman(result: EvaluateResult) -> Figure | None:
     return Figure(
         title="Bland-Altman plot of the head circumference",
         x_name="mean of both HC in mm",
-        y_name="segmenter less person in mm",
+        y_name="segmenter minus person in mm",
         x_ticks=axes.x_ticks(),
         y_ticks=axes.y_ticks(),
         levels=[Level(axes.y(y), f"{name} {y:+.2f}", dash) for y, name, dash in lines],
@@ -102,7 +102,7 @@ def bland_altman(result: EvaluateResult) -> Figure | None:
 
 
 def dice_figure(result: EvaluateResult) -> Figure:
-    """Every frame's Dice, the lowest at the left."""
+    """The Dice of every frame, in ascending order from the left."""
     ordered = sorted(result.frames, key=lambda s: s.dice)
     values = [s.dice for s in ordered]
     mean = float(np.mean(values))
@@ -153,7 +153,7 @@ def _with_room(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """About five round numbers between both."""
+    """About five round numbers between the two."""
     raw = (high - low) / 5
     power = 10.0 ** np.floor(np.log10(raw))
     step = next(f * power for f in (1, 2, 5, 10) if f * power >= raw)

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing beside it: ``page.html``, filled in."""
+"""An evaluation as one self-contained HTML file, made from the template ``page.html``."""
 
 from __future__ import annotations
 

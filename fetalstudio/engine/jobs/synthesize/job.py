@@ -50,7 +50,7 @@ from fetalstudio.version import __version__
 
 Made = tuple[Drawn, Measured]
 CHUNK = 4
-"""Images made at a time. On a CPU more is not faster, and cancelling would take longer."""
+"""Images that are made together. On a CPU more is not faster, and a cancel would take longer."""
 
 
 def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> SynthesizeResult:
@@ -85,7 +85,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 def _begin(
     project: Project, request: SynthesizeRequest, progress: Steps
 ) -> tuple[Batch, FoundModel]:
-    """Store the whole batch before it begins, so that it can be resumed."""
+    """Store the plan of the batch before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
     synthesizer = load_synthesizer(model)
     to_scale = synthesizer.to_scale or request.style == SIMULATED
@@ -181,7 +181,7 @@ class _Maker:
             for item, pair in zip(done, self.pairs, strict=True):
                 record = _record(item, pair.ellipse, pair.quality, pair.provenance)
                 self.files.add(record)
-                # Corrected in review meanwhile: the mask must be that of its row in the table.
+                # Corrected in review meanwhile, so the mask must match the row in the table.
                 if pair.ellipse != item.ellipse:
                     self.files.write_mask(record)
         self.started = time.monotonic()
@@ -210,9 +210,9 @@ class _Maker:
         if (guessed := scales.count("guessed")) == 0:
             return None
         return (
-            f"{guessed} of {len(scales)} heads have no calibration: the simulated scanner guesses "
-            "their trimester and scale from their size on the picture. Calibrate the frames that "
-            "they are made on to have them drawn to scale."
+            f"{guessed} of {len(scales)} heads have no calibration, so the simulated scanner "
+            "guesses their trimester and scale from their size in the image. Calibrate the frames "
+            "that they are based on to have them drawn to scale."
         )
 
     def make(
