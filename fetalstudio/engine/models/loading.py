@@ -25,6 +25,12 @@ State = tuple[tuple[str, int, int], ...]
 """Name, modification time in ns and bytes of each file in a folder."""
 STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of cards that refer to weights elsewhere; see :func:`base_folder`."""
+_ROLL_BACK: Mapping[Kind, str] = {
+    "segmenter": "Train, Roll back; or fetalstudio models roll-back --project PROJECT "
+    "--kind segmenter",
+    "synthesizer": "fetalstudio models roll-back --project PROJECT --kind synthesizer",
+}
+"""How the last adoption of each kind is undone."""
 
 
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
@@ -68,16 +74,8 @@ def missing_files(model: FoundModel) -> str | None:
         )
     return (
         f"{what} Put the folder back, choose another {model.kind} (--{model.kind} on the command "
-        f"line), or go back to the one that was in use before ({_BACK[model.kind]})."
+        f"line), or go back to the one that was in use before ({_ROLL_BACK[model.kind]})."
     )
-
-
-_BACK: Mapping[Kind, str] = {
-    "segmenter": "Train, Roll back; or fetalstudio models roll-back --project PROJECT "
-    "--kind segmenter",
-    "synthesizer": "fetalstudio models roll-back --project PROJECT --kind synthesizer",
-}
-"""How the last adoption of each kind is undone."""
 
 
 def _has_weights(folder: Path) -> bool:
