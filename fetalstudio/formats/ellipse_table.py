@@ -35,10 +35,12 @@ def read_ellipses(path: Path) -> tuple[NamedEllipse, ...]:
 
     Raises :class:`InputError` that names the file, the line and the cure.
     """
-    rows = read_rows(path, (FILENAME, *ELLIPSE, *SIZE))
-    if not rows:
+    found = read_rows(path, (FILENAME, *ELLIPSE, *SIZE))
+    if found.faults:
+        raise found.faults[0]
+    if not found.rows:
         raise InputError(f"{path} holds no ellipses. Add a line for each, below the header.")
-    named = tuple(_named(path, row) for row in rows)
+    named = tuple(_named(path, row) for row in found.rows)
     name, times = Counter(item.name for item in named).most_common(1)[0]
     if times > 1:
         raise InputError(f"{path} names {name} {times} times. Each row needs a name of its own.")

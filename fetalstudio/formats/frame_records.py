@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +14,37 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.formats.outline_pictures import ellipse_in
-from fetalstudio.formats.pictures import note_in, read_image
+from fetalstudio.formats.outline_pictures import (
+    SeveralStructuresError,
+    ShownEllipse,
+    ellipse_in,
+    is_annotation,
+)
+from fetalstudio.formats.pictures import (
+    ANNOTATION_NOTE,
+    FIGURE_NOTE,
+    FRAME_NOTE,
+    note_in,
+    pages_in,
+    read_image,
+    read_samples,
+)
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
 
-_HC18_NAME = re.compile(r"(\d+)_\d*HC")
-_PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
-_PATIENT_FOLDER = re.compile(
-    r"(?:p|pt|pat|patient|case|subj|sub|subject|id|s)?[-_ ]?\d+", re.IGNORECASE
-)
-"""The name of a folder that holds one patient's frames."""
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """The numbers of structures in the masks of a published data set."""
+
+    head: str
+    others: frozenset[str]
+
+
+PSFHS = Coding("2", frozenset({"1"}))
+JNU_IFM = Coding("8", frozenset({"7"}))
+"""In both, the other structure is the pubic symphysis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,8 @@ class FrameRecord:
     subject: str
     annotation: Path | None = None
     """The picture that shows its ellipse, where no table gives one."""
+    coding: Coding | None = None
+    """What the numbers in the annotation picture mean, where that is known."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -47,31 +67,72 @@ class FrameRecord:
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self) -> FrameContent:
+    def read(self, mask_value: str | None = None) -> FrameContent:
         """Decode the picture and find the ellipse.
+
+        ``mask_value`` says which value marks the head in an annotation picture.
 
         Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
         used. An ellipse that cannot be used is a problem of the content.
         """
         pixels = read_image(self.path)
-        if note_in(self.path) is not None:
+        self._check_frame(pixels)
+        size = (pixels.shape[1], pixels.shape[0])
+        pages = pages_in(self.path)
+        problems: tuple[str, ...] = ()
+        if pages > 1:
+            problems += (
+                f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
+                "each page as a file of its own to import them all.",
+            )
+        try:
+            shown = self._ellipse(size, mask_value)
+        except InputError as error:
+            problems += (f"{error} Its frame was imported without an ellipse.",)
+            several = error.values if isinstance(error, SeveralStructuresInFileError) else ()
+            return FrameContent(pixels, None, problems, mask_values=several)
+        if shown is None:
+            return FrameContent(pixels, None, problems)
+        if shown.doubt:
+            problems += (
+                f"{self.annotation}: {shown.doubt}. It was imported as a proposal. Check it.",
+            )
+        note = self._disagreement(shown.ellipse)
+        problems += (note,) if note else ()
+        value = () if shown.value is None else (shown.value,)
+        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
+
+    def _check_frame(self, pixels: NDArray[np.uint8]) -> None:
+        """Raise :class:`InputError` for a picture that is no real frame."""
+        note = note_in(self.path)
+        if note == ANNOTATION_NOTE:
+            raise InputError(
+                f"{self.path} is an annotation, as a note in the file says, and was left out. Name "
+                "it after its frame (NAME_mask.png) to use it."
+            )
+        if note == FIGURE_NOTE:
+            raise InputError(
+                f"{self.path} is a figure that FetalStudio made, as a note in the file says, and "
+                "was left out. Import the frames themselves."
+            )
+        if note not in (None, FRAME_NOTE):
             raise InputError(
                 f"{self.path} is synthetic, as a note in the file says, and was left out: it must "
                 "not count as a real frame. Open the project that it came from to use it."
             )
-        size = (pixels.shape[1], pixels.shape[0])
-        try:
-            ellipse = self._ellipse(size)
-        except InputError as error:
-            problem = f"{error} Its frame was imported without an ellipse."
-            return FrameContent(pixels, None, (problem,))
-        note = ellipse and self._disagreement(ellipse)
-        return FrameContent(pixels, ellipse, (note,) if note else ())
+        if is_annotation(pixels):
+            raise InputError(
+                f"{self.path} looks like an annotation and not like an ultrasound (few grey levels "
+                "in flat regions). It was left out. Name it after its frame (NAME_mask.png) to use "
+                "it as one."
+            )
 
-    def _ellipse(self, size: Size) -> Ellipse | None:
+    def _ellipse(self, size: Size, mask_value: str | None) -> ShownEllipse | None:
         """The table's, which is exact, or that of the annotation picture."""
         if self.ellipse is None:
-            return None if self.annotation is None else _annotated(self.annotation, size)
+            if self.annotation is None:
+                return None
+            return _annotated(self.annotation, size, mask_value, self.coding)
         if self.ellipse_size not in (None, size):
             raise InputError(
                 f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -79,7 +140,7 @@ class FrameRecord:
             )
         if not self.ellipse.reaches(size):
             raise InputError(f"{self.path}: its ellipse lies outside. Correct the table.")
-        return self.ellipse
+        return ShownEllipse(self.ellipse)
 
     def _disagreement(self, ellipse: Ellipse) -> str | None:
         if self.calibration is None or self.hc_mm is None:
@@ -102,6 +163,26 @@ class FrameContent:
     ellipse: Ellipse | None
     problems: tuple[str, ...]
     """A message for each thing that was left out or looks wrong, naming the file and the cure."""
+    certain: bool = True
+    """Whether the ellipse is what the source shows; else it is a proposal."""
+    mask_values: tuple[str, ...] = ()
+    """The values of the structures in the annotation picture, where they were not told apart."""
+
+    @property
+    def size(self) -> Size:
+        """(width, height) in px."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+class SeveralStructuresInFileError(InputError):
+    """An annotation picture shows several structures, and which is the head was not stated."""
+
+    def __init__(self, path: Path, values: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{path} shows several structures, with the values {', '.join(values)}. State which is "
+            "the head (--mask-value)."
+        )
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,40 +227,29 @@ class ExportedPair:
     provenance: Mapping[str, Any]
 
 
-def subject_of(name: str) -> str:
-    """The patient key in a frame's name.
-
-    ``392_2HC`` is of subject 392, ``Patient00690_Plane3_1_of_4`` of Patient00690 and
-    ``patient002_EGY_plane1`` of patient002_EGY; any other name is its own subject.
-    """
-    hc18, patient = _HC18_NAME.fullmatch(name), _PATIENT.match(name)
-    if hc18:
-        return hc18[1]
-    return patient[0] if patient else name
-
-
-def subject_of_folder(name: str) -> str | None:
-    """The patient key in a folder's name (``P001``, ``case 12``); None for any other name."""
-    return name if _PATIENT_FOLDER.fullmatch(name) else None
-
-
-def country_of(name: str) -> Mapping[str, str]:
-    """The label in a name such as ``patient002_EGY_plane1`` (ISO 3166, three letters)."""
-    patient = _PATIENT.match(name)
-    return {"country": patient[1]} if patient and patient[1] else {}
-
-
-def _annotated(path: Path, size: Size) -> Ellipse:
-    mask = read_image(path)
-    if mask.shape[::-1] != size:
+def _annotated(path: Path, size: Size, value: str | None, coding: Coding | None) -> ShownEllipse:
+    samples, alpha = read_samples(path)
+    if samples.shape[1::-1] != size:
         raise InputError(
-            f"{path} is {mask.shape[1]}x{mask.shape[0]} px but its frame {size[0]}x{size[1]}. "
-            "Export it at the frame's size."
+            f"{path} is {samples.shape[1]}x{samples.shape[0]} px but its frame {size[0]}x{size[1]}."
+            " Export it at the frame's size."
         )
+    if pages_in(path) > 1:
+        raise InputError(f"{path} holds {pages_in(path)} pages. Export the mask as one picture.")
     try:
-        shown = ellipse_in(mask)
+        try:
+            shown = ellipse_in(samples, alpha, value)
+            values = {shown.value}
+        except SeveralStructuresError as error:
+            values = set(error.values)
+            if coding is None or not values <= {coding.head, *coding.others}:
+                raise
+        if value is None and coding and values <= {coding.head, *coding.others}:
+            shown = ellipse_in(samples, alpha, coding.head)
+        return shown
+    except SeveralStructuresError as error:
+        raise SeveralStructuresInFileError(path, error.values) from error
     except ValueError as error:
-        raise InputError(f"{path}: {error}. Draw it again or remove it.") from error
-    if shown.doubt is not None:
-        raise InputError(f"{path}: {shown.doubt}. Draw it again or remove it.")
-    return shown.ellipse
+        raise InputError(
+            f"{path}: {error}. Export it again, the head in white on black, or remove it."
+        ) from error

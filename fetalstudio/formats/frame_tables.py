@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,15 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.formats.tables import Table, TableRow, read_header, read_table
+from fetalstudio.formats.subjects import subject_key
+from fetalstudio.formats.tables import (
+    TABLE_SUFFIXES,
+    Table,
+    TableRow,
+    is_missing,
+    read_header,
+    read_table,
+)
 
 FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
 HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
@@ -23,19 +31,32 @@ ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
 SIZE = ("width", "height")
 """In px: of the frame that an ellipse was drawn on."""
 SUBJECT = "subject"
-"""Who the patient is: kept as a hash, as it may be a name or a hospital's number."""
+"""Who the patient is: see :func:`~fetalstudio.formats.subjects.subject_key`."""
 ELLIPSES_TABLE = "ellipses.csv"
 """Which of several tables of ellipses counts."""
 LABELS = ("country", "quality", "scanner", "site")
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
+NOT_USED = " The table was not used."
+"""How the message about a table that cannot be read ends."""
+_MOST_FAULTS = 20
+_NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
+"""Numbers that mark a missing size."""
 _NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, *SIZE)
 _SPELLINGS = {
-    FILENAME: ("filename", "file", "image", "imagename", "name"),
+    FILENAME: ("filename", "file", "image", "imagename", "imagefile", "name"),
     PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
     HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
     "angle_deg": ("angledeg", "angle"),
-    SUBJECT: ("subject", "subjectid", "patient", "patientid"),
+    SUBJECT: (
+        *(
+            who + what
+            for who in ("subject", "subj", "patient", "pat", "participant", "case")
+            for what in ("", "id", "no", "nr", "num", "number", "key", "code", "name", "identifier")
+            if who + what not in ("case", "pat")
+        ),
+        *("pid", "ptid", "sid", "mrn", "studyid"),
+    ),
     **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
 }
 
@@ -62,11 +83,26 @@ class NamedRow:
     row: Row
 
 
-def read_rows(path: Path, required: Sequence[str]) -> list[NamedRow]:
-    """Read the rows in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table, and what is wrong with those that were left out."""
 
-    Raises :class:`InputError`, naming the file, the line and the cure, for a table that cannot be
-    read, lacks a required column or holds something that is not a number.
+    rows: list[NamedRow]
+    """In the order of the file."""
+    faults: list[InputError]
+    """Each names the file, the line and the cause."""
+
+
+def key_of(name: str) -> str:
+    """What two spellings of a file's name share: neither case nor normal form counts."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def read_rows(path: Path, required: Sequence[str]) -> Rows:
+    """Read the rows that can be used.
+
+    Raises :class:`InputError`, naming the file and the cure, for a file that is no table or lacks a
+    required column.
     """
     table = read_table(path)
     where = table.columns(_SPELLINGS, once=_NUMBERS)
@@ -77,54 +113,83 @@ def read_rows(path: Path, required: Sequence[str]) -> list[NamedRow]:
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
     numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
-    return [
-        NamedRow(row.line, row.cells[where[FILENAME]], _row(table, row, values, where))
-        for row, values in zip(table.rows, numbers, strict=True)
-    ]
+    rows: list[NamedRow] = []
+    faults = list(table.faults)
+    for row, values in zip(table.rows, numbers, strict=True):
+        try:
+            if isinstance(values, InputError):
+                raise values
+            name = row.cells[where[FILENAME]]
+            rows.append(NamedRow(row.line, name, _row(table, row, values, where)))
+        except InputError as error:
+            faults.append(error)
+    return Rows(rows, faults)
 
 
 def read_frame_table(
     path: Path, required: Sequence[str] = (FILENAME, PIXEL_SIZE)
-) -> dict[str, Row]:
-    """Read the rows by file name in lower case.
+) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """Read the rows by the key of the file's name, and a message for each that was left out.
 
-    Raises :class:`InputError` as :func:`read_rows`, and for a table that contradicts itself.
+    A name that is there twice with different values is left out. Raises :class:`InputError` as
+    :func:`read_rows`.
     """
+    found = read_rows(path, required)
     rows: dict[str, Row] = {}
-    for item in read_rows(path, required):
-        if rows.setdefault(item.name.lower(), item.row) != item.row:
-            raise InputError(
-                f"{path}, line {item.line}: {item.name.lower()} is there twice. Remove the wrong "
-                "line."
+    twice: set[str] = set()
+    faults = list(found.faults)
+    for item in found.rows:
+        name = key_of(item.name)
+        if rows.setdefault(name, item.row) != item.row:
+            twice.add(name)
+            faults.append(
+                InputError(
+                    f"{path}, line {item.line}: {name} is there twice. Remove the wrong line."
+                )
             )
-    return rows
+    notes = tuple(f"{fault} The line was not used." for fault in faults[:_MOST_FAULTS])
+    if len(faults) > _MOST_FAULTS:
+        notes += (f"{path}: {len(faults) - _MOST_FAULTS} more lines were not used.",)
+    return {name: row for name, row in rows.items() if name not in twice}, notes
 
 
 def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[str, ...]]:
-    """What the tables of a folder say, and a note for each table that was not used.
+    """What the tables of a folder say by the key of the file's name, and a note for each table or
+    line that was not used.
 
-    One called ``named`` must have pixel sizes. Raises :class:`InputError` as
-    :func:`read_frame_table`, and where several tables give the ellipses.
+    One called ``named`` must have pixel sizes. Where several tables give the ellipses and none is
+    called :data:`ELLIPSES_TABLE`, none of these is used.
     """
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
-    tables = {
-        path: frozenset(read_header(path).columns(_SPELLINGS))
-        for path in sorted(folder.glob("*.[cC][sS][vV]"))
-    }
+    tables: dict[Path, frozenset[str]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith("."):
+            continue
+        try:
+            tables[path] = frozenset(read_header(path).columns(_SPELLINGS))
+        except InputError as error:
+            notes += (f"{error}{NOT_USED}",)
     of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
     chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
     if len(chosen) > 1:
-        raise InputError(
-            f"{some([str(p) for p in chosen])} each give the ellipses. "
-            f"Keep one, or call it {ELLIPSES_TABLE}."
+        notes += (
+            f"{some([str(p) for p in chosen])} each give the ellipses, and none was used. "
+            f"Keep one, or call it {ELLIPSES_TABLE}.",
         )
+        tables = {path: has for path, has in tables.items() if path not in chosen}
     for path, has in tables.items():
         if path in of_ellipses and path not in chosen:
             notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
         elif path in chosen or _describes_frames(has) or path.name == named:
             required = (FILENAME, PIXEL_SIZE) if path.name == named else (FILENAME,)
-            for name, row in read_frame_table(path, required).items():
+            try:
+                found, faults = read_frame_table(path, required)
+            except InputError as error:
+                notes += (f"{error}{NOT_USED}",)
+                continue
+            notes += faults
+            for name, row in found.items():
                 rows[name] = _joined(rows.get(name, Row()), row)
         else:
             notes += (
@@ -136,7 +201,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
 
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     """A note on the names in the tables of ``folder`` that none of the frames has."""
-    names = {name for path in frames for name in (path.name.lower(), path.stem.lower())}
+    names = {key_of(name) for path in frames for name in (path.name, path.stem)}
     absent = sorted(rows.keys() - names - {""})
     if not absent:
         return ()
@@ -170,17 +235,19 @@ def _joined(row: Row, more: Row) -> Row:
 
 def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mapping[str, int]) -> Row:
     numbers = {name: values[i] for name, i in where.items() if i in values}
-    texts = {name: row.cells[i] for name, i in where.items()}
+    texts = {name: row.cells[i] for name, i in where.items() if not is_missing(row.cells[i])}
     try:
         pixel_size = _above_zero(PIXEL_SIZE, numbers)
         ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
+        if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
+            ellipse = None
         return Row(
             calibration=Calibration(pixel_size, pixel_size, "table") if pixel_size else None,
             hc_mm=_above_zero(HC, numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
-            labels={name: texts[name] for name in LABELS if texts.get(name)},
-            subject=_hashed(texts[SUBJECT]) if texts.get(SUBJECT) else None,
+            labels={name: texts[name] for name in LABELS if name in texts},
+            subject=subject_key(texts[SUBJECT]) if SUBJECT in texts else None,
         )
     except ValueError as error:
         raise table.error(row.line, error) from error
@@ -196,6 +263,8 @@ def _all_or_none(names: Sequence[str], numbers: Mapping[str, float]) -> list[flo
 
 def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
     value = numbers.get(name)
+    if value in _NO_VALUES:
+        return None
     if value is not None and not value > 0:
         raise ValueError(f"{name} is {value:g}, which is not above 0")
     return value
@@ -205,7 +274,3 @@ def _whole(value: float) -> int:
     if value != int(value):
         raise ValueError(f"{value:g} is not a whole number of pixels")
     return int(value)
-
-
-def _hashed(subject: str) -> str:
-    return f"subject-{hashlib.sha256(subject.encode()).hexdigest()[:12]}"

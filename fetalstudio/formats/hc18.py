@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.frame_records import (
     ExportedFrame,
     ExportedPair,
@@ -32,25 +32,31 @@ from fetalstudio.formats.frame_tables import (
     FILENAME,
     HC18_HEADER,
     HC18_TABLE,
+    NOT_USED,
     PIXEL_SIZE,
+    Row,
+    key_of,
     read_frame_table,
     some,
 )
 from fetalstudio.formats.mask_folders import (
     IMAGE_FOLDERS,
+    chosen_annotations,
     cohort_of,
+    names_of,
     orphans,
     pictures_in,
     records_of,
     split,
 )
 from fetalstudio.formats.outline_pictures import ring
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures import ANNOTATION_NOTE, FRAME_NOTE, write_png
 from fetalstudio.formats.tables import write_table
 
 PROVENANCE = "provenance.json"
 _PROVENANCE_FORMAT = "fetalstudio-export-1"
 _ANY_PROVENANCE_FORMAT = re.compile(r"fetalstudio-export-\d+")
+_MAX_PROVENANCE = 256 * 2**20
 _FOLDER = "training_set"
 _TEST_TABLE, _TEST_FOLDER = "test_set_pixel_size.csv", "test_set"
 
@@ -66,8 +72,8 @@ def recognise(source: Path) -> bool:
 def read(source: Path) -> FrameSource:
     """Find the frames of the layout; no picture is opened.
 
-    Raises :class:`InputError` for a table that is missing or cannot be used, ``OSError`` for a
-    folder that cannot be listed.
+    Raises :class:`InputError` for a table that is missing, ``OSError`` for a folder that cannot be
+    listed.
     """
     table = _table_of(source)
     if table is None:
@@ -76,21 +82,28 @@ def read(source: Path) -> FrameSource:
             "Put it there, or import as a folder of images."
         )
     official = table.name == HC18_TABLE
-    rows = read_frame_table(table, HC18_HEADER if official else (FILENAME, PIXEL_SIZE))
+    rows: dict[str, Row] = {}
+    try:
+        rows, problems = read_frame_table(
+            table, HC18_HEADER if official else (FILENAME, PIXEL_SIZE)
+        )
+    except InputError as error:
+        problems = (f"{error}{NOT_USED}",)
     inner = source / (_FOLDER if official else _TEST_FOLDER)
     folder = inner if inner.is_dir() else source
-    annotations, frames = split(pictures_in(folder))
-    records = _with_provenance(
-        records_of(frames, {folder: annotations}, {folder: rows}), table.with_name(PROVENANCE)
-    )
-    listed = {record.path.name.lower() for record in records}
+    found = split(pictures_in(folder))
+    annotated, unclear = chosen_annotations(found.frames, found.annotations)
+    records, more = records_of(found.frames, annotated, {folder: rows})
+    records = _with_provenance(records, table.with_name(PROVENANCE))
+    listed = {key_of(record.path.name) for record in records}
     absent = sorted(rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
-    problems = orphans(frames, annotations)
+    problems += found.problems + orphans(names_of(found.frames), found.annotations)
+    problems += unclear + more
     if absent:
         verb = "is" if len(absent) == 1 else "are"
         problems += (f"{table} names {some(absent)}, which {verb} not in {folder}.",)
-    if unlisted:
+    if unlisted and rows:
         problems += (f"{table} lacks {some(unlisted)}: imported without a pixel size.",)
     return FrameSource(cohort_of(source), records, problems)
 
@@ -109,11 +122,11 @@ def _with_provenance(records: tuple[FrameRecord, ...], path: Path) -> tuple[Fram
     if not path.is_file():
         return records
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_bounded(path, _MAX_PROVENANCE))
         format = found.get("format")
         if format == _PROVENANCE_FORMAT:
             return tuple(_recorded(r, found["frames"].get(r.path.name)) for r in records)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged. Copy it again, or remove it to take the subjects from file names."
         ) from error
@@ -197,14 +210,14 @@ class Hc18Writer:
         stem: str,
         item: ExportedFrame | ExportedPair,
         ellipse: Ellipse | None,
-        note: str | None = None,
+        note: str = FRAME_NOTE,
     ) -> None:
         images = self._folder / _FOLDER
         write_png(images / f"{stem}.png", item.pixels, note)
         if ellipse is not None:
             line = ring(ellipse, _size(item.pixels))
             if line.any():
-                write_png(images / f"{stem}_Annotation.png", line)
+                write_png(images / f"{stem}_Annotation.png", line, ANNOTATION_NOTE)
             else:
                 self.problems.append(f"{item.name}: the ellipse lies outside; left out.")
         pixel_size, hc = self._cells(item, ellipse)

@@ -3,42 +3,66 @@
 Frames lie at the top and one folder down. An annotation lies beside its frame (``NAME_mask.png``)
 or in a folder of its own (``masks/NAME.png``). A table gives pixel sizes, ellipses
 (``name,cx,cy,a,b,angle_deg``), patients or labels.
+
+An annotation that could belong to several frames, and several for one frame, are named and not
+used.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from fetalstudio.formats.frame_records import (
-    FrameRecord,
-    FrameSource,
-    country_of,
-    subject_of,
-    subject_of_folder,
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.files import read_bounded
+from fetalstudio.formats.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord, FrameSource
+from fetalstudio.formats.frame_tables import (
+    HC18_TABLE,
+    Row,
+    key_of,
+    read_folder_tables,
+    some,
+    unmatched,
 )
-from fetalstudio.formats.frame_tables import HC18_TABLE, Row, read_folder_tables, some, unmatched
-from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
+from fetalstudio.formats.subjects import country_of, subject_of, subject_of_folder
 
-IMAGE_FOLDERS = frozenset({"image", "images", "img", "imgs", "frames", "training_set", "test_set"})
+IMAGE_FOLDERS = frozenset(
+    {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}
+    | {"imagestr", "imagests", "jpegimages", "image_png", "images_png"}
+)
 """Names (lower case) of folders that say nothing about what is in them."""
 
-_MASK_FOLDERS = frozenset(
-    {"mask", "masks", "label", "labels", "annotation", "annotations", "seg", "segs", "gt"}
-    | {"segmentation", "segmentations", "ground_truth", "groundtruth"}
+_WORDS = "annotations?|masks?|segs?|segmentations?|gt|labels?|ground_?truth"
+_SUFFIX = re.compile(rf"(.+)[-_ .](?:{_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE)
+_PREFIX = re.compile(rf"(?:{_WORDS})[-_ .](.+)", re.IGNORECASE)
+_ALONE = re.compile(rf"(?:{_WORDS})[-_ .]?\d*", re.IGNORECASE)
+_DRAWN_ON = "overlays?|contours?|outlines?|predictions?|pred|previews?|visuali[sz]ations?"
+_SHOWS = re.compile(rf"(?:(.+)[-_ .])?(?:{_DRAWN_ON})(?:[-_ .]?\d+)?", re.IGNORECASE)
+"""Pictures of a frame with something drawn on it."""
+_FRAME_ALONE = re.compile(
+    r"(?:image|img|frame|us|ultrasound|original|raw|input|scan)[-_ .]?\d*", re.IGNORECASE
 )
-_ANNOTATES = "annotation|mask|seg|segmentation|gt|label"
-_ANNOTATION = re.compile(rf"(.+)[-_ .](?:{_ANNOTATES})", re.IGNORECASE)
-
-_NOT_READ = frozenset(
-    {".webp", ".gif", ".heic", ".jp2", ".dcm", ".dicom", ".nrrd", ".mha", ".mp4", ".avi"}
-    | {".nii", ".nii.gz"}
-)
-"""Endings of other files that hold pictures."""
+_NNUNET_CHANNEL = re.compile(r"(.+)_\d{4}")
+_JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _NO_ROW = Row()
+
+Annotations = dict[str, list[Path]]
+"""Annotation pictures by the key of the frame that they say they annotate."""
+
+
+@dataclass(slots=True)
+class Split:
+    """The pictures of one folder."""
+
+    frames: list[Path] = field(default_factory=list)
+    annotations: Annotations = field(default_factory=lambda: defaultdict(list))
+    problems: tuple[str, ...] = ()
 
 
 def recognise(source: Path) -> bool:
@@ -49,40 +73,37 @@ def recognise(source: Path) -> bool:
 def read(source: Path, *, with_tables: bool = True) -> FrameSource:
     """Find the frames in a folder; no picture is opened.
 
-    Raises :class:`~fetalstudio.core.errors.InputError` for a table that cannot be used, ``OSError``
-    for a folder that cannot be listed.
+    Raises ``OSError`` where the folder itself cannot be listed.
     """
-    inner = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+    inner, problems = _folders_in(source)
     generic = source.name.lower() in IMAGE_FOLDERS
     beside = [p for p in _neighbours(source) if generic and _is_mask_folder(p)]
     mask_folders = [p for p in inner if _is_mask_folder(p)]
-    image_folders = [source, *(p for p in inner if p not in mask_folders)]
-    elsewhere: dict[str, Path] = {}
+    drawn_on = [p for p in inner if _SHOWS.fullmatch(p.name) and p not in mask_folders]
+    others = [p for p in inner if p not in mask_folders and p not in drawn_on]
+    image_folders = [source, *others]
+    splits = {folder: split(pictures_in(folder)) for folder in image_folders}
+    frames = [path for found in splits.values() for path in found.frames]
+    names = names_of(frames)
+    inside, outside = _annotations_in(mask_folders, names), _annotations_in(beside, names)
     # Masks inside the source win over those in a folder beside it.
-    for folder in (*beside, *mask_folders):
-        elsewhere |= {_base(p) or p.stem.lower(): p for p in pictures_in(folder)}
-    frames: list[Path] = []
-    annotations: dict[Path, Mapping[str, Path]] = {}
-    problems: tuple[str, ...] = ()
-    for folder in image_folders:
-        own, found = split(pictures_in(folder))
-        frames += found
-        problems += orphans(found, own)
-        annotations[folder] = elsewhere | own
-    inside = {key: p for key, p in elsewhere.items() if p.parent in mask_folders}
-    problems += orphans(frames, inside)
-    rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
+    elsewhere = {**{k: p for k, p in outside.items() if k in names}, **inside}
+    problems += orphans(names, inside)
     repeated = _repeated(frames)
     for key in sorted(repeated & elsewhere.keys()):
-        problems += (f"{elsewhere[key]}: several folders have such a frame, so it was not used.",)
-        for folder in image_folders:
-            if annotations[folder].get(key) == elsewhere[key]:
-                annotations[folder] = {k: p for k, p in annotations[folder].items() if k != key}
-    return FrameSource(
-        cohort_of(source),
-        records_of(frames, annotations, rows),
-        problems + notes + unread(image_folders),
-    )
+        for path in elsewhere.pop(key):
+            problems += (f"{path}: several folders have such a frame, so it was not used.",)
+    annotated: dict[Path, Path] = {}
+    for found in splits.values():
+        problems += found.problems + orphans(names, found.annotations)
+        chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
+        annotated |= chosen
+        problems += more
+    for folder in drawn_on:
+        problems += tuple(_shows(path) for path in pictures_in(folder))
+    rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
+    records, unclear = records_of(frames, annotated, rows)
+    return FrameSource(cohort_of(source), records, problems + notes + unclear)
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -94,47 +115,116 @@ def pictures_in(folder: Path) -> list[Path]:
     )
 
 
-def split(pictures: Iterable[Path]) -> tuple[dict[str, Path], list[Path]]:
-    """Of one folder: the annotations by their frame's lower-case name, and the frames."""
-    annotations: dict[str, Path] = {}
-    frames: list[Path] = []
-    pictures = list(pictures)
-    if len(pictures) == 2:  # image.png and mask.png: a folder for each frame
-        masks = [p for p in pictures if re.fullmatch(_ANNOTATES, p.stem, re.IGNORECASE)]
-        if len(masks) == 1:
-            frames = [p for p in pictures if p != masks[0]]
-            return {frames[0].stem.lower(): masks[0]}, frames
+def split(pictures: Sequence[Path]) -> Split:
+    """Which pictures of one folder are frames, and which annotate one."""
+    alone = [p for p in pictures if _ALONE.fullmatch(p.stem)]
+    if alone:
+        return _split_by_word(pictures, alone)
+    found = Split()
+    names = {key_of(p.stem) for p in pictures}
     for path in pictures:
-        base = _base(path)
-        if base is None:
-            frames.append(path)
+        base, prefixed, shown = _base(path), _PREFIX.fullmatch(path.stem), _shown(path)
+        if base is not None:
+            found.annotations[base].append(path)
+        elif prefixed and key_of(prefixed[1]) in names:
+            found.annotations[key_of(prefixed[1])].append(path)
+        elif shown in names:
+            found.problems += (_shows(path),)
         else:
-            annotations[base] = path
-    return annotations, frames
+            found.frames.append(path)
+    return found
+
+
+def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
+    """A folder for each frame: image.png, mask.png and perhaps pictures of both."""
+    others = [p for p in pictures if p not in alone]
+    shows = [p for p in others if _SHOWS.fullmatch(p.stem)]
+    frames = [p for p in others if p not in shows]
+    named = [p for p in frames if _FRAME_ALONE.fullmatch(p.stem)]
+    if len(named) == 1 and len(pictures) <= len(alone) + len(shows) + 2:
+        left = [p for p in frames if p not in named]
+        found = Split(named, problems=tuple(_shows(p) for p in (*shows, *left)))
+        found.annotations[key_of(named[0].stem)] += alone
+        return found
+    if len(frames) == 1:
+        found = Split(frames, problems=tuple(_shows(p) for p in shows))
+        found.annotations[key_of(frames[0].stem)] += alone
+        return found
+    found = split(others)
+    found.problems += tuple(
+        f"{path} does not say which frame it annotates. It was left out. Name it after its frame, "
+        "such as NAME_mask.png."
+        for path in alone
+    )
+    return found
+
+
+def chosen_annotations(
+    frames: Sequence[Path], annotations: Mapping[str, Sequence[Path]]
+) -> tuple[dict[Path, Path], tuple[str, ...]]:
+    """The annotation of each frame, and a message for each that is not clear.
+
+    ``frames`` are those of one folder.
+    """
+    by_key: dict[str, list[Path]] = defaultdict(list)
+    for path in frames:
+        keys = (key_of(path.stem), _without_channel(path.stem))
+        key = next((key for key in keys if key in annotations), None)
+        if key is not None:
+            by_key[key].append(path)
+    chosen: dict[Path, Path] = {}
+    problems: tuple[str, ...] = ()
+    for key, found in by_key.items():
+        drawn = annotations[key]
+        if len(found) > 1:
+            problems += (
+                f"{some([str(p) for p in drawn])} could annotate each of "
+                f"{some([p.name for p in found])}, so these were imported without an ellipse. "
+                "Give each frame a name of its own, and its mask the same one.",
+            )
+        elif len(drawn) > 1 and not _same(drawn):
+            problems += (
+                f"{found[0]} has several annotations: {some([str(p) for p in drawn])}. None was "
+                "used. Keep the right one and import again.",
+            )
+        else:
+            chosen[found[0]] = drawn[0]
+    return chosen, problems
 
 
 def records_of(
-    frames: list[Path],
-    annotations: Mapping[Path, Mapping[str, Path]],
+    frames: Sequence[Path],
+    annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
-) -> tuple[FrameRecord, ...]:
-    """A record for each frame, with the annotations and table rows of its folder."""
+) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
+    """A record for each frame, with its annotation and the table row of its name, and notes."""
     repeated = _repeated(frames)
+    in_folder = Counter((path.parent, key_of(path.stem)) for path in frames)
     records = []
+    problems: tuple[str, ...] = ()
     for path in frames:
         stem, folder = _text(path.stem), _text(path.parent.name)
-        name = f"{folder}_{stem}" if path.stem.lower() in repeated else stem
+        name = f"{folder}_{stem}" if key_of(path.stem) in repeated else stem
         subject = subject_of(stem)
         if subject == stem:
             subject = subject_of_folder(folder) or name
         named = rows.get(path.parent, {})
-        row = named.get(path.name.lower()) or named.get(path.stem.lower()) or _NO_ROW
+        row = named.get(key_of(path.name))
+        if row is None:
+            row = named.get(key_of(path.stem), _NO_ROW)
+            if row is not _NO_ROW and in_folder[path.parent, key_of(path.stem)] > 1:
+                problems += (
+                    f"{path}: the table names {path.stem}, and several frames are called so. It "
+                    "was not used for them. Write the names with their endings.",
+                )
+                row = _NO_ROW
         records.append(
             FrameRecord(
                 path=path,
                 name=name,
                 subject=row.subject or subject,
-                annotation=annotations[path.parent].get(path.stem.lower()),
+                annotation=annotated.get(path),
+                coding=coding_of(annotated[path]) if path in annotated else None,
                 ellipse=row.ellipse,
                 ellipse_size=row.size,
                 calibration=row.calibration,
@@ -142,32 +232,38 @@ def records_of(
                 labels={**country_of(stem), **row.labels},
             )
         )
-    return tuple(records)
+    return tuple(records), problems
 
 
-def orphans(frames: Iterable[Path], annotations: Mapping[str, Path]) -> tuple[str, ...]:
-    """A message for each annotation, by its frame's lower-case name, that has no frame."""
-    names = {path.stem.lower() for path in frames}
+def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
+    """A message for each annotation, by its frame's key, whose frame is not among ``names``."""
+    known = set(names)
     return tuple(
         f"{path} annotates a frame that is not there. It was left out."
-        for base, path in sorted(annotations.items())
-        if base not in names
+        for base, paths in sorted(annotations.items())
+        if base not in known
+        for path in paths
     )
 
 
-def unread(folders: Iterable[Path]) -> tuple[str, ...]:
-    """A note on pictures of a kind that is not read."""
-    counts = Counter(
-        suffix
-        for folder in folders
-        for path in folder.iterdir()
-        for suffix in _NOT_READ
-        if path.name.lower().endswith(suffix) and not path.name.startswith(".") and path.is_file()
+def names_of(frames: Iterable[Path]) -> frozenset[str]:
+    """The keys by which annotations may call the frames."""
+    return frozenset(
+        name for path in frames for name in (key_of(path.stem), _without_channel(path.stem)) if name
     )
-    if not counts:
-        return ()
-    found = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()))
-    return (f"Not read: {found}. Export such files as PNG, JPEG, TIFF or BMP to import them.",)
+
+
+def coding_of(annotation: Path) -> Coding | None:
+    """The data set whose numbers of structures a mask has, as its place and name say."""
+    place = "/".join(annotation.parts[-4:])
+    folder = annotation.parent
+    beside = folder.with_name(folder.name.replace("label_", "image_"))
+    layout = folder.name in ("label_mha", "label_png") and beside.is_dir()
+    if re.search("psfhs", place, re.IGNORECASE) or (layout and annotation.stem.isdigit()):
+        return PSFHS
+    if re.search("jnu[-_ ]?ifm", place, re.IGNORECASE) or _JNU_IFM.match(annotation.stem):
+        return JNU_IFM
+    return None
 
 
 def cohort_of(source: Path) -> str:
@@ -176,10 +272,81 @@ def cohort_of(source: Path) -> str:
     return _text(source.parent.name if generic else source.name) or "frames"
 
 
+def _without_channel(stem: str) -> str | None:
+    """``HC_010`` of nnU-Net's ``HC_010_0000``."""
+    channel = _NNUNET_CHANNEL.fullmatch(stem)
+    return key_of(channel[1]) if channel else None
+
+
+def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The folders in the source that can be listed, and a message for each that cannot."""
+    folders: list[Path] = []
+    problems: tuple[str, ...] = ()
+    for path in sorted(source.iterdir()):
+        if path.name.startswith("."):
+            continue
+        try:
+            if path.is_dir():
+                next(path.iterdir(), None)
+                (path / "x").exists()  # a folder that may be listed need not be entered
+                folders.append(path)
+        except OSError as error:
+            problems += (f"{path} cannot be read: {error.strerror}. It was left out.",)
+    return folders, problems
+
+
+def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotations:
+    """The pictures of mask folders, by the frames that they annotate."""
+    found: Annotations = defaultdict(list)
+    for folder in folders:
+        for path in pictures_in(folder):
+            prefixed = _PREFIX.fullmatch(path.stem)
+            keys = [
+                _base(path),
+                key_of(prefixed[1]) if prefixed else None,
+                key_of(path.stem),
+                _without_channel(path.stem),
+            ]
+            known = [key for key in keys if key in names]
+            found[known[0] if known else (keys[0] or key_of(path.stem)) or ""].append(path)
+    return found
+
+
+def _joined(*several: Mapping[str, Sequence[Path]]) -> Annotations:
+    joined: Annotations = defaultdict(list)
+    for by_key in several:
+        for key, paths in by_key.items():
+            joined[key] += paths
+    return joined
+
+
+def _same(paths: Sequence[Path]) -> bool:
+    """Whether these files are copies of one."""
+    try:
+        return len({read_bounded(path, MAX_BYTES) for path in paths}) == 1
+    except InputError:
+        return False
+
+
+def _shows(path: Path) -> str:
+    return (
+        f"{path} seems to show a frame with something drawn on it. It was left out. If it is a "
+        "frame, import it by itself."
+    )
+
+
+def _shown(path: Path) -> str | None:
+    """The key of the frame that this picture seems to show with something drawn on it."""
+    match = _SHOWS.fullmatch(path.stem)
+    return key_of(match[1]) if match and match[1] else None
+
+
 def _repeated(frames: Iterable[Path]) -> frozenset[str]:
-    """Lower-case names that frames of several folders have."""
-    counts = Counter(path.stem.lower() for path in frames)
-    return frozenset(name for name, count in counts.items() if count > 1)
+    """Keys of names that frames of several folders have."""
+    places: dict[str, set[Path]] = defaultdict(set)
+    for path in frames:
+        places[key_of(path.stem)].add(path.parent)
+    return frozenset(name for name, folders in places.items() if len(folders) > 1)
 
 
 def _tables(
@@ -223,13 +390,18 @@ def _neighbours(source: Path) -> list[Path]:
 
 
 def _is_mask_folder(path: Path) -> bool:
-    return path.name.lower() in _MASK_FOLDERS and path.is_dir()
+    """Whether the folder's name says that it holds annotations: ``labelsTr``, ``Masks_png``."""
+    words = [token.lower() for token in _TOKEN.findall(path.name)]
+    joined = "".join(words)
+    says = any(re.fullmatch(rf"(?:\w*(?:masks?|labels|annotations))|{_WORDS}", w) for w in words)
+    says = says or "groundtruth" in joined
+    return says and not {"with", "without", "no"} & set(words) and path.is_dir()
 
 
 def _base(path: Path) -> str | None:
-    """The lower-case name of the frame that this file says it annotates."""
-    match = _ANNOTATION.fullmatch(path.stem)
-    return match[1].lower() if match else None
+    """The key of the frame that this file says it annotates."""
+    match = _SUFFIX.fullmatch(path.stem)
+    return key_of(match[1]) if match else None
 
 
 def _text(name: str) -> str:

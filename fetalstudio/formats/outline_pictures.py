@@ -148,15 +148,10 @@ def _is_value(name: str, stated: str) -> bool:
 def _check_transparency(codes: NDArray[Any], alpha: NDArray[Any] | None) -> None:
     if codes.min() == codes.max():
         if alpha is not None and alpha.min() < alpha.max():
-            raise ValueError(
-                "the shape is in its transparency alone, which is not read; export it as black and "
-                "white"
-            )
+            raise ValueError("the shape is in its transparency alone, and transparency is not read")
         raise ValueError("it is empty: all pixels have one value")
     if alpha is not None and (codes[alpha == 0] > codes.min()).any():
-        raise ValueError(
-            "transparent pixels hide a part of what is marked; export it as black and white"
-        )
+        raise ValueError("a part of what is marked is transparent, and transparency is not read")
 
 
 def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -166,8 +161,8 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
     if len(values) <= _EXACT_VALUES:
         regions = {float(v): codes == v for v in values if v != background}
     else:
-        regions = _noisy_regions(samples, values[np.argsort(-counts)], codes.size)
-        regions.pop(next((v for v in regions if _alike(v, background, samples)), None), None)
+        noisy = _noisy_regions(samples, values[np.argsort(-counts)], codes.size)
+        regions = {v: r for v, r in noisy.items() if not _alike(v, background, samples)}
     square = np.ones((_THICK, _THICK), np.uint8)
     thick = {v for v, r in regions.items() if cv2.erode(r.astype(np.uint8), square).any()}
     found = []
@@ -176,9 +171,8 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
             if region.sum() < _VISIBLE:
                 continue
             others = [r for v, r in regions.items() if v != value and (v in thick or v > value)]
-            beside = np.zeros_like(region, dtype=np.uint8)
-            for other in others:
-                beside |= cv2.dilate(other.astype(np.uint8), np.ones((3, 3), np.uint8))
+            union = np.logical_or.reduce(others or [np.zeros_like(region)])
+            beside = cv2.dilate(union.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             if beside[region].mean() > 0.5:
                 continue
         found.append((_name(value, samples), region))
@@ -187,9 +181,9 @@ def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, N
 
 def _noisy_regions(
     samples: NDArray[Any], values: NDArray[Any], pixels: int
-) -> dict[float | None, NDArray[np.bool_]]:
+) -> dict[float, NDArray[np.bool_]]:
     """The regions around the most frequent values, ``values`` being sorted by that."""
-    regions: dict[float | None, NDArray[np.bool_]] = {}
+    regions: dict[float, NDArray[np.bool_]] = {}
     free = np.ones(samples.shape[:2], bool)
     for value in values[:256]:
         if len(regions) == _EXACT_VALUES or any(_alike(v, value, samples) for v in regions):
@@ -209,8 +203,7 @@ def _channels(code: float, samples: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([whole >> 16, whole >> 8 & 255, whole & 255])
 
 
-def _alike(code: float | None, other: float, samples: NDArray[Any]) -> bool:
-    assert code is not None
+def _alike(code: float, other: float, samples: NDArray[Any]) -> bool:
     away = np.abs(_channels(code, samples) - _channels(other, samples))
     return bool(away.max() <= _NOISE)
 

@@ -14,7 +14,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats import ellipse_table
-from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.pictures import ANNOTATION_NOTE, SYNTHETIC_NOTE, write_png
 from fetalstudio.formats.tables import write_table
 
 TABLE = "pairs.csv"
@@ -77,13 +77,13 @@ class PairFiles:
         Raises :class:`~fetalstudio.core.errors.UserError` where they cannot be written.
         """
         self.add(record)
-        write_png(self.folder / _picture(record.name), image)
+        write_png(self.folder / _picture(record.name), image, SYNTHETIC_NOTE)
         self.write_mask(record)
 
     def write_mask(self, record: PairRecord) -> None:
         """Write the mask, in place of the former one."""
         mask = record.ellipse.mask(record.size) * np.uint8(255)
-        write_png(self.folder / _mask(record.name), mask)
+        write_png(self.folder / _mask(record.name), mask, ANNOTATION_NOTE)
 
     def write_table(self) -> None:
         """Write the table of all pairs so far, in place of the former one."""

@@ -40,6 +40,10 @@ MAX_DECODED = 384 * 2**20
 
 _ROWS = 256
 """Rows that are reduced to 8-bit grey at a time."""
+FRAME_NOTE, ANNOTATION_NOTE, FIGURE_NOTE = "frame", "annotation", "figure"
+SYNTHETIC_NOTE = "synthetic"
+"""What a PNG of ours says that it is. A synthetic frame may instead say how it was made."""
+
 _NOTE = "fetalstudio"
 _FAST, _RUN_LENGTH = 1, 3
 """zlib's level and strategy, which suit speckle: OpenCV's own choice for a PNG."""
@@ -191,9 +195,8 @@ def _to_grey8(image: NDArray[Any]) -> NDArray[np.uint8]:
     if image.ndim == 3:
         # Two channels are grey and alpha. Alpha goes first: it must not decide the scale below.
         image = image[..., :3] if image.shape[2] >= 3 else image[..., 0]
-    low, high = (
-        (np.float32(0), np.float32(255)) if image.dtype in (np.uint8, np.bool_) else _range(image)
-    )
+    low, high = (0.0, 255.0) if image.dtype in (np.uint8, np.bool_) else _range(image)
+    span = max(high - low, 1.0)
     grey = np.empty(image.shape[:2], np.uint8)
     for y in range(0, len(image), _ROWS):  # as a whole, the floats would take gigabytes
         rows = image[y : y + _ROWS]
@@ -202,7 +205,7 @@ def _to_grey8(image: NDArray[Any]) -> NDArray[np.uint8]:
         elif rows.dtype != np.uint8:
             # Medical exporters fill 10, 12 or 16 of the 16 bits, and some add an offset.
             values = np.nan_to_num(rows.astype(np.float32)) - low
-            scaled = values / np.float32(max(high - low, 1.0))
+            scaled = values / span
             rows = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
         if rows.ndim == 3:
             rows = cv2.cvtColor(np.ascontiguousarray(rows), cv2.COLOR_BGR2GRAY)
@@ -210,10 +213,10 @@ def _to_grey8(image: NDArray[Any]) -> NDArray[np.uint8]:
     return grey
 
 
-def _range(image: NDArray[Any]) -> tuple[np.float32, np.float32]:
+def _range(image: NDArray[Any]) -> tuple[float, float]:
     """The least and the greatest value, 0 for what is not a number."""
-    low, high = np.float32(np.inf), np.float32(-np.inf)
+    low, high = np.inf, -np.inf
     for y in range(0, len(image), _ROWS):
         values = np.nan_to_num(image[y : y + _ROWS].astype(np.float32))
-        low, high = min(low, values.min()), max(high, values.max())
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
     return low, high

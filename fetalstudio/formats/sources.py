@@ -9,7 +9,9 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import hc18, mask_folders
 from fetalstudio.formats.frame_records import FrameSource
-from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.frame_tables import NOT_USED
+from fetalstudio.formats.pictures import KINDS, SUFFIXES
+from fetalstudio.formats.unread_files import unread_below
 
 AUTO = "auto"
 """Take the first format that recognises the source."""
@@ -43,8 +45,8 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
 
     ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened.
 
-    Raises :class:`InputError` if there is no picture, if the format is not known, and if a table
-    is missing, cannot be read or lacks columns.
+    Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
+    up the format is missing or damaged.
     """
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
@@ -55,30 +57,42 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
             return _single(source, format)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
-        found = FORMATS[recognise(source) if format == AUTO else format].read(source)
-        if not found.records:
-            raise InputError(
-                f"{source} holds no images (PNG, JPEG, TIFF or BMP), nor does a folder in it. "
-                + " ".join(mask_folders.unread([source]) or ("Choose the folder with the frames.",))
-            )
+        found = _folder(source, format)
+        unread = unread_below(source)
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror}. Check the path.") from error
-    return found
+        raise _unreadable(source, error) from error
+    if not found.records:
+        raise InputError(
+            f"{source} holds no images ({KINDS}), nor does a folder in it. "
+            + " ".join(unread or ("Choose the folder with the frames.",))
+        )
+    return replace(found, problems=found.problems + unread)
+
+
+def _folder(source: Path, format: str) -> FrameSource:
+    return FORMATS[recognise(source) if format == AUTO else format].read(source)
 
 
 def _single(path: Path, format: str) -> FrameSource:
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a PNG, JPEG, TIFF or BMP image. Choose an image.")
+        raise InputError(f"{path} is not a {KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
-        found = read_source(path.parent, format)
+        found = _folder(path.parent, format)
+        notes = tuple(p for p in found.problems if str(path) in p or p.endswith(NOT_USED))
     except InputError as error:
         if format not in (AUTO, "folder"):
             raise
-        # A table that lies beside it, in a folder of downloads perhaps, need not be about it.
+        # What lies beside it, in a folder of downloads perhaps, need not be about it.
         found = mask_folders.read(path.parent, with_tables=False)
         notes = (f"{error} {path.name} was imported without it.",)
     only = tuple(record for record in found.records if record.path == path)
     if not only:
         raise InputError(f"{path} annotates a frame and is not one itself. Import the frame.")
     return replace(found, records=only, problems=notes)
+
+
+def _unreadable(source: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{error.filename or source} cannot be read: {error.strerror}. Check the path."
+    )

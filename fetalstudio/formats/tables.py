@@ -1,8 +1,8 @@
 """CSV tables: the one reader and the one writer of the program.
 
 The reader takes what spreadsheets and programs write: commas, semicolons or tabs between cells, a
-decimal point or comma, UTF-8 or UTF-16, any line end, quoted cells, blank lines and a first line
-``sep=;``. It refuses what could be read in two ways.
+decimal point or comma, UTF-8, UTF-16 or Windows-1252, any line end, quoted cells, blank lines, a
+first line ``sep=;`` and marks for missing values. It refuses a row that could be read in two ways.
 """
 
 from __future__ import annotations
@@ -16,7 +16,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.files import read_bounded, write_bytes
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
+"""File name endings (lower case) that are taken for tables."""
+
+MAX_BYTES = 32 * 2**20
+MAX_ROWS, MAX_CELLS = 500_000, 1_000
+"""Of a table, and of a row of it: what is larger takes gigabytes, and is no list of frames."""
+
+_MISSING = frozenset(
+    {"", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown"}
+    | {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "?", "."}
+)
+"""What a cell without a value may hold, in lower case."""
 
 _USUAL_MARK = {",": ".", ";": ",", "\t": "."}
 """Cell delimiters, and the decimal mark that usually goes with each."""
@@ -43,6 +56,8 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[TableRow, ...]
     delimiter: str
+    faults: tuple[InputError, ...] = ()
+    """What is wrong with the rows that were left out."""
 
     def columns(
         self, spellings: Mapping[str, Collection[str]], once: Collection[str] = ()
@@ -66,39 +81,42 @@ class Table:
                 )
         return {name: found[0] for name, found in places.items() if found}
 
-    def numbers(self, columns: Collection[int]) -> list[dict[int, float]]:
-        """The numbers in these columns: for each row a mapping by column, without empty cells.
+    def numbers(self, columns: Collection[int]) -> list[dict[int, float] | InputError]:
+        """The numbers in these columns: for each row a mapping by column, without missing values.
 
-        Raises :class:`InputError`, naming the file, the line and the cause, for a cell that is no
-        finite number and for a comma or point that may mark thousands.
+        In the place of a row's numbers is the error, which names the file, the line and the cause,
+        where a cell is no finite number or has a comma or point that may mark thousands.
         """
         cells = [
             (row.line, column, row.cells[column])
             for row in self.rows
             for column in columns
-            if row.cells[column]
+            if not is_missing(row.cells[column])
         ]
+        wrong: dict[int, InputError] = {}
         for line, _, text in cells:
             if "," in text and "." in text:
-                raise self.error(
-                    line,
-                    f"{text!r} has both a comma and a point; leave out the one "
-                    "that marks thousands",
+                cause = (
+                    f"{text!r} has both a comma and a point; leave out the one that marks thousands"
                 )
-            if not _NUMBER.fullmatch(text) or not math.isfinite(_value(text)):
-                raise self.error(line, f"{text!r} is not a number")
-        self._check_mark([(line, text) for line, _, text in cells])
+            elif not _NUMBER.fullmatch(text) or not math.isfinite(_value(text)):
+                cause = f"{text!r} is not a number"
+            else:
+                continue
+            wrong.setdefault(line, self.error(line, cause))
+        cells = [cell for cell in cells if cell[0] not in wrong]
+        wrong |= self._unclear_marks([(line, text) for line, _, text in cells])
         values: dict[int, dict[int, float]] = {row.line: {} for row in self.rows}
         for line, column, text in cells:
             values[line][column] = _value(text)
-        return list(values.values())
+        return [wrong.get(line, found) for line, found in values.items()]
 
     def error(self, line: int, cause: object) -> InputError:
         """What to raise for this line."""
         return InputError(f"{self.path}, line {line}: {cause}. Correct the line and try again.")
 
-    def _check_mark(self, cells: Sequence[tuple[int, str]]) -> None:
-        """Refuse a number such as 1,234 unless the table shows that its mark is a decimal one.
+    def _unclear_marks(self, cells: Sequence[tuple[int, str]]) -> dict[int, InputError]:
+        """By line, a number such as 1,234 whose mark the table does not show to be a decimal one.
 
         Numbers that cannot mean thousands show it. Where there are none, the mark that usually
         goes with the delimiter counts.
@@ -111,28 +129,42 @@ class Table:
         unclear = [item for item in marked if _MAYBE_THOUSANDS.fullmatch(item[1])]
         shown = {mark for _, text, mark in marked if not _MAYBE_THOUSANDS.fullmatch(text)}
         decimal = shown or {_USUAL_MARK[self.delimiter]}
-        for line, text, mark in unclear:
-            if decimal != {mark}:
-                raise self.error(
-                    line,
-                    f"{text!r} could mean {text.replace(mark, '')} or {text.replace(mark, '.')}; "
-                    "the other numbers do not show that its mark is a decimal one",
-                )
+        return {
+            line: self.error(
+                line,
+                f"{text!r} could mean {text.replace(mark, '')} or {text.replace(mark, '.')}; "
+                "the other numbers do not show that its mark is a decimal one",
+            )
+            for line, text, mark in reversed(unclear)
+            if decimal != {mark}
+        }
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that it has no value."""
+    return text.lower() in _MISSING
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file. Raises :class:`InputError`, naming the file, the line and the cure."""
+    """Read a CSV file; rows of another length than the header are among its faults.
+
+    Raises :class:`InputError`, naming the file, the line and the cure, for a file that is no table.
+    """
     table = _parsed(path)
+    rows: list[TableRow] = []
+    faults: list[InputError] = []
     for row in table.rows:
         if len(row.cells) < len(table.header):
-            raise table.error(row.line, "cells are missing")
-        if len(row.cells) > len(table.header):
-            raise table.error(
-                row.line,
+            faults.append(table.error(row.line, "cells are missing"))
+        elif len(row.cells) > len(table.header):
+            cause = (
                 f"it has {len(row.cells)} cells but the header has {len(table.header)}; a decimal "
-                "comma needs semicolons between the cells, or quotes",
+                "comma needs semicolons between the cells, or quotes"
             )
-    return table
+            faults.append(table.error(row.line, cause))
+        else:
+            rows.append(row)
+    return replace(table, rows=tuple(rows), faults=tuple(faults))
 
 
 def read_header(path: Path) -> Table:
@@ -167,21 +199,27 @@ def _value(text: str) -> float:
 
 def _parsed(path: Path) -> Table:
     """The table, with rows of any length."""
+    data = read_bounded(path, MAX_BYTES)
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise InputError(f"{path} is a workbook of a spreadsheet program. Save it as CSV.")
+    found: list[TableRow] = []
     try:
-        text = _decode(path.read_bytes())
-        lines = io.StringIO(text, newline="").readlines()
-        delimiter, skipped = _delimiter(lines)
-        reader = csv.reader(lines[skipped:], delimiter=delimiter, strict=True)
-        found: list[TableRow] = []
+        text = io.StringIO(_decode(data), newline="")
+        delimiter, skipped = _delimiter(text)
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
         start = skipped + 1
         for cells in reader:
-            found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
+            if any(cells):
+                if len(found) > MAX_ROWS or len(cells) > MAX_CELLS:
+                    raise InputError(
+                        f"{path} has more than {MAX_ROWS:,} lines or {MAX_CELLS:,} columns. Keep "
+                        "those about the frames."
+                    )
+                found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
             start = skipped + reader.line_num + 1
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
-            f"{path} is not a table in CSV (UTF-8 or UTF-16). Save it again as one."
+            f"{path} is not a table in CSV (UTF-8, UTF-16 or Windows-1252). Save it again as one."
         ) from error
     header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
     if not header.cells:
@@ -192,23 +230,35 @@ def _parsed(path: Path) -> Table:
 def _decode(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = data.decode("utf-16")
+    elif data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 without its mark
+        text = data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
     else:
-        text = data.decode("utf-8-sig")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252")
     if "\0" in text:
         raise csv.Error("a NUL character")
     return text
 
 
-def _delimiter(lines: Sequence[str]) -> tuple[str, int]:
+def _delimiter(text: io.StringIO) -> tuple[str, int]:
     """What separates the cells, by a first line ``sep=;`` or by the header, and the number of lines
-    before the header."""
-    blank = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
-    if blank == len(lines):
-        return ",", blank
-    declared = _SEPARATOR_LINE.fullmatch(lines[blank].strip("\r\n"))
+    before the header, where ``text`` then stands."""
+    skipped = 0
+    while True:
+        place = text.tell()
+        line = text.readline()
+        if not line:
+            return ",", skipped
+        if line.strip():
+            break
+        skipped += 1
+    declared = _SEPARATOR_LINE.fullmatch(line.strip("\r\n"))
     if declared:
         if declared[1] not in _USUAL_MARK:
             raise csv.Error(f"{declared[1]!r} as separator")
-        return declared[1], blank + 1
-    unquoted = re.sub(r'"[^"]*"', "", lines[blank])
-    return max(_USUAL_MARK, key=unquoted.count), blank
+        return declared[1], skipped + 1
+    text.seek(place)
+    unquoted = re.sub(r'"[^"]*"', "", line)
+    return max(_USUAL_MARK, key=unquoted.count), skipped

@@ -15,18 +15,15 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
-from fetalstudio.project.pixels import Pixels, Staging, picture_id
+from fetalstudio.project.pixels import Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.schema import PURGED_TABLES
 from fetalstudio.project.storage import Storage, now
-
-Kind = Literal["real", "synthetic"]
 
 SET_SUBJECT = "Library, Amend, Set subject; or fetalstudio frames PROJECT set-subject"
 """Where a person corrects the subject of frames, for messages that name that cure."""
@@ -68,9 +65,9 @@ class Frames:
             held = self.find(frame_id)
             if held is not None:
                 if not self._storage.pictures.holds(frame_id):
-                    self._storage.pictures.write(frame_id, pixels)
+                    self._storage.pictures.write(frame_id, pixels, held.kind)
                 return held, False
-            self._storage.write_picture(frame_id, pixels)
+            self._storage.write_picture(frame_id, pixels, kind)
             height, width = pixels.shape
             self._insert(frame_id, (width, height), name, cohort, subject, calibration, kind)
             return self.get(frame_id), True

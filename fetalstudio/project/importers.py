@@ -5,7 +5,8 @@ An import takes every frame that can be read. After an error or a cancel it take
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
@@ -15,11 +16,12 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.outline_pictures import MASK_VALUE
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.pixels import Staging
-from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.project import DATABASE, Project
+from fetalstudio.project.records import AnnotationState, Frame
 
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
@@ -36,6 +38,8 @@ class ImportReport:
     """Ellipses that were imported, also for frames that the project already held."""
     duplicates: int
     """Pictures that the project already held."""
+    subjects: int
+    """Of the frames in the source that could be read."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
 
@@ -48,6 +52,7 @@ class _Staged:
     frame_id: str
     size: Size
     ellipse: Ellipse | None
+    certain: bool
 
 
 def import_frames(
@@ -56,38 +61,62 @@ def import_frames(
     *,
     format: str = AUTO,
     cohort: str | None = None,
+    mask_value: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
 
-    ``cohort`` defaults to the folder's name. Annotations count as final. A picture that the
-    project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
-    A file that cannot be used is named in ``problems`` and left out.
+    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``2``) or colour
+    (``#ff0000``) marks the head in mask pictures. Annotations count as final; a doubtful one is a
+    proposal. A picture that the project already holds gets what it lacks (a calibration; an
+    ellipse, where none was drawn). A file that cannot be used is named in ``problems`` and left
+    out.
 
-    Raises :class:`InputError` for a source without a usable image or with a bad table,
+    Raises :class:`InputError` for a source without a usable image, or for the store of a project,
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
     project is then as it was.
     """
+    if mask_value is not None and not MASK_VALUE.fullmatch(mask_value.lower()):
+        raise InputError(
+            f"{mask_value!r} is no value of a mask. Give a number such as 2, or a colour such as "
+            "#ff0000."
+        )
+    _check_not_a_store(source)
     found = read_source(source, format)
     problems = list(found.problems)
     total = len(found.records)
     cohort = cohort or found.cohort
     with project.frames.staging() as staging:
         staged: list[_Staged] = []
+        by_value: dict[str, list[int]] = defaultdict(list)
+        unclear: set[str] = set()
         for done, record in enumerate(found.records):
             progress.advance(done, total)
             try:
-                content = record.read()
-                height, width = content.pixels.shape
+                content = record.read(mask_value)
                 frame_id = staging.put(content.pixels)
             except InputError as error:
                 problems.append(str(error))
+                continue
+            problems += content.problems
+            if content.ellipse is None:
+                unclear.update(content.mask_values)
             else:
-                problems += content.problems
-                staged.append(_Staged(record, frame_id, (width, height), content.ellipse))
+                for value in content.mask_values:
+                    by_value[value].append(len(staged))
+            staged.append(_Staged(record, frame_id, content.size, content.ellipse, content.certain))
         if not staged:
             more = f" ({total} files like it)" if total > 1 else ""
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
+        if mask_value is None:
+            for number in sorted(n for value in unclear for n in by_value[value]):
+                item = staged[number]
+                problems.append(
+                    f"{item.record.annotation} shows one structure, but other masks show several "
+                    "and which is the head was not stated. Its frame was imported without an "
+                    "ellipse. State which value is the head (--mask-value)."
+                )
+                staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
         new, annotated = _store(project, staging, staged, cohort, problems)
     return ImportReport(
@@ -95,8 +124,20 @@ def import_frames(
         frames=new,
         annotated=annotated,
         duplicates=len(staged) - new,
+        subjects=len({_subject(item.record) for item in staged}),
         problems=tuple(problems),
     )
+
+
+def _check_not_a_store(source: Path) -> None:
+    """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
+    source = Path(source).absolute()
+    for folder in (source, *source.parents):
+        if folder.name == "frames" and (folder.parent / DATABASE).is_file():
+            raise InputError(
+                f"{source} belongs to the store of the project {folder.parent}, whose synthetic "
+                "frames would count as real. Export that project and import the export."
+            )
 
 
 def _store(
@@ -118,11 +159,12 @@ def _store(
             frames += new
             if not new:
                 _calibrate(project, frame, item.record.calibration)
-                problems.extend(_another_subject(frame, item.record))
+                problems.extend(_not_as_before(frame, item.record))
             if frame.kind == "real":
                 project.frames.set_labels(frame.id, item.record.labels)
-            if item.ellipse is not None and _wants_ellipse(project, frame):
-                project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state="final")
+            if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
+                state: AnnotationState = "final" if item.certain else "proposed"
+                project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)
                 annotated += 1
     return frames, annotated
 
@@ -132,8 +174,13 @@ def _subject(record: FrameRecord) -> str:
     return visible_key(record.subject) or visible_key(record.name) or "unnamed"
 
 
-def _another_subject(frame: Frame, record: FrameRecord) -> list[str]:
-    if frame.kind != "real" or frame.subject == _subject(record):
+def _not_as_before(frame: Frame, record: FrameRecord) -> list[str]:
+    if frame.kind != "real":
+        return [
+            f"{record.path} is the synthetic frame {frame.name} of this project and was not "
+            "imported as a real one. Review it as a pair."
+        ]
+    if frame.subject == _subject(record):
         return []
     return [
         f"{record.path} is of subject {_subject(record)}, but the project holds this picture "
@@ -147,9 +194,9 @@ def _calibrate(project: Project, frame: Frame, calibration: Calibration | None) 
         project.frames.set_calibration(frame.id, calibration)
 
 
-def _wants_ellipse(project: Project, frame: Frame) -> bool:
+def _wants_ellipse(project: Project, frame: Frame, certain: bool) -> bool:
     """Whether there is none yet: what a person drew or removed stays."""
     if frame.kind != "real":
         return False
     newest = project.annotations.newest(frame.id)
-    return newest is None or newest.state == "proposed"
+    return newest is None or (certain and newest.state == "proposed")

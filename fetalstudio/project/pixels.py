@@ -11,18 +11,29 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE, read_image, write_png
+from fetalstudio.formats.pictures import (
+    FRAME_NOTE,
+    MAX_SIDE,
+    MIN_SIDE,
+    SYNTHETIC_NOTE,
+    read_image,
+    write_png,
+)
 from fetalstudio.project.locks import Lock
 
 Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""
+Kind = Literal["real", "synthetic"]
+
+_NOTES: Mapping[Kind, str] = {"real": FRAME_NOTE, "synthetic": SYNTHETIC_NOTE}
 
 _STAGING = ".staging-"
 _PUT_BACK = "Import the same picture again, or put the file back from a copy of the project."
@@ -73,9 +84,9 @@ class Pictures:
             return False
         return True
 
-    def write(self, frame_id: str, pixels: Pixels) -> None:
-        """Call inside a write transaction only."""
-        write_png(self.path(frame_id), pixels)
+    def write(self, frame_id: str, pixels: Pixels, kind: Kind) -> None:
+        """Call inside a write transaction only. The file says of which kind it is."""
+        write_png(self.path(frame_id), pixels, _NOTES[kind])
 
     def remove(self, frame_id: str) -> None:
         """Call inside a write transaction only, for a picture without a row."""
@@ -135,7 +146,7 @@ class Staging:
         frame_id = picture_id(pixels)
         if not self._path(frame_id).exists() and not self._pictures.holds(frame_id):
             try:
-                write_png(self._path(frame_id), pixels)
+                write_png(self._path(frame_id), pixels, FRAME_NOTE)
             except UserError as error:
                 raise self._unwritable(error.__cause__ or error) from error
         return frame_id

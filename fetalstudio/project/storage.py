@@ -14,7 +14,7 @@ import numpy as np
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Pictures, Pixels
+from fetalstudio.project.pixels import Kind, Pictures, Pixels
 
 
 class Storage:
@@ -47,10 +47,10 @@ class Storage:
             if outermost:
                 self._settle()
 
-    def write_picture(self, frame_id: str, pixels: Pixels) -> None:
+    def write_picture(self, frame_id: str, pixels: Pixels, kind: Kind) -> None:
         """Write a picture that goes again if the running transaction fails."""
         self.unsettled.append(frame_id)
-        self.pictures.write(frame_id, pixels)
+        self.pictures.write(frame_id, pixels, kind)
 
     def next_revision(self, table: str, key: str, value: str | int) -> int:
         """The number of the next row of ``table`` whose column ``key`` is ``value``, from 1 on."""

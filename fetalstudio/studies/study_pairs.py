@@ -17,7 +17,7 @@ from fetalstudio.core.screening import PairFilter
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.quality import edge_score, pair_quality
 from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses, write_ellipses
-from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.formats.pictures import SYNTHETIC_NOTE, read_image, write_png
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -123,7 +123,7 @@ def _make(
         for number, scene, image in zip(numbers, scenes, images, strict=True):
             if len(kept) < settings.count and passes(image, scene.ellipse):
                 name = f"{number:04d}"
-                write_png(folder / f"{name}.png", image)
+                write_png(folder / f"{name}.png", image, SYNTHETIC_NOTE)
                 kept.append(NamedEllipse(name, scene.ellipse, scene.size))
         if len(kept) == settings.count:
             break

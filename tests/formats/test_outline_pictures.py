@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,7 +93,7 @@ TRUE = Ellipse(200.0, 160.0, 110.0, 92.0, 30.0)
 OTHER = Ellipse(200.0, 290.0, 40.0, 22.0, 0.0)
 
 
-def placed(head: object, other: object) -> NDArray[np.uint8]:
+def placed(head: Any, other: Any) -> NDArray[np.uint8]:
     """A head and a structure that touches it, in two values or colours on black."""
     shape = (LARGE[1], LARGE[0]) if isinstance(head, int) else (LARGE[1], LARGE[0], 3)
     picture = np.zeros(shape, np.uint8)
@@ -170,16 +171,22 @@ def test_a_filled_head_with_a_hole_is_filled(share: float, shift: int) -> None:
 
 
 def box() -> NDArray[np.uint8]:
-    return cv2.rectangle(np.zeros(LARGE[::-1], np.uint8), (90, 70), (310, 250), 255, -1)
+    picture = np.zeros(LARGE[::-1], np.uint8)
+    picture[70:251, 90:311] = 255
+    return picture
 
 
 def hexagon() -> NDArray[np.uint8]:
     corners = (TRUE.contour(6)).round().astype(np.int32)
-    return cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [corners], 255)
+    picture = np.zeros(LARGE[::-1], np.uint8)
+    cv2.fillPoly(picture, [corners], 255)
+    return picture
 
 
 def box_outline() -> NDArray[np.uint8]:
-    return cv2.rectangle(np.zeros(LARGE[::-1], np.uint8), (150, 120), (250, 200), 255, 2)
+    picture = np.zeros(LARGE[::-1], np.uint8)
+    cv2.rectangle(picture, (150, 120), (250, 200), 255, 2)
+    return picture
 
 
 @pytest.mark.parametrize("draw", [box, hexagon, box_outline])
@@ -204,7 +211,7 @@ def test_a_straight_cut_is_left_out_of_the_fit(distance: float, angle: int, line
     beyond = (x - TRUE.cx) * np.cos(t) + (y - TRUE.cy) * np.sin(t) > distance * TRUE.b
     mask[beyond] = 0
     if line:
-        mask -= cv2.erode(mask, np.ones((3, 3), np.uint8))
+        mask = mask - np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.uint8)
     found = ellipse_in(mask * np.uint8(255))
     assert found.doubt is not None and "a straight edge cuts it" in found.doubt
     assert found.ellipse.a == pytest.approx(TRUE.a, rel=0.02)
@@ -244,7 +251,8 @@ def test_the_reason_is_named() -> None:
 
 def test_annotations_are_recognised_by_their_content() -> None:
     rng = np.random.default_rng(1)
-    speckle = cv2.GaussianBlur(rng.integers(0, 256, LARGE[::-1], dtype=np.uint8), (0, 0), 1)
+    noise = rng.integers(0, 256, LARGE[::-1], dtype=np.uint8)
+    speckle = np.asarray(cv2.GaussianBlur(noise, (0, 0), 1), np.uint8)
     sector = np.where(TRUE.mask(LARGE) > 0, speckle, 0).astype(np.uint8)
     dim = (speckle // 8).astype(np.uint8)
     for frame in (speckle, sector, dim):
@@ -259,7 +267,7 @@ def test_annotations_are_recognised_by_their_content() -> None:
         TRUE.mask(LARGE),
         ring(TRUE, LARGE),
         placed(1, 2),
-        cv2.GaussianBlur(mask, (0, 0), 1),
+        np.asarray(cv2.GaussianBlur(mask, (0, 0), 1), np.uint8),
         lossy,
         np.zeros_like(mask),
     ):

@@ -471,7 +471,7 @@ def test_a_damaged_length_in_a_png_takes_no_memory(
 def test_no_picture_takes_a_gigabyte(tmp_path: Path) -> None:
     """The largest pictures that are read, and those that must be refused, each in a process."""
     side = MAX_SIDE
-    cases = {
+    cases: dict[str, NDArray[Any]] = {
         "colour.jpg": np.zeros((side, side, 3), np.uint8),
         "deep.png": np.zeros((side // 2, side, 4), np.uint16),
         "float.tif": np.zeros((side // 2, side // 2, 3), np.float32),

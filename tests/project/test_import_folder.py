@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.frame_records import subject_of
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
+from fetalstudio.formats.subjects import subject_of
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture, PicturesIn

@@ -459,7 +459,7 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportResult("A", 1, 0, 2, ("b.png is truncated.",)))
+    text = import_summary(ImportResult("A", 1, 0, 2, 3, ("b.png is truncated.",)))
     assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
 
 

@@ -17,6 +17,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             request.source,
             format=request.format,
             cohort=request.cohort,
+            mask_value=request.mask_value,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(
@@ -24,5 +25,6 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.frames,
         imported.annotated,
         imported.duplicates,
+        imported.subjects,
         imported.problems,
     )

@@ -23,6 +23,8 @@ class ImportRequest:
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
     cohort: str | None = None
     """Default: the source folder's name."""
+    mask_value: str | None = None
+    """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +38,7 @@ class ImportResult:
     """Ellipses that were imported."""
     duplicates: int
     """Pictures that the project already held."""
+    subjects: int
+    """Of the frames in the source that could be read."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""

@@ -1,0 +1,66 @@
+"""The key of a patient: found in the names of files and folders, and in tables.
+
+A patient has one key, whichever of them names it. A text that may be a name or a hospital's number
+is kept as a hash only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping
+
+_WORD = r"(?:p|pt|pat|patient|case|subj|sub|subject|participant|id|s)"
+_HC18 = re.compile(r"(\d+)_\d*HC")
+_PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
+_BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_.*)?")
+_NUMBERED = re.compile(rf"({_WORD}[-_ ]?\d+)(?:[-_ .].*)?", re.IGNORECASE)
+_FRAME_OF_VIDEO = (
+    re.compile(r"(\d{8}T\d{6})[-_]\d+"),
+    re.compile(r"(.*(?:video|clip|cine|loop|movie)[-_ ]?\d*)[-_ ](?:(?:frame|f)[-_ ]?)?\d+", re.I),
+    re.compile(r"(.+)[-_ ]frame[-_ ]?\d+", re.IGNORECASE),
+)
+_PSEUDONYM = re.compile(
+    rf"(?:{_WORD}?[-_ ]?\d{{1,6}})|(?:patient[-_ ]?\d{{1,6}}(?:_[A-Z]{{3}})?)", re.IGNORECASE
+)
+"""What is a key already. A longer number may be that of a hospital."""
+
+
+def subject_key(text: str) -> str:
+    """The key of the patient whom a table, a file or a folder calls so."""
+    plain = unicodedata.normalize("NFC", text).strip()
+    if _PSEUDONYM.fullmatch(plain):
+        return plain
+    return f"subject-{hashlib.sha256(plain.encode()).hexdigest()[:12]}"
+
+
+def subject_of(name: str) -> str:
+    """The patient key in a frame's name.
+
+    ``392_2HC`` is of subject 392, ``Patient00690_Plane3_1_of_4`` of Patient00690,
+    ``patient002_EGY_plane1`` of patient002_EGY, ``sub-07_run-1`` of sub-07 and ``P01_001`` of P01.
+    The frames of one video are of one subject. Any other name is its own subject.
+    """
+    if found := _HC18.fullmatch(name) or _BIDS.fullmatch(name):
+        return subject_key(found[1])
+    if found := _PATIENT.match(name):
+        return subject_key(found[0])
+    if found := _NUMBERED.fullmatch(name):
+        return subject_key(found[1])
+    for pattern in _FRAME_OF_VIDEO:
+        if found := pattern.fullmatch(name):
+            return found[1]
+    return name
+
+
+def subject_of_folder(name: str) -> str | None:
+    """The patient key in a folder's name (``P001``, ``case 12``); None for any other name."""
+    found = re.fullmatch(rf"{_WORD}?[-_ ]?\d+", name, re.IGNORECASE) or _BIDS.fullmatch(name)
+    return subject_key(name) if found else None
+
+
+def country_of(name: str) -> Mapping[str, str]:
+    """The label in a name such as ``patient002_EGY_plane1`` (ISO 3166, three letters)."""
+    patient = _PATIENT.match(name)
+    return {"country": patient[1]} if patient and patient[1] else {}

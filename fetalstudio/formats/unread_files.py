@@ -1,0 +1,137 @@
+"""Files that hold pictures or annotations, but in a format that is not read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from fetalstudio.formats.pictures import KINDS, SUFFIXES
+
+_MOST_ENTRIES = 100_000
+_SNIFFED_BYTES = 1 << 18
+_SNIFFED_FILES = 200
+"""Of one ending; no more are opened where none was an annotation."""
+
+_PICTURES = frozenset(
+    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima", ".nrrd", ".nhdr"}
+    | {".mha", ".mhd", ".nii", ".nii.gz", ".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
+    | {".npz", ".mat", ".h5", ".hdf5", ".psd", ".pdf", ".img", ".hdr", ".vol"}
+)
+_ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
+_SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers"})
+_YOLO = re.compile(rb"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
+
+_AS_PICTURES = f"Export such files as {KINDS} to import them."
+_AS_FOLDERS = "Unpack such archives to import what is in them."
+_AS_CSV = "Save such spreadsheets as CSV to import what they say."
+_AS_MASKS = (
+    "Export the outlines of the heads as masks (NAME_mask.png), or as a table with the columns "
+    "name, cx, cy, a, b and angle_deg, to import them."
+)
+
+
+def unread_below(source: Path) -> tuple[str, ...]:
+    """A message for each kind of file below a folder that is not read, at any depth, and one for
+    pictures that lie too deep to be found."""
+    by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    deep: list[Path] = []
+    sniffed: dict[str, int] = defaultdict(int)
+    for path, depth in _files(source):
+        suffix = _suffix(path.name.lower())
+        if suffix in SUFFIXES:
+            if depth > 1:
+                deep.append(path)
+        elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
+            by_cure[_AS_PICTURES][suffix or "DICOM"].append(path)
+        elif suffix in _ARCHIVES:
+            by_cure[_AS_FOLDERS][suffix].append(path)
+        elif suffix in _SPREADSHEETS:
+            by_cure[_AS_CSV][suffix].append(path)
+        elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
+            sniffed[suffix] += 1
+            kind = _annotation_format(path, suffix)
+            if kind is not None:
+                sniffed[suffix] = 0
+                by_cure[_AS_MASKS][kind].append(path)
+    messages = []
+    for cure, kinds in sorted(by_cure.items()):
+        found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
+        messages.append(f"Not read: {', '.join(found)}. {cure}")
+    if deep:
+        messages.append(
+            f"Not read: {len(deep)} images more than one folder down ({_where(source, deep)}). "
+            f"Import {deep[0].parent} by itself."
+        )
+    return tuple(messages)
+
+
+def _files(source: Path) -> Iterator[tuple[Path, int]]:
+    """The visible files below, and how many folders down they lie; links are not followed."""
+    seen = 0
+    for folder, folders, names in os.walk(source):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        depth = len(Path(folder).relative_to(source).parts)
+        for name in sorted(names):
+            seen += 1
+            if seen > _MOST_ENTRIES:
+                return
+            if not name.startswith("."):
+                yield Path(folder, name), depth
+
+
+def _suffix(name: str) -> str:
+    for suffix in (".nii.gz", ".tar.gz"):
+        if name.endswith(suffix):
+            return suffix
+    return Path(name).suffix
+
+
+def _where(source: Path, paths: list[Path]) -> str:
+    first = str(paths[0].relative_to(source))
+    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+
+
+def _is_dicom(path: Path) -> bool:
+    return _start(path, 132)[128:] == b"DICM"
+
+
+def _start(path: Path, size: int) -> bytes:
+    """The first bytes of a file; none where it cannot be read, or is a pipe or a device."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError:
+        return b""
+
+
+def _annotation_format(path: Path, suffix: str) -> str | None:
+    """The annotation format of a JSON, XML or text file; None for any other content."""
+    data = _start(path, _SNIFFED_BYTES)
+    if suffix == ".txt":
+        return "YOLO txt" if _YOLO.match(data) else None
+    if suffix == ".xml":
+        for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
+            if mark in data:
+                return name
+        return None
+    if b'"fetalstudio-' in data[:1000]:
+        return None
+    for marks, name in (
+        ((b'"shapes"', b'"points"'), "labelme json"),
+        ((b'"annotations"', b'"images"'), "COCO json"),
+        ((b'"images"', b'"categories"'), "COCO json"),
+        ((b'"_via_img_metadata"',), "VIA json"),
+        ((b'"regions"', b'"shape_attributes"'), "VIA json"),
+        ((b'"annotations"', b'"result"'), "Label Studio json"),
+        ((b'"objects"', b'"classTitle"'), "Supervisely json"),
+        ((b'"polygon"',), "annotation json"),
+        ((b'"segmentation"',), "annotation json"),
+    ):
+        if all(mark in data for mark in marks):
+            return name
+    return None
