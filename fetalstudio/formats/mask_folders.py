@@ -88,7 +88,6 @@ def read(source: Path, *, with_tables: bool = True) -> FrameSource:
     inside, outside = _annotations_in(mask_folders, names), _annotations_in(beside, names)
     # Masks inside the source win over those in a folder beside it.
     elsewhere = {**{k: p for k, p in outside.items() if k in names}, **inside}
-    problems += orphans(names, inside)
     repeated = _repeated(frames)
     for key in sorted(repeated & elsewhere.keys()):
         for path in elsewhere.pop(key):
@@ -99,6 +98,7 @@ def read(source: Path, *, with_tables: bool = True) -> FrameSource:
         chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
         annotated |= chosen
         problems += more
+    problems += orphans(names, inside)
     for folder in drawn_on:
         problems += tuple(_shows(path) for path in pictures_in(folder))
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
@@ -259,7 +259,9 @@ def coding_of(annotation: Path) -> Coding | None:
     folder = annotation.parent
     beside = folder.with_name(folder.name.replace("label_", "image_"))
     layout = folder.name in ("label_mha", "label_png") and beside.is_dir()
-    if re.search("psfhs", place, re.IGNORECASE) or (layout and annotation.stem.isdigit()):
+    if re.search("psfhs", place, re.IGNORECASE) or (
+        layout and re.fullmatch(r"\d{5}", annotation.stem)
+    ):
         return PSFHS
     if re.search("jnu[-_ ]?ifm", place, re.IGNORECASE) or _JNU_IFM.match(annotation.stem):
         return JNU_IFM

@@ -16,7 +16,7 @@ from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.progress import Watched
-from tests.project.kinds import Contents, Picture, PicturesIn
+from tests.project.kinds import Picture
 
 TABLE = "training_set_pixel_size_and_HC.csv"
 
@@ -181,8 +181,8 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
     "no file name": ("pixel size(mm),head circumference (mm)\n0.2,5\n", "'filename'"),
     "empty": ("", "is empty"),
     "cells missing": ("filename,pixel size(mm),head circumference (mm)\nx.png,0.2\n", "line 2"),
-    "no number": ("filename,pixel size(mm),head circumference (mm)\nx.png,n/a,5\n", "'n/a'"),
-    "negative": ("filename,pixel size(mm),head circumference (mm)\nx.png,-1,5\n", "above 0"),
+    "no number": ("filename,pixel size(mm),head circumference (mm)\nx.png,wide,5\n", "'wide'"),
+    "negative": ("filename,pixel size(mm),head circumference (mm)\nx.png,-3,5\n", "above 0"),
     "metres": ("filename,pixel size(mm),head circumference (mm)\nx.png,200,5\n", "at most 10"),
     "contradiction": (
         "filename,pixel size(mm),head circumference (mm)\nx.png,.1,5\nx.png,.2,5\n",
@@ -195,22 +195,17 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
 
 @pytest.mark.parametrize("format", ["auto", "hc18"])
 @pytest.mark.parametrize("table", TABLES)
-def test_a_bad_table_imports_nothing(
-    project: Project,
-    hc18: Path,
-    contents: Contents,
-    pictures_in: PicturesIn,
-    table: str,
-    format: Literal["auto", "hc18"],
+def test_a_bad_table_is_named_and_the_frames_are_imported(
+    project: Project, hc18: Path, table: str, format: Literal["auto", "hc18"]
 ) -> None:
     text, message = TABLES[table]
     path = hc18 / TABLE
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(InputError, match=message) as raised:
-        import_frames(project, hc18, format=format)
-    assert str(path) in str(raised.value)
-    assert project.frames.all(kind=None) == []
-    assert pictures_in(project.path) == set()
+    report = import_frames(project, hc18, format=format)
+    assert (report.frames, report.annotated) == (5, 4)
+    (told,) = (p for p in report.problems if "not used" in p)
+    assert message in told and str(path) in told
+    assert not any(frame.calibration for frame in project.frames.all())
 
 
 def test_the_layout_without_its_table(project: Project, hc18: Path) -> None:

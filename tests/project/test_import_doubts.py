@@ -1,0 +1,509 @@
+"""What an import must not guess: it asks, warns or leaves out, and names the files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.pair_files import PairFiles, PairRecord
+from fetalstudio.formats.pictures import encode_png, write_png
+from fetalstudio.formats.sources import read_source
+from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.project import Project
+from tests.project.kinds import Picture
+
+SIZE = (96, 80)
+HEAD = Ellipse(48.0, 36.0, 30.0, 22.0, 20.0)
+OTHER = Ellipse(48.0, 68.0, 20.0, 9.0, 0.0)
+MASK = HEAD.mask(SIZE) * np.uint8(255)
+
+
+def labels(head: int, other: int) -> NDArray[np.uint8]:
+    values = OTHER.mask(SIZE) * np.uint8(other)
+    values[HEAD.mask(SIZE) > 0] = head
+    return values
+
+
+def ellipses_of(project: Project) -> dict[str, Ellipse | None]:
+    """The ellipses by the frames' names."""
+    found = project.annotations.by_frame()
+    return {f.name: found[f.id].ellipse if f.id in found else None for f in project.frames.all()}
+
+
+def is_head(found: Ellipse | None) -> bool:
+    return found is not None and found.overlap(HEAD) > 0.97
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder
+
+
+# -- masks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turned_mask", [False, True])
+def test_frames_and_masks_are_turned_as_viewers_show_them(
+    project: Project, picture: Picture, source: Path, turned_mask: bool
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    stored, shown = np.rot90(picture(1)), np.rot90(MASK)
+    Image.fromarray(stored).save(source / "x.png", exif=exif)
+    if turned_mask:
+        Image.fromarray(shown).save(source / "x_mask.png", exif=exif)
+    else:
+        write_png(source / "x_mask.png", MASK)
+    assert import_frames(project, source).problems == ()
+    (frame,) = project.frames.all()
+    np.testing.assert_array_equal(project.frames.pixels(frame.id), picture(1))
+    assert is_head(ellipses_of(project)["x"])
+
+
+def test_several_structures_are_taken_where_the_head_is_stated(
+    project: Project, picture: Picture, source: Path, tmp_path: Path
+) -> None:
+    for i, name in enumerate(("both", "head", "other")):
+        write_png(source / f"{name}.png", picture(i))
+    write_png(source / "both_mask.png", labels(2, 1))
+    write_png(source / "head_mask.png", labels(2, 0))
+    write_png(source / "other_mask.png", labels(0, 1))
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated) == (3, 0)
+    several, *single = report.problems
+    assert "both_mask.png shows several structures, with the values 1, 2" in several
+    assert "--mask-value" in several and "imported without an ellipse" in several
+    assert len(single) == 2 and all("other masks show several" in p for p in single)
+    with Project.create(tmp_path / "second") as second:
+        report = import_frames(second, source, mask_value="2")
+        (problem,) = report.problems
+        assert "other_mask.png: it holds nothing of the value 2, but 1" in problem
+        found = ellipses_of(second)
+        assert is_head(found["both"]) and is_head(found["head"]) and found["other"] is None
+    with pytest.raises(InputError, match="'two' is no value of a mask"):
+        import_frames(project, source, mask_value="two")
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask", "head", "other", "known"),
+    [
+        ("PSFHS/image_png/03740.png", "PSFHS/label_png/03740.png", 2, 1, True),
+        ("a/image_png/03740.png", "a/label_png/03740.png", 2, 1, True),
+        ("20190830T115515_7.png", "20190830T115515_7_mask.png", 8, 7, True),
+        ("JNU-IFM/image/x.png", "JNU-IFM/mask/x.png", 8, 7, True),
+        ("a/image/x.png", "a/label/x.png", 2, 1, False),
+        ("x.png", "x_mask.png", 8, 7, False),
+        ("PSFHS/image_png/03740.png", "PSFHS/label_png/03740.png", 3, 1, False),
+    ],
+)
+def test_the_numbers_of_published_data_sets_are_known_where_these_are_recognised(
+    project: Project,
+    picture: Picture,
+    source: Path,
+    frame: str,
+    mask: str,
+    head: int,
+    other: int,
+    known: bool,
+) -> None:
+    write_png(source / frame, picture(1))
+    write_png(source / mask, labels(head, other))
+    inner = source / Path(frame).parts[0] if len(Path(frame).parts) == 3 else source
+    report = import_frames(project, inner)
+    assert (report.frames, report.annotated) == (1, int(known))
+    (found,) = ellipses_of(project).values()
+    assert is_head(found) == known
+
+
+def test_a_doubtful_shape_is_a_proposal_and_stays_one(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    box = np.zeros_like(MASK)
+    box[15:65, 15:80] = 255
+    write_png(source / "x_mask.png", box)
+    report = import_frames(project, source)
+    (problem,) = report.problems
+    assert "x_mask.png: an ellipse does not describe it" in problem and "proposal" in problem
+    (annotation,) = project.annotations.by_frame().values()
+    assert (annotation.state, annotation.author) == ("proposed", "import")
+    assert import_frames(project, source).annotated == 0
+    write_png(source / "x_mask.png", MASK)
+    assert import_frames(project, source).annotated == 1
+    (annotation,) = project.annotations.by_frame().values()
+    assert annotation.state == "final" and is_head(annotation.ellipse)
+
+
+@pytest.mark.parametrize("second", ["x_mask.png", "masks/x.png", "x_Annotation_1.png"])
+def test_two_masks_for_one_frame_are_named_and_none_is_used(
+    project: Project, picture: Picture, source: Path, second: str
+) -> None:
+    write_png(source / "x.png", picture(1))
+    write_png(source / "x_Annotation.png", MASK)
+    write_png(source / second, labels(0, 255))
+    report = import_frames(project, source)
+    (problem,) = report.problems
+    assert "x_Annotation.png" in problem and str(source / second) in problem
+    assert (report.frames, report.annotated) == (1, 0)
+    write_png(source / second, MASK)  # a copy of the other
+    (source / "x_Annotation.png").write_bytes((source / second).read_bytes())
+    assert import_frames(project, source).annotated == 1
+
+
+def test_one_mask_for_two_frames_is_named_and_not_used(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "same.png", picture(1))
+    cv2.imwrite(str(source / "same.jpg"), picture(2))
+    write_png(source / "same_mask.png", MASK)
+    (source / "sizes.csv").write_text("filename,pixel size(mm)\nsame,0.2\nsame.png,0.1\n")
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated) == (2, 0)
+    masks, rows = report.problems
+    assert "same_mask.png could annotate each of same.jpg, same.png" in masks
+    assert "same.jpg: the table names same, and several frames are called so" in rows
+    assert [f.calibration and f.calibration.mm_per_px for f in project.frames.all()] == [None, 0.1]
+
+
+# -- what is a frame -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "mask"),
+    [
+        ("imagesTr/HC_010_0000.png", "labelsTr/HC_010.png"),
+        ("JPEGImages/010.png", "SegmentationClass/010.png"),
+        ("image_png/010.png", "label_png/010.png"),
+        ("images/010.png", "Masks_png/010.png"),
+        ("train/010.png", "train_masks/010_mask.png"),
+        ("images/010.png", "GroundTruth/010.png"),
+        ("images/010.png", "trainmasks/mask_010.png"),
+        ("benign (1).png", "benign (1)_mask.png"),
+        ("010.png", "mask_010.png"),
+        ("010.png", "010_mask_1.png"),
+        ("case1/image.png", "case1/mask.png"),
+        ("case1/010.png", "case1/segmentation.png"),
+    ],
+)
+def test_masks_are_found_by_the_names_in_use(
+    project: Project, picture: Picture, source: Path, frame: str, mask: str
+) -> None:
+    write_png(source / frame, picture(1))
+    write_png(source / mask, HEAD.mask(SIZE))
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated, report.problems) == (1, 1, ())
+    assert is_head(next(iter(ellipses_of(project).values())))
+
+
+@pytest.mark.parametrize(
+    "name", ["task-1-annotation-1-Head-0.png", "010_head.png", "drawn/010.png", "x/010 final.jpg"]
+)
+@pytest.mark.parametrize("draw", [lambda: MASK, lambda: 255 - MASK, lambda: labels(2, 1)])
+def test_a_picture_that_looks_like_an_annotation_is_no_frame(
+    project: Project,
+    picture: Picture,
+    source: Path,
+    name: str,
+    draw: Callable[[], NDArray[np.uint8]],
+) -> None:
+    write_png(source / "010.png", picture(1))
+    (source / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(source / name), draw())
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated) == (1, 0)
+    (problem,) = report.problems
+    assert str(source / name) in problem and "looks like an annotation" in problem
+
+
+@pytest.mark.parametrize("name", ["010_overlay.png", "overlays/010.png"])
+def test_a_frame_with_something_drawn_on_it_is_left_out(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    write_png(source / "010.png", picture(1))
+    write_png(source / name, np.maximum(picture(1), MASK))
+    report = import_frames(project, source)
+    assert report.frames == 1
+    (problem,) = report.problems
+    assert str(source / name) in problem and "something drawn on it" in problem
+
+
+def test_three_pictures_in_a_folder_for_each_frame(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for i in range(2):
+        folder = source / f"case{i}"
+        write_png(folder / "image.png", picture(i))
+        write_png(folder / "mask.png", MASK)
+        write_png(folder / "overlay.png", np.maximum(picture(i), MASK))
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated, len(report.problems)) == (2, 2, 2)
+    assert all("overlay.png seems to show a frame" in problem for problem in report.problems)
+
+
+def test_synthetic_pictures_are_no_real_frames(
+    project: Project, picture: Picture, source: Path, tmp_path: Path
+) -> None:
+    files = PairFiles(source)
+    for i in range(2):
+        files.write(PairRecord(f"p{i}", HEAD, SIZE, i, "any", {}, None, False), picture(i))
+    files.write_table()
+    with pytest.raises(InputError, match=r"Nothing could be imported.*is synthetic"):
+        import_frames(project, source)
+    (source / "p0.png").unlink()  # its mask alone is no frame either
+    (source / "p0_mask.png").rename(source / "p9.png")
+    write_png(source / "real.png", picture(5))
+    report = import_frames(project, source)
+    assert [f.name for f in project.frames.all()] == ["real"]
+    assert any("p9.png is an annotation, as a note in the file says" in p for p in report.problems)
+    assert any("p1.png is synthetic" in p for p in report.problems)
+
+
+def test_the_store_of_a_project_is_not_imported(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    pair = project.pairs.add(
+        picture(7), name="s", ellipse=HEAD, cohort="c", calibration=None, quality={}, provenance={}
+    )
+    path = project.frames.path(pair.frame.id)
+    with Project.create(tmp_path / "other") as other:
+        for source in (project.path / "frames", path.parent, path):
+            with pytest.raises(InputError, match="belongs to the store of the project"):
+                import_frames(other, source)
+        copy = tmp_path / "copy" / path.name
+        copy.parent.mkdir()
+        copy.write_bytes(path.read_bytes())
+        with pytest.raises(InputError, match="is synthetic, as a note in the file says"):
+            import_frames(other, copy.parent)
+    # Without the note, the project itself still knows the picture.
+    copy.write_bytes(encode_png(picture(7)))
+    report = import_frames(project, copy.parent)
+    assert (report.frames, report.annotated) == (0, 0)
+    (problem,) = report.problems
+    assert "is the synthetic frame s of this project" in problem
+    assert project.frames.all() == []
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def test_missing_values_are_no_values(project: Project, picture: Picture, source: Path) -> None:
+    marks = ["NA", "n/a", "NaN", "null", "-", "--", "?", ".", "0", "-1", "-999", "#N/A", ""]
+    lines = ["filename,pixel size(mm),hc,patient,quality"]
+    for i, mark in enumerate(marks):
+        write_png(source / f"{i}.png", picture(i))
+        text = mark if mark not in ("0", "-1", "-999") else "NA"
+        lines.append(f"{i}.png,{mark},{mark},{text},{text}")
+    (source / "table.csv").write_text("\n".join(lines) + "\n")
+    report = import_frames(project, source)
+    assert (report.frames, report.problems) == (len(marks), ())
+    frames = project.frames.all()
+    assert all(f.calibration is None and dict(f.labels) == {} for f in frames)
+    assert len({f.subject for f in frames}) == len(marks)
+
+
+def test_a_line_that_cannot_be_read_is_named_and_the_others_count(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for i in range(5):
+        write_png(source / f"{i}.png", picture(i))
+    (source / "t.csv").write_text(
+        "filename,pixel size(mm)\n0.png,1,2e-1\n1.png,0.12\n2.png,wide\n3.png,.1\n3.png,.2\n4.png\n"
+    )
+    report = import_frames(project, source)
+    sizes = [f.calibration and f.calibration.mm_per_px for f in project.frames.all()]
+    assert sizes == [None, 0.12, None, None, None]
+    found = "\n".join(report.problems)
+    for line, cause in ((2, "3 cells"), (4, "'wide'"), (6, "twice"), (7, "missing")):
+        assert f"t.csv, line {line}: " in found and cause in found
+    assert len(report.problems) == 4
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".TAB"])
+def test_tables_with_tabs_have_endings_of_their_own(
+    project: Project, picture: Picture, source: Path, suffix: str
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / f"t{suffix}").write_text("filename\tpixel size(mm)\nx.png\t0.2\n")
+    assert import_frames(project, source).problems == ()
+    assert project.frames.all()[0].calibration is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_what_is_no_file_is_not_read_as_a_table(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    os.mkfifo(source / "a.csv")
+    (source / "b.csv").symlink_to("/dev/zero")
+    (source / "notes.csv").mkdir()
+    with (source / "large.csv").open("wb") as stream:
+        stream.truncate(6 << 30)  # sparse
+    os.mkfifo(source / "pipe.json")
+    os.mkfifo(source / "nothing")
+    report = import_frames(project, source)
+    assert report.frames == 1
+    found = "\n".join(report.problems)
+    for name, cause in (
+        ("a.csv", "not a file"),
+        ("b.csv", "not a file"),
+        ("notes.csv", "not a file"),
+        ("large.csv", "larger than 32 MiB"),
+    ):
+        assert any(f"{name} " in p and cause in p for p in report.problems), found
+    assert len(report.problems) == 4
+
+
+# -- patients --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Patient_num", "pid", "case_id", "Patient No.", "PatientID", "subject number", "participant"],
+)
+def test_the_usual_columns_give_the_subject(
+    project: Project, picture: Picture, source: Path, column: str
+) -> None:
+    for i in range(3):
+        write_png(source / f"{i}_x.png", picture(i))
+    (source / "t.csv").write_text(f"Image_name,{column}\n0_x.png,1\n1_x.png,1\n2_x.png,2\n")
+    report = import_frames(project, source)
+    assert report.subjects == 2
+    assert [f.subject for f in project.frames.all()] == ["1", "1", "2"]
+
+
+def test_one_patient_has_one_key_whatever_the_way_in(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    ways: dict[str, tuple[str, str]] = {
+        "name": ("Patient00690_a.png", ""),
+        "table": ("b.png", "filename,patient_id\nb.png,Patient00690\n"),
+        "both": ("Patient00690_c.png", "filename,pid\nPatient00690_c.png, Patient00690\n"),
+        "Patient00690": ("d.png", ""),
+    }
+    for i, (folder, (name, table)) in enumerate(ways.items()):
+        write_png(tmp_path / "s" / folder / name, picture(i))
+        if table:
+            (tmp_path / "s" / folder / "t.csv").write_text(table)
+    assert import_frames(project, tmp_path / "s").subjects == 1
+    assert {f.subject for f in project.frames.all()} == {"Patient00690"}
+
+
+def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
+    project: Project, picture: Picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "s" / "90817263" / "a.png", picture(1))
+    write_png(tmp_path / "s" / "b.png", picture(2))
+    (tmp_path / "s" / "t.csv").write_text("filename,mrn\nb.png,90817263\n")
+    assert import_frames(project, tmp_path / "s").subjects == 1
+    assert "90817263" not in project.frames.all()[0].subject
+
+
+# -- what is not read ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deep", ["", "a", "a/b/c"])
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("x.json", json.dumps({"shapes": [{"points": [[1, 2]]}]}), "labelme json"),
+        ("all.json", json.dumps({"images": [], "annotations": []}), "COCO json"),
+        ("x.txt", "0 0.5 0.5 0.2 0.1\n", "YOLO txt"),
+        ("x.txt", "0 0.42 0.17 0.42 0.18 0.41 0.18\n", "YOLO txt"),
+        ("x.xml", "<annotation><object/></annotation>", "VOC xml"),
+        ("x.xml", "<?xml version='1.0'?><annotations/>", "CVAT xml"),
+        ("x.mha", "ObjectType = Image", ".mha"),
+        ("x.nii.gz", "", ".nii.gz"),
+        ("x.nrrd", "NRRD", ".nrrd"),
+        ("x.dcm", "", ".dcm"),
+        ("IM_0001", "\0" * 128 + "DICM", "DICOM"),
+        ("t.xlsx", "PK", ".xlsx"),
+        ("all.zip", "PK", ".zip"),
+    ],
+)
+def test_files_that_are_not_read_are_named_at_any_depth(
+    project: Project, picture: Picture, source: Path, deep: str, name: str, content: str, kind: str
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / deep).mkdir(parents=True, exist_ok=True)
+    (source / deep / name).write_text(content)
+    (source / "readme.txt").write_text("Twenty frames of 3 patients.\n")
+    (source / "settings.json").write_text('{"gain": 3}')
+    (problem,) = import_frames(project, source).problems
+    assert f"Not read: 1 {kind} ({Path(deep, name)})" in problem
+    assert "to import" in problem
+    (source / "x.png").unlink()
+    with pytest.raises(InputError, match="holds no images") as refused:
+        import_frames(project, source)
+    assert kind in str(refused.value)
+
+
+def test_images_that_lie_too_deep_are_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    write_png(source / "a" / "b" / "y.png", picture(2))
+    (problem,) = import_frames(project, source).problems
+    assert f"1 images more than one folder down ({Path('a/b/y.png')})" in problem
+    assert f"Import {source / 'a' / 'b'} by itself" in problem
+
+
+def test_several_pages_are_named(project: Project, picture: Picture, source: Path) -> None:
+    pages = [Image.fromarray(picture(i)) for i in range(3)]
+    pages[0].save(source / "x.tif", save_all=True, append_images=pages[1:])
+    write_png(source / "y.png", picture(9))
+    masks = [Image.fromarray(MASK)] * 2
+    masks[0].save(source / "y_mask.tif", save_all=True, append_images=masks[1:])
+    report = import_frames(project, source)
+    assert (report.frames, report.annotated) == (2, 0)
+    first, second = report.problems
+    assert "x.tif holds 3 pages, of which the first alone was imported" in first
+    assert "y_mask.tif holds 2 pages" in second
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes one form of all names")
+def test_names_match_whatever_their_normal_form(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    decomposed, composed = (unicodedata.normalize(form, "Müller") for form in ("NFD", "NFC"))
+    write_png(source / f"{decomposed}.png", picture(1))
+    write_png(source / f"{composed}_mask.png", MASK)
+    (source / "t.csv").write_text(f"filename,pixel size(mm)\n{composed}.png,0.1\n")
+    report: ImportReport = import_frames(project, source)
+    assert (report.frames, report.annotated, report.problems) == (1, 1, ())
+    assert project.frames.all()[0].calibration is not None
+
+
+def test_a_folder_that_may_not_be_read_is_left_out_and_named(
+    picture: Picture, unwritable: Path
+) -> None:
+    source = unwritable / "s"
+    write_png(source / "x.png", picture(1))
+    (source / "closed").mkdir()
+    (source / "closed").chmod(0)
+    found = read_source(source)
+    (source / "closed").chmod(0o700)
+    (problem,) = found.problems
+    assert [record.name for record in found.records] == ["x"]
+    assert f"{source / 'closed'} cannot be read: Permission denied. It was left out." in problem
+
+
+def test_an_archive_is_not_unpacked(project: Project, source: Path) -> None:
+    with zipfile.ZipFile(source / "frames.zip", "w") as archive:
+        archive.writestr("x.png", encode_png(MASK))
+    with pytest.raises(InputError, match=r"1 \.zip \(frames\.zip\)\. Unpack such archives"):
+        import_frames(project, source)
