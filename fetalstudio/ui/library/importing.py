@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.session import Session
@@ -86,7 +87,7 @@ class ImportFlow(QObject):
 def dropped_paths(data: QMimeData) -> list[Path]:
     """The folders, the image files and the tables beside them in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    wanted = SUFFIXES | {".csv"}
+    wanted = SUFFIXES | TABLE_SUFFIXES
     return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
 
 
