@@ -1,5 +1,7 @@
 """A key works by its place where the layout of the keyboard has no Latin letters."""
 
+# ruff: noqa: RUF001  (letters that look like Latin ones are the point)
+
 from __future__ import annotations
 
 import pytest
@@ -9,8 +11,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui.canvas import FrameCanvas, Tool
-from fetalstudio.ui.canvas.keys import edited_by_key
 from fetalstudio.ui.canvas.handles import Shape
+from fetalstudio.ui.canvas.keys import edited_by_key
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 

@@ -40,8 +40,8 @@ class _Layout:
 def key_of(event: QKeyEvent) -> Qt.Key:
     """The key of a stroke: on a layout without Latin letters, by its place.
 
-    A place that types punctuation is known by it only after a letter has been typed: Greek has ``;``
-    on the key of Q.
+    A key that types punctuation, such as ``;`` on the key of Q in Greek, is known by its place only
+    after a letter has been typed.
     """
     key = Qt.Key(event.key())
     if key >= Qt.Key.Key_Escape or key == Qt.Key.Key_Space:
