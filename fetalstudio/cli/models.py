@@ -11,6 +11,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models.loading import find_model
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.project import Project
 
@@ -99,6 +100,8 @@ def _add(options: argparse.Namespace, console: Console) -> None:
     console.say("Reading the weights once, so that changes to them are noticed later.")
     if is_sam(path):
         added = add_sam(path, options.name, options.profile)
+        if left_out := ModelCard.read(added.folder).training_data["left_out"]:
+            console.say(f"Read without {left_out}.")
         hint = (
             f"It needs a prompt until it is fine-tuned: fetalstudio evaluate PROJECT --segmenter "
             f"{added.name} --prompt box."

@@ -6,11 +6,15 @@ In memory, all have the keys of segment_anything.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -54,6 +58,16 @@ _SHARED = "shared_image_embedding.positional_embedding"
 _SHARED_TOO = "prompt_encoder.shared_embedding.positional_embedding"
 """transformers stores the same tensor under two names."""
 
+_SAM_PART = re.compile(
+    r"(?:^|\.)((?:image_encoder|vision_encoder|prompt_encoder|mask_decoder)\."
+    r"|shared_image_embedding\.positional_embedding$)"
+)
+"""In a key: the name of a part of SAM, after any prefix."""
+_SD_PART = re.compile(r"(?:model\.diffusion_model|first_stage_model|cond_stage_model)\.")
+_INNER = re.compile(r"\b(?:_orig_mod|module)\.")
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state")
+"""Entries under which trainings save the weights."""
+
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with the keys of transformers' ``SamModel``, which has no learned tokens."""
@@ -80,14 +94,69 @@ def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` or pickled file, with segment_anything's keys, on the CPU.
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file with segment_anything's keys, and what was around them."""
+
+    state: dict[str, Tensor]
+    wrapper: str = ""
+    """The entry of the file that holds the weights, such as ``model`` or ``checkpoint/model``."""
+    prefix: str = ""
+    """What each key began with, such as ``sam.``."""
+
+    @property
+    def stripped(self) -> str:
+        """What was left out, in words; empty if nothing was."""
+        parts = (
+            f"the entry '{self.wrapper}'" if self.wrapper else "",
+            f"the prefix '{self.prefix}' of each key" if self.prefix else "",
+        )
+        return " and ".join(part for part in parts if part)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a ``.safetensors`` or pickled file onto the CPU, whatever its name ends in.
 
     Pickles are read as weights and nothing else. Raises :class:`InputError` that names the file.
     """
-    stored = _strip(_read(path), path)
-    foreign = any(key.startswith("vision_encoder.") for key in stored)
-    return from_hugging_face(stored) if foreign else stored
+    wrapper, stored = _unwrapped(_read(path))
+    if not stored:
+        raise InputError(f"{path} does not hold the weights of a model. Choose a SAM checkpoint.")
+    prefix = _common_prefix(stored)
+    # torch.compile and data parallel training name parts of a model too.
+    state = {
+        _INNER.sub("", key.removeprefix(prefix)): value
+        for key, value in stored.items()
+        if key.startswith(prefix)
+    }
+    if any(key.startswith("vision_encoder.") for key in state):
+        state = from_hugging_face(state)
+    return Checkpoint(state, wrapper, prefix)
+
+
+def kind_of(path: Path) -> Literal["sam", "stable diffusion", "other"]:
+    """What a file of weights is, by its keys.
+
+    Raises :class:`InputError` for what cannot be added, such as a LoRA or a web page.
+    """
+    if _is_safetensors(_head(path)):
+        try:
+            with safe_open(path, "pt") as stored:
+                keys = list(stored.keys())
+        except Exception as error:
+            raise InputError(
+                f"{path} cannot be read as safetensors: {error}. Copy it again."
+            ) from error
+    else:
+        keys = list(_unwrapped(_read(path))[1])
+    if keys and all("lora" in key.lower() for key in keys):
+        raise InputError(
+            f"{path} is a LoRA: a small change to a model, without the model. Give the checkpoint "
+            "of the whole model."
+        )
+    if any(_SAM_PART.search(key) for key in keys):
+        return "sam"
+    return "stable diffusion" if any(_SD_PART.match(key) for key in keys) else "other"
 
 
 def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
@@ -102,13 +171,42 @@ def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
         save_checkpoint(path, tensors)
 
 
-def _read(path: Path) -> Any:
+def _head(path: Path) -> bytes:
+    """The first bytes. Raises :class:`InputError` if the file plainly holds no weights."""
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as stream:
+            head = stream.read(512)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist. Check the path.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give a file.") from error
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        raise InputError(f"{path} is empty. Copy or download it again.")
+    if text.startswith(b"version https://git-lfs"):
+        raise InputError(
+            f"{path} is a Git-LFS pointer: it names the weights and does not hold them. Run "
+            "`git lfs pull` in its repository, or download the file itself."
+        )
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise InputError(
+            f"{path} is a web page, saved in place of the weights. Open its address in a browser "
+            "and download the file itself."
+        )
+    return head
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """By content: the length of a header in JSON, then the header."""
+    return len(head) > 8 and head[8:9] == b"{" and not head.startswith((b"PK", b"\x80"))
+
+
+def _read(path: Path) -> Any:
+    head = _head(path)
+    try:
+        if _is_safetensors(head):
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds more than weights, or is not a checkpoint. Reading the rest could run "
@@ -121,13 +219,29 @@ def _read(path: Path) -> Any:
         ) from error
 
 
-def _strip(stored: Any, path: Path) -> dict[str, Tensor]:
-    """The state dict without the wrapping that trainings add."""
-    for wrapper in ("model", "state_dict", "model_state_dict"):
-        if isinstance(stored, Mapping) and isinstance(stored.get(wrapper), Mapping):
-            stored = stored[wrapper]
-    if not isinstance(stored, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in stored.items()
-    ):
-        raise InputError(f"{path} does not hold the weights of a model. Choose a SAM checkpoint.")
-    return {k.removeprefix("module."): v for k, v in stored.items()}
+def _unwrapped(stored: Any) -> tuple[str, Mapping[str, Tensor]]:
+    """The entry that holds the weights, empty for the file itself, and the weights.
+
+    Trainings save them beside other things. Of several SAMs, such as a model and its moving
+    average, the one of a usual name is taken, else the first.
+    """
+    if not isinstance(stored, Mapping):
+        return "", {}
+    tensors = {k: v for k, v in stored.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    if any(_SAM_PART.search(key) for key in tensors):
+        return "", tensors
+    best: tuple[str, Mapping[str, Tensor]] = "", tensors
+    for name in sorted(stored, key=lambda name: name not in _WRAPPERS):
+        inner, state = _unwrapped(stored[name])
+        found = f"{name}/{inner}" if inner else str(name), state
+        if any(_SAM_PART.search(key) for key in state):
+            return found
+        if not best[1]:
+            best = found
+    return best
+
+
+def _common_prefix(keys: Iterable[str]) -> str:
+    """What most keys have before the name of a part of SAM."""
+    counts = Counter(key[: m.start(1)] for key in keys if (m := _SAM_PART.search(key)))
+    return counts.most_common(1)[0][0] if counts else ""

@@ -80,7 +80,7 @@ class Segmenter:
         path, source = folder / WEIGHTS, Source.read(folder)
         if source is not None and not path.exists():
             path = source.check()
-        state = read_checkpoint(path)
+        state = read_checkpoint(path).state
         try:
             sam = _BUILDERS[card.architecture["type"]](card.architecture, state)
         except (RuntimeError, ValueError, TypeError) as error:

@@ -162,6 +162,8 @@ QPushButton[role="quiet"]:focus {{ border-color: {BORDER}; }}
 QPushButton[role="danger"] {{ color: {ERROR}; }}
 QPushButton[role="danger"]:disabled {{ color: {TEXT_OFF}; }}
 
+QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+
 QStatusBar QPushButton {{ padding: 2px 12px; }}
 
 QToolButton {{ background: transparent; border: 1px solid transparent;

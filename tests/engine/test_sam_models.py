@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from fetalstudio.cli import main
 from fetalstudio.core.errors import InputError
@@ -140,6 +141,99 @@ def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -
         export_sam(find_model("segmenter", "compact"), tmp_path / "out.pth")
     with pytest.raises(InputError, match=r"ends in \.pth"):
         export_sam(find_model("segmenter", "mine"), tmp_path / "out.zip")
+
+
+def _key(state: dict[str, torch.Tensor]) -> str:
+    return next(key for key in state if key.endswith("blocks.0.attn.qkv.weight"))
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "prefix", "left_out"),
+    [
+        ("", "module.", "the prefix 'module.' of each key"),
+        ("", "sam.", "the prefix 'sam.' of each key"),
+        ("state_dict", "model.module.", "the entry 'state_dict' and the prefix 'model.module.'"),
+        ("model_state", "", "the entry 'model_state'"),
+        ("model_state", "sam.", "the entry 'model_state' and the prefix 'sam.' of each key"),
+        ("ema", "_orig_mod.", "the entry 'ema' and the prefix '_orig_mod.' of each key"),
+    ],
+)
+@pytest.mark.parametrize("hugging_face", [False, True])
+def test_what_a_training_put_around_the_weights_is_left_out_and_said(
+    tmp_path: Path, wrapper: str, prefix: str, left_out: str, hugging_face: bool
+) -> None:
+    plain = vanilla().state_dict()
+    state = to_hugging_face(plain) if hugging_face else plain
+    stored: Any = {prefix + key: value for key, value in state.items()}
+    if wrapper:
+        stored = {"epoch": 3, "optimizer": {"state": {}}, wrapper: stored}
+    torch.save(stored, tmp_path / "wrapped.pth")
+    assert sam_models.is_sam(tmp_path / "wrapped.pth")
+    added = add_sam(tmp_path / "wrapped.pth")
+    found = load_segmenter(added).sam.state_dict()
+    assert all(torch.equal(found[key].cpu(), value) for key, value in plain.items())
+    assert left_out in ModelCard.read(added.folder).training_data["left_out"]
+
+
+def test_of_several_entries_the_model_is_taken(tmp_path: Path) -> None:
+    mine, other = vanilla().state_dict(), vanilla(seed=1).state_dict()
+    torch.save({"ema": other, "model": mine, "losses": {"dice": 0.1}}, tmp_path / "two.pth")
+    added = add_sam(tmp_path / "two.pth")
+    found = load_segmenter(added).sam.state_dict()
+    assert torch.equal(found[_key(mine)].cpu(), mine[_key(mine)])
+    assert ModelCard.read(added.folder).training_data["left_out"] == "the entry 'model'"
+
+
+@pytest.mark.parametrize("name", ["SAM.PTH", "noext", "x.ckpt", "x.tar", "x.pth.tar", "x.pt"])
+def test_the_content_says_what_a_file_is(tmp_path: Path, name: str) -> None:
+    torch.save(vanilla().state_dict(), tmp_path / name)
+    assert sam_models.is_sam(tmp_path / name)
+    assert add_sam(tmp_path / name, "mine").name == "mine"
+
+
+def test_sam_as_safetensors_with_a_prefix_is_no_stable_diffusion(
+    tmp_path: Path, command: Command
+) -> None:
+    state = {f"sam.{key}": value for key, value in vanilla().state_dict().items()}
+    save_file(state, tmp_path / "mine.safetensors")
+    assert command("models", "add", tmp_path / "mine.safetensors")["added"]["kind"] == "segmenter"
+
+
+def test_what_is_no_model_is_called_what_it_is(tmp_path: Path, command: Command) -> None:
+    sizes = torch.zeros(4, 320)
+    layer = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    save_file({f"unet.{layer}.lora_A.weight": sizes}, tmp_path / "diffusers.safetensors")
+    kohya = f"lora_unet_{layer.replace('.', '_')}"
+    save_file(
+        {f"{kohya}.lora_down.weight": sizes, f"{kohya}.alpha": torch.ones(1)},
+        tmp_path / "kohya.safetensors",
+    )
+    torch.save({"image_encoder.blocks.0.attn.qkv.lora_A": sizes}, tmp_path / "lora.pth")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 375042383\n"
+    for name in ("lfs.pth", "lfs.safetensors"):
+        (tmp_path / name).write_text(pointer)
+    for name in ("page.pth", "page.safetensors"):
+        (tmp_path / name).write_text("\n<!DOCTYPE html><html>404</html>")
+    (tmp_path / "empty.pth").touch()
+    torch.save({"image_encoder.trunk.x": torch.zeros(1)}, tmp_path / "sam2.pt")
+    state = vanilla().state_dict()
+    state[_key(state)][0, 0] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    for name, message in (
+        ("diffusers.safetensors", "is a LoRA"),
+        ("kohya.safetensors", "is a LoRA"),
+        ("lora.pth", "is a LoRA"),
+        ("lfs.pth", "is a Git-LFS pointer"),
+        ("lfs.safetensors", "is a Git-LFS pointer"),
+        ("page.pth", "is a web page"),
+        ("page.safetensors", "is a web page"),
+        ("empty.pth", "is empty"),
+        ("sam2.pt", "is a SAM 2"),
+        ("nan.pth", "NaN"),
+    ):
+        error = command("models", "add", tmp_path / name, status=2)["error"]
+        assert message in error and name in error
+    assert not [m for m in command("models", "list")["models"] if m["origin"] == "user"]
 
 
 def test_a_model_that_learned_to_do_without_prompts_proposes(

@@ -117,7 +117,7 @@ def test_checkpoints_are_read_however_they_are_stored(tmp_path: Path) -> None:
     paths = list(tmp_path.iterdir())
     assert len(paths) == 5
     for path in paths:
-        found = read_checkpoint(path)
+        found = read_checkpoint(path).state
         assert found.keys() == state.keys(), path
         assert all(torch.equal(found[k], v) for k, v in state.items()), path
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
 from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
@@ -16,6 +18,26 @@ from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.main_window import MainWindow
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_qt_left(qapp: QApplication) -> Iterator[None]:
+    """Fail a test that leaves a top-level widget or a running timer behind.
+
+    They would slow down all later tests, and act in the middle of them. Threads are checked for
+    every test of Qt, in the fixtures that all tests share.
+    """
+    before = set(map(id, QApplication.topLevelWidgets()))
+    yield
+    # A widget that only a cycle of references keeps is gone after this.
+    gc.collect()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    widgets = [w for w in QApplication.topLevelWidgets() if id(w) not in before]
+    # By type, as isinstance would ask each object for its class.
+    timers = [o for o in gc.get_objects() if issubclass(type(o), QTimer)]
+    running = [t for t in timers if isValid(t) and t.isActive()]
+    assert not widgets, f"left open: {widgets}"
+    assert not running, f"timers left running: {[(t, t.parent()) for t in running]}"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import safe_open
+import torch
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
@@ -17,6 +17,7 @@ from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import load_segmenter
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.segmentation.checkpoints import (
+    kind_of,
     read_checkpoint,
     to_hugging_face,
     write_checkpoint,
@@ -27,24 +28,19 @@ from fetalstudio.segmentation.vit import AUTO_TOKENS, config_of, load_vit, varia
 
 COPIED_UP_TO = 1_000_000_000
 """Larger checkpoints are not copied, in bytes."""
-_PICKLES = (".pth", ".pt", ".bin")
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def is_sam(path: Path) -> bool:
-    """Whether a file or folder is a segmenter, by its name or its keys."""
+    """Whether a file or folder is to be added as a segmenter.
+
+    A pickle that is no Stable Diffusion is, whatever it holds, since a synthesizer cannot be one.
+    Raises :class:`InputError` for a file that is no whole model.
+    """
     if path.is_dir():
         return any((path / name).is_file() for name in _FOLDER_FILES)
-    if path.suffix != ".safetensors" or not path.is_file():
-        return path.suffix in _PICKLES
-    try:
-        with safe_open(path, "pt") as stored:
-            keys = list(stored.keys())
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as safetensors: {error}. Copy it again."
-        ) from error
-    return any(key.startswith("mask_decoder.") for key in keys)
+    kind = kind_of(path)
+    return kind == "sam" or (kind == "other" and path.suffix != ".safetensors")
 
 
 def add_sam(
@@ -68,16 +64,27 @@ def add_sam(
             "--profile sam."
         )
     folder = new_folder(name, given)
-    state = read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
+    if any(key.startswith("image_encoder.trunk.") for key in checkpoint.state):
+        raise InputError(
+            f"{path} is a SAM 2, which is built differently. Give a checkpoint of the first SAM "
+            "(vit_b, vit_l or vit_h) or of MedSAM."
+        )
     try:
-        config = config_of(state)
-        sam = load_vit(state)
+        config = config_of(checkpoint.state)
+        sam = load_vit(checkpoint.state)
     except (RuntimeError, ValueError) as error:
-        what = str(error).strip().splitlines()
+        what = " ".join(str(error).split())[:300].rstrip(".")
         raise InputError(
             f"{path} is not one of the SAM models that can be added (vit_b, vit_l, vit_h, MedSAM): "
-            f"{' '.join(what[:2])[:300]}. Give segment_anything's checkpoint, or Hugging Face's."
+            f"{what}. Give segment_anything's checkpoint, or Hugging Face's."
         ) from error
+    for key, value in checkpoint.state.items():
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"{path} has values in {key} that are no numbers (NaN or infinite): its training "
+                "failed. Give an earlier checkpoint of it."
+            )
     sha256, size = digest([path], progress)
     source = Source(str(path), size, sha256)
     if source.bytes <= COPIED_UP_TO:
@@ -89,7 +96,7 @@ def add_sam(
         architecture={"type": "sam", "variant": variant_of(config)},
         preprocessing={"profile": profile or "sam", "side": config.image_size},
         licence="that of the weights; SAM and MedSAM are under the Apache License 2.0",
-        training_data={"source": path.name},
+        training_data={"source": path.name, "left_out": checkpoint.stripped},
     )
     card.write(folder)
     return FoundModel(card.name, "segmenter", folder, "user")

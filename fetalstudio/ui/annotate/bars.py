@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow
@@ -68,16 +76,20 @@ class ViewBar(QWidget):
         self.percent = theme.style(QLabel(), "dim")
         self.percent.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.percent.setFixedWidth(self.percent.fontMetrics().horizontalAdvance("3200 % "))
-        row = QHBoxLayout(self)
-        row.setContentsMargins(2 * theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(2 * theme.SPACE, theme.SPACE // 2, theme.SPACE, theme.SPACE // 2)
+        column.setSpacing(0)
+        # On a line of its own: beside the sliders, a small window would cut it short.
+        column.addWidget(self.hint)
+        row = QHBoxLayout()
         row.setSpacing(theme.SPACE)
-        row.addWidget(self.hint, 1)
+        column.addLayout(row)
         row.addWidget(theme.style(QLabel("Window"), "dim"))
         row.addWidget(self.window_slider)
         row.addWidget(theme.style(QLabel("Level"), "dim"))
         row.addWidget(self.level_slider)
         row.addWidget(tool_button(actions.reset_window))
-        row.addSpacing(theme.SPACE)
+        row.addStretch(1)
         row.addWidget(self.percent)
         row.addWidget(tool_button(actions.fit))
         row.addWidget(tool_button(actions.actual))

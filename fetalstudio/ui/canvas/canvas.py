@@ -25,6 +25,7 @@ from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points, hit, wit
 from fetalstudio.ui.canvas.keys import KEYS, edited_by_key
 from fetalstudio.ui.canvas.overlay import EllipseStyle
 from fetalstudio.ui.canvas.view import Point
+from fetalstudio.ui.common.key_places import key_of
 
 CLICK_PX = 6.0
 """Screen px; a shorter stroke is a click."""
@@ -348,13 +349,13 @@ class FrameCanvas(FrameView):
             if not self.cancel() and self._tool is Tool.EDIT:
                 event.ignore()
             self.set_tool(Tool.EDIT)
-        elif event.key() == Qt.Key.Key_H and not event.modifiers():
+        elif key_of(event) == Qt.Key.Key_H and not event.modifiers():
             self.peek(True)
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        if event.key() != Qt.Key.Key_H:
+        if key_of(event) != Qt.Key.Key_H:
             super().keyReleaseEvent(event)
         elif not event.isAutoRepeat():
             self.peek(False)

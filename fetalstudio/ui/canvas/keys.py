@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeyEvent
 
 from fetalstudio.core.geometry import Size
 from fetalstudio.ui.canvas.handles import Shape
+from fetalstudio.ui.common.key_places import key_of
 
 _TURN_DEG = 0.5
 _SHIFT_FACTOR = 10.0
@@ -72,7 +73,7 @@ def edited_by_key(shape: Shape, event: QKeyEvent, frame: Size | None) -> Shape |
     held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
     only_shift = held in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier)
     bracket = event.text() in ("[", "]", "{", "}")
-    edit = _EDITS.get(Qt.Key(event.key())) if only_shift or bracket else None
+    edit = _EDITS.get(key_of(event)) if only_shift or bracket else None
     if edit is None:
         return None
     shift = bool(held & Qt.KeyboardModifier.ShiftModifier)

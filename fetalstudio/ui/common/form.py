@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -171,11 +171,35 @@ def side_panel(width: int, *parts: QWidget) -> QScrollArea:
     layout.addStretch(1)
     area = QScrollArea()
     area.setWidget(column)
+    wheel = _WheelGuard(area)
+    for kind in (QComboBox, QAbstractSpinBox):
+        for field in column.findChildren(kind):
+            wheel.guard(field)
     area.setWidgetResizable(True)
     area.setFixedWidth(width)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setFrameShape(QFrame.Shape.NoFrame)
     return area
+
+
+class _WheelGuard(QObject):
+    """Lets the wheel scroll a panel, instead of changing the field under the pointer unseen.
+
+    A field that has the keyboard still follows the wheel.
+    """
+
+    def guard(self, field: QWidget) -> None:
+        # By default the wheel itself gives the keyboard to the field.
+        field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        field.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.Wheel or not isinstance(watched, QWidget):
+            return False
+        if watched.hasFocus():
+            return False
+        event.ignore()
+        return True
 
 
 def with_foot(panel: QScrollArea, foot: QWidget) -> QWidget:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
 from fetalstudio.core.words import format_duration
 from fetalstudio.engine.process.events import Progress
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.elided_label import ElidedLabel
 
 if TYPE_CHECKING:
     from fetalstudio.ui.job_runner import JobHandle
@@ -20,8 +21,7 @@ class JobBar(QWidget):
     def __init__(self, cancel_text: str = "Cancel", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._handle: JobHandle[Any] | None = None
-        self._text = QLabel()
-        self._text.setProperty("role", "dim")
+        self._text = ElidedLabel()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)

@@ -20,6 +20,7 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas
 from fetalstudio.ui.common.elided_label import ElidedLabel
+from fetalstudio.ui.common.key_places import key_of
 
 
 class PairView(QWidget):
@@ -111,7 +112,7 @@ class PairView(QWidget):
         if isinstance(event, QKeyEvent) and not event.modifiers():
             pressed = event.type() == QEvent.Type.KeyPress
             released = event.type() == QEvent.Type.KeyRelease
-            if event.key() == Qt.Key.Key_C and (pressed or released):
+            if key_of(event) == Qt.Key.Key_C and (pressed or released):
                 if not event.isAutoRepeat():
                     self.peek(pressed)
                 return True

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, QTimer
+from PySide6.QtCore import QEvent, QSize, QTimer
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QKeyEvent,
     QKeySequence,
     QShortcut,
 )
@@ -39,6 +40,7 @@ from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
+from fetalstudio.ui.window.place_shortcuts import activate_by_place
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
@@ -346,6 +348,30 @@ class MainWindow(QMainWindow):
         AboutDialog(self).open()
 
     # -- Qt ---------------------------------------------------------------------------------
+
+    def event(self, event: QEvent) -> bool:
+        if (
+            event.type() == QEvent.Type.ShortcutOverride
+            and isinstance(event, QKeyEvent)
+            and activate_by_place(self, event)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Move the keyboard along the widgets, as Tab does.
+
+        Qt does so too when the widget with the keyboard is disabled or hidden, such as a button
+        that can be used once. The keyboard then goes to the page and not, past its last widget, to
+        the rail, where the keys of the page do nothing.
+        """
+        left, page = self.focusWidget(), self.stack.currentWidget()
+        usable = left is None or (left.isEnabled() and left.isVisibleTo(self))
+        if usable or page is None or not page.isAncestorOf(left):
+            return super().focusNextPrevChild(next)
+        page.setFocus()
+        return True
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_paths(event.mimeData()) and self.session.project is not None:

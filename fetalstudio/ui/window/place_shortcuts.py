@@ -1,0 +1,55 @@
+"""Shortcuts by the place of a key, where the layout of the keyboard has no Latin letters.
+
+Qt finds them itself if a second, Latin layout is set up, and only for keys that type letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from PySide6.QtCore import QKeyCombination, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QAbstractButton, QMainWindow, QWidget
+
+from fetalstudio.ui.common.key_places import key_of
+
+
+def activate_by_place(window: QMainWindow, event: QKeyEvent) -> bool:
+    """Do what the key of ``event`` does on a Latin layout. False if Qt finds the shortcut itself,
+    or there is none."""
+    key = key_of(event)
+    if key == event.key():
+        return False
+    held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+    keys = QKeySequence(QKeyCombination(held, key))
+    for repeats, run in _having(keys, window, window.focusWidget() or window):
+        if repeats or not event.isAutoRepeat():
+            run()
+        return True
+    return False
+
+
+def _having(
+    keys: QKeySequence, window: QMainWindow, focus: QWidget
+) -> Iterator[tuple[bool, Callable[[], object]]]:
+    """What ``keys`` reach from ``focus``, nearest first: whether it repeats, and how to do it."""
+    widget: QWidget | None = focus
+    actions: list[QAction] = []
+    shortcuts: list[QShortcut] = []
+    while widget is not None:
+        actions += widget.actions()
+        direct = Qt.FindChildOption.FindDirectChildrenOnly
+        shortcuts += widget.findChildren(QShortcut, options=direct)
+        widget = None if widget is window else widget.parentWidget()
+    for top in window.menuBar().actions():
+        menu = top.menu()
+        actions += menu.actions() if menu is not None else []
+    for action in actions:
+        if keys in action.shortcuts() and action.isEnabled():
+            yield action.autoRepeat(), action.trigger
+    for shortcut in shortcuts:
+        if shortcut.key() == keys and shortcut.isEnabled():
+            yield shortcut.autoRepeat(), shortcut.activated.emit
+    for button in window.findChildren(QAbstractButton):
+        if button.shortcut() == keys and button.isVisible() and button.isEnabled():
+            yield button.autoRepeat(), button.click
