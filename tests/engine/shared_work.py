@@ -1,18 +1,19 @@
-"""What `test_distributed` runs in one process and, by accelerate's launcher, in two: the same jobs
-on a project, and what came of them as a JSON file."""
+"""What `test_distributed` runs in its own process and, by accelerate's launcher, in two others: the
+same jobs on a project, and what came of them."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from safetensors.numpy import load_file
 
 from fetalstudio import distributed
 
 
-def work(path: Path, out: Path) -> None:
+def work(path: Path) -> dict[str, Any]:
     from fetalstudio.core.training_settings import TrainingSettings
     from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
     from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
@@ -33,20 +34,20 @@ def work(path: Path, out: Path) -> None:
     model = path / "models" / str(trained.run_id) / "model.safetensors"
     if model.exists():
         weights = {k: float(abs(v.astype(float)).sum()) for k, v in load_file(model).items()}
-    result = {
+    return {
         "processes": distributed.size(),
         "pixels": pixels,
         "dice": [score.dice for score in evaluated.frames],
         "curve": curve,
         "weights": weights,
     }
-    out.write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
     if distributed.rank() > 0:
         distributed.follow()
     else:
-        work(Path(sys.argv[1]), Path(sys.argv[2]))
+        result = work(Path(sys.argv[1]))
+        Path(sys.argv[2]).write_text(json.dumps(result))
         distributed.dismiss()
     distributed.end(0)

@@ -216,9 +216,8 @@ def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
             items = other.batches.items(batch["id"])
             if removed or not isinstance(event, Progress) or event.done or not items:
                 return
-            drawn = {item.source_frame for item in items[:2]}
-            removed.update(i.source_frame for i in items if i.source_frame in drawn)
-            removed.update(filter(None, [items[-1].source_frame]))
+            chosen = [*items[:2], items[-1]]
+            removed.update(item.source_frame for item in chosen if item.source_frame is not None)
             other.frames.remove(removed, author="me")
             if purged:
                 other.frames.purge()

@@ -7,10 +7,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from fetalstudio.project.project import Project
+from tests.engine.shared_work import work
 
 ROOT = Path(__file__).parents[2]
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
@@ -33,10 +36,10 @@ def _free_port() -> str:
         return str(held.getsockname()[1])
 
 
-def _run(command: list[str], project: Path, out: Path) -> dict:
-    arguments = ["-m", "tests.engine.shared_work", str(project), str(out)]
+def _launched(project: Path, out: Path) -> dict[str, Any]:
+    command = [*LAUNCH, "--main_process_port", _free_port()]
     done = subprocess.run(
-        [*command, *arguments],
+        [*command, "-m", "tests.engine.shared_work", str(project), str(out)],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -45,15 +48,21 @@ def _run(command: list[str], project: Path, out: Path) -> dict:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(out.read_text())
+    result: dict[str, Any] = json.loads(out.read_text())
+    return result
 
 
 @pytest.mark.slow
 def test_two_processes_make_what_one_makes(sample_project: Project, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(sample_project.path, copy)
-    one = _run([sys.executable], sample_project.path, tmp_path / "one.json")
-    two = _run([*LAUNCH, "--main_process_port", _free_port()], copy, tmp_path / "two.json")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes that are launched
+    try:
+        one = work(sample_project.path)
+    finally:
+        torch.set_num_threads(threads)
+    two = _launched(copy, tmp_path / "two.json")
     assert (one["processes"], two["processes"]) == (1, 2)
     assert two["pixels"] == one["pixels"] and len(one["pixels"]) == 3
     assert two["dice"] == one["dice"] and len(one["dice"]) == 5

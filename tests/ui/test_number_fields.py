@@ -6,6 +6,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.ui.common.form import number_field, whole_number
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
@@ -91,7 +92,7 @@ def test_the_length_of_the_ruler_in_a_german_window(
     panel = page.calibrating._panel  # type: ignore[attr-defined]
     panel.length.setLocale(QLocale("de_DE"))
     panel.ask_length(100.0)
-    taken = []
+    taken: list[Calibration] = []
     panel.calibrated.connect(taken.append)
     QTest.keyClicks(panel.length, "12.5")
     QTest.keyClick(panel.length, Qt.Key.Key_Return)

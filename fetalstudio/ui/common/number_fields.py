@@ -24,7 +24,7 @@ class DecimalField(QDoubleSpinBox):
 
     def validate(self, text: str, position: int) -> _Validated:
         """Check what was typed, with the locale's decimal sign."""
-        validated: _Validated = super().validate(self._with_own_sign(text), position)  # type: ignore[assignment]
+        validated: _Validated = super().validate(self._with_own_sign(text), position)
         return validated
 
     def valueFromText(self, text: str) -> float:
@@ -47,7 +47,7 @@ class WholeField(QSpinBox):
     def validate(self, text: str, position: int) -> _Validated:
         """Check what was typed; decimals may stand until the field is left."""
         whole = _DECIMALS.sub("", text)
-        validated: _Validated = super().validate(whole, position)  # type: ignore[assignment]
+        validated: _Validated = super().validate(whole, position)
         if whole == text:
             return validated
         number = self._rounded(text)

@@ -123,8 +123,8 @@ class HeadsDialog(QDialog):
         self._lay_out()
         for field in (self.size_field, self.ratio_field, self.angle_field):
             field.tick.toggled.connect(self._edited)
-            for box in field.fields():
-                box.valueChanged.connect(self._edited)
+            for end in field.fields():
+                end.valueChanged.connect(self._edited)
         for box in (self.spread_box, self.right_box, self.down_box):
             box.valueChanged.connect(self._edited)
         self.balance_box.currentIndexChanged.connect(self._edited)
