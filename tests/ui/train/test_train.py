@@ -61,6 +61,19 @@ def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
 # -- the data ----------------------------------------------------------------------------------
 
 
+def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) -> None:
+    models = page.session.open.models
+    models.add("mine", "segmenter", "models/mine")
+    models.adopt("segmenter", "mine")
+    page.activated()
+    assert page.data.segmenter == "mine"
+    said = page.estimate.text()
+    assert "mine cannot be used" in said and "Train, Roll back" in said
+    page.roll_back_button.click()
+    assert models.active("segmenter") is None and page.data.segmenter == "compact"
+    assert "cannot be used" not in page.estimate.text()
+
+
 def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> None:
     project = page.session.open
     labelled = labelled_frames(project)
