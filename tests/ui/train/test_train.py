@@ -25,6 +25,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
+from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
@@ -64,13 +65,14 @@ def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
 def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) -> None:
     models = page.session.open.models
     models.add("mine", "segmenter", "models/mine")
-    models.adopt("segmenter", "mine")
-    page.activated()
+    page.session.undo_stack.push(AdoptModel(page.session, "segmenter", "mine"))
     assert page.data.segmenter == "mine"
+    page.activated()
     said = page.estimate.text()
     assert "mine cannot be used" in said and "Train, Roll back" in said
     page.roll_back_button.click()
     assert models.active("segmenter") is None and page.data.segmenter == "compact"
+    page.activated()
     assert "cannot be used" not in page.estimate.text()
 
 
