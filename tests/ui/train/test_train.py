@@ -170,7 +170,7 @@ def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None
 
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
     plan = plan_training(page.session.open, None, real=0, synthetic=None, seed=0)
-    assert plan.problems == ("There is nothing to train on: ask for real frames, pairs or both.",)
+    assert plan.problems == ("There is nothing to train on. Request real frames, pairs or both.",)
 
 
 def test_the_plan_draws_the_frames_of_the_seed(page: TrainPage) -> None:
