@@ -135,7 +135,7 @@ def test_what_is_no_sam_is_one_clear_message(tmp_path: Path, checkpoint: Path) -
         with pytest.raises(InputError, match=message):
             add_sam(tmp_path / path)
     add_sam(checkpoint, "mine")
-    with pytest.raises(InputError, match="already is a model"):
+    with pytest.raises(InputError, match="is taken"):
         add_sam(checkpoint, "mine")
     with pytest.raises(InputError, match="FetalStudio's own encoder"):
         export_sam(find_model("segmenter", "compact"), tmp_path / "out.pth")

@@ -61,7 +61,7 @@ def test_the_scale_is_the_frames_and_a_guessed_one_is_called_so(sample_project: 
     heard: list[Event] = []
     synthesize.run(request, heard.append, lambda: False)
     (warning,) = (event.message for event in heard if isinstance(event, Warned))
-    assert warning.startswith("2 of 2 heads have no calibration: the simulated scanner guesses")
+    assert warning.startswith("2 of 2 heads have no calibration, so the simulated scanner guesses")
     assert {p.provenance["scale"] for p in sample_project.pairs.all()} == {"guessed"}
 
 

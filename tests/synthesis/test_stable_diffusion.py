@@ -105,7 +105,7 @@ def test_settings_out_of_range_or_unknown_are_refused() -> None:
     for values, message in (
         ({"rank": 0}, "rank is 0"),
         ({"learning_rate": 1.0}, "learning_rate"),
-        ({"noise_offset": 0.1}, "no settings"),
+        ({"noise_offset": 0.1}, "not settings"),
         ({"mode": "free"}, "mode is free; it must be paper or conditioned"),
         ({"placement": "stretch"}, "placement is stretch; it must be squash or letterbox"),
     ):

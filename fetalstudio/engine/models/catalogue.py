@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.formats.model_card import Kind, ModelCard
+from fetalstudio.formats.model_card import CARD, Kind, ModelCard, Source
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
+
+_ROLL_BACK: Mapping[Kind, str] = {
+    "segmenter": "Train, Roll back; or fetalstudio models roll-back --project PROJECT "
+    "--kind segmenter",
+    "synthesizer": "fetalstudio models roll-back --project PROJECT --kind synthesizer",
+}
+"""How the last adoption of each kind is undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,39 @@ def unreadable() -> list[str]:
             except UserError as error:
                 said.append(str(error))
     return said
+
+
+def missing_files(model: FoundModel) -> str | None:
+    """What is missing of a model whose card or weights are gone, with the cure; None if nothing is.
+
+    Whether the files are whole is for :func:`.verify.verify` to say, which reads them.
+    """
+    folder = model.folder
+    if not (folder / CARD).is_file():
+        gone = f"{folder / CARD} is missing"
+    elif _has_weights(folder):
+        return None
+    else:
+        gone = f"{folder} holds no weights"
+    what = f"The {model.kind} {model.name} cannot be used: {gone}."
+    if model.origin == "built-in":
+        return f"{what} Install FetalStudio again."
+    if model.origin == "user":
+        return (
+            f"{what} Delete what is left of the folder and add the model again: "
+            f"fetalstudio models add PATH --name {model.name}."
+        )
+    return (
+        f"{what} Put the folder back, choose another {model.kind} (--{model.kind} on the command "
+        f"line), or go back to the one that was in use before ({_ROLL_BACK[model.kind]})."
+    )
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether there are weights in the folder, or a note of where they are."""
+    if any(folder.rglob("*.safetensors")) or Source.read(folder) is not None:
+        return True
+    return "weights" in ModelCard.read(folder).architecture
 
 
 def _cards(folder: Path) -> list[Path]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
-from fetalstudio.engine.models.catalogue import FoundModel, list_models, models_in
-from fetalstudio.formats.model_card import CARD, Kind, ModelCard, Source
+from fetalstudio.engine.models.catalogue import FoundModel, list_models, missing_files, models_in
+from fetalstudio.formats.model_card import Kind, ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
@@ -25,12 +24,6 @@ State = tuple[tuple[str, int, int], ...]
 """Name, modification time in ns and bytes of each file in a folder."""
 STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of cards that refer to weights elsewhere; see :func:`base_folder`."""
-_ROLL_BACK: Mapping[Kind, str] = {
-    "segmenter": "Train, Roll back; or fetalstudio models roll-back --project PROJECT "
-    "--kind segmenter",
-    "synthesizer": "fetalstudio models roll-back --project PROJECT --kind synthesizer",
-}
-"""How the last adoption of each kind is undone."""
 
 
 def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
@@ -50,39 +43,6 @@ def find_model(kind: Kind, name: str | None, project: Project | None = None) -> 
             return model
     there = ", ".join(sorted({m.name for m in candidates})) or "none"
     raise InputError(f"There is no {kind} called {name!r}. Choose one of these: {there}.")
-
-
-def missing_files(model: FoundModel) -> str | None:
-    """What is missing of a model whose card or weights are gone, with the cure; None if nothing is.
-
-    Whether the files are whole is for :func:`.verify.verify` to say, which reads them.
-    """
-    folder = model.folder
-    if not (folder / CARD).is_file():
-        gone = f"{folder / CARD} is missing"
-    elif _has_weights(folder):
-        return None
-    else:
-        gone = f"{folder} holds no weights"
-    what = f"The {model.kind} {model.name} cannot be used: {gone}."
-    if model.origin == "built-in":
-        return f"{what} Install FetalStudio again."
-    if model.origin == "user":
-        return (
-            f"{what} Delete what is left of the folder and add the model again: "
-            f"fetalstudio models add PATH --name {model.name}."
-        )
-    return (
-        f"{what} Put the folder back, choose another {model.kind} (--{model.kind} on the command "
-        f"line), or go back to the one that was in use before ({_ROLL_BACK[model.kind]})."
-    )
-
-
-def _has_weights(folder: Path) -> bool:
-    """Whether there are weights in the folder, or a note of where they are."""
-    if any(folder.rglob("*.safetensors")) or Source.read(folder) is not None:
-        return True
-    return "weights" in ModelCard.read(folder).architecture
 
 
 def judge_model() -> FoundModel:

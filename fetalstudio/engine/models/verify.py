@@ -8,8 +8,8 @@ from safetensors import safe_open
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.models.base_models import digest
-from fetalstudio.engine.models.catalogue import FoundModel
-from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder, missing_files
+from fetalstudio.engine.models.catalogue import FoundModel, missing_files
+from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.segmentation.segmenter import WEIGHTS
 from fetalstudio.synthesis.stable_diffusion.loading import weight_files

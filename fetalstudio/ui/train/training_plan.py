@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.train.cost import Cost, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
-from fetalstudio.engine.models.catalogue import list_models
+from fetalstudio.engine.models.catalogue import list_models, missing_files
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 
@@ -56,14 +57,18 @@ def plan_training(
 def plan_cost(
     project: Project, data: TrainingData, segmenter: str, settings: TrainingSettings
 ) -> Cost:
-    """How long the training takes at most, and how much memory."""
-    kinds = [
-        kind_of(ModelCard.read(model.folder).architecture)
-        for model in list_models(project)
-        if (model.kind, model.name) == ("segmenter", segmenter)
-    ]
+    """How long the training takes at most, and how much memory.
+
+    Raises :class:`InputError` with the cure if files of the segmenter are missing.
+    """
+    kind = "compact"
+    for model in list_models(project):
+        if (model.kind, model.name) == ("segmenter", segmenter):
+            if (missing := missing_files(model)) is not None:
+                raise InputError(missing)
+            kind = kind_of(ModelCard.read(model.folder).architecture)
     work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
-    pace = pace_of(project, kinds[0] if kinds else "compact", settings.lora)
+    pace = pace_of(project, kind, settings.lora)
     return cost(pace, work, settings)
 
 

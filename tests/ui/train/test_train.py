@@ -25,6 +25,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, RunKey
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
+from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
@@ -59,6 +60,20 @@ def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
 
 
 # -- the data ----------------------------------------------------------------------------------
+
+
+def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) -> None:
+    models = page.session.open.models
+    models.add("mine", "segmenter", "models/mine")
+    page.session.undo_stack.push(AdoptModel(page.session, "segmenter", "mine"))
+    assert page.data.segmenter == "mine"
+    page.activated()
+    said = page.estimate.text()
+    assert "mine cannot be used" in said and "Train, Roll back" in said
+    page.roll_back_button.click()
+    assert models.active("segmenter") is None and page.data.segmenter == "compact"
+    page.activated()
+    assert "cannot be used" not in page.estimate.text()
 
 
 def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> None:
@@ -155,7 +170,7 @@ def test_more_than_there_is_is_refused_before_the_start(page: TrainPage) -> None
 
 def test_nothing_to_train_on_is_refused(page: TrainPage) -> None:
     plan = plan_training(page.session.open, None, real=0, synthetic=None, seed=0)
-    assert plan.problems == ("There is nothing to train on: ask for real frames, pairs or both.",)
+    assert plan.problems == ("There is nothing to train on. Request real frames, pairs or both.",)
 
 
 def test_the_plan_draws_the_frames_of_the_seed(page: TrainPage) -> None:
