@@ -105,4 +105,4 @@ def test_frames_are_embedded_in_halves_where_memory_is_small(
         return forward(x)
 
     monkeypatch.setattr(segmenter.sam.image_encoder, "forward", hungry)
-    assert torch.allclose(segmenter.embed(images), whole, atol=1e-4)
+    assert torch.allclose(segmenter.embed(images), whole, atol=1e-3)
