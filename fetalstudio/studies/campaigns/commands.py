@@ -29,7 +29,7 @@ from fetalstudio.resources import samples_dir
 PAIRS = 6
 COMMANDS: Mapping[str, Callable[[Path, Path], list[str]]] = {
     "import": lambda project, out: ["import", str(project), str(out.with_name("more"))],
-    "export": lambda project, out: ["export", str(project), str(out)],
+    "export": lambda project, out: ["export", str(project), str(out), "--format", "hc18"],
     "synthesize": lambda project, out: [
         *("synthesize", str(project), "--count", str(PAIRS), "--steps", "1", "--out", str(out)),
     ],
