@@ -7,6 +7,7 @@ import io
 import signal
 import time
 import types
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from fetalstudio import distributed
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.formats.files import atomic_path
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -238,10 +239,27 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read what :func:`save_checkpoint` wrote, onto the CPU. None if there is no file."""
+    """Read what :func:`save_checkpoint` wrote, onto the CPU. None if there is no file.
+
+    The checksums in the file are compared first. Raises :class:`InputError` for a damaged file.
+    """
     if not path.exists():
         return None
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        # PyTorch's files are zip archives with a checksum for each tensor, but it reads damaged
+        # tensors without a word.
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # PyTorch raises errors of many types for a damaged file.
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{path} is damaged ({error}), so this training cannot be resumed. Start a new one."
+        ) from error
+    return state
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fetalstudio.cli.console import Console
-from fetalstudio.core.errors import InputError
+from fetalstudio.cli.console import Console, ProblemsFoundError, plain
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
 from fetalstudio.engine.jobs.report.request import ReportRequest
@@ -49,16 +49,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
             held_out=options.held_out,
         ),
     )
-    if options.csv is not None:
-        write_scores(options.csv, result.frames)
-    if options.report is not None:
-        console.run(ReportRequest(options.project, options.report, result))
     lines = [_line(f"{result.segmenter} on", result)]
     lines += [_line(f"  {name}:", group) for name, group in result.groups.items()]
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))
         lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
-    console.result(result, "\n".join(lines))
+    console.say("\n".join(lines))  # before the files: one that cannot be written costs no figures
+    try:
+        if options.csv is not None:
+            write_scores(options.csv, result.frames)
+        if options.report is not None:
+            console.run(ReportRequest(options.project, options.report, result))
+    except UserError as error:
+        raise ProblemsFoundError(str(error), plain(result)) from error
+    console.result(result, "")
 
 
 def _line(beginning: str, result: EvaluateResult) -> str:

@@ -32,7 +32,7 @@ from fetalstudio.cli import (
     train,
 )
 from fetalstudio.cli.console import Console, ProblemsFoundError
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.job import failure
 from fetalstudio.engine.process.signals import handling, interrupt
@@ -182,7 +182,8 @@ def _command(arguments: Sequence[str], console: Console) -> int:
         return _cancelled(console)
     except Exception as error:
         # A fault of the program. The traceback helps to mend it; a script still gets its JSON line.
-        traceback.print_exc()
+        if not is_out_of_memory(error):
+            traceback.print_exc()
         return _fail(console, failure(arguments[0], error).message, FAILED)
     return OK
 

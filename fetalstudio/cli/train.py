@@ -74,6 +74,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Train, adopt the model if asked to, and print the verdict."""
+    if options.lora == 0:
+        console.say("--lora 0: the encoder stays as it is; only what follows it is trained.")
     result = console.run(_request(options))
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:

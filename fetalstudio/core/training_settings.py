@@ -86,7 +86,7 @@ class TrainingSettings:
         64,
         "Tune the encoder too",
         "Tune the encoder too, by low-rank changes (LoRA) of this rank; without a graphics card "
-        "each epoch then takes many times longer",
+        "each epoch then takes many times longer; 0 leaves the encoder as it is",
         ticked=4,
     )
     batch: int = option(8, 1, 64, "Batch", "Frames in each step", unit="frames", advanced=True)

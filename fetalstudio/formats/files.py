@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
+import re
 import secrets
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +27,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises :class:`UserError` where the system refuses (unwritable folder, full disk).
     """
     path = Path(path)
-    temporary = path.with_name(f".part-{secrets.token_hex(8)}{path.suffix}")
+    temporary = path.with_name(_part_name() + path.suffix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_once(path.parent)
         temporary.touch(exist_ok=False)
         yield temporary
         with temporary.open("rb+") as stream:
@@ -36,6 +42,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        _ours.discard(_marker(temporary.name))
 
 
 @contextlib.contextmanager
@@ -47,10 +54,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     On any error the files of ``path`` are as they were. Raises :class:`UserError` as
     :func:`atomic_path`.
     """
-    temporary = path.with_name(f".part-{secrets.token_hex(8)}")
+    temporary = path.with_name(_part_name())
     try:
         temporary.mkdir(parents=True)
-        yield temporary
+        _sweep_once(path.parent)
+        with _naming(path, temporary):
+            yield temporary
         for made in sorted(p for p in temporary.rglob("*") if p.is_file()):
             with atomic_path(path / made.relative_to(temporary)) as place:
                 made.replace(place)
@@ -58,26 +67,31 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _ours.discard(_marker(temporary.name))
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path``, a folder that is new or empty.
 
-    On any error ``path`` is as it was. Raises :class:`InputError` where ``path`` is in use and
-    :class:`UserError` where it cannot be written.
+    What a killed process left in it or beside it is removed. On any error ``path`` is as it was.
+    Raises :class:`InputError` where ``path`` is in use and :class:`UserError` where it cannot be
+    written.
     """
-    part = f".part-{secrets.token_hex(4)}"
+    part = _part_name()
     temporary = path / part
     try:
+        for folder in (path, path.parent):
+            _sweep(folder)
         there = path.exists()
         if there and not (path.is_dir() and not any(path.iterdir())):
             raise InputError(f"{path} is already there and not empty. Choose a new folder.")
         # An empty folder may be a mounted disk or a link, which cannot be replaced.
         if not there:
-            temporary = path.with_name(f"{part}-{path.name}")
+            temporary = path.with_name(part)
         temporary.mkdir(parents=True)
-        yield temporary
+        with _naming(path, temporary):
+            yield temporary
         if there:
             for made in sorted(temporary.iterdir()):
                 made.replace(path / made.name)
@@ -87,6 +101,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _ours.discard(_marker(part))
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -115,6 +130,96 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically. Raises :class:`UserError` as :func:`atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+_MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_PART = re.compile(r"\.part-([0-9a-f]{8})-(\d+)-([0-9a-f]{16})")
+"""The name of what is being written: the machine, the process and a number of its own."""
+_ANY_PART = re.compile(r"\.part-[0-9a-f-]+(\.\w+|-.*)?")
+"""Names of earlier versions too."""
+_ABANDONED_AFTER_S = 24 * 3600
+"""For leftovers whose process cannot be looked for, since the newest change in them."""
+_ours: set[str] = set()
+"""What this process is writing, by the beginning of its name. A process of a container often has
+the number of its dead predecessor."""
+_swept: set[Path] = set()
+
+
+def _part_name() -> str:
+    name = f".part-{_MACHINE}-{os.getpid()}-{secrets.token_hex(8)}"
+    _ours.add(name)
+    return name
+
+
+def _marker(name: str) -> str:
+    """The name without the suffix of its file."""
+    found = _PART.match(name)
+    return found[0] if found else name
+
+
+def _sweep_once(folder: Path) -> None:
+    """:func:`_sweep` a folder that this process has not yet written to."""
+    if folder not in _swept:
+        _swept.add(folder)
+        _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what dead processes left half-written in a folder; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".part-*"):
+            if not _is_abandoned(path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    found = _PART.match(path.name)
+    if found is not None and found[1] == _MACHINE:
+        number = int(found[2])
+        if number == os.getpid():
+            return found[0] not in _ours
+        return not _is_running(number)
+    old = time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_S
+    return old and _ANY_PART.fullmatch(path.name) is not None
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    if sys.platform == "win32":
+        import ctypes
+
+        synchronize, timeout = 0x100000, 0x102
+        kernel = ctypes.windll.kernel32
+        handle = kernel.OpenProcess(synchronize, False, process)
+        if not handle:
+            return bool(kernel.GetLastError() == 5)  # access denied: it exists
+        try:
+            return bool(kernel.WaitForSingleObject(handle, 0) == timeout)
+        finally:
+            kernel.CloseHandle(handle)
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextlib.contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Let the block's errors name ``path``, where a person looks, and not the hidden folder."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error)
+        if str(temporary) not in said:
+            raise
+        raise type(error)(said.replace(str(temporary), str(path))) from error
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

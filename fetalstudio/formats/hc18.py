@@ -8,6 +8,7 @@ synthetic pictures were made.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -57,6 +58,8 @@ PROVENANCE = "provenance.json"
 _PROVENANCE_FORMAT = "fetalstudio-export-1"
 _ANY_PROVENANCE_FORMAT = re.compile(r"fetalstudio-export-\d+")
 _MAX_PROVENANCE = 256 * 2**20
+_LONGEST_STEM = 200
+"""Bytes. A file's name has at most 255, and ``_Annotation.png`` follows."""
 _FOLDER = "training_set"
 _TEST_TABLE, _TEST_FOLDER = "test_set_pixel_size.csv", "test_set"
 
@@ -126,7 +129,7 @@ def _with_provenance(records: tuple[FrameRecord, ...], path: Path) -> tuple[Fram
         format = found.get("format")
         if format == _PROVENANCE_FORMAT:
             return tuple(_recorded(r, found["frames"].get(r.path.name)) for r in records)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged. Copy it again, or remove it to take the subjects from file names."
         ) from error
@@ -242,6 +245,13 @@ class Hc18Writer:
     def _stem(self, name: str) -> str:
         """A file name that every system takes, and that is not taken in this export."""
         plain = re.sub(r"[^\w\-. ]", "_", name).strip(". ") or "frame"
+        if len(plain.encode()) > _LONGEST_STEM:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            room = _LONGEST_STEM - len(digest) - 1
+            plain = f"{plain.encode()[:room].decode(errors='ignore')}-{digest}"
+            self.problems.append(
+                f"{name[:40]}...: its name is too long for a file; written as {plain}.png."
+            )
         stem, number = plain, 1
         while stem.lower() in self._taken:
             number += 1

@@ -49,7 +49,7 @@ class ModelCard:
                 f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
                 "Choose a folder that FetalStudio saved a model in."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # JSON nested too deeply for the parser
             raise _damaged(path, error) from error
         if not isinstance(values, dict):
             raise _damaged(path, "it holds no model card")
@@ -65,6 +65,14 @@ class ModelCard:
             raise _damaged(path, error) from error
         if card.kind not in get_args(Kind):
             raise _damaged(path, f"its kind is {card.kind!r}")
+        for name in ("name", "licence"):
+            if not isinstance(getattr(card, name), str):
+                raise _damaged(path, f"its {name} is not text")
+        for name in ("architecture", "preprocessing", "training_data", "metrics"):
+            if not isinstance(getattr(card, name), Mapping):
+                raise _damaged(path, f"its {name} is not a table of names and values")
+        if not isinstance(card.architecture.get("type", ""), str):
+            raise _damaged(path, "the type of its architecture is not text")
         return card
 
     def write(self, folder: Path) -> None:
@@ -93,11 +101,14 @@ class Source:
         """
         path = folder / SOURCE
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            source = cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{path} is damaged: {error}. Add the model again.") from error
+        if [*map(type, (source.path, source.bytes, source.sha256))] != [str, int, str]:
+            raise InputError(f"{path} is damaged: values of wrong types. Add the model again.")
+        return source
 
     def write(self, folder: Path) -> None:
         """Write it into a model's folder, atomically."""
@@ -125,9 +136,15 @@ def write_training_frames(folder: Path, frame_ids: list[str]) -> None:
 
 
 def training_frames(folder: Path) -> frozenset[str]:
-    """The shortened ids of a model's training frames; empty where none are recorded."""
+    """The shortened ids of a model's training frames; empty where none are recorded.
+
+    Raises :class:`InputError` for a file that cannot be read.
+    """
     path = folder / TRAINING_FRAMES
-    return frozenset(path.read_text().split()) if path.exists() else frozenset()
+    try:
+        return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else frozenset()
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
 
 
 def fingerprint(folder: Path) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.similarity import ID_DIGITS, USED, Neighbours
 from fetalstudio.formats.files import atomic_path
 
@@ -51,8 +50,22 @@ def read_neighbours(folder: Path) -> Neighbours | None:
                 data["scale"].astype(np.float32),
                 float(data["threshold"]),
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except Exception as error:
+        # NumPy and zlib raise a dozen kinds of error for damaged or foreign contents.
+        if is_out_of_memory(error):
+            raise
         raise InputError(f"{path} is damaged: {error}. Copy the model's folder again.") from error
-    if found.descriptors.shape != (len(found.ids), int(USED.sum())) or not found.ids:
+    width = int(USED.sum())
+    fits = (
+        found.ids
+        and found.descriptors.shape == (len(found.ids), width)
+        and all(
+            np.broadcast_shapes(v.shape, (width,)) == (width,) for v in (found.mean, found.scale)
+        )
+        and np.isfinite(found.threshold)
+    )
+    if not fits:
         raise InputError(f"{path} is damaged: its tables do not fit. Copy the folder again.")
     return found

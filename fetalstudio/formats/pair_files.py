@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats import ellipse_table
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, SYNTHETIC_NOTE, write_png
-from fetalstudio.formats.tables import write_table
+from fetalstudio.formats.tables import table_text, write_table
 
 TABLE = "pairs.csv"
 COLUMNS = (
@@ -66,6 +66,29 @@ class PairFiles:
                 f"{self.folder} already holds {there[0]}, which would be written over. Choose a "
                 "new folder."
             )
+
+    def claim(self) -> None:
+        """Make the table, without a pair in it, so that no other batch takes the folder.
+
+        Raises :class:`InputError` where another has taken it, and
+        :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / TABLE).open("x", encoding="utf-8") as stream:
+                stream.write(table_text(COLUMNS, ()))
+        except FileExistsError as error:
+            raise InputError(
+                f"Another batch is being written into {self.folder}. Choose a new folder."
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{self.folder} cannot be written: {error.strerror}. Choose another folder."
+            ) from error
+
+    def give_up(self) -> None:
+        """Remove the table of a batch that made no pair."""
+        (self.folder / TABLE).unlink(missing_ok=True)
 
     def add(self, record: PairRecord) -> None:
         """Give a pair its row in the table, without writing a file."""

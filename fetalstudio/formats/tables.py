@@ -36,6 +36,8 @@ _USUAL_MARK = {",": ".", ";": ",", "\t": "."}
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE | re.ASCII)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that spreadsheets run, or that would be read as a marked one."""
 _MAYBE_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 
 
@@ -177,11 +179,14 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> 
     """CSV with commas and ``\\n`` line ends: a header, then a line for each row.
 
     A cell is empty where the row has no value. A key that is not among ``columns`` is left out.
+    Text that a spreadsheet would run as a formula gets a ``'`` before it, as spreadsheets mark
+    text; :func:`read_table` takes it away again.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_harmless(column) for column in columns])
+    for row in rows:
+        writer.writerow([_harmless(row.get(column)) for column in columns])
     return text.getvalue()
 
 
@@ -191,6 +196,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
     """
     write_bytes(path, table_text(columns, rows).encode())
+
+
+def _harmless(cell: object) -> object:
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def _value(text: str) -> float:
@@ -215,7 +226,7 @@ def _parsed(path: Path) -> Table:
                         f"{path} has more than {MAX_ROWS:,} lines or {MAX_CELLS:,} columns. Keep "
                         "those about the frames."
                     )
-                found.append(TableRow(start, tuple(cell.strip() for cell in cells)))
+                found.append(TableRow(start, tuple(_plain(cell) for cell in cells)))
             start = skipped + reader.line_num + 1
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
@@ -225,6 +236,11 @@ def _parsed(path: Path) -> Table:
     if not header.cells:
         raise InputError(f"{path} is empty. Copy it again, or leave it out.")
     return Table(path, header.cells, tuple(rows), delimiter)
+
+
+def _plain(cell: str) -> str:
+    cell = cell.strip()
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _decode(data: bytes) -> str:

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import save_checkpoint
 from fetalstudio.segmentation.vit import AUTO_TOKENS
@@ -213,6 +213,8 @@ def _read(path: Path) -> Any:
             "any program, so the file was not read. Get the model as .safetensors."
         ) from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         # safetensors and PyTorch raise different errors for a damaged file.
         raise InputError(
             f"{path} cannot be read as a checkpoint: {error}. Replace it by an intact copy."

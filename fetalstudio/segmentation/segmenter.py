@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
@@ -82,13 +82,15 @@ class Segmenter:
             path = source.check()
         state = read_checkpoint(path).state
         try:
-            sam = _BUILDERS[card.architecture["type"]](card.architecture, state)
-        except (RuntimeError, ValueError, TypeError) as error:
+            return cls(_BUILDERS[card.architecture["type"]](card.architecture, state), card, device)
+        except Exception as error:
+            # A card can say anything: PyTorch and Python raise many kinds of error for that.
+            if is_out_of_memory(error):
+                raise
             raise InputError(
                 f"{path} does not fit the model.json in {folder}: {error}. Replace the folder by "
                 "an intact copy, or choose another segmenter."
             ) from error
-        return cls(sam, card, device)
 
     def save(self, folder: Path, card: ModelCard) -> None:
         """Save the weights, then the card that makes the folder a model.
@@ -106,7 +108,18 @@ class Segmenter:
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Encode frames, each (H, W) uint8, as (B, 256, side/16, side/16) float32."""
         x = torch.stack([self.profile.prepare(image) for image in images])
-        return self.sam.image_encoder(x.to(self.device))
+        return self._encoded(x)
+
+    def _encoded(self, x: Tensor) -> Tensor:
+        """(B, 256, h, w) of the prepared frames, in halves if memory runs out for all at once."""
+        try:
+            return self.sam.image_encoder(x.to(self.device))
+        except Exception as error:
+            if len(x) == 1 or not is_out_of_memory(error):
+                raise
+        # Outside the handler, because the error's traceback keeps the tensors alive.
+        half = len(x) // 2
+        return torch.cat([self._encoded(x[:half]), self._encoded(x[half:])])
 
     @torch.inference_mode()
     def predict_embedded(

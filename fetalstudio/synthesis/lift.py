@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import radial_power, tissue_power
@@ -41,6 +42,12 @@ _RINGS = 16
 _FREQUENCIES = (np.arange(_RINGS) + 0.5) / (2 * _RINGS)
 _LARGEST_SCALE = 1.25
 """Frames that must be enlarged by more than this to fill the double grid show no fine detail."""
+_SHAPES = {
+    "enlargement": (_PATCH**2, 4 * _CELL**2),
+    "spread": (3,),
+    "grain": (_GRAIN, _GRAIN),
+    "blur": (3,),
+}
 Image = NDArray[np.float32]
 
 
@@ -83,9 +90,27 @@ class Lift:
 
     @classmethod
     def read(cls, folder: Path) -> Lift | None:
-        """Read from a model's folder; None if it holds no lift."""
+        """Read from a model's folder; None if it holds no lift.
+
+        Raises :class:`InputError` for a damaged file.
+        """
         path = folder / FILE
-        return cls(**load_file(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            lift = cls(**load_file(path))
+            for name, shape in _SHAPES.items():
+                values = getattr(lift, name)
+                if values.shape != shape or not np.isfinite(values).all():
+                    raise ValueError(f"'{name}' is not {shape} of finite numbers")
+        except Exception as error:
+            # safetensors raises errors of its own, and foreign contents any other.
+            if is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"{path} is damaged: {error}. Copy the model's folder again."
+            ) from error
+        return lift
 
     def write(self, folder: Path) -> None:
         """Write into a model's folder, atomically."""

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.core.geometry import letterbox, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
@@ -63,6 +63,8 @@ class Synthesizer:
                 folder, local_files_only=True, low_cpu_mem_usage=False, dtype=torch.float32
             )
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             # diffusers and safetensors raise a dozen kinds of error for a damaged folder.
             raise InputError(
                 f"{folder} is not a complete synthesizer: {error}. Replace the folder by an intact "

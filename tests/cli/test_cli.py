@@ -353,3 +353,26 @@ def test_json_is_read_on_any_console(capsys: pytest.CaptureFixture[str]) -> None
     Console(as_json=True).result({"path": "/data/Kliniek-Łódź"}, "")
     told = capsys.readouterr().out
     assert told.isascii() and json.loads(told) == {"path": "/data/Kliniek-Łódź"}
+
+
+def test_a_report_that_cannot_be_written_costs_no_figures(
+    sample_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    command = ["evaluate", str(sample_project.path), "--segmenter", "compact", "--json"]
+    assert main([*command, "--report", str(tmp_path / "file" / "report.html")]) == 1
+    said = capsys.readouterr()
+    assert "mean" not in said.err and "Dice 0." in said.err
+    line = json.loads(said.out.splitlines()[-1])
+    assert "could not be written" in line["error"] and line["n"] == 16
+
+
+def test_a_rank_of_zero_is_said_to_mean_no_lora(
+    sample_project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any) -> None:
+        raise UserError("no training in this test")
+
+    monkeypatch.setattr(Console, "run", refused)
+    assert main(["train", str(sample_project.path), "--lora", "0"]) == 1
+    assert "--lora 0: the encoder stays as it is" in capsys.readouterr().err

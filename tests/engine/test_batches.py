@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
+from fetalstudio.formats.pair_files import PairFiles
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 
@@ -361,3 +363,18 @@ def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Proje
     assert drawn[:10] == ellipses_like(sample_project, 10, seed=3)
     assert drawn != ellipses_like(sample_project, 40, seed=4)
     assert np.ptp([item.ellipse.b / item.ellipse.a for item in drawn]) > 0.1
+
+
+def test_two_batches_do_not_write_into_one_folder(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one looks into the folder before the first one has written a pair."""
+    out = tmp_path / "out"
+    ask = SynthesizeRequest(sample_project.path, count=2, steps=1, out=out)
+    with monkeypatch.context() as patch:
+        patch.setattr(PairFiles, "check_room", lambda *_: None)
+        first = run_job(replace(ask, seed=1))
+        with pytest.raises(InputError, match="Another batch is being written into"):
+            run_job(replace(ask, seed=2))
+    assert len(_table(out)) == len(first.pair_ids) == 2
+    assert not sample_project.batches.unfinished()

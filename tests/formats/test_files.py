@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.formats import files
 from fetalstudio.formats.files import atomic_folder, atomic_path, write_bytes
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits and masks")
@@ -142,3 +146,61 @@ def test_a_folder_in_the_way_of_a_file_is_told(tmp_path: Path) -> None:
     folder = atomic_folder(tmp_path / "file" / "model")
     with pytest.raises(UserError, match="could not be written"), folder:
         pass
+
+
+def _dead() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def _left_by(process: int, folder: Path) -> Path:
+    """What a process of this number has left half-written in ``folder``."""
+    left = folder / f".part-{files._MACHINE}-{process}-{secrets.token_hex(8)}"
+    (left / "training_set").mkdir(parents=True)
+    (left / "training_set" / "a.png").write_bytes(b"half")
+    return left
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_a_killed_process_left_does_not_block_the_next(inside: bool, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    left = _left_by(_dead(), out if inside else tmp_path)
+    with files.new_folder(out) as folder:
+        (folder / "a").write_bytes(b"a")
+    assert (out / "a").read_bytes() == b"a" and not left.exists()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "out"]
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    left = _left_by(os.getppid(), out)
+    with pytest.raises(InputError, match="not empty"), files.new_folder(out):
+        pass
+    assert left.exists()
+
+
+def test_a_dead_predecessor_of_the_same_number_is_recognised(tmp_path: Path) -> None:
+    left = _left_by(os.getpid(), tmp_path)
+    with files.new_folder(tmp_path / "out"), files.new_folder(tmp_path / "other"):
+        pass
+    assert not left.exists() and {p.name for p in tmp_path.iterdir()} == {"out", "other"}
+
+
+def test_a_leftover_of_a_killed_write_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / f".part-{files._MACHINE}-{_dead()}-{secrets.token_hex(8)}.csv"
+    left.write_bytes(b"half")
+    files.write_bytes(tmp_path / "scores.csv", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_errors_name_no_hidden_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UserError) as raised, files.new_folder(out) as folder:
+        (folder / "a").write_bytes(b"")
+        files.write_bytes(folder / "a" / "b.png", b"")
+    assert f"{out / 'a' / 'b.png'} could not be written" in str(raised.value)
+    assert ".part-" not in str(raised.value)

@@ -244,3 +244,17 @@ def test_written_ellipses_read_back_exactly(tmp_path: Path) -> None:
     )
     write_ellipses(path, ellipses)
     assert read_ellipses(path) == ellipses
+
+
+def test_text_that_a_spreadsheet_would_run_is_marked_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    cells = ["=HYPERLINK(A1)", "+cmd", "-x", "@SUM(1)", "'=quoted", "'plain", "a=b", "-1.5", "+2"]
+    write_table(path, ("name", "=label"), [{"name": cell, "=label": -3.5} for cell in cells])
+    written = [line.split(",")[0] for line in path.read_text().splitlines()]
+    assert written == [
+        *("name", "'=HYPERLINK(A1)", "'+cmd", "'-x", "'@SUM(1)", "''=quoted", "'plain", "a=b"),
+        *("-1.5", "+2"),
+    ]
+    table = read_table(path)
+    assert table.header == ("name", "=label")
+    assert [row.cells for row in table.rows] == [(cell, "-3.5") for cell in cells]

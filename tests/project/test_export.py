@@ -244,3 +244,17 @@ def test_an_empty_folder_that_cannot_be_replaced_is_filled(full: Project, tmp_pa
     assert (disk / TABLE).is_file() and not list(disk.glob(".part*"))
     with pytest.raises(InputError, match="already there"):
         export_hc18(full, Path("/"))
+
+
+def test_a_name_too_long_for_a_file_is_shortened(
+    project: Project, picture: Picture, ellipse: Ellipse, tmp_path: Path
+) -> None:
+    names = ["x" * 250, "x" * 251, "ü" * 150]
+    for i, name in enumerate(names):
+        frame, _ = project.frames.add(picture(i), name=name, cohort="c", subject=f"s{i}")
+        project.annotations.add(frame.id, ellipse, author="A. Person", state="final")
+    report = export_hc18(project, tmp_path / "out")
+    assert report.frames == 3 and len(report.problems) == 3
+    assert all("too long for a file" in problem for problem in report.problems)
+    with Project.create(tmp_path / "back") as back:
+        assert import_frames(back, tmp_path / "out").annotated == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.engine.models.base_models import digest, new_folder
 from fetalstudio.engine.models.catalogue import FoundModel
@@ -74,6 +74,8 @@ def add_sam(
         config = config_of(checkpoint.state)
         sam = load_vit(checkpoint.state)
     except (RuntimeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         what = " ".join(str(error).split())[:300].rstrip(".")
         raise InputError(
             f"{path} is not one of the SAM models that can be added (vit_b, vit_l, vit_h, MedSAM): "

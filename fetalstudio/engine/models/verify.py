@@ -6,12 +6,14 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import UserError, is_out_of_memory
 from fetalstudio.engine.models.base_models import digest
 from fetalstudio.engine.models.catalogue import FoundModel, missing_files
 from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
-from fetalstudio.formats.model_card import ModelCard, Source
+from fetalstudio.formats.model_card import ModelCard, Source, training_frames
+from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.segmentation.segmenter import WEIGHTS
+from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.stable_diffusion.loading import weight_files
 
 
@@ -33,17 +35,29 @@ def verify(model: FoundModel) -> str | None:
             return _compare([source.check()], source.sha256)
         if card.architecture.get("type") == STABLE_DIFFUSION:
             base = ModelCard.read(base_folder(model.folder)).architecture
-            return _compare(weight_files(Path(base["weights"])), base["weights_sha256"])
+            weights = weight_files(Path(base["weights"]))
+            return next((p for path in weights if (p := _damage(path))), None) or _compare(
+                weights, base["weights_sha256"]
+            )
+        training_frames(model.folder)
+        read_neighbours(model.folder)
+        Lift.read(model.folder)
     except UserError as error:
         return str(error)
+    except Exception as error:
+        # Whatever one model's files hold, the others are checked too.
+        return f"{model.folder} cannot be used ({error!r}). Copy, add or train the model again."
     return None
 
 
 def _damage(path: Path) -> str | None:
     try:
         with safe_open(path, "pt") as stored:
-            stored.keys()
+            if not stored.keys():
+                return f"{path} holds no weights. Copy, add or train the model again."
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         # safetensors raises its own errors for a damaged file.
         return (
             f"{path} is damaged: {error}. Put an intact copy of the file there, or add or train "

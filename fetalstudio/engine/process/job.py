@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.engine.process.events import Event, Failed, RunKey
 
 RequestT = TypeVar("RequestT", contravariant=True)
@@ -82,11 +82,10 @@ def failure(job: str, error: BaseException) -> Failed:
 def _message(job: str, error: BaseException) -> str:
     if isinstance(error, UserError):
         return str(error)
-    # torch has an error of this name; comparing the name keeps torch out of this module.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if is_out_of_memory(error):
         return (
-            f"There was not enough memory for the job '{job}'. Close other programs, "
-            "or choose a smaller batch or model, and start the job again."
+            f"There was not enough memory for the job '{job}'. What was saved is kept. Close other "
+            "programs, or choose a smaller batch or model, and start or resume the job."
         )
     text = str(error).strip()
     named = f"{type(error).__name__}: {text}" if text else type(error).__name__

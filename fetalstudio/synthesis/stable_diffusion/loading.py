@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 
 Part = TypeVar("Part")
 _TOKENS = 77
@@ -96,7 +96,8 @@ def load_parts(weights: Path, config: Path | None, dtype: torch.dtype) -> Parts:
 
 
 def check_source(weights: Path, config: Path | None) -> None:
-    """Raise :class:`InputError`, without reading weights, if this cannot be Stable Diffusion."""
+    """Raise :class:`InputError` if this cannot be Stable Diffusion. The headers of the weights are
+    read, but not the weights."""
     if weights.suffix in (".ckpt", ".pt", ".pth", ".bin"):
         raise InputError(
             f"{weights} is a pickle, which can run any program when it is read. Choose the "
@@ -128,6 +129,8 @@ def check_source(weights: Path, config: Path | None) -> None:
             f"{missing[0] if missing else weights} is missing. Choose the folder that holds "
             "model_index.json, or a .safetensors file."
         )
+    for file in weight_files(weights):
+        _attempt(file, partial(_count, file))
 
 
 def weight_files(weights: Path) -> list[Path]:
@@ -158,7 +161,10 @@ def _count(file: Path) -> int:
     """The size of a file's parameters, without reading them."""
     with safe_open(file, "pt") as stored:
         slices = (stored.get_slice(key) for key in stored.keys())  # noqa: SIM118
-        return sum(math.prod(part.get_shape()) for part in slices)
+        parameters = sum(math.prod(part.get_shape()) for part in slices)
+    if parameters == 0:
+        raise ValueError("it holds no weights")
+    return parameters
 
 
 def _stored(folder: Path) -> Path:
@@ -236,6 +242,8 @@ def _attempt(source: Path, load: Callable[[], Part]) -> Part:
     except InputError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         # diffusers, transformers and safetensors raise a dozen kinds of error for a damaged file.
         raise InputError(
             f"{source} is not a complete Stable Diffusion 1.5: {error}. Replace it by an "

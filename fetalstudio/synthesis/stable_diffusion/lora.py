@@ -10,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.synthesis.stable_diffusion.settings import LORA_TARGETS
 
@@ -169,6 +169,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Any] = load_file(path)
         return weights
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(
             f"{path} cannot be read ({error}). Replace it by an intact copy, or adapt the model "
             "again."

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.synthesis.stable_diffusion.loading import Parts
 
 Result = TypeVar("Result")
@@ -155,7 +155,7 @@ def falling_back(
         try:
             return work(preset)
         except Exception as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Outside the handler, because the error's traceback keeps the tensors alive.
         gc.collect()
@@ -169,11 +169,4 @@ def falling_back(
     raise UserError(
         f"Memory ran out for Stable Diffusion even with the preset '{ways[-1].name}'. Close other "
         "programs, or use the built-in synthesizer 'compact'."
-    )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a plain RuntimeError that names its allocator.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     )

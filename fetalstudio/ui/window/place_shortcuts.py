@@ -43,7 +43,7 @@ def _having(
         widget = None if widget is window else widget.parentWidget()
     for top in window.menuBar().actions():
         menu = top.menu()
-        actions += menu.actions() if menu is not None else []
+        actions += menu.actions() if isinstance(menu, QMenu) else []
     for action in actions:
         if keys in action.shortcuts() and action.isEnabled():
             yield action.autoRepeat(), action.trigger

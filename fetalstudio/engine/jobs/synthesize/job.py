@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fetalstudio import distributed
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError, check_ranges
+from fetalstudio.core.errors import InputError, UserError, check_ranges, is_out_of_memory
 from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.screening import is_copy
@@ -43,7 +43,7 @@ from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
-from fetalstudio.synthesis.interface import Drawn
+from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.version import __version__
@@ -62,6 +62,12 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
             maker = _Maker(project, batch, model)
+            if maker.files is not None and request.resume is None:
+                try:
+                    maker.files.claim()
+                except UserError:  # nothing is made, and nothing is there to be resumed
+                    project.batches.drop(batch.id)
+                    raise
             if unscaled := maker.unscaled():
                 report(Warned(unscaled))
             steps = Steps(batch.wanted, report, cancelled, "synthesising", done=maker.before)
@@ -78,6 +84,8 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
                 # A batch that the synthesizer cannot make must not be offered for resuming.
                 if not maker.pairs:
                     project.batches.drop(batch.id)
+                    if maker.files is not None:
+                        maker.files.give_up()
                 raise
             return maker.result()
 
@@ -348,8 +356,26 @@ def _draw(
     """Make images and their figures in any process. Models are loaded once per process."""
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
-    drawn = load_synthesizer(model).draw(scenes, seeds, **options)
+    drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
     return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
+
+
+def _drawn_in_memory(
+    synthesizer: SceneSynthesizer,
+    scenes: Sequence[Scene],
+    seeds: Sequence[int],
+    options: Mapping[str, Any],
+) -> list[Drawn]:
+    """The images, in halves if memory runs out for all at once."""
+    try:
+        return synthesizer.draw(scenes, seeds, **options)
+    except Exception as error:
+        if len(scenes) == 1 or not is_out_of_memory(error):
+            raise
+    # Outside the handler, because the error's traceback keeps the tensors alive.
+    half = len(scenes) // 2
+    first = _drawn_in_memory(synthesizer, scenes[:half], seeds[:half], options)
+    return first + _drawn_in_memory(synthesizer, scenes[half:], seeds[half:], options)
 
 
 def _measured(judge: Judge, drawn: Drawn) -> Measured:
