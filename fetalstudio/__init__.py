@@ -21,6 +21,8 @@ from fetalstudio.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from fetalstudio.api import (
+        Segmenter,
+        Synthesizer,
         evaluate,
         import_frames,
         load_segmenter,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from fetalstudio.core.calibration import Calibration
     from fetalstudio.core.ellipse import Ellipse
     from fetalstudio.core.errors import InputError, UserError
+    from fetalstudio.core.training_settings import TrainingSettings
     from fetalstudio.project.project import Project
 
 __all__ = [
@@ -39,6 +42,9 @@ __all__ = [
     "Ellipse",
     "InputError",
     "Project",
+    "Segmenter",
+    "Synthesizer",
+    "TrainingSettings",
     "UserError",
     "evaluate",
     "import_frames",
@@ -54,6 +60,7 @@ _MODULES = {
     "Ellipse": "fetalstudio.core.ellipse",
     "InputError": "fetalstudio.core.errors",
     "Project": "fetalstudio.project.project",
+    "TrainingSettings": "fetalstudio.core.training_settings",
     "UserError": "fetalstudio.core.errors",
     "measure": "fetalstudio.core.biometry",
 }

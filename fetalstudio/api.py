@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +32,7 @@ from fetalstudio.engine.process.events import Event, Progress, Warned
 from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
+from fetalstudio.formats.pictures import check_size
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -64,14 +65,22 @@ class Segmenter:
         Returns a dataclass with ``mask``, (H, W) uint8 of 0 and 1, ``ellipse`` in px, or None where
         there is no head, and ``confidence``, the IoU to expect from 0 to 1.
 
-        Raises :class:`InputError` for an image of another shape or type, and without a prompt where
-        the segmenter needs one, as plain SAM does.
+        Raises :class:`InputError` for an image of another shape, type or size (32 to 8192 px a
+        side), for a box or points that are none, and without a prompt where the segmenter needs
+        one, as plain SAM does.
         """
         if image.ndim != 2 or image.dtype != np.uint8:
             raise InputError(
                 f"The image has the shape {image.shape} and the type {image.dtype}. Give a grey "
                 "image of the shape (height, width) and the type uint8."
             )
+        check_size((image.shape[1], image.shape[0]), "The image")
+        if box is not None and not _is_box(box):
+            raise InputError(
+                f"The box is {box}. Give (x0, y0, x1, y1) in px, with x0 < x1 and y0 < y1."
+            )
+        if points is not None and not _are_points(points):
+            raise InputError(f"The points are {points}. Give at least one (x, y), in px.")
         return self._loaded.predict(image, box=box, points=points)
 
 
@@ -222,19 +231,24 @@ def train(
     cohort: str | None = None,
     real: int | None = None,
     synthetic: int | None = None,
-    epochs: int = 20,
-    seed: int = 0,
+    epochs: int | None = None,
+    seed: int | None = None,
+    settings: TrainingSettings | None = None,
     name: str | None = None,
     progress: OnProgress | None = None,
 ) -> TrainResult:
     """Fine-tune a segmenter on the annotated frames and the accepted pairs of the project.
 
     ``real`` and ``synthetic`` limit the numbers of frames and of pairs; by default all are used.
-    The subjects are split into training, validation and test parts. ::
+    The subjects are split into training, validation and test parts. ``settings`` are all options
+    of the training, by default the recommended ones; ``epochs`` and ``seed`` replace its own. ::
 
         trained = fs.train(project, "compact", epochs=10, seed=1, name="mine")
         print(trained.verdict)
         segmenter = fs.load_segmenter(trained.model, project=project)
+
+        slower = fs.TrainingSettings(learning_rate=1e-5, patience=10)
+        fs.train(project, settings=slower, epochs=40)
 
     Returns a dataclass with the new ``model``'s name, or None where no epoch was better than the
     segmenter that it started from, ``dice_before`` and ``dice_after`` on the test part, the
@@ -242,13 +256,18 @@ def train(
 
     Raises :class:`InputError` for values out of range, and where there is too little to learn from.
     """
+    chosen = settings or TrainingSettings()
+    if epochs is not None:
+        chosen = replace(chosen, epochs=epochs)
+    if seed is not None:
+        chosen = replace(chosen, seed=seed)
     request = TrainRequest(
         project.path,
         segmenter=_name(segmenter),
         cohort=cohort,
         real=real,
         synthetic=synthetic,
-        settings=TrainingSettings(epochs=epochs, seed=seed),
+        settings=chosen,
         name=name,
     )
     return _run(request, progress)
@@ -278,6 +297,20 @@ def evaluate(
         project.path, segmenter=_name(segmenter), cohort=cohort, held_out=held_out
     )
     return _run(request, progress)
+
+
+def _is_box(box: Sequence[float]) -> bool:
+    corners = np.asarray(box, float)
+    if corners.shape != (4,) or not np.isfinite(corners).all():
+        return False
+    x0, y0, x1, y1 = corners
+    return bool(x0 < x1 and y0 < y1)
+
+
+def _are_points(points: Sequence[Sequence[float]]) -> bool:
+    if len(points) == 0 or any(len(point) != 2 for point in points):
+        return False
+    return bool(np.isfinite(np.asarray(points, float)).all())
 
 
 def _name(model: Segmenter | Synthesizer | str | None) -> str | None:

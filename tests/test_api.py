@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,93 @@ def test_models_and_their_names_mean_the_same(
     assert (requests[0].segmenter, requests[1].real, requests[1].name) == ("mine", 3, "new")
 
 
+def test_a_training_takes_all_its_settings(
+    sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[Any] = []
+    monkeypatch.setattr(api, "run_job", lambda request, _on_event: requests.append(request))
+    chosen = fs.TrainingSettings(epochs=7, learning_rate=1e-5, lora=4, seed=3)
+    fs.train(sample_project)
+    fs.train(sample_project, settings=chosen)
+    fs.train(sample_project, settings=chosen, epochs=2, seed=0)
+    assert [request.settings for request in requests] == [
+        fs.TrainingSettings(),
+        chosen,
+        fs.TrainingSettings(epochs=2, learning_rate=1e-5, lora=4, seed=0),
+    ]
+
+
+def test_settings_out_of_their_bounds_are_refused(sample_project: fs.Project) -> None:
+    with pytest.raises(fs.InputError, match="learning_rate is 5"):
+        fs.train(sample_project, settings=fs.TrainingSettings(learning_rate=5))
+
+
+@pytest.mark.parametrize("size", [(0, 300), (300, 31), (300, 8193), (30000, 30000)])
+def test_no_image_has_a_size_that_no_frame_may_have(size: tuple[int, int]) -> None:
+    """Without this the largest would fill the memory, and the empty one fail inside OpenCV."""
+    named = f"{size[0]}x{size[1]} px; a frame has 32 to 8192 px a side"
+    with pytest.raises(fs.InputError, match=named):
+        fs.load_synthesizer()(HEAD, size=size, steps=1)
+    image = np.broadcast_to(np.zeros((), np.uint8), size[::-1])
+    with pytest.raises(fs.InputError, match=named):
+        fs.load_segmenter()(image)
+
+
+def test_prompts_that_are_none_are_refused() -> None:
+    segmenter, image = fs.load_segmenter(), np.zeros((270, 400), np.uint8)
+    nan = float("nan")
+    boxes: Any = [(1, 2, 3), (200, 200, 100, 100), (10, 10, 10, 90), (nan, 0, 9, 9), ()]
+    for box in boxes:
+        with pytest.raises(fs.InputError, match="x0 < x1 and y0 < y1"):
+            segmenter(image, box=box)
+    several: Any = [[], [(1, 2, 3)], [(1, nan)], [(1, 2), (3,)]]
+    for points in several:
+        with pytest.raises(fs.InputError, match="at least one"):
+            segmenter(image, points=points)
+
+
+def test_a_project_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    project = fs.Project.create(str(tmp_path / "p"))
+    with ThreadPoolExecutor() as pool, pytest.raises(fs.UserError, match="in another thread"):
+        pool.submit(project.frames.all).result()
+    assert project.frames.all() == []
+    project.close()
+    for use in (project.frames.all, project.counts, project.pairs.all, project.runs.all):
+        with pytest.raises(fs.UserError, match=r"was closed\. Open the project again"):
+            use()
+    with pytest.raises(fs.UserError, match="was closed"), project, project.transaction():
+        pass
+    with fs.Project.open(str(tmp_path / "p")) as again:
+        assert again.frames.all() == []
+
+
+@pytest.mark.slow
+def test_a_script_of_the_public_names_is_typed(tmp_path: Path) -> None:
+    """``py.typed`` promises it; the README's lines are among them."""
+    readme = Path(__file__).parents[1] / "README.md"
+    lines = readme.read_text().split("```python")[1].split("```")[0]
+    script = tmp_path / "script.py"
+    script.write_text(
+        lines
+        + """
+def best(
+    project: fs.Project, segmenter: fs.Segmenter, synthesizer: fs.Synthesizer
+) -> fs.Ellipse | None:
+    settings = fs.TrainingSettings(learning_rate=1e-5)
+    fs.train(project, segmenter, settings=settings).model
+    image = synthesizer(fs.Ellipse(1, 1, 1, 1, 0), size=(99, 99)).image
+    return segmenter(image).ellipse
+"""
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(script)],
+        cwd=readme.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_warnings_are_pythons_and_a_stop_is_an_interrupt(
     sample_project: fs.Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,7 +196,7 @@ def test_warnings_are_pythons_and_a_stop_is_an_interrupt(
         fs.evaluate(sample_project)
 
 
-def test_a_folder_without_frames_is_refused(tmp_path: Any) -> None:
+def test_a_folder_without_frames_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with fs.Project.create(tmp_path / "p") as project, pytest.raises(fs.InputError):
         fs.import_frames(project, tmp_path / "empty")

@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.picture_headers import (
     DamagedError,
@@ -112,6 +113,18 @@ def encode_png(image: NDArray[np.uint8], note: str | None = None) -> bytes:
     return data.getvalue()
 
 
+def check_size(size: Size, what: str, cure: str = "Use another size.") -> None:
+    """Raise :class:`InputError` unless a frame may have this size, (width, height) in px.
+
+    ``what`` has the size; both words are for the message.
+    """
+    width, height = size
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise InputError(
+            f"{what} is {width}x{height} px; a frame has {MIN_SIDE} to {MAX_SIDE} px a side. {cure}"
+        )
+
+
 def note_in(path: Path) -> str | None:
     """The note that :func:`encode_png` put into this file; None for any other file."""
     try:
@@ -127,12 +140,7 @@ def _decoded(path: Path) -> tuple[bytes, PictureHeader, NDArray[Any]]:
     data = read_bounded(path, MAX_BYTES)
     header = _header(path, data)
     # The size is checked before anything is decoded: a small file can unpack to gigabytes.
-    width, height = header.size
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
-        raise InputError(
-            f"{path} is {width}x{height} px; a frame has {MIN_SIDE} to {MAX_SIDE} px a side. "
-            "Export it at another size."
-        )
+    check_size(header.size, str(path))
     if header.decoded_bytes > MAX_DECODED:
         raise InputError(
             f"{path} takes {header.decoded_bytes >> 20} MiB when it is decoded, more than "

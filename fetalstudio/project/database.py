@@ -97,7 +97,7 @@ class Database:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction of ours is open."""
-        return self._connection.in_transaction
+        return self._open and self._connection.in_transaction
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -207,6 +207,15 @@ class Database:
         except sqlite3.Error as error:
             # The low byte is the kind of error; what is above it only refines it.
             kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if not self._open:
+                raise UserError(
+                    f"{self.path.parent} was closed. Open the project again."
+                ) from error
+            if "same thread" in str(error):
+                raise UserError(
+                    f"{self.path.parent} was opened in another thread. Open the project again in "
+                    "this one."
+                ) from error
             if kind in _FULL:
                 raise UserError(
                     f"{self.path} could not be written ({error}). Nothing of this step was saved. "

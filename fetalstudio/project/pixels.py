@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures import (
     FRAME_NOTE,
-    MAX_SIDE,
-    MIN_SIDE,
     SYNTHETIC_NOTE,
+    check_size,
     read_image,
     write_png,
 )
@@ -48,8 +47,7 @@ def picture_id(pixels: Pixels) -> str:
     if pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise ValueError(f"a frame is (H, W) uint8, not {pixels.shape} {pixels.dtype}")
     height, width = pixels.shape
-    if not (MIN_SIDE <= width <= MAX_SIDE and MIN_SIDE <= height <= MAX_SIDE):
-        raise InputError(f"A frame has {MIN_SIDE} to {MAX_SIDE} px a side, not {width}x{height}.")
+    check_size((width, height), "The picture")
     digest = hashlib.sha256(f"{width}x{height}:".encode())
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()

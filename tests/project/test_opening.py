@@ -403,7 +403,7 @@ def test_an_instance_is_of_one_thread(project: Project) -> None:
     def use() -> None:
         try:
             project.frames.all()
-        except RuntimeError as error:
+        except UserError as error:
             seen.append(error)
 
     thread = threading.Thread(target=use)

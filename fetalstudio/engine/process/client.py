@@ -127,11 +127,16 @@ class EngineClient:
         """Queue the job that ``request`` asks for and return its id.
 
         The request is copied now. With ``replace``, waiting jobs of that name are dropped and a
-        running one is cancelled. Raises TypeError for what is not the request of a job, TypeError
-        or `pickle.PicklingError` for a request that cannot be sent, RuntimeError after `close`.
+        running one is cancelled. Raises TypeError for what is not the request of a job and for a
+        request that cannot be sent, RuntimeError after `close`.
         """
+        if isinstance(request, type):
+            raise TypeError(f"{request.__name__} is a class, not the request of a job")
         job = job_of(request).name
-        pickled = pickle.dumps(request)
+        try:
+            pickled = pickle.dumps(request)
+        except Exception as error:  # pickling runs code of the request's values
+            raise TypeError(f"the request of job '{job}' cannot be sent: {error}") from error
         with self._lock:
             if self._closed:
                 raise RuntimeError("the engine is closed")

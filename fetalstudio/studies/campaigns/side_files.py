@@ -16,7 +16,7 @@ from typing import Any
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.models.catalogue import FoundModel, models_in
 from fetalstudio.engine.models.verify import verify
-from fetalstudio.formats.model_card import ModelCard, training_frames
+from fetalstudio.formats.model_card import Kind, ModelCard, training_frames
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.resources import models_dir
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -62,7 +62,7 @@ def _trial(folder: Path, chance: random.Random, *, load: bool) -> tuple[str, str
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink())
     path = chance.choice([p for p in files if p.suffix != ".md"])
     what = chance.choice(_DAMAGES)(path, chance)
-    kind = "synthesizer" if folder.name.startswith("synthesizer") else "segmenter"
+    kind: Kind = "synthesizer" if folder.name.startswith("synthesizer") else "segmenter"
     steps: list[Callable[[], object]] = [
         lambda: list(models_in(folder.parent, "user")),
         lambda: ModelCard.read(folder),

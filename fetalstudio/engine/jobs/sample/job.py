@@ -17,6 +17,7 @@ from fetalstudio.engine.process.events import Preview, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured
+from fetalstudio.formats.pictures import check_size
 from fetalstudio.learning import autocast
 from fetalstudio.project.project import Project
 from fetalstudio.synthesis.scene import Scene
@@ -25,7 +26,11 @@ from fetalstudio.version import __version__
 
 
 def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> SampleResult:
-    """Synthesise a frame, with a preview per step, and measure it."""
+    """Synthesise a frame, with a preview per step, and measure it.
+
+    Raises :class:`InputError` for a size that no frame may have.
+    """
+    check_size(request.size, "The picture")
     # Opened once for both the model and the cohort, because opening takes time.
     with nullcontext() if request.project is None else Project.open(request.project) as project:
         model = find_model("synthesizer", request.synthesizer, project)

@@ -40,7 +40,7 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
-from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE
+from fetalstudio.formats.pictures import check_size
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
@@ -404,11 +404,7 @@ def _wanted(
         )
     for item in request.ellipses:
         width, height = item.size
-        if not all(MIN_SIDE <= side <= MAX_SIDE for side in item.size):
-            raise InputError(
-                f"{item.name} is to have {width}x{height} px, but a frame has {MIN_SIDE} to "
-                f"{MAX_SIDE} px a side. Correct its width and height in the table."
-            )
+        check_size(item.size, item.name, "Correct its width and height in the table.")
         if not item.ellipse.reaches(item.size):
             raise InputError(
                 f"The ellipse of {item.name} lies outside its frame of {width}x{height} px. "
