@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures import MAX_SIDE, MIN_SIDE, read_image, write_png
 from fetalstudio.project.locks import Lock
+from fetalstudio.project.rows import is_frame_id
 
 Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""
@@ -51,7 +52,9 @@ class Pictures:
         self.folder = folder
 
     def path(self, frame_id: str) -> Path:
-        """Where the picture is, or would be."""
+        """Where the picture is, or would be. Raises :class:`UserError` for what is no id."""
+        if not is_frame_id(frame_id):
+            raise UserError(f"{frame_id!r} is not the id of a frame. Choose a frame of the list.")
         return self.folder / frame_id[:2] / f"{frame_id}.png"
 
     def read(self, frame_id: str) -> Pixels:

@@ -1,7 +1,7 @@
 """A project: the folder in which a person's frames, ellipses, pairs, runs and models live.
 
     project.db            SQLite: everything but pixels and weights
-    project.db.backup     a copy of it, made each time that a window opens the project
+    backups/*.db          copies of it, made when a window opens the project
     frames/<2 hex>/*.png  the pictures, each named by its content
     models/<run>/         model folders
     exports/              the default folder of exports
@@ -15,23 +15,24 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.words import counted
 from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
-from fetalstudio.project.database import Database, put_back
+from fetalstudio.project.database import Database
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage
-
-DATABASE = "project.db"
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -106,7 +107,7 @@ class Project:
                 "project there first (File, New project; or fetalstudio new)."
             )
         if emptied and any((path / "frames").glob("??/*.png")):
-            raise UserError(f"{database} is empty although there are frames. {put_back(database)}")
+            raise UserError(f"{database} is empty although there are frames. {put_back(path)}")
         return cls(path, Database(database))
 
     def close(self) -> None:
@@ -155,26 +156,58 @@ class Project:
             FROM current_pairs AS pairs
             LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
-        return counts | {row["state"]: row["total"] for row in rows}
+        return counts | {row["state"]: row["total"] for row in rows if row["state"] in counts}
+
+    @property
+    def damage(self) -> list[str]:
+        """A sentence for each damaged row that was met so far."""
+        return list(self._storage.damage.values())
+
+    def check(self) -> list[str]:
+        """Read every row; returns a sentence for each that is damaged, and so left out."""
+        self.frames.all(kind=None)
+        self.frames.amendments()
+        self.annotations.check()
+        self.pairs.all()
+        self.batches.check()
+        self.runs.all()
+        self.models.all()
+        query = self._storage.database.query
+        orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
+        unnamed = query(
+            "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)"
+        )
+        orphans["frames"] = len(unnamed)
+        for table, rows in (+orphans).items():
+            self._storage.note_damage(
+                (table,),
+                f"{self._storage.database.path}: {counted(rows, 'row')} of the table {table} lost "
+                f"what they belong to, and are left out. {put_back(self.path)}",
+            )
+        return self.damage
 
     def recover(self) -> list[str]:
         """Tidy up after a crash, delete removed frames for good and back the database up; called by
         the window when it opens.
 
         Safe while other processes work on the project: what they are busy with is left alone.
-        Returns a sentence for each thing that was done about a crash.
+        Returns a sentence for each thing that was done about a crash. All rows are read before: a
+        project with :attr:`damage` is left as it is, so that nothing is deleted that a backup still
+        needs, and its backups stay those of before.
         """
         notes = [
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()
         ]
+        if self.check():
+            return notes
         with self.transaction():
             unfinished = len(self.frames.unheld())
         self.frames.purge()  # deletes those too
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
-        self._storage.database.backup()
+        write_backup(self.path, self._storage.database.backup)
         return notes
 
     def _remove_abandoned(self) -> int:

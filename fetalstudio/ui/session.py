@@ -13,9 +13,11 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.backups import Backup, restore
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
@@ -110,6 +112,22 @@ class Session(QObject):
         """Make an empty project at ``path`` and open it. Raises :class:`UserError`."""
         self._take(Project.create(path))
 
+    def put_back(self, path: Path, backup: Backup) -> None:
+        """Put a backup of the project at ``path`` back, and open the project.
+
+        Raises :class:`UserError` while a job runs, for a damaged backup, and as
+        :meth:`open_project`.
+        """
+        if self.engine.running is not None:
+            raise UserError(
+                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
+            )
+        if self.is_open(path):
+            self.close_project()
+            self.project_changed.emit()
+        restore(path, backup)
+        self.open_project(path)
+
     def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
 
@@ -156,6 +174,12 @@ class Session(QObject):
             self.frame_selected.emit(self.frame_id)
         for note in notes:
             self.message.emit(note, "warning")
+        if damage := project.damage:
+            self.failure.emit(
+                f"{project.path.name} is damaged: {counted(len(damage), 'row')} could not be "
+                "read. Put back a backup (File, Put back a backup).",
+                "\n".join(damage),
+            )
 
     # -- frames -----------------------------------------------------------------------------
 

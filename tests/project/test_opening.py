@@ -19,6 +19,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project import database, schema
+from fetalstudio.project.backups import all_backups, restore
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
 from tests.project.kinds import Contents, Picture
@@ -142,10 +143,11 @@ def test_a_damaged_database_is_reported_and_left_alone(
     path = project.path / "project.db"
     path.write_bytes(damage(path.read_bytes()))
     before = contents(project.path)
-    with pytest.raises(UserError, match=r"project\.db.*copy.*project\.db\.backup"):
+    with pytest.raises(UserError, match=r"project\.db.*[Pp]ut back a backup.*fetalstudio restore"):
         Project.open(project.path)
     assert contents(project.path) == before
-    (project.path / "project.db.backup").replace(path)
+    (backup,) = all_backups(project.path)
+    restore(project.path, backup)
     with Project.open(project.path) as restored:
         assert restored.frames.all() == [frame]
 
@@ -156,7 +158,7 @@ def test_no_copy_is_named_that_is_not_there(project: Project, frame: Frame) -> N
     path.write_bytes(_half(path.read_bytes()))
     with pytest.raises(UserError, match="from your own backup") as damaged:
         Project.open(project.path)
-    assert "project.db.backup" not in str(damaged.value)
+    assert "fetalstudio restore" not in str(damaged.value)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path, contents: Contents) -> None:

@@ -1,0 +1,5 @@
+"""Campaigns: the program is damaged, killed or starved at random, and the outcomes are counted.
+
+``python -m fetalstudio.studies.campaigns NAME --trials N`` runs one. Each trial has a seed, so that
+any outcome can be seen again. The tests run a few trials of each.
+"""
