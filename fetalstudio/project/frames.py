@@ -87,7 +87,10 @@ class Frames:
 
     def staging(self) -> AbstractContextManager[Staging]:
         """A place for pictures on their way in; :meth:`add_staged` takes them from there."""
-        return self._storage.pictures.staging()
+        sql = "SELECT 1 FROM frames WHERE id = ?"
+        return self._storage.pictures.staging(
+            lambda frame_id: self._storage.database.one(sql, (frame_id,)) is not None
+        )
 
     def add_staged(
         self,

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +91,18 @@ class Pictures:
                 yield path.stem
 
     @contextlib.contextmanager
-    def staging(self) -> Iterator[Staging]:
-        """A folder for pictures that may become frames. It is deleted at the end of the block."""
+    def staging(self, known: Callable[[str], bool]) -> Iterator[Staging]:
+        """A folder for pictures that may become frames. It is deleted at the end of the block.
+
+        ``known`` says whether the project has a row for the frame of an id.
+        """
         folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
         lock = Lock(folder.with_suffix(".lock"))
         # The lock comes first: a folder whose lock is free was left behind by a crash.
         if not lock.acquire(wait_s=5.0):
             raise UserError(f"{lock.path} is held by another program. Try again.")
         try:
-            yield Staging(folder, self)
+            yield Staging(folder, self, known)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             lock.remove()
@@ -126,17 +129,20 @@ class Pictures:
 class Staging:
     """Pictures on their way into a project."""
 
-    def __init__(self, folder: Path, pictures: Pictures) -> None:
+    def __init__(self, folder: Path, pictures: Pictures, known: Callable[[str], bool]) -> None:
         self._folder = folder
         self._pictures = pictures
+        self._known = known
 
     def put(self, pixels: Pixels) -> str:
         """Write the picture here unless the project or this folder holds it; returns its id.
 
-        A picture whose file in the project is missing or damaged is written too, to replace it.
+        A picture whose file in the project is missing or damaged is written too, to replace it. So
+        is one that a killed import left in its place: a window that opens may remove it meanwhile.
         """
         frame_id = picture_id(pixels)
-        if not self._path(frame_id).exists() and not self._pictures.holds(frame_id):
+        held = self._known(frame_id) and self._pictures.holds(frame_id)
+        if not held and not self._path(frame_id).exists():
             try:
                 write_png(self._path(frame_id), pixels)
             except UserError as error:

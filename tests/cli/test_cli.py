@@ -23,6 +23,7 @@ from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
+from fetalstudio.studies.campaigns import damaged_database
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
 
@@ -353,3 +354,20 @@ def test_json_is_read_on_any_console(capsys: pytest.CaptureFixture[str]) -> None
     Console(as_json=True).result({"path": "/data/Kliniek-Łódź"}, "")
     told = capsys.readouterr().out
     assert told.isascii() and json.loads(told) == {"path": "/data/Kliniek-Łódź"}
+
+
+def test_a_backup_is_listed_and_put_back(tmp_path: Path, last_json: Any) -> None:
+    path = tmp_path / "p"
+    assert main(["restore", str(path), "--json"]) == 2
+    assert "has no backups" in last_json()["error"]
+    damaged_database.make_project(path)
+    (path / "project.db").write_bytes(b"nothing")
+    assert main(["restore", str(path), "--json"]) == 0
+    (backup,) = last_json()["backups"]
+    assert backup["number"] == 1
+    assert main(["restore", str(path), "--backup", "2", "--json"]) == 2
+    assert "has no backup 2" in last_json()["error"]
+    assert main(["restore", str(path), "--backup", "1", "--json"]) == 0
+    assert Path(last_json()["replaced"]).read_bytes() == b"nothing"
+    with Project.open(path) as project:
+        assert len(project.frames.all()) == 5
