@@ -23,6 +23,7 @@ from types import TracebackType
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
+from fetalstudio.formats.files import new_folder
 from fetalstudio.project.annotations import Annotations
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
@@ -31,6 +32,7 @@ from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage
 
@@ -185,6 +187,45 @@ class Project:
                 f"what they belong to, and are left out. {put_back(self.path)}",
             )
         return self.damage
+
+    @property
+    def displaced(self) -> bool:
+        """Whether the folder was removed, moved or replaced while the project was open.
+
+        What was saved until then can still be read and copied; nothing more can be saved.
+        """
+        return self._storage.database.displaced
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once anybody else has written into the project."""
+        return self._storage.database.changes
+
+    def save_copy(self, path: Path) -> int:
+        """Write a copy of the project into a folder that is new or empty.
+
+        Returns the number of pictures that could not be copied, because the project's folder no
+        longer has them. Raises :class:`InputError` for a folder that is in use and
+        :class:`UserError` where it cannot be written.
+        """
+        missing = 0
+        with new_folder(Path(path).absolute()) as folder:
+            self._storage.database.backup(folder / DATABASE)
+            for name in _FOLDERS:
+                (folder / name).mkdir()
+            copied = Pictures(folder / "frames")
+            for frame in self.frames.all(kind=None):
+                target = copied.path(frame.id)
+                target.parent.mkdir(exist_ok=True)
+                try:
+                    shutil.copyfile(self.frames.path(frame.id), target)
+                except FileNotFoundError:
+                    missing += 1
+            models = self.path / "models"
+            # Another project in the same place has models of its own under the same numbers.
+            if models.is_dir() and not (self.displaced and (self.path / DATABASE).exists()):
+                shutil.copytree(models, folder / "models", dirs_exist_ok=True)
+        return missing
 
     def recover(self) -> list[str]:
         """Tidy up after a crash, delete removed frames for good and back the database up; called by

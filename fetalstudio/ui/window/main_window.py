@@ -141,6 +141,7 @@ class MainWindow(QMainWindow):
         file.addMenu(self.recent_menu)
         self._add(file, "Open the &sample project", self.open_sample_project)
         self._add(file, "Put back a &backup ...", self.ask_backup)
+        self._add(file, "Save a &copy ...", self.ask_copy)
         file.addSeparator()
         self._add(file, "&Import frames ...", self.library.importing.ask_folder, "Ctrl+I")
         self._add(file, "&Export a data set ...", self.ask_export, "Ctrl+E")
@@ -192,6 +193,7 @@ class MainWindow(QMainWindow):
         session.message.connect(self.notices.add)
         session.failure.connect(lambda text, details: self.notices.add(text, "error", details))
         session.project_changed.connect(self._project_changed)
+        session.project_displaced.connect(self._offer_copy)
         for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
             signal.connect(self._count_waiting)
         session.engine.job_ended.connect(self._count_waiting)
@@ -271,6 +273,33 @@ class MainWindow(QMainWindow):
             lambda: self._opened(path, lambda: self.session.put_back(path, dialog.backup))
         )
         dialog.open()
+
+    def ask_copy(self) -> None:
+        """Let the person choose a folder for a copy of the open project, and open the copy."""
+        if self.session.project is None:
+            self.session.message.emit("Open a project first: there is nothing to copy.", "info")
+            return
+        name = QFileDialog.getSaveFileName(
+            self, "Save a copy: name its folder", str(Path(self._beside()) / "copy")
+        )[0]
+        if name:
+            self._opened(Path(name), lambda: self.session.save_copy(Path(name)))
+
+    def _offer_copy(self) -> None:
+        """Say that the folder of the open project is gone, and offer to save what is left."""
+        project = self.session.open
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("The project is gone")
+        box.setText(f"{project.path} was removed, moved or replaced.")
+        box.setInformativeText(
+            "What you did until now is still in memory, but nothing more can be saved. Save a copy "
+            "elsewhere before you close the window."
+        )
+        save = box.addButton("Save a copy ...", QMessageBox.ButtonRole.AcceptRole)
+        save.clicked.connect(lambda _checked: QTimer.singleShot(0, self.ask_copy))
+        box.addButton(QMessageBox.StandardButton.Close)
+        box.open()
 
     def ask_new_project(self) -> None:
         """Let the person choose a new or empty folder for a project."""
