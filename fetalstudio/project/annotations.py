@@ -69,11 +69,16 @@ class Annotations:
 
     def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
         """The newest revision by frame id, of the frames that have an ellipse."""
+        newest = self._storage.remembered("annotations", self._newest)
+        if cohort is None:
+            return dict(newest)
+        frames = self._frames.all(cohort=cohort, kind=None)
+        return {frame.id: newest[frame.id] for frame in frames if frame.id in newest}
+
+    def _newest(self) -> dict[str, Annotation]:
         rows = self._storage.database.query(
             """SELECT n.* FROM newest_annotations AS n
-            JOIN current_frames AS frames ON frames.id = n.frame_id
-            WHERE n.cx IS NOT NULL AND (?1 IS NULL OR frames.cohort = ?1)""",
-            (cohort,),
+            JOIN current_frames AS frames ON frames.id = n.frame_id WHERE n.cx IS NOT NULL"""
         )
         read = self._storage.read("annotations", rows, _annotation)
         return {annotation.frame_id: annotation for annotation in read}

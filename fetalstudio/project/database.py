@@ -20,6 +20,8 @@ BUSY_SECONDS = 5.0
 
 _CHECKED = 1000
 """Problems of a file that are looked at."""
+_NO_TEXT = "Could not decode to UTF-8"
+"""How sqlite3 begins its message about a text that is none."""
 _MAGIC = b"SQLite format 3\0"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -65,8 +67,6 @@ class Database:
         self._identity = _identity(path)
         try:
             self._connection.row_factory = sqlite3.Row
-            # A text that is damaged costs its row, not the whole query; see `rows.text`.
-            self._connection.text_factory = _decoded
             self._prepare()
         except BaseException:
             self.close()
@@ -84,13 +84,19 @@ class Database:
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a SELECT."""
         with self._advice():
-            return self._connection.execute(sql, values).fetchall()
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if not str(error).startswith(_NO_TEXT):
+                    raise
+                # A damaged text costs its row, not the whole query; see `rows.text`.
+                self._connection.text_factory = _decoded
+                return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row of a SELECT, or None."""
-        with self._advice():
-            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
-            return row
+        rows = self.query(sql, values)
+        return rows[0] if rows else None
 
     def insert(self, table: str, **values: Any) -> int:
         """Append a row; returns its row id (0 for tables without)."""
@@ -121,6 +127,11 @@ class Database:
     def changes(self) -> int:
         """A number that is another one once any other connection has written."""
         return self._pragma("data_version")
+
+    @property
+    def own_changes(self) -> int:
+        """The number of rows that this connection has written."""
+        return self._connection.total_changes
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

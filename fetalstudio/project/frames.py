@@ -137,23 +137,25 @@ class Frames:
         annotated: bool | None = None,
     ) -> list[Frame]:
         """By cohort and name; ``annotated``: only those with (without) an ellipse, in any state."""
-        clauses, values = ["1"], []
-        if cohort is not None:
-            clauses.append("cohort = ?")
-            values.append(cohort)
-        if kind is not None:
-            clauses.append("kind = ?")
-            values.append(kind)
-        if annotated is not None:
-            negate = "" if annotated else "NOT"
-            clauses.append(
-                f"{negate} EXISTS (SELECT 1 FROM newest_annotations AS n"
-                " WHERE n.frame_id = frames.id AND n.cx IS NOT NULL)"
-            )
-        sql = f"{_FRAMES} WHERE {' AND '.join(clauses)} ORDER BY cohort, name"
-        rows = self._storage.database.query(sql, values)
-        labels = self._labels(self._storage.database.query("SELECT * FROM newest_labels"))
+        frames = self._storage.remembered("frames", self._everything)
+        drawn = None if annotated is None else self._annotated()
+        return [
+            frame
+            for frame in frames
+            if (cohort is None or frame.cohort == cohort)
+            and (kind is None or frame.kind == kind)
+            and (drawn is None or (frame.id in drawn) == annotated)
+        ]
+
+    def _everything(self) -> list[Frame]:
+        query = self._storage.database.query
+        labels = self._labels(query("SELECT * FROM newest_labels"))
+        rows = query(f"{_FRAMES} ORDER BY cohort, name")
         return self._storage.read("frames", rows, lambda row: self._frame(row, labels))
+
+    def _annotated(self) -> set[str]:
+        sql = "SELECT frame_id FROM newest_annotations WHERE cx IS NOT NULL"
+        return {row["frame_id"] for row in self._storage.database.query(sql)}
 
     def cohorts(self) -> list[str]:
         """The names of the cohorts with real frames, sorted."""

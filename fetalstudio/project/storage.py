@@ -57,6 +57,7 @@ class Storage:
         self.damage: dict[tuple[str, ...], str] = {}
         """A sentence for each damaged row that was met, by its table and the columns that name it.
         Such a row is left out of what is read."""
+        self._remembered: dict[str, tuple[tuple[int, int], Any]] = {}
         self._failed = False
 
     def read(
@@ -71,6 +72,16 @@ class Storage:
             except DAMAGE as error:
                 self._left_out(table, row, error)
         return records
+
+    def remembered(self, what: str, read: Callable[[], Record]) -> Record:
+        """What ``read`` returns, read once until anybody writes into the project."""
+        if self.database.in_transaction:
+            return read()  # what is written may be taken back
+        state = self.database.changes, self.database.own_changes
+        if what not in self._remembered or self._remembered[what][0] != state:
+            self._remembered[what] = state, read()
+        record: Record = self._remembered[what][1]
+        return record
 
     def read_one(
         self, table: str, row: sqlite3.Row | None, make: Callable[[sqlite3.Row], Record]
