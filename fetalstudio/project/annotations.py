@@ -91,7 +91,11 @@ class Annotations:
 
     def check(self) -> None:
         """Read every revision, so that the damaged ones are known."""
-        rows = self._storage.database.query("SELECT * FROM annotations")
+        self.by_frame()
+        rows = self._storage.database.query(
+            """SELECT * FROM annotations AS mine WHERE cx IS NULL OR revision <
+            (SELECT max(revision) FROM annotations WHERE frame_id = mine.frame_id)"""
+        )
         self._storage.read("annotations", rows, _annotation)
 
 
