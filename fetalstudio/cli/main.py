@@ -25,6 +25,7 @@ from fetalstudio.cli import (
     new,
     open,
     propose,
+    restore,
     review,
     runs,
     selftest,
@@ -113,6 +114,12 @@ COMMANDS = (
         adapt_sd.options,
         adapt_sd.run,
         "adapt Stable Diffusion to the project's annotated frames",
+    ),
+    Command(
+        "restore",
+        restore.options,
+        restore.run,
+        "list the backups of a project's database, put one back",
     ),
     Command(
         "models",

@@ -48,7 +48,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="make the tissue around the head too, or keep that of the real frame",
     )
     parser.add_argument("--seed", type=int, metavar="S")
-    parser.add_argument("--out", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for files too; again with --resume"
+    )
     heads = parser.add_argument_group(
         "heads",
         "With --count: how the heads differ from those of the cohort. Ranges are filled evenly.",
@@ -104,10 +106,12 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
         if name in given
     }
     if options.resume:
+        out = given.pop("out", None)
         if given or heads:
             names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
             raise InputError(f"A batch is resumed with its own settings. Leave out {names}.")
-        return SynthesizeRequest(options.project, resume=_newest_unfinished(options.project))
+        batch = _newest_unfinished(options.project)
+        return SynthesizeRequest(options.project, resume=batch, out=out)
     if options.ellipses is not None:
         if heads:
             raise InputError(

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from typing import get_args
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.records import Annotation, AnnotationState
-from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now
+from fetalstudio.project.rows import (
+    ellipse_of,
+    frame_id_of,
+    moment,
+    optional,
+    share,
+    text,
+    whole,
+    word,
+)
+from fetalstudio.project.storage import Storage, ellipse_columns, now
+
+_STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
 
 
 class Annotations:
@@ -39,7 +51,7 @@ class Annotations:
             self._storage.database.insert(
                 "annotations",
                 frame_id=frame_id,
-                revision=self._storage.next_revision("annotations", "frame_id", frame_id),
+                revision=self._storage.next_revision("annotations", frame_id=frame_id),
                 **ellipse_columns(ellipse),
                 author=author,
                 state=state,
@@ -53,31 +65,47 @@ class Annotations:
         row = self._storage.database.one(
             "SELECT * FROM newest_annotations WHERE frame_id = ?", (frame_id,)
         )
-        return None if row is None else _annotation(row)
+        return self._storage.read_one("annotations", row, _annotation)
 
     def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
         """The newest revision by frame id, of the frames that have an ellipse."""
+        newest = self._storage.remembered("annotations", self._newest)
+        if cohort is None:
+            return dict(newest)
+        frames = self._frames.all(cohort=cohort, kind=None)
+        return {frame.id: newest[frame.id] for frame in frames if frame.id in newest}
+
+    def _newest(self) -> dict[str, Annotation]:
         rows = self._storage.database.query(
             """SELECT n.* FROM newest_annotations AS n
-            JOIN current_frames AS frames ON frames.id = n.frame_id
-            WHERE n.cx IS NOT NULL AND (?1 IS NULL OR frames.cohort = ?1)""",
-            (cohort,),
+            JOIN current_frames AS frames ON frames.id = n.frame_id WHERE n.cx IS NOT NULL"""
         )
-        return {row["frame_id"]: _annotation(row) for row in rows}
+        read = self._storage.read("annotations", rows, _annotation)
+        return {annotation.frame_id: annotation for annotation in read}
 
     def revisions(self, frame_id: str) -> list[Annotation]:
         """All annotations that the frame ever had, oldest first."""
         sql = "SELECT * FROM annotations WHERE frame_id = ? ORDER BY revision"
-        return [_annotation(row) for row in self._storage.database.query(sql, (frame_id,))]
+        rows = self._storage.database.query(sql, (frame_id,))
+        return self._storage.read("annotations", rows, _annotation)
+
+    def check(self) -> None:
+        """Read every revision, so that the damaged ones are known."""
+        self.by_frame()
+        rows = self._storage.database.query(
+            """SELECT * FROM annotations AS mine WHERE cx IS NULL OR revision <
+            (SELECT max(revision) FROM annotations WHERE frame_id = mine.frame_id)"""
+        )
+        self._storage.read("annotations", rows, _annotation)
 
 
 def _annotation(row: sqlite3.Row) -> Annotation:
     return Annotation(
-        frame_id=row["frame_id"],
-        revision=row["revision"],
+        frame_id=frame_id_of(row, "frame_id"),
+        revision=whole(row, "revision"),
         ellipse=ellipse_of(row),
-        author=row["author"],
-        state=row["state"],
-        confidence=row["confidence"],
-        created_at=datetime.fromisoformat(row["created_at"]),
+        author=text(row, "author"),
+        state=word(row, "state", _STATES),
+        confidence=optional(share, row, "confidence"),
+        created_at=moment(row, "created_at"),
     )

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.records import Batch, BatchItem
-from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
+from fetalstudio.project.rows import (
+    calibration_of,
+    drawn_ellipse,
+    ellipse_of,
+    file_name,
+    frame_id_of,
+    mapping,
+    moment,
+    optional,
+    text,
+    whole,
+)
+from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
 
 _BATCHES = """SELECT batches.*,
         (SELECT count(*) FROM current_batch_items WHERE batch_id = id) AS wanted,
@@ -60,16 +69,16 @@ class Batches:
     def get(self, batch_id: int) -> Batch:
         """Raises :class:`UserError` if there is none of this id."""
         row = self._storage.database.one(f"{_BATCHES} WHERE id = ?", (batch_id,))
-        if row is None:
+        batch = self._storage.read_one("batches", row, _batch)
+        if batch is None:
             raise UserError(f"{self._storage.path} holds no batch {batch_id}. Make a new one.")
-        return _batch(row)
+        return batch
 
     def seeds(self) -> set[int]:
         """The seeds of all batches. A seed that is not among them draws other heads."""
-        rows = self._storage.database.query(
-            "SELECT json_extract(settings, '$.seed') AS seed FROM batches"
-        )
-        return {row["seed"] for row in rows if row["seed"] is not None}
+        rows = self._storage.database.query(_BATCHES)
+        seeds = (b.settings.get("seed") for b in self._storage.read("batches", rows, _batch))
+        return {seed for seed in seeds if isinstance(seed, int)}
 
     def unfinished(self) -> list[Batch]:
         """The batches that were stopped, failed or crashed and not dropped, the newest first.
@@ -79,18 +88,26 @@ class Batches:
         rows = self._storage.database.query(
             f"{_BATCHES} WHERE dropped_at IS NULL AND wanted > done ORDER BY id DESC"
         )
-        return [batch for batch in map(_batch, rows) if not self._busy(batch.id)]
+        batches = self._storage.read("batches", rows, _batch)
+        return [batch for batch in batches if not self._busy(batch.id)]
 
     def items(self, batch_id: int) -> list[BatchItem]:
         """All that a batch is to make, in its order."""
         sql = "SELECT * FROM current_batch_items WHERE batch_id = ? ORDER BY number"
-        return [_item(row) for row in self._storage.database.query(sql, (batch_id,))]
+        rows = self._storage.database.query(sql, (batch_id,))
+        return self._storage.read("batch_items", rows, _item)
 
     def made(self, batch_id: int) -> dict[int, int]:
         """The pairs that a batch made: item number to pair id, in its order."""
         sql = "SELECT number, pair_id FROM current_batch_pairs WHERE batch_id = ? ORDER BY number"
         rows = self._storage.database.query(sql, (batch_id,))
         return {row["number"]: row["pair_id"] for row in rows}
+
+    def check(self) -> None:
+        """Read every batch and item, so that the damaged ones are known."""
+        query = self._storage.database.query
+        self._storage.read("batches", query(_BATCHES), _batch)
+        self._storage.read("batch_items", query("SELECT * FROM batch_items"), _item)
 
     def mark_made(self, batch_id: int, number: int, pair_id: int) -> None:
         """Record that an item is made. Call it in the transaction that adds the pair."""
@@ -130,31 +147,26 @@ class Batches:
 
 
 def _batch(row: sqlite3.Row) -> Batch:
-    dropped_at = row["dropped_at"]
     return Batch(
-        id=row["id"],
-        settings=json.loads(row["settings"]),
+        id=whole(row, "id"),
+        settings=mapping(row, "settings"),
         wanted=row["wanted"],
         done=row["done"],
-        started_at=datetime.fromisoformat(row["started_at"]),
-        dropped_at=None if dropped_at is None else datetime.fromisoformat(dropped_at),
+        started_at=moment(row, "started_at"),
+        dropped_at=optional(moment, row, "dropped_at"),
     )
 
 
 def _item(row: sqlite3.Row) -> BatchItem:
-    ellipse = ellipse_of(row)
-    assert ellipse is not None  # NOT NULL in the schema
-    calibration = None
-    if row["mm_per_px_x"] is not None:
-        calibration = Calibration(row["mm_per_px_x"], row["mm_per_px_y"], "inherited")
     return BatchItem(
-        number=row["number"],
-        name=row["name"],
-        ellipse=ellipse,
-        size=(row["width"], row["height"]),
-        source_frame=row["source_frame"],
-        calibration=calibration,
-        seed=row["seed"],
-        style=row["style"],
+        number=whole(row, "number"),
+        # Pairs can also be written as files of these names.
+        name=file_name(row, "name"),
+        ellipse=drawn_ellipse(row),
+        size=(whole(row, "width"), whole(row, "height")),
+        source_frame=optional(frame_id_of, row, "source_frame"),
+        calibration=calibration_of(row, "inherited"),
+        seed=whole(row, "seed"),
+        style=text(row, "style"),
         replaces=ellipse_of(row, "replaces_"),
     )

@@ -13,10 +13,15 @@ from typing import Any
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.files import atomic_path
 from fetalstudio.project import schema
+from fetalstudio.project.backups import put_back
 
 BUSY_SECONDS = 5.0
 """How long a write waits for that of another process."""
 
+_CHECKED = 1000
+"""Problems of a file that are looked at."""
+_NO_TEXT = "Could not decode to UTF-8"
+"""How sqlite3 begins its message about a text that is none."""
 _MAGIC = b"SQLite format 3\0"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -28,6 +33,10 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # locks, and the next process to close the database would delete the log that is still in use.
 _connections: Counter[Path] = Counter()
 _opening = threading.Lock()
+
+
+class DisplacedError(UserError):
+    """The project's folder no longer holds the file that is open: nothing more is written."""
 
 
 class Database:
@@ -55,6 +64,7 @@ class Database:
                 )
             _connections[self._file] += 1
             self._open = True
+        self._identity = _identity(path)
         try:
             self._connection.row_factory = sqlite3.Row
             self._prepare()
@@ -74,13 +84,19 @@ class Database:
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a SELECT."""
         with self._advice():
-            return self._connection.execute(sql, values).fetchall()
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except sqlite3.OperationalError as error:
+                if not str(error).startswith(_NO_TEXT):
+                    raise
+                # A damaged text costs its row, not the whole query; see `rows.text`.
+                self._connection.text_factory = _decoded
+                return self._connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row of a SELECT, or None."""
-        with self._advice():
-            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
-            return row
+        rows = self.query(sql, values)
+        return rows[0] if rows else None
 
     def insert(self, table: str, **values: Any) -> int:
         """Append a row; returns its row id (0 for tables without)."""
@@ -99,13 +115,38 @@ class Database:
         """Whether a transaction of ours is open."""
         return self._open and self._connection.in_transaction
 
+    @property
+    def displaced(self) -> bool:
+        """Whether the file was removed, moved or replaced since it was opened.
+
+        What was written until then can still be read by this connection, and by no other.
+        """
+        return _identity(self.path) != self._identity
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once any other connection has written."""
+        return self._pragma("data_version")
+
+    @property
+    def own_changes(self) -> int:
+        """The number of rows that this connection has written."""
+        return self._connection.total_changes
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All of what the block writes, or nothing. May be nested; an inner one fails alone.
 
-        The outermost takes the write lock at once, waiting up to :data:`BUSY_SECONDS`.
+        The outermost takes the write lock at once, waiting up to :data:`BUSY_SECONDS`. Raises
+        :class:`DisplacedError` where the file is no longer the one in the folder.
         """
         nested = self.in_transaction
+        if not nested and self.displaced:
+            raise DisplacedError(
+                f"{self.path} was removed, moved or replaced while it was open. Nothing of this "
+                "step was saved. What was saved before is still in memory: save a copy of the "
+                "project elsewhere (File, Save a copy) before you close the window."
+            )
         self.execute("SAVEPOINT inner_step" if nested else "BEGIN IMMEDIATE")
         try:
             yield
@@ -118,14 +159,8 @@ class Database:
                 self.execute("RELEASE inner_step" if nested else "ROLLBACK")
             raise
 
-    @property
-    def backup_path(self) -> Path:
-        """The copy beside the file that :meth:`backup` makes by default."""
-        return self.path.with_name(f"{self.path.name}.backup")
-
-    def backup(self, target: Path | None = None) -> None:
-        """Write a consistent copy to ``target`` (default :attr:`backup_path`), atomically."""
-        target = target or self.backup_path
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to ``target``, atomically."""
         with (
             self._advice(),
             atomic_path(target) as temporary,
@@ -160,6 +195,8 @@ class Database:
 
     def _prepare(self) -> None:
         self.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        # Nothing in the file can call more than SQLite's harmless functions.
+        self.execute("PRAGMA trusted_schema = OFF")
         self.execute("PRAGMA secure_delete = ON")  # what is purged leaves no trace in the file
         # Without it "INSERT OR REPLACE" would delete rows behind the triggers that forbid it.
         self.execute("PRAGMA recursive_triggers = ON")
@@ -167,9 +204,7 @@ class Database:
         self._check_version(version)
         if version and self._pragma("application_id") != schema.APPLICATION_ID:
             raise UserError(f"{self.path} belongs to another program. Choose a project's folder.")
-        check = self.one("PRAGMA quick_check(1)")
-        if check is None or check[0] != "ok":
-            raise self._damaged()
+        self._check_structure()
         # Some network drives cannot write ahead; the default journal is as safe.
         with contextlib.suppress(sqlite3.OperationalError):
             self._connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -177,6 +212,7 @@ class Database:
             # Without foreign keys, or a table that others refer to could not be replaced; what
             # they demand is checked at the end of the migration.
             self._migrate(version)
+        self._check_schema()
         self.execute("PRAGMA foreign_keys = ON")
 
     def _migrate(self, version: int) -> None:
@@ -193,6 +229,21 @@ class Database:
             if broken is not None:
                 raise self._damaged()
 
+    def _check_structure(self) -> None:
+        """Refuse a damaged file. A single bad value is no reason: reading its row finds it."""
+        self.execute("PRAGMA ignore_check_constraints = ON")
+        found = [row[0] for row in self.query(f"PRAGMA quick_check({_CHECKED})")]
+        self.execute("PRAGMA ignore_check_constraints = OFF")
+        if found != ["ok"] and not all(" value in " in message for message in found):
+            raise self._damaged()
+
+    def _check_schema(self) -> None:
+        """Refuse a file whose tables, views or triggers are not those that the program makes."""
+        wanted = schema.wanted(schema.MIGRATIONS)
+        held = schema.described(self.query(schema.DESCRIPTION))
+        if not wanted.items() <= held.items() or schema.triggers(held) - schema.triggers(wanted):
+            raise self._damaged()
+
     def _pragma(self, name: str) -> int:
         row = self.one(f"PRAGMA {name}")
         return int(row[0]) if row else 0
@@ -204,6 +255,9 @@ class Database:
         """Raise what a person can act on in place of ``sqlite3.Error``."""
         try:
             yield
+        except UnicodeDecodeError as error:
+            # SQLite's own message quotes bytes of the file that are no text.
+            raise self._damaged() from error
         except sqlite3.Error as error:
             # The low byte is the kind of error; what is above it only refines it.
             kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -237,14 +291,19 @@ class Database:
 
     def _damaged(self) -> UserError:
         return UserError(
-            f"{self.path} is damaged. The frames beside it are untouched. {put_back(self.path)}"
+            f"{self.path} is damaged. The frames beside it are untouched. "
+            f"{put_back(self.path.parent)}"
         )
 
 
-def put_back(path: Path) -> str:
-    """The cure for a lost or damaged database file: the copies beside it, where there are any."""
-    copies = [path.with_name(f"{path.name}.backup"), *path.parent.glob(f"{path.name}.version-*")]
-    held = [copy.name for copy in copies if copy.is_file()]
-    if held:
-        return f"Put back a copy of this file: {' or '.join(held)} beside it, or your own backup."
-    return "Put back a copy of this file from your own backup."
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

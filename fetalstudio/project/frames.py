@@ -7,32 +7,44 @@ is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for go
 
 from __future__ import annotations
 
-import json
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
+from typing import Any, get_args
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
+from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
+from fetalstudio.project.database import Database
 from fetalstudio.project.pixels import Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
+from fetalstudio.project.rows import (
+    calibration_of,
+    frame_id_of,
+    mapping,
+    moment,
+    optional,
+    text,
+    whole,
+    word,
+)
 from fetalstudio.project.schema import PURGED_TABLES
 from fetalstudio.project.storage import Storage, now
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 SET_SUBJECT = "Library, Amend, Set subject; or fetalstudio frames PROJECT set-subject"
 """Where a person corrects the subject of frames, for messages that name that cure."""
 REMOVE_FRAMES = "Library, Amend, Remove frames; or fetalstudio frames PROJECT remove"
 """Where a person removes frames, for messages that name that cure."""
 
-_FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source,
-        (SELECT json_group_object(name, value) FROM newest_labels WHERE frame_id = frames.id)
-        AS labels
+_FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source
     FROM current_frames AS frames
     LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
 
@@ -74,7 +86,10 @@ class Frames:
 
     def staging(self) -> AbstractContextManager[Staging]:
         """A place for pictures on their way in; :meth:`add_staged` takes them from there."""
-        return self._storage.pictures.staging()
+        sql = "SELECT 1 FROM frames WHERE id = ?"
+        return self._storage.pictures.staging(
+            lambda frame_id: self._storage.database.one(sql, (frame_id,)) is not None
+        )
 
     def add_staged(
         self,
@@ -121,26 +136,31 @@ class Frames:
         annotated: bool | None = None,
     ) -> list[Frame]:
         """By cohort and name; ``annotated``: only those with (without) an ellipse, in any state."""
-        clauses, values = ["1"], []
-        if cohort is not None:
-            clauses.append("cohort = ?")
-            values.append(cohort)
-        if kind is not None:
-            clauses.append("kind = ?")
-            values.append(kind)
-        if annotated is not None:
-            negate = "" if annotated else "NOT"
-            clauses.append(
-                f"{negate} EXISTS (SELECT 1 FROM newest_annotations AS n"
-                " WHERE n.frame_id = frames.id AND n.cx IS NOT NULL)"
-            )
-        sql = f"{_FRAMES} WHERE {' AND '.join(clauses)} ORDER BY cohort, name"
-        return [_frame(row) for row in self._storage.database.query(sql, values)]
+        frames = self._storage.remembered("frames", self._everything)
+        drawn = None if annotated is None else self._annotated()
+        return [
+            frame
+            for frame in frames
+            if (cohort is None or frame.cohort == cohort)
+            and (kind is None or frame.kind == kind)
+            and (drawn is None or (frame.id in drawn) == annotated)
+        ]
+
+    def _everything(self) -> list[Frame]:
+        query = self._storage.database.query
+        labels = self._labels(query("SELECT * FROM newest_labels"))
+        rows = query(f"{_FRAMES} ORDER BY cohort, name")
+        return self._storage.read("frames", rows, lambda row: self._frame(row, labels))
+
+    def _annotated(self) -> set[str]:
+        sql = "SELECT frame_id FROM newest_annotations WHERE cx IS NOT NULL"
+        return {row["frame_id"] for row in self._storage.database.query(sql)}
 
     def cohorts(self) -> list[str]:
         """The names of the cohorts with real frames, sorted."""
         sql = "SELECT DISTINCT cohort FROM current_frames WHERE kind = 'real' ORDER BY cohort"
-        return [row["cohort"] for row in self._storage.database.query(sql)]
+        rows = self._storage.database.query(sql)
+        return self._storage.read("frames", rows, lambda row: text(row, "cohort"))
 
     def pixels(self, frame_id: str) -> Pixels:
         """The picture, (H, W) uint8. Raises :class:`UserError` if its file is gone or changed."""
@@ -163,15 +183,11 @@ class Frames:
             for name, value in labels.items():
                 if held.get(name) == value:
                     continue
-                row = self._storage.database.one(
-                    "SELECT max(revision) FROM labels WHERE frame_id = ? AND name = ?",
-                    (frame_id, name),
-                )
                 self._storage.database.insert(
                     "labels",
                     frame_id=frame_id,
                     name=name,
-                    revision=1 + ((row and row[0]) or 0),
+                    revision=self._storage.next_revision("labels", frame_id=frame_id, name=name),
                     value=value,
                     created_at=now(),
                 )
@@ -179,7 +195,37 @@ class Frames:
     def find(self, frame_id: str) -> Frame | None:
         """The frame of this id, or None."""
         row = self._storage.database.one(f"{_FRAMES} WHERE frames.id = ?", (frame_id,))
-        return None if row is None else _frame(row)
+        sql = "SELECT * FROM newest_labels WHERE frame_id = ?"
+        labels = self._labels([] if row is None else self._storage.database.query(sql, (frame_id,)))
+        return self._storage.read_one("frames", row, lambda row: self._frame(row, labels))
+
+    def _labels(self, rows: Iterable[sqlite3.Row]) -> dict[str, dict[str, str]]:
+        """The labels of each frame, by its id."""
+        values = self._storage.read(
+            "labels",
+            rows,
+            lambda row: (text(row, "frame_id"), text(row, "name"), text(row, "value")),
+        )
+        labels: dict[str, dict[str, str]] = {}
+        for frame_id, name, value in values:
+            labels.setdefault(frame_id, {})[name] = value
+        return labels
+
+    def _frame(self, row: sqlite3.Row, labels: Mapping[str, Mapping[str, str]]) -> Frame:
+        # A damaged calibration costs the calibration, not the frame.
+        calibrations = self._storage.read("calibrations", [row], _calibration)
+        return Frame(
+            id=frame_id_of(row, "id"),
+            name=text(row, "name"),
+            width=whole(row, "width"),
+            height=whole(row, "height"),
+            kind=word(row, "kind", _KINDS),
+            cohort=text(row, "cohort"),
+            subject=text(row, "subject"),
+            calibration=calibrations[0] if calibrations else None,
+            added_at=moment(row, "added_at"),
+            labels=labels.get(row["id"], {}),
+        )
 
     def _insert(
         self,
@@ -195,7 +241,9 @@ class Frames:
             raise InputError("A frame needs a name; it is empty. Give one.")
         cohort, subject = checked_key("cohort", cohort), checked_key("subject", subject)
         if self._storage.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
-            self._delete([frame_id])  # it was removed; nothing of it comes back with the picture
+            _delete(
+                self._storage.database, [frame_id]
+            )  # it was removed; nothing of it comes back with the picture
         self._storage.database.insert(
             "frames", id=frame_id, width=size[0], height=size[1], kind=kind, added_at=now()
         )
@@ -208,7 +256,7 @@ class Frames:
         self._storage.database.insert(
             "calibrations",
             frame_id=frame_id,
-            revision=self._storage.next_revision("calibrations", "frame_id", frame_id),
+            revision=self._storage.next_revision("calibrations", frame_id=frame_id),
             mm_per_px_x=calibration and float(calibration.mm_per_px_x),
             mm_per_px_y=calibration and float(calibration.mm_per_px_y),
             source=calibration and calibration.source,
@@ -219,7 +267,7 @@ class Frames:
         self._storage.database.insert(
             "frame_revisions",
             frame_id=revision.frame_id,
-            revision=self._storage.next_revision("frame_revisions", "frame_id", revision.frame_id),
+            revision=self._storage.next_revision("frame_revisions", frame_id=revision.frame_id),
             amendment_id=amendment_id,
             name=revision.name,
             cohort=revision.cohort,
@@ -342,57 +390,77 @@ class Frames:
             ON was.frame_id = r.frame_id AND was.revision = r.revision - 1
             WHERE r.amendment_id IS NOT NULL ORDER BY r.cohort, r.name"""
         )
+        revisions = self._storage.read(
+            "frame_revisions",
+            rows,
+            lambda row: (row["amendment_id"], _row_revision(row, "was_"), _row_revision(row)),
+        )
         changes: dict[int, list[tuple[FrameRevision, FrameRevision]]] = {}
-        for row in rows:
-            before = _row_revision(row, "was_")
-            changes.setdefault(row["amendment_id"], []).append((before, _row_revision(row)))
+        for amendment_id, before, after in revisions:
+            changes.setdefault(amendment_id, []).append((before, after))
         rows = self._storage.database.query("SELECT * FROM amendments ORDER BY id DESC")
         undone = {row["undoes"] for row in rows}
-        return [
-            Amendment(
-                id=row["id"],
-                author=row["author"],
-                description=row["description"],
+        return self._storage.read(
+            "amendments",
+            rows,
+            lambda row: Amendment(
+                id=whole(row, "id"),
+                author=text(row, "author"),
+                description=text(row, "description"),
                 changes=tuple(changes.get(row["id"], ())),
-                undoes=row["undoes"],
+                undoes=optional(whole, row, "undoes"),
                 undone=row["id"] in undone,
-                created_at=datetime.fromisoformat(row["created_at"]),
-            )
-            for row in rows
-        ]
+                created_at=moment(row, "created_at"),
+            ),
+        )
 
     def made_from(self, frame_ids: Iterable[str]) -> dict[int, str]:
         """The pairs that took their sector or tissue from these frames: pair id to frame id."""
         sources = set(frame_ids)
         rows = self._storage.database.query(
-            """SELECT pairs.id, pairs.frame_id, pairs.provenance,
-                (SELECT json_group_array(source_frame) FROM batch_pairs
-                JOIN batch_items USING (batch_id, number) WHERE pair_id = pairs.id) AS sources
-            FROM current_pairs AS pairs ORDER BY pairs.id"""
+            """SELECT pairs.id, pairs.frame_id, pairs.provenance, batch_items.source_frame
+            FROM current_pairs AS pairs
+            LEFT JOIN batch_pairs ON batch_pairs.pair_id = pairs.id
+            LEFT JOIN batch_items USING (batch_id, number) ORDER BY pairs.id"""
         )
-        made = {}
-        for row in rows:
-            known = {json.loads(row["provenance"]).get("source_frame"), *json.loads(row["sources"])}
-            if known & sources:
-                made[row["id"]] = row["frame_id"]
-        return made
+
+        def read(row: sqlite3.Row) -> tuple[int, str, tuple[Any, Any]]:
+            known = mapping(row, "provenance").get("source_frame"), row["source_frame"]
+            return whole(row, "id"), frame_id_of(row, "frame_id"), known
+
+        return {
+            pair_id: frame_id
+            for pair_id, frame_id, known in self._storage.read("pairs", rows, read)
+            if any(isinstance(one, str) and one in sources for one in known)
+        }
 
     def purge(self) -> int:
         """Delete for good what was removed: rows, pictures and caches, also in the backup.
 
         Returns the number of frames, synthetic ones included. The log of amendments stays; it names
         no frame. So do the copies that migrations made, the records of runs, and exports.
+        Raises :class:`UserError` where rows are known to be damaged: what is left of the project
+        may not be what was removed.
         """
-        sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
+        if self._storage.damage:
+            raise UserError(
+                f"{self._storage.database.path} is damaged, so nothing is deleted for good. "
+                f"{put_back(self._storage.path)}"
+            )
+        removed = self._removed()
+        if removed:
+            # First, so that a purge that was interrupted is begun again by the next one.
+            for backup in opening_backups(self._storage.path):
+                _erase(backup, removed)
+            with self._storage.transaction():
+                still = set(self._removed())
+                removed = [frame_id for frame_id in removed if frame_id in still]
+                _delete(self._storage.database, removed)
         with self._storage.transaction():
-            removed = [row["frame_id"] for row in self._storage.database.query(sql)]
-            self._delete(removed)
             if not self.unheld():
-                return 0
+                return len(removed)
         # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
         shutil.rmtree(self._storage.path / "cache", ignore_errors=True)
-        if self._storage.database.backup_path.exists():
-            self._storage.database.backup()
         # Last, so that a purge that was interrupted is completed by the next one, which finds them;
         # and after the rows, which would still need their pictures had the transaction failed.
         with self._storage.transaction():
@@ -401,25 +469,25 @@ class Frames:
         return len(removed)
 
     def unheld(self) -> set[str]:
-        """The ids of the pictures that belong to no frame; a crash left them.
+        """The ids of the pictures that belong to no frame, neither here nor in a backup that may be
+        put back; a crash left them.
 
         Call in a transaction: outside, a picture may be on its way to its row.
         """
         rows = self._storage.database.query("SELECT id FROM frames")
-        return set(self._storage.pictures.ids()) - {row["id"] for row in rows}
+        unheld = set(self._storage.pictures.ids()) - {row["id"] for row in rows}
+        if not unheld:
+            return unheld
+        try:
+            return unheld.difference(
+                *(backup.frame_ids() for backup in opening_backups(self._storage.path))
+            )
+        except UserError:
+            return set()  # what a damaged backup needs is not known
 
-    def _delete(self, frame_ids: Sequence[str]) -> None:
-        """Delete all rows of removed frames, and leave the pictures."""
-        database = self._storage.database
-        for frame_id in frame_ids:
-            database.insert("purge", frame_id=frame_id)
-        database.execute(
-            """INSERT INTO purged_pairs (id)
-            SELECT id FROM pairs WHERE frame_id IN (SELECT frame_id FROM purge)"""
-        )
-        for table, condition in PURGED_TABLES:
-            database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
-        database.execute("DELETE FROM purge")
+    def _removed(self) -> list[str]:
+        sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
+        return [row["frame_id"] for row in self._storage.database.query(sql)]
 
     def _amend(
         self,
@@ -462,8 +530,11 @@ class Frames:
 
     def _newest_revision(self, frame_id: str) -> FrameRevision:
         sql = "SELECT * FROM newest_frame_revisions WHERE frame_id = ?"
-        (row,) = self._storage.database.query(sql, (frame_id,))
-        return _row_revision(row)
+        row = self._storage.database.one(sql, (frame_id,))
+        revision = self._storage.read_one("frame_revisions", row, _row_revision)
+        if revision is None:
+            raise UserError(f"{self._storage.path} holds no frame {frame_id}. Import it first.")
+        return revision
 
     def _to_undo(self, amendment_id: int | None) -> Amendment:
         for amendment in self.amendments():
@@ -482,27 +553,45 @@ def _revision(frame: Frame) -> FrameRevision:
 
 def _row_revision(row: sqlite3.Row, prefix: str = "") -> FrameRevision:
     return FrameRevision(
-        frame_id=row["frame_id"],
-        name=row[f"{prefix}name"],
-        cohort=row[f"{prefix}cohort"],
-        subject=row[f"{prefix}subject"],
+        frame_id=frame_id_of(row, "frame_id"),
+        name=text(row, f"{prefix}name"),
+        cohort=text(row, f"{prefix}cohort"),
+        subject=text(row, f"{prefix}subject"),
         removed=bool(row[f"{prefix}removed"]),
     )
 
 
-def _frame(row: sqlite3.Row) -> Frame:
-    calibration = None
-    if row["source"] is not None:
-        calibration = Calibration(row["mm_per_px_x"], row["mm_per_px_y"], row["source"])
-    return Frame(
-        id=row["id"],
-        name=row["name"],
-        width=row["width"],
-        height=row["height"],
-        kind=row["kind"],
-        cohort=row["cohort"],
-        subject=row["subject"],
-        calibration=calibration,
-        added_at=datetime.fromisoformat(row["added_at"]),
-        labels=json.loads(row["labels"]),
+def _calibration(row: sqlite3.Row) -> Calibration | None:
+    return None if row["source"] is None else calibration_of(row, text(row, "source"))
+
+
+def _delete(database: Database, frame_ids: Sequence[str]) -> None:
+    """Delete all rows of removed frames, and leave the pictures."""
+    for frame_id in frame_ids:
+        database.insert("purge", frame_id=frame_id)
+    database.execute(
+        """INSERT INTO purged_pairs (id)
+        SELECT id FROM pairs WHERE frame_id IN (SELECT frame_id FROM purge)"""
     )
+    for table, condition in PURGED_TABLES:
+        database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
+    database.execute("DELETE FROM purge")
+
+
+def _erase(backup: Backup, frame_ids: Sequence[str]) -> None:
+    """Delete all rows of these frames from a backup. One that cannot be opened is deleted whole."""
+    try:
+        with contextlib.closing(Database(backup.path)) as database, database.transaction():
+            sql = "SELECT frame_id FROM newest_frame_revisions WHERE frame_id = ?"
+            held = [frame_id for frame_id in frame_ids if database.one(sql, (frame_id,))]
+            for frame_id in held:  # only removed frames can be deleted
+                database.execute(
+                    """INSERT INTO frame_revisions (frame_id, revision, name, cohort, subject,
+                        removed)
+                    SELECT frame_id, revision + 1, name, cohort, subject, 1
+                    FROM newest_frame_revisions WHERE frame_id = ? AND NOT removed""",
+                    (frame_id,),
+                )
+            _delete(database, held)
+    except (UserError, RuntimeError):
+        remove_backup(backup)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project.records import ModelRecord
+from fetalstudio.project.rows import is_inside, mapping, optional, path_inside, text, whole, word
 from fetalstudio.project.storage import Storage, now, to_json
 
 ModelKind = Literal["synthesizer", "segmenter"]
 
 BUILT_IN = "compact"
 """The name of the built-in model of either kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Adoption:
+    id: int | None
+    name: str | None
+    """None is the built-in model."""
+    previous: int | None
+
+
+_NONE = _Adoption(None, None, None)
 
 
 class Models:
@@ -38,7 +50,7 @@ class Models:
         Raises :class:`InputError` for a name that is taken (``compact`` always is) or another path.
         """
         relative = PurePosixPath(path)
-        if relative.is_absolute() or ".." in relative.parts:
+        if not is_inside(relative):
             raise InputError(f"The model folder {path} must lie inside the project. Move it there.")
         with self._storage.transaction():
             if name == BUILT_IN or self._find(kind, name) is not None:
@@ -67,22 +79,21 @@ class Models:
         rows = self._storage.database.query(
             "SELECT * FROM models WHERE ?1 IS NULL OR kind = ?1 ORDER BY created_at DESC", (kind,)
         )
-        return [self._record(row) for row in rows]
+        adopted = {one: self._adoption(one).name for one in get_args(ModelKind)}
+        return self._storage.read("models", rows, lambda row: _record(row, adopted))
 
     def active(self, kind: ModelKind) -> ModelRecord | None:
         """The adopted model, or None where the built-in one is used."""
-        adoption = self._adoption(kind)
-        if adoption is None or adoption["name"] is None:
-            return None
-        return self.get(kind, adoption["name"])
+        adopted = self._adoption(kind).name
+        return None if adopted is None else self._find(kind, adopted)
 
     def adopt(self, kind: ModelKind, name: str | None) -> None:
         """Use this model from now on; ``None`` or ``compact`` is the built-in one."""
         with self._storage.transaction():
             own = None if name in (None, BUILT_IN) else self.get(kind, str(name)).name
             before = self._adoption(kind)
-            if own != (before["name"] if before else None):
-                self._adopt(kind, own, before["id"] if before else None)
+            if own != before.name:
+                self._adopt(kind, own, before.id)
 
     def roll_back(self, kind: ModelKind) -> ModelRecord | None:
         """Undo the last adoption that is not undone; returns the model that is in use afterwards.
@@ -91,12 +102,12 @@ class Models:
         """
         with self._storage.transaction():
             current = self._adoption(kind)
-            if current is None or (current["name"] is None and current["previous"] is None):
+            if current.name is None and current.previous is None:
                 raise UserError(f"The built-in {kind} is in use; there is nothing to go back to.")
-            sql = "SELECT name, previous FROM adoptions WHERE id = ?"
-            before = self._storage.database.one(sql, (current["previous"],))
-            name, previous = before or (None, None)
-            self._adopt(kind, name, previous)
+            sql = "SELECT * FROM adoptions WHERE id = ?"
+            rows = self._storage.database.query(sql, (current.previous,))
+            before = next(iter(self._storage.read("adoptions", rows, _adoption)), _NONE)
+            self._adopt(kind, before.name, before.previous)
             return self.active(kind)
 
     def _adopt(self, kind: ModelKind, name: str | None, previous: int | None) -> None:
@@ -104,22 +115,33 @@ class Models:
             "adoptions", kind=kind, name=name, previous=previous, created_at=now()
         )
 
-    def _adoption(self, kind: ModelKind) -> sqlite3.Row | None:
+    def _adoption(self, kind: ModelKind) -> _Adoption:
+        """The last one; a damaged one counts for nothing."""
         sql = "SELECT * FROM adoptions WHERE kind = ? ORDER BY id DESC LIMIT 1"
-        return self._storage.database.one(sql, (kind,))
+        rows = self._storage.database.query(sql, (kind,))
+        return next(iter(self._storage.read("adoptions", rows, _adoption)), _NONE)
 
     def _find(self, kind: ModelKind, name: str) -> ModelRecord | None:
         sql = "SELECT * FROM models WHERE kind = ? AND name = ?"
         row = self._storage.database.one(sql, (kind, name))
-        return None if row is None else self._record(row)
+        adopted = {kind: self._adoption(kind).name}
+        return self._storage.read_one("models", row, lambda row: _record(row, adopted))
 
-    def _record(self, row: sqlite3.Row) -> ModelRecord:
-        adoption = self._adoption(row["kind"])
-        return ModelRecord(
-            name=row["name"],
-            kind=row["kind"],
-            path=row["path"],
-            run_id=row["run_id"],
-            active=adoption is not None and adoption["name"] == row["name"],
-            metrics=json.loads(row["metrics"]),
-        )
+
+def _adoption(row: sqlite3.Row) -> _Adoption:
+    return _Adoption(
+        whole(row, "id"), optional(text, row, "name"), optional(whole, row, "previous")
+    )
+
+
+def _record(row: sqlite3.Row, adopted: Mapping[ModelKind, str | None]) -> ModelRecord:
+    kind = word(row, "kind", tuple(adopted))
+    name = text(row, "name")
+    return ModelRecord(
+        name=name,
+        kind=kind,
+        path=path_inside(row, "path"),
+        run_id=optional(whole, row, "run_id"),
+        active=adopted[kind] == name,
+        metrics=mapping(row, "metrics"),
+    )

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.frames import REMOVE_FRAMES, Frames
 from fetalstudio.project.pixels import Pixels, picture_id
-from fetalstudio.project.records import SYNTHESIZER, Pair, ReviewState
-from fetalstudio.project.storage import Storage, ellipse_columns, ellipse_of, now, to_json
+from fetalstudio.project.records import SYNTHESIZER, Frame, Pair, ReviewState
+from fetalstudio.project.rows import (
+    drawn_ellipse,
+    ellipse_of,
+    figures,
+    mapping,
+    moment,
+    text,
+    whole,
+    word,
+)
+from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
 
+_STATES: tuple[ReviewState, ...] = get_args(ReviewState)
 _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
         r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
@@ -88,9 +98,11 @@ class Pairs:
     def get(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""
         row = self._storage.database.one(f"{_PAIRS} WHERE pairs.id = ?", (pair_id,))
-        if row is None:
+        frames = {} if row is None else {row["frame_id"]: self._frames.get(row["frame_id"])}
+        pair = self._storage.read_one("pairs", row, lambda row: self._pair(row, frames))
+        if pair is None:
             raise UserError(f"{self._storage.path} holds no pair {pair_id}. Synthesise it first.")
-        return self._pair(row)
+        return pair
 
     def all(self, *, state: ReviewState | None = None) -> list[Pair]:
         """All pairs, the worst first: by Dice, or by the outline's score where that is lower. Pairs
@@ -102,7 +114,8 @@ class Pairs:
             (state,),
         )
         frames = {frame.id: frame for frame in self._frames.all(kind="synthetic")}
-        return [self._pair(row, frames) for row in rows]
+        pairs = self._storage.read("pairs", rows, lambda row: self._pair(row, frames))
+        return [pair for pair in pairs if state in (None, pair.state)]
 
     def review(
         self,
@@ -121,7 +134,7 @@ class Pairs:
             self._storage.database.insert(
                 "reviews",
                 pair_id=pair_id,
-                revision=self._storage.next_revision("reviews", "pair_id", pair_id),
+                revision=self._storage.next_revision("reviews", pair_id=pair_id),
                 state=state,
                 **ellipse_columns(label),
                 reviewer=reviewer,
@@ -129,22 +142,39 @@ class Pairs:
             )
             return self.get(pair_id)
 
-    def _pair(self, row: sqlite3.Row, frames: Mapping[str, Any] | None = None) -> Pair:
-        requested = ellipse_of(row)
-        assert requested is not None  # NOT NULL in the schema
-        reviewed_at = row["reviewed_at"]
-        return Pair(
-            id=row["id"],
-            frame=frames[row["frame_id"]] if frames else self._frames.get(row["frame_id"]),
-            ellipse=ellipse_of(row, "label_") or requested,
+    def _pair(self, row: sqlite3.Row, frames: Mapping[str, Frame]) -> Pair:
+        requested = drawn_ellipse(row)
+        # A damaged review costs the review: the pair waits again.
+        reviews = [] if row["reviewer"] is None else self._storage.read("reviews", [row], _review)
+        state, label, reviewer, reviewed_at = reviews[0] if reviews else _NO_REVIEW
+        pair = Pair(
+            id=whole(row, "id"),
+            frame=frames[row["frame_id"]],
+            ellipse=label or requested,
             requested=requested,
-            state=row["state"],
-            quality=json.loads(row["quality"]),
-            provenance=json.loads(row["provenance"]),
-            reviewer=row["reviewer"],
-            reviewed_at=None if reviewed_at is None else datetime.fromisoformat(reviewed_at),
-            created_at=datetime.fromisoformat(row["created_at"]),
+            state=state,
+            quality=figures(row, "quality"),
+            provenance=mapping(row, "provenance"),
+            reviewer=reviewer,
+            reviewed_at=reviewed_at,
+            created_at=moment(row, "created_at"),
         )
+        # Computed from the provenance: reading them now finds what is damaged in it.
+        _ = pair.found, pair.copy
+        return pair
+
+
+_Review = tuple[ReviewState, Ellipse | None, str | None, datetime | None]
+_NO_REVIEW: _Review = ("pending", None, None, None)
+
+
+def _review(row: sqlite3.Row) -> _Review:
+    return (
+        word(row, "state", _STATES),
+        ellipse_of(row, "label_"),
+        text(row, "reviewer"),
+        moment(row, "reviewed_at"),
+    )
 
 
 def _rank(quality: Mapping[str, float]) -> float | None:

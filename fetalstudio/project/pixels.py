@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ from fetalstudio.formats.pictures import (
     write_png,
 )
 from fetalstudio.project.locks import Lock
+from fetalstudio.project.rows import is_frame_id
 
 Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""
@@ -60,7 +61,9 @@ class Pictures:
         self.folder = folder
 
     def path(self, frame_id: str) -> Path:
-        """Where the picture is, or would be."""
+        """Where the picture is, or would be. Raises :class:`UserError` for what is no id."""
+        if not is_frame_id(frame_id):
+            raise UserError(f"{frame_id!r} is not the id of a frame. Choose a frame of the list.")
         return self.folder / frame_id[:2] / f"{frame_id}.png"
 
     def read(self, frame_id: str) -> Pixels:
@@ -97,15 +100,18 @@ class Pictures:
                 yield path.stem
 
     @contextlib.contextmanager
-    def staging(self) -> Iterator[Staging]:
-        """A folder for pictures that may become frames. It is deleted at the end of the block."""
+    def staging(self, known: Callable[[str], bool]) -> Iterator[Staging]:
+        """A folder for pictures that may become frames. It is deleted at the end of the block.
+
+        ``known`` says whether the project has a row for the frame of an id.
+        """
         folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
         lock = Lock(folder.with_suffix(".lock"))
         # The lock comes first: a folder whose lock is free was left behind by a crash.
         if not lock.acquire(wait_s=5.0):
             raise UserError(f"{lock.path} is held by another program. Try again.")
         try:
-            yield Staging(folder, self)
+            yield Staging(folder, self, known)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             lock.remove()
@@ -132,17 +138,20 @@ class Pictures:
 class Staging:
     """Pictures on their way into a project."""
 
-    def __init__(self, folder: Path, pictures: Pictures) -> None:
+    def __init__(self, folder: Path, pictures: Pictures, known: Callable[[str], bool]) -> None:
         self._folder = folder
         self._pictures = pictures
+        self._known = known
 
     def put(self, pixels: Pixels) -> str:
         """Write the picture here unless the project or this folder holds it; returns its id.
 
-        A picture whose file in the project is missing or damaged is written too, to replace it.
+        A picture whose file in the project is missing or damaged is written too, to replace it. So
+        is one that a killed import left in its place: a window that opens may remove it meanwhile.
         """
         frame_id = picture_id(pixels)
-        if not self._path(frame_id).exists() and not self._pictures.holds(frame_id):
+        held = self._known(frame_id) and self._pictures.holds(frame_id)
+        if not held and not self._path(frame_id).exists():
             try:
                 write_png(self._path(frame_id), pixels, FRAME_NOTE)
             except UserError as error:

@@ -1,7 +1,7 @@
 """A project: the folder in which a person's frames, ellipses, pairs, runs and models live.
 
     project.db            SQLite: everything but pixels and weights
-    project.db.backup     a copy of it, made each time that a window opens the project
+    backups/*.db          copies of it, made when a window opens the project
     frames/<2 hex>/*.png  the pictures, each named by its content
     models/<run>/         model folders
     exports/              the default folder of exports
@@ -15,23 +15,26 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.words import counted
+from fetalstudio.formats.files import new_folder
 from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
-from fetalstudio.project.database import Database, put_back
+from fetalstudio.project.database import Database
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage
-
-DATABASE = "project.db"
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -106,7 +109,7 @@ class Project:
                 "project there first (File, New project; or fetalstudio new)."
             )
         if emptied and any((path / "frames").glob("??/*.png")):
-            raise UserError(f"{database} is empty although there are frames. {put_back(database)}")
+            raise UserError(f"{database} is empty although there are frames. {put_back(path)}")
         return cls(path, Database(database))
 
     def close(self) -> None:
@@ -155,26 +158,97 @@ class Project:
             FROM current_pairs AS pairs
             LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
-        return counts | {row["state"]: row["total"] for row in rows}
+        return counts | {row["state"]: row["total"] for row in rows if row["state"] in counts}
+
+    @property
+    def damage(self) -> list[str]:
+        """A sentence for each damaged row that was met so far."""
+        return list(self._storage.damage.values())
+
+    def check(self) -> list[str]:
+        """Read every row; returns a sentence for each that is damaged, and so left out."""
+        self.frames.all(kind=None)
+        self.frames.amendments()
+        self.annotations.check()
+        self.pairs.all()
+        self.batches.check()
+        self.runs.all()
+        self.models.all()
+        query = self._storage.database.query
+        orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
+        unnamed = query(
+            "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)"
+        )
+        orphans["frames"] = len(unnamed)
+        for table, rows in (+orphans).items():
+            self._storage.note_damage(
+                (table,),
+                f"{self._storage.database.path}: {counted(rows, 'row')} of the table {table} lost "
+                f"what they belong to, and are left out. {put_back(self.path)}",
+            )
+        return self.damage
+
+    @property
+    def displaced(self) -> bool:
+        """Whether the folder was removed, moved or replaced while the project was open.
+
+        What was saved until then can still be read and copied; nothing more can be saved.
+        """
+        return self._storage.database.displaced
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once anybody else has written into the project."""
+        return self._storage.database.changes
+
+    def save_copy(self, path: Path) -> int:
+        """Write a copy of the project into a folder that is new or empty.
+
+        Returns the number of pictures that could not be copied, because the project's folder no
+        longer has them. Raises :class:`InputError` for a folder that is in use and
+        :class:`UserError` where it cannot be written.
+        """
+        missing = 0
+        with new_folder(Path(path).absolute()) as folder:
+            self._storage.database.backup(folder / DATABASE)
+            for name in _FOLDERS:
+                (folder / name).mkdir()
+            copied = Pictures(folder / "frames")
+            for frame in self.frames.all(kind=None):
+                target = copied.path(frame.id)
+                target.parent.mkdir(exist_ok=True)
+                try:
+                    shutil.copyfile(self.frames.path(frame.id), target)
+                except FileNotFoundError:
+                    missing += 1
+            models = self.path / "models"
+            # Another project in the same place has models of its own under the same numbers.
+            if models.is_dir() and not (self.displaced and (self.path / DATABASE).exists()):
+                shutil.copytree(models, folder / "models", dirs_exist_ok=True)
+        return missing
 
     def recover(self) -> list[str]:
         """Tidy up after a crash, delete removed frames for good and back the database up; called by
         the window when it opens.
 
         Safe while other processes work on the project: what they are busy with is left alone.
-        Returns a sentence for each thing that was done about a crash.
+        Returns a sentence for each thing that was done about a crash. All rows are read before: a
+        project with :attr:`damage` is left as it is, so that nothing is deleted that a backup still
+        needs, and its backups stay those of before.
         """
         notes = [
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()
         ]
+        if self.check():
+            return notes
         with self.transaction():
             unfinished = len(self.frames.unheld())
         self.frames.purge()  # deletes those too
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")
-        self._storage.database.backup()
+        write_backup(self.path, self._storage.database.backup)
         return notes
 
     def _remove_abandoned(self) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.records import Run, RunState
+from fetalstudio.project.rows import mapping, moment, optional, text, whole, word
 from fetalstudio.project.storage import Storage, now, to_json
+
+_STATES: tuple[RunState, ...] = get_args(RunState)
 
 
 class Runs:
@@ -69,8 +70,9 @@ class Runs:
     ) -> Run:
         """Add an epoch's figures, the verdict, or the state in which the run ended."""
         with self._storage.transaction():
-            entry = 1 + len(self.get(run_id).history)
+            self.get(run_id)  # raises where there is none
             if history_entry is not None:
+                entry = self._storage.next_revision("run_history", column="entry", run_id=run_id)
                 figures = to_json(history_entry)
                 self._storage.database.insert(
                     "run_history", run_id=run_id, entry=entry, figures=figures
@@ -90,18 +92,21 @@ class Runs:
     def get(self, run_id: int) -> Run:
         """Raises :class:`UserError` if there is none of this id."""
         row = self._storage.database.one("SELECT * FROM runs WHERE id = ?", (run_id,))
-        if row is None:
+        sql = "SELECT * FROM run_history WHERE run_id = ? ORDER BY entry"
+        history = self._history(self._storage.database.query(sql, (run_id,)))
+        run = self._storage.read_one("runs", row, lambda row: _run(row, history))
+        if run is None:
             raise UserError(
                 f"{self._storage.path} holds no run {run_id}. Look it up in the list of runs."
             )
-        return self._run(row)
+        return run
 
     def all(self) -> list[Run]:
         """The newest first."""
-        return [
-            self._run(row)
-            for row in self._storage.database.query("SELECT * FROM runs ORDER BY id DESC")
-        ]
+        query = self._storage.database.query
+        history = self._history(query("SELECT * FROM run_history ORDER BY run_id, entry"))
+        rows = query("SELECT * FROM runs ORDER BY id DESC")
+        return self._storage.read("runs", rows, lambda row: _run(row, history))
 
     def fail_crashed(self) -> list[Run]:
         """Mark the runs as failed that say ``running`` but whose process is gone."""
@@ -118,24 +123,44 @@ class Runs:
     def _lock(self, run_id: int) -> Lock:
         return Lock(self._storage.path / f".run-{run_id}.lock")
 
-    def _run(self, row: sqlite3.Row) -> Run:
-        sql = "SELECT figures FROM run_history WHERE run_id = ? ORDER BY entry"
-        history = self._storage.database.query(sql, (row["id"],))
-        ended_at = row["ended_at"]
-        return Run(
-            id=row["id"],
-            name=row["name"],
-            state=row["state"],
-            settings=json.loads(row["settings"]),
-            data=json.loads(row["data"]),
-            history=tuple(json.loads(entry["figures"]) for entry in history),
-            verdict=None if row["verdict"] is None else json.loads(row["verdict"]),
-            started_at=datetime.fromisoformat(row["started_at"]),
-            ended_at=None if ended_at is None else datetime.fromisoformat(ended_at),
+    def _history(self, rows: Sequence[sqlite3.Row]) -> dict[int, list[dict[str, Any]]]:
+        """The entries of each run, by its id."""
+        entries = self._storage.read(
+            "run_history", rows, lambda row: (whole(row, "run_id"), mapping(row, "figures"))
         )
+        history: dict[int, list[dict[str, Any]]] = {}
+        for run_id, figures in entries:
+            history.setdefault(run_id, []).append(figures)
+        return history
 
     def close(self) -> None:
         """Release the runs of this process; one that has not ended counts as crashed."""
         for lock in self._locks.values():
             lock.release()
         self._locks.clear()
+
+
+def _run(row: sqlite3.Row, history: Mapping[int, Sequence[Mapping[str, Any]]]) -> Run:
+    return Run(
+        id=whole(row, "id"),
+        name=text(row, "name"),
+        state=word(row, "state", _STATES),
+        settings=mapping(row, "settings"),
+        data=mapping(row, "data"),
+        history=_in_order(history.get(row["id"], ())),
+        verdict=optional(mapping, row, "verdict"),
+        started_at=moment(row, "started_at"),
+        ended_at=optional(moment, row, "ended_at"),
+    )
+
+
+def _in_order(entries: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Entries by epoch or step; of one that a resumed run did again, the last.
+
+    A run that was killed goes on from its last checkpoint, which may be older than its last entry.
+    """
+    for key in ("epoch", "step"):
+        if entries and all(isinstance(entry.get(key), int) for entry in entries):
+            last = {entry[key]: entry for entry in entries}
+            return tuple(last[number] for number in sorted(last))
+    return tuple(entries)

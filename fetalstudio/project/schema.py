@@ -11,7 +11,11 @@ to ``tests/project/data``; never edit a migration that was released.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 APPLICATION_ID = int.from_bytes(b"FtSt", "big")
 """Marks the SQLite file as ours (``PRAGMA application_id``)."""
@@ -299,3 +303,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_AMENDMENT_TABLES, *_purge_guards()),
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
+
+DESCRIPTION = """SELECT type, name, sql,
+        CASE type WHEN 'table' THEN
+            (SELECT group_concat(name || ' ' || type) FROM pragma_table_info(item.name))
+        END AS columns
+    FROM sqlite_master AS item WHERE type IN ('table', 'view', 'trigger')"""
+"""Selects what :func:`described` takes."""
+
+
+def described(rows: Iterable[Any]) -> Mapping[tuple[str, str], str]:
+    """What a file consists of, by type and name: the columns of tables, the text of the rest.
+
+    SQLite rewrites the text of a table when another one is renamed, so tables are compared by
+    their columns.
+    """
+    return {
+        (kind, name): str(columns) if kind == "table" else " ".join(str(sql).split())
+        for kind, name, sql, columns in rows
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def wanted(migrations: tuple[tuple[str, ...], ...]) -> Mapping[tuple[str, str], str]:
+    """What a file that these migrations made consists of."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as model:
+        for migration in migrations:
+            for statement in migration:
+                model.execute(statement)
+        return described(model.execute(DESCRIPTION).fetchall())
+
+
+def triggers(items: Iterable[tuple[str, str]]) -> set[str]:
+    """The names of the triggers among described items."""
+    return {name for kind, name in items if kind == "trigger"}

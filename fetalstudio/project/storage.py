@@ -4,17 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.backups import put_back
 from fetalstudio.project.database import Database
 from fetalstudio.project.pixels import Kind, Pictures, Pixels
+from fetalstudio.project.rows import DAMAGE
+
+Record = TypeVar("Record")
+
+log = logging.getLogger(__name__)
+
+_NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "frames": ("frame", ("name", "id")),
+    "calibrations": ("calibration of frame", ("name", "id")),
+    "labels": ("label", ("name", "frame_id")),
+    "frame_revisions": ("amendment of frame", ("name", "revision", "frame_id")),
+    "amendments": ("amendment", ("id",)),
+    "annotations": ("ellipse on frame", ("frame_id", "revision")),
+    "pairs": ("pair", ("id",)),
+    "reviews": ("review of pair", ("id",)),
+    "batches": ("batch", ("id",)),
+    "batch_items": ("item of batch", ("batch_id", "number")),
+    "batch_pairs": ("pair of batch", ("batch_id", "number")),
+    "runs": ("run", ("name", "id")),
+    "run_history": ("history of run", ("run_id", "entry")),
+    "models": ("model", ("name",)),
+    "adoptions": ("adoption of model", ("name", "id")),
+}
+"""By table: the word for a row, and the columns that name it."""
 
 
 class Storage:
@@ -27,7 +54,64 @@ class Storage:
         self.pictures = Pictures(path / "frames")
         self.unsettled: list[str] = []
         """Ids of the pictures that the running transaction has written."""
+        self.damage: dict[tuple[str, ...], str] = {}
+        """A sentence for each damaged row that was met, by its table and the columns that name it.
+        Such a row is left out of what is read."""
+        self._remembered: dict[str, tuple[tuple[int, int], Any]] = {}
         self._failed = False
+
+    def read(
+        self, table: str, rows: Iterable[sqlite3.Row], make: Callable[[sqlite3.Row], Record]
+    ) -> list[Record]:
+        """What ``make`` reads from rows of ``table``. A damaged row is left out and named in
+        :attr:`damage`."""
+        records = []
+        for row in rows:
+            try:
+                records.append(make(row))
+            except DAMAGE as error:
+                self._left_out(table, row, error)
+        return records
+
+    def remembered(self, what: str, read: Callable[[], Record]) -> Record:
+        """What ``read`` returns, read once until anybody writes into the project."""
+        if self.database.in_transaction:
+            return read()  # what is written may be taken back
+        state = self.database.changes, self.database.own_changes
+        if what not in self._remembered or self._remembered[what][0] != state:
+            self._remembered[what] = state, read()
+        record: Record = self._remembered[what][1]
+        return record
+
+    def read_one(
+        self, table: str, row: sqlite3.Row | None, make: Callable[[sqlite3.Row], Record]
+    ) -> Record | None:
+        """What ``make`` reads from a row, None without one.
+
+        Raises :class:`UserError` for a damaged row.
+        """
+        if row is None:
+            return None
+        try:
+            return make(row)
+        except DAMAGE as error:
+            raise UserError(self._left_out(table, row, error)) from error
+
+    def note_damage(self, key: tuple[str, ...], sentence: str) -> str:
+        """Remember what is damaged; the first time it is logged. Returns the sentence."""
+        if key not in self.damage:
+            self.damage[key] = sentence
+            log.warning("%s", sentence)
+        return sentence
+
+    def _left_out(self, table: str, row: sqlite3.Row, error: Exception) -> str:
+        noun, columns = _NAMED_BY[table]
+        names = [_shown(row, column) for column in columns]
+        return self.note_damage(
+            (table, *names),
+            f"{self.database.path}: the {noun} {', '.join(names)} is damaged and left out "
+            f"({_why(error)}). {put_back(self.path)}",
+        )
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -52,10 +136,18 @@ class Storage:
         self.unsettled.append(frame_id)
         self.pictures.write(frame_id, pixels, kind)
 
-    def next_revision(self, table: str, key: str, value: str | int) -> int:
-        """The number of the next row of ``table`` whose column ``key`` is ``value``, from 1 on."""
-        row = self.database.one(f"SELECT max(revision) FROM {table} WHERE {key} = ?", (value,))
-        return 1 + ((row and row[0]) or 0)
+    def next_revision(self, table: str, *, column: str = "revision", **keys: str | int) -> int:
+        """The number of the next row of ``table`` with these ``keys``, from 1 on."""
+        where = " AND ".join(f"{key} = ?" for key in keys)
+        sql = f"SELECT max({column}) FROM {table} WHERE {where}"
+        row = self.database.one(sql, tuple(keys.values()))
+        last = 0 if row is None or row[0] is None else row[0]
+        if not isinstance(last, int):
+            raise UserError(
+                f"{self.database.path}: the numbers of the rows of {table} are damaged. "
+                f"{put_back(self.path)}"
+            )
+        return 1 + last
 
     def _settle(self) -> None:
         """After a failure, remove the pictures written for rows that did not come about."""
@@ -68,6 +160,18 @@ class Storage:
             for frame_id in written:
                 if not self.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
                     self.pictures.remove(frame_id)
+
+
+def _shown(row: sqlite3.Row, column: str) -> str:
+    try:
+        shown = str(row[column])
+    except LookupError:
+        return f"without {column}"
+    return shown.encode(errors="replace").decode()[:64]
+
+
+def _why(error: Exception) -> str:
+    return str(error).encode(errors="replace").decode()[:200] or type(error).__name__
 
 
 def now() -> str:
@@ -95,10 +199,3 @@ def ellipse_columns(ellipse: Ellipse | None, prefix: str = "") -> dict[str, floa
         f"{prefix}{name}": None if ellipse is None else float(getattr(ellipse, name))
         for name in names
     }
-
-
-def ellipse_of(row: sqlite3.Row, prefix: str = "") -> Ellipse | None:
-    """The ellipse in a row's columns, or None."""
-    if row[f"{prefix}cx"] is None:
-        return None
-    return Ellipse(*(row[f"{prefix}{name}"] for name in ("cx", "cy", "a", "b", "angle_deg")))

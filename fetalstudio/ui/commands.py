@@ -41,6 +41,9 @@ class ProjectCommand(QUndoCommand):
         self.session = session
         self.done = False
         """Whether it has run. Later runs are redone by the person, and show what they change."""
+        self.failed = False
+        """Whether its last undo or redo failed. The session then moves the history back over it,
+        and this run does nothing."""
 
     def prepare(self) -> None:
         """Note what is there before the first run, so that :meth:`revert` can restore it."""
@@ -52,13 +55,17 @@ class ProjectCommand(QUndoCommand):
         raise NotImplementedError
 
     def redo(self) -> None:
-        if self._run(self.apply if self.done else self._apply_first):
+        if self.failed:
+            self.failed = False
+        elif self._run(self.apply if self.done else self._apply_first):
             self.done = True
-        elif not self.done:
+        elif self.done:
+            self.failed = True
+        else:
             self.setObsolete(True)
 
     def undo(self) -> None:
-        self._run(self.revert)
+        self.failed = not self.failed and not self._run(self.revert)
 
     def _apply_first(self) -> None:
         self.prepare()

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, Signal
-from PySide6.QtGui import QUndoStack
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QUndoStack
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.backups import Backup, restore
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 PLACES = ("library", "annotate", "synthesise", "review", "train")
 """The five places in the order of the work."""
 
+_WATCH_MS = 2000
 SAMPLE_COHORT = "HC18"
 SAMPLE_WELCOME = (
     "This is the sample project: frames of the HC18 data set (CC BY 4.0). "
@@ -65,6 +68,8 @@ class Session(QObject):
     failure = Signal(str, str)
     """An error with details: text, traceback."""
     place_requested = Signal(str)
+    project_displaced = Signal()
+    """The folder of the open project was removed, moved or replaced."""
 
     def __init__(self, engine: Engine, settings: Settings | None = None) -> None:
         super().__init__()
@@ -77,6 +82,11 @@ class Session(QObject):
         self._undo_index = 0
         self.undo_stack.indexChanged.connect(self._history_moved)
         self._held = contextlib.ExitStack()
+        self._changes = 0
+        self._displaced = False
+        self._watch = QTimer(self, interval=_WATCH_MS)
+        self._watch.timeout.connect(self.look_around)
+        self._watch.start()
 
     @property
     def author(self) -> str:
@@ -102,13 +112,30 @@ class Session(QObject):
         Raises :class:`UserError` if it is no project, has a newer format or is open in another
         window; the open project then stays open.
         """
-        if self.project is not None and path.exists() and path.samefile(self.project.path):
+        held = self.project
+        if held and not held.displaced and path.exists() and path.samefile(held.path):
             return
         self._take(Project.open(path))
 
     def new_project(self, path: Path) -> None:
         """Make an empty project at ``path`` and open it. Raises :class:`UserError`."""
         self._take(Project.create(path))
+
+    def put_back(self, path: Path, backup: Backup) -> None:
+        """Put a backup of the project at ``path`` back, and open the project.
+
+        Raises :class:`UserError` while a job runs, for a damaged backup, and as
+        :meth:`open_project`.
+        """
+        if self.engine.running is not None:
+            raise UserError(
+                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
+            )
+        if self.is_open(path):
+            self.close_project()
+            self.project_changed.emit()
+        restore(path, backup)
+        self.open_project(path)
 
     def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
@@ -149,6 +176,7 @@ class Session(QObject):
             self.close_project()
             self._held = held.pop_all()
         self.project = project
+        self._changes, self._displaced = project.changes, False
         self.settings.remember_project(project.path)
         self.frame_id = self._first_frame()
         self.project_changed.emit()
@@ -156,6 +184,45 @@ class Session(QObject):
             self.frame_selected.emit(self.frame_id)
         for note in notes:
             self.message.emit(note, "warning")
+        if damage := project.damage:
+            self.failure.emit(
+                f"{project.path.name} is damaged: {counted(len(damage), 'row')} could not be "
+                "read. Put back a backup (File, Put back a backup).",
+                "\n".join(damage),
+            )
+
+    def save_copy(self, path: Path) -> None:
+        """Save a copy of the open project in a new or empty folder, and open the copy.
+
+        Raises :class:`UserError` where it cannot be written.
+        """
+        missing = self.open.save_copy(path)
+        self.open_project(path)
+        if missing:
+            self.message.emit(
+                f"{counted(missing, 'picture')} could not be copied, because the former folder no "
+                "longer has them. Import the same pictures again to put them back.",
+                "warning",
+            )
+
+    def look_around(self) -> None:
+        """Notice what others did to the open project: its folder is gone, or it has grown."""
+        project = self.project
+        if project is None or self._displaced:
+            return
+        if project.displaced:
+            self._displaced = True
+            self.project_displaced.emit()
+            return
+        # The pages follow a job by its events, and nothing on screen changes under a drag.
+        busy = self.engine.running is not None or bool(QGuiApplication.mouseButtons().value)
+        if busy or project.changes == self._changes:
+            return
+        self._changes = project.changes
+        self.frames_changed.emit()
+        self.pairs_changed.emit()
+        self.batches_changed.emit()
+        self.models_changed.emit()
 
     # -- frames -----------------------------------------------------------------------------
 
@@ -241,8 +308,18 @@ class Session(QObject):
 
     def _history_moved(self, index: int) -> None:
         """Say what was undone if it is on another page: all pages share one history."""
-        undone, self._undo_index = index < self._undo_index, index
-        command = self.undo_stack.command(index) if undone else None
+        before, self._undo_index = self._undo_index, index
+        undone = index < before
+        moved_over = self.undo_stack.command(index if undone else index - 1)
+        if getattr(moved_over, "failed", False):
+            # It changed nothing, so it must not count as undone (or done again).
+            self._undo_index = before
+            if undone:
+                self.undo_stack.redo()
+            else:
+                self.undo_stack.undo()
+            return
+        command = moved_over if undone else None
         places: tuple[str, ...] = getattr(command, "places", ())
         if command is not None and places and self.place not in places:
             self.message.emit(f"Undone in {places[0].capitalize()}: {command.text()}.", "info")

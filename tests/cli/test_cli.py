@@ -23,6 +23,7 @@ from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.project import Project
 from fetalstudio.resources import user_data_dir
+from fetalstudio.studies.campaigns import damaged_database
 
 HEADER = "name,cx,cy,a,b,angle_deg,width,height\n"
 
@@ -376,3 +377,20 @@ def test_a_rank_of_zero_is_said_to_mean_no_lora(
     monkeypatch.setattr(Console, "run", refused)
     assert main(["train", str(sample_project.path), "--lora", "0"]) == 1
     assert "--lora 0: the encoder stays as it is" in capsys.readouterr().err
+
+
+def test_a_backup_is_listed_and_put_back(tmp_path: Path, last_json: Any) -> None:
+    path = tmp_path / "p"
+    assert main(["restore", str(path), "--json"]) == 2
+    assert "has no backups" in last_json()["error"]
+    damaged_database.make_project(path)
+    (path / "project.db").write_bytes(b"nothing")
+    assert main(["restore", str(path), "--json"]) == 0
+    (backup,) = last_json()["backups"]
+    assert backup["number"] == 1
+    assert main(["restore", str(path), "--backup", "2", "--json"]) == 2
+    assert "has no backup 2" in last_json()["error"]
+    assert main(["restore", str(path), "--backup", "1", "--json"]) == 0
+    assert Path(last_json()["replaced"]).read_bytes() == b"nothing"
+    with Project.open(path) as project:
+        assert len(project.frames.all()) == 5

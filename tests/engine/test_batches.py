@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
         free.id, Ellipse(300, 200, 90, 80, 0), author="me", state="final"
     )
     heard: list[Event] = []
-    request = SynthesizeRequest(sample_project.path, resume=batch.id)
+    request = SynthesizeRequest(sample_project.path, resume=batch.id, out=out)
     result = run_job(request, heard.append)
     assert [e.done for e in heard if isinstance(e, Progress)] == [done, 6]
     assert (len(result.pair_ids), result.before) == (6, done)
@@ -145,11 +146,28 @@ def test_a_correction_before_the_resumption_reaches_table_and_mask(
     e = pair.ellipse
     corrected = Ellipse(e.cx + 9, e.cy, e.a, e.b, e.angle_deg)
     sample_project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=corrected)
-    run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
+    run_job(SynthesizeRequest(sample_project.path, resume=batch_id, out=out))
     (row,) = (r for r in _table(out) if r["name"] == pair.frame.name)
     assert float(row["cx"]) == pytest.approx(corrected.cx)
     mask = read_image(out / f"{pair.frame.name}_mask.png") > 0
     np.testing.assert_array_equal(mask, corrected.mask(pair.frame.size) > 0)
+
+
+def test_a_resumed_batch_writes_only_where_the_person_says(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    """The project may come from a stranger, and its batch may name any folder."""
+    out = tmp_path / "out"
+    batch_id = stop_after(sample_project, 6, out=out)
+    before = _files(out)
+    for folder in (None, tmp_path / "elsewhere"):
+        request = SynthesizeRequest(sample_project.path, resume=batch_id, out=folder)
+        with pytest.raises(InputError, match=re.escape(str(out))):
+            run_job(request)
+    assert _files(out) == before and not (tmp_path / "elsewhere").exists()
+    command = ["synthesize", str(sample_project.path), "--resume", "--out", str(out)]
+    assert main(command) == 0
+    assert len(_files(out)) == 12
 
 
 def test_a_cancelled_batch_goes_on_and_a_finished_one_makes_nothing(

@@ -138,7 +138,7 @@ def test_what_cannot_be_asked_is_refused_at_once(client: EngineClient) -> None:
         with pytest.raises(TypeError, match=r"job 'echo' cannot be sent: .*pickle"):
             client.submit(ask("echo", value))
     with pytest.raises(TypeError, match="is a class"):
-        client.submit(type(ask("echo", 1)))  # type: ignore[arg-type]  # it names a job, too
+        client.submit(type(ask("echo", 1)))  # it names a job, too
     assert client.poll(0) == []
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames
@@ -292,9 +293,12 @@ def test_no_file_of_the_project_names_a_purged_frame(
     project.recover()
 
     def naming(name: bytes) -> set[str]:
-        return {f.name for f in project.path.iterdir() if f.is_file() and name in f.read_bytes()}
+        files = (f for f in project.path.rglob("*") if f.is_file())
+        return {f.name for f in files if name in f.read_bytes()}
 
-    files = {"project.db", "project.db.backup"}
+    project.recover()
+    files = {"project.db", *(backup.path.name for backup in all_backups(project.path))}
+    assert len(files) == 3
     project.frames.remove([f.id for f in project.frames.all() if f.name != "kept"], author="me")
     project.frames.purge()
     project.close()

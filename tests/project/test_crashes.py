@@ -104,6 +104,25 @@ def test_a_killed_import_leaves_nothing(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_window_that_opens_does_not_disturb_an_import_that_was_started_again(
+    project: Project, hc18: Path
+) -> None:
+    """The killed import left pictures in their places, and nothing that says whose they are."""
+    assert run(KILLS["before the commit"], project.path, hc18).returncode == -9
+
+    def open_a_window() -> bool:
+        if watched.steps[-1][0] == 5:
+            with Project.open(project.path) as window:
+                window.recover()
+        return False
+
+    watched = Watched(open_a_window)
+    assert import_frames(project, hc18, progress=watched).frames == 5
+    for frame in project.frames.all():
+        assert project.frames.pixels(frame.id).shape == frame.size[::-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_killed_run_is_marked_as_failed(project: Project) -> None:
     script = """
         run = project.runs.start("fine", {}, {})

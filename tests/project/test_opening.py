@@ -19,6 +19,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.project import database, schema
+from fetalstudio.project.backups import all_backups, restore
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
 from tests.project.kinds import Contents, Picture
@@ -142,10 +143,11 @@ def test_a_damaged_database_is_reported_and_left_alone(
     path = project.path / "project.db"
     path.write_bytes(damage(path.read_bytes()))
     before = contents(project.path)
-    with pytest.raises(UserError, match=r"project\.db.*copy.*project\.db\.backup"):
+    with pytest.raises(UserError, match=r"project\.db.*[Pp]ut back a backup.*fetalstudio restore"):
         Project.open(project.path)
     assert contents(project.path) == before
-    (project.path / "project.db.backup").replace(path)
+    (backup,) = all_backups(project.path)
+    restore(project.path, backup)
     with Project.open(project.path) as restored:
         assert restored.frames.all() == [frame]
 
@@ -156,7 +158,7 @@ def test_no_copy_is_named_that_is_not_there(project: Project, frame: Frame) -> N
     path.write_bytes(_half(path.read_bytes()))
     with pytest.raises(UserError, match="from your own backup") as damaged:
         Project.open(project.path)
-    assert "project.db.backup" not in str(damaged.value)
+    assert "fetalstudio restore" not in str(damaged.value)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path: Path, contents: Contents) -> None:
@@ -411,3 +413,36 @@ def test_an_instance_is_of_one_thread(project: Project) -> None:
     thread.join()
     assert "thread" in str(seen[0])
     assert project.frames.all() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is open")
+@pytest.mark.parametrize("fate", ["removed", "moved", "replaced"])
+def test_a_folder_that_is_no_longer_there_takes_no_more_writes(
+    project: Project, frame: Frame, ellipse: Ellipse, tmp_path: Path, fate: str
+) -> None:
+    project.annotations.add(frame.id, ellipse, author="me", state="final")
+    assert not project.displaced
+    if fate == "removed":
+        shutil.rmtree(project.path)
+    else:
+        project.path.rename(tmp_path / "elsewhere")
+    if fate == "replaced":
+        Project.create(project.path).close()
+    assert project.displaced
+    with pytest.raises(UserError, match=r"removed, moved or replaced.*File, Save a copy"):
+        project.annotations.add(frame.id, None, author="me", state="draft")
+    assert project.save_copy(tmp_path / "copy") == 1  # the picture went with the folder
+    with Project.open(tmp_path / "copy") as copy:
+        assert copy.frames.all() == [frame]
+        assert copy.annotations.by_frame()[frame.id].ellipse == ellipse
+
+
+def test_a_copy_holds_pictures_and_models(project: Project, frame: Frame, tmp_path: Path) -> None:
+    (project.path / "models" / "1").mkdir()
+    (project.path / "models" / "1" / "model.json").write_text("{}")
+    assert project.save_copy(tmp_path / "copy") == 0
+    with Project.open(tmp_path / "copy") as copy:
+        assert copy.frames.pixels(frame.id).shape == (80, 96)
+    assert (tmp_path / "copy" / "models" / "1" / "model.json").read_text() == "{}"
+    with pytest.raises(InputError, match="not empty"):
+        project.save_copy(tmp_path / "copy")

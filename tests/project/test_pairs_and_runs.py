@@ -212,3 +212,18 @@ def test_a_run_whose_process_is_gone_is_taken_up_again(project: Project) -> None
             assert third.runs.fail_crashed() == []
         assert other.runs.update(run.id, state="finished").job == "adapt"
         assert not list(project.path.glob(".run-*"))
+
+
+def test_a_history_is_in_order_after_a_kill(project: Project) -> None:
+    """A killed run goes on from its checkpoint, which may be older than its last entry."""
+    run = project.runs.start("r", {}, {})
+    for epoch, dice in ((0, 0.1), (1, 0.2), (2, 0.3), (1, 0.25), (2, 0.35), (3, 0.4)):
+        project.runs.update(run.id, history_entry={"epoch": epoch, "dice": dice})
+    history = project.runs.get(run.id).history
+    assert [(entry["epoch"], entry["dice"]) for entry in history] == [
+        (0, 0.1),
+        (1, 0.25),
+        (2, 0.35),
+        (3, 0.4),
+    ]
+    assert project.runs.all()[0].history == history

@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fetalstudio.studies.campaigns import kills, side_files, signals
+from fetalstudio.studies.campaigns import damaged_database, kills, side_files, signals
 from fetalstudio.studies.campaigns.counting import Counts
 
 CAMPAIGNS: Mapping[str, Callable[[Path, int, int], Counts]] = {
+    "damaged-database": damaged_database.run,
     "kills": kills.run,
     "side-files": side_files.run,
     "signals": signals.run,

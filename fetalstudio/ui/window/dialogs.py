@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.project.backups import Backup
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
@@ -69,6 +71,25 @@ class ExportDialog(AskDialog):
         folder = QFileDialog.getExistingDirectory(self, "Export into", self.folder.text())
         if folder:
             self.folder.setText(str(_free_folder(Path(folder) / "hc18")))
+
+
+class BackupDialog(AskDialog):
+    """Which backup of a project's database is put back."""
+
+    def __init__(self, project: Path, backups: Sequence[Backup], parent: QWidget | None) -> None:
+        super().__init__("Put back a backup", "Put back", parent)
+        self.explain(
+            f"The database of {project.name} becomes what it was when the backup was made. What "
+            "it holds now is kept among the backups, so that this can be undone."
+        )
+        self._backups = tuple(backups)
+        self.box = self.add_choice("Backup")
+        self.box.addItems([backup.title for backup in backups])
+
+    @property
+    def backup(self) -> Backup:
+        """The chosen backup."""
+        return self._backups[self.box.currentIndex()]
 
 
 class AuthorDialog(AskDialog):

@@ -33,12 +33,13 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.export.request import ExportResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
-from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, ExportDialog
+from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
 from fetalstudio.ui.window.place_shortcuts import activate_by_place
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
@@ -141,6 +142,8 @@ class MainWindow(QMainWindow):
         self.recent_menu.aboutToShow.connect(self._fill_recent)
         file.addMenu(self.recent_menu)
         self._add(file, "Open the &sample project", self.open_sample_project)
+        self._add(file, "Put back a &backup ...", self.ask_backup)
+        self._add(file, "Save a &copy ...", self.ask_copy)
         file.addSeparator()
         self._add(file, "&Import frames ...", self.library.importing.ask_folder, "Ctrl+I")
         self._add(file, "&Export a data set ...", self.ask_export, "Ctrl+E")
@@ -192,6 +195,7 @@ class MainWindow(QMainWindow):
         session.message.connect(self.notices.add)
         session.failure.connect(lambda text, details: self.notices.add(text, "error", details))
         session.project_changed.connect(self._project_changed)
+        session.project_displaced.connect(self._offer_copy)
         for signal in (session.frames_changed, session.annotation_changed, session.pairs_changed):
             signal.connect(self._count_waiting)
         session.engine.job_ended.connect(self._count_waiting)
@@ -237,11 +241,14 @@ class MainWindow(QMainWindow):
         box.setText(f"{path.name} was not opened.")
         box.setInformativeText(why)
         role = QMessageBox.ButtonRole.ActionRole
-        for text, slot in (
+        offers: list[tuple[str, Callable[[], object]]] = [
             ("Open another ...", self.ask_open_project),
             ("New project ...", self.ask_new_project),
             ("Sample project", self.open_sample_project),
-        ):
+        ]
+        if all_backups(path):
+            offers.insert(0, ("Put back a backup ...", lambda: self.ask_backup(path)))
+        for text, slot in offers:
             box.addButton(text, role).clicked.connect(lambda _c, s=slot: QTimer.singleShot(0, s))
         box.addButton(QMessageBox.StandardButton.Close)
         box.open()
@@ -251,6 +258,50 @@ class MainWindow(QMainWindow):
         folder = QFileDialog.getExistingDirectory(self, "Open a project", self._beside())
         if folder:
             self.open_project(Path(folder))
+
+    def ask_backup(self, path: Path | None = None) -> None:
+        """Let the person choose a backup of the project at ``path``, by default the open one."""
+        project = self.session.project
+        if path is None and project is None:
+            self.session.message.emit("Open the project first whose backup you need.", "info")
+            return
+        path = path or self.session.open.path
+        backups = all_backups(path)
+        if not backups:
+            self.session.message.emit(f"{path.name} has no backups yet.", "info")
+            return
+        dialog = BackupDialog(path, backups, self)
+        dialog.accepted.connect(
+            lambda: self._opened(path, lambda: self.session.put_back(path, dialog.backup))
+        )
+        dialog.open()
+
+    def ask_copy(self) -> None:
+        """Let the person choose a folder for a copy of the open project, and open the copy."""
+        if self.session.project is None:
+            self.session.message.emit("Open a project first: there is nothing to copy.", "info")
+            return
+        name = QFileDialog.getSaveFileName(
+            self, "Save a copy: name its folder", str(Path(self._beside()) / "copy")
+        )[0]
+        if name:
+            self._opened(Path(name), lambda: self.session.save_copy(Path(name)))
+
+    def _offer_copy(self) -> None:
+        """Say that the folder of the open project is gone, and offer to save what is left."""
+        project = self.session.open
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle("The project is gone")
+        box.setText(f"{project.path} was removed, moved or replaced.")
+        box.setInformativeText(
+            "What you did until now is still in memory, but nothing more can be saved. Save a copy "
+            "elsewhere before you close the window."
+        )
+        save = box.addButton("Save a copy ...", QMessageBox.ButtonRole.AcceptRole)
+        save.clicked.connect(lambda _checked: QTimer.singleShot(0, self.ask_copy))
+        box.addButton(QMessageBox.StandardButton.Close)
+        box.open()
 
     def ask_new_project(self) -> None:
         """Let the person choose a new or empty folder for a project."""

@@ -49,6 +49,8 @@ from fetalstudio.synthesis.simulated import SIMULATED, scale_of
 from fetalstudio.version import __version__
 
 Made = tuple[Drawn, Measured]
+_SETTINGS = {"synthesizer", "synthesizer_sha256", "steps", "guidance", "cohort", "out"}
+"""The settings of a batch that its resumption needs."""
 CHUNK = 4
 """Images that are made together. On a CPU more is not faster, and a cancel would take longer."""
 
@@ -61,7 +63,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
         else:
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
-            maker = _Maker(project, batch, model)
+            maker = _Maker(project, batch, model, request.out)
             if maker.files is not None and request.resume is None:
                 try:
                     maker.files.claim()
@@ -128,6 +130,12 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
         )
     assert request.resume is not None
     batch = project.batches.get(request.resume)
+    if missing := _SETTINGS - batch.settings.keys():
+        raise UserError(
+            f"Batch {batch.id} of {project.path} lacks the settings {', '.join(sorted(missing))}. "
+            "Make a new batch."
+        )
+    _check_out(batch, request.out)
     name = batch.settings["synthesizer"]
     model = find_model("synthesizer", name, project)
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
@@ -137,6 +145,25 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
             "pairs that were made are kept."
         )
     return batch, model
+
+
+def _check_out(batch: Batch, out: Path | None) -> None:
+    """A folder is written only if the person who resumes names it.
+
+    The project may come from somebody else, and what it says could be any folder of this machine.
+    """
+    begun = batch.settings["out"]
+    if begun is None and out is not None:
+        raise InputError(f"Batch {batch.id} writes no files. Resume it without a folder.")
+    if begun is not None and out is None:
+        raise InputError(
+            f"Batch {batch.id} also writes its pairs as files. Name the folder again, which is "
+            f"said to be {begun}: fetalstudio synthesize PROJECT --resume --out FOLDER."
+        )
+    if begun is not None and out is not None and Path(begun).absolute() != out.absolute():
+        raise InputError(
+            f"Batch {batch.id} was begun with files in {begun}, not in {out}. Name that folder."
+        )
 
 
 def _item(
@@ -168,12 +195,11 @@ def _item(
 class _Maker:
     """Makes and stores the pairs of one batch."""
 
-    def __init__(self, project: Project, batch: Batch, model: FoundModel) -> None:
+    def __init__(self, project: Project, batch: Batch, model: FoundModel, out: Path | None) -> None:
         self.project, self.batch, self.model = project, batch, model
         self.synthesizer = load_synthesizer(model)
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
-        out = batch.settings["out"]
-        self.files = None if out is None else PairFiles(Path(out))
+        self.files = None if out is None else PairFiles(out)
         made = project.batches.made(batch.id)
         items = project.batches.items(batch.id)
         self.missing = [item for item in items if item.number not in made]

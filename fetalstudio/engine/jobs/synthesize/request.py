@@ -41,6 +41,7 @@ class SynthesizeRequest:
     lends only its sector."""
     seed: int = 0
     out: Path | None = None
+    """Folder for the pairs as files. With ``resume`` it has to be the folder of before."""
 
 
 @dataclass(frozen=True, slots=True)

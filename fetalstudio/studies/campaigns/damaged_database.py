@@ -1,0 +1,247 @@
+"""Campaign ``damaged-database``: values and bytes of ``project.db`` are changed at random.
+
+A damaged project must open without what is damaged, which it names, or be refused with a message.
+It must never raise anything but :class:`UserError`, and the backup of before must stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import UserError
+from fetalstudio.project.backups import DATABASE, all_backups
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import AnnotationState, BatchItem
+from fetalstudio.project.removal import removal_effect
+from fetalstudio.studies.campaigns.counting import Counts
+
+_STATES: tuple[AnnotationState, ...] = ("proposed", "draft", "final")
+_ELLIPSE = Ellipse(20.0, 20.0, 12.0, 9.0, 30.0)
+
+
+def run(folder: Path, trials: int, seed: int = 0) -> Counts:
+    """Damage a small project ``trials`` times, each time a fresh copy, and use it."""
+    counts = Counts()
+    whole = make_project(folder / "whole")
+    # Each damaged row is logged, which is not what this counts.
+    logging.getLogger("fetalstudio.project").setLevel(logging.ERROR)
+    for number in range(seed, seed + trials):
+        path = folder / "damaged"
+        shutil.copytree(whole, path)
+        outcome, failure = _trial(path, random.Random(number))
+        counts.outcomes[outcome] += 1
+        if failure:
+            counts.failures.append(f"seed {number}: {failure}")
+        shutil.rmtree(path)
+    return counts
+
+
+def make_project(path: Path) -> Path:
+    """A project that holds something of each kind, with a backup; returns its folder."""
+    with Project.create(path) as project:
+        frames = []
+        for number in range(5):
+            pixels = np.random.default_rng(number).integers(0, 256, (40, 40), dtype=np.uint8)
+            frame, _ = project.frames.add(
+                pixels,
+                name=f"{number:03}_HC",
+                cohort="clinic",
+                subject=f"{number:03}",
+                calibration=Calibration(0.2, 0.2, "table"),
+            )
+            project.frames.set_labels(frame.id, {"country": "EGY", "quality": "clear"})
+            for state in _STATES[: number + 1]:
+                project.annotations.add(
+                    frame.id, _ELLIPSE, author="reader", state=state, confidence=0.5
+                )
+            frames.append(frame)
+        project.frames.set_subject([frames[0].id], "mother", author="reader")
+        items = [
+            BatchItem(i, f"pair-{i}", _ELLIPSE, (40, 40), frames[1].id, None, i, "any")
+            for i in range(3)
+        ]
+        batch = project.batches.start({"synthesizer": "compact", "seed": 1, "out": None}, items)
+        for number in range(2):
+            pixels = np.random.default_rng(9 + number).integers(0, 256, (40, 40), dtype=np.uint8)
+            pair = project.pairs.add(
+                pixels,
+                name=f"pair-{number}",
+                ellipse=_ELLIPSE,
+                cohort="synthetic",
+                calibration=None,
+                quality={"dice": 0.9, "similarity": 0.2},
+                provenance={
+                    "source_frame": frames[1].id,
+                    "copy_threshold": 0.9,
+                    "found": [20.0, 20.0, 12.0, 9.0, 30.0],
+                },
+            )
+            project.pairs.review(pair.id, "accepted", reviewer="reader")
+            project.batches.mark_made(batch.id, number, pair.id)
+        training = project.runs.start("clinic-1", {"job": "train"}, {"train": [frames[2].id]})
+        for epoch in (1, 2):
+            project.runs.update(training.id, history_entry={"epoch": epoch, "seconds": 1.0})
+        project.runs.update(training.id, state="finished", verdict={"sentence": "better"})
+        project.models.add("clinic-1", "segmenter", "models/1", run_id=training.id)
+        project.models.adopt("segmenter", "clinic-1")
+        project.recover()
+    return path
+
+
+def _trial(path: Path, chance: random.Random) -> tuple[str, str]:
+    """The outcome of one trial, and what went wrong, if anything."""
+    (backup,) = all_backups(path)
+    before = backup.path.read_bytes()
+    what = chance.choice((_damage_value, _damage_value, _damage_bytes))(path / DATABASE, chance)
+    named: list[str] = []
+    try:
+        with Project.open(path) as project:
+            named = project.check()
+            project.recover()
+            use(project)
+    except UserError as error:
+        if not str(error).strip():
+            return "failed", f"an empty message after {what}"
+        outcome = "refused with a message" if not named else "opened, rows named, a step refused"
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error} after {what}"
+    else:
+        outcome = "opened, rows named" if named else "opened whole"
+    if not backup.path.is_file() or backup.path.read_bytes() != before:
+        return "failed", f"the backup changed after {what}"
+    if named and len(all_backups(path)) > 1:
+        return "failed", f"a backup was made of a damaged project after {what}"
+    return outcome, ""
+
+
+def use(project: Project) -> None:
+    """Do what a window and the jobs do with a project. Each step alone may be refused."""
+    frames = project.frames.all(kind=None)
+    steps: list[Callable[[], object]] = [
+        project.counts,
+        project.frames.cohorts,
+        project.frames.amendments,
+        project.annotations.by_frame,
+        project.pairs.all,
+        project.batches.seeds,
+        project.batches.unfinished,
+        project.runs.all,
+        project.models.all,
+        lambda: project.models.active("segmenter"),
+        lambda: project.models.active("synthesizer"),
+        lambda: project.pairs.review(1, "rejected", reviewer="me"),
+        lambda: project.runs.update(1, history_entry={"epoch": 3}),
+        lambda: project.batches.items(1),
+        lambda: project.frames.undo(author="me"),
+        lambda: project.models.roll_back("segmenter"),
+    ]
+    for frame in frames:
+        if frame.kind == "real":
+            steps += _steps_on(project, frame.id)
+    if frames:
+        steps.append(lambda: project.frames.remove([frames[0].id], author="me"))
+    with project.transaction():  # which makes one write of many, to save time
+        for step in steps:
+            with contextlib.suppress(UserError), project.transaction():
+                step()
+
+
+def _steps_on(project: Project, frame_id: str) -> list[Callable[[], object]]:
+    return [
+        lambda: project.annotations.revisions(frame_id),
+        lambda: project.frames.pixels(frame_id),
+        lambda: removal_effect(project, [frame_id]),
+        lambda: project.annotations.add(frame_id, _ELLIPSE, author="me", state="draft"),
+        lambda: project.frames.set_labels(frame_id, {"quality": "cut"}),
+    ]
+
+
+_VALUES: tuple[Callable[[random.Random, Any], Any], ...] = (
+    lambda chance, value: None,
+    lambda chance, value: "",
+    lambda chance, value: "[" * 100_000,
+    lambda chance, value: "../../precious",
+    lambda chance, value: b"\xff\xfe\x00",
+    lambda chance, value: chance.choice((0, -1, 2**62, float("inf"), -float("inf"))),
+    lambda chance, value: chance.random() * 10 ** chance.randrange(-300, 300),
+    lambda chance, value: '{"a": [1], "source_frame": {}, "found": 3, "copy_threshold": "x"}',
+    lambda chance, value: _flipped(chance, str(value).encode()),
+    lambda chance, value: _changed(chance, str(value)),
+    lambda chance, value: _changed(chance, str(value)),
+)
+
+
+def _flipped(chance: random.Random, data: bytes) -> bytes:
+    if not data:
+        return b"\x80"
+    at = chance.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ (1 << chance.randrange(8))]) + data[at + 1 :]
+
+
+def _changed(chance: random.Random, text: str) -> str:
+    """``text`` with one character replaced, or cut short."""
+    if not text:
+        return "x"
+    at = chance.randrange(len(text))
+    return chance.choice((text[:at], text[:at] + chance.choice('q0{}[]",:-é') + text[at + 1 :]))
+
+
+def _damage_value(path: Path, chance: random.Random) -> str:
+    """Replace one value, behind the triggers and checks; returns what was done."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        triggers = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        tables = [row[0] for row in connection.execute(_TABLES)]
+        table = chance.choice(tables)
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+        column = chance.choice(columns)[1]
+        keys = [c[1] for c in columns if c[5]]
+        row = chance.choice(connection.execute(f"SELECT * FROM {table}").fetchall())
+        held: Mapping[str, Any] = dict(zip([c[1] for c in columns], row, strict=True))
+        value = chance.choice(_VALUES)(chance, held[column])
+        where = " AND ".join(f"{key} IS ?" for key in keys)
+        with contextlib.suppress(sqlite3.Error):  # NOT NULL, UNIQUE, a number for an id
+            connection.execute(
+                f"UPDATE {table} SET {column} = CAST(? AS {_kind(value)}) WHERE {where}",
+                (value, *(held[key] for key in keys)),
+            )
+        for _, sql in triggers:
+            connection.execute(sql)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return f"{table}.{column} = {str(value)[:40]!r}"
+
+
+_TABLES = """SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+    AND name NOT IN ('purge', 'purged_pairs') ORDER BY name"""
+
+
+def _kind(value: object) -> str:
+    """Half of the bytes stand for damaged text, which SQLite itself does not check."""
+    if isinstance(value, bytes):
+        return "TEXT" if sum(value) % 2 else "BLOB"
+    return {str: "TEXT", int: "INTEGER", float: "REAL"}.get(type(value), "BLOB")
+
+
+def _damage_bytes(path: Path, chance: random.Random) -> str:
+    """Change one to four bytes of the file; returns what was done."""
+    data = bytearray(path.read_bytes())
+    places = [chance.randrange(len(data)) for _ in range(chance.randrange(1, 5))]
+    for at in places:
+        data[at] = chance.randrange(256)
+    path.write_bytes(data)
+    return f"other bytes at {places}"

@@ -1,0 +1,243 @@
+"""Damaged rows, backups that survive them, and what a database may not say."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.project import backups
+from fetalstudio.project.backups import (
+    DAYS,
+    FOLDER,
+    OPENINGS,
+    all_backups,
+    choose,
+    restore,
+    write_backup,
+)
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import BatchItem, Frame
+from fetalstudio.studies.campaigns import damaged_database
+from tests.project.kinds import Picture, PicturesIn
+
+
+def change(project: Path, sql: str, values: Sequence[object] = ()) -> None:
+    """Change rows behind the triggers and checks, as damage or a stranger would."""
+    with contextlib.closing(sqlite3.connect(project / "project.db")) as connection:
+        made = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = made.fetchall()
+        for name, _ in triggers:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        assert connection.execute(sql, values).rowcount > 0
+        for _, text in triggers:
+            connection.execute(text)
+        connection.commit()
+
+
+@pytest.fixture
+def three(project: Project, picture: Picture) -> list[Frame]:
+    """Three frames of a project that a window has opened, and so backed up."""
+    frames = [
+        project.frames.add(picture(i), name=f"{i}", cohort="c", subject=f"{i}")[0] for i in range(3)
+    ]
+    project.recover()
+    return frames
+
+
+def test_a_damaged_row_costs_that_row_and_never_the_backup(
+    project: Project, three: list[Frame], pictures_in: PicturesIn
+) -> None:
+    project.close()
+    (backup,) = all_backups(project.path)
+    kept, pictures = backup.path.read_bytes(), pictures_in(project.path)
+    sql = "UPDATE frames SET added_at = replace(added_at, '-', '-q') WHERE id = ?"
+    change(project.path, sql, (three[1].id,))
+    with Project.open(project.path) as damaged:
+        assert damaged.frames.all() == [three[0], three[2]]
+        damaged.recover()
+        (sentence,) = damaged.damage
+        assert "the frame 1, " in sentence and f"restore {project.path}" in sentence
+        with pytest.raises(UserError, match="the frame 1, "):
+            damaged.frames.get(three[1].id)
+        damaged.frames.remove([three[0].id], author="me")
+        with pytest.raises(UserError, match="nothing is deleted for good"):
+            damaged.frames.purge()
+    assert [b.path for b in all_backups(project.path)] == [backup.path]
+    assert backup.path.read_bytes() == kept
+    assert pictures_in(project.path) == pictures
+    aside = restore(project.path, backup)
+    with Project.open(project.path) as restored:
+        assert restored.check() == []
+        assert restored.frames.all() == three
+    assert aside is not None and aside in all_backups(project.path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("UPDATE labels SET value = CAST(x'fffe' AS TEXT)", "the label quality"),
+        ("UPDATE calibrations SET mm_per_px_x = 1e300", "the calibration of frame 0"),
+        ("UPDATE pairs SET provenance = '{\"found\": 3}'", "the pair 1"),
+        ("UPDATE pairs SET quality = '[1'", "the pair 1"),
+        ("UPDATE reviews SET created_at = 'yesterday'", "the review of pair 1"),
+        ("UPDATE runs SET settings = '[]'", "the run r"),
+        ("UPDATE run_history SET figures = x'00'", "the history of run 1"),
+        ("UPDATE models SET metrics = '{'", "the model m"),
+        ("UPDATE annotations SET a = -1", "the ellipse on frame"),
+        ("UPDATE annotations SET state = 'done'", "the ellipse on frame"),
+        ("UPDATE frame_revisions SET frame_id = 'f' || substr(frame_id, 2)", "lost what they"),
+    ],
+)
+def test_every_kind_of_damaged_row_is_named(
+    project: Project, three: list[Frame], picture: Picture, ellipse: Ellipse, sql: str, what: str
+) -> None:
+    project.frames.set_labels(three[0].id, {"quality": "clear"})
+    project.frames.set_calibration(three[0].id, Calibration(0.2, 0.2, "table"))
+    project.annotations.add(three[0].id, ellipse, author="me", state="draft")
+    pair = project.pairs.add(
+        picture(9),
+        name="p",
+        ellipse=ellipse,
+        cohort="s",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance={},
+    )
+    project.pairs.review(pair.id, "accepted", reviewer="me")
+    run = project.runs.start("r", {}, {})
+    project.runs.update(run.id, history_entry={"epoch": 1})
+    project.models.add("m", "segmenter", "models/m")
+    project.close()
+    change(project.path, sql)
+    with Project.open(project.path) as damaged:
+        assert any(what in sentence for sentence in damaged.check())
+
+
+def test_a_damaged_database_never_raises_anything_else(tmp_path: Path) -> None:
+    counts = damaged_database.run(tmp_path, trials=30)
+    assert counts.failures == []
+    assert counts.outcomes.total() == 30
+    assert {"opened, rows named", "refused with a message"} <= counts.outcomes.keys()
+
+
+def test_backups_are_kept_by_opening_and_by_day(
+    project: Project, three: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    times = [start + timedelta(days=day, hours=hour) for day in range(8) for hour in range(4)]
+    moments = iter(times)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromisoformat(next(moments).isoformat())
+
+    for path in (project.path / FOLDER).iterdir():
+        path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(backups, "datetime", Clock)
+        for _ in times:
+            write_backup(project.path, lambda target: target.touch())
+    kept = sorted(path.name[:11] for path in (project.path / FOLDER).iterdir())
+    assert kept == [
+        *("20260305T12", "20260306T12", "20260307T12", "20260308T12"),
+        *("20260309T10", "20260309T11", "20260309T12"),
+    ]
+    assert len(kept) == DAYS + OPENINGS - 1
+
+
+def test_the_one_backup_of_earlier_versions_is_taken_over(
+    project: Project, three: list[Frame]
+) -> None:
+    (backup,) = all_backups(project.path)
+    backup.path.rename(project.path / "project.db.backup")
+    assert [b.path.name for b in all_backups(project.path)] == ["project.db.backup"]
+    project.recover()
+    assert not (project.path / "project.db.backup").exists()
+    assert [b.path.parent.name for b in all_backups(project.path)] == [FOLDER] * 2
+
+
+def test_what_cannot_be_put_back_is_left(project: Project, three: list[Frame]) -> None:
+    (backup,) = all_backups(project.path)
+    with project.lock(), pytest.raises(UserError, match="open in a window"):
+        restore(project.path, backup)
+    with pytest.raises(InputError, match="has no backup 2; there are: 1 to 1"):
+        choose(project.path, 2)
+    backup.path.write_bytes(backup.path.read_bytes()[:5000])
+    with pytest.raises(UserError, match="damaged"):
+        restore(project.path, backup)
+    assert project.frames.all() == three
+
+
+def test_a_picture_that_a_backup_needs_is_no_orphan(
+    project: Project, three: list[Frame], picture: Picture
+) -> None:
+    (old,) = all_backups(project.path)
+    added, _ = project.frames.add(picture(7), name="new", cohort="c", subject="n")
+    project.close()
+    aside = restore(project.path, old)
+    assert aside is not None
+    with Project.open(project.path) as opened:
+        assert opened.frames.all() == three
+        opened.recover()
+    restore(project.path, aside)
+    with Project.open(project.path) as back:
+        assert back.frames.pixels(added.id).shape == (80, 96)
+
+
+def test_a_foreign_trigger_is_refused(project: Project, three: list[Frame]) -> None:
+    project.close()
+    with contextlib.closing(sqlite3.connect(project.path / "project.db")) as connection:
+        connection.execute(
+            "CREATE TRIGGER x AFTER INSERT ON runs BEGIN INSERT INTO purged_pairs VALUES (1); END"
+        )
+    with pytest.raises(UserError, match="is damaged"):
+        Project.open(project.path)
+
+
+# -- what a stranger's database says -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../precious", "/tmp/precious", "a\\b", "..", "C:x"])
+def test_an_item_whose_name_leaves_the_folder_is_not_made(
+    project: Project, ellipse: Ellipse, name: str
+) -> None:
+    items = [BatchItem(i, f"i{i}", ellipse, (96, 80), None, None, i, "any") for i in range(2)]
+    batch = project.batches.start({}, items)
+    change(project.path, "UPDATE batch_items SET name = ? WHERE number = 1", (name,))
+    assert project.batches.items(batch.id) == items[:1]
+    assert "name is not the name of a file" in project.damage[0]
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/elsewhere", "models/../../x", "C:\\x", ""])
+def test_a_model_outside_the_project_is_not_loaded(project: Project, path: str) -> None:
+    project.models.add("m", "segmenter", "models/m")
+    change(project.path, "UPDATE models SET path = ?", (path,))
+    assert project.models.all() == []
+    with pytest.raises(UserError, match="path leaves the project"):
+        project.models.get("segmenter", "m")
+
+
+def test_an_id_that_is_a_path_deletes_nothing(project: Project, three: list[Frame]) -> None:
+    precious = project.path / "precious.png"
+    precious.touch()
+    with pytest.raises(UserError, match="is not the id of a frame"):
+        project.frames.path("../precious")
+    project.frames.remove([three[0].id], author="me")
+    project.close()
+    for table, column in (("frame_revisions", "frame_id"), ("frames", "id")):
+        sql = f"UPDATE {table} SET {column} = '/../../precious' WHERE {column} = ?"
+        change(project.path, sql, (three[0].id,))
+    with Project.open(project.path) as opened, contextlib.suppress(UserError):
+        opened.frames.purge()
+    assert precious.exists()

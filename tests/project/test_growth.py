@@ -1,0 +1,107 @@
+"""What grows with the project, and what must not."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.database import Database
+from fetalstudio.project.project import Project
+from tests.project.kinds import Picture
+
+ADDED = "2026-11-29T00:00:00.123456+00:00"
+
+
+def fill(path: Path, frames: int) -> None:
+    """Give a project so many frames with a calibration, two labels and two revisions each."""
+    ids = [secrets.token_hex(32) for _ in range(frames)]
+    with contextlib.closing(sqlite3.connect(path / "project.db")) as connection:
+        for sql, rows in (
+            (
+                "INSERT INTO frames VALUES (?, 800, 540, 'real', ?)",
+                [(frame_id, ADDED) for frame_id in ids],
+            ),
+            (
+                "INSERT INTO frame_revisions (frame_id, revision, name, cohort, subject)"
+                " VALUES (?, 1, ?, 'c', ?)",
+                [(frame_id, f"{n:06}_HC", f"{n // 2}") for n, frame_id in enumerate(ids)],
+            ),
+            (
+                "INSERT INTO calibrations VALUES (?, 1, 0.1, 0.1, 'table', ?)",
+                [(frame_id, ADDED) for frame_id in ids],
+            ),
+            (
+                "INSERT INTO labels VALUES (?, ?, 1, 'EGY', ?)",
+                [(frame_id, name, ADDED) for frame_id in ids for name in ("country", "site")],
+            ),
+            (
+                "INSERT INTO annotations"
+                " VALUES (?, ?, 400, 270, 200, 150, 20, 'me', 'final', NULL, ?)",
+                [(frame_id, number, ADDED) for frame_id in ids for number in (1, 2)],
+            ),
+        ):
+            connection.executemany(sql, rows)
+        connection.commit()
+
+
+@pytest.mark.perf
+def test_ten_thousand_frames_open_within_a_second(project: Project) -> None:
+    project.close()
+    fill(project.path, 10_000)
+    start = time.process_time()
+    with Project.open(project.path) as opened:
+        assert opened.recover() == []
+        assert len(opened.frames.all()) == len(opened.annotations.by_frame()) == 10_000
+        opened.counts()
+        assert time.process_time() - start <= 1.0
+
+
+def test_what_nobody_changed_is_not_read_again(
+    project: Project, picture: Picture, ellipse: Ellipse
+) -> None:
+    """And what anybody changed is: this connection, another one, a transaction that failed."""
+    frame, _ = project.frames.add(picture(0), name="a", cohort="c", subject="s")
+    assert project.frames.all()[0] is project.frames.all()[0]
+    with Project.open(project.path) as other:
+        second, _ = other.frames.add(picture(1), name="b", cohort="d", subject="s")
+        assert project.frames.all() == [frame, second]
+        other.annotations.add(second.id, ellipse, author="me", state="draft")
+    assert project.annotations.by_frame("d").keys() == {second.id}
+    assert project.annotations.by_frame("c") == {}
+    with contextlib.suppress(ZeroDivisionError), project.transaction():
+        project.frames.set_labels(frame.id, {"quality": "cut"})
+        assert project.frames.all()[0].labels == {"quality": "cut"}
+        _ = 1 / 0
+    assert project.frames.all() == [frame, second]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    query = Database.query
+
+    def counting(database: Database, sql: str, *values: object) -> list[sqlite3.Row]:
+        asked.append(sql)
+        return query(database, sql, *values)  # type: ignore[arg-type]
+
+    def count() -> int:
+        asked.clear()
+        project.runs.all()
+        project.models.all()
+        return len(asked)
+
+    monkeypatch.setattr(Database, "query", counting)
+    numbers = []
+    for n in range(4):
+        run = project.runs.start(f"r{n}", {}, {})
+        project.runs.update(run.id, history_entry={"epoch": 1})
+        project.models.add(f"m{n}", "segmenter", f"models/{n}", run_id=run.id)
+        numbers.append(count())
+    assert len(set(numbers)) == 1
