@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import random
+import runpy
 import shutil
 import signal
 import sys
@@ -144,18 +145,15 @@ _PRELOADED = (
 
 def _command(arguments: list[str], folder: Path) -> None:
     """In the process: run the command as the program would."""
-    from fetalstudio.cli import main
-
     for number in END_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name, number in (("stdout", 1), ("stderr", 2)):
         handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
-    status = main([*arguments, "--json"])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    sys.argv = ["fetalstudio", *arguments, "--json"]
+    # Ends in SystemExit, whose status becomes that of this process.
+    runpy.run_module("fetalstudio", run_name="__main__", alter_sys=True)
 
 
 def faults(place: Workplace, project_path: Path, out: Path) -> list[str]:
