@@ -171,12 +171,14 @@ def import_frames(
     source: str | Path,
     *,
     cohort: str | None = None,
+    mask_value: str | None = None,
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
-    ``cohort`` defaults to the folder's name. All of the frames are imported or, after an error or
-    Ctrl-C, none of them. ::
+    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
+    (``"#ff0000"``) marks the head in masks of several structures. All of the frames are imported
+    or, after an error or Ctrl-C, none of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -186,7 +188,7 @@ def import_frames(
 
     Raises :class:`InputError` for a folder that holds no frame.
     """
-    request = ImportRequest(project.path, Path(source), cohort=cohort)
+    request = ImportRequest(project.path, Path(source), cohort=cohort, mask_value=mask_value)
     return _run(request, progress)
 
 

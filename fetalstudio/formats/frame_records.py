@@ -180,7 +180,7 @@ class SeveralStructuresInFileError(InputError):
     def __init__(self, path: Path, values: tuple[str, ...]) -> None:
         super().__init__(
             f"{path} shows several structures, with the values {', '.join(values)}. State which is "
-            "the head (--mask-value)."
+            "the head with the option --mask-value of the command import."
         )
         self.values = values
 

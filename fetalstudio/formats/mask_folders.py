@@ -10,6 +10,7 @@ used.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -290,7 +291,8 @@ def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
         try:
             if path.is_dir():
                 next(path.iterdir(), None)
-                (path / "x").exists()  # a folder that may be listed need not be entered
+                with contextlib.suppress(FileNotFoundError):
+                    (path / "x").stat()  # a folder that may be listed need not be entered
                 folders.append(path)
         except OSError as error:
             problems += (f"{path} cannot be read: {error.strerror}. It was left out.",)

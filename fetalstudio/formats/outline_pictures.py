@@ -25,6 +25,8 @@ _LABEL_NUMBERS = 8
 """With a maximum up to this, a mask's values are the numbers of structures, not grey levels."""
 _EXACT_VALUES = 16
 """With more values than this, a picture has smoothed edges or the noise of a JPEG."""
+_LARGE = 4096
+"""Px a side: larger pictures are looked at in steps."""
 _NOISE = 40
 """Grey levels, in each channel, by which such a picture's values vary."""
 _THICK = 5
@@ -80,8 +82,10 @@ def ellipse_in(
     belong to it. Raises :class:`SeveralStructuresError` where the head is not known among several
     structures, and ``ValueError`` with the reason where no ellipse is shown.
     """
+    step = _step(samples)
+    samples = samples[::step, ::step]
     codes = _codes(samples)
-    _check_transparency(codes, alpha)
+    _check_transparency(codes, None if alpha is None else alpha[::step, ::step])
     found = _structures(samples, codes)
     names = [name for name, _ in found]
     single = names[0] if len(names) == 1 and samples.ndim == 2 else None
@@ -99,12 +103,15 @@ def ellipse_in(
     border = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
     if border.mean() > _INVERTED:
         raise ValueError("it is inverted: the background is marked and the head is not")
-    ellipse, doubt = _described(shown.astype(np.uint8))
-    return ShownEllipse(ellipse, doubt, single)
+    e, doubt = _described(shown.astype(np.uint8))
+    whole = Ellipse(e.cx * step, e.cy * step, e.a * step, e.b * step, e.angle_deg)
+    return ShownEllipse(whole, doubt, single)
 
 
 def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
+    step = _step(pixels)
+    pixels = np.ascontiguousarray(pixels[::step, ::step])
     counts = np.sort(np.bincount(pixels.ravel(), minlength=256))[::-1]
     if counts[:_LABEL_NUMBERS].sum() >= 0.998 * pixels.size:
         return True
@@ -123,6 +130,11 @@ def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     bright = pixels > max(int(pixels.max()) // 2, 1)
     flat = float((spread[bright] <= 24).mean()) if bright.any() else 0.0
     return near >= 0.97 * pixels.size and flat > 0.6
+
+
+def _step(samples: NDArray[Any]) -> int:
+    """Every how many-th pixel of a large picture is enough, and keeps the memory small."""
+    return -(-max(samples.shape[:2]) // _LARGE)
 
 
 # -- what is marked --------------------------------------------------------------------------

@@ -152,6 +152,14 @@ def test_a_structure_inside_the_head_is_one_of_its_own() -> None:
     assert ellipse_in(labels, value="1").ellipse.overlap(TRUE) > 0.99
 
 
+def test_a_large_picture_is_read_in_steps() -> None:
+    large = np.kron(TRUE.mask(LARGE), np.ones((20, 20), np.uint8)) * np.uint8(255)
+    found = ellipse_in(large).ellipse
+    assert found.a == pytest.approx(20 * TRUE.a, rel=0.003)
+    assert (found.cx, found.cy) == pytest.approx((20 * TRUE.cx + 9.5, 20 * TRUE.cy + 9.5), abs=3)
+    assert is_annotation(large)
+
+
 def test_a_thin_border_around_the_head_is_none() -> None:
     """As the void border in the masks of Pascal VOC."""
     labels = Ellipse(200.0, 160.0, 112.0, 94.0, 30.0).mask(LARGE) * np.uint8(255)

@@ -111,7 +111,8 @@ def test_provenance_goes_with_the_files_and_no_persons_name(
     note = note_in(out / "training_set" / "synthetic_1.png")
     assert note is not None
     assert json.loads(note) == pair
-    assert note_in(out / "training_set" / "001_HC.png") is None
+    assert note_in(out / "training_set" / "001_HC.png") == "frame"
+    assert note_in(out / "training_set" / "001_HC_Annotation.png") in (None, "annotation")
     assert not any(b"Person" in data for data in contents(out).values())
 
 
