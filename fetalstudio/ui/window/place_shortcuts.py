@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from PySide6.QtCore import QKeyCombination, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QAbstractButton, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractButton, QMainWindow, QMenu, QWidget
 
 from fetalstudio.ui.common.key_places import key_of
 
@@ -43,7 +43,7 @@ def _having(
         widget = None if widget is window else widget.parentWidget()
     for top in window.menuBar().actions():
         menu = top.menu()
-        actions += menu.actions() if menu is not None else []
+        actions += menu.actions() if isinstance(menu, QMenu) else []
     for action in actions:
         if keys in action.shortcuts() and action.isEnabled():
             yield action.autoRepeat(), action.trigger
