@@ -114,8 +114,8 @@ def import_frames(
                 problems.append(
                     f"{item.record.annotation} shows one structure, but other masks show several "
                     "and which is the head was not stated. Its frame was imported without an "
-                    "ellipse. State the value of the head with the option --mask-value of the command "
-                    "import."
+                    "ellipse. State the value of the head with the option --mask-value of the "
+                    "command import."
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
