@@ -44,7 +44,7 @@ _PATIENCE_S = 300.0
 
 @dataclass(slots=True)
 class Workplace:
-    """A whole project, and how long each command takes on a copy of it."""
+    """A whole project, and how many seconds each command takes on a copy of it."""
 
     folder: Path
     seconds: dict[str, float] = field(default_factory=dict)
@@ -53,19 +53,12 @@ class Workplace:
 
     @classmethod
     def made(cls, folder: Path) -> Workplace:
-        """Make the project in ``folder`` and run each command once, undisturbed."""
+        """Make the project in ``folder``."""
         place = cls(folder)
         with Project.create(folder / "whole") as project:
             import_frames(project, samples_dir(), cohort="samples")
             place.frames = len(project.frames.all())
         place._make_more()
-        for name in COMMANDS:
-            with place.copy() as (project_path, out):
-                started = time.monotonic()
-                ended = place.run(COMMANDS[name](project_path, out))
-                place.seconds[name] = time.monotonic() - started
-                if ended.status != 0:
-                    raise RuntimeError(f"{name} fails undisturbed: {ended.errors}")
         return place
 
     def _make_more(self) -> None:
@@ -118,7 +111,18 @@ class Workplace:
         return self.ended(self.start(arguments))
 
     def moment(self, name: str, chance: random.Random) -> float:
-        """Seconds after its start at which a command is interrupted."""
+        """Seconds after its start at which a command is interrupted.
+
+        The command is run once, undisturbed, to see how long it takes. Call this outside of
+        :meth:`copy`.
+        """
+        if name not in self.seconds:
+            with self.copy() as (project, out):
+                started = time.monotonic()
+                ended = self.run(COMMANDS[name](project, out))
+                self.seconds[name] = time.monotonic() - started
+            if ended.status != 0:
+                raise RuntimeError(f"{name} fails undisturbed: {ended.errors}")
         return chance.uniform(0, 1.1 * self.seconds[name])
 
 

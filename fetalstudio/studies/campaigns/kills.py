@@ -34,9 +34,10 @@ def run(folder: Path, trials: int, seed: int = 0) -> Counts:
 def _trial(place: Workplace, number: int) -> tuple[str, list[str]]:
     chance = random.Random(number)
     name = [*COMMANDS][number % len(COMMANDS)]
+    moment = place.moment(name, chance)
     with place.copy() as (project, out):
         process = place.start(COMMANDS[name](project, out))
-        time.sleep(place.moment(name, chance))
+        time.sleep(moment)
         process.kill()
         process.join()
         if process.exitcode == 0:

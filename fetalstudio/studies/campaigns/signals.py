@@ -39,10 +39,11 @@ def _trial(place: Workplace, number: int) -> tuple[str, list[str]]:
     name = [*COMMANDS][number % len(COMMANDS)]
     which = END_SIGNALS[number // len(COMMANDS) % len(END_SIGNALS)]
     twice = chance.random() < 0.3
+    moment = place.moment(name, chance)
     with place.copy() as (project, out):
         process = place.start(COMMANDS[name](project, out))
         # Before the handlers are set, the process is not yet the program.
-        time.sleep(max(0.3, place.moment(name, chance)))
+        time.sleep(max(0.3, moment))
         assert process.pid is not None
         sent = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
