@@ -59,6 +59,8 @@ class Workplace:
             import_frames(project, samples_dir(), cohort="samples")
             place.frames = len(project.frames.all())
         place._make_more()
+        # The process that forks loads PyTorch first, which is no part of how long a command takes.
+        place.run(["models", "list"])
         return place
 
     def _make_more(self) -> None:
