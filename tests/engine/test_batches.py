@@ -350,7 +350,7 @@ def test_a_batch_of_a_table_goes_on_too(sample_project: Project) -> None:
         )
     run_job(SynthesizeRequest(sample_project.path, resume=1))
     assert sorted(p.frame.name for p in sample_project.pairs.all()) == [f"n{i}" for i in range(5)]
-    with pytest.raises(InputError, match="its ellipses already"):
+    with pytest.raises(InputError, match="already has its ellipses"):
         run_job(SynthesizeRequest(sample_project.path, resume=1, count=3))
 
 
