@@ -11,7 +11,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Amendment, Frame
-from fetalstudio.project.removal import removal_effect, sentences
+from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 
 DESCRIPTION = (
     "Lists the real frames of a project and amends them. Every amendment is kept in a log and can "
@@ -114,6 +114,8 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
     ids = [frame.id for frame in _chosen(project, options)]
     match options.action:
         case "set-subject":
+            for sentence in subject_effect(project, ids):
+                console.warn(sentence)
             return frames.set_subject(ids, options.new_subject, author=author)
         case "set-cohort":
             return frames.set_cohort(ids, options.new_cohort, author=author)

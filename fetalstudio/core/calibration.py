@@ -36,7 +36,3 @@ class Calibration:
     def to_mm(self, ellipse: Ellipse) -> Ellipse:
         """The ellipse in mm, with its axes computed in mm, so non-square pixels are handled."""
         return ellipse.transformed(Affine.scaling(self.mm_per_px_x, self.mm_per_px_y))
-
-    def rescaled(self, scale: float) -> Calibration:
-        """The calibration of the frame resized by ``scale`` (> 1 enlarges)."""
-        return Calibration(self.mm_per_px_x / scale, self.mm_per_px_y / scale, self.source)

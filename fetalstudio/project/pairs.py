@@ -127,10 +127,12 @@ class Pairs:
     ) -> Pair:
         """Append a review. ``ellipse`` corrects the label; without it the label stays as it is.
 
-        To undo a review, give the state and the ellipse of before.
+        To undo a review, give the state and the ellipse of before. Raises :class:`UserError` for
+        a pair that is not held, such as one whose frame was removed.
         """
         with self._storage.transaction():
-            label = ellipse or self.get(pair_id).ellipse
+            held = self.get(pair_id)
+            label = ellipse or held.ellipse
             self._storage.database.insert(
                 "reviews",
                 pair_id=pair_id,

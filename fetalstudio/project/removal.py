@@ -1,4 +1,4 @@
-"""What a removal of frames would take with it, for a person to read before it happens."""
+"""What a removal, or another subject, of frames would touch, for a person to read before it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def sentences(effect: RemovalEffect) -> list[str]:
             "Train again if the frames must have no influence."
         )
     return said
+
+
+def subject_effect(project: Project, frame_ids: Collection[str]) -> list[str]:
+    """What another subject of these frames means for the runs that used them: sentences."""
+    ids = set(frame_ids)
+    runs = [run.name for run in reversed(project.runs.all()) if _uses(run.data, ids, ())]
+    if not runs:
+        return []
+    return [
+        f"Runs that used them under their present subject: {_named(runs)}. If that is wrong, a "
+        "patient may have been in two parts of their split, and their figures are too good. "
+        "Train again after the correction."
+    ]
 
 
 def _named(names: Sequence[str]) -> str:

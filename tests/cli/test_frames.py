@@ -77,6 +77,18 @@ def test_a_subject_is_set_and_the_setting_undone(
     assert "no amendment to undo" in result(capsys)["error"]
 
 
+def test_a_subject_that_runs_have_used_is_set_with_a_warning(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(path) as project:
+        used = project.frames.all(cohort="two")[0].id
+        project.runs.start("tuned-1", {}, {"test": [used], "pairs": []})
+    assert frames(path, "set-subject", "x", "--name", "001*") == OK
+    assert "tuned-1" not in capsys.readouterr().err
+    assert frames(path, "set-subject", "x", "--name", "002*") == OK
+    assert "warning: Runs that used them" in (said := capsys.readouterr().err) and "tuned-1" in said
+
+
 def test_cohorts_are_renamed_merged_and_set(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert frames(path, "rename-cohort", "one", "two") == BAD_INPUT
     assert "Merge one into it" in result(capsys)["error"]

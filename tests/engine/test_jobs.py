@@ -255,6 +255,41 @@ def test_a_cancelled_training_keeps_its_best_epoch(sample_project: Project, wors
     assert run_job(evaluate).n == 2
 
 
+def test_frames_that_are_purged_meanwhile_do_not_end_a_training(
+    sample_project: Project, worse: str
+) -> None:
+    """Another process removes the test frames for good before they are measured again."""
+
+    def purge(event: Event) -> None:
+        if isinstance(event, Epoch) and event.epoch == 1:
+            with Project.open(sample_project.path) as other:
+                other.frames.remove(other.runs.all()[0].data["test"], author="other")
+                assert other.frames.purge()
+
+    settings = TrainingSettings(epochs=1, learning_rate=3e-4)
+    request = TrainRequest(
+        sample_project.path, segmenter=worse, real=4, synthetic=0, settings=settings
+    )
+    result = run_job(request, purge)
+    assert result.model is not None and result.test_frames > 0
+    assert sample_project.runs.all()[0].state == "finished"
+
+
+def test_frames_that_are_removed_meanwhile_get_no_proposal(sample_project: Project) -> None:
+    waiting = sample_project.frames.all(annotated=False)
+    assert len(waiting) > 2
+
+    def purge(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == 1:
+            with Project.open(sample_project.path) as other:
+                other.frames.remove([frame.id for frame in waiting[1:-1]], author="other")
+                other.frames.purge()
+
+    result = run_job(ProposeRequest(sample_project.path), purge)
+    assert {p.frame_id for p in result.proposals} <= {waiting[0].id, waiting[-1].id}
+    assert sample_project.frames.all(annotated=False) == []
+
+
 def test_a_training_is_resumed_after_its_cohort_was_renamed(sample_project: Project) -> None:
     (cohort,) = sample_project.frames.cohorts()
     settings = TrainingSettings(epochs=2, copies=1)

@@ -21,7 +21,7 @@ from fetalstudio.project.exporters import export_hc18
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair
-from fetalstudio.project.removal import removal_effect
+from fetalstudio.project.removal import removal_effect, subject_effect
 from tests.project.kinds import Picture, PicturesIn
 
 
@@ -78,6 +78,17 @@ def test_a_subject_is_corrected_and_the_correction_undone(
     assert (newest.undone, older.undone) == (False, True)
     with pytest.raises(UserError, match="no amendment to undo"):
         project.frames.undo(author="reader")
+
+
+def test_another_subject_names_the_runs_that_used_the_frames(
+    project: Project, frames: list[Frame]
+) -> None:
+    a, b, c, d = frames
+    for name, part, frame in (("first", "train", a), ("second", "test", b), ("third", "train", c)):
+        project.runs.start(name, {}, {part: [frame.id], "pairs": []})
+    assert subject_effect(project, [d.id]) == []
+    (said,) = subject_effect(project, [a.id, b.id])
+    assert "first, second." in said and "Train again" in said
 
 
 def test_what_changes_nothing_is_no_amendment(project: Project, frames: list[Frame]) -> None:
@@ -370,6 +381,33 @@ def test_a_file_name_with_any_characters_gives_a_subject_that_can_be_seen(
     assert import_frames(project, tmp_path / "source").problems == ()
     assert all(frame.subject.isprintable() for frame in project.frames.all())
     assert all(frame.subject == frame.subject.strip() for frame in project.frames.all())
+
+
+@pytest.mark.parametrize("purged", [False, True])
+def test_nothing_is_written_about_what_another_process_removed(
+    project: Project, frames: list[Frame], picture: Picture, ellipse: Ellipse, purged: bool
+) -> None:
+    a, b, _, _ = frames
+    pair = pair_from(project, a, picture(20), ellipse, "p")
+    with Project.open(project.path) as other:
+        other.frames.remove([a.id], author="other")
+        if purged:
+            other.frames.purge()
+    for write in (
+        lambda: project.pairs.review(pair.id, "accepted", reviewer="me"),
+        lambda: project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=ellipse),
+        lambda: project.annotations.add(a.id, ellipse, author="me", state="final"),
+        lambda: project.annotations.add(a.id, None, author="me", state="final"),
+        lambda: project.frames.set_calibration(a.id, None),
+        lambda: project.frames.set_labels(a.id, {"quality": "clear"}),
+        lambda: project.frames.set_subject([b.id, a.id], "s", author="me"),
+        lambda: project.frames.set_cohort([b.id, a.id], "s", author="me"),
+        lambda: project.frames.remove([b.id, a.id], author="me"),
+        lambda: removal_effect(project, [b.id, a.id]),
+    ):
+        with pytest.raises(UserError, match="holds no"):
+            write()
+    assert project.frames.get(b.id) == b
 
 
 def test_only_removed_frames_can_be_purged(project: Project, frames: list[Frame]) -> None:

@@ -11,7 +11,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.records import Amendment, Frame
-from fetalstudio.project.removal import removal_effect, sentences
+from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 from fetalstudio.ui.commands import AmendFrames
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.session import Session
@@ -144,7 +144,9 @@ class AmendFlow(QObject):
         if not self._some(frames):
             return
         subjects = sorted({frame.subject for frame in self.session.open.frames.all()})
-        dialog = KeyDialog("subject", _SUBJECT_ADVICE, frames, subjects, self._window)
+        effect = subject_effect(self.session.open, _ids(frames))
+        advice = " ".join([_SUBJECT_ADVICE, *effect])
+        dialog = KeyDialog("subject", advice, frames, subjects, self._window)
 
         def amend() -> None:
             subject = dialog.key

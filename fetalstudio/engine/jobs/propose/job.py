@@ -38,6 +38,9 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         segmenter = load_segmenter(model)
         proposals, without = [], []
         for frame in frames:
+            if project.frames.find(frame.id) is None:  # another process has removed it meanwhile
+                steps.advance()
+                continue
             box = _box(project, frame) if request.prompt == "box" else None
             found = segmenter.predict(project.frames.pixels(frame.id), box=box)
             if found.ellipse is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
@@ -175,7 +175,9 @@ class _Training:
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
-        self.project, self.held, self.data = project, held, data
+        # Read now: after hours of training, another process may have removed and purged a frame.
+        self.project, self.held = project, held
+        self.data = replace(data, test=[frame.loaded() for frame in data.test])
         self.settings = request.settings
         self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
         self.saved_epoch = 0
