@@ -180,7 +180,7 @@ def chosen_annotations(
         if len(found) > 1:
             problems += (
                 f"{some([str(p) for p in drawn])} could annotate each of "
-                f"{some([p.name for p in found])}, so these were imported without an ellipse. "
+                f"{some([str(p) for p in found])}, so these were imported without an ellipse. "
                 "Give each frame a name of its own, and its mask the same one.",
             )
         elif len(drawn) > 1 and not _same(drawn):

@@ -175,9 +175,11 @@ def test_one_mask_for_two_frames_is_named_and_not_used(
     report = import_frames(project, source)
     assert (report.frames, report.annotated) == (2, 0)
     masks, rows = report.problems
-    assert "same_mask.png could annotate each of same.jpg, same.png" in masks
+    for name in ("same_mask.png", "same.jpg", "same.png"):
+        assert str(source / name) in masks
     assert "same.jpg: the table names same, and several frames are called so" in rows
     assert [f.calibration and f.calibration.mm_per_px for f in project.frames.all()] == [None, 0.1]
+    assert import_frames(project, source / "same.png").problems == (masks,)
 
 
 # -- what is a frame -------------------------------------------------------------------------
@@ -460,6 +462,19 @@ def test_images_that_lie_too_deep_are_named(
     (problem,) = import_frames(project, source).problems
     assert f"1 images more than one folder down ({Path('a/b/y.png')})" in problem
     assert f"Import {source / 'a' / 'b'} by itself" in problem
+
+
+@pytest.mark.parametrize("name", ["x.jfif", "x.JPE", "x.pgm", "x.ppm"])
+def test_other_endings_of_pictures(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    written = ".jpg" if "j" in name.lower() else Path(name).suffix
+    grey = picture(1)
+    done, data = cv2.imencode(written, grey if written == ".pgm" else cv2.merge([grey] * 3))
+    assert done
+    (source / name).write_bytes(data.tobytes())
+    report = import_frames(project, source)
+    assert (report.frames, report.problems) == (1, ())
 
 
 def test_several_pages_are_named(project: Project, picture: Picture, source: Path) -> None:

@@ -1,0 +1,60 @@
+"""The command ``import``: what it says about subjects, and the value of the head in masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetalstudio.cli.main import main
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.pictures import write_png
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three frames; the mask of one shows a head (2) and something else (1)."""
+    folder = tmp_path / "clinic"
+    for i in range(3):
+        picture = np.random.default_rng(i).integers(0, 256, (80, 96), dtype=np.uint8)
+        write_png(folder / f"{i}_x.png", picture)
+    labels = Ellipse(48.0, 68.0, 20.0, 9.0, 0.0).mask((96, 80))
+    labels[Ellipse(48.0, 36.0, 30.0, 22.0, 20.0).mask((96, 80)) > 0] = 2
+    write_png(folder / "0_x_mask.png", labels)
+    return folder
+
+
+def test_the_number_of_subjects_is_said(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "3 frames of 3 subjects. Each frame counts as a patient of its own." in said.err
+    assert "set-subject" in said.err
+    assert json.loads(said.out.splitlines()[-1])["subjects"] == 3
+    (source / "t.csv").write_text("filename,pid\n0_x.png,1\n1_x.png,1\n2_x.png,2\n")
+    second = str(tmp_path / "q")
+    assert main(["new", second]) == 0
+    assert main(["import", second, str(source)]) == 0
+    said = capsys.readouterr()
+    assert "3 frames of 2 subjects." in said.err
+    assert "patient of its own" not in said.err
+
+
+def test_the_value_of_the_head_is_stated(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert "0_x_mask.png shows several structures, with the values 1, 2" in said.err
+    assert json.loads(said.out.splitlines()[-1])["annotated"] == 0
+    assert main(["import", project, str(source), "--mask-value", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
+    assert main(["import", project, str(source), "--mask-value", "two", "--json"]) == 2
+    assert "'two' is no value of a mask" in capsys.readouterr().err
