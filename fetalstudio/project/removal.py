@@ -99,10 +99,10 @@ def _models(project: Project, ids: Collection[str], pair_ids: Collection[int]) -
 def _uses(data: Any, ids: Collection[str], pair_ids: Collection[int]) -> bool:
     """Whether a run's data, nested by part, holds one of the frames, or one of the pairs."""
     if isinstance(data, Mapping):
-        pairs = data.get("pairs", ())
-        return any(pair_id in pair_ids for pair_id in pairs) or any(
-            _uses(value, ids, pair_ids) for value in data.values()
-        )
+        pairs = data.get("pairs")
+        if isinstance(pairs, list) and any(isinstance(p, int) and p in pair_ids for p in pairs):
+            return True
+        return any(_uses(value, ids, pair_ids) for value in data.values())
     if isinstance(data, list | tuple):
         return any(_uses(value, ids, pair_ids) for value in data)
     return data in ids

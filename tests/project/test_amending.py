@@ -317,11 +317,14 @@ def test_no_file_of_the_project_names_a_purged_frame(
     assert naming(b"Zorro") == set()
 
 
-@pytest.mark.parametrize("step", ["rmtree", "backup", "remove"])
+@pytest.mark.parametrize(("step", "left"), [("_erase", 1), ("rmtree", 0), ("remove", 0)])
 def test_a_purge_that_was_killed_is_completed_by_the_next(
-    project: Project, frames: list[Frame], pictures_in: PicturesIn, step: str
+    project: Project, frames: list[Frame], pictures_in: PicturesIn, step: str, left: int
 ) -> None:
-    """A process is killed after the rows are deleted, before the cache, backup or picture is."""
+    """A process is killed before the rows of backups, the cache or the picture are deleted.
+
+    ``left``: the frames of which the project still has rows.
+    """
     project.recover()
     cached = project.path / "cache" / "embeddings" / "x.safetensors"
     cached.parent.mkdir(parents=True)
@@ -330,22 +333,22 @@ def test_a_purge_that_was_killed_is_completed_by_the_next(
     kill = f"""
         import os, signal, shutil, sys
         from pathlib import Path
-        from fetalstudio.project.database import Database
+        from fetalstudio.project import frames
         from fetalstudio.project.pixels import Pictures
         from fetalstudio.project.project import Project
         project = Project.open(Path(sys.argv[1]))
-        owner = dict(rmtree=shutil, backup=Database, remove=Pictures)[{step!r}]
+        owner = dict(_erase=frames, rmtree=shutil, remove=Pictures)[{step!r}]
         setattr(owner, {step!r}, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
         project.frames.purge()
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(kill), str(project.path)])
     assert killed.returncode != 0
     assert f"{frames[0].id}.png" in pictures_in(project.path)
-    assert project.frames.purge() == 0
+    assert project.frames.purge() == left
     assert f"{frames[0].id}.png" not in pictures_in(project.path)
     assert not cached.exists()
-    with contextlib.closing(Database(project.path / "project.db.backup")) as backup:
-        assert not backup.query("SELECT 1 FROM frames WHERE id = ?", (frames[0].id,))
+    (backup,) = all_backups(project.path)
+    assert backup.frame_ids() == {frame.id for frame in frames[1:]}
 
 
 def test_keys_that_look_the_same_are_the_same(

@@ -26,6 +26,7 @@ from fetalstudio.project.backups import (
 )
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
+from fetalstudio.project.removal import removal_effect
 from fetalstudio.studies.campaigns import damaged_database
 from tests.project.kinds import Picture, PicturesIn
 
@@ -193,6 +194,15 @@ def test_a_picture_that_a_backup_needs_is_no_orphan(
     restore(project.path, aside)
     with Project.open(project.path) as back:
         assert back.frames.pixels(added.id).shape == (80, 96)
+
+
+def test_data_of_a_run_that_mean_nothing_are_no_use_of_a_frame(
+    project: Project, three: list[Frame]
+) -> None:
+    for data in ('{"pairs": 3}', '{"pairs": [{}], "train": [[], {}, null]}'):
+        run = project.runs.start("r", {}, {})
+        change(project.path, "UPDATE runs SET data = ? WHERE id = ?", (data, run.id))
+    assert removal_effect(project, [three[0].id]).runs == ()
 
 
 def test_a_foreign_trigger_is_refused(project: Project, three: list[Frame]) -> None:
