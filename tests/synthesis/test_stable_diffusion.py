@@ -106,8 +106,8 @@ def test_settings_out_of_range_or_unknown_are_refused() -> None:
         ({"rank": 0}, "rank is 0"),
         ({"learning_rate": 1.0}, "learning_rate"),
         ({"noise_offset": 0.1}, "not settings"),
-        ({"mode": "free"}, "mode is free; it must be paper or conditioned"),
-        ({"placement": "stretch"}, "placement is stretch; it must be squash or letterbox"),
+        ({"mode": "free"}, "mode is 'free'. Choose paper or conditioned"),
+        ({"placement": "stretch"}, "placement is 'stretch'. Choose squash or letterbox"),
     ):
         with pytest.raises(InputError, match=message):
             LoraSettings.of(PAPER.plain() | values)
