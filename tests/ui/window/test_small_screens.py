@@ -72,7 +72,7 @@ def test_the_wheel_scrolls_a_panel_and_changes_no_field(qtbot: QtBot, settings: 
 def test_no_field_of_a_panel_takes_the_keyboard_by_the_wheel(
     open_session: Session, window: MainWindow
 ) -> None:
-    for place in ("synthesise", "review", "train"):
+    for place in ("review", "train"):
         for kind in (QComboBox, QAbstractSpinBox):
             for field in window.page(place).findChildren(kind):
                 assert field.focusPolicy() != Qt.FocusPolicy.WheelFocus, (place, field)
