@@ -101,7 +101,7 @@ def _add(options: argparse.Namespace, console: Console) -> None:
     if is_sam(path):
         added = add_sam(path, options.name, options.profile)
         if left_out := ModelCard.read(added.folder).training_data["left_out"]:
-            console.say(f"Read without {left_out}.")
+            console.say(f"Left out: {left_out}.")
         hint = (
             f"It needs a prompt until it is fine-tuned: fetalstudio evaluate PROJECT --segmenter "
             f"{added.name} --prompt box."

@@ -108,7 +108,7 @@ class Checkpoint:
     def stripped(self) -> str:
         """What was left out, in words; empty if nothing was."""
         parts = (
-            f"the entry '{self.wrapper}'" if self.wrapper else "",
+            f"the wrapper '{self.wrapper}'" if self.wrapper else "",
             f"the prefix '{self.prefix}' of each key" if self.prefix else "",
         )
         return " and ".join(part for part in parts if part)

@@ -152,10 +152,10 @@ def _key(state: dict[str, torch.Tensor]) -> str:
     [
         ("", "module.", "the prefix 'module.' of each key"),
         ("", "sam.", "the prefix 'sam.' of each key"),
-        ("state_dict", "model.module.", "the entry 'state_dict' and the prefix 'model.module.'"),
-        ("model_state", "", "the entry 'model_state'"),
-        ("model_state", "sam.", "the entry 'model_state' and the prefix 'sam.' of each key"),
-        ("ema", "_orig_mod.", "the entry 'ema' and the prefix '_orig_mod.' of each key"),
+        ("state_dict", "model.module.", "the wrapper 'state_dict' and the prefix 'model.module.'"),
+        ("model_state", "", "the wrapper 'model_state'"),
+        ("model_state", "sam.", "the wrapper 'model_state' and the prefix 'sam.' of each key"),
+        ("ema", "_orig_mod.", "the wrapper 'ema' and the prefix '_orig_mod.' of each key"),
     ],
 )
 @pytest.mark.parametrize("hugging_face", [False, True])
@@ -181,7 +181,7 @@ def test_of_several_entries_the_model_is_taken(tmp_path: Path) -> None:
     added = add_sam(tmp_path / "two.pth")
     found = load_segmenter(added).sam.state_dict()
     assert torch.equal(found[_key(mine)].cpu(), mine[_key(mine)])
-    assert ModelCard.read(added.folder).training_data["left_out"] == "the entry 'model'"
+    assert ModelCard.read(added.folder).training_data["left_out"] == "the wrapper 'model'"
 
 
 @pytest.mark.parametrize("name", ["SAM.PTH", "noext", "x.ckpt", "x.tar", "x.pth.tar", "x.pt"])

@@ -25,7 +25,7 @@ class FilterBar(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(3 * theme.SPACE - 14, theme.SPACE, 3 * theme.SPACE, 2 * theme.SPACE)
         row.setSpacing(theme.SPACE // 2)
-        # Narrower than other buttons, so that all fit into a window 1024 px wide.
+        # Narrower than other buttons, so that all fit into a window 900 px wide.
         self.setStyleSheet("QPushButton { padding-left: 7px; padding-right: 7px; }")
         self._group = QButtonGroup(self)
         self.state_buttons: dict[State | None, QPushButton] = {}
@@ -43,7 +43,7 @@ class FilterBar(QWidget):
         self.order_box.setToolTip(
             theme.tip("The order in which frames are shown and offered to you", "O")
         )
-        self.order_box.setMinimumWidth(124)
+        self.order_box.setMinimumWidth(104)
         self.order_box.setAccessibleName("Order")
         self.order_box.activated.connect(
             lambda _row: self.order_chosen.emit(self.order_box.currentData())
@@ -52,7 +52,7 @@ class FilterBar(QWidget):
         row.addSpacing(theme.SPACE)
         self.cohort_box = QComboBox()
         self.cohort_box.addItem(ALL_COHORTS, None)
-        self.cohort_box.setMinimumWidth(110)
+        self.cohort_box.setMinimumWidth(96)
         self.cohort_box.setToolTip("Show the frames of one cohort")
         self.cohort_box.setAccessibleName("Cohort")
         row.addWidget(self.cohort_box)
@@ -60,7 +60,7 @@ class FilterBar(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search")
         self.search.setClearButtonEnabled(True)
-        self.search.setMinimumWidth(100)
+        self.search.setMinimumWidth(84)
         self.search.setMaximumWidth(220)
         self.search.setToolTip(
             theme.tip(

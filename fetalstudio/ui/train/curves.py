@@ -199,7 +199,7 @@ class TrainingCurves(QWidget):
         if not self._rows:
             self._readout.setText(
                 f"{chip(TRAIN, 'training loss')} {chip(VALIDATION, 'validation loss')} "
-                f"{chip(DICE, 'Dice on the validation frames')}"
+                f"{chip(DICE, 'validation Dice')}"
             )
             return
         row = self._rows[self._hovered if self._hovered is not None else -1]

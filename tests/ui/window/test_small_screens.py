@@ -1,0 +1,95 @@
+"""The window on a small screen, the wheel over its panels, and where the keyboard goes."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from fetalstudio.ui.common.form import side_panel, whole_number
+from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.window.main_window import MainWindow
+
+
+def test_the_first_window_fits_the_screen(qtbot: QtBot, dressed: None, session: Session) -> None:
+    window = MainWindow(session)
+    qtbot.addWidget(window)
+    room = window.screen().availableSize()  # in logical px, so that a scale is in it
+    for size in (window.size(), window.minimumSize()):
+        assert size.width() < room.width() and size.height() < room.height()
+
+
+def test_a_window_kept_from_a_larger_screen_fits_too(
+    qtbot: QtBot, dressed: None, session: Session, settings: Settings
+) -> None:
+    for _ in range(2):
+        window = MainWindow(session)
+        qtbot.addWidget(window)
+        assert window.width() < window.screen().availableSize().width()
+        window.resize(3000, 2000)
+        settings.geometry = window.saveGeometry()
+
+
+def _wheel(widget: QWidget) -> bool:
+    """Turn the wheel over ``widget``; False if it leaves that to what is around it."""
+    at = QPointF(widget.rect().center())
+    turned = QWheelEvent(
+        at,
+        widget.mapToGlobal(at),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, turned)
+    return turned.isAccepted()
+
+
+def test_the_wheel_scrolls_a_panel_and_changes_no_field(qtbot: QtBot, settings: Settings) -> None:
+    number, box, tall = whole_number(settings, "test/n", 5, 1, 9), QComboBox(), QWidget()
+    box.addItems(["one", "two"])
+    tall.setMinimumHeight(900)
+    panel = side_panel(300, number, box, tall)
+    qtbot.addWidget(panel)
+    panel.resize(300, 200)
+    panel.show()
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    panel.setFocus()
+    for field in (number, box):
+        assert not _wheel(field)
+    assert (number.value(), box.currentText()) == (5, "one")
+    number.setFocus()
+    assert _wheel(number)
+    assert number.value() == 4  # with the keyboard in it, a field follows the wheel
+
+
+def test_no_field_of_a_panel_takes_the_keyboard_by_the_wheel(
+    open_session: Session, window: MainWindow
+) -> None:
+    for place in ("review", "train"):
+        for kind in (QComboBox, QAbstractSpinBox):
+            for field in window.page(place).findChildren(kind):
+                assert field.focusPolicy() != Qt.FocusPolicy.WheelFocus, (place, field)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_button_that_is_disabled_leaves_the_keyboard_on_its_page(
+    open_session: Session, window: MainWindow, qtbot: QtBot, place: str
+) -> None:
+    window.show_place(place)
+    page = window.page(place)
+    for end in (QWidget.setEnabled, QWidget.setVisible):
+        button = QPushButton("Once", page)
+        button.show()
+        button.setFocus()
+        assert window.focusWidget() is button
+        end(button, False)
+        focus = window.focusWidget()
+        assert focus is not None and (focus is page or page.isAncestorOf(focus))
+        button.deleteLater()
