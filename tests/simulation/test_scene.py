@@ -44,10 +44,10 @@ def test_the_trimester_follows_from_what_is_known() -> None:
     ("values", "message"),
     [
         ({"ellipse": Ellipse(2000, 270, 240, 180, 10)}, "off the 800x540"),
-        ({"mm_per_px": 0.0}, "not positive"),
-        ({"mm_per_px": float("nan")}, "not positive"),
+        ({"mm_per_px": 0.0}, "not possible"),
+        ({"mm_per_px": float("nan")}, "not possible"),
         ({"sector": np.ones((10, 10), np.uint8)}, "800x540"),
-        ({"sector": np.zeros((540, 800), np.uint8)}, "not empty"),
+        ({"sector": np.zeros((540, 800), np.uint8)}, "sector is empty"),
     ],
 )
 def test_impossible_scenes_are_refused(values: dict, message: str) -> None:
