@@ -285,7 +285,9 @@ class Database:
                     f"{self.path} is being written by another FetalStudio. Nothing was saved. "
                     "Try again when its work has ended."
                 ) from error
-            if kind in _DAMAGED:
+            # What a row of ours refers to was looked up before: it is the file that lacks it.
+            lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+            if kind in _DAMAGED or lost:
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

@@ -485,6 +485,13 @@ class Frames:
         except UserError:
             return set()  # what a damaged backup needs is not known
 
+    def check(self) -> None:
+        """Read every frame, revision and amendment, so that the damaged ones are known."""
+        self.all(kind=None)
+        self.amendments()
+        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        self._storage.read("frame_revisions", rows, _row_revision)
+
     def _removed(self) -> list[str]:
         sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
         return [row["frame_id"] for row in self._storage.database.query(sql)]
@@ -557,7 +564,7 @@ def _row_revision(row: sqlite3.Row, prefix: str = "") -> FrameRevision:
         name=text(row, f"{prefix}name"),
         cohort=text(row, f"{prefix}cohort"),
         subject=text(row, f"{prefix}subject"),
-        removed=bool(row[f"{prefix}removed"]),
+        removed=word(row, f"{prefix}removed", (0, 1)) == 1,
     )
 
 

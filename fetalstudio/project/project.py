@@ -167,8 +167,7 @@ class Project:
 
     def check(self) -> list[str]:
         """Read every row; returns a sentence for each that is damaged, and so left out."""
-        self.frames.all(kind=None)
-        self.frames.amendments()
+        self.frames.check()
         self.annotations.check()
         self.pairs.all()
         self.batches.check()

@@ -96,6 +96,7 @@ def test_a_damaged_row_costs_that_row_and_never_the_backup(
         ("UPDATE models SET metrics = '{'", "the model m"),
         ("UPDATE annotations SET a = -1", "the ellipse on frame"),
         ("UPDATE annotations SET state = 'done'", "the ellipse on frame"),
+        ("UPDATE frame_revisions SET removed = 2", "the amendment of frame 0"),
         ("UPDATE frame_revisions SET frame_id = 'f' || substr(frame_id, 2)", "lost what they"),
     ],
 )
