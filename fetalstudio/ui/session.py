@@ -86,7 +86,6 @@ class Session(QObject):
         self._displaced = False
         self._watch = QTimer(self, interval=_WATCH_MS)
         self._watch.timeout.connect(self.look_around)
-        self._watch.start()
 
     @property
     def author(self) -> str:
@@ -160,6 +159,7 @@ class Session(QObject):
 
         Frames that were removed can no longer be restored, and are deleted for good.
         """
+        self._watch.stop()
         self.undo_stack.clear()
         if self.project is not None:
             # Where that fails (a full disk), the next window to open the project does it.
@@ -177,6 +177,7 @@ class Session(QObject):
             self._held = held.pop_all()
         self.project = project
         self._changes, self._displaced = project.changes, False
+        self._watch.start()
         self.settings.remember_project(project.path)
         self.frame_id = self._first_frame()
         self.project_changed.emit()

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QEvent, QSize, QTimer
+from PySide6.QtCore import QSize, QTimer
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
-    QKeyEvent,
     QKeySequence,
     QShortcut,
 )
@@ -41,7 +40,7 @@ from fetalstudio.ui.library.page import LibraryPage
 from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
-from fetalstudio.ui.window.place_shortcuts import activate_by_place
+from fetalstudio.ui.window.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
@@ -183,6 +182,7 @@ class MainWindow(QMainWindow):
             shortcut = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
             shortcut.setWhatsThis(PLACE_TITLES[place][0])
             shortcut.activated.connect(lambda p=place: self.show_place(p))
+        PlaceShortcuts(self)
         shut = QShortcut(QKeySequence("Ctrl+W"), self)
         shut.setWhatsThis("Close the newest notice")
         shut.activated.connect(self.notices.close_newest)
@@ -399,16 +399,6 @@ class MainWindow(QMainWindow):
         AboutDialog(self).open()
 
     # -- Qt ---------------------------------------------------------------------------------
-
-    def event(self, event: QEvent) -> bool:
-        if (
-            event.type() == QEvent.Type.ShortcutOverride
-            and isinstance(event, QKeyEvent)
-            and activate_by_place(self, event)
-        ):
-            event.accept()
-            return True
-        return super().event(event)
 
     def focusNextPrevChild(self, next: bool) -> bool:
         """Move the keyboard along the widgets, as Tab does.

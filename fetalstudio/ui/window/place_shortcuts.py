@@ -7,26 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from PySide6.QtCore import QKeyCombination, Qt
+from PySide6.QtCore import QEvent, QKeyCombination, QObject, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractButton, QMainWindow, QMenu, QWidget
 
 from fetalstudio.ui.common.key_places import key_of
 
 
-def activate_by_place(window: QMainWindow, event: QKeyEvent) -> bool:
-    """Do what the key of ``event`` does on a Latin layout. False if Qt finds the shortcut itself,
-    or there is none."""
-    key = key_of(event)
-    if key == event.key():
+class PlaceShortcuts(QObject):
+    """Does what a key of ``window`` does on a Latin layout, unless the key is the same on both.
+
+    A filter and not ``QMainWindow.event``: the window would then be deleted from within Python,
+    and wait there for the thumbnails' threads, which wait for Python.
+    """
+
+    def __init__(self, window: QMainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take a key that no widget took, before Qt looks for a shortcut."""
+        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return False
+        key = key_of(event)
+        if key == event.key():
+            return False
+        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        keys = QKeySequence(QKeyCombination(held, key))
+        focus = self._window.focusWidget() or self._window
+        for repeats, run in _having(keys, self._window, focus):
+            event.accept()
+            if repeats or not event.isAutoRepeat():
+                run()
+            return True
         return False
-    held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-    keys = QKeySequence(QKeyCombination(held, key))
-    for repeats, run in _having(keys, window, window.focusWidget() or window):
-        if repeats or not event.isAutoRepeat():
-            run()
-        return True
-    return False
 
 
 def _having(
