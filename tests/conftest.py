@@ -35,9 +35,12 @@ except ImportError as error:  # Tests of the window that are skipped would look 
 from fetalstudio.engine.process.threads import cores, settle_threads
 from fetalstudio.resources import samples_dir
 
-# Before torch is imported: the workers of pytest-xdist share the cores.
+# Before torch is imported: the workers of pytest-xdist share the cores. They inherit the number of
+# threads that this file set in the process that started them, which would be too many.
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // _WORKERS)))
+_THREADS = max(1, cores() // _WORKERS)
+_GIVEN = int(os.environ.get("OMP_NUM_THREADS", _THREADS))
+os.environ["OMP_NUM_THREADS"] = str(min(_GIVEN, _THREADS))
 settle_threads()
 
 if TYPE_CHECKING:
