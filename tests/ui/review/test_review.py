@@ -324,7 +324,7 @@ def test_a_copy_is_flagged_beside_the_frame_that_it_copies(qtbot: QtBot, page: R
     with qtbot.waitSignal(page.session.message) as said:
         press(qtbot, page, Qt.Key.Key_A)
     assert page.session.open.pairs.get(copy.id).state == "accepted"
-    assert "left out of training and export" in said.args[0]
+    assert "which training and export leave out" in said.args[0]
     assert not page.copy_badge.isVisible()
 
 
