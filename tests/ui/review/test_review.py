@@ -324,7 +324,7 @@ def test_a_copy_is_flagged_beside_the_frame_that_it_copies(qtbot: QtBot, page: R
     with qtbot.waitSignal(page.session.message) as said:
         press(qtbot, page, Qt.Key.Key_A)
     assert page.session.open.pairs.get(copy.id).state == "accepted"
-    assert "left out of training and export" in said.args[0]
+    assert "which training and export leave out" in said.args[0]
     assert not page.copy_badge.isVisible()
 
 
@@ -393,7 +393,9 @@ def test_pairs_made_meanwhile_join_the_queue_and_the_current_one_stays(
     assert page.comparison.source.image is None
 
 
-def test_the_thresholds_are_remembered(page: ReviewPage, open_session: Session) -> None:
+def test_the_thresholds_are_remembered(
+    qtbot: QtBot, page: ReviewPage, open_session: Session
+) -> None:
     form = page.filter_form
     for box, value in (
         (form.dice_box, 0.945),
@@ -402,8 +404,9 @@ def test_the_thresholds_are_remembered(page: ReviewPage, open_session: Session) 
         (form.similarity_box, 0.6),
     ):
         box.setValue(value)
-    again = ReviewPage(open_session).filter_form.filter()
-    assert again == PairFilter(0.945, 0.035, 0.65, 0.6)
+    again = ReviewPage(open_session)
+    qtbot.addWidget(again)
+    assert again.filter_form.filter() == PairFilter(0.945, 0.035, 0.65, 0.6)
 
 
 def test_without_pairs_the_page_says_what_to_do(

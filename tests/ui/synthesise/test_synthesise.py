@@ -216,7 +216,7 @@ def test_n_takes_the_next_seed(
 
 
 def test_the_fields_reach_the_request_and_are_remembered(
-    page: SynthesisePage, open_session: Session
+    qtbot: QtBot, page: SynthesisePage, open_session: Session
 ) -> None:
     controls = page.controls
     look = controls.look()
@@ -228,7 +228,9 @@ def test_the_fields_reach_the_request_and_are_remembered(
     request = page.request()
     assert (request.style, request.steps, request.seed) == ("third", 12, 7)
     assert request.guidance == pytest.approx(2.5)
-    assert SynthesisePage(open_session).controls.look() == controls.look()
+    again = SynthesisePage(open_session)
+    qtbot.addWidget(again)
+    assert again.controls.look() == controls.look()
 
 
 # -- following the ellipse ---------------------------------------------------------------------

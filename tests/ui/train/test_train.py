@@ -215,7 +215,7 @@ def test_a_bad_name_is_said_at_once_and_forbids_the_start(
 
 
 def test_every_option_has_a_field_that_is_used_and_kept(
-    page: TrainPage, open_session: Session, fakes: list[tuple[Any, HandleFake]]
+    qtbot: QtBot, page: TrainPage, open_session: Session, fakes: list[tuple[Any, HandleFake]]
 ) -> None:
     form = page.form
     assert not form.advanced.isVisible()
@@ -231,7 +231,9 @@ def test_every_option_has_a_field_that_is_used_and_kept(
     settings = fakes[-1][0].settings
     settings.check()
     assert all(getattr(settings, n) != getattr(PRESETS["recommended"], n) for n in OPTIONS)
-    assert TrainPage(open_session).form.chosen() == settings
+    again = TrainPage(open_session)
+    qtbot.addWidget(again)
+    assert again.form.chosen() == settings
 
 
 # -- a training --------------------------------------------------------------------------------
@@ -421,13 +423,14 @@ def test_the_estimate_follows_the_pace_of_the_last_run(
     assert "tuned-1" not in page.estimate.text()
 
 
-def test_the_settings_are_remembered(page: TrainPage, open_session: Session) -> None:
+def test_the_settings_are_remembered(qtbot: QtBot, page: TrainPage, open_session: Session) -> None:
     page.form.fields["epochs"].show(33)
     page.form.fields["learning_rate"].show(1e-5)
     page.form.synthetic_box.setValue(0)
-    again = TrainPage(open_session).form
-    chosen = again.chosen()
-    assert (chosen.epochs, chosen.learning_rate, again.synthetic) == (33, 1e-5, 0)
+    again = TrainPage(open_session)
+    qtbot.addWidget(again)
+    chosen = again.form.chosen()
+    assert (chosen.epochs, chosen.learning_rate, again.form.synthetic) == (33, 1e-5, 0)
 
 
 # -- evaluating --------------------------------------------------------------------------------
