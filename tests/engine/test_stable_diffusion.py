@@ -249,7 +249,7 @@ def test_what_cannot_be_adapted_or_used_is_said(
         ({"name": "compact"}, "is taken"),
         ({"name": "a/b"}, "cannot be a model's name"),
         ({"steps": 0}, "steps is 0"),
-        ({"cohort": "none"}, "no annotated frame"),
+        ({"cohort": "none"}, "has no cohort 'none'"),
         ({"memory": "huge"}, "no memory preset 'huge'"),
     ):
         with pytest.raises(InputError, match=message):
@@ -298,7 +298,7 @@ def test_weights_that_moved_or_changed_are_named_with_the_cure(
         load_synthesizer(mine)
 
     load_with()
-    with pytest.raises(InputError, match=r"gone.*models add PATH"):
+    with pytest.raises(InputError, match=r"no longer there.*models add PATH"):
         load_with(weights=str(tmp_path / "away"))
     with pytest.raises(InputError, match="has changed since"):
         load_with(weights_bytes=1)

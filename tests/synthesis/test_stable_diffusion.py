@@ -315,14 +315,14 @@ def test_what_is_drawn_from_a_frame_follows_the_settings(
     assert torch.equal(with_sector, ~without) and 2 < int(without.sum()) < 26  # a fifth of 64
 
 
-def test_what_a_conditioned_model_is_told_without_a_frame_was_in_its_training(
+def test_the_condition_without_a_frame_was_in_the_training(
     parts: Parts, examples: list[LabelledFrame], folder: Path
 ) -> None:
     cached = _cached(parts, examples, CONDITIONED)
     synthesizer = _synthesizer(load_parts(folder, None, torch.float32), CONDITIONED)
     scene = Scene(examples[0].ellipse, (120, 90), "first")
     assert cached.conditions is not None
-    torch.testing.assert_close(synthesizer._told([scene])[0], cached.conditions[0, 1])
+    torch.testing.assert_close(synthesizer._conditions([scene])[0], cached.conditions[0, 1])
 
 
 # -- sampling ------------------------------------------------------------------------------------
