@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.formats.exports import EXPORTS
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("--format", choices=["hc18"], required=True)
+    parser.add_argument("--format", choices=list(EXPORTS), required=True)
     parser.add_argument("--cohort", metavar="NAME")
     parser.add_argument("--real-only", action="store_true", help="leave out the accepted pairs")
     parser.add_argument(

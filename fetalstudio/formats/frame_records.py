@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ class FrameRecord:
     """The picture that shows its ellipse, where no table gives one."""
     coding: Coding | None = None
     """What the numbers in the annotation picture mean, where that is known."""
+    decode: Callable[[], NDArray[np.uint8]] | None = None
+    """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
+    in it. Raises :class:`InputError`."""
+    outline: Callable[[Size], ShownEllipse] | None = None
+    """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
+    Raises :class:`InputError`, naming that file."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -75,10 +81,10 @@ class FrameRecord:
         Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
         used. An ellipse that cannot be used is a problem of the content.
         """
-        pixels = read_image(self.path)
+        pixels = read_image(self.path) if self.decode is None else self.decode()
         self._check_frame(pixels)
         size = (pixels.shape[1], pixels.shape[0])
-        pages = pages_in(self.path)
+        pages = pages_in(self.path) if self.decode is None else 1
         problems: tuple[str, ...] = ()
         if pages > 1:
             problems += (
@@ -95,7 +101,8 @@ class FrameRecord:
             return FrameContent(pixels, None, problems)
         if shown.doubt:
             problems += (
-                f"{self.annotation}: {shown.doubt}. It was imported as a proposal. Check it.",
+                f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
+                "Check it.",
             )
         note = self._disagreement(shown.ellipse)
         problems += (note,) if note else ()
@@ -128,8 +135,10 @@ class FrameRecord:
             )
 
     def _ellipse(self, size: Size, mask_value: str | None) -> ShownEllipse | None:
-        """The table's, which is exact, or that of the annotation picture."""
+        """The table's, which is exact, or that of the annotation file or picture."""
         if self.ellipse is None:
+            if self.outline is not None:
+                return self.outline(size)
             if self.annotation is None:
                 return None
             return _annotated(self.annotation, size, mask_value, self.coding)

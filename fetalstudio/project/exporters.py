@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.files import new_folder
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
-from fetalstudio.formats.hc18 import Hc18Writer
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame, Pair
 
@@ -28,28 +28,29 @@ class ExportReport:
     """What the layout cannot hold and was left out, a message each."""
 
 
-def export_hc18(
+def export_frames(
     project: Project,
     out: Path,
     *,
+    format: str = "hc18",
     cohort: str | None = None,
     synthetic: bool = True,
     copies: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
-    """Write the layout of the HC18 challenge into ``out``, a folder that is new or empty.
+    """Write a format of :mod:`fetalstudio.formats.exports` into ``out``, a new or empty folder.
 
-    The export holds all real frames of the cohort (default: of all cohorts), with the ring of a
-    draft or final ellipse. With ``synthetic`` it also holds all accepted pairs, whatever their
+    The export holds all real frames of the cohort (default: of all cohorts), with a draft or final
+    ellipse. With ``synthetic`` it also holds all accepted pairs, whatever their
     cohort, as ``synthetic_<id>.png``; those that copy a training frame only with ``copies``, as
     they show a patient. A synthetic picture carries a note of how it was made.
-    ``provenance.json`` holds these notes and the subject of every real frame. The table's cells
-    stay empty without a calibration and for pixels that are not square.
 
-    Raises :class:`InputError` if ``out`` is in use or there is nothing to export,
+    Raises :class:`InputError` if ``out`` is in use, there is nothing to export, or no such format,
     :class:`UserError` where it cannot be written, :class:`Stopped` if asked to; ``out`` is
     then as it was.
     """
+    if format not in EXPORTS:
+        raise InputError(f"There is no format {format!r} to export. Choose {', '.join(EXPORTS)}.")
     out = Path(out).absolute()
     frames = project.frames.all(cohort=cohort)
     accepted = project.pairs.all(state="accepted") if synthetic else []
@@ -61,7 +62,7 @@ def export_hc18(
     annotations = project.annotations.by_frame(cohort)
     items: list[Frame | Pair] = [*frames, *pairs]
     with new_folder(out) as folder:
-        writer = Hc18Writer(folder)
+        writer = EXPORTS[format].writer(folder)
         for done, item in enumerate(items):
             progress.advance(done, len(items))
             if isinstance(item, Pair):

@@ -17,7 +17,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
-from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair
@@ -212,7 +212,7 @@ def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
     ):
         with pytest.raises(UserError):
             call()
-    report = export_hc18(project, tmp_path / "out")
+    report = export_frames(project, tmp_path / "out")
     assert (report.frames, report.pairs) == (3, 0)
     project.frames.undo(author="me")
     assert everything() == before

@@ -16,7 +16,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.pictures import note_in
-from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, ReviewState
@@ -72,7 +72,7 @@ def rows_of(out: Path) -> dict[str, tuple[str, str]]:
 
 def test_the_layout_is_the_official_one(full: Project, tmp_path: Path, ellipse: Ellipse) -> None:
     out = tmp_path / "out"
-    report = export_hc18(full, out, cohort="c")
+    report = export_frames(full, out, cohort="c")
     assert (report.out, report.frames, report.pairs, report.problems) == (out, 4, 1, ())
     hc = f"{ellipse.perimeter * 0.2:.2f}"
     assert rows_of(out) == {
@@ -90,7 +90,7 @@ def test_the_layout_is_the_official_one(full: Project, tmp_path: Path, ellipse: 
 
 
 def test_names_that_collide_or_that_no_disk_takes(full: Project, tmp_path: Path) -> None:
-    export_hc18(full, tmp_path / "out", synthetic=False)
+    export_frames(full, tmp_path / "out", synthetic=False)
     rows = rows_of(tmp_path / "out")
     assert {"001_HC.png", "001_HC-2.png", "what_ a_name_.png"} <= set(rows)
     assert rows["what_ a_name_.png"] == ("", "")
@@ -102,7 +102,7 @@ def test_provenance_goes_with_the_files_and_no_persons_name(
     full: Project, tmp_path: Path, contents: Contents
 ) -> None:
     out = tmp_path / "out"
-    export_hc18(full, out)
+    export_frames(full, out)
     record = json.loads((out / "provenance.json").read_text())
     pair = record["pairs"]["synthetic_1.png"]
     assert pair["provenance"] == {"synthesizer": "compact", "seed": 0}
@@ -118,7 +118,7 @@ def test_provenance_goes_with_the_files_and_no_persons_name(
 
 def test_there_and_back(full: Project, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    export_hc18(full, out)
+    export_frames(full, out)
     with Project.create(tmp_path / "back") as back:
         report = import_frames(back, out)
         assert (report.frames, report.annotated) == (6, 4)
@@ -136,7 +136,7 @@ def test_there_and_back(full: Project, tmp_path: Path) -> None:
 
 
 def test_the_samples_there_and_back(sample_project: Project, tmp_path: Path) -> None:
-    export_hc18(sample_project, tmp_path / "out")
+    export_frames(sample_project, tmp_path / "out")
     with Project.create(tmp_path / "back") as back:
         assert import_frames(back, tmp_path / "out").problems == ()
         assert [f.id for f in back.frames.all()] == [f.id for f in sample_project.frames.all()]
@@ -158,7 +158,7 @@ def test_pixels_that_are_not_square(
         picture(1), name="x", cohort="c", subject="s", calibration=calibration
     )
     project.annotations.add(frame.id, ellipse, author="me", state="final")
-    report = export_hc18(project, tmp_path / "out")
+    report = export_frames(project, tmp_path / "out")
     assert rows_of(tmp_path / "out") == {"x.png": ("", "")}
     assert "not square" in report.problems[0]
     with Project.create(tmp_path / "back") as back:
@@ -171,7 +171,7 @@ def test_an_ellipse_outside_of_its_frame(
 ) -> None:
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
-    report = export_hc18(project, tmp_path / "out")
+    report = export_frames(project, tmp_path / "out")
     assert "x: the ellipse lies outside" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
 
@@ -179,7 +179,7 @@ def test_an_ellipse_outside_of_its_frame(
 def test_an_export_of_a_newer_version_says_so(full: Project, tmp_path: Path) -> None:
     """Without its subjects two cohorts' frames of patient 001 would count as one patient's."""
     out = tmp_path / "out"
-    export_hc18(full, out)
+    export_frames(full, out)
     path = out / "provenance.json"
     record = json.loads(path.read_text())
     with Project.create(tmp_path / "back") as back:
@@ -202,37 +202,37 @@ def test_a_folder_in_use_is_not_touched(full: Project, tmp_path: Path, contents:
     out.mkdir()
     (out / "thesis.txt").write_text("precious")
     with pytest.raises(InputError, match="not empty"):
-        export_hc18(full, out)
+        export_frames(full, out)
     assert contents(out) == {"thesis.txt": b"precious"}
     with pytest.raises(InputError, match="not empty"):
-        export_hc18(full, out / "thesis.txt")
+        export_frames(full, out / "thesis.txt")
     (out / "thesis.txt").unlink()
-    assert export_hc18(full, out).frames == 6
+    assert export_frames(full, out).frames == 6
 
 
 def test_a_cohort_is_of_real_frames_and_the_pairs_go_along(full: Project, tmp_path: Path) -> None:
-    report = export_hc18(full, tmp_path / "out", cohort="d")
+    report = export_frames(full, tmp_path / "out", cohort="d")
     assert (report.frames, report.pairs) == (2, 1)
-    assert export_hc18(full, tmp_path / "bare", cohort="d", synthetic=False).pairs == 0
+    assert export_frames(full, tmp_path / "bare", cohort="d", synthetic=False).pairs == 0
 
 
 def test_nothing_to_export(full: Project, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"in nowhere\. The cohorts are: c, d"):
-        export_hc18(full, tmp_path / "out", cohort="nowhere")
+        export_frames(full, tmp_path / "out", cohort="nowhere")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_cancelled_export_leaves_nothing(full: Project, tmp_path: Path) -> None:
     answers = iter([False] * 3)
     with pytest.raises(Stopped):
-        export_hc18(full, tmp_path / "a" / "out", progress=Watched(lambda: next(answers, True)))
+        export_frames(full, tmp_path / "a" / "out", progress=Watched(lambda: next(answers, True)))
     assert not list((tmp_path / "a").glob("*"))
 
 
 def test_a_folder_where_one_may_not_write(full: Project, unwritable: Path) -> None:
     unwritable.chmod(0o555)
     with pytest.raises(UserError, match="could not be written: Permission denied"):
-        export_hc18(full, unwritable / "out")
+        export_frames(full, unwritable / "out")
 
 
 def test_an_empty_folder_that_cannot_be_replaced_is_filled(full: Project, tmp_path: Path) -> None:
@@ -241,10 +241,10 @@ def test_an_empty_folder_that_cannot_be_replaced_is_filled(full: Project, tmp_pa
     disk.mkdir()
     out = tmp_path / "out"
     out.symlink_to(disk, target_is_directory=True)
-    export_hc18(full, out)
+    export_frames(full, out)
     assert (disk / TABLE).is_file() and not list(disk.glob(".part*"))
     with pytest.raises(InputError, match="already there"):
-        export_hc18(full, Path("/"))
+        export_frames(full, Path("/"))
 
 
 def test_a_name_too_long_for_a_file_is_shortened(
@@ -254,7 +254,7 @@ def test_a_name_too_long_for_a_file_is_shortened(
     for i, name in enumerate(names):
         frame, _ = project.frames.add(picture(i), name=name, cohort="c", subject=f"s{i}")
         project.annotations.add(frame.id, ellipse, author="A. Person", state="final")
-    report = export_hc18(project, tmp_path / "out")
+    report = export_frames(project, tmp_path / "out")
     assert report.frames == 3 and len(report.problems) == 3
     assert all("too long for a file" in problem for problem in report.problems)
     with Project.create(tmp_path / "back") as back:

@@ -19,7 +19,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project import schema
 from fetalstudio.project.database import Database
-from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.project import Project
 
 FIXTURE = Path(__file__).parent / "data" / "project-0.1.zip"
@@ -113,7 +113,7 @@ def test_its_batch_is_resumed(old: Project) -> None:
 
 
 def test_it_is_exported(old: Project, tmp_path: Path) -> None:
-    report = export_hc18(old, tmp_path / "out", copies=True)
+    report = export_frames(old, tmp_path / "out", copies=True)
     assert (report.frames, report.pairs) == (12, 2)
     drawn = (tmp_path / "out").rglob("*_Annotation.png")
     assert len(list(drawn)) == 11 + 2

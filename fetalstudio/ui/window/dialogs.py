@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.engine.jobs.export.request import ExportRequest
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.project.backups import Backup
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
@@ -28,7 +29,7 @@ from fetalstudio.version import __version__
 
 
 class ExportDialog(AskDialog):
-    """Asks what to export in the HC18 layout, and where."""
+    """Asks what to export, in which format, and where."""
 
     def __init__(self, project: Path, cohorts: list[str], parent: QWidget | None) -> None:
         super().__init__("Export a data set", "Export", parent)
@@ -38,6 +39,10 @@ class ExportDialog(AskDialog):
             "circumferences in the layout of the HC18 challenge. Synthetic frames are marked as "
             "such in their name, in their file and in provenance.json."
         )
+        self.format = self.add_choice("Format")
+        for key, format in EXPORTS.items():
+            self.format.addItem(format.title, key)
+        self.format.currentIndexChanged.connect(self._suggest_folder)
         self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
@@ -45,7 +50,8 @@ class ExportDialog(AskDialog):
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
-        self.folder = QLineEdit(str(_free_folder(project / "exports" / "hc18")))
+        self._suggested = _free_folder(project / "exports" / self.format.currentData())
+        self.folder = QLineEdit(str(self._suggested))
         self.folder.setToolTip("A new or empty folder")
         self.folder.textChanged.connect(
             lambda text: self.accept_button.setEnabled(bool(text.strip()))
@@ -63,14 +69,24 @@ class ExportDialog(AskDialog):
         return ExportRequest(
             self._project,
             Path(self.folder.text()).expanduser(),
+            self.format.currentData(),
             cohort=self.cohort.currentData(),
             synthetic=self.synthetic.isChecked(),
         )
 
+    def _suggest_folder(self) -> None:
+        """Name the suggested folder after the format; one that a person typed stays."""
+        if self.folder.text() == str(self._suggested):
+            self._suggest_in(self._suggested.parent)
+
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Export into", self.folder.text())
         if folder:
-            self.folder.setText(str(_free_folder(Path(folder) / "hc18")))
+            self._suggest_in(Path(folder))
+
+    def _suggest_in(self, folder: Path) -> None:
+        self._suggested = _free_folder(folder / self.format.currentData())
+        self.folder.setText(str(self._suggested))
 
 
 class BackupDialog(AskDialog):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
 
@@ -18,7 +18,8 @@ class ExportRequest:
     )
     project: Path
     out: Path
-    format: Literal["hc18"] = "hc18"
+    format: str = "hc18"
+    """A name in :data:`fetalstudio.formats.exports.EXPORTS`."""
     cohort: str | None = None
     synthetic: bool = True
     """Export the accepted pairs too."""

@@ -1,0 +1,47 @@
+"""The formats that frames and pairs are exported in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.hc18 import Hc18Writer
+
+
+class DatasetWriter(Protocol):
+    """Writes frames and pairs into a folder, and at last what holds them together."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What the format cannot hold and was left out, a message each."""
+
+    def add_frame(self, frame: ExportedFrame) -> None:
+        """Write a real frame.
+
+        Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
+        """
+
+    def add_pair(self, pair: ExportedPair) -> None:
+        """Write a synthetic frame, with a note of how it was made. Raises as :meth:`add_frame`."""
+
+    def finish(self) -> None:
+        """Write the tables and whatever else describes the whole. Raises as :meth:`add_frame`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """How frames can be written into a folder."""
+
+    title: str
+    """For people, as in "HC18 challenge"."""
+    writer: Callable[[Path], DatasetWriter]
+    """Makes the writer for a folder that is new and empty."""
+
+
+EXPORTS: Mapping[str, ExportFormat] = {
+    "hc18": ExportFormat("HC18 challenge", Hc18Writer),
+}
+"""By name. A new format joins by an entry here."""
