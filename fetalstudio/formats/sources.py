@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats import hc18, mask_folders
-from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats import dicom, hc18, mask_folders
+from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import KINDS, SUFFIXES
 from fetalstudio.formats.unread_files import unread_below
@@ -26,10 +26,13 @@ class SourceFormat:
     read: Callable[[Path], FrameSource]
     """Find the frames; opens no picture. Raises :class:`InputError`, and ``OSError`` for a folder
     that cannot be listed."""
+    joins: bool = False
+    """Whether its files are read beside those of another format in the same folder."""
 
 
 FORMATS: Mapping[str, SourceFormat] = {
     "hc18": SourceFormat(hc18.recognise, hc18.read),
+    "dicom": SourceFormat(dicom.recognise, dicom.read, joins=True),
     "folder": SourceFormat(mask_folders.recognise, mask_folders.read),
 }
 """By name, the most particular first. A new format joins by an entry here."""
@@ -40,10 +43,12 @@ def recognise(source: Path) -> str:
     return next(name for name, format in FORMATS.items() if format.recognise(source))
 
 
-def read_source(source: Path, format: str = AUTO) -> FrameSource:
-    """Find the frames in a folder, or a single picture with what lies beside it.
+def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> FrameSource:
+    """Find the frames in a folder, or in a single file with what lies beside it.
 
-    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened.
+    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Of a file with several frames, those of
+    ``frames`` are found (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default the
+    middle one, with a note. No picture is opened.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -51,31 +56,63 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
         raise InputError(f"There is no format {format!r} to import from. Choose one of {known}.")
+    check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
         if source.is_file():
-            return _single(source, format)
+            return _with_frames(_single(source, format), frames)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
         found = _folder(source, format)
-        unread = unread_below(source)
+        unread = unread_below(source, found.files)
     except OSError as error:
         raise _unreadable(source, error) from error
     if not found.records:
+        # Of thousands of CT slices, one stands for all.
+        unused = [said for said in found.problems if any(str(p) in said for p in found.files)][:1]
         raise InputError(
-            f"{source} holds no images ({KINDS}), nor does a folder in it. "
-            + " ".join(unread or ("Choose the folder with the frames.",))
+            f"{source} holds no images ({KINDS}) and no DICOM frames, nor does a folder in it. "
+            + " ".join((*unused, *unread) or ("Choose the folder with the frames.",))
         )
-    return replace(found, problems=found.problems + unread)
+    return _with_frames(replace(found, problems=found.problems + unread), frames)
+
+
+def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
+    """The source with a record for each frame of its videos that is chosen."""
+    videos = [record for record in found.records if record.video is not None]
+    records = (frame for record in found.records for frame in record.frames(choice or MIDDLE))
+    note: tuple[str, ...] = ()
+    if videos and choice is None:
+        more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
+        note = (
+            f"{videos[0].path}{more}: of each file with several frames the middle frame was "
+            "imported. Choose others with the options --frames and --every of the command import.",
+        )
+    return replace(found, records=tuple(records), problems=found.problems + note)
 
 
 def _folder(source: Path, format: str) -> FrameSource:
-    return FORMATS[recognise(source) if format == AUTO else format].read(source)
+    if format != AUTO:
+        return FORMATS[format].read(source)
+    fits = [found for found in FORMATS.values() if found.recognise(source)]
+    layout = next(found for found in fits if not found.joins)
+    found = layout.read(source)
+    for other in (other for other in fits if other.joins):
+        more = other.read(source)
+        found = FrameSource(
+            found.cohort,
+            found.records + more.records,
+            found.problems + more.problems,
+            found.files | more.files,
+        )
+    return found
 
 
 def _single(path: Path, format: str) -> FrameSource:
+    if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
+        return dicom.read(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a {KINDS} image. Choose an image.")
+        raise InputError(f"{path} is not a {KINDS} image, nor DICOM. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
         found = _folder(path.parent, format)
