@@ -1,0 +1,218 @@
+"""Text that a scanner burned into a picture: found, and blacked out before anything is stored.
+
+Two steps keep this fast. Letters are strokes with edges that are sharper than anything a beam can
+show; where no group of strokes looks like letters, a picture has no text. Groups within the sector
+are shown to PP-OCR's detector, which tells text from calipers. Nothing is ever recognised.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.errors import UserError
+from fetalstudio.core.sector import sector_mask
+
+MODEL = Path("rapidocr", "models", "PP-OCRv6_det_small.onnx")
+"""The detector, as the wheel of rapidocr and a bundle hold it."""
+
+_SHARP = 56
+"""Least step in grey level between neighbours at the edge of a letter."""
+_WIDEST_STROKE = 7
+_HEIGHTS = 5, 72
+"""Of a line of text, in px."""
+_LEAST_WIDTH = 6
+_LEAST_STROKES = 8
+"""Pixels of strokes in a group."""
+_AROUND = 24
+"""Px around a group that the detector sees."""
+_LEAST_SIDE = 160
+"""Of what the detector sees, after enlarging."""
+_PROBABLE, _CONFIDENT = 0.25, 0.4
+_PADDING = 4
+"""Px that are blacked out around a line of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in px; right and bottom are outside it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def padded(self, by: int, size: tuple[int, int]) -> Box:
+        """Larger by this many px on each side, within (width, height)."""
+        return Box(
+            max(self.left - by, 0),
+            max(self.top - by, 0),
+            min(self.right + by, size[0]),
+            min(self.bottom + by, size[1]),
+        )
+
+    @property
+    def of(self) -> tuple[slice, slice]:
+        """The rows and columns of an array."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What is blacked out of a frame. Nothing moves, so masks and calibration stay valid."""
+
+    sector: NDArray[np.uint8] | None
+    """(H, W) of 0 and 1: what is kept; None keeps all."""
+    boxes: tuple[Box, ...]
+    """Text in the sector."""
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A redacted copy of (H, W) grey pixels; the same array where there is nothing to do."""
+        if self.sector is None and not self.boxes:
+            return pixels
+        redacted = pixels.copy() if self.sector is None else pixels * self.sector
+        for box in self.boxes:
+            redacted[box.of] = 0
+        return redacted
+
+
+NOTHING = Redaction(None, ())
+
+
+def propose_redaction(pixels: NDArray[np.uint8]) -> Redaction:
+    """What to black out of an (H, W) grey frame: all but the sector, and text within it.
+
+    A frame without letters gives :data:`NOTHING`. Raises :class:`UserError` where the detector is
+    not installed.
+    """
+    groups = list(_groups(pixels))
+    if not groups:
+        return NOTHING
+    sector = sector_mask(pixels)
+    if not sector.any():
+        sector = np.ones_like(pixels)
+    size = (pixels.shape[1], pixels.shape[0])
+    inside = [box.padded(_AROUND, size) for box in groups if sector[box.of].any()]
+    found = [box for area in _joined(inside) for box in _detected(pixels, area)]
+    return Redaction(sector, tuple(box.padded(_PADDING, size) for box in found))
+
+
+def _groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
+    """Where strokes stand side by side like letters."""
+    narrow = np.zeros(pixels.shape, bool)
+    for shape in ((_WIDEST_STROKE, 1), (1, _WIDEST_STROKE)):
+        opened = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(shape, np.uint8))
+        narrow |= cv2.subtract(pixels, opened) >= _SHARP
+    if np.count_nonzero(narrow) < _LEAST_STROKES:
+        return
+    sharp = np.zeros(pixels.shape, bool)
+    across = cv2.absdiff(pixels[:, 1:], pixels[:, :-1]) >= _SHARP
+    down = cv2.absdiff(pixels[1:], pixels[:-1]) >= _SHARP
+    sharp[:, 1:] |= across
+    sharp[:, :-1] |= across
+    sharp[1:] |= down
+    sharp[:-1] |= down
+    strokes = (narrow & sharp).astype(np.uint8)
+    near = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
+    inked = np.bincount(labels[strokes > 0], minlength=count)
+    for number in range(1, count):
+        left, top, width, height, _ = (int(value) for value in stats[number])
+        # A ruler or the edge of a bar is a line; letters cover an area.
+        if (
+            _HEIGHTS[0] <= height <= _HEIGHTS[1]
+            and width >= _LEAST_WIDTH
+            and inked[number] >= _LEAST_STROKES
+        ):
+            yield Box(left, top, left + width, top + height)
+
+
+def _joined(boxes: list[Box]) -> list[Box]:
+    """Overlapping boxes as one."""
+    rest, joined = list(boxes), list[Box]()
+    while rest:
+        box = rest.pop()
+        for other in [*rest, *joined]:
+            if (
+                box.left < other.right
+                and other.left < box.right
+                and box.top < other.bottom
+                and other.top < box.bottom
+            ):
+                (rest if other in rest else joined).remove(other)
+                rest.append(
+                    Box(
+                        min(box.left, other.left),
+                        min(box.top, other.top),
+                        max(box.right, other.right),
+                        max(box.bottom, other.bottom),
+                    )
+                )
+                break
+        else:
+            joined.append(box)
+    return joined
+
+
+def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
+    """The lines of text in a part of the frame."""
+    part = pixels[area.of]
+    height, width = part.shape
+    scale = max(_LEAST_SIDE / min(height, width), 2 if max(height, width) < 500 else 1)
+    columns, rows = (max(32, round(side * scale / 32) * 32) for side in (width, height))
+    seen = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    values = np.broadcast_to(seen.astype(np.float32) / 127.5 - 1, (1, 3, rows, columns))
+    session = _detector()
+    (output,) = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(values)})
+    probability = output[0, 0]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (probability > _PROBABLE).astype(np.uint8)
+    )
+    for number in range(1, count):
+        left, top, wide, high, covered = (int(value) for value in stats[number])
+        if probability[labels == number].mean() < _CONFIDENT:
+            continue
+        grown = 1.6 * covered / (2 * (wide + high))  # the detector marks a line's core
+        x, y = width / columns, height / rows
+        box = Box(
+            area.left + int((left - grown) * x),
+            area.top + int((top - grown) * y),
+            area.left + int((left + wide + grown) * x) + 1,
+            area.top + int((top + high + grown) * y) + 1,
+        )
+        if box.bottom - box.top <= _HEIGHTS[1]:
+            yield box
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Any:
+    import onnxruntime
+
+    path = _model_path()
+    if path is None:
+        raise UserError(
+            "The text detector is not installed, so frames with text cannot be imported. Start "
+            "the program with run.py once, or install rapidocr with pip and its option --no-deps."
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _model_path() -> Path | None:
+    """The wheel is not imported: only its model is used, and it would ask for more packages."""
+    bundle = getattr(sys, "_MEIPASS", None)
+    found = importlib.util.find_spec("rapidocr") if bundle is None else None
+    roots = [bundle] if bundle is not None else (found and found.submodule_search_locations) or []
+    places = [Path(root, *MODEL.parts[bundle is None :]) for root in roots]
+    return next((place for place in places if place.is_file()), None)
