@@ -1,8 +1,8 @@
 """Text that a scanner burned into a picture: found, and blacked out before anything is stored.
 
-Two steps keep this fast. Letters are strokes with edges that are sharper than anything a beam can
+Two steps keep this fast. Letters are strokes with edges that are sharper than most that a beam can
 show; where no group of strokes looks like letters, a picture has no text. Groups within the sector
-are shown to PP-OCR's detector, which tells text from calipers. Nothing is ever recognised.
+are shown to PP-OCR's detector, which tells text from bright tissue. Nothing is ever recognised.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ _AROUND = 24
 _LEAST_SIDE = 160
 """Of what the detector sees, after enlarging."""
 _PROBABLE, _CONFIDENT = 0.25, 0.4
+_LINES_OF_A_SCREEN = 3
+"""Least number of lines outside the sector by which a picture counts as a scanner's screen."""
+_EDGE = 2
+"""Px from the frame's edge within which a line does not count for that."""
 _PADDING = 4
 """Px that are blacked out around a line of text."""
 
@@ -88,22 +92,42 @@ class Redaction:
 NOTHING = Redaction(None, ())
 
 
-def propose_redaction(pixels: NDArray[np.uint8]) -> Redaction:
+def propose_redaction(pixels: NDArray[np.uint8], *, screen: bool = True) -> Redaction:
     """What to black out of an (H, W) grey frame: all but the sector, and text within it.
 
-    A frame without letters gives :data:`NOTHING`. Raises :class:`UserError` where the detector is
-    not installed.
+    ``screen``: the frame is as the scanner showed it. Any other picture counts as a screen if at
+    least three lines of text stand outside its sector. A frame without letters, and a picture that
+    is no screen, give :data:`NOTHING`. Raises :class:`UserError` where the detector is not
+    installed.
     """
     groups = list(_groups(pixels))
-    if not groups:
+    if len(groups) < (1 if screen else _LINES_OF_A_SCREEN):
         return NOTHING
     sector = sector_mask(pixels)
+    size = (pixels.shape[1], pixels.shape[0])
+    if not screen:
+        # A line at the very edge is what an export left of a screen that was cut off.
+        inner = Box(0, 0, *size).padded(-_EDGE, size)
+        outside = [
+            box
+            for box in groups
+            if not sector[box.of].any()
+            and (inner.left <= box.left and box.right <= inner.right)
+            and (inner.top <= box.top and box.bottom <= inner.bottom)
+        ]
+        if len(outside) < _LINES_OF_A_SCREEN or len(_lines(pixels, outside)) < _LINES_OF_A_SCREEN:
+            return NOTHING
     if not sector.any():
         sector = np.ones_like(pixels)
-    size = (pixels.shape[1], pixels.shape[0])
-    inside = [box.padded(_AROUND, size) for box in groups if sector[box.of].any()]
-    found = [box for area in _joined(inside) for box in _detected(pixels, area)]
+    found = _lines(pixels, [box for box in groups if sector[box.of].any()])
     return Redaction(sector, tuple(box.padded(_PADDING, size) for box in found))
+
+
+def _lines(pixels: NDArray[np.uint8], groups: list[Box]) -> list[Box]:
+    """The lines of text that the detector sees in and around these groups of strokes."""
+    size = (pixels.shape[1], pixels.shape[0])
+    areas = _joined([box.padded(_AROUND, size) for box in groups])
+    return [box for area in areas for box in _detected(pixels, area)]
 
 
 def _groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
@@ -212,7 +236,9 @@ def _detector() -> Any:
 def _model_path() -> Path | None:
     """The wheel is not imported: only its model is used, and it would ask for more packages."""
     bundle = getattr(sys, "_MEIPASS", None)
-    found = importlib.util.find_spec("rapidocr") if bundle is None else None
-    roots = [bundle] if bundle is not None else (found and found.submodule_search_locations) or []
-    places = [Path(root, *MODEL.parts[bundle is None :]) for root in roots]
-    return next((place for place in places if place.is_file()), None)
+    if bundle is not None:
+        roots = [Path(bundle)]
+    else:
+        package = importlib.util.find_spec("rapidocr")
+        roots = [Path(p).parent for p in (package and package.submodule_search_locations) or ()]
+    return next((root / MODEL for root in roots if (root / MODEL).is_file()), None)

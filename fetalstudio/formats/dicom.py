@@ -296,6 +296,7 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 name=name,
                 subject=subject_key(header.patient) if header.patient else name,
                 decode=None if several else decode,
+                screen=True,
                 video=Video(header.frames, decode) if several else None,
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),

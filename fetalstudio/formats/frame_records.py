@@ -16,6 +16,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.formats.burned_in_text import propose_redaction
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -94,6 +95,8 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
+    screen: bool = False
+    """Whether the pixels are as the scanner showed them, with whatever stood around the sector."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
     outline: Callable[[Size], ShownEllipse] | None = None
@@ -139,6 +142,8 @@ class FrameRecord:
         """
         pixels = read_image(self.path) if self.decode is None else self.decode()
         self._check_frame(pixels)
+        kept = self._redacted(pixels)
+        redacted, pixels = kept is not pixels, kept
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
@@ -152,9 +157,9 @@ class FrameRecord:
         except InputError as error:
             problems += (f"{error} Its frame was imported without an ellipse.",)
             several = error.values if isinstance(error, SeveralStructuresInFileError) else ()
-            return FrameContent(pixels, None, problems, mask_values=several)
+            return FrameContent(pixels, None, problems, mask_values=several, redacted=redacted)
         if shown is None:
-            return FrameContent(pixels, None, problems)
+            return FrameContent(pixels, None, problems, redacted=redacted)
         if shown.doubt:
             problems += (
                 f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
@@ -163,7 +168,13 @@ class FrameRecord:
         note = self._disagreement(shown.ellipse)
         problems += (note,) if note else ()
         value = () if shown.value is None else (shown.value,)
-        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
+        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value, redacted)
+
+    def _redacted(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels without a scanner's text. What FetalStudio wrote itself stays as it is."""
+        if note_in(self.path) == FRAME_NOTE:
+            return pixels
+        return propose_redaction(pixels, screen=self.screen).apply(pixels)
 
     def _check_frame(self, pixels: NDArray[np.uint8]) -> None:
         """Raise :class:`InputError` for a picture that is no real frame."""
@@ -232,6 +243,8 @@ class FrameContent:
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
+    redacted: bool = False
+    """Whether what a scanner shows around the sector, and text in it, was blacked out."""
 
     @property
     def size(self) -> Size:

@@ -92,6 +92,7 @@ def import_frames(
         staged: list[_Staged] = []
         by_value: dict[str, list[int]] = defaultdict(list)
         unclear: set[str] = set()
+        redacted: list[Path] = []
         for done, record in enumerate(found.records):
             progress.advance(done, total)
             try:
@@ -101,6 +102,7 @@ def import_frames(
                 problems.append(str(error))
                 continue
             problems += content.problems
+            redacted += [record.path] if content.redacted else []
             if content.ellipse is None:
                 unclear.update(content.mask_values)
             else:
@@ -120,6 +122,13 @@ def import_frames(
                     "command import."
                 )
                 staged[number] = replace(item, ellipse=None)
+        if redacted:
+            more = f" and {len(redacted) - 1} more" if len(redacted) > 1 else ""
+            problems.append(
+                f"{redacted[0]}{more}: what the scanner shows outside the sector was blacked out, "
+                "and so was the text that was found in it. Text can be missed: check the frames "
+                "in Annotate, and remove those that still show a name."
+            )
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
         new, annotated = _store(project, staging, staged, cohort, problems)
     return ImportReport(
