@@ -18,8 +18,6 @@ from fetalstudio.project.records import Frame, Pair
 T = TypeVar("T")
 VALIDATION, TEST = 0.15, 0.25
 """The shares of the annotated subjects in the validation and in the test part."""
-SYNTHETIC_COHORT = "synthetic"
-"""The cohort of all synthetic frames of a project."""
 
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[LabelledFrame]:

@@ -101,4 +101,5 @@ def _exported_pair(project: Project, pair: Pair) -> ExportedPair:
         calibration=pair.frame.calibration,
         quality=pair.quality,
         provenance=pair.provenance,
+        corrected=pair.corrected,
     )

@@ -22,7 +22,7 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
 from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Kind, Pixels, Staging, picture_id
+from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
     calibration_of,
@@ -64,8 +64,11 @@ class Frames:
         subject: str,
         calibration: Calibration | None = None,
         kind: Kind = "real",
+        note: str | None = None,
     ) -> tuple[Frame, bool]:
         """Keep a picture, (H, W) uint8, 32 to 8192 px a side.
+
+        ``note`` is what its file says about it, by default its kind.
 
         Returns the frame and whether it is new: a picture that the project already holds stays as
         it is, under its own name, cohort and subject; one that was removed becomes a new frame. A
@@ -77,9 +80,9 @@ class Frames:
             held = self.find(frame_id)
             if held is not None:
                 if not self._storage.pictures.holds(frame_id):
-                    self._storage.pictures.write(frame_id, pixels, held.kind)
+                    self._storage.pictures.write(frame_id, pixels, NOTES[held.kind])
                 return held, False
-            self._storage.write_picture(frame_id, pixels, kind)
+            self._storage.write_picture(frame_id, pixels, note or NOTES[kind])
             height, width = pixels.shape
             self._insert(frame_id, (width, height), name, cohort, subject, calibration, kind)
             return self.get(frame_id), True
@@ -101,6 +104,7 @@ class Frames:
         cohort: str,
         subject: str,
         calibration: Calibration | None = None,
+        kind: Kind = "real",
     ) -> tuple[Frame, bool]:
         """Like :meth:`add` for a picture of ``size`` (width, height) staged before."""
         with self._storage.transaction():
@@ -110,7 +114,7 @@ class Frames:
                 return held, False
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
-            self._insert(frame_id, size, name, cohort, subject, calibration, "real")
+            self._insert(frame_id, size, name, cohort, subject, calibration, kind)
             return self.get(frame_id), True
 
     def get(self, frame_id: str) -> Frame:

@@ -17,7 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.backups import put_back
 from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Kind, Pictures, Pixels
+from fetalstudio.project.pixels import Pictures, Pixels
 from fetalstudio.project.rows import DAMAGE
 
 Record = TypeVar("Record")
@@ -131,10 +131,10 @@ class Storage:
             if outermost:
                 self._settle()
 
-    def write_picture(self, frame_id: str, pixels: Pixels, kind: Kind) -> None:
+    def write_picture(self, frame_id: str, pixels: Pixels, note: str) -> None:
         """Write a picture that goes again if the running transaction fails."""
         self.unsettled.append(frame_id)
-        self.pictures.write(frame_id, pixels, kind)
+        self.pictures.write(frame_id, pixels, note)
 
     def next_revision(self, table: str, *, column: str = "revision", **keys: str | int) -> int:
         """The number of the next row of ``table`` with these ``keys``, from 1 on."""
