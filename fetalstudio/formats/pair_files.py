@@ -161,17 +161,18 @@ def _read_pairs(path: Path) -> Mapping[str, SyntheticNote]:
             raise values
         cell = {name: row.cells[i] for name, i in columns.items() if not is_missing(row.cells[i])}
         number = {name: values.get(columns[name]) for name in numeric}
-        provenance = {key: cell[key] for key in ("style", "nearest_frame") if key in cell}
+        provenance: dict[str, object] = {
+            key: cell[key] for key in ("style", "nearest_frame") if key in cell
+        }
         seed = cell.get("seed", "")
+        if seed.isdecimal() and len(seed) < 20:
+            provenance["seed"] = int(seed)
         record = {
             "synthetic": True,
             "ellipse": {name: number[name] for name in ELLIPSE},
             "copy": cell.get("copy") == "1",
             "quality": {name: number[name] for name in numeric if name not in ELLIPSE},
-            "provenance": {
-                **provenance,
-                **({"seed": int(seed)} if seed.isdecimal() and len(seed) < 20 else {}),
-            },
+            "provenance": provenance,
         }
         try:
             pairs[key_of(cell.get("name", ""))] = read_record(record)

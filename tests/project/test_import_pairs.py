@@ -61,7 +61,12 @@ def source(tmp_path: Path) -> Path:
 
 def kept(project: Project, pixels: Any, **changes: Any) -> Pair:
     calibration = Calibration(0.2, 0.2, "inherited")
-    values = {"name": "s", "ellipse": HEAD, "cohort": "synthetic", "calibration": calibration}
+    values: dict[str, Any] = {
+        "name": "s",
+        "ellipse": HEAD,
+        "cohort": "synthetic",
+        "calibration": calibration,
+    }
     values |= {"quality": FIGURES, "provenance": {**MADE, "batch": 3}}
     return project.pairs.add(pixels, **(values | changes))
 
