@@ -65,6 +65,7 @@ def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
         frame.cohort,
         frame.calibration,
         frame.labels,
+        frame.kind == "synthetic",
     )
 
 
@@ -81,8 +82,17 @@ def bundled_parts(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
 def of_part(
     frames: Sequence[LabelledFrame], parts: Mapping[str, Part], part: Part
 ) -> list[LabelledFrame]:
-    """The frames whose subject is in ``part``."""
-    return [frame for frame in frames if parts[frame.subject] == part]
+    """The frames whose subject is in ``part``. Raises ``ValueError`` for a synthetic frame that
+    would be held out."""
+    chosen = [frame for frame in frames if parts[frame.subject] == part]
+    return chosen if part == "train" else checked_real(chosen)
+
+
+def checked_real(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The frames. Raises ``ValueError`` for a synthetic one, on which no model may be judged."""
+    if synthetic := [frame.name for frame in frames if frame.synthetic]:
+        raise ValueError(f"synthetic frames cannot be validated or tested on: {synthetic[:3]}")
+    return list(frames)
 
 
 def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> Sequence[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.splits import Part
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -282,6 +283,8 @@ class ExportedFrame:
     ellipse: Ellipse | None
     calibration: Calibration | None
     labels: Mapping[str, str]
+    part: Part | None = None
+    """None where it is not yet divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +303,8 @@ class ExportedPair:
     provenance: Mapping[str, Any]
     corrected: bool = False
     """Whether a person moved the ellipse."""
+    part: ClassVar[Part] = "train"
+    """Nothing is validated or tested on a synthetic frame, so it is in no other part."""
 
     @property
     def note(self) -> SyntheticNote:

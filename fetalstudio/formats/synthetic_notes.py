@@ -83,13 +83,17 @@ class SyntheticNote:
         return is_marked_copy(self.quality, self.provenance)
 
     @property
+    def copy_checked(self) -> bool:
+        """Whether the picture was compared with the training frames of its model."""
+        return "similarity" in self.quality and self.provenance.get("copy_threshold") is not None
+
+    @property
     def contains_real_pixels(self) -> bool | None:
         """Whether a part of the picture is from a real frame; None where that is not known."""
         return contains_real_pixels(self.provenance)
 
     def record(self) -> dict[str, Any]:
         """The JSON object, without numbers that JSON does not know."""
-        measured = "similarity" in self.quality and "copy_threshold" in self.provenance
         c = self.calibration
         record = {
             "format": FORMAT,
@@ -100,7 +104,7 @@ class SyntheticNote:
             "corrected": self.corrected,
             "mm_per_px": None if c is None else (c.mm_per_px_x, c.mm_per_px_y),
             "contains_real_pixels": self.contains_real_pixels,
-            "copy": self.copy if self.copy or measured else None,
+            "copy": self.copy if self.copy or self.copy_checked else None,
             "quality": dict(self.quality),
             "provenance": _shared(self.provenance),
         }

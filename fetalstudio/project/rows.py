@@ -11,11 +11,12 @@ import re
 import sqlite3
 from collections.abc import Callable, Collection
 from datetime import datetime
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PureWindowsPath
 from typing import Any, TypeVar
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.files import is_inside
 
 Value = TypeVar("Value")
 
@@ -118,14 +119,6 @@ def path_inside(row: sqlite3.Row, column: str) -> str:
     if not is_inside(value):
         raise ValueError(f"{column} leaves the project")
     return value
-
-
-def is_inside(path: str | PurePosixPath) -> bool:
-    """Whether a path is relative and stays in the folder that it is relative to."""
-    posix, windows = PurePosixPath(path), PureWindowsPath(path)
-    return not (
-        posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts
-    ) and bool(posix.parts)
 
 
 def ellipse_of(row: sqlite3.Row, prefix: str = "") -> Ellipse | None:
