@@ -14,7 +14,13 @@ from fetalstudio.version import __version__
 DATA_CARD = "DATA_CARD.md"
 UNKNOWN = "not known"
 _TRIMESTERS = ("first", "second", "third", UNKNOWN)
-_PARTS = ("train", "validation", "test", "none")
+_PARTS: Mapping[str, str] = {
+    "train": "Training",
+    "validation": "Validation",
+    "test": "Test",
+    "none": "Not divided",
+}
+"""The columns of the parts."""
 _FIGURES: Mapping[str, str] = {
     "dice": "Dice against the judge's ellipse",
     "hc_difference": "HC, relative difference",
@@ -160,7 +166,7 @@ class DatasetCard:
             return "None."
         header = ["Cohort", "Frames", "Subjects", "With an ellipse", "Calibrated"]
         header += [f"Trimester {name}" for name in _TRIMESTERS]
-        header += [f"Part {name}" for name in _PARTS]
+        header += _PARTS.values()
         rows = [
             [
                 name,

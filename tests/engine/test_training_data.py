@@ -164,9 +164,10 @@ def test_no_synthetic_frame_is_validated_or_tested_on(
 
     made_frame = labelled(sample_project, data.pairs[0].frame, ellipse)
     assert made_frame.synthetic
-    for held_out in ("validation", "test"):
-        with pytest.raises(ValueError, match="cannot be validated or tested on"):
-            replace(data, **{held_out: [made_frame]})
+    with pytest.raises(ValueError, match="cannot be validated or tested on"):
+        replace(data, validation=[made_frame])
+    with pytest.raises(ValueError, match="cannot be validated or tested on"):
+        replace(data, test=[made_frame])
     with pytest.raises(ValueError, match="cannot be validated or tested on"):
         of_part([made_frame], {made_frame.subject: "test"}, "test")
     assert of_part([made_frame], {made_frame.subject: "train"}, "train") == [made_frame]
