@@ -27,7 +27,6 @@ from fetalstudio.project.backups import (
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.removal import removal_effect
-from fetalstudio.studies.campaigns import damaged_database
 from tests.project.kinds import Picture, PicturesIn
 
 
@@ -123,13 +122,6 @@ def test_every_kind_of_damaged_row_is_named(
     change(project.path, sql)
     with Project.open(project.path) as damaged:
         assert any(what in sentence for sentence in damaged.check())
-
-
-def test_a_damaged_database_never_raises_anything_else(tmp_path: Path) -> None:
-    counts = damaged_database.run(tmp_path, trials=30)
-    assert counts.failures == []
-    assert counts.outcomes.total() == 30
-    assert {"opened, rows named", "refused with a message"} <= counts.outcomes.keys()
 
 
 def test_backups_are_kept_by_opening_and_by_day(
