@@ -39,7 +39,7 @@ def library(open_session: Session, window: MainWindow) -> LibraryPage:
 
 
 def rows(library: LibraryPage) -> list[QModelIndex]:
-    return [library.shown.index(row, 0) for row in range(library.shown.rowCount())]
+    return [library.model.index(row) for row in range(library.model.rowCount())]
 
 
 def annotate_page(window: MainWindow) -> AnnotatePage:
