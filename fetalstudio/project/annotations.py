@@ -10,7 +10,6 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.records import Annotation, AnnotationState
 from fetalstudio.project.rows import (
-    SOUND_FRAME_ID,
     SOUND_LENGTH,
     SOUND_MOMENT,
     SOUND_SHARE,
@@ -33,9 +32,9 @@ _TABLES = ("annotations", "frames", "frame_revisions")
 _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
 
 _LENGTHS = ("cx", "cy", "a", "b", "angle_deg")
+# Whether the frame is there is seen by the check of foreign keys.
 _SUSPICIOUS = suspicious(
     {
-        "frame_id": SOUND_FRAME_ID,
         "revision": SOUND_WHOLE,
         "author": SOUND_TEXT,
         "state": sound_word(_STATES),

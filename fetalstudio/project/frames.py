@@ -26,7 +26,6 @@ from fetalstudio.project.database import Database
 from fetalstudio.project.pixels import Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
-    SOUND_FRAME_ID,
     SOUND_TEXT,
     SOUND_WHOLE,
     calibration_of,
@@ -55,12 +54,13 @@ _FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source
     FROM current_frames AS frames
     LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
 
+# Whether the frame is there is seen by the check of foreign keys.
 _SUSPICIOUS = suspicious(
     {
-        "frame_id": SOUND_FRAME_ID,
         "revision": SOUND_WHOLE,
         **dict.fromkeys(("name", "cohort", "subject"), SOUND_TEXT),
         "removed": f"{SOUND_WHOLE} AND {{0}} IN (0, 1)",
+        "amendment_id": "{0} IS NOT NULL OR NOT removed",
     }
 )
 
@@ -427,7 +427,7 @@ class Frames:
                 was.subject AS was_subject, was.removed AS was_removed
             FROM frame_revisions AS r JOIN frame_revisions AS was
             ON was.frame_id = r.frame_id AND was.revision = r.revision - 1
-            WHERE r.amendment_id IS NOT NULL ORDER BY r.cohort, r.name"""
+            WHERE r.amendment_id > 0 ORDER BY r.cohort, r.name"""
         )
         revisions = self._storage.read(
             "frame_revisions",
@@ -486,13 +486,13 @@ class Frames:
                 f"{self._storage.database.path} is damaged, so nothing is deleted for good. "
                 f"{put_back(self._storage.path)}"
             )
-        removed = self._removed()
+        removed = self.removed()
         if removed:
             # First, so that a purge that was interrupted is begun again by the next one.
             for backup in opening_backups(self._storage.path):
                 _erase(backup, removed)
             with self._storage.transaction():
-                still = set(self._removed())
+                still = set(self.removed())
                 removed = [frame_id for frame_id in removed if frame_id in still]
                 _delete(self._storage.database, removed)
         with self._storage.transaction():
@@ -532,7 +532,8 @@ class Frames:
         rows = self._storage.database.query(f"SELECT * FROM frame_revisions WHERE {_SUSPICIOUS}")
         self._storage.read("frame_revisions", rows, _row_revision)
 
-    def _removed(self) -> list[str]:
+    def removed(self) -> list[str]:
+        """The ids of the frames that were removed and wait to be deleted for good."""
         sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
         return [row["frame_id"] for row in self._storage.database.query(sql)]
 
@@ -599,6 +600,8 @@ def _revision(frame: Frame) -> FrameRevision:
 
 
 def _row_revision(row: sqlite3.Row, prefix: str = "") -> FrameRevision:
+    if row["removed"] and row["amendment_id"] is None:
+        raise ValueError("removed, but by no amendment")
     return FrameRevision(
         frame_id=frame_id_of(row, "frame_id"),
         name=text(row, f"{prefix}name"),

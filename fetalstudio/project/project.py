@@ -241,7 +241,8 @@ class Project:
             return notes
         with self.transaction():
             unfinished = len(self.frames.unheld())
-        self.frames.purge()  # deletes those too
+        if unfinished or self.frames.removed():
+            self.frames.purge()  # deletes both
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")

@@ -167,7 +167,6 @@ _BYTES = "length(CAST({0} AS BLOB))"
 _DIGITS = "[0-9][0-9]"
 SOUND_TEXT = f"typeof({{0}}) = 'text' AND {{0}} NOT GLOB '*[^ -~]*' AND length({{0}}) = {_BYTES}"
 """Plain ASCII."""
-SOUND_FRAME_ID = f"typeof({{0}}) = 'text' AND {{0}} NOT GLOB '*[^0-9a-f]*' AND {_BYTES} = 64"
 SOUND_WHOLE = "typeof({0}) = 'integer'"
 SOUND_SHARE = "{0} IS NULL OR typeof({0}) = 'real' AND {0} BETWEEN 0 AND 1"
 SOUND_MOMENT = f"""typeof({{0}}) = 'text' AND {_BYTES} = 32

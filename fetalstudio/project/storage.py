@@ -26,6 +26,7 @@ Record = TypeVar("Record")
 
 log = logging.getLogger(__name__)
 
+_MOST_REVISIONS = 2**62
 _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "frames": ("frame", ("name", "id")),
     "calibrations": ("calibration of frame", ("name", "id")),
@@ -174,7 +175,7 @@ class Storage:
         sql = f"SELECT max({column}) FROM {table} WHERE {where}"
         row = self.database.one(sql, tuple(keys.values()))
         last = 0 if row is None or row[0] is None else row[0]
-        if not isinstance(last, int):
+        if not (isinstance(last, int) and 0 <= last < _MOST_REVISIONS):
             raise UserError(
                 f"{self.database.path}: the numbers of the rows of {table} are damaged. "
                 f"{put_back(self.path)}"

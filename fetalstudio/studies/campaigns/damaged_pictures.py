@@ -17,7 +17,7 @@ from PIL import Image
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.pictures import read_image, write_png
-from fetalstudio.project.exporters import export_hc18
+from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project
@@ -96,7 +96,7 @@ class DamagedExports(DamagedInputs):
                 provenance={"synthesizer": "compact", "seed": 1},
             )
             project.pairs.review(pair.id, "accepted", reviewer="me")
-            export_hc18(project, folder)
+            export_frames(project, folder)
 
     def copy(self, folder: Path) -> None:
         shutil.copytree(self._folder / "empty", folder / "project")
