@@ -53,6 +53,16 @@ def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelle
     ]
 
 
+def labelled_cohorts(project: Project) -> list[str]:
+    """The cohorts with a frame of :func:`labelled_frames`, sorted."""
+    drawn = {
+        frame_id
+        for frame_id, annotation in project.annotations.by_frame().items()
+        if annotation.state != "proposed"
+    }
+    return sorted({frame.cohort for frame in project.frames.all() if frame.id in drawn})
+
+
 def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
     """A frame of the project with its ellipse; the picture is read when it is needed."""
     return LabelledFrame(
