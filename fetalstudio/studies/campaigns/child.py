@@ -52,7 +52,10 @@ class Child(Generic[Result]):
     """A process that does ``work(*arguments)``, a function of a module."""
 
     def __init__(self, work: Callable[..., Result], *arguments: Any) -> None:
-        context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        # Typed loosely: the contexts of the two ways have no common type with a process.
+        context: Any = multiprocessing.get_context(
+            "spawn" if sys.platform == "win32" else "forkserver"
+        )
         self._pipe, theirs = context.Pipe(duplex=False)
         self._started = time.monotonic()
         self._process = context.Process(target=_do, args=(theirs, work, arguments), daemon=True)

@@ -10,6 +10,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -133,7 +134,7 @@ def _sample() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     return np.asarray(picture, np.uint8)
 
 
-def _saved(mode: str, **options: object) -> Callable[[Path, np.ndarray], None]:
+def _saved(mode: str, **options: Any) -> Callable[[Path, np.ndarray], None]:
     def write(path: Path, grey: np.ndarray) -> None:
         values = grey.astype(np.uint16) * 200 if mode == "I;16" else grey
         picture = Image.fromarray(values)

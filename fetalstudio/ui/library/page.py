@@ -5,8 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
+from typing import cast
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt
+from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
+    QModelIndex,
+    QPoint,
+    Qt,
+)
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -271,7 +279,8 @@ class LibraryPage(QWidget):
 
     def selected(self) -> list[Frame]:
         """The selected frames, in the order of the grid."""
-        ranges = self.grid.selectionModel().selection()
+        # A list of ranges, which its type does not say.
+        ranges = cast(Iterable[QItemSelectionRange], self.grid.selectionModel().selection())
         rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
         return [self.model.frame(row) for row in rows]
 
