@@ -28,9 +28,6 @@ ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 14)
 MOST_WORKERS = 8  # processes of tests: each may take 1.5 GB of memory
 
-# Its wheel holds the text detector. It asks for opencv-python, which clashes with PySide6.
-DETECTOR = "rapidocr==3.10.0"
-
 CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -203,7 +200,7 @@ def environment(root: Path) -> Path:
 
 def fingerprint(root: Path) -> str:
     """Changes where what must be installed changes, and where the checkout was moved."""
-    digest = hashlib.sha256(f"{root}{DETECTOR}".encode())
+    digest = hashlib.sha256(str(root).encode())
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
@@ -237,12 +234,10 @@ def create(venv: Path) -> None:
 def install(python: Path, root: Path) -> bool:
     """Install the checkout, editable, with its development tools. To stderr: stdout is for data."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
-    alone = [*command, "--no-deps", DETECTOR]
     command += ["-c", str(root / "constraints.txt"), "-e", f"{root}[dev]"]
-    quiet = [] if sys.stderr.isatty() else ["--quiet", "--progress-bar", "off"]
-    return all(
-        subprocess.call([*wanted, *quiet], stdout=sys.stderr) == 0 for wanted in (command, alone)
-    )
+    if not sys.stderr.isatty():
+        command += ["--quiet", "--progress-bar", "off"]
+    return subprocess.call(command, stdout=sys.stderr) == 0
 
 
 @contextlib.contextmanager

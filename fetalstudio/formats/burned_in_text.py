@@ -7,23 +7,17 @@ are shown to PP-OCR's detector, which tells text from bright tissue. Nothing is 
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import UserError
 from fetalstudio.core.sector import sector_mask
-
-MODEL = Path("rapidocr", "models", "PP-OCRv6_det_small.onnx")
-"""The detector, as the wheel of rapidocr and a bundle hold it."""
+from fetalstudio.resources import text_detector_path
 
 _SHARP = 56
 """Least step in grey level between neighbours at the edge of a letter."""
@@ -97,8 +91,7 @@ def propose_redaction(pixels: NDArray[np.uint8], *, screen: bool = True) -> Reda
 
     ``screen``: the frame is as the scanner showed it. Any other picture counts as a screen if at
     least three lines of text stand outside its sector. A frame without letters, and a picture that
-    is no screen, give :data:`NOTHING`. Raises :class:`UserError` where the detector is not
-    installed.
+    is no screen, give :data:`NOTHING`.
     """
     groups = list(_groups(pixels))
     if len(groups) < (1 if screen else _LINES_OF_A_SCREEN):
@@ -219,26 +212,13 @@ def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
 
 @lru_cache(maxsize=1)
 def _detector() -> Any:
-    import onnxruntime
+    import onnxruntime  # a tenth of a second, and 60 MB
 
-    path = _model_path()
-    if path is None:
-        raise UserError(
-            "The text detector is not installed, so frames with text cannot be imported. Start "
-            "the program with run.py once, or install rapidocr with pip and its option --no-deps."
-        )
+    onnxruntime.disable_telemetry_events()  # on Windows; nothing leaves the machine
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _model_path() -> Path | None:
-    """The wheel is not imported: only its model is used, and it would ask for more packages."""
-    bundle = getattr(sys, "_MEIPASS", None)
-    if bundle is not None:
-        roots = [Path(bundle)]
-    else:
-        package = importlib.util.find_spec("rapidocr")
-        roots = [Path(p).parent for p in (package and package.submodule_search_locations) or ()]
-    return next((root / MODEL for root in roots if (root / MODEL).is_file()), None)
+    return onnxruntime.InferenceSession(
+        str(text_detector_path()), options, providers=["CPUExecutionProvider"]
+    )
