@@ -122,7 +122,10 @@ def read_header(path: Path, open_file: Opener) -> Header:
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
             return Header(0, "", "", None, None, None, None, _listed(dataset), directory=True)
         if "Rows" not in dataset or "Columns" not in dataset:
-            raise InputError(f"{path} is a DICOM file without a picture. It was left out.")
+            raise InputError(
+                f"{path} is a DICOM file without a picture, or truncated. It was left out. Export "
+                "it again if it should show one."
+            )
         _check_pixels(path, dataset)
         calibration, doubt = _calibration(dataset)
         date = _date(dataset, "AcquisitionDate", "ContentDate", "StudyDate")
