@@ -370,7 +370,7 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
     labelled = labelled_frames(sample_project)
-    parts = split(labelled)
+    parts = split(sample_project, labelled)
     by_id = {item.id: item for item in labelled}
     drawn = ellipses_like(sample_project, 40, seed=3)
     assert len({item.name for item in drawn}) == 40
