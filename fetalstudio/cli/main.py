@@ -31,6 +31,7 @@ from fetalstudio.cli import (
     selftest,
     synthesize,
     train,
+    verify,
 )
 from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
@@ -108,6 +109,13 @@ COMMANDS = (
         export.options,
         export.run,
         "write frames and pairs in a layout that other programs read",
+    ),
+    Command(
+        "verify",
+        verify.options,
+        verify.run,
+        "check that a data set is what was exported; needs no project",
+        project=False,
     ),
     Command(
         "adapt-sd",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.splits import Part
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -24,14 +26,18 @@ from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FIGURE_NOTE,
     FRAME_NOTE,
+    is_synthetic,
     note_in,
     pages_in,
     read_image,
     read_samples,
 )
+from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
+_SAME_PX, _SAME_SHARE = 1.5, 0.02
+"""Two outlines of a pair are the same up to this distance in px, or of the semi-axis a."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,12 @@ class FrameRecord:
     hc_mm: float | None = None
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    synthetic: SyntheticNote | None = None
+    """What a table beside the picture says about it, where it says that it is synthetic."""
 
     def read(self, mask_value: str | None = None) -> FrameContent:
-        """Decode the picture and find the ellipse.
+        """Decode the picture and find the ellipse. A picture that says that it is synthetic, or of
+        which a table says so, is a pair.
 
         ``mask_value`` says which value marks the head in an annotation picture.
 
@@ -82,7 +91,10 @@ class FrameRecord:
         used. An ellipse that cannot be used is a problem of the content.
         """
         pixels = read_image(self.path) if self.decode is None else self.decode()
-        self._check_frame(pixels)
+        said = note_in(self.path)
+        self._check_frame(pixels, said)
+        if is_synthetic(said) or self.synthetic is not None:
+            return self._pair(pixels, said)
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems: tuple[str, ...] = ()
@@ -109,9 +121,8 @@ class FrameRecord:
         value = () if shown.value is None else (shown.value,)
         return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
 
-    def _check_frame(self, pixels: NDArray[np.uint8]) -> None:
-        """Raise :class:`InputError` for a picture that is no real frame."""
-        note = note_in(self.path)
+    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
+        """Raise :class:`InputError` for a picture that is no frame."""
         if note == ANNOTATION_NOTE:
             raise InputError(
                 f"{self.path} is an annotation, as a note in the file says, and was left out. Name "
@@ -122,10 +133,10 @@ class FrameRecord:
                 f"{self.path} is a figure that FetalStudio made, as a note in the file says, and "
                 "was left out. Import the frames themselves."
             )
-        if note not in (None, FRAME_NOTE):
+        if note == FRAME_NOTE and self.synthetic is not None:
             raise InputError(
-                f"{self.path} is synthetic, as a note in the file says, and was left out: it must "
-                "not count as a real frame. Open the project that it came from to use it."
+                f"{self.path} is a real frame, as a note in the file says, but a table beside it "
+                "says that it is synthetic. It was left out. Correct the table."
             )
         if is_annotation(pixels):
             raise InputError(
@@ -133,6 +144,58 @@ class FrameRecord:
                 "in flat regions). It was left out. Name it after its frame (NAME_mask.png) to use "
                 "it as one."
             )
+
+    def _pair(self, pixels: NDArray[np.uint8], said: str | None) -> FrameContent:
+        """A synthetic picture with its ellipse, or :class:`InputError` where that is not known."""
+        size = (pixels.shape[1], pixels.shape[0])
+        known, problems = self._stated(said), tuple[str, ...]()
+        try:
+            shown = self._ellipse(size, None)
+        except InputError as error:
+            shown = None
+            problems += (f"{error} Its picture is synthetic.",)
+        if known is None and shown is None:
+            raise InputError(
+                " ".join(problems)
+                + f"{' ' if problems else ''}{self.path} is synthetic, as a note in the file says, "
+                "but neither the file nor an annotation shows its ellipse. It was left out: it "
+                "must not count as a real frame. Export the pairs of the project that it came from."
+            )
+        if known is None and shown is not None:
+            known = SyntheticNote(shown.ellipse, shown.ellipse, False, None, {}, {})
+        assert known is not None
+        if not (known.ellipse.reaches(size) and known.requested.reaches(size)):
+            raise InputError(
+                f"{self.path} is synthetic, but the ellipse that is stated for it lies outside. It "
+                "was left out. Export it again from the project that it came from."
+            )
+        if shown is not None and not _same_outline(shown.ellipse, known.ellipse):
+            where = self.annotation if self.ellipse is None and self.annotation else "a table"
+            problems += (
+                f"{self.path} states another ellipse than {where}, which was taken. Check it in "
+                "Review.",
+            )
+            known = replace(known, ellipse=shown.ellipse, corrected=True)
+        calibration = known.calibration or self.calibration
+        provenance = {**known.provenance, "imported": True}
+        known = replace(known, calibration=calibration, provenance=provenance)
+        return FrameContent(pixels, known.ellipse, problems, synthetic=known)
+
+    def _stated(self, said: str | None) -> SyntheticNote | None:
+        """What the file says about its synthetic picture, or else a table beside it."""
+        if said is None or not is_synthetic(said):
+            return self.synthetic
+        try:
+            own = read_note(said)
+        except ValueError as error:
+            raise InputError(
+                f"{self.path} is synthetic, and the note in the file cannot be used: {error}. It "
+                "was left out. Export it again from the project that it came from."
+            ) from error
+        beside = self.synthetic
+        if own is None or beside is None or own.copy or not beside.copy:
+            return own or beside
+        return replace(own, provenance={**own.provenance, "copy": True})
 
     def _ellipse(self, size: Size, mask_value: str | None) -> ShownEllipse | None:
         """The table's, which is exact, or that of the annotation file or picture."""
@@ -176,6 +239,8 @@ class FrameContent:
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
+    synthetic: SyntheticNote | None = None
+    """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 
     @property
     def size(self) -> Size:
@@ -218,6 +283,8 @@ class ExportedFrame:
     ellipse: Ellipse | None
     calibration: Calibration | None
     labels: Mapping[str, str]
+    part: Part | None = None
+    """None where it is not yet divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +301,28 @@ class ExportedPair:
     calibration: Calibration | None
     quality: Mapping[str, float]
     provenance: Mapping[str, Any]
+    corrected: bool = False
+    """Whether a person moved the ellipse."""
+    part: ClassVar[Part] = "train"
+    """Nothing is validated or tested on a synthetic frame, so it is in no other part."""
+
+    @property
+    def note(self) -> SyntheticNote:
+        """What the picture's file says about it."""
+        return SyntheticNote(
+            self.ellipse,
+            self.requested,
+            self.corrected,
+            self.calibration,
+            self.quality,
+            self.provenance,
+        )
+
+
+def _same_outline(one: Ellipse, other: Ellipse) -> bool:
+    params = (other.cx, other.cy, other.a, other.b, other.angle_deg)
+    apart = float(np.abs(distances(params, one.contour(60))).max())
+    return apart <= max(_SAME_PX, _SAME_SHARE * other.a)
 
 
 def _annotated(path: Path, size: Size, value: str | None, coding: Coding | None) -> ShownEllipse:

@@ -52,6 +52,7 @@ from fetalstudio.formats.mask_folders import (
 )
 from fetalstudio.formats.outline_pictures import ring
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, FRAME_NOTE, write_png
+from fetalstudio.formats.synthetic_notes import read_record, strict_json
 from fetalstudio.formats.tables import write_table
 
 PROVENANCE = "provenance.json"
@@ -128,7 +129,9 @@ def _with_provenance(records: tuple[FrameRecord, ...], path: Path) -> tuple[Fram
         found = json.loads(read_bounded(path, _MAX_PROVENANCE))
         format = found.get("format")
         if format == _PROVENANCE_FORMAT:
-            return tuple(_recorded(r, found["frames"].get(r.path.name)) for r in records)
+            pairs = {name: read_record(entry) for name, entry in found.get("pairs", {}).items()}
+            named = (replace(r, synthetic=pairs.get(r.path.name)) for r in records)
+            return tuple(_recorded(r, found["frames"].get(r.path.name)) for r in named)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged. Copy it again, or remove it to take the subjects from file names."
@@ -189,18 +192,8 @@ class Hc18Writer:
         Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
         """
         stem = self._stem(pair.name)
-        record = {
-            "synthetic": True,
-            "cohort": pair.cohort,
-            "id": pair.id,
-            "mm_per_px": _mm_per_px(pair.calibration),
-            "ellipse": asdict(pair.ellipse),
-            "requested": asdict(pair.requested),
-            "quality": dict(pair.quality),
-            "provenance": dict(pair.provenance),
-        }
-        self._write(stem, pair, pair.ellipse, note=_json(record))
-        self._pairs[f"{stem}.png"] = record
+        self._write(stem, pair, pair.ellipse, note=pair.note.text())
+        self._pairs[f"{stem}.png"] = pair.note.record()
 
     def finish(self) -> None:
         """Write the table and ``provenance.json``."""
@@ -272,12 +265,4 @@ def _mm_per_px(calibration: Calibration | None) -> tuple[float, float] | None:
 
 def _json(record: dict[str, Any]) -> str:
     """Strict JSON, which knows neither NaN nor infinity: null in their place."""
-    return json.dumps(_strict(record), indent=1, allow_nan=False)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return json.dumps(strict_json(record), indent=1, allow_nan=False)
