@@ -33,6 +33,7 @@ from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -173,13 +174,17 @@ def import_frames(
     cohort: str | None = None,
     mask_value: str | None = None,
     frames: str | None = None,
+    redact: Policy = "auto",
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
     ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
     (``"#ff0000"``) marks the head in masks of several structures. ``frames`` says which frames of a
-    DICOM video are taken (``"first"``, ``"middle"``, ``"last"``, ``"all"``, ``"every 10"``). All of
+    DICOM video are taken (``"first"``, ``"middle"``, ``"last"``, ``"all"``, ``"every 10"``).
+    ``redact`` says what is blacked out of a scanner's screen: by default what was confirmed in the
+    window for its layout, or else all but the sector and the text in it; with ``"confirmed"`` other
+    layouts are left out, with ``"text"`` only text is blacked out, with ``"none"`` nothing. All of
     the frames are imported or, after an error or Ctrl-C, none of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
@@ -191,7 +196,12 @@ def import_frames(
     Raises :class:`InputError` for a folder that holds no frame.
     """
     request = ImportRequest(
-        project.path, Path(source), cohort=cohort, mask_value=mask_value, frames=frames
+        project.path,
+        Path(source),
+        cohort=cohort,
+        mask_value=mask_value,
+        frames=frames,
+        redact=redact,
     )
     return _run(request, progress)
 

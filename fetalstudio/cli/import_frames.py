@@ -8,6 +8,7 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 
@@ -31,6 +32,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
     )
+    parser.add_argument(
+        "--redact",
+        choices=POLICIES,
+        default="auto",
+        help="what is blacked out of a scanner's screen: auto (default: as confirmed in the window "
+        "for its layout, else all but the sector, and the text in it), confirmed (leave out "
+        "layouts that nobody confirmed), text (only text that is found), none",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -42,6 +51,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         options.cohort,
         options.mask_value,
         options.frames if options.every is None else f"every {options.every}",
+        options.redact,
     )
     result = console.run(request)
     for problem in result.problems:

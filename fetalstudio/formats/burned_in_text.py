@@ -1,4 +1,5 @@
-"""Text that a scanner burned into a picture: found, and blacked out before anything is stored.
+"""Finds the text that a scanner burned into a picture. What becomes of it is decided in
+:mod:`fetalstudio.formats.redaction`.
 
 Two steps keep this fast. Letters are strokes with edges that are sharper than most that a beam can
 show; where no group of strokes looks like letters, a picture has no text. Groups within the sector
@@ -7,7 +8,7 @@ are shown to PP-OCR's detector, which tells text from bright tissue. Nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.sector import sector_mask
 from fetalstudio.resources import text_detector_path
 
 _SHARP = 56
@@ -32,12 +32,6 @@ _AROUND = 24
 _LEAST_SIDE = 160
 """Of what the detector sees, after enlarging."""
 _PROBABLE, _CONFIDENT = 0.25, 0.4
-_LINES_OF_A_SCREEN = 3
-"""Least number of lines outside the sector by which a picture counts as a scanner's screen."""
-_EDGE = 2
-"""Px from the frame's edge within which a line does not count for that."""
-_PADDING = 4
-"""Px that are blacked out around a line of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,68 +57,36 @@ class Box:
         """The rows and columns of an array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom)."""
+        return self.left, self.top, self.right, self.bottom
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
-    """What is blacked out of a frame. Nothing moves, so masks and calibration stay valid."""
+    @property
+    def area(self) -> int:
+        """In px."""
+        return (self.right - self.left) * (self.bottom - self.top)
 
-    sector: NDArray[np.uint8] | None
-    """(H, W) of 0 and 1: what is kept; None keeps all."""
-    boxes: tuple[Box, ...]
-    """Text in the sector."""
-
-    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A redacted copy of (H, W) grey pixels; the same array where there is nothing to do."""
-        if self.sector is None and not self.boxes:
-            return pixels
-        redacted = pixels.copy() if self.sector is None else pixels * self.sector
-        for box in self.boxes:
-            redacted[box.of] = 0
-        return redacted
-
-
-NOTHING = Redaction(None, ())
+    def holds(self, other: Box) -> bool:
+        """Whether another box lies in this one."""
+        return (
+            self.left <= other.left
+            and other.right <= self.right
+            and self.top <= other.top
+            and other.bottom <= self.bottom
+        )
 
 
-def propose_redaction(pixels: NDArray[np.uint8], *, screen: bool = True) -> Redaction:
-    """What to black out of an (H, W) grey frame: all but the sector, and text within it.
-
-    ``screen``: the frame is as the scanner showed it. Any other picture counts as a screen if at
-    least three lines of text stand outside its sector. A frame without letters, and a picture that
-    is no screen, give :data:`NOTHING`.
-    """
-    groups = list(_groups(pixels))
-    if len(groups) < (1 if screen else _LINES_OF_A_SCREEN):
-        return NOTHING
-    sector = sector_mask(pixels)
-    size = (pixels.shape[1], pixels.shape[0])
-    if not screen:
-        # A line at the very edge is what an export left of a screen that was cut off.
-        inner = Box(0, 0, *size).padded(-_EDGE, size)
-        outside = [
-            box
-            for box in groups
-            if not sector[box.of].any()
-            and (inner.left <= box.left and box.right <= inner.right)
-            and (inner.top <= box.top and box.bottom <= inner.bottom)
-        ]
-        if len(outside) < _LINES_OF_A_SCREEN or len(_lines(pixels, outside)) < _LINES_OF_A_SCREEN:
-            return NOTHING
-    if not sector.any():
-        sector = np.ones_like(pixels)
-    found = _lines(pixels, [box for box in groups if sector[box.of].any()])
-    return Redaction(sector, tuple(box.padded(_PADDING, size) for box in found))
-
-
-def _lines(pixels: NDArray[np.uint8], groups: list[Box]) -> list[Box]:
-    """The lines of text that the detector sees in and around these groups of strokes."""
+def find_text(pixels: NDArray[np.uint8], groups: Iterable[Box]) -> list[Box]:
+    """The lines of text that the detector sees in and around some of the :func:`stroke_groups` of
+    an (H, W) grey picture."""
     size = (pixels.shape[1], pixels.shape[0])
     areas = _joined([box.padded(_AROUND, size) for box in groups])
     return [box for area in areas for box in _detected(pixels, area)]
 
 
-def _groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
-    """Where strokes stand side by side like letters."""
+def stroke_groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
+    """Where in an (H, W) grey picture strokes stand side by side like letters."""
     narrow = np.zeros(pixels.shape, bool)
     for shape in ((_WIDEST_STROKE, 1), (1, _WIDEST_STROKE)):
         opened = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(shape, np.uint8))

@@ -18,7 +18,6 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.burned_in_text import propose_redaction
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -35,7 +34,10 @@ from fetalstudio.formats.pictures import (
     read_image,
     read_samples,
 )
+from fetalstudio.formats.redaction import Redactor, Screen
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
+
+DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
@@ -101,8 +103,8 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
-    screen: bool = False
-    """Whether the pixels are as the scanner showed them, with whatever stood around the sector."""
+    screen: Screen | None = None
+    """What is known of its layout, where the pixels are as a scanner showed them."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
     outline: Callable[[Size], ShownEllipse] | None = None
@@ -116,6 +118,8 @@ class FrameRecord:
     hc_mm: float | None = None
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    synthetic: SyntheticNote | None = None
+    """What a table beside the picture says about it, where it says that it is synthetic."""
     problems: tuple[str, ...] = ()
     """What is in doubt about the frame already, naming the file and the cure."""
 
@@ -138,25 +142,28 @@ class FrameRecord:
             for number, index in enumerate(video.chosen(choice))
         )
 
-    synthetic: SyntheticNote | None = None
-    """What a table beside the picture says about it, where it says that it is synthetic."""
+    def read(
+        self, mask_value: str | None = None, redactor: Redactor = DEFAULT_REDACTOR
+    ) -> FrameContent:
+        """Decode and redact the picture, and find the ellipse. A picture that says that it is
+        synthetic, or of which a table says so, is a pair.
 
-    def read(self, mask_value: str | None = None) -> FrameContent:
-        """Decode the picture and find the ellipse. A picture that says that it is synthetic, or of
-        which a table says so, is a pair.
+        ``mask_value`` says which value marks the head in an annotation picture. What FetalStudio
+        wrote itself is not redacted.
 
-        ``mask_value`` says which value marks the head in an annotation picture.
-
-        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
-        used. An ellipse that cannot be used is a problem of the content.
+        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used,
+        and :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse
+        that cannot be used is a problem of the content.
         """
         pixels = read_image(self.path) if self.decode is None else self.decode()
         said = None if self.decode else note_in(self.path)
         self._check_frame(pixels, said)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
-        kept = self._redacted(pixels, said)
-        redacted, pixels = kept is not pixels, kept
+        before = pixels
+        if said != FRAME_NOTE:
+            pixels = redactor.redaction(pixels, self.screen).apply(pixels)
+        redacted = pixels is not before
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
@@ -182,12 +189,6 @@ class FrameRecord:
         problems += (note,) if note else ()
         value = () if shown.value is None else (shown.value,)
         return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value, redacted)
-
-    def _redacted(self, pixels: NDArray[np.uint8], said: str | None) -> NDArray[np.uint8]:
-        """The pixels without a scanner's text. What FetalStudio wrote itself stays as it is."""
-        if said == FRAME_NOTE:
-            return pixels
-        return propose_redaction(pixels, screen=self.screen).apply(pixels)
 
     def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
         """Raise :class:`InputError` for a picture that is no frame."""
@@ -308,7 +309,7 @@ class FrameContent:
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
     redacted: bool = False
-    """Whether what a scanner shows around the sector, and text in it, was blacked out."""
+    """Whether something was blacked out: text, or what a scanner shows around the sector."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 

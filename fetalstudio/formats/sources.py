@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,12 +43,15 @@ def recognise(source: Path) -> str:
     return next(name for name, format in FORMATS.items() if format.recognise(source))
 
 
-def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> FrameSource:
+def read_source(
+    source: Path, format: str = AUTO, frames: str | None = None, files: Sequence[Path] = ()
+) -> FrameSource:
     """Find the frames in a folder, or in a single file with what lies beside it.
 
     ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Of a file with several frames, those of
     ``frames`` are found (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default the
-    middle one, with a note. No picture is opened.
+    middle one, with a note. With ``files``, DICOM files and archives, these alone are read, of the
+    folder. No picture is opened.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -59,6 +62,8 @@ def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> 
     check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
+        if files:
+            return _with_frames(dicom.read(source, files), frames)
         if source.is_file():
             return _with_frames(_single(source, format), frames)
         if not source.is_dir():

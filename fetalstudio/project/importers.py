@@ -6,6 +6,7 @@ An import takes every frame that can be read. After an error or a cancel it take
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.outline_pictures import MASK_VALUE
 from fetalstudio.formats.pictures import FRAME_NOTE
+from fetalstudio.formats.redaction import Policy, Redactor, UnclearScreenError, remembered
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import SET_SUBJECT
@@ -72,18 +74,23 @@ def import_frames(
     cohort: str | None = None,
     mask_value: str | None = None,
     frames: str | None = None,
+    redact: Policy = "auto",
+    files: Sequence[Path] = (),
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
 
     ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``2``) or colour
     (``#ff0000``) marks the head in mask pictures. ``frames`` says which frames of a file with
-    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). Annotations count as
-    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
-    (a calibration; an ellipse, where none was drawn). Synthetic pictures become pairs that are to
-    be reviewed, with what the source says about how they were made. A file that cannot be used is
-    named in
-    ``problems`` and left out.
+    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). With
+    ``files``, these DICOM files and archives alone are imported, of the folder ``source``.
+
+    What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
+    what was confirmed of the scanner's layout; a frame of which that is in doubt is left out.
+    Annotations count as final; a doubtful one is a proposal. A picture that the project already
+    holds gets what it lacks (a calibration; an ellipse, where none was drawn). Synthetic pictures
+    become pairs that are to be reviewed, with what the source says about how they were made. A file
+    that cannot be used is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image, or for the store of a project,
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
@@ -95,8 +102,9 @@ def import_frames(
             "#ff0000."
         )
     _check_not_a_store(source)
-    found = read_source(source, format, frames)
+    found = read_source(source, format, frames, files)
     problems = list(found.problems)
+    redactor = Redactor(redact, {} if redact == "none" else remembered())
     total = len(found.records)
     cohort = cohort or found.cohort
     with project.frames.staging() as staging:
@@ -104,12 +112,16 @@ def import_frames(
         by_value: dict[str, list[int]] = defaultdict(list)
         unclear: set[str] = set()
         redacted: list[Path] = []
+        in_doubt: dict[str, list[Path]] = defaultdict(list)
         for done, record in enumerate(found.records):
             progress.advance(done, total)
             try:
-                content = record.read(mask_value)
+                content = record.read(mask_value, redactor)
                 made = content.synthetic
                 frame_id = staging.put(content.pixels, FRAME_NOTE if made is None else made.text())
+            except UnclearScreenError as error:
+                in_doubt[str(error)].append(record.path)
+                continue
             except InputError as error:
                 problems.append(str(error))
                 continue
@@ -122,6 +134,8 @@ def import_frames(
                     by_value[value].append(len(staged))
             found_here = (content.size, content.ellipse, content.certain, content.synthetic)
             staged.append(_Staged(record, frame_id, *found_here))
+        for said, paths in in_doubt.items():
+            problems.append(f"{_and_more(paths)} was left out. {said}")
         if not staged:
             more = f" ({total} files like it)" if total > 1 else ""
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
@@ -136,9 +150,8 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         if redacted:
-            more = f" and {len(redacted) - 1} more" if len(redacted) > 1 else ""
             problems.append(
-                f"{redacted[0]}{more}: what the scanner shows outside the sector was blacked out, "
+                f"{_and_more(redacted)}: what a scanner shows around the sector was blacked out, "
                 "and so was the text that was found in it. Text can be missed: check the frames "
                 "in Annotate, and remove those that still show a name."
             )
@@ -156,6 +169,10 @@ def import_frames(
         problems=tuple(problems),
         pairs=pairs,
     )
+
+
+def _and_more(paths: list[Path]) -> str:
+    return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
 
 
 def _check_not_a_store(source: Path) -> None:

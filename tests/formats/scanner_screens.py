@@ -18,7 +18,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class MadeScreen:
     """A screen and where its text stands: (left, top, right, bottom) in px of each line."""
 
     pixels: NDArray[np.uint8]
@@ -36,7 +36,7 @@ def fonts(size: int) -> list[ImageFont.FreeTypeFont | ImageFont.ImageFont]:
     ]
 
 
-def screen(seed: int, tissue: NDArray[np.uint8], size: tuple[int, int] = (1024, 768)) -> Screen:
+def screen(seed: int, tissue: NDArray[np.uint8], size: tuple[int, int] = (1024, 768)) -> MadeScreen:
     """Speckle in a fan, with lines of text beside it and two or more in it."""
     rng = np.random.default_rng(seed)
     width, height = size
@@ -63,10 +63,10 @@ def screen(seed: int, tissue: NDArray[np.uint8], size: tuple[int, int] = (1024, 
             continue
         draw.text((x, y), text, fill=int(rng.integers(200, 256)), font=font)
         lines.append((box[0], box[1], box[2], box[3]))
-    return Screen(np.asarray(picture).copy(), tuple(lines))
+    return MadeScreen(np.asarray(picture).copy(), tuple(lines))
 
 
-def left_of_text(made: Screen, redacted: NDArray[np.uint8]) -> list[float]:
+def left_of_text(made: MadeScreen, redacted: NDArray[np.uint8]) -> list[float]:
     """Of each line, the share of its bright pixels that are still there."""
     shares = []
     for left, top, right, bottom in made.lines:

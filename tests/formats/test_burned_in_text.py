@@ -14,15 +14,16 @@ from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import JPEGBaseline8Bit
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats import burned_in_text
-from fetalstudio.formats.burned_in_text import NOTHING, propose_redaction
+from fetalstudio.formats import redaction
 from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.formats.redaction import NOTHING, Redactor, Screen
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from tests.formats.dicom_files import write
-from tests.formats.scanner_screens import Screen, left_of_text, screen
+from tests.formats.scanner_screens import MadeScreen, left_of_text, screen
 
+REDACTOR, SCREEN = Redactor(), Screen("layout")
 SAMPLES = sorted(samples_dir().rglob("*HC.png"))
 
 
@@ -32,7 +33,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
         yield made
 
 
-def made(seed: int) -> Screen:
+def made(seed: int) -> MadeScreen:
     return screen(seed, read_image(SAMPLES[seed % len(SAMPLES)]))
 
 
@@ -41,7 +42,7 @@ def still_there(seeds: range) -> tuple[int, list[str]]:
     lines, missed = 0, []
     for seed in seeds:
         shown = made(seed)
-        shares = left_of_text(shown, propose_redaction(shown.pixels).apply(shown.pixels))
+        shares = left_of_text(shown, REDACTOR.redaction(shown.pixels, SCREEN).apply(shown.pixels))
         lines += len(shares)
         missed += [f"screen {seed}: {box}" for box, share in zip(shown.lines, shares, strict=True)
                    if share > 0.02]  # fmt: skip
@@ -63,13 +64,13 @@ def test_at_least_99_percent_of_lines_are_found() -> None:
 def test_frames_without_text_are_unchanged() -> None:
     for path in SAMPLES:
         pixels = read_image(path)
-        assert propose_redaction(pixels, screen=False) is NOTHING
+        assert REDACTOR.redaction(pixels, None) is NOTHING
         assert NOTHING.apply(pixels) is pixels
 
 
 def test_nothing_moves_and_the_sector_stays() -> None:
     shown = made(3)
-    redacted = propose_redaction(shown.pixels).apply(shown.pixels)
+    redacted = REDACTOR.redaction(shown.pixels, SCREEN).apply(shown.pixels)
     assert redacted.shape == shown.pixels.shape
     kept = redacted > 0
     assert np.array_equal(redacted[kept], shown.pixels[kept])
@@ -114,7 +115,7 @@ def test_what_the_project_exported_stays_as_it_is(
     def fail(*args: object, **options: object) -> None:
         raise AssertionError("a frame of a project was looked at again")
 
-    monkeypatch.setattr(burned_in_text, "_groups", fail)
+    monkeypatch.setattr(redaction, "stroke_groups", fail)
     write_png(tmp_path / "in" / "P01_1.png", made(2).pixels, "frame")
     import_frames(project, tmp_path / "in")
     assert np.array_equal(stored(project)[0], made(2).pixels)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.find_screens.request import ScreensRequest, ScreensResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.formats.dicom import recognise_file
 from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.redaction import Layout, remember
+from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.session import Session
 
 
@@ -44,17 +51,25 @@ class ImportFlow(QObject):
             return
         folders = [path for path in paths if path.is_dir()]
         files = [path for path in paths if not path.is_dir()]
-        source, only = (folders[0], []) if folders else (files[0].parent, files)
-        rest = [*folders[1:], *files] if folders else []
+        dicom = [path for path in files if recognise_file(path)]
+        pictures = [path for path in files if path not in dicom]
+        only = [] if folders else dicom or pictures
+        source = folders[0] if folders else only[0].parent
+        rest = [path for path in paths if path not in (source, *only)]
         dialog = ImportDialog(source, len(only), project.frames.cohorts(), self._window)
         dialog.accepted.connect(lambda: self.start(source, only, dialog.cohort))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
     def start(self, source: Path, only: list[Path], cohort: str) -> None:
-        """Import the folder ``source``, or ``only`` these files where there are any."""
+        """Import the folder ``source``, or ``only`` these files where there are any.
+
+        First, ask about each scanner layout in it that nobody has confirmed.
+        """
         staged: tempfile.TemporaryDirectory[str] | None = None
-        if only:
+        # What is in DICOM files is never written to the disk, not even for a minute.
+        files = tuple(only) if only and recognise_file(only[0]) else ()
+        if only and not files:
             staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
             source = Path(staged.name)
             try:
@@ -68,7 +83,44 @@ class ImportFlow(QObject):
                 )
                 staged.cleanup()
                 return
-        request = ImportRequest(self.session.open.path, source, cohort=cohort)
+        request = ImportRequest(self.session.open.path, source, cohort=cohort, files=files)
+        looked = self.session.submit(ScreensRequest(source, files=files))
+        looked.on_finished(
+            lambda found: self._confirm(found, lambda: self._import(request, staged))
+        )
+
+    def _confirm(self, found: ScreensResult, go: Callable[[], None]) -> None:
+        """Ask about each layout, one after another, then ``go``. Cancel imports nothing."""
+        waiting = list(found.screens)
+        confirmed: dict[str, Layout] = {}
+
+        def ask() -> None:
+            if not waiting:
+                try:
+                    if confirmed:
+                        remember(confirmed)
+                except UserError as error:
+                    self.session.report(error)
+                    return
+                go()
+                return
+            sample = waiting.pop(0)
+            number = len(found.screens) - len(waiting)
+            dialog = RedactionDialog(sample, number, len(found.screens), self._window)
+            dialog.accepted.connect(lambda: take(sample, dialog))
+            dialog.open()
+
+        def take(sample: ScreenSample, dialog: RedactionDialog) -> None:
+            confirmed[sample.layout] = dialog.confirmed
+            ask()
+
+        ask()
+
+    def _import(
+        self, request: ImportRequest, staged: tempfile.TemporaryDirectory[str] | None
+    ) -> None:
+        if not self.session.is_open(request.project):
+            return  # another project was opened meanwhile
         handle = self.session.import_frames(request)
         handle.on_finished(self._came)
         if staged is not None:
@@ -85,10 +137,15 @@ class ImportFlow(QObject):
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
-    """The folders, the image files and the tables beside them in a drag."""
+    """The folders, the DICOM files and archives of them, the image files and the tables beside them
+    in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
     wanted = SUFFIXES | TABLE_SUFFIXES
-    return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+    return [
+        p
+        for p in paths
+        if p.is_dir() or (p.is_file() and (p.suffix.lower() in wanted or recognise_file(p)))
+    ]
 
 
 def import_summary(result: ImportResult) -> str:

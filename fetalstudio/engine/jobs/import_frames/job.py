@@ -19,6 +19,8 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             cohort=request.cohort,
             mask_value=request.mask_value,
             frames=request.frames,
+            redact=request.redact,
+            files=request.files,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(
