@@ -29,8 +29,9 @@ _LEAST_STROKES = 8
 """Pixels of strokes in a group."""
 _AROUND = 24
 """Px around a group that the detector sees."""
-_LEAST_SIDE = 160
+_LEAST_SIDE = 96
 """Of what the detector sees, after enlarging."""
+_ENLARGED = 1.5
 _PROBABLE, _CONFIDENT = 0.25, 0.4
 
 
@@ -43,13 +44,13 @@ class Box:
     right: int
     bottom: int
 
-    def padded(self, by: int, size: tuple[int, int]) -> Box:
+    def padded(self, across: int, down: int, size: tuple[int, int]) -> Box:
         """Larger by this many px on each side, within (width, height)."""
         return Box(
-            max(self.left - by, 0),
-            max(self.top - by, 0),
-            min(self.right + by, size[0]),
-            min(self.bottom + by, size[1]),
+            max(self.left - across, 0),
+            max(self.top - down, 0),
+            min(self.right + across, size[0]),
+            min(self.bottom + down, size[1]),
         )
 
     @property
@@ -81,7 +82,7 @@ def find_text(pixels: NDArray[np.uint8], groups: Iterable[Box]) -> list[Box]:
     """The lines of text that the detector sees in and around some of the :func:`stroke_groups` of
     an (H, W) grey picture."""
     size = (pixels.shape[1], pixels.shape[0])
-    areas = _joined([box.padded(_AROUND, size) for box in groups])
+    areas = _joined([box.padded(_AROUND, _AROUND, size) for box in groups])
     return [box for area in areas for box in _detected(pixels, area)]
 
 
@@ -146,7 +147,7 @@ def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
     """The lines of text in a part of the frame."""
     part = pixels[area.of]
     height, width = part.shape
-    scale = max(_LEAST_SIDE / min(height, width), 2 if max(height, width) < 500 else 1)
+    scale = max(_LEAST_SIDE / min(height, width), _ENLARGED if max(height, width) < 500 else 1)
     columns, rows = (max(32, round(side * scale / 32) * 32) for side in (width, height))
     seen = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR)
     values = np.broadcast_to(seen.astype(np.float32) / 127.5 - 1, (1, 3, rows, columns))

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -199,6 +200,7 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._name, self._data = "", b""
+        self._lock = Lock()
 
     def members(self) -> Iterator[tuple[Path, zipfile.ZipInfo]]:
         """The files that start as DICOM, with what stands for their place in messages."""
@@ -216,17 +218,18 @@ class _Archive:
 
     def open(self, info: zipfile.ZipInfo) -> BinaryIO:
         """A member's content, unpacked up to the size that a file may have."""
-        if self._name != info.filename:
-            self._name, self._data = "", b""
-            with self._opened() as archive, archive.open(info) as stream:
-                data = stream.read(MAX_BYTES + 1)
-            if len(data) > MAX_BYTES:
-                raise InputError(
-                    f"{self.path} holds a file that takes more than {MAX_BYTES >> 20} MiB when it "
-                    "is unpacked. Unpack the archive and import the folder."
-                )
-            self._name, self._data = info.filename, data
-        return io.BytesIO(self._data)
+        with self._lock:
+            if self._name != info.filename:
+                self._name, self._data = "", b""
+                with self._opened() as archive, archive.open(info) as stream:
+                    data = stream.read(MAX_BYTES + 1)
+                if len(data) > MAX_BYTES:
+                    raise InputError(
+                        f"{self.path} holds a file that takes more than {MAX_BYTES >> 20} MiB when "
+                        "it is unpacked. Unpack the archive and import the folder."
+                    )
+                self._name, self._data = info.filename, data
+            return io.BytesIO(self._data)
 
     def _opened(self) -> zipfile.ZipFile:
         check_regular(self.path)

@@ -76,7 +76,9 @@ _AGREE = 0.01
 _TISSUE, _TWO_DIMENSIONAL, _CENTIMETRE = 1, 1, 3
 _LONGEST_PREGNANCY = 310
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it quotes values
+# pydicom's warnings and log messages quote values.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 config.settings.reading_validation_mode = config.IGNORE
 dicom_codecs.register()
 
@@ -179,9 +181,7 @@ class _Bounded:
 def _messages(path: Path) -> Iterator[None]:
     """Turn every error of the libraries into one message, which quotes nothing of the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote values
-            yield
+        yield
     except InputError:
         raise
     except OSError as error:
@@ -331,7 +331,7 @@ def _screen(dataset: Dataset) -> Screen:
     if boxes:
         left, top = min(box.left for box in boxes), min(box.top for box in boxes)
         right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
-        area = Box(left, top, right, bottom).padded(0, (width, height))
+        area = Box(left, top, right, bottom).padded(0, 0, (width, height))
     return Screen(fingerprint((width, height), regions, scanner), area)
 
 

@@ -160,10 +160,11 @@ class FrameRecord:
         self._check_frame(pixels, said)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
-        before = pixels
+        redacted = False
         if said != FRAME_NOTE:
-            pixels = redactor.redaction(pixels, self.screen).apply(pixels)
-        redacted = pixels is not before
+            redaction = redactor.redaction(pixels, self.screen)
+            before, pixels = pixels, redaction.apply(pixels)
+            redacted = pixels is not before and not redaction.confirmed
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
@@ -309,7 +310,8 @@ class FrameContent:
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
     redacted: bool = False
-    """Whether something was blacked out: text, or what a scanner shows around the sector."""
+    """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
+    the sector."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 

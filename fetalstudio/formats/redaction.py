@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -35,8 +35,8 @@ _LINES_OF_A_SCREEN = 3
 _EDGE = 2
 """Px from the frame's edge within which a line does not count for that."""
 _PADDING = 4
-"""Px that are blacked out around a line of text."""
-_MOST_TEXT = 0.1
+"""Px that are blacked out around a line of text, at least."""
+_MOST_TEXT = 0.2
 """Share of what is kept. More text than that is a page of a report, or no text."""
 _MOST_BYTES = 4 << 20
 _CONFIRM = (
@@ -93,6 +93,8 @@ class Redaction:
     """(H, W) of 0 and 1; None keeps all."""
     boxes: tuple[Box, ...]
     """What is blacked out of what is kept."""
+    confirmed: bool = False
+    """Whether a person confirmed how frames of this layout are redacted."""
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A redacted copy of (H, W) grey pixels; the same array where there is nothing to do."""
@@ -134,7 +136,8 @@ class Redactor:
         elif confirmed is None and self.policy == "confirmed":
             raise UnclearScreenError("Nobody has confirmed what to keep of its scanner layout")
         if confirmed is not None:
-            return _redaction(pixels, confirmed, groups)
+            known = self.policy != "text"
+            return replace(_redaction(pixels, confirmed, groups), confirmed=known)
         proposed = _redaction(pixels, Layout("sector", screen.area), groups)
         area = 0 if proposed.kept is None else int(proposed.kept.sum())
         if area == 0 and pixels.any():
@@ -154,7 +157,7 @@ def as_screen(pixels: NDArray[np.uint8], groups: list[Box]) -> Screen | None:
     sector = sector_mask(pixels)
     size = (pixels.shape[1], pixels.shape[0])
     # A line at the very edge is what an export left of a screen that was cut off.
-    inner = Box(0, 0, *size).padded(-_EDGE, size)
+    inner = Box(0, 0, *size).padded(-_EDGE, -_EDGE, size)
     outside = [box for box in groups if not sector[box.of].any() and inner.holds(box)]
     few = len(outside) < _LINES_OF_A_SCREEN
     if few or len(find_text(pixels, outside)) < _LINES_OF_A_SCREEN:
@@ -177,19 +180,32 @@ def propose(pixels: NDArray[np.uint8], screen: Screen) -> Layout:
     rectangle = Box(0, 0, pixels.shape[1], pixels.shape[0])
     if rows.size:
         rectangle = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    layout = Layout("sector" if rows.size else "rectangle", rectangle)
-    found = _redaction(pixels, layout, list(stroke_groups(pixels)))
-    return Layout(layout.keep, rectangle, found.boxes)
+    return Layout("sector" if rows.size else "rectangle", rectangle)
 
 
 def _redaction(pixels: NDArray[np.uint8], layout: Layout, groups: Iterable[Box]) -> Redaction:
     kept = layout.kept(pixels)
-    size = (pixels.shape[1], pixels.shape[0])
     boxes = layout.boxes
     if layout.find_text:
-        found = find_text(pixels, [box for box in groups if kept[box.of].any()])
-        boxes += tuple(box.padded(_PADDING, size) for box in found)
+        boxes += text_boxes(
+            pixels,
+            [
+                box
+                for box in groups
+                if kept[box.of].any() and not any(black.holds(box) for black in layout.boxes)
+            ],
+        )
     return Redaction(None if layout.keep == "all" else kept, boxes)
+
+
+def text_boxes(pixels: NDArray[np.uint8], groups: Iterable[Box]) -> tuple[Box, ...]:
+    """What to black out where text is found in and around some of the :func:`stroke_groups`."""
+    size = (pixels.shape[1], pixels.shape[0])
+    # On bright tissue the first and the last letter are easily missed.
+    return tuple(
+        box.padded(max(box.bottom - box.top, _PADDING), _PADDING, size)
+        for box in find_text(pixels, groups)
+    )
 
 
 # -- what is remembered ---------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats.burned_in_text import stroke_groups
+from fetalstudio.formats.burned_in_text import Box, stroke_groups
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.pictures import note_in, read_image
-from fetalstudio.formats.redaction import Layout, Screen, as_screen, propose, remembered
+from fetalstudio.formats.redaction import Layout, Screen, as_screen, propose, remembered, text_boxes
 from fetalstudio.formats.sources import AUTO, read_source
 
 _TRIED = 3
@@ -36,6 +36,8 @@ class ScreenSample:
     pixels: NDArray[np.uint8]
     """(H, W) grey."""
     proposal: Layout
+    text: tuple[Box, ...]
+    """The text that is found in this frame, wherever it stands."""
 
 
 def find_screens(
@@ -68,12 +70,17 @@ def find_screens(
         shown = _shown(record)
         if shown is None or shown[1].layout in known:
             continue
-        pixels, screen, lines = shown
-        if lines > best.get(screen.layout, (0, None))[0]:
+        pixels, screen, groups = shown
+        if len(groups) > best.get(screen.layout, (0, None))[0]:
             sample = ScreenSample(
-                screen.layout, record.path, count, pixels, propose(pixels, screen)
+                screen.layout,
+                record.path,
+                count,
+                pixels,
+                propose(pixels, screen),
+                text_boxes(pixels, groups),
             )
-            best[screen.layout] = (lines, sample)
+            best[screen.layout] = (len(groups), sample)
     progress.advance(len(tries), len(tries))
     return tuple(sample for _, sample in best.values())
 
@@ -84,8 +91,8 @@ def _some(records: Sequence[FrameRecord], most: int) -> list[FrameRecord]:
     return [records[i * len(records) // number] for i in range(number)]
 
 
-def _shown(record: FrameRecord) -> tuple[NDArray[np.uint8], Screen, int] | None:
-    """The pixels, the layout and the number of groups of strokes; None for no screen."""
+def _shown(record: FrameRecord) -> tuple[NDArray[np.uint8], Screen, list[Box]] | None:
+    """The pixels, the layout and the groups of strokes; None for no screen."""
     try:
         if record.decode is None:
             if note_in(record.path) is not None:
@@ -97,4 +104,4 @@ def _shown(record: FrameRecord) -> tuple[NDArray[np.uint8], Screen, int] | None:
         return None  # the import names it
     groups = list(stroke_groups(pixels))
     screen = record.screen or as_screen(pixels, groups)
-    return None if screen is None else (pixels, screen, len(groups))
+    return None if screen is None else (pixels, screen, groups)

@@ -5,8 +5,10 @@ An import takes every frame that can be read. After an error or a cancel it take
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from fetalstudio.core.geometry import Size
 from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
-from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.outline_pictures import MASK_VALUE
 from fetalstudio.formats.pictures import FRAME_NOTE
@@ -30,6 +32,8 @@ from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import AnnotationState, Frame
 
+_MOST_READERS = 4
+"""Threads that decode frames; each may hold one of the largest size."""
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
 
@@ -113,10 +117,11 @@ def import_frames(
         unclear: set[str] = set()
         redacted: list[Path] = []
         in_doubt: dict[str, list[Path]] = defaultdict(list)
-        for done, record in enumerate(found.records):
+        reading = _read_ahead(found.records, lambda record: record.read(mask_value, redactor))
+        for done, (record, read) in enumerate(reading):
             progress.advance(done, total)
             try:
-                content = record.read(mask_value, redactor)
+                content = read()
                 made = content.synthetic
                 frame_id = staging.put(content.pixels, FRAME_NOTE if made is None else made.text())
             except UnclearScreenError as error:
@@ -169,6 +174,29 @@ def import_frames(
         problems=tuple(problems),
         pairs=pairs,
     )
+
+
+def _read_ahead(
+    records: Sequence[FrameRecord], read: Callable[[FrameRecord], FrameContent]
+) -> Iterator[tuple[FrameRecord, Callable[[], FrameContent]]]:
+    """Each record with what waits for its content, or raises what reading it raised.
+
+    A few are read at a time, each in a thread: the decoders let others run meanwhile.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_READERS)
+    with ThreadPoolExecutor(workers, "reader") as pool:
+        ahead = deque[tuple[FrameRecord, Future[FrameContent]]]()
+        try:
+            for record in records:
+                ahead.append((record, pool.submit(read, record)))
+                if len(ahead) > workers:
+                    done, future = ahead.popleft()
+                    yield done, future.result
+            while ahead:
+                done, future = ahead.popleft()
+                yield done, future.result
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _and_more(paths: list[Path]) -> str:

@@ -39,10 +39,10 @@ class RedactionDialog(AskDialog):
         self.explain(which)
         self.explain(
             "What is red is blacked out before a frame is stored. Check that no name, number or "
-            "date is left. Drag on the picture to black out more, click a box and press Delete to "
-            "keep what is in it. Your choice is remembered for this scanner layout."
+            "date is left. Drag on the picture to black out a box in every frame of this layout; "
+            "text with a dotted line was found in this one. Your choice is remembered."
         )
-        self.view = RedactionView(sample.pixels, sample.proposal, self)
+        self.view = RedactionView(sample.pixels, sample.proposal, sample.text, self)
         self._layout.insertWidget(self._layout.count() - 2, self.view, 1)
         self.keep = self.add_choice("Keep")
         for value, label in _KEEPS.items():
@@ -52,7 +52,7 @@ class RedactionDialog(AskDialog):
         )
         self.keep.setCurrentIndex(self.keep.findData(sample.proposal.keep))
         self.keep.currentIndexChanged.connect(lambda _: self.view.set_keep(self.keep.currentData()))
-        self.find_text = QCheckBox("Find text in each frame, too, and black it out")
+        self.find_text = QCheckBox("Find text in each frame and black it out")
         self.find_text.setChecked(sample.proposal.find_text)
         self.find_text.setToolTip(
             "Text can stand elsewhere in another frame. Without the tick, figures beside calipers "
@@ -73,6 +73,8 @@ class RedactionDialog(AskDialog):
         line.addWidget(self._remove)
         line.addWidget(self._undo)
         self.form.addRow(QLabel(), line)
+        room = self.screen().availableSize()
+        self.resize(min(960, room.width()), min(860, room.height() - 4 * theme.SPACE))
         self.view.changed.connect(self._follow)
         self._follow()
         self.view.setFocus()

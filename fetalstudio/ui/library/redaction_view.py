@@ -35,7 +35,8 @@ _RECTANGLE = -1
 
 
 class RedactionView(QWidget):
-    """Shows a frame, dim and red where it is blacked out, with boxes that can be changed.
+    """Shows a frame, dim and red where it is blacked out, with boxes that can be changed. ``text``
+    is what is found in this frame, and is dotted.
 
     A drag on the picture draws a box, a drag on an edge or a corner changes it, and one inside
     moves it. Delete removes the box that was clicked, arrows move it by 1 px (with Shift, 10 px).
@@ -45,14 +46,18 @@ class RedactionView(QWidget):
     """What is blacked out, or the chosen box, was changed."""
 
     def __init__(
-        self, pixels: NDArray[np.uint8], layout: Layout, parent: QWidget | None = None
+        self,
+        pixels: NDArray[np.uint8],
+        layout: Layout,
+        text: tuple[Box, ...] = (),
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setMinimumSize(360, 270)
         self.setAccessibleName("What is blacked out of the frame")
-        self._pixels = pixels
+        self._pixels, self._text = pixels, text
         whole = Box(0, 0, pixels.shape[1], pixels.shape[0])
         self.layout_shown = replace(layout, rectangle=layout.rectangle or whole)
         """What is confirmed: see :class:`~fetalstudio.formats.redaction.Layout`."""
@@ -165,6 +170,12 @@ class RedactionView(QWidget):
 
     # -- painting ---------------------------------------------------------------------------
 
+    @property
+    def _black(self) -> tuple[Box, ...]:
+        """The boxes, and the text in this frame where text is found in each."""
+        layout = self.layout_shown
+        return layout.boxes + (self._text if layout.find_text else ())
+
     def _composed(self) -> QImage:
         """The frame in colours: what is blacked out is dim and red."""
         layout = self.layout_shown
@@ -173,7 +184,7 @@ class RedactionView(QWidget):
             inside = np.zeros_like(kept)
             inside[layout.rectangle.of] = kept[layout.rectangle.of]
             kept = inside
-        for box in layout.boxes:
+        for box in self._black:
             kept[box.of] = 0
         dim = cv2.convertScaleAbs(self._pixels, alpha=_REMOVED)
         rgb = np.stack([self._pixels] * 3, axis=-1)
@@ -191,6 +202,10 @@ class RedactionView(QWidget):
         if self.layout_shown.keep != "all":
             painter.setPen(QPen(QColor(theme.ACCENT), 2))
             painter.drawRect(self._on_screen(self._box(_RECTANGLE)))
+        if self.layout_shown.find_text:
+            painter.setPen(QPen(QColor(theme.ERROR), 1, Qt.PenStyle.DotLine))
+            for box in self._text:
+                painter.drawRect(self._on_screen(box))
         for number, box in enumerate(self.layout_shown.boxes):
             colour = theme.TEXT_BRIGHT if number == self.chosen else theme.ERROR
             painter.setPen(QPen(QColor(colour), 2 if number == self.chosen else 1))
