@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_pictures_that_are_screens_are_found_among_others(tmp_path: Path) -> Non
 
 
 def test_the_fingerprint_is_of_the_scanner_and_not_of_the_patient(tmp_path: Path) -> None:
-    def layout(**tags: object) -> str:
+    def layout(**tags: Any) -> str:
         write(tmp_path / "IM1", MADE.pixels[None], **tags)
         (record,) = read_source(tmp_path / "IM1").records
         assert record.screen is not None
