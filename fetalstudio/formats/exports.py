@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18Writer
 
@@ -39,9 +40,25 @@ class ExportFormat:
     """For people, as in "HC18 challenge"."""
     writer: Callable[[Path], DatasetWriter]
     """Makes the writer for a folder that is new and empty."""
+    carries: Carries
+    """What of a frame it can hold."""
 
+    @property
+    def lost(self) -> str:
+        """What this format changes or leaves out, in sentences; empty where that is nothing."""
+        return self.carries.lost(self.title)
+
+
+_BESIDE = Carries(
+    calibration="beside", subject="beside", part="beside", labels="beside", provenance="beside"
+)
+"""What :class:`~fetalstudio.formats.export_folders.PictureFolderWriter` writes for each format."""
 
 EXPORTS: Mapping[str, ExportFormat] = {
-    "hc18": ExportFormat("HC18 challenge", Hc18Writer),
+    "hc18": ExportFormat(
+        "HC18 challenge",
+        Hc18Writer,
+        replace(_BESIDE, ellipse=("ring",), calibration="yes"),
+    ),
 }
 """By name. A new format joins by an entry here."""

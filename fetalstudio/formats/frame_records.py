@@ -14,6 +14,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.splits import Part
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -72,6 +73,8 @@ class FrameRecord:
     hc_mm: float | None = None
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    part: Part | None = None
+    """Into which part the source divides it, where it says so."""
 
     def read(self, mask_value: str | None = None) -> FrameContent:
         """Decode the picture and find the ellipse.
@@ -218,6 +221,8 @@ class ExportedFrame:
     ellipse: Ellipse | None
     calibration: Calibration | None
     labels: Mapping[str, str]
+    part: Part | None = None
+    """None where it is not yet divided."""
 
 
 @dataclass(frozen=True, slots=True)

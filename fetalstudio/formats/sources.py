@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import hc18, mask_folders
+from fetalstudio.formats.carries import Carries
+from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import KINDS, SUFFIXES
@@ -21,16 +23,35 @@ AUTO = "auto"
 class SourceFormat:
     """How frames can lie in a folder."""
 
+    title: str
+    """For people, as in "HC18 challenge"."""
     recognise: Callable[[Path], bool]
     """Whether the folder is in this format."""
     read: Callable[[Path], FrameSource]
     """Find the frames; opens no picture. Raises :class:`InputError`, and ``OSError`` for a folder
     that cannot be listed."""
+    carries: Carries
+    """What is read of a frame."""
 
+
+_BESIDE = Carries(
+    calibration="beside", subject="beside", part="beside", labels="beside", provenance="no"
+)
+"""What tables and ``provenance.json`` add to any format of folders."""
 
 FORMATS: Mapping[str, SourceFormat] = {
-    "hc18": SourceFormat(hc18.recognise, hc18.read),
-    "folder": SourceFormat(mask_folders.recognise, mask_folders.read),
+    "hc18": SourceFormat(
+        "HC18 challenge",
+        hc18.recognise,
+        hc18.read,
+        replace(_BESIDE, ellipse=("ring", "mask"), calibration="yes"),
+    ),
+    "folder": SourceFormat(
+        "images with masks and tables",
+        mask_folders.recognise,
+        mask_folders.read,
+        replace(_BESIDE, ellipse=("exact", "mask", "ring")),
+    ),
 }
 """By name, the most particular first. A new format joins by an entry here."""
 
@@ -70,7 +91,13 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
 
 
 def _folder(source: Path, format: str) -> FrameSource:
-    return FORMATS[recognise(source) if format == AUTO else format].read(source)
+    """The frames of a folder, with what an export of ours says about them."""
+    found = FORMATS[recognise(source) if format == AUTO else format].read(source)
+    above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
+    records = found.records
+    for folder in dict.fromkeys((above, source)):
+        records = with_provenance(records, folder)
+    return replace(found, records=records)
 
 
 def _single(path: Path, format: str) -> FrameSource:
