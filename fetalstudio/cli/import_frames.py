@@ -22,12 +22,26 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which value (2) or colour ('#ff0000') marks the head in masks of several structures",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--frames",
+        choices=["first", "middle", "last", "all"],
+        help="which frames of a file with several (default: middle, with a warning)",
+    )
+    which.add_argument(
+        "--every", type=int, metavar="N", help="every Nth frame of a file with several"
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, with a warning for each file that was left out."""
     request = ImportRequest(
-        options.project, options.source, options.format, options.cohort, options.mask_value
+        options.project,
+        options.source,
+        options.format,
+        options.cohort,
+        options.mask_value,
+        options.frames if options.every is None else f"every {options.every}",
     )
     result = console.run(request)
     for problem in result.problems:

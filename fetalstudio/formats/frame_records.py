@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,37 @@ JNU_IFM = Coding("8", frozenset({"7"}))
 """In both, the other structure is the pubic symphysis."""
 
 
+MIDDLE = "middle"
+_CHOICES = ("first", MIDDLE, "last", "all")
+_EVERY = re.compile(r"every ([1-9]\d{0,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """The frames of a file that holds several."""
+
+    count: int
+    decode: Callable[[int], NDArray[np.uint8]]
+    """Gives the pixels of a frame by its number, from 0, as (H, W) grey. Raises
+    :class:`InputError`."""
+
+    def chosen(self, choice: str) -> Sequence[int]:
+        """The numbers of the frames for ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+        every = _EVERY.fullmatch(choice)
+        if choice == "all" or every:
+            return range(0, self.count, int(every[1]) if every else 1)
+        return [{"first": 0, MIDDLE: self.count // 2, "last": self.count - 1}[choice]]
+
+
+def check_choice(choice: str) -> None:
+    """Raise :class:`InputError` for what :meth:`Video.chosen` does not take."""
+    if choice not in _CHOICES and not _EVERY.fullmatch(choice):
+        raise InputError(
+            f"There is no choice of frames {choice!r}. Choose one of {', '.join(_CHOICES)}, or "
+            "'every N'."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
     """A frame of a source: where its picture is, and what the source says about it."""
@@ -62,6 +95,8 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
+    video: Video | None = None
+    """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
     Raises :class:`InputError`, naming that file."""
@@ -75,6 +110,27 @@ class FrameRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     part: Part | None = None
     """Into which part the source divides it, where it says so."""
+    problems: tuple[str, ...] = ()
+    """What is in doubt about the frame already, naming the file and the cure."""
+
+    def frames(self, choice: str = MIDDLE) -> tuple[FrameRecord, ...]:
+        """This record, or one for each frame of its video that is chosen; all are of one subject.
+
+        ``choice`` is one of :meth:`Video.chosen`. The frames are numbered from 1.
+        """
+        video = self.video
+        if video is None:
+            return (self,)
+        return tuple(
+            replace(
+                self,
+                name=f"{self.name}_{index + 1:04d}",
+                decode=partial(video.decode, index),
+                video=None,
+                problems=self.problems if number == 0 else (),
+            )
+            for number, index in enumerate(video.chosen(choice))
+        )
 
     def read(self, mask_value: str | None = None) -> FrameContent:
         """Decode the picture and find the ellipse.
@@ -88,7 +144,7 @@ class FrameRecord:
         self._check_frame(pixels)
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
-        problems: tuple[str, ...] = ()
+        problems = self.problems
         if pages > 1:
             problems += (
                 f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
@@ -206,6 +262,8 @@ class FrameSource:
     records: tuple[FrameRecord, ...]
     problems: tuple[str, ...]
     """A message for each file that was not used, naming it and the cure."""
+    files: frozenset[Path] = frozenset()
+    """Files that are of the format, used or not, where these are not seen from their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats import hc18, mask_folders
+from fetalstudio.formats import dicom, hc18, mask_folders
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
-from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import KINDS, SUFFIXES
 from fetalstudio.formats.unread_files import unread_below
@@ -32,6 +32,8 @@ class SourceFormat:
     that cannot be listed."""
     carries: Carries
     """What is read of a frame."""
+    joins: bool = False
+    """Whether its files are read beside those of another format in the same folder."""
 
 
 _BESIDE = Carries(
@@ -45,6 +47,13 @@ FORMATS: Mapping[str, SourceFormat] = {
         hc18.recognise,
         hc18.read,
         replace(_BESIDE, ellipse=("ring", "mask"), calibration="yes"),
+    ),
+    "dicom": SourceFormat(
+        "DICOM",
+        dicom.recognise,
+        dicom.read,
+        Carries(calibration="yes", subject="yes", labels="yes"),
+        joins=True,
     ),
     "folder": SourceFormat(
         "images with masks and tables",
@@ -61,10 +70,12 @@ def recognise(source: Path) -> str:
     return next(name for name, format in FORMATS.items() if format.recognise(source))
 
 
-def read_source(source: Path, format: str = AUTO) -> FrameSource:
-    """Find the frames in a folder, or a single picture with what lies beside it.
+def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> FrameSource:
+    """Find the frames in a folder, or in a single file with what lies beside it.
 
-    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened.
+    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Of a file with several frames, those of
+    ``frames`` are found (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default the
+    middle one, with a note. No picture is opened.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -72,27 +83,44 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
         raise InputError(f"There is no format {format!r} to import from. Choose one of {known}.")
+    check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
         if source.is_file():
-            return _single(source, format)
+            return _with_frames(_single(source, format), frames)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
         found = _folder(source, format)
-        unread = unread_below(source)
+        unread = unread_below(source, found.files)
     except OSError as error:
         raise _unreadable(source, error) from error
     if not found.records:
+        # Of thousands of CT slices, one stands for all.
+        unused = [said for said in found.problems if any(str(p) in said for p in found.files)][:1]
         raise InputError(
-            f"{source} holds no images ({KINDS}), nor does a folder in it. "
-            + " ".join(unread or ("Choose the folder with the frames.",))
+            f"{source} holds no images ({KINDS}) and no DICOM frames, nor does a folder in it. "
+            + " ".join((*unused, *unread) or ("Choose the folder with the frames.",))
         )
-    return replace(found, problems=found.problems + unread)
+    return _with_frames(replace(found, problems=found.problems + unread), frames)
+
+
+def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
+    """The source with a record for each frame of its videos that is chosen."""
+    videos = [record for record in found.records if record.video is not None]
+    records = (frame for record in found.records for frame in record.frames(choice or MIDDLE))
+    note: tuple[str, ...] = ()
+    if videos and choice is None:
+        more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
+        note = (
+            f"{videos[0].path}{more}: of each file with several frames the middle frame was "
+            "imported. Choose others with the options --frames and --every of the command import.",
+        )
+    return replace(found, records=tuple(records), problems=found.problems + note)
 
 
 def _folder(source: Path, format: str) -> FrameSource:
     """The frames of a folder, with what an export of ours says about them."""
-    found = FORMATS[recognise(source) if format == AUTO else format].read(source)
+    found = _in_format(source, format)
     above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
     records = found.records
     for folder in dict.fromkeys((above, source)):
@@ -100,9 +128,28 @@ def _folder(source: Path, format: str) -> FrameSource:
     return replace(found, records=records)
 
 
+def _in_format(source: Path, format: str) -> FrameSource:
+    if format != AUTO:
+        return FORMATS[format].read(source)
+    fits = [found for found in FORMATS.values() if found.recognise(source)]
+    layout = next(found for found in fits if not found.joins)
+    found = layout.read(source)
+    for other in (other for other in fits if other.joins):
+        more = other.read(source)
+        found = FrameSource(
+            found.cohort,
+            found.records + more.records,
+            found.problems + more.problems,
+            found.files | more.files,
+        )
+    return found
+
+
 def _single(path: Path, format: str) -> FrameSource:
+    if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
+        return dicom.read(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a {KINDS} image. Choose an image.")
+        raise InputError(f"{path} is not a {KINDS} image, nor DICOM. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
         found = _folder(path.parent, format)

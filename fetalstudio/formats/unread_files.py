@@ -33,14 +33,16 @@ _AS_MASKS = (
 )
 
 
-def unread_below(source: Path) -> tuple[str, ...]:
+def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str, ...]:
     """A message for each kind of file below a folder that is not read, at any depth, and one for
-    pictures that lie too deep to be found."""
+    pictures that lie too deep to be found. ``read`` are files that are."""
     by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     deep: list[Path] = []
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in _files(source):
         suffix = _suffix(path.name.lower())
+        if path in read:
+            continue
         if suffix in SUFFIXES:
             if depth > 1:
                 deep.append(path)

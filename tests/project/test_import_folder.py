@@ -206,15 +206,15 @@ def test_pictures_of_other_kinds_are_told(
     source = tmp_path / "source"
     source.mkdir()
     write_png(source / "a.png", picture(1))
-    for name in ("b.webp", "c.WEBP", "d.dcm", "e.nii.gz", "notes.txt", ".hidden.dcm"):
+    for name in ("b.webp", "c.WEBP", "d.nrrd", "e.nii.gz", "notes.txt", ".hidden.nrrd"):
         (source / name).write_bytes(b"x")
-    (source / "folder.dcm").mkdir()
+    (source / "folder.nrrd").mkdir()
     (told,) = import_frames(project, source).problems
     assert told.startswith(
-        "Not read: 1 .dcm (d.dcm), 1 .nii.gz (e.nii.gz), 2 .webp (b.webp and 1 more). Export"
+        "Not read: 1 .nii.gz (e.nii.gz), 1 .nrrd (d.nrrd), 2 .webp (b.webp and 1 more). Export"
     )
     (source / "a.png").unlink()
-    with pytest.raises(InputError, match=r"holds no images.*Not read: 1 .dcm"):
+    with pytest.raises(InputError, match=r"holds no images.*Not read: 1 .nii.gz"):
         import_frames(project, source)
 
 

@@ -25,6 +25,8 @@ class ImportRequest:
     """Default: the source folder's name."""
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
+    frames: str | None = None
+    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
 
 
 @dataclass(frozen=True, slots=True)
