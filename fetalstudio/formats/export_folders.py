@@ -71,8 +71,14 @@ def _recorded(record: FrameRecord, entry: Mapping[str, Any] | None) -> FrameReco
     part = entry.get("part", record.part)
     if part not in ("train", "validation", "test", None):
         raise ValueError(f"no part {part!r}")
+    ellipse = entry.get("ellipse")
     return replace(
-        record, subject=str(entry["subject"]), calibration=calibration, labels=labels, part=part
+        record,
+        subject=str(entry["subject"]),
+        calibration=calibration,
+        labels=labels,
+        part=part,
+        drawn=None if ellipse is None else Ellipse(**ellipse),
     )
 
 

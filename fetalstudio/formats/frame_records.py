@@ -27,6 +27,7 @@ from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FIGURE_NOTE,
     FRAME_NOTE,
+    Samples,
     note_in,
     pages_in,
     read_image,
@@ -39,9 +40,10 @@ _HC_TOLERANCE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """The numbers of structures in the masks of a published data set."""
+    """The numbers of structures in the masks of a data set."""
 
-    head: str
+    head: str | None
+    """None where the head is none of them."""
     others: frozenset[str]
 
 
@@ -63,6 +65,11 @@ class Video:
     decode: Callable[[int], NDArray[np.uint8]]
     """Gives the pixels of a frame by its number, from 0, as (H, W) grey. Raises
     :class:`InputError`."""
+    mask: Callable[[int], Samples | None] | None = None
+    """Gives what :func:`~fetalstudio.formats.pictures.read_samples` does of the mask of a frame, by
+    its number, where a file has one for each; None where nothing is marked."""
+    usual: str = MIDDLE
+    """Which frames are taken where nobody has chosen: see :meth:`chosen`."""
 
     def chosen(self, choice: str) -> Sequence[int]:
         """The numbers of the frames for ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
@@ -97,6 +104,12 @@ class FrameRecord:
     in it. Raises :class:`InputError`."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
+    mask: Callable[[], Samples | None] | None = None
+    """Gives the samples of the annotation where its path is no picture file, or has several; None
+    where nothing is marked. Raises :class:`InputError`."""
+    drawn: Ellipse | None = None
+    """The ellipse whose mask the annotation is, as an export of ours says. It counts as long as the
+    mask is as it was written."""
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
     Raises :class:`InputError`, naming that file."""
@@ -113,10 +126,11 @@ class FrameRecord:
     problems: tuple[str, ...] = ()
     """What is in doubt about the frame already, naming the file and the cure."""
 
-    def frames(self, choice: str = MIDDLE) -> tuple[FrameRecord, ...]:
+    def frames(self, choice: str | None = None) -> tuple[FrameRecord, ...]:
         """This record, or one for each frame of its video that is chosen; all are of one subject.
 
-        ``choice`` is one of :meth:`Video.chosen`. The frames are numbered from 1.
+        ``choice`` is one of :meth:`Video.chosen`, by default what is usual for the video. The
+        frames are numbered from 1.
         """
         video = self.video
         if video is None:
@@ -126,10 +140,11 @@ class FrameRecord:
                 self,
                 name=f"{self.name}_{index + 1:04d}",
                 decode=partial(video.decode, index),
+                mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
                 problems=self.problems if number == 0 else (),
             )
-            for number, index in enumerate(video.chosen(choice))
+            for number, index in enumerate(video.chosen(choice or video.usual))
         )
 
     def read(self, mask_value: str | None = None) -> FrameContent:
@@ -200,7 +215,7 @@ class FrameRecord:
                 return self.outline(size)
             if self.annotation is None:
                 return None
-            return _annotated(self.annotation, size, mask_value, self.coding)
+            return self._annotated(self.annotation, size, mask_value)
         if self.ellipse_size not in (None, size):
             raise InputError(
                 f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -209,6 +224,40 @@ class FrameRecord:
         if not self.ellipse.reaches(size):
             raise InputError(f"{self.path}: its ellipse lies outside. Correct the table.")
         return ShownEllipse(self.ellipse)
+
+    def _annotated(self, path: Path, size: Size, value: str | None) -> ShownEllipse | None:
+        """The ellipse that the annotation shows, None where nothing is marked in it."""
+        found = read_samples(path) if self.mask is None else self.mask()
+        if found is None:
+            return None
+        samples, alpha = found
+        if samples.shape[1::-1] != size:
+            raise InputError(
+                f"{path} is {samples.shape[1]}x{samples.shape[0]} px but its frame "
+                f"{size[0]}x{size[1]}. Export it at the frame's size."
+            )
+        if self.mask is None and pages_in(path) > 1:
+            raise InputError(
+                f"{path} holds {pages_in(path)} pages. Export the mask as one picture."
+            )
+        coding = self.coding
+        if coding is not None and coding.head is None and value is None:
+            raise InputError(
+                f"{path} does not mark the head, as the data set says of it. If it does, state its "
+                "value with the option --mask-value of the command import."
+            )
+        try:
+            shown = _shown(samples, alpha, value, coding)
+        except SeveralStructuresError as error:
+            raise SeveralStructuresInFileError(path, error.values) from error
+        except ValueError as error:
+            raise InputError(
+                f"{path}: {error}. Export it again, the head in white on black, or remove it."
+            ) from error
+        drawn = self.drawn
+        if drawn is None or not np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
+            return shown
+        return ShownEllipse(drawn, value=shown.value)
 
     def _disagreement(self, ellipse: Ellipse) -> str | None:
         if self.calibration is None or self.hc_mm is None:
@@ -299,29 +348,17 @@ class ExportedPair:
     provenance: Mapping[str, Any]
 
 
-def _annotated(path: Path, size: Size, value: str | None, coding: Coding | None) -> ShownEllipse:
-    samples, alpha = read_samples(path)
-    if samples.shape[1::-1] != size:
-        raise InputError(
-            f"{path} is {samples.shape[1]}x{samples.shape[0]} px but its frame {size[0]}x{size[1]}."
-            " Export it at the frame's size."
-        )
-    if pages_in(path) > 1:
-        raise InputError(f"{path} holds {pages_in(path)} pages. Export the mask as one picture.")
+def _shown(
+    samples: NDArray[Any], alpha: NDArray[Any] | None, value: str | None, coding: Coding | None
+) -> ShownEllipse:
+    """Raises as :func:`~fetalstudio.formats.outline_pictures.ellipse_in`."""
     try:
-        try:
-            shown = ellipse_in(samples, alpha, value)
-            values = {shown.value}
-        except SeveralStructuresError as error:
-            values = set(error.values)
-            if coding is None or not values <= {coding.head, *coding.others}:
-                raise
-        if value is None and coding and values <= {coding.head, *coding.others}:
-            shown = ellipse_in(samples, alpha, coding.head)
-        return shown
+        shown = ellipse_in(samples, alpha, value)
+        values = {shown.value}
     except SeveralStructuresError as error:
-        raise SeveralStructuresInFileError(path, error.values) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: {error}. Export it again, the head in white on black, or remove it."
-        ) from error
+        values = set(error.values)
+        if coding is None or not values <= {coding.head, *coding.others}:
+            raise
+    if value is None and coding and values <= {coding.head, *coding.others}:
+        shown = ellipse_in(samples, alpha, coding.head)
+    return shown

@@ -11,6 +11,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.formats.pictures import stem_of
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.formats.tables import (
     TABLE_SUFFIXES,
@@ -201,7 +202,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
 
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     """A note on the names in the tables of ``folder`` that none of the frames has."""
-    names = {key_of(name) for path in frames for name in (path.name, path.stem)}
+    names = {key_of(name) for path in frames for name in (path.name, stem_of(path))}
     absent = sorted(rows.keys() - names - {""})
     if not absent:
         return ()

@@ -12,9 +12,10 @@ from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
 from fetalstudio.formats.frame_tables import NOT_USED
-from fetalstudio.formats.pictures import KINDS, SUFFIXES
+from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.unread_files import unread_below
 
+_KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
 """Take the first format that recognises the source."""
 
@@ -74,8 +75,9 @@ def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> 
     """Find the frames in a folder, or in a single file with what lies beside it.
 
     ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Of a file with several frames, those of
-    ``frames`` are found (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default the
-    middle one, with a note. No picture is opened.
+    ``frames`` are found (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default all
+    of a TIFF, MetaImage, NRRD or NIfTI file, and the middle one of any other, with a note. No
+    picture is decoded.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -98,7 +100,7 @@ def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> 
         # Of thousands of CT slices, one stands for all.
         unused = [said for said in found.problems if any(str(p) in said for p in found.files)][:1]
         raise InputError(
-            f"{source} holds no images ({KINDS}) and no DICOM frames, nor does a folder in it. "
+            f"{source} holds no images ({_KINDS}), nor does a folder in it. "
             + " ".join((*unused, *unread) or ("Choose the folder with the frames.",))
         )
     return _with_frames(replace(found, problems=found.problems + unread), frames)
@@ -106,8 +108,8 @@ def read_source(source: Path, format: str = AUTO, frames: str | None = None) -> 
 
 def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
     """The source with a record for each frame of its videos that is chosen."""
-    videos = [record for record in found.records if record.video is not None]
-    records = (frame for record in found.records for frame in record.frames(choice or MIDDLE))
+    videos = [r for r in found.records if r.video is not None and r.video.usual == MIDDLE]
+    records = (frame for record in found.records for frame in record.frames(choice))
     note: tuple[str, ...] = ()
     if videos and choice is None:
         more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
@@ -148,8 +150,8 @@ def _in_format(source: Path, format: str) -> FrameSource:
 def _single(path: Path, format: str) -> FrameSource:
     if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
         return dicom.read(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a {KINDS} image, nor DICOM. Choose an image.")
+    if not is_picture(path):
+        raise InputError(f"{path} is not a {_KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
         found = _folder(path.parent, format)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from fetalstudio.formats.pictures import KINDS, SUFFIXES
+from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
 _SNIFFED_BYTES = 1 << 18
@@ -16,8 +16,8 @@ _SNIFFED_FILES = 200
 """Of one ending; no more are opened where none was an annotation."""
 
 _PICTURES = frozenset(
-    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima", ".nrrd", ".nhdr"}
-    | {".mha", ".mhd", ".nii", ".nii.gz", ".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
+    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima"}
+    | {".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
     | {".npz", ".mat", ".h5", ".hdf5", ".psd", ".pdf", ".img", ".hdr", ".vol"}
 )
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
@@ -43,7 +43,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
         suffix = _suffix(path.name.lower())
         if path in read:
             continue
-        if suffix in SUFFIXES:
+        if is_picture(path):
             if depth > 1:
                 deep.append(path)
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
@@ -85,10 +85,7 @@ def _files(source: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _suffix(name: str) -> str:
-    for suffix in (".nii.gz", ".tar.gz"):
-        if name.endswith(suffix):
-            return suffix
-    return Path(name).suffix
+    return ".tar.gz" if name.endswith(".tar.gz") else Path(name).suffix
 
 
 def _where(source: Path, paths: list[Path]) -> str:
