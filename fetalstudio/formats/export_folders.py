@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -104,7 +105,7 @@ class Written:
 
 
 class PictureFolderWriter(ABC):
-    """Writes frames and pairs as PNG files, and what describes them as its format has it.
+    """Writes frames and pairs as picture files, and what describes them as its format has it.
 
     A format says where a picture lies (:meth:`place`) and what is written about it
     (:meth:`describe`, :meth:`complete`).
@@ -132,6 +133,10 @@ class PictureFolderWriter(ABC):
     def complete(self) -> None:
         """Write the files that describe all pictures together."""
 
+    def write(self, picture: Written, pixels: NDArray[np.uint8], note: str) -> None:
+        """Write the file of a picture, (H, W); PNG unless the format has another."""
+        write_png(picture.path, pixels, note)
+
     def add_frame(self, frame: ExportedFrame) -> None:
         """Write the picture, and its ellipse where it has one.
 
@@ -139,7 +144,7 @@ class PictureFolderWriter(ABC):
         """
         self._divided |= frame.part is not None
         written = self._written(frame, frame.ellipse, frame.part, synthetic=False)
-        write_png(written.path, frame.pixels, FRAME_NOTE)
+        self.write(written, frame.pixels, FRAME_NOTE)
         self.describe(written)
         self._frames[written.path.name] = {
             "subject": frame.subject,
@@ -169,7 +174,7 @@ class PictureFolderWriter(ABC):
             "quality": dict(pair.quality),
             "provenance": dict(pair.provenance),
         }
-        write_png(written.path, pair.pixels, _json(record))
+        self.write(written, pair.pixels, _json(record))
         self.describe(written)
         self._pairs[written.path.name] = record
 
