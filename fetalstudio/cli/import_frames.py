@@ -22,12 +22,22 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which value (2) or colour ('#ff0000') marks the head in masks of several structures",
     )
+    parser.add_argument(
+        "--head-label",
+        metavar="NAME",
+        help="how annotation files of other programs call the head",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, with a warning for each file that was left out."""
     request = ImportRequest(
-        options.project, options.source, options.format, options.cohort, options.mask_value
+        options.project,
+        options.source,
+        options.format,
+        options.cohort,
+        options.mask_value,
+        options.head_label,
     )
     result = console.run(request)
     for problem in result.problems:

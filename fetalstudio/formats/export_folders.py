@@ -114,9 +114,9 @@ class PictureFolderWriter(ABC):
         self._divided = False
 
     @abstractmethod
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """The path of a picture's file below the folder. ``part`` is None where the frames are not
-        divided into parts."""
+        divided into parts, and ``annotated`` says whether it has an ellipse."""
 
     @abstractmethod
     def describe(self, picture: Written) -> None:
@@ -189,7 +189,7 @@ class PictureFolderWriter(ABC):
             self.problems.append(f"{item.name}: the ellipse lies outside; left out.")
             ellipse = None
         stem = self._stem(item.name)
-        path = self.folder / self.place(stem, part)
+        path = self.folder / self.place(stem, part, annotated=ellipse is not None)
         return Written(path, stem, item.name, size, ellipse, item.calibration, part, synthetic)
 
     def _stem(self, name: str) -> str:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 from fetalstudio.formats.carries import Carries
+from fetalstudio.formats.coco import CocoWriter
+from fetalstudio.formats.cvat import CvatWriter
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18Writer
+from fetalstudio.formats.label_studio import LabelStudioWriter
+from fetalstudio.formats.labelme import LabelmeWriter
+from fetalstudio.formats.via import ViaWriter
+from fetalstudio.formats.voc import VocWriter
+from fetalstudio.formats.yolo import YoloWriter
 
 
 class DatasetWriter(Protocol):
@@ -60,5 +67,16 @@ EXPORTS: Mapping[str, ExportFormat] = {
         Hc18Writer,
         replace(_BESIDE, ellipse=("ring",), calibration="yes"),
     ),
+    "coco": ExportFormat("COCO", CocoWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),
+    "yolo": ExportFormat("YOLO", YoloWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),
+    "labelme": ExportFormat("labelme", LabelmeWriter, replace(_BESIDE, ellipse=("polygon",))),
+    "cvat": ExportFormat(
+        "CVAT for images", CvatWriter, replace(_BESIDE, ellipse=("exact",), part="yes")
+    ),
+    "voc": ExportFormat("Pascal VOC", VocWriter, replace(_BESIDE, ellipse=("mask",), part="yes")),
+    "labelstudio": ExportFormat(
+        "Label Studio", LabelStudioWriter, replace(_BESIDE, ellipse=("exact",), part="yes")
+    ),
+    "via": ExportFormat("VGG Image Annotator", ViaWriter, replace(_BESIDE, ellipse=("exact",))),
 }
 """By name. A new format joins by an entry here."""

@@ -106,7 +106,7 @@ class Hc18Writer(PictureFolderWriter):
         super().__init__(folder)
         self._rows: list[dict[str, str]] = []
 
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """All in one folder."""
         return Path(_FOLDER, f"{stem}.png")
 

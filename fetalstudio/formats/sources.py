@@ -8,6 +8,13 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import hc18, mask_folders
+from fetalstudio.formats.annotation_files import (
+    ANNOTATION_KINDS,
+    AnnotationKind,
+    Annotations,
+    find_annotations,
+    with_annotations,
+)
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
@@ -39,6 +46,23 @@ _BESIDE = Carries(
 )
 """What tables and ``provenance.json`` add to any format of folders."""
 
+
+def _with_annotation_files(name: str, kind: AnnotationKind) -> SourceFormat:
+    """A folder of frames with annotation files of one kind."""
+
+    def recognise(source: Path) -> bool:
+        return source.is_dir() and bool(_annotations(source, {name: kind}).pictures)
+
+    def read(source: Path) -> FrameSource:
+        return _folder(source, name)
+
+    return SourceFormat(kind.title, recognise, read, replace(_BESIDE, ellipse=kind.ellipse))
+
+
+def _annotations(source: Path, kinds: Mapping[str, AnnotationKind]) -> Annotations:
+    return find_annotations((source, *mask_folders.mask_folders_beside(source)), kinds)
+
+
 FORMATS: Mapping[str, SourceFormat] = {
     "hc18": SourceFormat(
         "HC18 challenge",
@@ -46,6 +70,7 @@ FORMATS: Mapping[str, SourceFormat] = {
         hc18.read,
         replace(_BESIDE, ellipse=("ring", "mask"), calibration="yes"),
     ),
+    **{name: _with_annotation_files(name, kind) for name, kind in ANNOTATION_KINDS.items()},
     "folder": SourceFormat(
         "images with masks and tables",
         mask_folders.recognise,
@@ -61,10 +86,12 @@ def recognise(source: Path) -> str:
     return next(name for name, format in FORMATS.items() if format.recognise(source))
 
 
-def read_source(source: Path, format: str = AUTO) -> FrameSource:
+def read_source(source: Path, format: str = AUTO, head_label: str | None = None) -> FrameSource:
     """Find the frames in a folder, or a single picture with what lies beside it.
 
-    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened.
+    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened. Annotation files
+    of all kinds are read whatever the format, but where the format is one of them, only its own.
+    ``head_label`` says how the head is called in them.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -75,11 +102,11 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
     source = Path(source).absolute()
     try:
         if source.is_file():
-            return _single(source, format)
+            return _single(source, format, head_label)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
-        found = _folder(source, format)
-        unread = unread_below(source)
+        found = _folder(source, format, head_label)
+        unread = unread_below(source, found.files | {record.path for record in found.records})
     except OSError as error:
         raise _unreadable(source, error) from error
     if not found.records:
@@ -90,22 +117,31 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
     return replace(found, problems=found.problems + unread)
 
 
-def _folder(source: Path, format: str) -> FrameSource:
-    """The frames of a folder, with what an export of ours says about them."""
-    found = FORMATS[recognise(source) if format == AUTO else format].read(source)
+def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSource:
+    """The frames of a folder, with what annotation files and an export of ours say about them."""
+    kinds = {format: ANNOTATION_KINDS[format]} if format in ANNOTATION_KINDS else ANNOTATION_KINDS
+    annotations = _annotations(source, kinds)
+    layout = format
+    if format == AUTO:
+        others = (name for name in FORMATS if name not in ANNOTATION_KINDS)
+        layout = next(name for name in others if FORMATS[name].recognise(source))
+    if layout == "folder" or layout in ANNOTATION_KINDS:
+        found = mask_folders.read(source, deeper=annotations.folders(source))
+    else:
+        found = FORMATS[layout].read(source)
     above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
     records = found.records
     for folder in dict.fromkeys((above, source)):
         records = with_provenance(records, folder)
-    return replace(found, records=records)
+    return with_annotations(replace(found, records=records), annotations, head_label)
 
 
-def _single(path: Path, format: str) -> FrameSource:
+def _single(path: Path, format: str, head_label: str | None) -> FrameSource:
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is not a {KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
-        found = _folder(path.parent, format)
+        found = _folder(path.parent, format, head_label)
         notes = tuple(p for p in found.problems if str(path) in p or p.endswith(NOT_USED))
     except InputError as error:
         if format not in (AUTO, "folder"):

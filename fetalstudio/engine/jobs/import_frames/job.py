@@ -18,6 +18,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             format=request.format,
             cohort=request.cohort,
             mask_value=request.mask_value,
+            head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(

@@ -25,6 +25,8 @@ class ImportRequest:
     """Default: the source folder's name."""
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
+    head_label: str | None = None
+    """How the head is called in annotation files of other programs."""
 
 
 @dataclass(frozen=True, slots=True)
