@@ -21,12 +21,12 @@ _PICTURES = frozenset(
     | {".npz", ".mat", ".h5", ".hdf5", ".psd", ".pdf", ".img", ".hdr", ".vol"}
 )
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
-_SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers"})
+_SPREADSHEETS = frozenset({".xls", ".ods", ".numbers"})
 _YOLO = re.compile(rb"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
-_AS_CSV = "Save such spreadsheets as CSV to import what they say."
+_AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
     "Export the outlines of the heads as masks (NAME_mask.png), or as a table with the columns "
     "name, cx, cy, a, b and angle_deg, to import them."

@@ -429,7 +429,7 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
         ("x.nrrd", "NRRD", ".nrrd"),
         ("x.dcm", "", ".dcm"),
         ("IM_0001", "\0" * 128 + "DICM", "DICOM"),
-        ("t.xlsx", "PK", ".xlsx"),
+        ("t.ods", "PK", ".ods"),
         ("all.zip", "PK", ".zip"),
     ],
 )
