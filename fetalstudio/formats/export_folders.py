@@ -203,11 +203,17 @@ class PictureFolderWriter(ABC):
                 f"{name[:40]}...: its name is too long for a file; written as {plain}.png."
             )
         stem, number = plain, 1
-        while stem.lower() in self._taken:
+        while not self._taken.isdisjoint(_files_of(stem)):
             number += 1
             stem = f"{plain}-{number}"
-        self._taken.add(stem.lower())
+        self._taken |= _files_of(stem)
         return stem
+
+
+def _files_of(stem: str) -> set[str]:
+    """The names, without ending, of a picture and of what some formats write beside it. Case does
+    not count on every system."""
+    return {f"{stem}{more}".lower() for more in ("", "_mask", "_Annotation")}
 
 
 def _mm_per_px(calibration: Calibration | None) -> tuple[float, float] | None:

@@ -11,9 +11,10 @@ from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.coco import CocoWriter
 from fetalstudio.formats.cvat import CvatWriter
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
-from fetalstudio.formats.hc18 import Hc18Writer
+from fetalstudio.formats.hc18 import Hc18SubmissionWriter, Hc18Writer
 from fetalstudio.formats.label_studio import LabelStudioWriter
 from fetalstudio.formats.labelme import LabelmeWriter
+from fetalstudio.formats.png_pairs import PaperWriter, PngPairsWriter
 from fetalstudio.formats.via import ViaWriter
 from fetalstudio.formats.voc import VocWriter
 from fetalstudio.formats.yolo import YoloWriter
@@ -66,6 +67,17 @@ EXPORTS: Mapping[str, ExportFormat] = {
         "HC18 challenge",
         Hc18Writer,
         replace(_BESIDE, ellipse=("ring",), calibration="yes"),
+    ),
+    "hc18-submission": ExportFormat(
+        "HC18 submission",
+        Hc18SubmissionWriter,
+        replace(_BESIDE, ellipse=("exact",), calibration="yes"),
+    ),
+    "png": ExportFormat(
+        "PNG with masks", PngPairsWriter, replace(_BESIDE, ellipse=("exact", "mask"), part="yes")
+    ),
+    "paper": ExportFormat(
+        "Paper (arXiv 2506.23664)", PaperWriter, replace(_BESIDE, ellipse=("mask",), part="yes")
     ),
     "coco": ExportFormat("COCO", CocoWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),
     "yolo": ExportFormat("YOLO", YoloWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),

@@ -218,6 +218,11 @@ def records_of(
                     "was not used for them. Write the names with their endings.",
                 )
                 row = _NO_ROW
+        if row.ellipse_mm is not None and row.in_px() is None:
+            problems += (
+                f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
+                "ellipse was not used. Add a table with the pixel size.",
+            )
         records.append(
             FrameRecord(
                 path=path,
@@ -225,7 +230,7 @@ def records_of(
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
                 coding=coding_of(annotated[path]) if path in annotated else None,
-                ellipse=row.ellipse,
+                ellipse=row.in_px(),
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
