@@ -26,10 +26,16 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--frames",
         choices=["first", "middle", "last", "all"],
-        help="which frames of a file with several (default: middle, with a warning)",
+        help="which frames of a file with several (default: all; of a DICOM video the middle one, "
+        "with a warning)",
     )
     which.add_argument(
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
+    )
+    parser.add_argument(
+        "--head-label",
+        metavar="NAME",
+        help="how annotation files of other programs call the head",
     )
 
 
@@ -42,6 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         options.cohort,
         options.mask_value,
         options.frames if options.every is None else f"every {options.every}",
+        options.head_label,
     )
     result = console.run(request)
     for problem in result.problems:

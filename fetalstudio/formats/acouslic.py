@@ -26,14 +26,17 @@ def recognise(source: Path) -> bool:
 
 
 def read(source: Path) -> FrameSource:
-    """Find the frames; no pixels are read. Raises ``OSError`` for a folder that cannot be listed."""
+    """Find the frames; no pixels are read.
+
+    Raises ``OSError`` for a folder that cannot be listed.
+    """
     sweeps = pictures_in(source / _SWEEPS)
     records, problems = records_of(sweeps, {}, {})
     masks = source / _MASKS
     if masks.is_dir():
         problems += (
-            f"{masks} was not used: its masks show the abdomen and not the head. Draw the heads, or "
-            "have them proposed.",
+            f"{masks} was not used: its masks show the abdomen and not the head. Draw the heads, "
+            "or have them proposed.",
         )
     subjects: dict[str, str] = {}
     if (source / _TABLE).is_file():
@@ -53,7 +56,7 @@ def read(source: Path) -> FrameSource:
 
 
 def _subjects(path: Path) -> dict[str, str]:
-    """Who was scanned, by the name of the sweep: a subject has six sweeps in one or several files."""
+    """Who was scanned, by the name of the sweep."""
     table = read_table(path)
     where = table.columns(_COLUMNS)
     if len(where) < len(_COLUMNS):

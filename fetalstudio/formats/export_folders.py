@@ -121,9 +121,9 @@ class PictureFolderWriter(ABC):
         self._divided = False
 
     @abstractmethod
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """The path of a picture's file below the folder. ``part`` is None where the frames are not
-        divided into parts."""
+        divided into parts, and ``annotated`` says whether it has an ellipse."""
 
     @abstractmethod
     def describe(self, picture: Written) -> None:
@@ -200,7 +200,7 @@ class PictureFolderWriter(ABC):
             self.problems.append(f"{item.name}: the ellipse lies outside; left out.")
             ellipse = None
         stem = self._stem(item.name)
-        path = self.folder / self.place(stem, part)
+        path = self.folder / self.place(stem, part, annotated=ellipse is not None)
         return Written(path, stem, item.name, size, ellipse, item.calibration, part, synthetic)
 
     def _stem(self, name: str) -> str:
@@ -214,11 +214,17 @@ class PictureFolderWriter(ABC):
                 f"{name[:40]}...: its name is too long for a file; written as {plain}.png."
             )
         stem, number = plain, 1
-        while stem.lower() in self._taken:
+        while not self._taken.isdisjoint(_files_of(stem)):
             number += 1
             stem = f"{plain}-{number}"
-        self._taken.add(stem.lower())
+        self._taken |= _files_of(stem)
         return stem
+
+
+def _files_of(stem: str) -> set[str]:
+    """The names, without ending, of a picture and of what some formats write beside it. Case does
+    not count on every system."""
+    return {f"{stem}{more}".lower() for more in ("", "_mask", "_Annotation")}
 
 
 def _mm_per_px(calibration: Calibration | None) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.outline_pictures import (
+    SAME_DICE,
     SeveralStructuresError,
     ShownEllipse,
     ellipse_in,
@@ -113,6 +114,8 @@ class FrameRecord:
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
     Raises :class:`InputError`, naming that file."""
+    outline_file: Path | None = None
+    """The annotation file that :attr:`outline` reads."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -135,14 +138,22 @@ class FrameRecord:
         video = self.video
         if video is None:
             return (self,)
+        record = self
+        if self.outline is not None:
+            said = (
+                f"{self.outline_file or self.path} does not say which of the {video.count} frames "
+                f"of {self.path.name} it annotates. It was not used.",
+            )
+            problems = self.problems + said
+            record = replace(self, outline=None, outline_file=None, problems=problems)
         return tuple(
             replace(
-                self,
+                record,
                 name=f"{self.name}_{index + 1:04d}",
                 decode=partial(video.decode, index),
                 mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
-                problems=self.problems if number == 0 else (),
+                problems=record.problems if number == 0 else (),
             )
             for number, index in enumerate(video.chosen(choice or video.usual))
         )
@@ -165,19 +176,10 @@ class FrameRecord:
                 f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
                 "each page as a file of its own to import them all.",
             )
-        try:
-            shown = self._ellipse(size, mask_value)
-        except InputError as error:
-            problems += (f"{error} Its frame was imported without an ellipse.",)
-            several = error.values if isinstance(error, SeveralStructuresInFileError) else ()
-            return FrameContent(pixels, None, problems, mask_values=several)
+        shown, notes, several = self._ellipse(size, mask_value)
+        problems += notes
         if shown is None:
-            return FrameContent(pixels, None, problems)
-        if shown.doubt:
-            problems += (
-                f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
-                "Check it.",
-            )
+            return FrameContent(pixels, None, problems, mask_values=several)
         note = self._disagreement(shown.ellipse)
         problems += (note,) if note else ()
         value = () if shown.value is None else (shown.value,)
@@ -208,14 +210,57 @@ class FrameRecord:
                 "it as one."
             )
 
-    def _ellipse(self, size: Size, mask_value: str | None) -> ShownEllipse | None:
-        """The table's, which is exact, or that of the annotation file or picture."""
-        if self.ellipse is None:
-            if self.outline is not None:
-                return self.outline(size)
-            if self.annotation is None:
-                return None
-            return self._annotated(self.annotation, size, mask_value)
+    def _ellipse(
+        self, size: Size, mask_value: str | None
+    ) -> tuple[ShownEllipse | None, tuple[str, ...], tuple[str, ...]]:
+        """The ellipse, a message for each thing that is wrong with it, and the values of the
+        structures that were not told apart.
+
+        The table's counts first, which is exact, then that of the annotation file, then that of
+        the picture; but one without a doubt counts before all others.
+        """
+        found: list[tuple[Path, ShownEllipse]] = []
+        errors: list[InputError] = []
+        for path, show in self._shown(mask_value):
+            try:
+                if (seen := show(size)) is not None:
+                    found.append((path, seen))
+            except InputError as error:
+                if not found:
+                    errors.append(error)
+        if not found:
+            notes = tuple(f"{e} Its frame was imported without an ellipse." for e in errors)
+            several = (e for e in errors if isinstance(e, SeveralStructuresInFileError))
+            return None, notes, next((e.values for e in several), ())
+        certain = [item for item in found if not item[1].doubt]
+        path, shown = (certain or found)[0]
+        notes = tuple(f"{error} Another outline of it was taken." for error in errors)
+        if shown.doubt:
+            notes += (f"{path}: {shown.doubt}. It was imported as a proposal. Check it.",)
+        if shown.note:
+            notes += (shown.note,)
+        for other, also in certain[1:]:
+            if shown.ellipse.overlap(also.ellipse) < SAME_DICE:
+                notes += (
+                    f"{path} and {other} show different ellipses in {self.path}. The former was "
+                    "taken, which is the more exact. Check it.",
+                )
+        return shown, notes, ()
+
+    def _shown(
+        self, mask_value: str | None
+    ) -> Iterator[tuple[Path, Callable[[Size], ShownEllipse | None]]]:
+        """The files that show the ellipse, and how each is read, the most exact first."""
+        if self.ellipse is not None:
+            yield self.path, self._of_table
+        if self.outline is not None:
+            yield self.outline_file or self.path, self.outline
+        if self.annotation is not None:
+            path = self.annotation
+            yield path, lambda size: self._annotated(path, size, mask_value)
+
+    def _of_table(self, size: Size) -> ShownEllipse:
+        assert self.ellipse is not None
         if self.ellipse_size not in (None, size):
             raise InputError(
                 f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -247,7 +292,7 @@ class FrameRecord:
                 "value with the option --mask-value of the command import."
             )
         try:
-            shown = _shown(samples, alpha, value, coding)
+            shown = _head_in(samples, alpha, value, coding)
         except SeveralStructuresError as error:
             raise SeveralStructuresInFileError(path, error.values) from error
         except ValueError as error:
@@ -313,6 +358,8 @@ class FrameSource:
     """A message for each file that was not used, naming it and the cure."""
     files: frozenset[Path] = frozenset()
     """Files that are of the format, used or not, where these are not seen from their names."""
+    labels: tuple[str, ...] = ()
+    """The labels in annotation files, where which of them is the head has to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +395,7 @@ class ExportedPair:
     provenance: Mapping[str, Any]
 
 
-def _shown(
+def _head_in(
     samples: NDArray[Any], alpha: NDArray[Any] | None, value: str | None, coding: Coding | None
 ) -> ShownEllipse:
     """Raises as :func:`~fetalstudio.formats.outline_pictures.ellipse_in`."""

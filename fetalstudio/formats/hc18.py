@@ -1,27 +1,34 @@
-"""The layout of the HC18 challenge, read and written.
+"""The layout of the HC18 challenge and submissions to it, read and written.
 
 ``training_set_pixel_size_and_HC.csv`` lies beside ``training_set/``, which holds ``NNN_HC.png`` and
-the ring ``NNN_HC_Annotation.png``; the pictures may also lie beside the table.
+the ring ``NNN_HC_Annotation.png``; the pictures may also lie beside the table. The test set has
+``test_set_pixel_size.csv`` and ``test_set/`` without rings, and a submission is a table of its
+ellipses in mm.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.export_folders import PROVENANCE, PictureFolderWriter, Written
-from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats.frame_records import ExportedPair, FrameSource
 from fetalstudio.formats.frame_tables import (
     FILENAME,
     HC18_HEADER,
     HC18_TABLE,
     NOT_USED,
     PIXEL_SIZE,
+    SUBMISSION,
     Row,
+    joined,
     key_of,
     read_frame_table,
     some,
+    submitted,
+    unmatched,
 )
 from fetalstudio.formats.mask_folders import (
     IMAGE_FOLDERS,
@@ -69,16 +76,20 @@ def read(source: Path) -> FrameSource:
         )
     except InputError as error:
         problems = (f"{error}{NOT_USED}",)
+    of_submissions, notes = submitted(table.parent)
     inner = source / (_FOLDER if official else _TEST_FOLDER)
     folder = inner if inner.is_dir() else source
     found = split(pictures_in(folder))
+    all_rows = rows | {
+        name: joined(rows.get(name, Row()), row) for name, row in of_submissions.items()
+    }
     annotated, unclear = chosen_annotations(found.frames, found.annotations)
-    records, more = records_of(found.frames, annotated, {folder: rows})
+    records, more = records_of(found.frames, annotated, {folder: all_rows})
     listed = {key_of(record.path.name) for record in records}
     absent = sorted(rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
     problems += found.problems + orphans(names_of(found.frames), found.annotations)
-    problems += unclear + more
+    problems += notes + unclear + more + unmatched(table.parent, of_submissions, found.frames)
     if absent:
         verb = "is" if len(absent) == 1 else "are"
         problems += (f"{table} names {some(absent)}, which {verb} not in {folder}.",)
@@ -106,7 +117,7 @@ class Hc18Writer(PictureFolderWriter):
         super().__init__(folder)
         self._rows: list[dict[str, str]] = []
 
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """All in one folder."""
         return Path(_FOLDER, f"{stem}.png")
 
@@ -141,3 +152,47 @@ class Hc18Writer(PictureFolderWriter):
         ellipse = picture.ellipse
         hc = "" if ellipse is None else f"{calibration.to_mm(ellipse).perimeter:.2f}"
         return f"{calibration.mm_per_px_x:.13g}", hc
+
+
+class Hc18SubmissionWriter(PictureFolderWriter):
+    """Writes the pictures as the test set, and the ellipses as a submission to the challenge."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._sizes: list[dict[str, str]] = []
+        self._rows: list[dict[str, str]] = []
+
+    def add_pair(self, pair: ExportedPair) -> None:
+        """Leave it out: a test set holds nothing synthetic."""
+        self.problems.append(f"{pair.name} is synthetic, and was left out of the submission.")
+
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
+        """All in one folder."""
+        return Path(_TEST_FOLDER, f"{stem}.png")
+
+    def describe(self, picture: Written) -> None:
+        """Remember the pixel size and the ellipse in mm. Both need square pixels."""
+        calibration, ellipse = picture.calibration, picture.ellipse
+        square = calibration is not None and calibration.mm_per_px_x == calibration.mm_per_px_y
+        if calibration is None or not square:
+            self._sizes.append({FILENAME: picture.path.name, PIXEL_SIZE: ""})
+            if ellipse is not None:
+                self.problems.append(
+                    f"{picture.name}: its ellipse is not in the submission, because its pixel "
+                    f"size is {'not known' if calibration is None else 'not the same both ways'}."
+                )
+            return
+        size = f"{calibration.mm_per_px_x:.13g}"
+        self._sizes.append({FILENAME: picture.path.name, PIXEL_SIZE: size})
+        if ellipse is not None:
+            e = calibration.to_mm(ellipse)
+            values = (e.cx, e.cy, e.a, e.b, math.radians(e.angle_deg))
+            cells = (f"{value:.9g}" for value in values)
+            self._rows.append(
+                {FILENAME: picture.path.name, **dict(zip(SUBMISSION, cells, strict=True))}
+            )
+
+    def complete(self) -> None:
+        """Write both tables."""
+        write_table(self.folder / _TEST_TABLE, (FILENAME, PIXEL_SIZE), self._sizes)
+        write_table(self.folder / "submission.csv", (FILENAME, *SUBMISSION), self._rows)

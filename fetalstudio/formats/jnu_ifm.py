@@ -1,6 +1,6 @@
-"""The layout of JNU-IFM: a folder for each video with ``image/VIDEO_N.png``, ``mask/VIDEO_N_mask.png``
-(7 is the pubic symphysis, 8 the head) and ``mask_enhance/`` with the same masks in colours. The
-folders of all videos may also be joined."""
+"""The layout of JNU-IFM: for each video a folder with ``image/VIDEO_N.png``,
+``mask/VIDEO_N_mask.png`` (7 is the pubic symphysis, 8 the head) and ``mask_enhance/`` with the same
+masks in colours. The folders of all videos may also be joined."""
 
 from __future__ import annotations
 

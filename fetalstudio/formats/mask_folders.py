@@ -73,21 +73,24 @@ def recognise(source: Path) -> bool:
 
 
 def read(
-    source: Path, *, with_tables: bool = True, without: frozenset[str] = frozenset()
+    source: Path,
+    *,
+    with_tables: bool = True,
+    deeper: Iterable[Path] = (),
+    without: frozenset[str] = frozenset(),
 ) -> FrameSource:
-    """Find the frames in a folder; no picture is decoded. Folders in it whose names are among
-    ``without`` (lower case) are left out.
+    """Find the frames in a folder, and in folders ``deeper`` in it; no picture is decoded. Folders
+    in it whose names are among ``without`` (lower case) are left out.
 
     Raises ``OSError`` where the folder itself cannot be listed.
     """
     inner, problems = _folders_in(source)
     inner = [p for p in inner if p.name.lower() not in without]
-    generic = source.name.lower() in IMAGE_FOLDERS
-    beside = [p for p in _neighbours(source) if generic and _is_mask_folder(p)]
+    beside = mask_folders_beside(source)
     mask_folders = [p for p in inner if _is_mask_folder(p)]
     drawn_on = [p for p in inner if _SHOWS.fullmatch(p.name) and p not in mask_folders]
     others = [p for p in inner if p not in mask_folders and p not in drawn_on]
-    image_folders = [source, *others]
+    image_folders = [source, *others, *(p for p in deeper if not _in_mask_folder(p, source))]
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
     names = names_of(frames)
@@ -222,6 +225,11 @@ def records_of(
                     "It was not used for them. Write the names with their endings.",
                 )
                 row = _NO_ROW
+        if row.ellipse_mm is not None and row.in_px() is None:
+            problems += (
+                f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
+                "ellipse was not used. Add a table with the pixel size.",
+            )
         records.append(
             FrameRecord(
                 path=path,
@@ -229,7 +237,7 @@ def records_of(
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
                 coding=coding_of(annotated[path]) if path in annotated else None,
-                ellipse=row.ellipse,
+                ellipse=row.in_px(),
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
@@ -404,6 +412,19 @@ def _is_mask_folder(path: Path) -> bool:
     says = any(re.fullmatch(rf"(?:\w*(?:masks?|labels|annotations))|{_WORDS}", w) for w in words)
     says = says or "groundtruth" in joined
     return says and not {"with", "without", "no"} & set(words) and path.is_dir()
+
+
+def _in_mask_folder(path: Path, source: Path) -> bool:
+    """Whether a folder in the source is one of annotations, or lies in one."""
+    above = [p for p in (path, *path.parents) if p.is_relative_to(source) and p != source]
+    return any(_is_mask_folder(p) or _SHOWS.fullmatch(p.name) for p in above)
+
+
+def mask_folders_beside(source: Path) -> list[Path]:
+    """Folders of annotations beside the source, where its name says that it holds images alone."""
+    if source.name.lower() not in IMAGE_FOLDERS:
+        return []
+    return [path for path in _neighbours(source) if _is_mask_folder(path)]
 
 
 def _base(path: Path) -> str | None:

@@ -1,5 +1,5 @@
-"""The raw layout of nnU-Net v2: ``imagesTr/CASE_0000.png`` with ``labelsTr/CASE.png``, ``imagesTs/``
-and ``dataset.json``, which names the values of the labels; the same with NIfTI.
+"""The raw layout of nnU-Net v2: ``imagesTr/CASE_0000.png`` with ``labelsTr/CASE.png``,
+``imagesTs/`` and ``dataset.json``, which names the values of the labels; the same with NIfTI.
 
 The parts are in ``splits_final.json``, of which the first fold is read and written, and in the
 folders: what is in ``imagesTs`` is to be tested on.
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats import mask_folders
+from fetalstudio.formats.documents import MAX_BYTES, parse_json
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import read_bounded, write_bytes
-from fetalstudio.formats.frame_records import Coding, ExportedFrame, FrameRecord, FrameSource
+from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, stem_of
 from fetalstudio.formats.volume_pairs import spacing_of
 from fetalstudio.formats.volumes import write_volume
@@ -32,7 +33,6 @@ _TRAIN, _TEST = "imagesTr", "imagesTs"
 _LABELS: Mapping[str, str] = {_TRAIN: "labelsTr", _TEST: "labelsTs"}
 _CHANNEL = "_0000"
 _HEAD_LABEL = "fetal_head"
-_MAX_BYTES = 64 * 2**20
 _HEAD = re.compile(r"head|skull|crani|calvari", re.IGNORECASE)
 _ANYTHING = re.compile(
     r"(?:foreground|object|target|structure|class|label|mask|region|fetus|foetus|ellipse|outline)?"
@@ -50,9 +50,10 @@ def recognise(source: Path) -> bool:
 
 
 def read(source: Path) -> FrameSource:
-    """Find the frames; no picture is decoded. Raises ``OSError`` for a folder that cannot be listed.
+    """Find the frames; no picture is decoded.
 
-    What is wrong with the two JSON files is among the problems.
+    What is wrong with the two JSON files is among the problems. Raises ``OSError`` for a folder
+    that cannot be listed.
     """
     found = mask_folders.read(source)
     coding, problems = _coding(source / _DATASET)
@@ -114,8 +115,8 @@ def _parts(path: Path) -> Mapping[str, Part]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(read_bounded(path, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
+        return parse_json(read_bounded(path, MAX_BYTES))
+    except ValueError as error:
         raise InputError(f"{path} is damaged: it is not JSON. Copy it again.") from error
 
 
@@ -133,19 +134,11 @@ class NnUnetWriter(PictureFolderWriter):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._labelled = True
         self._cases: dict[Part, list[str]] = {"train": [], "validation": []}
 
-    def add_frame(self, frame: ExportedFrame) -> None:
-        """As :meth:`PictureFolderWriter.add_frame`."""
-        size = (frame.pixels.shape[1], frame.pixels.shape[0])
-        self._labelled = frame.ellipse is not None and frame.ellipse.reaches(size)
-        super().add_frame(frame)
-        self._labelled = True
-
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """By part, as far as the layout has parts."""
-        folder = _TRAIN if self._labelled and part != "test" else _TEST
+        folder = _TRAIN if annotated and part != "test" else _TEST
         return Path(folder, f"{stem}{_CHANNEL}{self.suffix}")
 
     def describe(self, picture: Written) -> None:

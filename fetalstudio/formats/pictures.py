@@ -120,16 +120,29 @@ def frames_in(path: Path) -> int:
     return pages_in(path) if one_by_one else 1
 
 
-def write_png(path: Path, image: NDArray[np.uint8], note: str | None = None) -> None:
+def orientation_in(path: Path) -> int:
+    """How a viewer turns the picture as it is stored, 1 (not at all) to 8, as in EXIF. Raises as
+    :func:`read_image`."""
+    if volume_suffix(path.name) is not None:
+        return 1
+    return _header(path, read_bounded(path, MAX_BYTES)).orientation
+
+
+def write_png(
+    path: Path, image: NDArray[np.uint8], note: str | None = None, *, palette: bytes | None = None
+) -> None:
     """Write an (H, W) or (H, W, 3 RGB) uint8 image as PNG, atomically; see :func:`encode_png`."""
-    write_bytes(path, encode_png(image, note))
+    write_bytes(path, encode_png(image, note, palette=palette))
 
 
-def encode_png(image: NDArray[np.uint8], note: str | None = None) -> bytes:
+def encode_png(
+    image: NDArray[np.uint8], note: str | None = None, *, palette: bytes | None = None
+) -> bytes:
     """Encode an (H, W) or (H, W, 3 RGB) uint8 image as PNG.
 
     ``note`` is a text that stays in the file wherever it is copied to: with it a synthetic frame
-    says that it is one. Raises ``ValueError`` for an array of another shape or dtype.
+    says that it is one. ``palette`` gives the colours (RGB) of the numbers in an (H, W) image.
+    Raises ``ValueError`` for an array of another shape or dtype.
     """
     if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
         raise ValueError(f"no PNG is written from an array of shape {image.shape}, {image.dtype}")
@@ -138,6 +151,8 @@ def encode_png(image: NDArray[np.uint8], note: str | None = None) -> bytes:
         text.add_itxt(_NOTE, note)
     data = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))
+    if palette is not None:
+        picture.putpalette(palette)
     picture.save(data, "PNG", pnginfo=text, compress_level=_FAST, compress_type=_RUN_LENGTH)
     return data.getvalue()
 

@@ -33,7 +33,7 @@ class VolumePairsWriter(PictureFolderWriter):
         super().__init__(folder)
         self._suffix, self._images, self._masks, self._head = suffix, images, masks, head
 
-    def place(self, stem: str, part: Part | None) -> Path:
+    def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """All in one folder."""
         return Path(self._images, f"{stem}{self._suffix}")
 

@@ -63,16 +63,17 @@ def import_frames(
     cohort: str | None = None,
     mask_value: str | None = None,
     frames: str | None = None,
+    head_label: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
 
     ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``2``) or colour
-    (``#ff0000``) marks the head in mask pictures. ``frames`` says which frames of a file with
-    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). Annotations count as
-    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
-    (a calibration; an ellipse, where none was drawn). A file that cannot be used is named in
-    ``problems`` and left out.
+    (``#ff0000``) marks the head in mask pictures, and ``head_label`` how annotation files call it.
+    ``frames`` says which frames of a file with several are taken (``first``, ``middle``, ``last``,
+    ``all``, ``every N``). Annotations count as final; a doubtful one is a proposal. A picture that
+    the project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
+    A file that cannot be used is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image, or for the store of a project,
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
@@ -84,7 +85,7 @@ def import_frames(
             "#ff0000."
         )
     _check_not_a_store(source)
-    found = read_source(source, format, frames)
+    found = read_source(source, format, frames, head_label)
     problems = list(found.problems)
     total = len(found.records)
     cohort = cohort or found.cohort

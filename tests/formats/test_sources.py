@@ -47,8 +47,8 @@ def test_a_format_joins_by_one_entry(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_format_that_does_not_exist_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"no format 'slides'.*auto, hc18, dicom, folder"):
-        read_source(folder, "slides")
+    with pytest.raises(InputError, match=r"no format 'wrong'.*auto, hc18, coco"):
+        read_source(folder, "wrong")
 
 
 def test_no_picture_is_opened(folder: Path) -> None:

@@ -422,14 +422,10 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("x.json", json.dumps({"shapes": [{"points": [[1, 2]]}]}), "labelme json"),
-        ("all.json", json.dumps({"images": [], "annotations": []}), "COCO json"),
-        ("x.txt", "0 0.5 0.5 0.2 0.1\n", "YOLO txt"),
-        ("x.txt", "0 0.42 0.17 0.42 0.18 0.41 0.18\n", "YOLO txt"),
-        ("x.xml", "<annotation><object/></annotation>", "VOC xml"),
-        ("x.xml", "<?xml version='1.0'?><annotations/>", "CVAT xml"),
+        ("x.json", json.dumps({"objects": [{"classTitle": "head"}]}), "Supervisely json"),
+        ("all.json", json.dumps({"heads": {"polygon": [[1, 2]]}}), "annotation json"),
         ("x.webp", "", ".webp"),
-        ("t.xlsx", "PK", ".xlsx"),
+        ("t.ods", "PK", ".ods"),
         ("all.zip", "PK", ".zip"),
     ],
 )

@@ -19,6 +19,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             cohort=request.cohort,
             mask_value=request.mask_value,
             frames=request.frames,
+            head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(

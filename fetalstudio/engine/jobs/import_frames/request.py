@@ -27,6 +27,8 @@ class ImportRequest:
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
     frames: str | None = None
     """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    head_label: str | None = None
+    """How the head is called in annotation files of other programs."""
 
 
 @dataclass(frozen=True, slots=True)
