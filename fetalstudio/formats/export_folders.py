@@ -102,6 +102,9 @@ class Written:
     calibration: Calibration | None
     part: Part | None
     synthetic: bool
+    cohort: str
+    subject: str | None
+    """None for a synthetic picture."""
 
 
 class PictureFolderWriter(ABC):
@@ -201,7 +204,18 @@ class PictureFolderWriter(ABC):
             ellipse = None
         stem = self._stem(item.name)
         path = self.folder / self.place(stem, part, annotated=ellipse is not None)
-        return Written(path, stem, item.name, size, ellipse, item.calibration, part, synthetic)
+        return Written(
+            path,
+            stem,
+            item.name,
+            size,
+            ellipse,
+            item.calibration,
+            part,
+            synthetic,
+            item.cohort,
+            item.subject if isinstance(item, ExportedFrame) else None,
+        )
 
     def _stem(self, name: str) -> str:
         """A file name that every system takes, and that is not taken in this export."""

@@ -13,6 +13,7 @@ from fetalstudio.formats.coco import CocoWriter
 from fetalstudio.formats.cvat import CvatWriter
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18SubmissionWriter, Hc18Writer
+from fetalstudio.formats.huggingface import ImageFolderWriter, ParquetWriter
 from fetalstudio.formats.label_studio import LabelStudioWriter
 from fetalstudio.formats.labelme import LabelmeWriter
 from fetalstudio.formats.nnunet import NnUnetNiftiWriter, NnUnetWriter
@@ -66,6 +67,9 @@ _BESIDE = Carries(
 )
 """What :class:`~fetalstudio.formats.export_folders.PictureFolderWriter` writes for each format."""
 _VOLUMES = replace(_BESIDE, ellipse=("mask",), calibration="yes")
+_HUGGING_FACE = replace(
+    _BESIDE, ellipse=("exact", "mask"), calibration="yes", subject="yes", part="yes"
+)
 
 EXPORTS: Mapping[str, ExportFormat] = {
     "hc18": ExportFormat(
@@ -92,6 +96,8 @@ EXPORTS: Mapping[str, ExportFormat] = {
         NnUnetNiftiWriter,
         replace(_BESIDE, ellipse=("mask",), calibration="yes", part="yes"),
     ),
+    "huggingface": ExportFormat("Hugging Face image folder", ImageFolderWriter, _HUGGING_FACE),
+    "parquet": ExportFormat("Hugging Face Parquet", ParquetWriter, _HUGGING_FACE),
     "psfhs": ExportFormat("PSFHS", PsfhsWriter, _VOLUMES),
     **{
         name: ExportFormat(title, partial(VolumePairsWriter, suffix=suffix), _VOLUMES)

@@ -187,22 +187,7 @@ class FrameRecord:
 
     def _check_frame(self, pixels: NDArray[np.uint8]) -> None:
         """Raise :class:`InputError` for a picture that is no real frame."""
-        note = note_in(self.path)
-        if note == ANNOTATION_NOTE:
-            raise InputError(
-                f"{self.path} is an annotation, as a note in the file says, and was left out. Name "
-                "it after its frame (NAME_mask.png) to use it."
-            )
-        if note == FIGURE_NOTE:
-            raise InputError(
-                f"{self.path} is a figure that FetalStudio made, as a note in the file says, and "
-                "was left out. Import the frames themselves."
-            )
-        if note not in (None, FRAME_NOTE):
-            raise InputError(
-                f"{self.path} is synthetic, as a note in the file says, and was left out: it must "
-                "not count as a real frame. Open the project that it came from to use it."
-            )
+        check_note(note_in(self.path), str(self.path))
         if is_annotation(pixels):
             raise InputError(
                 f"{self.path} looks like an annotation and not like an ultrasound (few grey levels "
@@ -313,6 +298,26 @@ class FrameRecord:
         return (
             f"{self.path}: the annotation's HC is {measured:.1f} mm, the table says "
             f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size."
+        )
+
+
+def check_note(note: str | None, what: str) -> None:
+    """Raise :class:`InputError` for a note in a file of ours that says that it is no real frame;
+    ``what`` names the picture in the message."""
+    if note == ANNOTATION_NOTE:
+        raise InputError(
+            f"{what} is an annotation, as a note in the file says, and was left out. Name it after "
+            "its frame (NAME_mask.png) to use it."
+        )
+    if note == FIGURE_NOTE:
+        raise InputError(
+            f"{what} is a figure that FetalStudio made, as a note in the file says, and was left "
+            "out. Import the frames themselves."
+        )
+    if note not in (None, FRAME_NOTE):
+        raise InputError(
+            f"{what} is synthetic, as a note in the file says, and was left out: it must not count "
+            "as a real frame. Open the project that it came from to use it."
         )
 
 

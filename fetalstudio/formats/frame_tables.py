@@ -122,12 +122,16 @@ def read_rows(path: Path, required: Sequence[str]) -> Rows:
     Raises :class:`InputError`, naming the file and the cure, for a file that is no table or lacks a
     required column.
     """
-    table = read_table(path)
+    return rows_in(read_table(path), required)
+
+
+def rows_in(table: Table, required: Sequence[str]) -> Rows:
+    """As :func:`read_rows`, for a table that was read from another format."""
     where = table.columns(_SPELLINGS, once=_NUMBERS)
     missing = [name for name in required if name not in where]
     if missing:
         raise InputError(
-            f"{path} lacks the column {' and '.join(repr(name) for name in missing)}; its first "
+            f"{table.path} lacks the column {' and '.join(map(repr, missing))}; its first "
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
     numbers = table.numbers([where[name] for name in _NUMBERS if name in where])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -81,8 +81,13 @@ def read_image(path: Path, page: int | None = None) -> NDArray[np.uint8]:
     not a picture, too large (256 MiB, 8192 px a side, 384 MiB when decoded) or too small (32 px a
     side).
     """
-    _, _, image = _decoded(path, page)
-    return _to_grey8(image)
+    return _to_grey8(_decoded(path, page)[2])
+
+
+def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """As :func:`read_image`, for a picture that is stored in another file, ``path``, which messages
+    name."""
+    return _to_grey8(_decoded_data(path, data)[2])
 
 
 def read_samples(path: Path, page: int | None = None) -> Samples:
@@ -92,7 +97,15 @@ def read_samples(path: Path, page: int | None = None) -> Samples:
     (grey levels, or the numbers of the colours in a PNG's coloured palette) or (H, W, 3) RGB;
     transparency is (H, W).
     """
-    data, header, image = _decoded(path, page)
+    return _samples(*_decoded(path, page))
+
+
+def decode_samples(data: bytes, path: Path) -> Samples:
+    """As :func:`read_samples`, for a picture that is stored in another file."""
+    return _samples(*_decoded_data(path, data))
+
+
+def _samples(data: bytes, header: PictureHeader, image: NDArray[Any]) -> Samples:
     if header.has_palette:
         numbers = _palette_numbers(data)
         if numbers is not None:
@@ -178,7 +191,15 @@ def note_in(path: Path) -> str | None:
             return None
     try:
         with path.open("rb") as stream:
-            note = PngImageFile(stream).info.get(_NOTE)
+            return note_of(stream)
+    except OSError:
+        return None
+
+
+def note_of(stream: BinaryIO) -> str | None:
+    """As :func:`note_in`, for a picture that is stored in another file."""
+    try:
+        note = PngImageFile(stream).info.get(_NOTE)
     except Exception:  # not a PNG or a damaged one: Pillow raises errors of many types
         return None
     return None if note is None else str(note)
@@ -192,12 +213,17 @@ def _decoded(path: Path, page: int | None) -> tuple[bytes, PictureHeader, NDArra
         header = PictureHeader(volume.size, volume.decoded_bytes)
         _check_header(path, header)
         return b"", header, read_volume(volume, page)
-    if page is not None:
-        data, pages = RECENT.get(path, lambda: _tiff(path))
-        place, header = pages[page]
-    else:
-        data, place = read_bounded(path, MAX_BYTES), 0
-        header = _header(path, data)
+    if page is None:
+        return _decoded_data(path, read_bounded(path, MAX_BYTES))
+    data, pages = RECENT.get(path, lambda: _tiff(path))
+    return _decoded_data(path, data, pages[page])
+
+
+def _decoded_data(
+    path: Path, data: bytes, page: tuple[int, PictureHeader] | None = None
+) -> tuple[bytes, PictureHeader, NDArray[Any]]:
+    """As :func:`_decoded`, with the place and the header of a page in a TIFF file."""
+    place, header = page or (0, _header(path, data))
     _check_header(path, header)
     encoded = np.frombuffer(data, np.uint8)
     try:

@@ -17,16 +17,16 @@ class RecentFiles:
     """The contents of the files that were read last, for several threads."""
 
     def __init__(self) -> None:
-        self._contents: dict[tuple[str, int, int], Any] = {}
+        self._contents: dict[tuple[str, int, int, int], Any] = {}
         self._lock = Lock()
 
-    def get(self, path: Path, load: Callable[[], T]) -> T:
-        """What ``load`` gives for this file; it is called only where the file is not kept.
+    def get(self, path: Path, load: Callable[[], T], part: int = 0) -> T:
+        """What ``load`` gives for this part of the file; it is called only where that is not kept.
 
         Raises what ``load`` raises, and ``OSError`` for a file that is missing.
         """
         status = path.stat()
-        key = (str(path), status.st_mtime_ns, status.st_size)
+        key = (str(path), status.st_mtime_ns, status.st_size, part)
         with self._lock:
             if key in self._contents:
                 kept: T = self._contents[key]

@@ -12,6 +12,7 @@ from fetalstudio.formats import (
     dicom,
     fetal_planes,
     hc18,
+    huggingface,
     jnu_ifm,
     mask_folders,
     nnunet,
@@ -76,6 +77,9 @@ def _annotations(source: Path, kinds: Mapping[str, AnnotationKind]) -> Annotatio
 
 
 _VOLUMES = replace(_BESIDE, ellipse=("mask",), calibration="yes")
+_HUGGING_FACE = replace(
+    _BESIDE, ellipse=("exact", "mask"), calibration="yes", subject="yes", part="yes"
+)
 
 FORMATS: Mapping[str, SourceFormat] = {
     "hc18": SourceFormat(
@@ -105,6 +109,15 @@ FORMATS: Mapping[str, SourceFormat] = {
         acouslic.recognise,
         acouslic.read,
         Carries(calibration="yes", subject="beside"),
+    ),
+    "huggingface": SourceFormat(
+        "Hugging Face image folder", huggingface.recognise, huggingface.read, _HUGGING_FACE
+    ),
+    "parquet": SourceFormat(
+        "Hugging Face Parquet",
+        huggingface.recognise_parquet,
+        huggingface.read_parquet,
+        _HUGGING_FACE,
     ),
     "dicom": SourceFormat(
         "DICOM",
