@@ -43,6 +43,7 @@ from fetalstudio.formats.pictures import (
 from fetalstudio.formats.recent_files import RECENT
 from fetalstudio.formats.subjects import subject_of
 from fetalstudio.formats.tables import MAX_ROWS, Table, TableRow, is_missing, read_table
+from fetalstudio.formats.unread_files import start_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -133,21 +134,17 @@ def read(source: Path) -> FrameSource:
 def _metadata(source: Path) -> Iterator[Path]:
     """The metadata in the source and one or two folders down (``train/``, ``data/train/``)."""
     for folder in (source, *_folders(source), *_folders(source / "data")):
-        for path in (folder / name for name in _METADATA):
-            if path.is_file() and b"file_name" in _head(path):
-                yield path
-                break
+        paths = (folder / name for name in _METADATA)
+        found = next((path for path in paths if b"file_name" in start_of(path, 1 << 16)), None)
+        if found is not None:
+            yield found
 
 
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
+    except OSError:  # there is none, or it may not be listed
         return []
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_dir())
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(1 << 16)
 
 
 def _below(folder: Path, name: str | None) -> Path | None:

@@ -51,6 +51,9 @@ def _videos(source: Path) -> Iterator[Path]:
 def _is_layout(folder: Path) -> bool:
     """Whether the folder has masks whose names are a video's, with pictures beside them."""
     images, masks = folder / "image", folder / "mask"
-    if not (images.is_dir() and masks.is_dir()):
+    try:
+        if not (images.is_dir() and masks.is_dir()):
+            return False
+        return any(_VIDEO.match(path.name) for path in masks.glob("*_mask.png"))
+    except OSError:  # it may not be entered
         return False
-    return any(_VIDEO.match(path.name) for path in masks.glob("*_mask.png"))
