@@ -64,6 +64,8 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         for item in found.get("annotations", ()):
             label = names.get(item["category_id"], str(item["category_id"]))
             shapes[item["image_id"]].append(_shape(label, item))
+        if not shapes.keys() <= {item["id"] for item in found["images"]}:
+            raise ValueError("it annotates an image that it does not list")
         return [
             AnnotatedPicture(
                 path,

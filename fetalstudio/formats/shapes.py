@@ -136,8 +136,8 @@ def _number(value: object) -> float:
         raise TypeError
     try:
         return float(value)
-    except OverflowError as error:
-        raise ValueError("a coordinate is too large") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{str(value)[:20]!r} is no coordinate") from error
 
 
 def _flat(ring: Points) -> list[float]:

@@ -621,6 +621,8 @@ def test_a_head_that_the_border_cuts(source: Path) -> None:
         ("a.xml", cvat_of('<mask label="head" rle="1,1" left="0" top="0" width="9" height="9"/>'),
          "do not cover"),
         ("labels/a.txt", yolo_polygon() + "0 5 5 6 6 7 7\n", "line 2"),
+        ("labels/a.txt", "x .1\n" + yolo_polygon(), "line 1 is no class"),
+        ("i.json", json.dumps(coco_of({"segmentation": [flat()], "image_id": 8})), "not list"),
         ("e.json", json.dumps(label_studio_of({"format": "rle", "rle": [1, 2],
          "brushlabels": ["head"]})), "too early"),
     ],
