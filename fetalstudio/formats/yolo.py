@@ -31,8 +31,10 @@ from fetalstudio.formats.shapes import (
 )
 
 _LINE = re.compile(
-    rb"^[ \t]*\d+([ \t]+-?\d*\.?\d+(e-?\d+)?){4,}[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+    rb"^[ \t]{0,9}\d{1,6}([ \t]{1,9}-?\d{0,9}\.?\d{1,20}(e-?\d{1,3})?){4,6}([ \t]|\r?$)",
+    re.IGNORECASE | re.MULTILINE,
 )
+"""The beginning of a line. All repetitions have bounds, so that no text takes long."""
 _DATA, _LISTS = ("data.yaml", "dataset.yaml", "data.yml"), ("classes.txt", "obj.names")
 _LEVELS_UP = 4
 _MAX_NAMES = 1 << 20
