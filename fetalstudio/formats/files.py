@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from fetalstudio.core.errors import InputError, UserError
 
@@ -124,6 +124,14 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     raise InputError(
         f"{path} is larger than {max_bytes >> 20} MiB. Export less into one file, or leave it out."
     )
+
+
+def is_inside(path: str | PurePosixPath) -> bool:
+    """Whether a path is relative and stays in the folder that it is relative to."""
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    return not (
+        posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts
+    ) and bool(posix.parts)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -28,6 +28,7 @@ from fetalstudio.formats.frame_tables import (
     some,
     unmatched,
 )
+from fetalstudio.formats.pair_files import with_pairs
 from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
 from fetalstudio.formats.subjects import country_of, subject_of, subject_of_folder
 
@@ -103,7 +104,8 @@ def read(source: Path, *, with_tables: bool = True, deeper: Iterable[Path] = ())
         problems += tuple(_shows(path) for path in pictures_in(folder))
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows)
-    return FrameSource(cohort_of(source), records, problems + notes + unclear)
+    records, more = with_pairs(records)
+    return FrameSource(cohort_of(source), records, problems + notes + unclear + more)
 
 
 def pictures_in(folder: Path) -> list[Path]:

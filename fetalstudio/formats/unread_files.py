@@ -126,7 +126,7 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
             if mark in data:
                 return name
         return None
-    if b'"fetalstudio-' in data[:1000]:
+    if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),
