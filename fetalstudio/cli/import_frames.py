@@ -59,6 +59,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
         f"{result.annotated} of them with an annotation. {result.duplicates} were already there. "
         f"{counted(read, 'frame')} of {counted(result.subjects, 'subject')}."
     )
+    if result.pairs:
+        text += f" {counted(result.pairs, 'synthetic pair')} came, to be reviewed."
     if read == result.subjects > 1:
         text += (
             " Each frame counts as a patient of its own. If some show the same patient, state the "

@@ -32,6 +32,7 @@ from fetalstudio.cli import (
     selftest,
     synthesize,
     train,
+    verify,
 )
 from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
@@ -115,6 +116,13 @@ COMMANDS = (
         formats.options,
         formats.run,
         "list the formats to import from and to export in, and what each can carry",
+        project=False,
+    ),
+    Command(
+        "verify",
+        verify.options,
+        verify.run,
+        "check that a data set is what was exported; needs no project",
         project=False,
     ),
     Command(

@@ -39,6 +39,8 @@ class LabelledFrame:
     cohort: str = ""
     calibration: Calibration | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    synthetic: bool = False
+    """Whether it is a synthetic frame of a project, on which nothing may be tested."""
 
     @classmethod
     def of(

@@ -18,8 +18,6 @@ from fetalstudio.project.records import Frame, Pair
 T = TypeVar("T")
 VALIDATION, TEST = 0.15, 0.25
 """The shares of the annotated subjects in the validation and in the test part."""
-SYNTHETIC_COHORT = "synthetic"
-"""The cohort of all synthetic frames of a project."""
 
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
@@ -55,6 +53,16 @@ def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelle
     ]
 
 
+def labelled_cohorts(project: Project) -> list[str]:
+    """The cohorts with a frame of :func:`labelled_frames`, sorted."""
+    drawn = {
+        frame_id
+        for frame_id, annotation in project.annotations.by_frame().items()
+        if annotation.state != "proposed"
+    }
+    return sorted({frame.cohort for frame in project.frames.all() if frame.id in drawn})
+
+
 def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
     """A frame of the project with its ellipse; the picture is read when it is needed."""
     return LabelledFrame(
@@ -67,6 +75,7 @@ def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
         frame.cohort,
         frame.calibration,
         frame.labels,
+        frame.kind == "synthetic",
     )
 
 
@@ -83,8 +92,17 @@ def bundled_parts(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
 def of_part(
     frames: Sequence[LabelledFrame], parts: Mapping[str, Part], part: Part
 ) -> list[LabelledFrame]:
-    """The frames whose subject is in ``part``."""
-    return [frame for frame in frames if parts[frame.subject] == part]
+    """The frames whose subject is in ``part``. Raises ``ValueError`` for a synthetic frame that
+    would be held out."""
+    chosen = [frame for frame in frames if parts[frame.subject] == part]
+    return chosen if part == "train" else checked_real(chosen)
+
+
+def checked_real(frames: Sequence[LabelledFrame]) -> list[LabelledFrame]:
+    """The frames. Raises ``ValueError`` for a synthetic one, on which no model may be judged."""
+    if synthetic := [frame.name for frame in frames if frame.synthetic]:
+        raise ValueError(f"synthetic frames cannot be validated or tested on: {synthetic[:3]}")
+    return list(frames)
 
 
 def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> Sequence[T]:

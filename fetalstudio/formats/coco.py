@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
@@ -39,6 +38,8 @@ _PARTS: Mapping[Part | None, str] = {
     None: "default",
 }
 """How the parts are called in the files' names."""
+_MOST_CHARACTERS = 1_000_000
+"""Of compressed run lengths: more than any mask of a head has, and decoded in half a second."""
 _CATEGORY = {"id": 1, "name": "head", "supercategory": "fetus"}
 
 
@@ -64,6 +65,8 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         for item in found.get("annotations", ()):
             label = names.get(item["category_id"], str(item["category_id"]))
             shapes[item["image_id"]].append(_shape(label, item))
+        if not shapes.keys() <= {item["id"] for item in found["images"]}:
+            raise ValueError("it annotates an image that it does not list")
         return [
             AnnotatedPicture(
                 path,
@@ -106,21 +109,45 @@ def _of_run_lengths(coded: Mapping[str, Any], size: Size) -> ShownEllipse:
     stated, counts = coded.get("size"), coded.get("counts")
     if stated != [height, width]:
         raise ValueError(f"its run lengths are of the size {stated}, not {[height, width]}")
-    if isinstance(counts, list):
-        if not all(isinstance(n, int) and 0 <= n <= width * height for n in counts):
-            raise ValueError("its run lengths are no numbers of pixels")
-        if sum(counts) != width * height:
-            raise ValueError("its run lengths do not cover the picture")
-        values = np.zeros(len(counts), np.uint8)
-        values[1::2] = 1
-        return of_mask(np.repeat(values, counts).reshape(width, height).T)
-    if not isinstance(counts, str):
+    if isinstance(counts, str):
+        counts = _unpacked(counts)
+    if not isinstance(counts, list):
         raise ValueError("its run lengths are missing")
-    try:
-        mask = coco_mask.decode({"size": [height, width], "counts": counts.encode()})
-    except Exception as error:  # pycocotools raises errors of several types for damaged text
-        raise ValueError("its run lengths are damaged") from error
-    return of_mask(np.asarray(mask, np.uint8))
+    if not all(isinstance(n, int) and 0 <= n <= width * height for n in counts):
+        raise ValueError("its run lengths are no numbers of pixels")
+    if sum(counts) != width * height:
+        raise ValueError("its run lengths do not cover the picture")
+    values = np.zeros(len(counts), np.uint8)
+    values[1::2] = 1
+    return of_mask(np.repeat(values, counts).reshape(width, height).T)
+
+
+def _unpacked(text: str) -> list[int]:
+    """The counts in COCO's compressed text. Not by pycocotools, which writes beyond its memory
+    where the text is damaged, and ends the process.
+
+    Each character holds 5 bits of a number, the lowest first, and whether more follow; the third
+    count and all after it are stored as differences from the last but one.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError("its run lengths are too many for an outline")
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError("its run lengths are damaged")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("its run lengths end too early")
+    return counts
 
 
 def _part_of(path: Path) -> Part | None:

@@ -17,6 +17,12 @@ def parse_json(data: bytes) -> Any:
         return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not text in UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"it is damaged at line {error.lineno}, column {error.colno} ({error.msg})"
+        ) from error
 
 
 def parse_xml(data: bytes) -> Element:

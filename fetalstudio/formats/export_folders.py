@@ -26,6 +26,7 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair, FrameRecord
 from fetalstudio.formats.pictures import FRAME_NOTE, write_png
+from fetalstudio.formats.synthetic_notes import read_record, strict_json
 
 PROVENANCE = "provenance.json"
 _FORMAT = "fetalstudio-export-1"
@@ -51,7 +52,15 @@ def with_provenance(records: tuple[FrameRecord, ...], folder: Path) -> tuple[Fra
         found = json.loads(read_bounded(path, _MAX_PROVENANCE))
         format = found.get("format")
         if format == _FORMAT:
-            return tuple(_recorded(r, found["frames"].get(r.path.name)) for r in records)
+            pairs = {name: read_record(entry) for name, entry in found.get("pairs", {}).items()}
+            named = [(record.file_name or record.path.name, record) for record in records]
+            return tuple(
+                _recorded(
+                    replace(record, synthetic=pairs.get(name, record.synthetic)),
+                    found["frames"].get(name),
+                )
+                for name, record in named
+            )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged. Copy it again, or {_CURE}.") from error
     if isinstance(format, str) and _ANY_FORMAT.fullmatch(format):
@@ -165,21 +174,11 @@ class PictureFolderWriter(ABC):
 
         Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
         """
-        part: Part | None = "train" if self._divided else None
+        part: Part | None = pair.part if self._divided else None
         written = self._written(pair, pair.ellipse, part, synthetic=True)
-        record = {
-            "synthetic": True,
-            "cohort": pair.cohort,
-            "id": pair.id,
-            "mm_per_px": _mm_per_px(pair.calibration),
-            "ellipse": asdict(pair.ellipse),
-            "requested": asdict(pair.requested),
-            "quality": dict(pair.quality),
-            "provenance": dict(pair.provenance),
-        }
-        self.write(written, pair.pixels, _json(record))
+        self.write(written, pair.pixels, pair.note.text())
         self.describe(written)
-        self._pairs[written.path.name] = record
+        self._pairs[written.path.name] = pair.note.record()
 
     def finish(self) -> None:
         """Write the files about the whole, and ``provenance.json``.
@@ -249,12 +248,4 @@ def _mm_per_px(calibration: Calibration | None) -> tuple[float, float] | None:
 
 def _json(record: dict[str, Any]) -> str:
     """Strict JSON, which knows neither NaN nor infinity: null in their place."""
-    return json.dumps(_strict(record), indent=1, allow_nan=False)
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return json.dumps(strict_json(record), indent=1, allow_nan=False)

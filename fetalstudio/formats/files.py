@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from fetalstudio.core.errors import InputError, UserError
 
@@ -130,6 +130,14 @@ def check_regular(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
     return status.st_size
+
+
+def is_inside(path: str | PurePosixPath) -> bool:
+    """Whether a path is relative and stays in the folder that it is relative to."""
+    posix, windows = PurePosixPath(path), PureWindowsPath(path)
+    return not (
+        posix.is_absolute() or windows.drive or windows.root or ".." in windows.parts
+    ) and bool(posix.parts)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

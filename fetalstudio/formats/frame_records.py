@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.outline_pictures import (
@@ -29,14 +30,18 @@ from fetalstudio.formats.pictures import (
     FIGURE_NOTE,
     FRAME_NOTE,
     Samples,
+    is_synthetic,
     note_in,
     pages_in,
     read_image,
     read_samples,
 )
+from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
+_SAME_PX, _SAME_SHARE = 1.5, 0.02
+"""Two outlines of a pair are the same up to this distance in px, or of the semi-axis a."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,10 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
+    file_name: str | None = None
+    """What the picture's file was called, where it is now a part of another file, the path."""
+    note: Callable[[], str | None] | None = None
+    """Gives what the file of such a picture says that it is."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
     mask: Callable[[], Samples | None] | None = None
@@ -126,6 +135,8 @@ class FrameRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     part: Part | None = None
     """Into which part the source divides it, where it says so."""
+    synthetic: SyntheticNote | None = None
+    """What a table beside the picture says about it, where it says that it is synthetic."""
     problems: tuple[str, ...] = ()
     """What is in doubt about the frame already, naming the file and the cure."""
 
@@ -158,8 +169,14 @@ class FrameRecord:
             for number, index in enumerate(video.chosen(choice or video.usual))
         )
 
+    @property
+    def place(self) -> str:
+        """Where the picture is, for messages."""
+        return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
+
     def read(self, mask_value: str | None = None) -> FrameContent:
-        """Decode the picture and find the ellipse.
+        """Decode the picture and find the ellipse. A picture that says that it is synthetic, or of
+        which a table says so, is a pair.
 
         ``mask_value`` says which value marks the head in an annotation picture.
 
@@ -167,39 +184,111 @@ class FrameRecord:
         used. An ellipse that cannot be used is a problem of the content.
         """
         pixels = read_image(self.path) if self.decode is None else self.decode()
-        self._check_frame(pixels)
+        said = note_in(self.path) if self.note is None else self.note()
+        self._check_frame(pixels, said)
+        if is_synthetic(said) or self.synthetic is not None:
+            return self._pair(pixels, said)
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
         if pages > 1:
             problems += (
-                f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
+                f"{self.place} holds {pages} pages, of which the first alone was imported. Export "
                 "each page as a file of its own to import them all.",
             )
-        shown, notes, several = self._ellipse(size, mask_value)
+        shown, notes, errors = self._ellipse(size, mask_value)
         problems += notes
         if shown is None:
-            return FrameContent(pixels, None, problems, mask_values=several)
+            problems += tuple(f"{e} Its frame was imported without an ellipse." for e in errors)
+            several = (e.values for e in errors if isinstance(e, SeveralStructuresInFileError))
+            return FrameContent(pixels, None, problems, mask_values=next(several, ()))
         note = self._disagreement(shown.ellipse)
         problems += (note,) if note else ()
         value = () if shown.value is None else (shown.value,)
         return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
 
-    def _check_frame(self, pixels: NDArray[np.uint8]) -> None:
-        """Raise :class:`InputError` for a picture that is no real frame."""
-        check_note(note_in(self.path), str(self.path))
+    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
+        """Raise :class:`InputError` for a picture that is no frame."""
+        if note == ANNOTATION_NOTE:
+            raise InputError(
+                f"{self.place} is an annotation, as a note in the file says, and was left out. "
+                "Name it after its frame (NAME_mask.png) to use it."
+            )
+        if note == FIGURE_NOTE:
+            raise InputError(
+                f"{self.place} is a figure that FetalStudio made, as a note in the file says, and "
+                "was left out. Import the frames themselves."
+            )
+        if note == FRAME_NOTE and self.synthetic is not None:
+            raise InputError(
+                f"{self.place} is a real frame, as a note in the file says, but a table beside it "
+                "says that it is synthetic. It was left out. Correct the table."
+            )
         if is_annotation(pixels):
             raise InputError(
-                f"{self.path} looks like an annotation and not like an ultrasound (few grey levels "
-                "in flat regions). It was left out. Name it after its frame (NAME_mask.png) to use "
-                "it as one."
+                f"{self.place} looks like an annotation and not like an ultrasound (few grey "
+                "levels in flat regions). It was left out. Name it after its frame (NAME_mask.png) "
+                "to use it as one."
             )
+
+    def _pair(self, pixels: NDArray[np.uint8], said: str | None) -> FrameContent:
+        """A synthetic picture with its ellipse, or :class:`InputError` where that is not known."""
+        size = (pixels.shape[1], pixels.shape[0])
+        known, problems = self._stated(said), self.problems
+        shown, notes, errors = self._ellipse(size, None)
+        problems += notes
+        if shown is None:
+            problems += tuple(f"{error} Its picture is synthetic." for error in errors)
+        if known is None and shown is None:
+            raise InputError(
+                " ".join(problems)
+                + f"{' ' if problems else ''}{self.place} is synthetic, as a note in the file "
+                "says, but neither the file nor an annotation shows its ellipse. It was left out: "
+                "it must not count as a real frame. Export the pairs of the project that it came "
+                "from."
+            )
+        if known is None and shown is not None:
+            known = SyntheticNote(shown.ellipse, shown.ellipse, False, None, {}, {})
+        assert known is not None
+        if not (known.ellipse.reaches(size) and known.requested.reaches(size)):
+            raise InputError(
+                f"{self.place} is synthetic, but the ellipse that is stated for it lies outside. "
+                "It was left out. Export it again from the project that it came from."
+            )
+        if shown is not None and not _same_outline(shown.ellipse, known.ellipse):
+            file = next(path for path, _ in self._shown(None))
+            where = "a table" if self.ellipse is not None else file
+            problems += (
+                f"{self.place} states another ellipse than {where}, which was taken. Check it in "
+                "Review.",
+            )
+            known = replace(known, ellipse=shown.ellipse, corrected=True)
+        calibration = known.calibration or self.calibration
+        provenance = {**known.provenance, "imported": True}
+        known = replace(known, calibration=calibration, provenance=provenance)
+        return FrameContent(pixels, known.ellipse, problems, synthetic=known)
+
+    def _stated(self, said: str | None) -> SyntheticNote | None:
+        """What the file says about its synthetic picture, or else a table beside it."""
+        if said is None or not is_synthetic(said):
+            return self.synthetic
+        try:
+            own = read_note(said)
+        except ValueError as error:
+            raise InputError(
+                f"{self.place} is synthetic, and the note in the file cannot be used: {error}. It "
+                "was left out. Export it again from the project that it came from."
+            ) from error
+        beside = self.synthetic
+        if own is None or beside is None or own.copy or not beside.copy:
+            return own or beside
+        return replace(own, provenance={**own.provenance, "copy": True})
 
     def _ellipse(
         self, size: Size, mask_value: str | None
-    ) -> tuple[ShownEllipse | None, tuple[str, ...], tuple[str, ...]]:
-        """The ellipse, a message for each thing that is wrong with it, and the values of the
-        structures that were not told apart.
+    ) -> tuple[ShownEllipse | None, tuple[str, ...], Sequence[InputError]]:
+        """The ellipse, a message for each thing that is wrong with it, and where there is none, the
+        reasons.
 
         The table's counts first, which is exact, then that of the annotation file, then that of
         the picture; but one without a doubt counts before all others.
@@ -214,9 +303,7 @@ class FrameRecord:
                 if not found:
                     errors.append(error)
         if not found:
-            notes = tuple(f"{e} Its frame was imported without an ellipse." for e in errors)
-            several = (e for e in errors if isinstance(e, SeveralStructuresInFileError))
-            return None, notes, next((e.values for e in several), ())
+            return None, (), errors
         certain = [item for item in found if not item[1].doubt]
         path, shown = (certain or found)[0]
         notes = tuple(f"{error} Another outline of it was taken." for error in errors)
@@ -227,7 +314,7 @@ class FrameRecord:
         for other, also in certain[1:]:
             if shown.ellipse.overlap(also.ellipse) < SAME_DICE:
                 notes += (
-                    f"{path} and {other} show different ellipses in {self.path}. The former was "
+                    f"{path} and {other} show different ellipses in {self.place}. The former was "
                     "taken, which is the more exact. Check it.",
                 )
         return shown, notes, ()
@@ -248,11 +335,11 @@ class FrameRecord:
         assert self.ellipse is not None
         if self.ellipse_size not in (None, size):
             raise InputError(
-                f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
+                f"{self.place} is {size[0]}x{size[1]} px, which is not the width and height that "
                 "the table of ellipses has. Correct the table."
             )
         if not self.ellipse.reaches(size):
-            raise InputError(f"{self.path}: its ellipse lies outside. Correct the table.")
+            raise InputError(f"{self.place}: its ellipse lies outside. Correct the table.")
         return ShownEllipse(self.ellipse)
 
     def _annotated(self, path: Path, size: Size, value: str | None) -> ShownEllipse | None:
@@ -296,28 +383,8 @@ class FrameRecord:
         if abs(measured - self.hc_mm) <= _HC_TOLERANCE * self.hc_mm:
             return None
         return (
-            f"{self.path}: the annotation's HC is {measured:.1f} mm, the table says "
+            f"{self.place}: the annotation's HC is {measured:.1f} mm, the table says "
             f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size."
-        )
-
-
-def check_note(note: str | None, what: str) -> None:
-    """Raise :class:`InputError` for a note in a file of ours that says that it is no real frame;
-    ``what`` names the picture in the message."""
-    if note == ANNOTATION_NOTE:
-        raise InputError(
-            f"{what} is an annotation, as a note in the file says, and was left out. Name it after "
-            "its frame (NAME_mask.png) to use it."
-        )
-    if note == FIGURE_NOTE:
-        raise InputError(
-            f"{what} is a figure that FetalStudio made, as a note in the file says, and was left "
-            "out. Import the frames themselves."
-        )
-    if note not in (None, FRAME_NOTE):
-        raise InputError(
-            f"{what} is synthetic, as a note in the file says, and was left out: it must not count "
-            "as a real frame. Open the project that it came from to use it."
         )
 
 
@@ -334,6 +401,8 @@ class FrameContent:
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
+    synthetic: SyntheticNote | None = None
+    """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 
     @property
     def size(self) -> Size:
@@ -398,6 +467,28 @@ class ExportedPair:
     calibration: Calibration | None
     quality: Mapping[str, float]
     provenance: Mapping[str, Any]
+    corrected: bool = False
+    """Whether a person moved the ellipse."""
+    part: ClassVar[Part] = "train"
+    """Nothing is validated or tested on a synthetic frame, so it is in no other part."""
+
+    @property
+    def note(self) -> SyntheticNote:
+        """What the picture's file says about it."""
+        return SyntheticNote(
+            self.ellipse,
+            self.requested,
+            self.corrected,
+            self.calibration,
+            self.quality,
+            self.provenance,
+        )
+
+
+def _same_outline(one: Ellipse, other: Ellipse) -> bool:
+    params = (other.cx, other.cy, other.a, other.b, other.angle_deg)
+    apart = float(np.abs(distances(params, one.contour(60))).max())
+    return apart <= max(_SAME_PX, _SAME_SHARE * other.a)
 
 
 def _head_in(

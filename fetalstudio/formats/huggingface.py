@@ -26,7 +26,7 @@ from fetalstudio.formats import mask_folders
 from fetalstudio.formats.documents import parse_json
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import check_regular, read_bounded, write_bytes
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource, check_note
+from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, NOT_USED, Row, rows_in, some
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
@@ -398,7 +398,9 @@ def _in_parquet(path: Path) -> tuple[list[FrameRecord], tuple[str, ...]]:
             replace(
                 record,
                 subject=str(key) if key else record.subject,
+                file_name=_file_in(found[entry.line - 1].get(picture)),
                 decode=partial(_decode, path, *place, picture),
+                note=partial(_note, path, *place, picture),
                 mask=None if mask is None else partial(_decode_mask, path, *place, mask),
             )
         )
@@ -407,8 +409,12 @@ def _in_parquet(path: Path) -> tuple[list[FrameRecord], tuple[str, ...]]:
 
 def _name_in(picture: Mapping[str, Any] | None, path: Path, number: int) -> str:
     """What the picture was called before it came into the file, or the number of its row."""
-    called = PurePosixPath(str((picture or {}).get("path") or "")).name
-    return stem_of(Path(called)) if called else f"{path.stem}_{number:05d}"
+    called = _file_in(picture)
+    return f"{path.stem}_{number:05d}" if called is None else stem_of(Path(called))
+
+
+def _file_in(picture: Mapping[str, Any] | None) -> str | None:
+    return PurePosixPath(str((picture or {}).get("path") or "")).name or None
 
 
 def _small_columns(
@@ -436,8 +442,12 @@ def _decode(path: Path, group: int, row: int, column: str) -> NDArray[np.uint8]:
     data = _cell(path, group, row, column)
     if data is None:
         raise InputError(f"{path}, row {row + 1} of group {group + 1}, has no picture in it.")
-    check_note(note_of(io.BytesIO(data)), f"{path}, row {row + 1} of group {group + 1},")
     return decode_image(data, path)
+
+
+def _note(path: Path, group: int, row: int, column: str) -> str | None:
+    data = _cell(path, group, row, column)
+    return None if data is None else note_of(io.BytesIO(data))
 
 
 def _decode_mask(path: Path, group: int, row: int, column: str) -> Samples | None:

@@ -28,6 +28,7 @@ from fetalstudio.formats.frame_tables import (
     some,
     unmatched,
 )
+from fetalstudio.formats.pair_files import with_pairs
 from fetalstudio.formats.pictures import MAX_BYTES, is_picture, stem_of
 from fetalstudio.formats.stacks import with_headers
 from fetalstudio.formats.subjects import country_of, subject_of, subject_of_folder
@@ -112,7 +113,8 @@ def read(
         problems += tuple(_shows(path) for path in pictures_in(folder))
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows)
-    return FrameSource(cohort_of(source), records, problems + notes + unclear)
+    records, more = with_pairs(records)
+    return FrameSource(cohort_of(source), records, problems + notes + unclear + more)
 
 
 def pictures_in(folder: Path) -> list[Path]:

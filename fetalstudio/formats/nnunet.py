@@ -80,7 +80,12 @@ def _completed(
     case = stem_of(record.path).removesuffix(_CHANNEL)
     tested = record.path.parent.name.lower() == _TEST.lower()
     part: Part | None = "test" if tested else parts.get(case)
-    return replace(record, part=part, coding=record.coding if record.annotation is None else coding)
+    return replace(
+        record,
+        name=record.name.removesuffix(_CHANNEL),
+        part=part,
+        coding=record.coding if record.annotation is None else coding,
+    )
 
 
 def _coding(path: Path) -> tuple[Coding | None, tuple[str, ...]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,20 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats import ellipse_table
+from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.frame_tables import ELLIPSE, NOT_USED, key_of
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, SYNTHETIC_NOTE, write_png
-from fetalstudio.formats.tables import table_text, write_table
+from fetalstudio.formats.synthetic_notes import SyntheticNote, read_record
+from fetalstudio.formats.tables import is_missing, read_table, table_text, write_table
 
 TABLE = "pairs.csv"
+_MEASURED = ("dice", "hc_difference", "hd95_px", "edge")
+_TEXTURE = ("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference")
 COLUMNS = (
     *ellipse_table.COLUMNS,
-    *("seed", "style", "dice", "hc_difference", "hd95_px", "edge"),
+    *("seed", "style", *_MEASURED),
     *("similarity", "nearest_frame", "copy"),
-    *("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference"),
+    *_TEXTURE,
 )
 
 
@@ -94,13 +99,16 @@ class PairFiles:
         """Give a pair its row in the table, without writing a file."""
         self._records.append(record)
 
-    def write(self, record: PairRecord, image: NDArray[np.uint8]) -> None:
+    def write(
+        self, record: PairRecord, image: NDArray[np.uint8], note: str = SYNTHETIC_NOTE
+    ) -> None:
         """Add a pair and write its picture (H, W) and mask; :meth:`write_table` is to follow.
 
-        Raises :class:`~fetalstudio.core.errors.UserError` where they cannot be written.
+        ``note`` says in the picture's file how it was made. Raises
+        :class:`~fetalstudio.core.errors.UserError` where they cannot be written.
         """
         self.add(record)
-        write_png(self.folder / _picture(record.name), image, SYNTHETIC_NOTE)
+        write_png(self.folder / _picture(record.name), image, note)
         self.write_mask(record)
 
     def write_mask(self, record: PairRecord) -> None:
@@ -111,6 +119,66 @@ class PairFiles:
     def write_table(self) -> None:
         """Write the table of all pairs so far, in place of the former one."""
         write_table(self.folder / TABLE, COLUMNS, map(_row, self._records))
+
+
+def with_pairs(records: Iterable[FrameRecord]) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
+    """The records, with what a table of pairs in the picture's folder says about it, and a message
+    for each table that cannot be used.
+
+    Thus pairs are known as synthetic where their pictures lost their notes.
+    """
+    tables: dict[Path, Mapping[str, SyntheticNote]] = {}
+    problems: tuple[str, ...] = ()
+    found = []
+    for record in records:
+        folder = record.path.parent
+        if folder not in tables:
+            tables[folder] = {}
+            try:
+                if (folder / TABLE).exists():
+                    tables[folder] = _read_pairs(folder / TABLE)
+            except InputError as error:
+                problems += (f"{error}{NOT_USED}",)
+        pair = tables[folder].get(key_of(record.path.stem))
+        found.append(record if pair is None else replace(record, synthetic=pair))
+    return tuple(found), problems
+
+
+def _read_pairs(path: Path) -> Mapping[str, SyntheticNote]:
+    """The rows of a table of pairs by their names; none for another table of this file name.
+
+    Raises :class:`InputError`, naming the file and the line, for a row that cannot be used.
+    """
+    table = read_table(path)
+    if not {"name", "seed", "style", "copy", *ELLIPSE} <= set(table.header):
+        return {}
+    numeric = [c for c in (*ELLIPSE, *_MEASURED, "similarity", *_TEXTURE) if c in table.header]
+    columns = {name: table.header.index(name) for name in table.header}
+    pairs = {}
+    numbers = table.numbers([columns[name] for name in numeric])
+    for row, values in zip(table.rows, numbers, strict=True):
+        if isinstance(values, InputError):
+            raise values
+        cell = {name: row.cells[i] for name, i in columns.items() if not is_missing(row.cells[i])}
+        number = {name: values.get(columns[name]) for name in numeric}
+        provenance: dict[str, object] = {
+            key: cell[key] for key in ("style", "nearest_frame") if key in cell
+        }
+        seed = cell.get("seed", "")
+        if seed.isdecimal() and len(seed) < 20:
+            provenance["seed"] = int(seed)
+        record = {
+            "synthetic": True,
+            "ellipse": {name: number[name] for name in ELLIPSE},
+            "copy": cell.get("copy") == "1",
+            "quality": {name: number[name] for name in numeric if name not in ELLIPSE},
+            "provenance": provenance,
+        }
+        try:
+            pairs[key_of(cell.get("name", ""))] = read_record(record)
+        except ValueError as error:
+            raise table.error(row.line, error) from error
+    return pairs
 
 
 def _picture(name: str) -> str:

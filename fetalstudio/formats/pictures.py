@@ -28,6 +28,7 @@ from fetalstudio.formats.picture_headers import (
     read_tiff_pages,
 )
 from fetalstudio.formats.recent_files import RECENT
+from fetalstudio.formats.synthetic_notes import xmp_of
 from fetalstudio.formats.volumes import read_volume, read_volume_header, volume_suffix
 
 SUFFIXES = frozenset(
@@ -47,12 +48,13 @@ _ROWS = 256
 """Rows that are reduced to 8-bit grey at a time."""
 FRAME_NOTE, ANNOTATION_NOTE, FIGURE_NOTE = "frame", "annotation", "figure"
 SYNTHETIC_NOTE = "synthetic"
-"""What a PNG of ours says that it is. A synthetic frame may instead say how it was made."""
+"""What a PNG of ours says that it is. A synthetic frame says more, where more is known: see
+:mod:`fetalstudio.formats.synthetic_notes`."""
 
 Samples = tuple[NDArray[Any], NDArray[Any] | None]
 """Of an annotation picture, and its transparency: see :func:`read_samples`."""
 
-_NOTE = "fetalstudio"
+_NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
 _FAST, _RUN_LENGTH = 1, 3
 """zlib's level and strategy, which suit speckle: OpenCV's own choice for a PNG."""
 
@@ -154,20 +156,27 @@ def encode_png(
     """Encode an (H, W) or (H, W, 3 RGB) uint8 image as PNG.
 
     ``note`` is a text that stays in the file wherever it is copied to: with it a synthetic frame
-    says that it is one. ``palette`` gives the colours (RGB) of the numbers in an (H, W) image.
-    Raises ``ValueError`` for an array of another shape or dtype.
+    says that it is one, and how it was made. ``palette`` gives the colours (RGB) of the numbers in
+    an (H, W) image. Raises ``ValueError`` for an array of another shape or dtype.
     """
     if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
         raise ValueError(f"no PNG is written from an array of shape {image.shape}, {image.dtype}")
     text = PngInfo()
     if note is not None:
         text.add_itxt(_NOTE, note)
+        if is_synthetic(note):
+            text.add_itxt(_XMP, xmp_of(note))
     data = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(image))
     if palette is not None:
         picture.putpalette(palette)
     picture.save(data, "PNG", pnginfo=text, compress_level=_FAST, compress_type=_RUN_LENGTH)
     return data.getvalue()
+
+
+def is_synthetic(note: str | None) -> bool:
+    """Whether a picture with this note is a synthetic frame."""
+    return note not in (None, FRAME_NOTE, ANNOTATION_NOTE, FIGURE_NOTE)
 
 
 def check_size(size: Size, what: str, cure: str = "Use another size.") -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.fit import Points
@@ -30,6 +29,9 @@ _ALIKE = 0.95
 _VERTICES = 120
 """Of the polygons that are written: it loses 0.05 % of the area."""
 _MOST_POINTS = 100_000
+_LONGEST = 20
+"""Times the width and height that the sides of an outline may be long, together. Drawing them takes
+memory in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,13 @@ def of_polygons(rings: Sequence[Points], size: Size) -> ShownEllipse:
         raise ValueError("it has too many points")
     for ring in rings:
         _check_extent(ring, size)
+    if sum(_around(ring) for ring in rings) > _LONGEST * sum(size):
+        raise ValueError("its sides are far too long for an outline")
     width, height = size
-    coded = coco_mask.frPyObjects([_flat(ring) for ring in rings], height, width)
-    mask = np.asarray(coco_mask.decode(coco_mask.merge(coded)), np.uint8)
-    shown = of_mask(mask)
+    mask = np.zeros((height, width), np.bool_)
+    for ring in rings:
+        _fill(mask, ring)
+    shown = of_mask(mask.astype(np.uint8))
     if shown.doubt or len(rings) > 1:
         return shown
     inside = rings[0] - 0.5
@@ -136,13 +141,35 @@ def _number(value: object) -> float:
         raise TypeError
     try:
         return float(value)
-    except OverflowError as error:
-        raise ValueError("a coordinate is too large") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{str(value)[:20]!r} is no coordinate") from error
 
 
-def _flat(ring: Points) -> list[float]:
-    # pycocotools takes four numbers for a box.
-    return [float(value) for value in ring.ravel()]
+def _fill(mask: NDArray[np.bool_], ring: Points) -> None:
+    """Set the pixels of an (H, W) mask whose centres lie in a polygon, counted from the corner.
+
+    OpenCV would set those that its sides touch, too.
+    """
+    low = np.clip(np.floor(ring.min(axis=0)), 0, mask.shape[::-1]).astype(int)
+    high = np.clip(np.ceil(ring.max(axis=0)), 0, mask.shape[::-1]).astype(int)
+    (left, top), (width, height) = low, high - low
+    x0, y0 = (ring - low - 0.5).T
+    x1, y1 = np.roll(x0, -1), np.roll(y0, -1)
+    # Each side crosses the rows from `first` to before `last`.
+    first, last = (np.clip(np.ceil(y), 0, height).astype(int) for y in np.sort((y0, y1), axis=0))
+    counts = last - first
+    side = np.repeat(np.arange(len(ring)), counts)
+    row = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    across = (x1 - x0)[side] / (y1 - y0)[side]
+    crossings = x0[side] + (row - y0[side]) * across
+    turns = np.zeros((height, width + 1), np.int32)
+    np.add.at(turns, (row, np.clip(np.ceil(crossings), 0, width).astype(int)), 1)
+    mask[top : top + height, left : left + width] |= (np.cumsum(turns, axis=1)[:, :width] % 2) > 0
+
+
+def _around(ring: Points) -> float:
+    """The length of a polygon's sides in px."""
+    return float(np.hypot(*(ring - np.roll(ring, 1, axis=0)).T).sum())
 
 
 def _check_extent(points: Points, size: Size) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from fetalstudio.formats import yolo
 from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
@@ -22,7 +22,6 @@ _PICTURES = frozenset(
 )
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
 _SPREADSHEETS = frozenset({".xls", ".ods", ".numbers"})
-_YOLO = re.compile(rb"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
@@ -118,13 +117,13 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
     data = start_of(path, _SNIFFED_BYTES)
     if suffix == ".txt":
-        return "YOLO txt" if _YOLO.match(data) else None
+        return "YOLO txt" if yolo.matches(data) else None
     if suffix == ".xml":
         for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
             if mark in data:
                 return name
         return None
-    if b'"fetalstudio-' in data[:1000]:
+    if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),

@@ -51,6 +51,9 @@ _MM = {"um": 1e-3, "µm": 1e-3, "micron": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1e3}
 _NIFTI_TEXT = slice(148, 228)
 """Where NIfTI has a description, in bytes."""
 _NOTE, _NIFTI_NOTE = "fetalstudio", "fetalstudio: "
+_NIFTI_ROOM = 79 - len(_NIFTI_NOTE)
+_SYNTHETIC = "synthetic"
+"""What a note says that says nothing else, as ``SYNTHETIC_NOTE`` in ``pictures.py``."""
 _FED = 1 << 20
 """Bytes that are unpacked at a time."""
 _MOST_MORE = 16 << 20
@@ -169,7 +172,8 @@ def write_volume(
     """Write an (H, W) uint8 image in the format of the path's ending, compressed, atomically.
 
     ``spacing`` is the width and height of a pixel in mm. ``note`` says what the image is, as in
-    :func:`~fetalstudio.formats.pictures.encode_png`. NIfTI keeps its first 60 characters.
+    :func:`~fetalstudio.formats.pictures.encode_png`. In NIfTI, there is no room for how a
+    synthetic picture was made: it only says that it is one.
 
     Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
     """
@@ -193,7 +197,8 @@ def write_volume(
                 "or not writable. Make room there, then try again."
             ) from error
     if nifti:
-        data[_NIFTI_TEXT] = (_NIFTI_NOTE + note).encode("ascii", "replace")[:79].ljust(80, b"\0")
+        short = note if len(note) <= _NIFTI_ROOM else _SYNTHETIC
+        data[_NIFTI_TEXT] = (_NIFTI_NOTE + short).encode("ascii").ljust(80, b"\0")
     write_bytes(path, gzip.compress(data, 6, mtime=0) if suffix == ".nii.gz" else bytes(data))
 
 

@@ -30,7 +30,11 @@ from fetalstudio.formats.shapes import (
     polygon_in,
 )
 
-_LINE = re.compile(rb"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
+_LINE = re.compile(
+    rb"^[ \t]{0,9}\d{1,6}([ \t]{1,9}-?\d{0,9}\.?\d{1,20}(e-?\d{1,3})?){4,6}([ \t]|\r?$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The beginning of a line. All repetitions have bounds, so that no text takes long."""
 _DATA, _LISTS = ("data.yaml", "dataset.yaml", "data.yml"), ("classes.txt", "obj.names")
 _LEVELS_UP = 4
 _MAX_NAMES = 1 << 20
@@ -54,8 +58,8 @@ _FOLDERS: Mapping[Part | None, str] = {
 
 
 def matches(head: bytes) -> bool:
-    """Whether a text file begins like one in this format."""
-    return _LINE.match(head) is not None
+    """Whether a line of a text file is one in this format."""
+    return _LINE.search(head) is not None
 
 
 def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:

@@ -10,18 +10,40 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.records import Annotation, AnnotationState
 from fetalstudio.project.rows import (
+    SOUND_LENGTH,
+    SOUND_MOMENT,
+    SOUND_SHARE,
+    SOUND_TEXT,
+    SOUND_WHOLE,
     ellipse_of,
     frame_id_of,
     moment,
     optional,
     share,
+    sound_word,
+    suspicious,
     text,
     whole,
     word,
 )
 from fetalstudio.project.storage import Storage, ellipse_columns, now
 
+_TABLES = ("annotations", "frames", "frame_revisions")
 _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
+
+_LENGTHS = ("cx", "cy", "a", "b", "angle_deg")
+# Whether the frame is there is seen by the check of foreign keys.
+_SUSPICIOUS = suspicious(
+    {
+        "revision": SOUND_WHOLE,
+        "author": SOUND_TEXT,
+        "state": sound_word(_STATES),
+        "confidence": SOUND_SHARE,
+        "created_at": SOUND_MOMENT,
+        **{name: f"cx IS NULL OR {SOUND_LENGTH}" for name in _LENGTHS},
+        "(a >= b AND b > 0 AND angle_deg >= 0 AND angle_deg < 180)": "cx IS NULL OR {0}",
+    }
+)
 
 
 class Annotations:
@@ -69,16 +91,19 @@ class Annotations:
 
     def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
         """The newest revision by frame id, of the frames that have an ellipse."""
-        newest = self._storage.remembered("annotations", self._newest)
+        newest = self._storage.by_frame(_TABLES, self._newest)
         if cohort is None:
             return dict(newest)
         frames = self._frames.all(cohort=cohort, kind=None)
         return {frame.id: newest[frame.id] for frame in frames if frame.id in newest}
 
-    def _newest(self) -> dict[str, Annotation]:
+    def _newest(self, frame_id: str | None) -> dict[str, Annotation]:
         rows = self._storage.database.query(
             """SELECT n.* FROM newest_annotations AS n
-            JOIN current_frames AS frames ON frames.id = n.frame_id WHERE n.cx IS NOT NULL"""
+            JOIN current_frames AS frames ON frames.id = n.frame_id
+            WHERE n.cx IS NOT NULL"""
+            + ("" if frame_id is None else " AND n.frame_id = ?"),
+            () if frame_id is None else (frame_id,),
         )
         read = self._storage.read("annotations", rows, _annotation)
         return {annotation.frame_id: annotation for annotation in read}
@@ -90,12 +115,9 @@ class Annotations:
         return self._storage.read("annotations", rows, _annotation)
 
     def check(self) -> None:
-        """Read every revision, so that the damaged ones are known."""
+        """Read every revision that may be damaged, so that the damaged ones are known."""
         self.by_frame()
-        rows = self._storage.database.query(
-            """SELECT * FROM annotations AS mine WHERE cx IS NULL OR revision <
-            (SELECT max(revision) FROM annotations WHERE frame_id = mine.frame_id)"""
-        )
+        rows = self._storage.database.query(f"SELECT * FROM annotations WHERE {_SUSPICIOUS}")
         self._storage.read("annotations", rows, _annotation)
 
 

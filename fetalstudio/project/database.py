@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ BUSY_SECONDS = 5.0
 
 _CHECKED = 1000
 """Problems of a file that are looked at."""
+_KEPT_INSERTS = 1000
+"""Rows appended by this connection of which is known to which frame they belong."""
 _NO_TEXT = "Could not decode to UTF-8"
 """How sqlite3 begins its message about a text that is none."""
 _MAGIC = b"SQLite format 3\0"
@@ -65,6 +68,8 @@ class Database:
             _connections[self._file] += 1
             self._open = True
         self._identity = _identity(path)
+        self._inserts: deque[tuple[str, str | None]] = deque(maxlen=_KEPT_INSERTS)
+        self._inserted = 0
         try:
             self._connection.row_factory = sqlite3.Row
             self._prepare()
@@ -103,7 +108,10 @@ class Database:
         marks = ", ".join("?" * len(values))
         sql = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"
         with self._advice():
-            return self._connection.execute(sql, tuple(values.values())).lastrowid or 0
+            row_id = self._connection.execute(sql, tuple(values.values())).lastrowid or 0
+        self._inserts.append((table, values.get("id" if table == "frames" else "frame_id")))
+        self._inserted += 1
+        return row_id
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
         """Any other statement."""
@@ -129,9 +137,24 @@ class Database:
         return self._pragma("data_version")
 
     @property
-    def own_changes(self) -> int:
-        """The number of rows that this connection has written."""
-        return self._connection.total_changes
+    def inserted(self) -> int:
+        """The number of rows that :meth:`insert` has appended."""
+        return self._inserted
+
+    @property
+    def other_changes(self) -> int:
+        """The number of rows that this connection has written in any other way."""
+        return self._connection.total_changes - self._inserted
+
+    def inserts_since(self, inserted: int) -> list[tuple[str, str | None]] | None:
+        """What was appended since :attr:`inserted` had this value: each row's table and frame.
+
+        None where that is too long ago.
+        """
+        number = self._inserted - inserted
+        if number > len(self._inserts):
+            return None
+        return list(itertools.islice(self._inserts, len(self._inserts) - number, None))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.croissant import write_croissant
+from fetalstudio.formats.dataset_card import DATA_CARD, DatasetCard, Origin
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.files import new_folder
+from fetalstudio.formats.files import new_folder, write_bytes
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.manifest import write_manifest
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame, Pair
+from fetalstudio.resources import models_dir, user_data_dir
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,9 @@ def export_frames(
     The export holds all real frames of the cohort (default: of all cohorts), with a draft or final
     ellipse. With ``synthetic`` it also holds all accepted pairs, whatever their
     cohort, as ``synthetic_<id>.png``; those that copy a training frame only with ``copies``, as
-    they show a patient. A synthetic picture carries a note of how it was made.
+    they show a patient. A synthetic picture carries a note of how it was made. Whatever the format,
+    there are a card of the data, ``croissant.json`` and a manifest of all files, by which
+    :func:`~fetalstudio.formats.manifest.check_manifest` checks them.
 
     Raises :class:`InputError` if ``out`` is in use, there is nothing to export, or no such format,
     :class:`UserError` where it cannot be written, :class:`Stopped` if asked to; ``out`` is
@@ -61,18 +72,46 @@ def export_frames(
         raise InputError(f"There is nothing to export in {what}. The cohorts are: {known}.")
     annotations = project.annotations.by_frame(cohort)
     items: list[Frame | Pair] = [*frames, *pairs]
+    left_out = len(accepted) - len(pairs)
+    card = DatasetCard()
     with new_folder(out) as folder:
         writer = EXPORTS[format].writer(folder)
         for done, item in enumerate(items):
             progress.advance(done, len(items))
             if isinstance(item, Pair):
-                writer.add_pair(_exported_pair(project, item))
+                pair = _exported_pair(project, item)
+                writer.add_pair(pair)
+                card.add(pair)
             else:
-                writer.add_frame(_exported_frame(project, item, annotations.get(item.id)))
+                frame = _exported_frame(project, item, annotations.get(item.id))
+                writer.add_frame(frame)
+                card.add(frame)
         progress.advance(len(items), len(items))
         writer.finish()
-    left_out = len(accepted) - len(pairs)
+        origin = Origin(
+            EXPORTS[format].title,
+            f"{datetime.now(UTC):%Y-%m-%d}",
+            Counter(pair.state for pair in project.pairs.all()) if synthetic else {},
+            left_out,
+            _licences(project),
+        )
+        write_bytes(folder / DATA_CARD, card.markdown(origin, writer.problems).encode())
+        write_croissant(folder, card, origin)
+        write_manifest(folder)
     return ExportReport(out, len(frames), len(pairs), left_out, tuple(writer.problems))
+
+
+def _licences(project: Project) -> Mapping[str, str]:
+    """The licences of the models that can be loaded by name: a project's own count first."""
+    own = [project.path / model.path for model in project.models.all("synthesizer")]
+    licences: dict[str, str] = {}
+    shared = [p for m in (models_dir(), user_data_dir() / "models") for p in sorted(m.glob("*"))]
+    for folder in (*shared, *own):
+        with contextlib.suppress(InputError):  # a folder that was removed or damaged
+            model = ModelCard.read(folder)
+            if model.kind == "synthesizer":
+                licences[model.name] = model.licence
+    return licences
 
 
 def _exported_frame(project: Project, frame: Frame, annotation: Annotation | None) -> ExportedFrame:
@@ -101,4 +140,5 @@ def _exported_pair(project: Project, pair: Pair) -> ExportedPair:
         calibration=pair.frame.calibration,
         quality=pair.quality,
         provenance=pair.provenance,
+        corrected=pair.corrected,
     )

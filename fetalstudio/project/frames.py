@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -22,14 +23,17 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
 from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Kind, Pixels, Staging, picture_id
+from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
+    SOUND_TEXT,
+    SOUND_WHOLE,
     calibration_of,
     frame_id_of,
     mapping,
     moment,
     optional,
+    suspicious,
     text,
     whole,
     word,
@@ -44,9 +48,21 @@ SET_SUBJECT = "Library, Amend, Set subject; or fetalstudio frames PROJECT set-su
 REMOVE_FRAMES = "Library, Amend, Remove frames; or fetalstudio frames PROJECT remove"
 """Where a person removes frames, for messages that name that cure."""
 
+_TABLES = ("frames", "frame_revisions", "calibrations", "labels")
+"""What a frame is read from."""
 _FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source
     FROM current_frames AS frames
     LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
+
+# Whether the frame is there is seen by the check of foreign keys.
+_SUSPICIOUS = suspicious(
+    {
+        "revision": SOUND_WHOLE,
+        **dict.fromkeys(("name", "cohort", "subject"), SOUND_TEXT),
+        "removed": f"{SOUND_WHOLE} AND {{0}} IN (0, 1)",
+        "amendment_id": "{0} IS NOT NULL OR NOT removed",
+    }
+)
 
 
 class Frames:
@@ -54,6 +70,11 @@ class Frames:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._ordered: tuple[Mapping[str, Frame], list[Frame]] | None = None
+        """All frames, and the same by cohort and name."""
+        # Thousands of frames have the same ones, and share them.
+        self._calibrations: dict[tuple[Any, ...], Calibration | None] = {}
+        self._label_sets: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
 
     def add(
         self,
@@ -64,8 +85,11 @@ class Frames:
         subject: str,
         calibration: Calibration | None = None,
         kind: Kind = "real",
+        note: str | None = None,
     ) -> tuple[Frame, bool]:
         """Keep a picture, (H, W) uint8, 32 to 8192 px a side.
+
+        ``note`` is what its file says about it, by default its kind.
 
         Returns the frame and whether it is new: a picture that the project already holds stays as
         it is, under its own name, cohort and subject; one that was removed becomes a new frame. A
@@ -77,9 +101,9 @@ class Frames:
             held = self.find(frame_id)
             if held is not None:
                 if not self._storage.pictures.holds(frame_id):
-                    self._storage.pictures.write(frame_id, pixels, held.kind)
+                    self._storage.pictures.write(frame_id, pixels, NOTES[held.kind])
                 return held, False
-            self._storage.write_picture(frame_id, pixels, kind)
+            self._storage.write_picture(frame_id, pixels, note or NOTES[kind])
             height, width = pixels.shape
             self._insert(frame_id, (width, height), name, cohort, subject, calibration, kind)
             return self.get(frame_id), True
@@ -101,6 +125,7 @@ class Frames:
         cohort: str,
         subject: str,
         calibration: Calibration | None = None,
+        kind: Kind = "real",
     ) -> tuple[Frame, bool]:
         """Like :meth:`add` for a picture of ``size`` (width, height) staged before."""
         with self._storage.transaction():
@@ -110,7 +135,7 @@ class Frames:
                 return held, False
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
-            self._insert(frame_id, size, name, cohort, subject, calibration, "real")
+            self._insert(frame_id, size, name, cohort, subject, calibration, kind)
             return self.get(frame_id), True
 
     def get(self, frame_id: str) -> Frame:
@@ -136,21 +161,31 @@ class Frames:
         annotated: bool | None = None,
     ) -> list[Frame]:
         """By cohort and name; ``annotated``: only those with (without) an ellipse, in any state."""
-        frames = self._storage.remembered("frames", self._everything)
         drawn = None if annotated is None else self._annotated()
         return [
             frame
-            for frame in frames
+            for frame in self._in_order()
             if (cohort is None or frame.cohort == cohort)
             and (kind is None or frame.kind == kind)
             and (drawn is None or (frame.id in drawn) == annotated)
         ]
 
-    def _everything(self) -> list[Frame]:
+    def _in_order(self) -> list[Frame]:
+        frames = self._storage.by_frame(_TABLES, self._everything)
+        if self._ordered is None or self._ordered[0] is not frames:
+            by_name = sorted(frames.values(), key=lambda frame: (frame.cohort, frame.name))
+            self._ordered = frames, by_name
+        return self._ordered[1]
+
+    def _everything(self, frame_id: str | None) -> dict[str, Frame]:
         query = self._storage.database.query
-        labels = self._labels(query("SELECT * FROM newest_labels"))
-        rows = query(f"{_FRAMES} ORDER BY cohort, name")
-        return self._storage.read("frames", rows, lambda row: self._frame(row, labels))
+        where, values = ("", ()) if frame_id is None else ("WHERE {} = ?", (frame_id,))
+        labels = self._labels(
+            query(f"SELECT * FROM newest_labels {where.format('frame_id')}", values)
+        )
+        rows = query(f"{_FRAMES} {where.format('frames.id')}", values)
+        frames = self._storage.read("frames", rows, lambda row: self._frame(row, labels))
+        return {frame.id: frame for frame in frames}
 
     def _annotated(self) -> set[str]:
         sql = "SELECT frame_id FROM newest_annotations WHERE cx IS NOT NULL"
@@ -158,9 +193,7 @@ class Frames:
 
     def cohorts(self) -> list[str]:
         """The names of the cohorts with real frames, sorted."""
-        sql = "SELECT DISTINCT cohort FROM current_frames WHERE kind = 'real' ORDER BY cohort"
-        rows = self._storage.database.query(sql)
-        return self._storage.read("frames", rows, lambda row: text(row, "cohort"))
+        return sorted({frame.cohort for frame in self.all()})
 
     def pixels(self, frame_id: str) -> Pixels:
         """The picture, (H, W) uint8. Raises :class:`UserError` if its file is gone or changed."""
@@ -209,23 +242,33 @@ class Frames:
         labels: dict[str, dict[str, str]] = {}
         for frame_id, name, value in values:
             labels.setdefault(frame_id, {})[name] = value
+        for frame_id, held in labels.items():
+            labels[frame_id] = self._label_sets.setdefault(tuple(held.items()), held)
         return labels
 
     def _frame(self, row: sqlite3.Row, labels: Mapping[str, Mapping[str, str]]) -> Frame:
-        # A damaged calibration costs the calibration, not the frame.
-        calibrations = self._storage.read("calibrations", [row], _calibration)
         return Frame(
             id=frame_id_of(row, "id"),
             name=text(row, "name"),
             width=whole(row, "width"),
             height=whole(row, "height"),
             kind=word(row, "kind", _KINDS),
-            cohort=text(row, "cohort"),
+            cohort=sys.intern(text(row, "cohort")),
             subject=text(row, "subject"),
-            calibration=calibrations[0] if calibrations else None,
+            calibration=self._calibration(row),
             added_at=moment(row, "added_at"),
             labels=labels.get(row["id"], {}),
         )
+
+    def _calibration(self, row: sqlite3.Row) -> Calibration | None:
+        key = row["mm_per_px_x"], row["mm_per_px_y"], row["source"]
+        if key not in self._calibrations:
+            # A damaged calibration costs the calibration, not the frame.
+            read = self._storage.read("calibrations", [row], _calibration)
+            if not read:
+                return None
+            self._calibrations[key] = read[0]
+        return self._calibrations[key]
 
     def _insert(
         self,
@@ -388,7 +431,7 @@ class Frames:
                 was.subject AS was_subject, was.removed AS was_removed
             FROM frame_revisions AS r JOIN frame_revisions AS was
             ON was.frame_id = r.frame_id AND was.revision = r.revision - 1
-            WHERE r.amendment_id IS NOT NULL ORDER BY r.cohort, r.name"""
+            WHERE r.amendment_id > 0 ORDER BY r.cohort, r.name"""
         )
         revisions = self._storage.read(
             "frame_revisions",
@@ -447,13 +490,13 @@ class Frames:
                 f"{self._storage.database.path} is damaged, so nothing is deleted for good. "
                 f"{put_back(self._storage.path)}"
             )
-        removed = self._removed()
+        removed = self.removed()
         if removed:
             # First, so that a purge that was interrupted is begun again by the next one.
             for backup in opening_backups(self._storage.path):
                 _erase(backup, removed)
             with self._storage.transaction():
-                still = set(self._removed())
+                still = set(self.removed())
                 removed = [frame_id for frame_id in removed if frame_id in still]
                 _delete(self._storage.database, removed)
         with self._storage.transaction():
@@ -486,13 +529,15 @@ class Frames:
             return set()  # what a damaged backup needs is not known
 
     def check(self) -> None:
-        """Read every frame, revision and amendment, so that the damaged ones are known."""
+        """Read every frame, revision and amendment that may be damaged, so that the damaged ones
+        are known."""
         self.all(kind=None)
         self.amendments()
-        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        rows = self._storage.database.query(f"SELECT * FROM frame_revisions WHERE {_SUSPICIOUS}")
         self._storage.read("frame_revisions", rows, _row_revision)
 
-    def _removed(self) -> list[str]:
+    def removed(self) -> list[str]:
+        """The ids of the frames that were removed and wait to be deleted for good."""
         sql = "SELECT frame_id FROM newest_frame_revisions WHERE removed"
         return [row["frame_id"] for row in self._storage.database.query(sql)]
 
@@ -559,6 +604,8 @@ def _revision(frame: Frame) -> FrameRevision:
 
 
 def _row_revision(row: sqlite3.Row, prefix: str = "") -> FrameRevision:
+    if row["removed"] and row["amendment_id"] is None:
+        raise ValueError("removed, but by no amendment")
     return FrameRevision(
         frame_id=frame_id_of(row, "frame_id"),
         name=text(row, f"{prefix}name"),

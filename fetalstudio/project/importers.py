@@ -15,10 +15,15 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.outline_pictures import MASK_VALUE
+from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import SET_SUBJECT
+from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import AnnotationState, Frame
@@ -42,6 +47,8 @@ class ImportReport:
     """Of the frames in the source that could be read."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
+    pairs: int = 0
+    """New synthetic pairs, to be reviewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class _Staged:
     size: Size
     ellipse: Ellipse | None
     certain: bool
+    synthetic: SyntheticNote | None = None
+    """How it was made, where it is a pair."""
 
 
 def import_frames(
@@ -73,7 +82,8 @@ def import_frames(
     ``frames`` says which frames of a file with several are taken (``first``, ``middle``, ``last``,
     ``all``, ``every N``). Annotations count as final; a doubtful one is a proposal. A picture that
     the project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
-    A file that cannot be used is named in ``problems`` and left out.
+    Synthetic pictures become pairs that are to be reviewed, with what the source says about how
+    they were made. A file that cannot be used is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image, or for the store of a project,
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
@@ -97,7 +107,8 @@ def import_frames(
             progress.advance(done, total)
             try:
                 content = record.read(mask_value)
-                frame_id = staging.put(content.pixels)
+                made = content.synthetic
+                frame_id = staging.put(content.pixels, FRAME_NOTE if made is None else made.text())
             except InputError as error:
                 problems.append(str(error))
                 continue
@@ -107,7 +118,8 @@ def import_frames(
             else:
                 for value in content.mask_values:
                     by_value[value].append(len(staged))
-            staged.append(_Staged(record, frame_id, content.size, content.ellipse, content.certain))
+            found_here = (content.size, content.ellipse, content.certain, content.synthetic)
+            staged.append(_Staged(record, frame_id, *found_here))
         if not staged:
             more = f" ({total} files like it)" if total > 1 else ""
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
@@ -122,14 +134,18 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
-        new, annotated = _store(project, staging, staged, cohort, problems)
+        real = [item for item in staged if item.synthetic is None]
+        with project.transaction():
+            pairs = _store_pairs(project, staging, staged, problems)
+            new, annotated = _store(project, staging, real, cohort, problems)
     return ImportReport(
         cohort=cohort,
         frames=new,
         annotated=annotated,
-        duplicates=len(staged) - new,
-        subjects=len({_subject(item.record) for item in staged}),
+        duplicates=len(real) - new,
+        subjects=len({_subject(item.record) for item in real}),
         problems=tuple(problems),
+        pairs=pairs,
     )
 
 
@@ -139,9 +155,37 @@ def _check_not_a_store(source: Path) -> None:
     for folder in (source, *source.parents):
         if folder.name == "frames" and (folder.parent / DATABASE).is_file():
             raise InputError(
-                f"{source} belongs to the store of the project {folder.parent}, whose synthetic "
-                "frames would count as real. Export that project and import the export."
+                f"{source} belongs to the store of the project {folder.parent}, whose frames would "
+                "lose their subjects and ellipses. Export that project and import the export."
             )
+
+
+def _store_pairs(
+    project: Project, staging: Staging, staged: list[_Staged], problems: list[str]
+) -> int:
+    """Returns the number of new pairs. What the project knows of a pair that it holds stays."""
+    new = 0
+    held: list[str] = []
+    for item in staged:
+        if item.synthetic is None:
+            continue
+        name, path = item.record.name, item.record.path
+        try:
+            pair, added = project.pairs.add_staged(
+                staging, item.frame_id, item.size, item.synthetic, name=name, reviewer=AUTHOR
+            )
+        except SameAsRealError as error:
+            problems.append(f"{path} was left out. {error}")
+            continue
+        new += added
+        if not added:
+            held.append(f"{path.name} ({pair.frame.name}, {pair.state})")
+    if held:
+        problems.append(
+            f"{counted(len(held), 'picture')} of pairs that the project already holds: "
+            f"{some(held)}. Their ellipses and decisions stay as they are."
+        )
+    return new
 
 
 def _store(

@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.formats.files import is_inside
 from fetalstudio.project.records import ModelRecord
-from fetalstudio.project.rows import is_inside, mapping, optional, path_inside, text, whole, word
+from fetalstudio.project.rows import mapping, optional, path_inside, text, whole, word
 from fetalstudio.project.storage import Storage, now, to_json
 
 ModelKind = Literal["synthesizer", "segmenter"]

@@ -10,9 +10,10 @@ from typing import Any, get_args
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import REMOVE_FRAMES, Frames
-from fetalstudio.project.pixels import Pixels, picture_id
-from fetalstudio.project.records import SYNTHESIZER, Frame, Pair, ReviewState
+from fetalstudio.project.pixels import Pixels, Staging, picture_id
+from fetalstudio.project.records import SYNTHESIZER, SYNTHETIC_COHORT, Frame, Pair, ReviewState
 from fetalstudio.project.rows import (
     drawn_ellipse,
     ellipse_of,
@@ -30,6 +31,10 @@ _PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
         r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
     FROM current_pairs AS pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
+
+
+class SameAsRealError(UserError):
+    """A picture that is said to be synthetic is, pixel by pixel, a real frame of the project."""
 
 
 class Pairs:
@@ -53,47 +58,96 @@ class Pairs:
         """Keep a synthetic picture with the ellipse that it was asked to show, to be reviewed.
 
         ``label`` is the ellipse that the picture shows, where the synthesizer knows that it differs
-        from the requested one. It becomes the pair's ellipse, as a reviewer's correction would.
+        from the requested one. It becomes the pair's ellipse, as a reviewer's correction would. The
+        picture's file says how it was made.
 
         The same picture again (same seed, same ellipse) is the pair that is already there, with
-        its review. Raises :class:`UserError` if it is, pixel by pixel, a real frame.
+        its review. Raises :class:`SameAsRealError`.
         """
         frame_id = picture_id(pixels)
         with self._storage.transaction():
-            held = self._frames.find(frame_id)
-            if held is not None and held.kind == "real":
-                raise UserError(
-                    f"The synthetic picture {name} is the same as the real frame {held.name}. If "
-                    f"that frame is synthetic, remove it ({REMOVE_FRAMES})."
-                )
+            held = self._held(frame_id, name)
             if held is not None:
-                sql = "SELECT id FROM pairs WHERE frame_id = ?"
-                return self.get(self._storage.database.query(sql, (frame_id,))[0]["id"])
-            last = self._storage.database.query(
-                "SELECT max(id) FROM (SELECT id FROM pairs UNION ALL SELECT id FROM purged_pairs)"
-            )[0][0]
-            pair_id = 1 + (last or 0)
+                return held
+            note = SyntheticNote(label or ellipse, ellipse, False, calibration, quality, provenance)
+            pair_id = self._next_id()
             self._frames.add(
                 pixels,
                 name=name,
                 cohort=cohort,
-                subject=f"synthetic:{pair_id}",
+                subject=_subject(pair_id),
                 calibration=calibration,
                 kind="synthetic",
+                note=note.text(),
             )
-            self._storage.database.insert(
-                "pairs",
-                id=pair_id,
-                frame_id=frame_id,
-                **ellipse_columns(ellipse),
-                dice=_rank(quality),
-                quality=to_json(quality),
-                provenance=to_json(provenance),
-                created_at=now(),
+            return self._insert(pair_id, frame_id, note, SYNTHESIZER)
+
+    def add_staged(
+        self,
+        staging: Staging,
+        frame_id: str,
+        size: tuple[int, int],
+        note: SyntheticNote,
+        *,
+        name: str,
+        reviewer: str,
+    ) -> tuple[Pair, bool]:
+        """Like :meth:`add` for a pair from a file, whose picture of ``size`` was staged before.
+
+        ``reviewer`` is who has moved the ellipse where the file says that a person did. Returns the
+        pair, which is to be reviewed, and whether it is new.
+        """
+        with self._storage.transaction():
+            held = self._held(frame_id, name)
+            if held is not None:
+                return held, False
+            pair_id = self._next_id()
+            self._frames.add_staged(
+                staging,
+                frame_id,
+                size,
+                name=name,
+                cohort=SYNTHETIC_COHORT,
+                subject=_subject(pair_id),
+                calibration=note.calibration,
+                kind="synthetic",
             )
-            if label is None or label == ellipse:
-                return self.get(pair_id)
-            return self.review(pair_id, "pending", reviewer=SYNTHESIZER, ellipse=label)
+            by = reviewer if note.corrected else SYNTHESIZER
+            return self._insert(pair_id, frame_id, note, by), True
+
+    def _held(self, frame_id: str, name: str) -> Pair | None:
+        """The pair with this picture, if there is one; raises as :meth:`add`."""
+        held = self._frames.find(frame_id)
+        if held is None:
+            return None
+        if held.kind == "real":
+            raise SameAsRealError(
+                f"The synthetic picture {name} is the same as the real frame {held.name}. If "
+                f"that frame is synthetic, remove it ({REMOVE_FRAMES})."
+            )
+        sql = "SELECT id FROM pairs WHERE frame_id = ?"
+        return self.get(self._storage.database.query(sql, (frame_id,))[0]["id"])
+
+    def _next_id(self) -> int:
+        last = self._storage.database.query(
+            "SELECT max(id) FROM (SELECT id FROM pairs UNION ALL SELECT id FROM purged_pairs)"
+        )[0][0]
+        return 1 + int(last or 0)
+
+    def _insert(self, pair_id: int, frame_id: str, note: SyntheticNote, labelled_by: str) -> Pair:
+        self._storage.database.insert(
+            "pairs",
+            id=pair_id,
+            frame_id=frame_id,
+            **ellipse_columns(note.requested),
+            dice=_rank(note.quality),
+            quality=to_json(note.quality),
+            provenance=to_json(note.provenance),
+            created_at=now(),
+        )
+        if note.ellipse == note.requested:
+            return self.get(pair_id)
+        return self.review(pair_id, "pending", reviewer=labelled_by, ellipse=note.ellipse)
 
     def get(self, pair_id: int) -> Pair:
         """Raises :class:`UserError` if the project does not hold it."""
@@ -177,6 +231,11 @@ def _review(row: sqlite3.Row) -> _Review:
         text(row, "reviewer"),
         moment(row, "reviewed_at"),
     )
+
+
+def _subject(pair_id: int) -> str:
+    """No pair shares a subject with a patient."""
+    return f"synthetic:{pair_id}"
 
 
 def _rank(quality: Mapping[str, float]) -> float | None:

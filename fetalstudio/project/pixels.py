@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,7 @@ Pixels = NDArray[np.uint8]
 """(H, W) grey, 0 to 255."""
 Kind = Literal["real", "synthetic"]
 
-_NOTES: Mapping[Kind, str] = {"real": FRAME_NOTE, "synthetic": SYNTHETIC_NOTE}
+NOTES: Mapping[Kind, str] = {"real": FRAME_NOTE, "synthetic": SYNTHETIC_NOTE}
 
 _STAGING = ".staging-"
 _PUT_BACK = "Import the same picture again, or put the file back from a copy of the project."
@@ -85,9 +86,9 @@ class Pictures:
             return False
         return True
 
-    def write(self, frame_id: str, pixels: Pixels, kind: Kind) -> None:
-        """Call inside a write transaction only. The file says of which kind it is."""
-        write_png(self.path(frame_id), pixels, _NOTES[kind])
+    def write(self, frame_id: str, pixels: Pixels, note: str) -> None:
+        """Call inside a write transaction only. ``note`` says in the file what the picture is."""
+        write_png(self.path(frame_id), pixels, note)
 
     def remove(self, frame_id: str) -> None:
         """Call inside a write transaction only, for a picture without a row."""
@@ -95,9 +96,13 @@ class Pictures:
 
     def ids(self) -> Iterator[str]:
         """The id of every picture in its place."""
-        for path in self.folder.glob("??/*.png"):
-            if not path.name.startswith("."):
-                yield path.stem
+        # Without a Path for each: there may be a hundred thousand.
+        for part in self.folder.glob("??/"):
+            with os.scandir(part) as entries:
+                names = [entry.name for entry in entries]
+            for name in names:
+                if name.endswith(".png") and not name.startswith("."):
+                    yield name.removesuffix(".png")
 
     @contextlib.contextmanager
     def staging(self, known: Callable[[str], bool]) -> Iterator[Staging]:
@@ -143,17 +148,20 @@ class Staging:
         self._pictures = pictures
         self._known = known
 
-    def put(self, pixels: Pixels) -> str:
+    def put(self, pixels: Pixels, note: str = FRAME_NOTE) -> str:
         """Write the picture here unless the project or this folder holds it; returns its id.
+
+        ``note`` says in the file what the picture is. A synthetic picture stays one, though it may
+        come a second time without its note.
 
         A picture whose file in the project is missing or damaged is written too, to replace it. So
         is one that a killed import left in its place: a window that opens may remove it meanwhile.
         """
         frame_id = picture_id(pixels)
         held = self._known(frame_id) and self._pictures.holds(frame_id)
-        if not held and not self._path(frame_id).exists():
+        if not held and (note != FRAME_NOTE or not self._path(frame_id).exists()):
             try:
-                write_png(self._path(frame_id), pixels, FRAME_NOTE)
+                write_png(self._path(frame_id), pixels, note)
             except UserError as error:
                 raise self._unwritable(error.__cause__ or error) from error
         return frame_id

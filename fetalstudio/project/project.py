@@ -147,14 +147,12 @@ class Project:
         by review state (``pending``, ``accepted``, ``rejected``)."""
         counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
         counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
+        annotations = self.annotations.by_frame()
+        for frame in self.frames.all():
+            annotation = annotations.get(frame.id)
+            counts["none" if annotation is None else annotation.state] += 1
         rows = self._storage.database.query(
-            """SELECT CASE WHEN n.cx IS NULL THEN 'none' ELSE n.state END AS state,
-                count(*) AS total
-            FROM current_frames AS frames
-            LEFT JOIN newest_annotations AS n ON n.frame_id = frames.id
-            WHERE kind = 'real' GROUP BY 1
-            UNION ALL
-            SELECT coalesce(r.state, 'pending'), count(*)
+            """SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
             FROM current_pairs AS pairs
             LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
@@ -243,7 +241,8 @@ class Project:
             return notes
         with self.transaction():
             unfinished = len(self.frames.unheld())
-        self.frames.purge()  # deletes those too
+        if unfinished or self.frames.removed():
+            self.frames.purge()  # deletes both
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")

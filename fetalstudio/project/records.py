@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.screening import is_copy
+from fetalstudio.formats.synthetic_notes import is_marked_copy
 
 AnnotationState = Literal["proposed", "draft", "final"]
 ReviewState = Literal["pending", "accepted", "rejected"]
@@ -114,6 +114,8 @@ class Annotation:
 
 SYNTHESIZER = "synthesizer"
 """The reviewer of a pair whose ellipse its own synthesizer found in the picture."""
+SYNTHETIC_COHORT = "synthetic"
+"""The cohort of all synthetic frames of a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ class Pair:
     def copy(self) -> bool:
         """Whether the picture is too similar to a training frame, and so neither trained on nor
         exported."""
-        return is_copy(self.quality, self.copy_threshold)
+        return is_marked_copy(self.quality, self.provenance)
 
 
 @dataclass(frozen=True, slots=True)

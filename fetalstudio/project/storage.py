@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,13 +19,14 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.project.backups import put_back
 from fetalstudio.project.database import Database
-from fetalstudio.project.pixels import Kind, Pictures, Pixels
+from fetalstudio.project.pixels import Pictures, Pixels
 from fetalstudio.project.rows import DAMAGE
 
 Record = TypeVar("Record")
 
 log = logging.getLogger(__name__)
 
+_MOST_REVISIONS = 2**62
 _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "frames": ("frame", ("name", "id")),
     "calibrations": ("calibration of frame", ("name", "id")),
@@ -44,6 +47,15 @@ _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """By table: the word for a row, and the columns that name it."""
 
 
+@dataclass(slots=True)
+class _Held:
+    """What was read for every frame, and up to which change."""
+
+    changes: tuple[int, int]
+    inserted: int
+    records: dict[str, Any]
+
+
 class Storage:
     """An open project folder: rows and picture files that change together or not at all."""
 
@@ -57,7 +69,7 @@ class Storage:
         self.damage: dict[tuple[str, ...], str] = {}
         """A sentence for each damaged row that was met, by its table and the columns that name it.
         Such a row is left out of what is read."""
-        self._remembered: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._held: dict[tuple[str, ...], _Held] = {}
         self._failed = False
 
     def read(
@@ -73,15 +85,36 @@ class Storage:
                 self._left_out(table, row, error)
         return records
 
-    def remembered(self, what: str, read: Callable[[], Record]) -> Record:
-        """What ``read`` returns, read once until anybody writes into the project."""
-        if self.database.in_transaction:
-            return read()  # what is written may be taken back
-        state = self.database.changes, self.database.own_changes
-        if what not in self._remembered or self._remembered[what][0] != state:
-            self._remembered[what] = state, read()
-        record: Record = self._remembered[what][1]
-        return record
+    def by_frame(
+        self, tables: tuple[str, ...], read: Callable[[str | None], dict[str, Record]]
+    ) -> Mapping[str, Record]:
+        """What ``read`` makes of ``tables`` for every frame, by its id.
+
+        It is read once. Afterwards ``read`` is called with the id of each frame to which this
+        connection has appended rows, and with None, for all frames, if anybody wrote otherwise.
+        """
+        database = self.database
+        if database.in_transaction:
+            return read(None)  # what is written may be taken back
+        now = database.changes, database.other_changes
+        inserted = database.inserted
+        held = self._held.get(tables)
+        new = None if held is None else database.inserts_since(held.inserted)
+        if held is None or held.changes != now or new is None:
+            with _without_collections():
+                held = self._held[tables] = _Held(now, inserted, read(None))
+        else:
+            held.inserted = inserted
+            concerned = dict.fromkeys(frame_id for table, frame_id in new if table in tables)
+            if concerned:
+                # What was given out before must not change under the hands of its readers.
+                held.records = dict(held.records)
+            for frame_id in concerned:
+                assert frame_id is not None
+                held.records.pop(frame_id, None)
+                held.records |= read(frame_id)
+        records: Mapping[str, Record] = held.records
+        return records
 
     def read_one(
         self, table: str, row: sqlite3.Row | None, make: Callable[[sqlite3.Row], Record]
@@ -131,10 +164,10 @@ class Storage:
             if outermost:
                 self._settle()
 
-    def write_picture(self, frame_id: str, pixels: Pixels, kind: Kind) -> None:
+    def write_picture(self, frame_id: str, pixels: Pixels, note: str) -> None:
         """Write a picture that goes again if the running transaction fails."""
         self.unsettled.append(frame_id)
-        self.pictures.write(frame_id, pixels, kind)
+        self.pictures.write(frame_id, pixels, note)
 
     def next_revision(self, table: str, *, column: str = "revision", **keys: str | int) -> int:
         """The number of the next row of ``table`` with these ``keys``, from 1 on."""
@@ -142,7 +175,7 @@ class Storage:
         sql = f"SELECT max({column}) FROM {table} WHERE {where}"
         row = self.database.one(sql, tuple(keys.values()))
         last = 0 if row is None or row[0] is None else row[0]
-        if not isinstance(last, int):
+        if not (isinstance(last, int) and 0 <= last < _MOST_REVISIONS):
             raise UserError(
                 f"{self.database.path}: the numbers of the rows of {table} are damaged. "
                 f"{put_back(self.path)}"
@@ -160,6 +193,18 @@ class Storage:
             for frame_id in written:
                 if not self.database.one("SELECT 1 FROM frames WHERE id = ?", (frame_id,)):
                     self.pictures.remove(frame_id)
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Make many objects that all stay. Looking for garbage among them takes longer than reading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _shown(row: sqlite3.Row, column: str) -> str:

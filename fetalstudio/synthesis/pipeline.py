@@ -45,6 +45,10 @@ def build_unet(widths: Sequence[int] = (48, 96, 144, 192)) -> UNet2DModel:
     return unet.to(memory_format=torch.channels_last)
 
 
+SAMPLER = "DPM-Solver++"
+"""What the scheduler is called in a picture's provenance."""
+
+
 def build_scheduler(shift: float = 2.0) -> DPMSolverMultistepScheduler:
     """DPM-Solver++ of second order along the straight paths of flow matching.
 

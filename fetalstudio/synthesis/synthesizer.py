@@ -24,7 +24,7 @@ from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surround
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Lift, fit_to
-from fetalstudio.synthesis.pipeline import CompactPipeline
+from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
 
@@ -166,6 +166,7 @@ class Synthesizer:
             "seed": seed,
             "steps": steps,
             "guidance": guidance,
+            "sampler": SAMPLER,
             "style": style,
             "generated_at_px": list(CANVAS),
         }

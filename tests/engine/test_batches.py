@@ -29,7 +29,7 @@ from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.formats.pictures import note_in, read_image
 from fetalstudio.project.project import Project
 
 CHILD = """
@@ -126,15 +126,33 @@ def test_a_killed_batch_goes_on_to_what_an_unbroken_one_makes(
     assert not list(sample_project.path.glob(".batch-*"))
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in folder.glob("*.png")}
+RELATIVE = (
+    "speckle_difference",
+    "spectrum_db",
+    "grey_difference",
+    "cohort_frames",
+    "cohort_limits",
+)
+"""What is relative to the cohort, which has grown meanwhile."""
+
+
+def _files(folder: Path) -> dict[str, tuple[bytes, Any]]:
+    """Pixels and notes, without what is relative to the cohort."""
+    found = {}
+    for path in folder.glob("*.png"):
+        note = note_in(path) or ""
+        if note.startswith("{"):
+            record = json.loads(note)
+            for part in ("quality", "provenance"):
+                record[part] = {k: v for k, v in record[part].items() if k not in RELATIVE}
+            note = record
+        found[path.name] = read_image(path).tobytes(), note
+    return found
 
 
 def _table(folder: Path) -> list[dict[str, str]]:
-    """Without the figures that are relative to the cohort, which has grown meanwhile."""
-    relative = ("speckle_difference", "spectrum_db", "grey_difference")
     with (folder / "pairs.csv").open() as stream:
-        return [{k: v for k, v in r.items() if k not in relative} for r in csv.DictReader(stream)]
+        return [{k: v for k, v in r.items() if k not in RELATIVE} for r in csv.DictReader(stream)]
 
 
 def test_a_correction_before_the_resumption_reaches_table_and_mask(

@@ -20,7 +20,6 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.experiment.mixes import evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
     BEFORE,
@@ -40,6 +39,7 @@ from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources
 from fetalstudio.engine.process.events import Checkpoint, Event, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import SYNTHETIC_COHORT
 
 ONE_EPOCH = TrainingSettings(epochs=1)
 SUBJECTS = [f"s{i // 2}" for i in range(24)]

@@ -30,10 +30,11 @@ from fetalstudio.engine.process.events import Checkpoint, Event, Preview, Progre
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.model_card import ModelCard, training_frames
 from fetalstudio.project.project import Project
+from fetalstudio.studies.campaigns.tiny_stable_diffusion import write_tiny
 from fetalstudio.synthesis.stable_diffusion import memory, sampling
 from fetalstudio.synthesis.stable_diffusion.canvas import draw_outline
 from tests.progress import Watched
-from tests.synthesis.tiny_stable_diffusion import write_single_file, write_tiny
+from tests.synthesis.single_file import write_single_file
 
 
 @pytest.fixture(scope="module")

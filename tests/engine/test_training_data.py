@@ -1,5 +1,8 @@
 """What forbids a training is said before it starts, once for the job and for the window."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +10,21 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import split_subjects
-from fetalstudio.engine.cohort_split import TEST, VALIDATION, labelled_frames, some_of
+from fetalstudio.engine.cohort_split import (
+    TEST,
+    VALIDATION,
+    labelled,
+    labelled_frames,
+    of_part,
+    some_of,
+    split,
+)
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 
@@ -126,3 +140,34 @@ def test_too_few_subjects_can_be_corrected(sample_project: Project) -> None:
         sample_project.frames.set_subject([frame_id], f"s{i}", author="me")
     data = select_training_data(sample_project, None, real=None, synthetic=None)
     assert data.problems == ()
+
+
+def test_no_synthetic_frame_is_validated_or_tested_on(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    """Not even one that came back by an import. A pair of a held-out subject's frame is no help."""
+    parts = split(labelled_frames(sample_project))
+    ellipse = Ellipse(100, 80, 50, 40, 0)
+    for part in ("train", "test"):
+        lender = next(i for i in labelled_frames(sample_project) if parts[i.subject] == part)
+        made = {"synthesizer": "compact", "source_frame": lender.id}
+        pixels = np.random.default_rng(len(part)).integers(0, 255, (160, 200)).astype(np.uint8)
+        note = SyntheticNote(ellipse, ellipse, False, None, {"dice": 0.99}, made)
+        write_png(tmp_path / "pairs" / f"{part}.png", pixels, note.text())
+    assert import_frames(sample_project, tmp_path / "pairs").pairs == 2
+    for pair in sample_project.pairs.all():
+        sample_project.pairs.review(pair.id, "accepted", reviewer="me")
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
+    assert [pair.frame.name for pair in data.pairs] == ["train"]
+    assert not any(i.synthetic for i in (*data.train, *data.validation, *data.test))
+    assert not any(item.synthetic for item in labelled_frames(sample_project))
+
+    made_frame = labelled(sample_project, data.pairs[0].frame, ellipse)
+    assert made_frame.synthetic
+    with pytest.raises(ValueError, match="cannot be validated or tested on"):
+        replace(data, validation=[made_frame])
+    with pytest.raises(ValueError, match="cannot be validated or tested on"):
+        replace(data, test=[made_frame])
+    with pytest.raises(ValueError, match="cannot be validated or tested on"):
+        of_part([made_frame], {made_frame.subject: "test"}, "test")
+    assert of_part([made_frame], {made_frame.subject: "train"}, "train") == [made_frame]

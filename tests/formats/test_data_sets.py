@@ -383,7 +383,7 @@ def test_what_a_parquet_file_holds_is_checked_as_in_a_folder(
     parquet(tmp_path / "a.parquet", [{"image": {"bytes": p, "path": "x"}} for p in pictures])
     synthetic, foreign, absent = read_source(tmp_path).records
     for record, said in (
-        (synthetic, "row 1 of group 1, is synthetic"),
+        (synthetic, r"a.parquet \(x\) is synthetic"),
         (foreign, "is not a PNG"),
         (absent, "has no picture in it"),
     ):

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
@@ -30,6 +29,10 @@ PARTS: tuple[Part | None, ...] = ("train", "validation", "test", "train")
 OBLONG = Calibration(0.11, 0.17, "manual")
 VOLUMES = ("metaimage", "nrrd", "nifti", "psfhs")
 FORMATS = ("nnunet", "nnunet-nifti", "huggingface", "parquet", *VOLUMES)
+IMPORTED_AS = {
+    **dict.fromkeys(("nnunet", "nnunet-nifti"), "nnunet"),
+    **dict.fromkeys(("metaimage", "nrrd", "nifti"), "folder"),
+}
 
 
 def speckle(seed: int) -> NDArray[np.uint8]:
@@ -68,19 +71,15 @@ def export(
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_is_exported_is_read_again(tmp_path: Path, format: str, divided: bool) -> None:
     export(tmp_path, format, divided=divided)
-    assert recognise(tmp_path) == {
-        **dict.fromkeys(("nnunet", "nnunet-nifti"), "nnunet"),
-        **dict.fromkeys(("metaimage", "nrrd", "nifti"), "folder"),
-    }.get(format, format)
+    assert recognise(tmp_path) == IMPORTED_AS.get(format, format)
     found = read_source(tmp_path)
     assert found.problems == ()
-    records = {record.name.removesuffix("_0000"): record for record in found.records}
+    records = {record.name: record for record in found.records}
     assert len(records) == len(HEADS) + 1
     for i, (head, part) in enumerate(zip(HEADS, PARTS, strict=True)):
         record = records[f"frame {i}"]
         assert record.subject == f"subject-{i // 2}"
-        # A Parquet file or a folder for Hugging Face always has parts.
-        assert record.part == (part if divided else "train" if format == "parquet" else None)
+        assert record.part == (part if divided else None)
         assert record.calibration is not None
         assert record.calibration.mm_per_px_x == 0.11
         assert record.calibration.mm_per_px_y == 0.17
@@ -88,8 +87,12 @@ def test_what_is_exported_is_read_again(tmp_path: Path, format: str, divided: bo
         assert content.problems == () and content.certain
         assert np.array_equal(content.pixels, speckle(i))
         assert content.ellipse == head
-    with pytest.raises(InputError, match="synthetic"):
-        records["synthetic_1"].read()
+        assert record.labels == {"scanner": "X"}
+    content = records["synthetic_1"].read()
+    assert content.problems == () and content.synthetic is not None
+    assert content.ellipse == HEADS[0]
+    assert content.synthetic.calibration is not None
+    assert content.synthetic.provenance == {"seed": 1, "imported": True}
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -97,7 +100,7 @@ def test_what_comes_back_without_our_own_file(tmp_path: Path, format: str) -> No
     export(tmp_path, format)
     (tmp_path / "provenance.json").unlink()
     found = read_source(tmp_path)
-    records = {record.name.removesuffix("_0000"): record for record in found.records}
+    records = {record.name: record for record in found.records}
     carries = EXPORTS[format].carries
     for i, head in enumerate(HEADS[:3]):
         assert head is not None
@@ -116,7 +119,7 @@ def test_what_comes_back_without_our_own_file(tmp_path: Path, format: str) -> No
 @pytest.mark.parametrize("format", ["nnunet-nifti", *VOLUMES])
 def test_a_mask_that_was_changed_after_the_export_counts(tmp_path: Path, format: str) -> None:
     export(tmp_path, format)
-    found = {record.name.removesuffix("_0000"): record for record in read_source(tmp_path).records}
+    found = {record.name: record for record in read_source(tmp_path).records}
     path = found["frame 0"].annotation
     assert path is not None
     moved = Ellipse(80.0, 60.0, 40.0, 30.0, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Self
@@ -14,7 +14,7 @@ import pytest
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.project import backups
+from fetalstudio.project import backups, rows
 from fetalstudio.project.backups import (
     DAYS,
     FOLDER,
@@ -27,7 +27,6 @@ from fetalstudio.project.backups import (
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame
 from fetalstudio.project.removal import removal_effect
-from fetalstudio.studies.campaigns import damaged_database
 from tests.project.kinds import Picture, PicturesIn
 
 
@@ -97,6 +96,7 @@ def test_a_damaged_row_costs_that_row_and_never_the_backup(
         ("UPDATE annotations SET a = -1", "the ellipse on frame"),
         ("UPDATE annotations SET state = 'done'", "the ellipse on frame"),
         ("UPDATE frame_revisions SET removed = 2", "the amendment of frame 0"),
+        ("UPDATE frame_revisions SET removed = 1", "removed, but by no amendment"),
         ("UPDATE frame_revisions SET frame_id = 'f' || substr(frame_id, 2)", "lost what they"),
     ],
 )
@@ -125,11 +125,65 @@ def test_every_kind_of_damaged_row_is_named(
         assert any(what in sentence for sentence in damaged.check())
 
 
-def test_a_damaged_database_never_raises_anything_else(tmp_path: Path) -> None:
-    counts = damaged_database.run(tmp_path, trials=30)
-    assert counts.failures == []
-    assert counts.outcomes.total() == 30
-    assert {"opened, rows named", "refused with a message"} <= counts.outcomes.keys()
+_TEXTS = (
+    *("é", "", "a\0b", "\x7f", "final", "finale", "2026-11-29"),
+    *("x" * 64, "f" * 64, "F" * 64),
+)
+_MOMENTS = (
+    *("2026-11-29T00:00:00.123456+00:00", "2026-11-29T23:59:59.000000+00:00"),
+    *("2026-13-29T00:00:00.123456+00:00", "2026-02-30T00:00:00.123456+00:00"),
+    *("2026-11-31T00:00:00.123456+00:00", "2026-11-29T24:00:00.123456+00:00"),
+    *("2026-11-29T00:61:00.123456+00:00", "2026-11-29T00:00:00.12345q+00:00"),
+    *("2026-11-29 00:00:00.123456+00:00", "2026-00-29T00:00:00.123456+00:00"),
+    *("2026-11-00T00:00:00.123456+00:00", "2026-11-29T00:00:00.123456+00:00\0"),
+)
+_VALUES = (None, 0, 1, -1, 0.5, 1.5, float("inf"), b"", b"a", b"\xff\xfe", *_TEXTS, *_MOMENTS)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("sound", "read", "passes"),
+    [
+        (rows.SOUND_TEXT, rows.text, "final"),
+        (rows.SOUND_WHOLE, rows.whole, 1),
+        (rows.SOUND_SHARE, lambda row, name: rows.optional(rows.share, row, name), 0.5),
+        (rows.SOUND_MOMENT, rows.moment, _MOMENTS[0]),
+        (
+            rows.sound_word(("final", "draft")),
+            lambda row, name: rows.word(row, name, ("final", "draft")),
+            "final",
+        ),
+    ],
+)
+def test_what_sqlite_finds_sound_can_be_read(
+    sound: str, read: Callable[[sqlite3.Row, str], object], passes: object, as_text: bool
+) -> None:
+    """Rows are checked in SQL when a project opens; it must let no damage pass."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        found = []
+        for value in _VALUES:
+            sql = "SELECT CAST(? AS TEXT) AS v" if as_text else "SELECT ? AS v"
+            row = connection.execute(sql, (value,)).fetchone()
+            condition = rows.suspicious({"v": sound})
+            if not connection.execute(f"SELECT {condition} FROM ({sql})", (value,)).fetchone()[0]:
+                read(row, "v")
+                found.append(value)
+        assert as_text or passes in found
+
+
+def test_numbers_of_revisions_that_are_damaged_are_said_to_be(
+    project: Project, three: list[Frame]
+) -> None:
+    project.frames.set_labels(three[0].id, {"quality": "clear"})
+    project.close()
+    change(project.path, "UPDATE labels SET revision = -1")
+    with (
+        Project.open(project.path) as damaged,
+        pytest.raises(UserError, match="numbers of the rows of labels are damaged"),
+    ):
+        damaged.frames.set_labels(three[0].id, {"quality": "cut"})
 
 
 def test_backups_are_kept_by_opening_and_by_day(

@@ -62,6 +62,85 @@ def test_ten_thousand_frames_open_within_a_second(project: Project) -> None:
         assert time.process_time() - start <= 1.0
 
 
+@pytest.mark.perf
+def test_a_hundred_thousand_frames_open_within_five_seconds(project: Project) -> None:
+    project.close()
+    fill(project.path, 100_000)
+    start = time.process_time()
+    with Project.open(project.path) as opened:
+        assert opened.recover() == []
+        assert len(opened.frames.all()) == len(opened.annotations.by_frame()) == 100_000
+        opened.counts()
+        assert time.process_time() - start <= 5.0
+
+
+@pytest.fixture
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statement of each row that Python has read from a database."""
+    read: list[str] = []
+    query = Database.query
+
+    def counting(database: Database, sql: str, *values: object) -> list[sqlite3.Row]:
+        rows = query(database, sql, *values)  # type: ignore[arg-type]
+        read.extend([sql] * len(rows))
+        return rows
+
+    monkeypatch.setattr(Database, "query", counting)
+    return read
+
+
+def test_a_new_ellipse_or_subject_makes_no_other_frame_be_read_again(
+    project: Project, ellipse: Ellipse, rows_read: list[str]
+) -> None:
+    project.close()
+    fill(project.path, 200)
+    with Project.open(project.path) as opened:
+        first, *others = opened.frames.all()
+        opened.annotations.by_frame()
+        rows_read.clear()
+        drawn = opened.annotations.add(first.id, ellipse, author="me", state="draft")
+        opened.frames.set_subject([first.id], "another", author="me")
+        opened.frames.set_labels(first.id, {"site": "KEN"})
+        assert opened.annotations.by_frame()[first.id] == drawn
+        assert opened.frames.all()[0].labels == {"country": "EGY", "site": "KEN"}
+        assert opened.frames.all()[0].subject == "another"
+        assert opened.frames.all()[1:] == others
+        assert opened.counts()["draft"] == 1
+        assert len(rows_read) < 50
+        opened.frames.remove([first.id], author="me")
+        assert opened.frames.all() == others
+        assert first.id not in opened.annotations.by_frame()
+        assert len(rows_read) < 100
+
+
+def test_many_changes_of_ones_own_are_all_seen(project: Project, ellipse: Ellipse) -> None:
+    """More than the connection remembers one by one."""
+    project.close()
+    fill(project.path, 600)
+    with Project.open(project.path) as opened:
+        frames = opened.frames.all()
+        opened.annotations.by_frame()
+        with opened.transaction():
+            for frame in frames:
+                opened.annotations.add(frame.id, ellipse, author="me", state="draft")
+                opened.frames.set_labels(frame.id, {"site": "KEN"})
+        assert opened.counts()["draft"] == 600
+        assert {frame.labels["site"] for frame in opened.frames.all()} == {"KEN"}
+
+
+def test_opening_reads_no_row_of_which_only_the_check_is_wanted(
+    project: Project, rows_read: list[str]
+) -> None:
+    project.close()
+    fill(project.path, 50)
+    with Project.open(project.path) as opened:
+        opened.frames.all()
+        opened.annotations.by_frame()
+        rows_read.clear()
+        assert opened.check() == []
+        assert len(rows_read) < 10
+
+
 def test_what_nobody_changed_is_not_read_again(
     project: Project, picture: Picture, ellipse: Ellipse
 ) -> None:

@@ -22,6 +22,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.studies.campaigns.tiny_stable_diffusion import write_tiny
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
 from fetalstudio.synthesis.stable_diffusion.canvas import (
@@ -33,7 +34,6 @@ from fetalstudio.synthesis.stable_diffusion.loading import Parts, load_parts
 from fetalstudio.synthesis.stable_diffusion.settings import LoraSettings, settings_for
 from fetalstudio.synthesis.stable_diffusion.synthesizer import StableDiffusionSynthesizer
 from tests.labelled import of_style
-from tests.synthesis.tiny_stable_diffusion import write_tiny
 
 CPU = torch.device("cpu")
 HEAD = Ellipse(60, 44, 34, 25, 15)

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.studies.campaigns.tiny_stable_diffusion import write_tiny
 from fetalstudio.synthesis.stable_diffusion.loading import (
     Parts,
     bytes_to_load,
@@ -22,7 +23,7 @@ from fetalstudio.synthesis.stable_diffusion.loading import (
     weight_files,
 )
 from fetalstudio.synthesis.stable_diffusion.sampling import embed
-from tests.synthesis.tiny_stable_diffusion import write_single_file, write_tiny
+from tests.synthesis.single_file import write_single_file
 
 CPU = torch.device("cpu")
 

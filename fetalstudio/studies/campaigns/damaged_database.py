@@ -7,9 +7,7 @@ It must never raise anything but :class:`UserError`, and the backup of before mu
 from __future__ import annotations
 
 import contextlib
-import logging
 import random
-import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,27 +22,48 @@ from fetalstudio.project.backups import DATABASE, all_backups
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, BatchItem
 from fetalstudio.project.removal import removal_effect
-from fetalstudio.studies.campaigns.counting import Counts
+from fetalstudio.studies.campaigns.campaign import Outcome
+from fetalstudio.studies.campaigns.child import preload
+from fetalstudio.studies.campaigns.damage import damage_bytes
+from fetalstudio.studies.campaigns.damaged import DamagedInputs
 
 _STATES: tuple[AnnotationState, ...] = ("proposed", "draft", "final")
 _ELLIPSE = Ellipse(20.0, 20.0, 12.0, 9.0, 30.0)
 
 
-def run(folder: Path, trials: int, seed: int = 0) -> Counts:
-    """Damage a small project ``trials`` times, each time a fresh copy, and use it."""
-    counts = Counts()
-    whole = make_project(folder / "whole")
-    # Each damaged row is logged, which is not what this counts.
-    logging.getLogger("fetalstudio.project").setLevel(logging.ERROR)
-    for number in range(seed, seed + trials):
-        path = folder / "damaged"
-        shutil.copytree(whole, path)
-        outcome, failure = _trial(path, random.Random(number))
-        counts.outcomes[outcome] += 1
-        if failure:
-            counts.failures.append(f"seed {number}: {failure}")
-        shutil.rmtree(path)
-    return counts
+class DamagedDatabase(DamagedInputs):
+    """Damages the database of a small project, and uses the project."""
+
+    def make(self, folder: Path) -> None:
+        preload(("fetalstudio.studies.campaigns.damaged_database",))
+        make_project(folder)
+
+    def damage(self, folder: Path, chance: random.Random) -> str:
+        path = folder / DATABASE
+        damage = chance.choice((_damage_value, _damage_value, damage_bytes))
+        return damage(path, chance)
+
+    def use(self, folder: Path) -> Outcome:
+        (backup,) = all_backups(folder)
+        before = backup.path.read_bytes()
+        named: list[str] = []
+        try:
+            with Project.open(folder) as project:
+                named = project.check()
+                project.recover()
+                use(project)
+        except UserError as error:
+            if not str(error).strip():
+                return Outcome("failed", ("an empty message",))
+            text = "refused with a message" if not named else "opened, rows named, a step refused"
+        else:
+            text = "opened, rows named" if named else "opened whole"
+        found = []
+        if not backup.path.is_file() or backup.path.read_bytes() != before:
+            found.append("the backup changed")
+        if named and len(all_backups(folder)) > 1:
+            found.append("a backup was made of a damaged project")
+        return Outcome(text, tuple(found))
 
 
 def make_project(path: Path) -> Path:
@@ -97,32 +116,6 @@ def make_project(path: Path) -> Path:
         project.models.adopt("segmenter", "clinic-1")
         project.recover()
     return path
-
-
-def _trial(path: Path, chance: random.Random) -> tuple[str, str]:
-    """The outcome of one trial, and what went wrong, if anything."""
-    (backup,) = all_backups(path)
-    before = backup.path.read_bytes()
-    what = chance.choice((_damage_value, _damage_value, _damage_bytes))(path / DATABASE, chance)
-    named: list[str] = []
-    try:
-        with Project.open(path) as project:
-            named = project.check()
-            project.recover()
-            use(project)
-    except UserError as error:
-        if not str(error).strip():
-            return "failed", f"an empty message after {what}"
-        outcome = "refused with a message" if not named else "opened, rows named, a step refused"
-    except Exception as error:
-        return "failed", f"{type(error).__name__}: {error} after {what}"
-    else:
-        outcome = "opened, rows named" if named else "opened whole"
-    if not backup.path.is_file() or backup.path.read_bytes() != before:
-        return "failed", f"the backup changed after {what}"
-    if named and len(all_backups(path)) > 1:
-        return "failed", f"a backup was made of a damaged project after {what}"
-    return outcome, ""
 
 
 def use(project: Project) -> None:
@@ -235,13 +228,3 @@ def _kind(value: object) -> str:
     if isinstance(value, bytes):
         return "TEXT" if sum(value) % 2 else "BLOB"
     return {str: "TEXT", int: "INTEGER", float: "REAL"}.get(type(value), "BLOB")
-
-
-def _damage_bytes(path: Path, chance: random.Random) -> str:
-    """Change one to four bytes of the file; returns what was done."""
-    data = bytearray(path.read_bytes())
-    places = [chance.randrange(len(data)) for _ in range(chance.randrange(1, 5))]
-    for at in places:
-        data[at] = chance.randrange(256)
-    path.write_bytes(data)
-    return f"other bytes at {places}"

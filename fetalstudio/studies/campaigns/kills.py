@@ -10,44 +10,41 @@ import time
 from pathlib import Path
 
 from fetalstudio.project.project import Project
+from fetalstudio.studies.campaigns.campaign import Outcome
 from fetalstudio.studies.campaigns.commands import (
     COMMANDS,
     PAIRS,
-    RESUMABLE,
     Workplace,
     faults,
     leftovers,
 )
-from fetalstudio.studies.campaigns.counting import Counts
+
+RESUMABLE = ("synthesize", "train")
+_NOTHING_TO_RESUME = ("has no unfinished batch", "has no training that can be resumed")
 
 
-def run(folder: Path, trials: int, seed: int = 0) -> Counts:
-    """Kill a command ``trials`` times, each time on a fresh copy of a project."""
-    place, counts = Workplace.made(folder), Counts()
-    for number in range(seed, seed + trials):
-        outcome, found = _trial(place, number)
-        counts.outcomes[outcome] += 1
-        counts.failures += [f"seed {number}, {outcome}: {fault}" for fault in found]
-    return counts
+class Kills:
+    """Kills a command, each time on a fresh copy of a project."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = Workplace.made(folder)
+
+    def trial(self, seed: int) -> Outcome:
+        chance = random.Random(seed)
+        name = [*COMMANDS][seed % len(COMMANDS)]
+        moment = self._place.moment(name, chance)
+        with self._place.copy() as (project, out):
+            child = self._place.start(COMMANDS[name](project, out))
+            time.sleep(moment)
+            had_ended = child.kill() == 0
+            found = faults(self._place, project, out)
+            if had_ended:
+                return Outcome(f"{name}: had ended", tuple(found))
+            return Outcome(f"{name}: killed", (*found, *again(self._place, name, project, out)))
 
 
-def _trial(place: Workplace, number: int) -> tuple[str, list[str]]:
-    chance = random.Random(number)
-    name = [*COMMANDS][number % len(COMMANDS)]
-    moment = place.moment(name, chance)
-    with place.copy() as (project, out):
-        process = place.start(COMMANDS[name](project, out))
-        time.sleep(moment)
-        process.kill()
-        process.join()
-        if process.exitcode == 0:
-            return f"{name}: had ended", faults(place, project, out)
-        found = faults(place, project, out)
-        return f"{name}: killed", found + _retried(place, name, project, out)
-
-
-def _retried(place: Workplace, name: str, project_path: Path, out: Path) -> list[str]:
-    """What goes wrong where the command is started again, or resumed if it can be."""
+def again(place: Workplace, name: str, project_path: Path, out: Path) -> list[str]:
+    """What goes wrong where an interrupted command is started again, or resumed if it can be."""
     arguments = COMMANDS[name](project_path, out)
     with Project.open(project_path) as project:
         made, finished = (
@@ -55,20 +52,21 @@ def _retried(place: Workplace, name: str, project_path: Path, out: Path) -> list
             any(run.state == "finished" for run in project.runs.all()),
         )
     if (name == "export" and out.exists()) or made == PAIRS or finished:
-        return []  # killed after its work was done
+        return []  # interrupted after its work was done
     if name in RESUMABLE:
-        resumed = place.run([name, str(project_path), "--resume"])
+        where = ["--out", str(out)] if name == "synthesize" else []
+        resumed = place.run([name, str(project_path), "--resume", *where])
         if resumed.status == 0:
-            return _complete(place, name, project_path) + leftovers(place)
-        if "resume" not in resumed.errors and "unfinished" not in resumed.errors:
+            return _complete(place, name, project_path, out) + leftovers(out)
+        if not any(said in resumed.errors for said in _NOTHING_TO_RESUME):
             return [f"the resumption failed: {resumed.errors[-300:]}"]
-    again = place.run(arguments)
-    if again.status != 0:
-        return [f"the second start failed: {again.errors[-300:]}"]
-    return _complete(place, name, project_path) + leftovers(place)
+    second = place.run(arguments)
+    if second.status != 0:
+        return [f"the second start failed: {second.errors[-300:]}"]
+    return _complete(place, name, project_path, out) + leftovers(out)
 
 
-def _complete(place: Workplace, name: str, project_path: Path) -> list[str]:
+def _complete(place: Workplace, name: str, project_path: Path, out: Path) -> list[str]:
     with Project.open(project_path) as project:
         if name == "synthesize" and (made := len(project.pairs.all())) != PAIRS:
             return [f"{made} pairs after the second start"]
@@ -77,7 +75,6 @@ def _complete(place: Workplace, name: str, project_path: Path) -> list[str]:
         more = len(list((place.folder / "more").iterdir()))
         if name == "import" and len(project.frames.all()) != place.frames + more:
             return ["the second import is not whole"]
-    exported = place.folder / "out" / "training_set"
-    if name == "export" and len(list(exported.glob("*_HC.png"))) == 0:
+    if name == "export" and not [*(out / "training_set").glob("*_HC.png")]:
         return ["the second export is not whole"]
     return []

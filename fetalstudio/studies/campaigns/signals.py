@@ -1,4 +1,4 @@
-"""Campaign ``signals``: commands get SIGINT, SIGTERM or SIGHUP at random moments, once or twice.
+"""Campaign ``signals``: every job gets SIGINT, SIGTERM or SIGHUP at random moments, once or twice.
 
 Each must end soon, with a JSON line and without a traceback, and leave nothing half-done.
 """
@@ -12,53 +12,56 @@ import time
 from pathlib import Path
 
 from fetalstudio.engine.process.signals import END_SIGNALS
+from fetalstudio.studies.campaigns.campaign import Outcome
+from fetalstudio.studies.campaigns.child import HANG_S
 from fetalstudio.studies.campaigns.commands import (
-    COMMANDS,
+    JOBS,
     Ended,
     Workplace,
+    add_stable_diffusion,
     faults,
     leftovers,
 )
-from fetalstudio.studies.campaigns.counting import Counts
 
-SOON_S = 5.0
-
-
-def run(folder: Path, trials: int, seed: int = 0) -> Counts:
-    """Send signals to a command ``trials`` times, each time on a fresh copy of a project."""
-    place, counts = Workplace.made(folder), Counts()
-    for number in range(seed, seed + trials):
-        outcome, found = _trial(place, number)
-        counts.outcomes[outcome] += 1
-        counts.failures += [f"seed {number}, {outcome}: {fault}" for fault in found]
-    return counts
+_TWICE = 0.3
+"""The share of trials with a second signal."""
+_BEGUN_S = 0.3
+"""Before the handlers are set, the process is not yet the program."""
 
 
-def _trial(place: Workplace, number: int) -> tuple[str, list[str]]:
-    chance = random.Random(number)
-    name = [*COMMANDS][number % len(COMMANDS)]
-    which = END_SIGNALS[number // len(COMMANDS) % len(END_SIGNALS)]
-    twice = chance.random() < 0.3
-    moment = place.moment(name, chance)
-    with place.copy() as (project, out):
-        process = place.start(COMMANDS[name](project, out))
-        # Before the handlers are set, the process is not yet the program.
-        time.sleep(max(0.3, moment))
-        assert process.pid is not None
-        sent = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, which)
-            if twice:
-                time.sleep(0.2)
-                os.kill(process.pid, which)
-        ended = place.ended(process)
-        took = time.monotonic() - sent
-        outcome = f"{name}: {which.name}{' twice' if twice else ''}"
-        outcome += ", had ended" if ended.status == 0 else ""
-        found = [*_faults(ended), *faults(place, project, out), *leftovers(place)]
-        if ended.status != 0 and took > SOON_S:
-            found.append(f"it took {took:.1f} s to end")
-        return outcome, found
+class Signals:
+    """Sends signals to a job, each time on a fresh copy of a project."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = Workplace.made(folder, pairs=True)
+        self._has_stable_diffusion = False
+
+    def trial(self, seed: int) -> Outcome:
+        chance = random.Random(seed)
+        name = [*JOBS][seed % len(JOBS)]
+        which = END_SIGNALS[seed // len(JOBS) % len(END_SIGNALS)]
+        twice = chance.random() < _TWICE
+        if name == "adapt-sd" and not self._has_stable_diffusion:
+            add_stable_diffusion(self._place)
+            self._has_stable_diffusion = True
+        moment = self._place.moment(name, chance)
+        with self._place.copy() as (project, out):
+            child = self._place.start(JOBS[name](project, out))
+            time.sleep(max(_BEGUN_S, moment))
+            sent = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, which)
+                if twice:
+                    time.sleep(0.2)
+                    os.kill(child.pid, which)
+            ended = self._place.ended(child)
+            took = time.monotonic() - sent
+            text = f"{name}: {which.name}{' twice' if twice else ''}"
+            text += ", had ended" if ended.status == 0 else ""
+            found = [*_faults(ended), *faults(self._place, project, out), *leftovers(out)]
+            if ended.status != 0 and took > HANG_S:
+                found.append(f"it took {took:.1f} s to end")
+            return Outcome(text, tuple(found))
 
 
 def _faults(ended: Ended) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtWidgets import QComboBox
 
-from fetalstudio.engine.cohort_split import labelled_if_any
+from fetalstudio.engine.cohort_split import labelled_cohorts
 from fetalstudio.project.project import Project
 
 ALL_COHORTS = "All cohorts"
@@ -28,9 +28,7 @@ def fill_cohorts(box: QComboBox, cohorts: Sequence[str], *, all_: str = ALL_COHO
 
 def annotated_cohorts(project: Project | None) -> list[str]:
     """The cohorts with an annotated frame; an unconfirmed proposal does not count."""
-    if project is None:
-        return []
-    return [cohort for cohort in project.frames.cohorts() if labelled_if_any(project, cohort)]
+    return labelled_cohorts(project) if project is not None else []
 
 
 def chosen_cohort(box: QComboBox) -> str | None:

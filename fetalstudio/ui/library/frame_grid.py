@@ -1,11 +1,12 @@
-"""The frames of a project as a grid of thumbnails: the model, its filter and how a cell looks."""
+"""The frames of a project as a grid of thumbnails: the model with its filter, and its cells."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from typing import Any, Literal
 
 from PySide6.QtCore import (
-    QAbstractListModel,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -13,7 +14,7 @@ from PySide6.QtCore import (
     QRect,
     QRectF,
     QSize,
-    QSortFilterProxyModel,
+    QStringListModel,
     Qt,
 )
 from PySide6.QtGui import (
@@ -60,62 +61,133 @@ _MARGIN, _GAP, _CAPTION = 6, 8, 46
 Index = QModelIndex | QPersistentModelIndex
 
 
-class FrameModel(QAbstractListModel):
-    """The real frames of a project with their newest annotation."""
+class FrameModel(QStringListModel):
+    """The real frames of a project with their newest annotation; its rows are those that a filter
+    by cohort, by state, and by a text in their name or labels leaves.
+
+    Qt holds the names of the rows, because a list asks for their number at every row.
+    """
 
     def __init__(self, ratio: float, parent: QObject | None = None) -> None:
         """``ratio``: device px per logical px of the screen that shows the thumbnails."""
         super().__init__(parent)
         self._project: Project | None = None
         self._frames: list[Frame] = []
-        self._rows: dict[str, int] = {}
+        self._names: list[str] = []
+        self._texts: list[str] = []
+        """Where a text is looked for, of each frame."""
+        self._states: list[State] = []
+        self._places: dict[str, int] = {}
+        """Of each frame among all, by its id."""
         self._annotations: dict[str, Annotation] = {}
+        self._scope: list[int] = []
+        """The places of the frames that match the cohort and the text."""
+        self._rows: list[int] = []
+        """The place of the frame in each row, ascending."""
+        self.cohort: str | None = None
+        self._state: State | None = None
+        self._text = ""
         self._thumbnails = Thumbnails(THUMBNAIL_SIZE * ratio, self)
         self._thumbnails.ready.connect(lambda frame_id: self._changed(frame_id, THUMBNAIL))
+        # Before any view: those that are told next find the frames of the rows that are left.
+        self.rowsRemoved.connect(self._rows_removed)
 
     def load(self, project: Project | None, frames: list[Frame]) -> None:
         """Show these frames of ``project``, and read their annotations again."""
-        self.beginResetModel()
         if project is not self._project:
             self._thumbnails.clear()
         self._project = project
         self._frames = frames
-        self._annotations = dict(project.annotations.by_frame()) if project is not None else {}
-        self._rows = {frame.id: row for row, frame in enumerate(self._frames)}
-        self.endResetModel()
+        self._texts = [_searched(frame) for frame in frames]
+        self._annotations = project.annotations.by_frame() if project is not None else {}
+        self._states = [self._state_of(frame.id) for frame in frames]
+        self._places = {frame.id: place for place, frame in enumerate(frames)}
+        self._names = [frame.name for frame in frames]
+        self._show(again=True)
+
+    def choose(self, cohort: str | None, state: State | None, text: str) -> None:
+        """Set the three filters at once."""
+        chosen = cohort, state, text.strip().lower()
+        if chosen == (self.cohort, self._state, self._text):
+            return
+        self.cohort, self._state, self._text = chosen
+        self._show()
+
+    def _show(self, *, again: bool = False) -> None:
+        """Show the rows that match; ``again``: also if they are the same."""
+        self._scope = self._matching()
+        states, wanted = self._states, self._state
+        places = [place for place in self._scope if wanted is None or states[place] == wanted]
+        if again or places != self._rows:
+            self._rows = places
+            self.setStringList([self._names[place] for place in places])
+
+    def counts(self) -> dict[State, int]:
+        """The number of frames in each state that match the cohort and the text."""
+        found = Counter([self._states[place] for place in self._scope])
+        return {state: found[state] for state in STATES}
+
+    def _matching(self) -> list[int]:
+        """The places of the frames that match the cohort and the text."""
+        text, cohort = self._text, self.cohort
+        places = [place for place, searched in enumerate(self._texts) if text in searched]
+        if cohort is None:
+            return places
+        return [place for place in places if self._frames[place].cohort == cohort]
 
     def refresh(self, frame_id: str) -> None:
-        """Read the annotation of one frame again."""
-        if self._project is None or frame_id not in self._rows:
+        """Read the annotation of one frame again; its row comes or goes by its state."""
+        if self._project is None or frame_id not in self._places:
             return
         annotation = self._project.annotations.newest(frame_id)
         if annotation is None or annotation.ellipse is None:
             self._annotations.pop(frame_id, None)
         else:
             self._annotations[frame_id] = annotation
+        place = self._places[frame_id]
+        self._states[place] = self._state_of(frame_id)
+        frame, row = self._frames[place], bisect_left(self._rows, place)
+        matches = self._text in self._texts[place] and self.cohort in (None, frame.cohort)
+        matches = matches and self._state in (None, self._states[place])
+        if self._rows[row : row + 1] == [place]:
+            if not matches:
+                self.removeRow(row)
+        elif matches:
+            self._rows.insert(row, place)
+            self.insertRow(row)
+            self.setData(self.index(row), frame.name)
         self._changed(frame_id, ANNOTATION)
+
+    def _rows_removed(self, _parent: QModelIndex, first: int, last: int) -> None:
+        del self._rows[first : last + 1]
+
+    def _state_of(self, frame_id: str) -> State:
+        annotation = self._annotations.get(frame_id)
+        return annotation.state if annotation is not None else "none"
 
     def state(self, frame: Frame) -> State:
         """The frame's annotation state; ``none`` without an ellipse."""
-        annotation = self._annotations.get(frame.id)
-        return annotation.state if annotation is not None else "none"
+        return self._states[self._places[frame.id]]
 
     @property
     def frames(self) -> list[Frame]:
-        """All frames, in the order of the rows."""
+        """All frames, those that the filter hides too, in the order of the rows."""
         return self._frames
+
+    def frame(self, row: int) -> Frame:
+        """The frame in a row."""
+        return self._frames[self._rows[row]]
 
     def index_of(self, frame_id: str) -> QModelIndex:
         """The row of a frame; invalid where there is none."""
-        row = self._rows.get(frame_id)
-        return self.index(row) if row is not None else QModelIndex()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 (Qt's signature)
-        return 0 if parent.isValid() else len(self._frames)
+        place = self._places.get(frame_id, -1)
+        row = bisect_left(self._rows, place)
+        shown = self._rows[row : row + 1] == [place]
+        return self.index(row) if shown else QModelIndex()
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        frame = self._frames[index.row()]
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+        frame = self.frame(index.row())
+        if role == Qt.ItemDataRole.AccessibleTextRole:
             return frame.name
         if role == FRAME:
             return frame
@@ -125,7 +197,11 @@ class FrameModel(QAbstractListModel):
             return self._thumbnails.get(frame.id, self._project.frames.path(frame.id))
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._describe(frame)
-        return None
+        return super().data(index, role)
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Names cannot be edited."""
+        return super().flags(index) & ~Qt.ItemFlag.ItemIsEditable
 
     def _describe(self, frame: Frame) -> str:
         annotation = self._annotations.get(frame.id)
@@ -148,39 +224,10 @@ class FrameModel(QAbstractListModel):
             self.dataChanged.emit(index, index, [role])
 
 
-class FrameFilter(QSortFilterProxyModel):
-    """Filters frames by cohort, by state, and by a text in their name or labels."""
-
-    def __init__(self, model: FrameModel, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.frames = model
-        self.cohort: str | None = None
-        self.state: State | None = None
-        self.text = ""
-        self.setSourceModel(model)
-
-    def choose(self, cohort: str | None, state: State | None, text: str) -> None:
-        """Set the three filters at once."""
-        self.beginFilterChange()
-        self.cohort, self.state, self.text = cohort, state, text.strip().lower()
-        self.endFilterChange()
-
-    def counts(self) -> dict[State, int]:
-        """The number of frames in each state that match the cohort and the text."""
-        result = dict.fromkeys(STATES, 0)
-        for frame in self.frames.frames:
-            if self._in_scope(frame):
-                result[self.frames.state(frame)] += 1
-        return result
-
-    def filterAcceptsRow(self, row: int, parent: Index) -> bool:
-        frame = self.frames.frames[row]
-        return self._in_scope(frame) and self.state in (None, self.frames.state(frame))
-
-    def _in_scope(self, frame: Frame) -> bool:
-        texts = frame.name, *(f"{label} {value}" for label, value in frame.labels.items())
-        found = any(self.text in text.lower() for text in texts)
-        return found and self.cohort in (None, frame.cohort)
+def _searched(frame: Frame) -> str:
+    """The name and the labels of a frame in lower case, each in a line of its own."""
+    texts = frame.name, *(f"{label} {value}" for label, value in frame.labels.items())
+    return "\n".join(texts).lower()
 
 
 class FrameDelegate(QStyledItemDelegate):
@@ -290,7 +337,7 @@ def _draw_caption(
 class FrameGrid(QListView):
     """The grid itself."""
 
-    def __init__(self, model: FrameFilter, parent: QWidget | None = None) -> None:
+    def __init__(self, model: FrameModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setModel(model)
         self._delegate = FrameDelegate(self)

@@ -98,6 +98,7 @@ def import_summary(result: ImportResult) -> str:
     """A sentence on what was imported and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
+    text += f"; {counted(result.pairs, 'pair')} to review" if result.pairs else ""
     text += f"; {result.duplicates} already in the project" if result.duplicates else ""
     text += f"; {counted(len(result.problems), 'file')} with problems" if result.problems else ""
     return text + "."

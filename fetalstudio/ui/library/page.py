@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, groupby
+from typing import cast
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt
+from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
+    QModelIndex,
+    QPoint,
+    Qt,
+)
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -28,7 +38,6 @@ from fetalstudio.ui.library.filter_bar import FilterBar
 from fetalstudio.ui.library.frame_grid import (
     FRAME,
     TO_DO,
-    FrameFilter,
     FrameGrid,
     FrameModel,
     State,
@@ -44,8 +53,7 @@ class LibraryPage(QWidget):
         super().__init__()
         self.session = session
         self.model = FrameModel(self.devicePixelRatioF(), self)
-        self.shown = FrameFilter(self.model, self)
-        self.grid = FrameGrid(self.shown)
+        self.grid = FrameGrid(self.model)
         self.filters = FilterBar()
         self.importing = ImportFlow(session, self)
         self.amending = AmendFlow(session, self)
@@ -195,13 +203,11 @@ class LibraryPage(QWidget):
     def reload(self) -> None:
         """Read the frames of the project again. Filters, selection and current frame stay."""
         project = self.session.project
-        selected = {frame.id for frame in self.selected()}
-        self.model.load(project, self.session.frames())
-        self.filters.show_order(self.session.least_certain_first)
-        self.filters.set_cohorts(project.frames.cohorts() if project is not None else [])
-        self._apply_filter()
-        self._frame_selected(self.session.frame_id or "")
-        self._select(selected)
+        with self._selection_kept():
+            self.model.load(project, self.session.frames())
+            self.filters.show_order(self.session.least_certain_first)
+            self.filters.set_cohorts(project.frames.cohorts() if project is not None else [])
+            self._choose()
 
     def _project_changed(self) -> None:
         # A frame's id is that of its pixels, so a copy of a project has the same ids.
@@ -214,12 +220,24 @@ class LibraryPage(QWidget):
         self._show_counts()
 
     def _apply_filter(self) -> None:
+        with self._selection_kept():
+            self._choose()
+
+    def _choose(self) -> None:
         bar = self.filters
-        self.shown.choose(bar.cohort, bar.state, bar.search.text())
+        self.model.choose(bar.cohort, bar.state, bar.search.text())
         self._show_counts()
 
+    @contextlib.contextmanager
+    def _selection_kept(self) -> Iterator[None]:
+        """Select again, after the block has changed the rows, what was selected and is shown."""
+        selected = [frame.id for frame in self.selected()]
+        yield
+        self._frame_selected(self.session.frame_id or "")
+        self._select(selected)
+
     def _show_counts(self) -> None:
-        counts = self.shown.counts()
+        counts = self.model.counts()
         total = sum(counts.values())
         self.filters.show_counts(counts)
         self.todo.setText(what_is_left(counts))
@@ -229,7 +247,7 @@ class LibraryPage(QWidget):
         self._show_body()
 
     def _show_body(self) -> None:
-        if self.shown.rowCount():
+        if self.model.rowCount():
             # The page was given the keyboard while there was no grid to take it.
             waiting = self.hasFocus() or self.empty.isAncestorOf(self.focusWidget() or self)
             self.body.setCurrentWidget(self.grid)
@@ -238,7 +256,7 @@ class LibraryPage(QWidget):
             return
         if self.session.project is None:
             self.empty.say("No project is open", "Open or make one from the File menu.")
-        elif self.model.rowCount():
+        elif self.model.frames:
             self.empty.say(
                 "No frame matches", "Other frames are hidden by the filters.", "Show all"
             )
@@ -252,7 +270,7 @@ class LibraryPage(QWidget):
         self.body.setCurrentWidget(self.empty)
 
     def _empty_clicked(self) -> None:
-        if self.model.rowCount():
+        if self.model.frames:
             self.filters.clear()
         else:
             self.importing.ask_folder()
@@ -261,8 +279,10 @@ class LibraryPage(QWidget):
 
     def selected(self) -> list[Frame]:
         """The selected frames, in the order of the grid."""
-        indexes = sorted(self.grid.selectionModel().selectedIndexes(), key=QModelIndex.row)
-        return [index.data(FRAME) for index in indexes]
+        # A list of ranges, which its type does not say.
+        ranges = cast(Iterable[QItemSelectionRange], self.grid.selectionModel().selection())
+        rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
+        return [self.model.frame(row) for row in rows]
 
     def _cohort(self) -> str | None:
         """The cohort that alone is shown, or else that of the first selected frame."""
@@ -275,7 +295,7 @@ class LibraryPage(QWidget):
             self.session.select_frame(current.data(FRAME).id)
 
     def _frame_selected(self, frame_id: str) -> None:
-        index = self.shown.mapFromSource(self.model.index_of(frame_id))
+        index = self.model.index_of(frame_id)
         if index.isValid() and index != self.grid.currentIndex():
             flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
             self.grid.selectionModel().setCurrentIndex(index, flag)
@@ -283,10 +303,15 @@ class LibraryPage(QWidget):
 
     def _select(self, frame_ids: Iterable[str]) -> None:
         """Select those of the frames that are shown. If none is, the selection stays as it is."""
+        shown = (self.model.index_of(frame_id) for frame_id in frame_ids)
         rows = QItemSelection()
-        for frame_id in frame_ids:
-            index = self.shown.mapFromSource(self.model.index_of(frame_id))
-            rows.select(index, index)
+        # In runs, because a selection of thousands of single rows is slow.
+        for _, run in groupby(
+            enumerate(sorted(index.row() for index in shown if index.isValid())),
+            lambda item: item[1] - item[0],
+        ):
+            run_of_rows = [row for _, row in run]
+            rows.select(self.model.index(run_of_rows[0]), self.model.index(run_of_rows[-1]))
         if rows:
             flag = QItemSelectionModel.SelectionFlag.ClearAndSelect
             self.grid.selectionModel().select(rows, flag)
@@ -300,12 +325,11 @@ class LibraryPage(QWidget):
 
     def open_next(self) -> None:
         """Open the next frame (after the current one, then from the start) that waits."""
-        rows = self.shown.rowCount()
-        start = self.grid.currentIndex().row() + 1
-        order = [*range(start, rows), *range(start)]
-        frames = [self.shown.index(row, 0).data(FRAME) for row in order if row < rows]
+        rows = self.model.rowCount()
+        start = min(self.grid.currentIndex().row() + 1, rows)
+        frames = (self.model.frame(row) for row in chain(range(start, rows), range(start)))
         # The frames that are left to do may all be hidden by the filters.
-        for frame in (*frames, *self.model.frames):
+        for frame in chain(frames, self.model.frames):
             if self.model.state(frame) in TO_DO:
                 self.session.select_frame(frame.id)
                 self.session.go("annotate")
@@ -363,7 +387,7 @@ class LibraryPage(QWidget):
         ``again``: also where its proposal waits or was rejected.
         """
         if self.propose_button.isEnabled():
-            request = ProposeRequest(self.session.open.path, cohort=self.shown.cohort, again=again)
+            request = ProposeRequest(self.session.open.path, cohort=self.model.cohort, again=again)
             self._propose(request)
 
     def _propose(self, request: ProposeRequest) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import DRAFT_STEPS, SampleRequest, SampleResult
 from fetalstudio.engine.process.events import Preview
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame, Pair
+from fetalstudio.project.records import SYNTHETIC_COHORT, Frame, Pair
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.amending import KeyDialog, MergeDialog, RemoveDialog, RenameDialog
-from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL, State
+from fetalstudio.ui.library.frame_grid import ANNOTATION, FRAME, THUMBNAIL, FrameModel, State
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.importing import import_summary
 from fetalstudio.ui.library.page import LibraryPage, what_is_left
@@ -39,7 +41,7 @@ def library(open_session: Session, window: MainWindow) -> LibraryPage:
 
 
 def rows(library: LibraryPage) -> list[QModelIndex]:
-    return [library.shown.index(row, 0) for row in range(library.shown.rowCount())]
+    return [library.model.index(row) for row in range(library.model.rowCount())]
 
 
 def annotate_page(window: MainWindow) -> AnnotatePage:
@@ -659,3 +661,55 @@ def test_a_removed_frame_that_an_old_result_shows_is_not_selected(
         library.session.select_frame(frame.id)
     assert "was removed" in said.args[0]
     assert library.session.frame_id == selected
+
+
+def test_a_filter_asks_for_what_is_on_screen_only(
+    library: LibraryPage, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    """Not for every row, which would hold up a search among thousands of frames."""
+    frames = library.session.open.frames.all()
+    many = [replace(f, id=f"{n:064x}", name=f"{n} {f.name}") for n in range(100) for f in frames]
+    library.model.load(library.session.project, many)
+    asked: list[QModelIndex] = []
+    data = FrameModel.data
+
+    def counting(model: FrameModel, index: QModelIndex, role: int = 0) -> Any:
+        asked.append(index)
+        return data(model, index, role)
+
+    monkeypatch.setattr(FrameModel, "data", counting)
+    library.filters.search.setText("hc")
+    assert library.model.rowCount() == len(many)
+    library.filters.search.setText("1")
+    assert 0 < library.model.rowCount() < len(many)
+    QApplication.processEvents()
+    assert len({index.row() for index in asked}) < 100
+
+
+def test_an_ellipse_takes_its_frame_out_of_a_filter_by_state(
+    library: LibraryPage, window: MainWindow
+) -> None:
+    """And undo brings it back, with the others in their order."""
+    library.filters.state_buttons["none"].click()
+    before = names(library)
+    first, second = before[0], before[1]
+    session = library.session
+    frame = row_named(library, first).data(FRAME)
+    session.undo_stack.push(SetEllipse(session, frame.id, DRAWN, "draft"))
+    assert names(library) == before[1:]
+    assert library.model.frame(0).name == second
+    session.undo_stack.undo()
+    assert names(library) == before
+    assert [index.data(FRAME).name for index in rows(library)] == before
+
+
+@pytest.mark.perf
+def test_a_search_among_a_hundred_thousand_frames_does_not_stall(library: LibraryPage) -> None:
+    frames = library.session.open.frames.all()
+    many = [replace(f, id=f"{n:064x}", name=f"{n}_HC") for n, f in enumerate(frames * 4200)]
+    library.model.load(library.session.project, many[:100_000])
+    for text in ("1", "12", "123", "hc", ""):
+        start = time.process_time()
+        library.filters.search.setText(text)
+        QApplication.processEvents()
+        assert time.process_time() - start <= 0.1

@@ -9,7 +9,7 @@ from typing import get_args
 from fetalstudio import distributed
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.cohort_split import checked_real, labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
     EvaluateRequest,
@@ -66,7 +66,7 @@ def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
 ) -> tuple[list[LabelledFrame], int]:
     """The frames to measure on, and how many of them the model was trained on."""
-    items = labelled_frames(project, request.cohort)
+    items = checked_real(labelled_frames(project, request.cohort))
     if request.frame_ids is not None:
         items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:

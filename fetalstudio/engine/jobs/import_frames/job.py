@@ -29,4 +29,5 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.duplicates,
         imported.subjects,
         imported.problems,
+        imported.pairs,
     )

@@ -46,3 +46,5 @@ class ImportResult:
     """Of the frames in the source that could be read."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
+    pairs: int = 0
+    """New synthetic pairs, to be reviewed."""

@@ -17,9 +17,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError, check_ranges, is_out_of_memory
 from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
-from fetalstudio.core.screening import is_copy
 from fetalstudio.core.texture import CohortTexture
-from fetalstudio.engine.cohort_split import SYNTHETIC_COHORT
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -41,8 +39,9 @@ from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import check_size
+from fetalstudio.formats.synthetic_notes import SyntheticNote, is_marked_copy
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Batch, BatchItem, Frame, Pair
+from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, scale_of
@@ -284,7 +283,7 @@ class _Maker:
             if self.files is not None:
                 for item, (one, measured) in kept:
                     record = _record(item, one.ellipse, measured.quality, measured.provenance)
-                    self.files.write(record, one.image)
+                    self.files.write(record, one.image, self._note(item, one, measured).text())
                 self.files.write_table()
             for item, (one, measured) in kept:
                 pair = self._add(item, one, measured)
@@ -315,18 +314,26 @@ class _Maker:
             cohort=SYNTHETIC_COHORT,
             calibration=item.calibration,
             quality=measured.quality,
-            provenance={
-                **self.synthesizer.provenance(
-                    seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
-                ),
-                **scale_of(item.style, item.calibration),
-                "background": "made" if item.replaces is None else "frame",
-                **measured.provenance,
-                "fetalstudio": __version__,
-                "source_frame": item.source_frame,
-                "batch": self.batch.id,
-            },
+            provenance={**self._provenance(item, measured), "batch": self.batch.id},
         )
+
+    def _note(self, item: BatchItem, drawn: Drawn, measured: Measured) -> SyntheticNote:
+        provenance = self._provenance(item, measured)
+        return SyntheticNote(
+            drawn.ellipse, item.ellipse, False, item.calibration, measured.quality, provenance
+        )
+
+    def _provenance(self, item: BatchItem, measured: Measured) -> dict[str, Any]:
+        return {
+            **self.synthesizer.provenance(
+                seed=item.seed, steps=self.steps, guidance=self.guidance, style=item.style
+            ),
+            **scale_of(item.style, item.calibration),
+            "background": "made" if item.replaces is None else "frame",
+            **measured.provenance,
+            "fetalstudio": __version__,
+            "source_frame": item.source_frame,
+        }
 
     def _texture(self, item: BatchItem) -> CohortTexture | None:
         """The texture that an item is compared with.
@@ -368,7 +375,7 @@ def _record(
         quality,
         provenance.get("nearest_frame"),
         # A pair that was there before (the same picture again) may be of a version without this.
-        is_copy(quality, provenance.get("copy_threshold")),
+        is_marked_copy(quality, provenance),
     )
 
 

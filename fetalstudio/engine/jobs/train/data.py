@@ -17,6 +17,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import (
+    checked_real,
     labelled_frames,
     of_part,
     some_of,
@@ -47,6 +48,7 @@ class TrainingData:
     """The frames of each part, and the pairs to train on. No subject is in two parts.
 
     ``train``, ``validation`` and ``test`` hold real frames only; synthetic frames are in ``pairs``.
+    Raises ``ValueError`` for synthetic frames to validate or test on.
     """
 
     train: Sequence[LabelledFrame]
@@ -63,6 +65,9 @@ class TrainingData:
     """Why the training is impossible: sentences for a person, each with a cure."""
     warnings: tuple[str, ...] = ()
     """Sentences that a person should know before the training."""
+
+    def __post_init__(self) -> None:
+        checked_real([*self.validation, *self.test])
 
     def summary(self) -> Mapping[str, Any]:
         """The data for the run's record: frame and pair ids by part, a digest of the ellipses."""
