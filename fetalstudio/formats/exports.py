@@ -55,11 +55,14 @@ class ExportFormat:
     """Makes the writer for a folder that is new and empty."""
     carries: Carries
     """What of a frame it can hold."""
+    pairs: bool = True
+    """Whether it can hold synthetic frames."""
 
     @property
     def lost(self) -> str:
         """What this format changes or leaves out, in sentences; empty where that is nothing."""
-        return self.carries.lost(self.title)
+        said = self.carries.lost(self.title)
+        return said if self.pairs else f"{said} Synthetic frames are left out.".lstrip()
 
 
 _BESIDE = Carries(
@@ -81,6 +84,7 @@ EXPORTS: Mapping[str, ExportFormat] = {
         "HC18 submission",
         Hc18SubmissionWriter,
         replace(_BESIDE, ellipse=("exact",), calibration="yes"),
+        pairs=False,
     ),
     "png": ExportFormat(
         "PNG with masks", PngPairsWriter, replace(_BESIDE, ellipse=("exact", "mask"), part="yes")

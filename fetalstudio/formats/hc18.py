@@ -163,8 +163,8 @@ class Hc18SubmissionWriter(PictureFolderWriter):
         self._rows: list[dict[str, str]] = []
 
     def add_pair(self, pair: ExportedPair) -> None:
-        """Leave it out: a test set holds nothing synthetic."""
-        self.problems.append(f"{pair.name} is synthetic, and was left out of the submission.")
+        """Raises ``ValueError``: a test set holds nothing synthetic."""
+        raise ValueError(f"{pair.name} is synthetic, and cannot be submitted")
 
     def place(self, stem: str, part: Part | None, *, annotated: bool) -> Path:
         """All in one folder."""

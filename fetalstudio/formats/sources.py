@@ -55,7 +55,7 @@ class SourceFormat:
 
 
 _BESIDE = Carries(
-    calibration="beside", subject="beside", part="beside", labels="beside", provenance="no"
+    calibration="beside", subject="beside", part="beside", labels="beside", provenance="beside"
 )
 """What tables and ``provenance.json`` add to any format of folders."""
 

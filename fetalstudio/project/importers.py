@@ -15,6 +15,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.frame_tables import some
@@ -82,8 +83,9 @@ def import_frames(
     ``frames`` says which frames of a file with several are taken (``first``, ``middle``, ``last``,
     ``all``, ``every N``). Annotations count as final; a doubtful one is a proposal. A picture that
     the project already holds gets what it lacks (a calibration; an ellipse, where none was drawn).
-    Synthetic pictures become pairs that are to be reviewed, with what the source says about how
-    they were made. A file that cannot be used is named in ``problems`` and left out.
+    The parts that the source states are stored for subjects that have none. Synthetic pictures
+    become pairs that are to be reviewed, with what the source says about how they were made. A file
+    that cannot be used is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image, or for the store of a project,
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
@@ -136,6 +138,7 @@ def import_frames(
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
         real = [item for item in staged if item.synthetic is None]
         with project.transaction():
+            _store_parts(project, real, problems)
             pairs = _store_pairs(project, staging, staged, problems)
             new, annotated = _store(project, staging, real, cohort, problems)
     return ImportReport(
@@ -215,6 +218,34 @@ def _store(
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)
                 annotated += 1
     return frames, annotated
+
+
+def _store_parts(project: Project, staged: list[_Staged], problems: list[str]) -> None:
+    """Store into which parts the source divides the subjects.
+
+    One whose frames are all to be trained on is not divided: nothing could be tested.
+    """
+    stated: dict[str, set[Part]] = defaultdict(set)
+    for item in staged:
+        if item.record.part is not None:
+            stated[_subject(item.record)].add(item.record.part)
+    if several := sorted(subject for subject, parts in stated.items() if len(parts) > 1):
+        problems.append(
+            f"The source has frames of one subject in several parts ({some(several)}), so that a "
+            "model would be tested on a subject that it was trained on. Their parts were not taken "
+            "over: all frames of a subject will be in one part."
+        )
+    agreed = {subject: parts.pop() for subject, parts in stated.items() if len(parts) == 1}
+    if set(agreed.values()) <= {"train"}:
+        return
+    kept = project.parts.adopt(agreed)
+    if kept:
+        several = [f"{subject} ({part})" for subject, part in sorted(kept.items())]
+        problems.append(
+            f"The source has {some(several)} in another part than the project, which keeps its "
+            "own: models may have been trained on it. Import into a new project to take over the "
+            "parts of the source."
+        )
 
 
 def _subject(record: FrameRecord) -> str:

@@ -682,7 +682,8 @@ def export(folder: Path, format: str, *, divided: bool = True, mm_per_px: float 
     pair = ExportedPair(
         "p", "synthetic_1", "c", speckle(9), HEAD, HEAD, None, {"dice": 0.9}, {"seed": 1}
     )
-    writer.add_pair(pair)
+    if EXPORTS[format].pairs:
+        writer.add_pair(pair)
     writer.finish()
 
 
