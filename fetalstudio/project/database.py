@@ -25,6 +25,8 @@ _KEPT_INSERTS = 1000
 """Rows appended by this connection of which is known to which frame they belong."""
 _NO_TEXT = "Could not decode to UTF-8"
 """How sqlite3 begins its message about a text that is none."""
+_FOREIGN = "unsupported file format"
+"""Its message about a header that no version of SQLite writes."""
 _MAGIC = b"SQLite format 3\0"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -310,7 +312,7 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost:
+            if kind in _DAMAGED or lost or _FOREIGN in str(error):
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

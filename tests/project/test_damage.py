@@ -173,6 +173,15 @@ def test_what_sqlite_finds_sound_can_be_read(
         assert as_text or passes in found
 
 
+def test_a_header_that_no_sqlite_writes_is_damage(project: Project, three: list[Frame]) -> None:
+    project.close()
+    with (project.path / "project.db").open("rb+") as stream:
+        stream.seek(47)  # the number of the schema's format
+        stream.write(b"\x44")
+    with pytest.raises(UserError, match=f"damaged.*restore {project.path}"):
+        Project.open(project.path)
+
+
 def test_numbers_of_revisions_that_are_damaged_are_said_to_be(
     project: Project, three: list[Frame]
 ) -> None:
