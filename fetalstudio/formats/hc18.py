@@ -217,7 +217,8 @@ class Hc18Writer:
             else:
                 self.problems.append(
                     f"{item.name}: its ellipse lies outside the picture, so the frame was exported "
-                    "without one. Correct the ellipse (Annotate, or Review for a pair) and export again."
+                    "without one. Correct the ellipse (Annotate, or Review for a pair) and export "
+                    "again."
                 )
         pixel_size, hc = self._cells(item, ellipse)
         self._rows.append(dict(zip(HC18_HEADER, (f"{stem}.png", pixel_size, hc), strict=True)))

@@ -25,8 +25,6 @@ _KEPT_INSERTS = 1000
 """Rows appended by this connection of which is known to which frame they belong."""
 _NO_TEXT = "Could not decode to UTF-8"
 """How sqlite3 begins its message about a text that is none."""
-_FOREIGN = "unsupported file format"
-"""Its message about a header that no version of SQLite writes."""
 _MAGIC = b"SQLite format 3\0"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -57,6 +55,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.resolve()
+        made_before = path.is_file() and path.stat().st_size > 0
         with _opening:
             if not _connections[self._file]:
                 self._check_header()
@@ -74,7 +73,13 @@ class Database:
         self._inserted = 0
         try:
             self._connection.row_factory = sqlite3.Row
-            self._prepare()
+            try:
+                self._prepare()
+            except RuntimeError as error:
+                if not made_before:
+                    raise
+                # A statement of ours that fails on no file that the program has made.
+                raise self._damaged() from error
         except BaseException:
             self.close()
             raise
@@ -312,7 +317,7 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost or _FOREIGN in str(error):
+            if kind in _DAMAGED or lost:
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

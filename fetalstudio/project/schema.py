@@ -306,17 +306,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 DESCRIPTION = """SELECT type, name, sql,
         CASE type WHEN 'table' THEN
-            (SELECT group_concat(name || ' ' || type) FROM pragma_table_info(item.name))
+            (SELECT group_concat(name || ' ' || type || ' ' || "notnull" || pk)
+                FROM pragma_table_info(item.name))
+            || (SELECT coalesce(group_concat(' ' || "from" || ' to ' || "table" || ' ' || "to"), '')
+                FROM pragma_foreign_key_list(item.name))
+            || (SELECT count(*) FROM pragma_index_list(item.name) WHERE "unique")
         END AS columns
     FROM sqlite_master AS item WHERE type IN ('table', 'view', 'trigger')"""
 """Selects what :func:`described` takes."""
 
 
 def described(rows: Iterable[Any]) -> Mapping[tuple[str, str], str]:
-    """What a file consists of, by type and name: the columns of tables, the text of the rest.
+    """What a file consists of, by type and name: the columns and keys of tables, the text of the
+    rest.
 
     SQLite rewrites the text of a table when another one is renamed, so tables are compared by
-    their columns.
+    their columns and keys.
     """
     return {
         (kind, name): str(columns) if kind == "table" else " ".join(str(sql).split())

@@ -173,11 +173,23 @@ def test_what_sqlite_finds_sound_can_be_read(
         assert as_text or passes in found
 
 
-def test_a_header_that_no_sqlite_writes_is_damage(project: Project, three: list[Frame]) -> None:
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        pytest.param(47, b"\x44", id="the format of the schema, which no SQLite writes"),
+        pytest.param(63, b"\x00", id="the version of the project: its tables are there already"),
+        pytest.param(b"PRIMARY KEY (kind, name)", b"PRIMARY KEY (kind, path)", id="a key"),
+        pytest.param(b"REFERENCES runs (id)", b"REFERENCES rans (id)", id="a reference"),
+    ],
+)
+def test_a_file_that_the_program_does_not_make_is_damaged(
+    project: Project, three: list[Frame], at: int | bytes, value: bytes
+) -> None:
     project.close()
-    with (project.path / "project.db").open("rb+") as stream:
-        stream.seek(47)  # the number of the schema's format
-        stream.write(b"\x44")
+    path = project.path / "project.db"
+    data = path.read_bytes()
+    start = at if isinstance(at, int) else data.index(at)
+    path.write_bytes(data[:start] + value + data[start + len(value) :])
     with pytest.raises(UserError, match=f"damaged.*restore {project.path}"):
         Project.open(project.path)
 
