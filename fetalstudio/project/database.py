@@ -25,6 +25,8 @@ _KEPT_INSERTS = 1000
 """Rows appended by this connection of which is known to which frame they belong."""
 _NO_TEXT = "Could not decode to UTF-8"
 """How sqlite3 begins its message about a text that is none."""
+_FOREIGN = "unsupported file format"
+"""SQLite's message about a header that none of its versions writes."""
 _MAGIC = b"SQLite format 3\0"
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -55,7 +57,6 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.resolve()
-        made_before = path.is_file() and path.stat().st_size > 0
         with _opening:
             if not _connections[self._file]:
                 self._check_header()
@@ -73,13 +74,7 @@ class Database:
         self._inserted = 0
         try:
             self._connection.row_factory = sqlite3.Row
-            try:
-                self._prepare()
-            except RuntimeError as error:
-                if not made_before:
-                    raise
-                # A statement of ours that fails on no file that the program has made.
-                raise self._damaged() from error
+            self._prepare()
         except BaseException:
             self.close()
             raise
@@ -242,7 +237,7 @@ class Database:
             # Without foreign keys, or a table that others refer to could not be replaced; what
             # they demand is checked at the end of the migration.
             self._migrate(version)
-        self._check_schema()
+        self._check_schema(len(schema.MIGRATIONS))
         self.execute("PRAGMA foreign_keys = ON")
 
     def _migrate(self, version: int) -> None:
@@ -250,7 +245,9 @@ class Database:
             self.backup(self.path.with_name(f"{self.path.name}.version-{version}"))
         with self.transaction():
             # Another process may have done it while we waited for the lock.
-            for i in range(self._pragma("user_version"), len(schema.MIGRATIONS)):
+            version = self._pragma("user_version")
+            self._check_schema(version)
+            for i in range(version, len(schema.MIGRATIONS)):
                 for statement in schema.MIGRATIONS[i]:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {i + 1}")
@@ -267,9 +264,9 @@ class Database:
         if found != ["ok"] and not all(" value in " in message for message in found):
             raise self._damaged()
 
-    def _check_schema(self) -> None:
-        """Refuse a file whose tables, views or triggers are not those that the program makes."""
-        wanted = schema.wanted(schema.MIGRATIONS)
+    def _check_schema(self, version: int) -> None:
+        """Refuse a file whose tables, views or triggers are not those of its version."""
+        wanted = schema.wanted(schema.MIGRATIONS[:version])
         held = schema.described(self.query(schema.DESCRIPTION))
         if not wanted.items() <= held.items() or schema.triggers(held) - schema.triggers(wanted):
             raise self._damaged()
@@ -317,7 +314,7 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost:
+            if kind in _DAMAGED or lost or _FOREIGN in str(error):
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

@@ -329,7 +329,7 @@ def described(rows: Iterable[Any]) -> Mapping[tuple[str, str], str]:
     }
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def wanted(migrations: tuple[tuple[str, ...], ...]) -> Mapping[tuple[str, str], str]:
     """What a file that these migrations made consists of."""
     with contextlib.closing(sqlite3.connect(":memory:")) as model:
