@@ -30,8 +30,6 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_ODD_FORMAT = "unsupported file format"
-"""SQLite's message for a damaged schema format in the file's header; it has no code of its own."""
 
 # POSIX drops all locks that a process has on a file when the process closes any handle of it. If we
 # read the header with a separate handle while a connection is open, the connection would lose its
@@ -72,6 +70,7 @@ class Database:
         self._identity = _identity(path)
         self._inserts: deque[tuple[str, str | None]] = deque(maxlen=_KEPT_INSERTS)
         self._inserted = 0
+        self._checked = False
         try:
             self._connection.row_factory = sqlite3.Row
             self._prepare()
@@ -265,11 +264,13 @@ class Database:
             raise self._damaged()
 
     def _check_schema(self, version: int) -> None:
-        """Refuse a file whose tables, views or triggers are not those of its version."""
+        """Refuse a file that does not consist of the tables, indexes, views and triggers of its
+        version."""
         wanted = schema.wanted(schema.MIGRATIONS[:version])
         held = schema.described(self.query(schema.DESCRIPTION))
         if not wanted.items() <= held.items() or schema.triggers(held) - schema.triggers(wanted):
             raise self._damaged()
+        self._checked = True
 
     def _pragma(self, name: str) -> int:
         row = self.one(f"PRAGMA {name}")
@@ -314,7 +315,9 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost or _ODD_FORMAT in str(error):
+            # Our statements make sense. Until they are checked, the file's definitions may not.
+            senseless = kind == sqlite3.SQLITE_ERROR and not self._checked
+            if kind in _DAMAGED or lost or senseless:
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

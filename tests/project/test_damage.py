@@ -194,6 +194,9 @@ def test_what_sqlite_finds_sound_can_be_read(
         pytest.param(63, b"\x00", id="the version of the project: its tables are there already"),
         pytest.param(b"PRIMARY KEY (kind, name)", b"PRIMARY KEY (kind, path)", id="a key"),
         pytest.param(b"REFERENCES runs (id)", b"REFERENCES rans (id)", id="a reference"),
+        pytest.param(b"'accepted', 'rejected'", b"'accepted', 'rujected'", id="a check"),
+        pytest.param(b"CHECK (removed IN", b"CHECK (removed0IN", id="a check without sense"),
+        pytest.param(b"frame_revisions (cohort", b"frame_revisions (subject", id="an index"),
     ],
 )
 def test_a_file_that_the_program_does_not_make_is_damaged(
