@@ -8,6 +8,7 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.formats.frame_tables import LABELS
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 
@@ -16,7 +17,25 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("source", type=Path, metavar="SOURCE")
     parser.add_argument("--format", choices=[AUTO, *FORMATS], default=AUTO)
-    parser.add_argument("--cohort", metavar="NAME")
+    parser.add_argument(
+        "--cohort",
+        metavar="NAME",
+        help="default: the folder's name, unless that may say who a patient is",
+    )
+    parser.add_argument(
+        "--keep-names",
+        action="store_true",
+        help="let the frames keep the names of their files, which exports and reports then show; "
+        "by default they are called frame-00001 and so on",
+    )
+    parser.add_argument(
+        "--keep-labels",
+        action="append",
+        default=[],
+        choices=LABELS,
+        metavar="COLUMN",
+        help="import the labels of this column although they look like names, numbers or dates",
+    )
     parser.add_argument(
         "--mask-value",
         metavar="N",
@@ -27,7 +46,13 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, with a warning for each file that was left out."""
     request = ImportRequest(
-        options.project, options.source, options.format, options.cohort, options.mask_value
+        options.project,
+        options.source,
+        options.format,
+        options.cohort,
+        options.mask_value,
+        options.keep_names,
+        tuple(options.keep_labels),
     )
     result = console.run(request)
     for problem in result.problems:

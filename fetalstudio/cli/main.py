@@ -28,6 +28,7 @@ from fetalstudio.cli import (
     restore,
     review,
     runs,
+    secret,
     selftest,
     synthesize,
     train,
@@ -128,6 +129,12 @@ COMMANDS = (
         restore.options,
         restore.run,
         "list the backups of a project's database, put one back",
+    ),
+    Command(
+        "secret",
+        secret.options,
+        secret.run,
+        "move the secret of a project's patient keys to another computer",
     ),
     Command(
         "models",

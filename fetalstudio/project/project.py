@@ -32,6 +32,7 @@ from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage
@@ -52,6 +53,7 @@ class Project:
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
+        self.patients = Patients(self._storage)
 
     @property
     def path(self) -> Path:

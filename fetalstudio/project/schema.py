@@ -228,6 +228,12 @@ _AMENDMENT_TABLES = (
         BEGIN SELECT RAISE(ABORT, 'only removed frames can be purged'); END""",
 )
 
+_IDENTITY_TABLE = (
+    # Names the project outside of its folder; the check value recognises the secret kept there.
+    "CREATE TABLE identity (id TEXT NOT NULL, secret_check TEXT)",
+    "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -301,6 +307,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
+    _IDENTITY_TABLE,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -461,7 +461,7 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportResult("A", 1, 0, 2, 3, ("b.png is truncated.",)))
+    text = import_summary(ImportResult("A", 1, 0, 2, 3, (), ("b.png is truncated.",)))
     assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
 
 
@@ -500,18 +500,20 @@ def test_the_subject_of_many_frames_is_set_and_undone(library: LibraryPage, qtbo
     choose(qtbot, library, "023_HC", "068_HC")
     dialog = asked(qtbot, library, "Shift+S")
     assert isinstance(dialog, KeyDialog)
-    assert dialog.key == "023"
+    before = subjects(library, "023_HC", "068_HC")
+    assert dialog.key == before[0] == library.session.open.patients.key("023")
     dialog.field.setEditText("")
     assert not dialog.accept_button.isEnabled()
     dialog.field.setEditText("mother 7")
     qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
-    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+    key = library.session.open.patients.key("mother 7")
+    assert key.startswith("subject-") and subjects(library, "023_HC", "068_HC") == [key, key]
     stack = library.session.undo_stack
     assert stack.undoText() == "set the subject of 2 frames"
     stack.undo()
-    assert subjects(library, "023_HC", "068_HC") == ["023", "068"]
+    assert subjects(library, "023_HC", "068_HC") == before
     stack.redo()  # the dialog is gone; what was entered is not
-    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+    assert subjects(library, "023_HC", "068_HC") == [key, key]
 
 
 def test_frames_are_removed_after_a_yes_and_every_page_follows(
