@@ -37,7 +37,7 @@ from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
+from fetalstudio.formats.pair_files import TABLE, PairFiles, PairRecord
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.synthetic_notes import SyntheticNote, is_marked_copy
 from fetalstudio.project.project import Project
@@ -63,9 +63,10 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
             maker = _Maker(project, batch, model, request.out)
-            if maker.files is not None and request.resume is None:
+            files = maker.files
+            if files is not None and (request.resume is None or not files.claimed):
                 try:
-                    maker.files.claim()
+                    files.claim()
                 except UserError:  # nothing is made, and nothing is there to be resumed
                     project.batches.drop(batch.id)
                     raise
@@ -117,7 +118,7 @@ def _begin(
         "seed": request.seed,
         "cohort": request.cohort,
         "like_cohort": None if request.constraints is None else asdict(request.constraints),
-        "out": None if request.out is None else request.out.absolute(),
+        "out": request.out is not None,  # not where: what is stored may be passed on
     }
     return project.batches.start(settings, items), model
 
@@ -134,7 +135,7 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
             f"Batch {batch.id} of {project.path} lacks the settings {', '.join(sorted(missing))}. "
             "Make a new batch."
         )
-    _check_out(batch, request.out)
+    _check_out(batch, project.batches.items(batch.id), request.out)
     name = batch.settings["synthesizer"]
     model = find_model("synthesizer", name, project)
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
@@ -146,22 +147,27 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
     return batch, model
 
 
-def _check_out(batch: Batch, out: Path | None) -> None:
+def _check_out(batch: Batch, items: Sequence[BatchItem], out: Path | None) -> None:
     """A folder is written only if the person who resumes names it.
 
-    The project may come from somebody else, and what it says could be any folder of this machine.
+    The project may come from somebody else, so it does not say where the files of a batch are: it
+    could be any folder of this machine. The table in the folder says which batch it belongs to.
     """
-    begun = batch.settings["out"]
-    if begun is None and out is not None:
+    writes = bool(batch.settings["out"])  # a path in former versions
+    if not writes and out is not None:
         raise InputError(f"Batch {batch.id} writes no files. Resume it without a folder.")
-    if begun is not None and out is None:
+    if writes and out is None:
         raise InputError(
-            f"Batch {batch.id} also writes its pairs as files. Name the folder again, which is "
-            f"said to be {begun}: fetalstudio synthesize PROJECT --resume --out FOLDER."
+            f"Batch {batch.id} also writes its pairs as files. Name the folder again: fetalstudio "
+            "synthesize PROJECT --resume --out FOLDER."
         )
-    if begun is not None and out is not None and Path(begun).absolute() != out.absolute():
+    names = [item.name for item in items]
+    if out is not None and batch.done == 0 and not PairFiles(out).claimed:
+        PairFiles(out).check_room(names)  # the batch ended before it took its folder
+    elif out is not None and not PairFiles(out).holds_only(names):
         raise InputError(
-            f"Batch {batch.id} was begun with files in {begun}, not in {out}. Name that folder."
+            f"{out} is not the folder that batch {batch.id} was begun with: it holds no {TABLE} of "
+            "its pairs. Name that folder."
         )
 
 
