@@ -30,6 +30,7 @@ from fetalstudio.cli import (
     runs,
     secret,
     selftest,
+    shareable,
     synthesize,
     train,
     verify,
@@ -135,6 +136,12 @@ COMMANDS = (
         secret.options,
         secret.run,
         "move the secret of a project's patient keys to another computer",
+    ),
+    Command(
+        "shareable",
+        shareable.options,
+        shareable.run,
+        "take out of a project what may say who its patients are",
     ),
     Command(
         "models",

@@ -538,6 +538,11 @@ class Frames:
         except UserError:
             return set()  # what a damaged backup needs is not known
 
+    def revisions(self) -> list[FrameRevision]:
+        """All that the frames, the removed ones too, are and were called."""
+        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        return self._storage.read("frame_revisions", rows, _row_revision)
+
     def check(self) -> None:
         """Read every frame, revision and amendment that may be damaged, so that the damaged ones
         are known."""

@@ -54,6 +54,10 @@ class Keys:
         held = next((one for one in (plain, former) if one in self._held), None)
         return held or keyed(self._secret, former)
 
+    def renewed(self, subject: str) -> str:
+        """The key for a subject of a former version, which was no key yet."""
+        return keyed(self._secret, subject_key(visible_key(subject)))
+
 
 class Patients:
     """The patients of a project."""

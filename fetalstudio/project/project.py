@@ -200,6 +200,10 @@ class Project:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
 
+    def copy_database(self, target: Path) -> None:
+        """Write a consistent copy of the database alone, atomically."""
+        self._storage.database.backup(target)
+
     def save_copy(self, path: Path) -> int:
         """Write a copy of the project into a folder that is new or empty.
 

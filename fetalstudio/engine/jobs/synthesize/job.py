@@ -40,6 +40,7 @@ from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import TABLE, PairFiles, PairRecord
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.synthetic_notes import SyntheticNote, is_marked_copy
+from fetalstudio.project.deidentifying import stored_pair_names
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
@@ -58,7 +59,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """Make a batch. Finished chunks are stored at once, so a cancel or a crash loses nothing."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, model = _begin(project, request, Steps(None, report, cancelled))
+            batch, model = _begin(project, request, report, Steps(None, report, cancelled))
         else:
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
@@ -93,7 +94,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 
 
 def _begin(
-    project: Project, request: SynthesizeRequest, progress: Steps
+    project: Project, request: SynthesizeRequest, report: Report, progress: Steps
 ) -> tuple[Batch, FoundModel]:
     """Store the plan of the batch before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
@@ -102,10 +103,19 @@ def _begin(
     frames = {frame.id: frame for frame in project.frames.all()}
     kept = project.annotations.by_frame() if request.background == "frame" else {}
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
+    wanted = _wanted(project, request, progress)
+    names = stored_pair_names([item.name for item in wanted])
     items = [
-        _item(request, frames, owned, number, wanted, to_scale)
-        for number, wanted in enumerate(_wanted(project, request, progress))
+        _item(request, frames, owned, number, replace(one, name=name), to_scale)
+        for number, (one, name) in enumerate(zip(wanted, names, strict=True))
     ]
+    if renamed := sum(one.name != name for one, name in zip(wanted, names, strict=True)):
+        report(
+            Warned(
+                f"{renamed} of the ellipses have names that may be those of patients, numbers or "
+                "dates. Their pairs are called pair_00001 and so on, by their row in the table."
+            )
+        )
     if request.out is not None:
         PairFiles(request.out).check_room([item.name for item in items])
     settings = {
