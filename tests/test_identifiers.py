@@ -19,6 +19,7 @@ from fetalstudio.project.project import Project
 from tests.named import import_named
 from tests.planted import IDENTIFIERS, found_in
 
+SUBJECTS = "SELECT subject FROM current_frames WHERE kind = 'real'"
 OLD = Path(__file__).parent / "project" / "data" / "project-0.1.zip"
 
 
@@ -196,15 +197,19 @@ def test_a_project_of_a_former_version_is_shared_and_goes_on(tmp_path: Path) -> 
     path = tmp_path / "old"
     with zipfile.ZipFile(OLD) as archive:
         archive.extractall(path)
-    Project.open(path).close()
+    with Project.open(path) as project:
+        renamed = [f.id for f in project.frames.all() if f.name == "068_HC"]
+        project.frames.set_subject(renamed, "Meier", author="me")
     connection = sqlite3.connect(path / "project.db")
-    subjects = {row[0] for row in connection.execute("SELECT subject FROM current_frames")}
+    subjects = {row[0] for row in connection.execute(SUBJECTS)}
     connection.close()
-    assert "023" in subjects
+    assert {"023", "Meier"} <= subjects
     assert main(["shareable", str(path), "--yes"]) == 0
     with Project.open(path) as project:
         held = {frame.subject for frame in project.frames.all()}
-        assert project.patients.key("023") in held and not held & subjects
+        # Those of HC18 are public numbers.
+        assert held == {*subjects - {"Meier"}, project.patients.key("Meier")}
+        assert "Meier" not in held and "023" in held
         counts = project.counts()
         assert (counts["final"], counts["draft"], counts["accepted"]) == (10, 1, 2)
         assert {frame.name for frame in project.frames.all()} >= {"023_HC"}  # as in HC18

@@ -28,8 +28,9 @@ from fetalstudio.project.rows import optional, text
 from fetalstudio.project.storage import Storage
 from fetalstudio.resources import user_config_dir
 
-KEY = re.compile(r"subject-[0-9a-f]{16}")
-"""A key that was made with a secret."""
+_KEY = re.compile(r"subject-[0-9a-f]{16}|[0-9]{3}")
+"""A key that was made with a secret, or a number as HC18 gives its patients: public, and too short
+to be found in any other list. It stays, so that the parts of a split are the same everywhere."""
 _DIGITS = 16
 _FORMAT = "fetalstudio-secret-1"
 _BYTES = 32
@@ -52,11 +53,12 @@ class Keys:
         plain = visible_key(patient) or "unnamed"
         former = subject_key(plain)
         held = next((one for one in (plain, former) if one in self._held), None)
-        return held or keyed(self._secret, former)
+        return held or self.renewed(former)
 
     def renewed(self, subject: str) -> str:
-        """The key for a subject of a former version, which was no key yet."""
-        return keyed(self._secret, subject_key(visible_key(subject)))
+        """The key for a subject, also for one that former versions stored as it was."""
+        plain = visible_key(subject)
+        return plain if is_key(plain) else keyed(self._secret, subject_key(plain))
 
 
 class Patients:
@@ -176,6 +178,11 @@ class Patients:
             f"fetalstudio secret {project} import FILE here. If it is lost, run fetalstudio "
             f"secret {project} renew and keep patients apart by hand."
         )
+
+
+def is_key(subject: str) -> bool:
+    """Whether a subject says nothing about who the patient is."""
+    return _KEY.fullmatch(subject) is not None
 
 
 def keyed(secret: bytes, patient: str) -> str:

@@ -31,7 +31,7 @@ from fetalstudio.project.deidentifying import (
     is_public_name,
 )
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.patients import KEY
+from fetalstudio.project.patients import is_key
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.project import DATABASE, Project
 
@@ -123,7 +123,7 @@ def plan_sharing(
     subjects = {
         revision.subject: keys.renewed(revision.subject)
         for revision in revisions
-        if revision.frame_id not in synthetic and not KEY.fullmatch(revision.subject)
+        if revision.frame_id not in synthetic and not is_key(revision.subject)
     }
     doubtful = doubtful_labels(
         {name: text for name, text in frame.labels.items() if name not in keep_labels}

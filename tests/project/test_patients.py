@@ -80,10 +80,10 @@ def test_an_older_project_keeps_the_keys_of_the_patients_whom_it_knows(
     project: Project, picture: Picture, source: Path
 ) -> None:
     """Otherwise the new frames of a patient would be of another subject than the old ones."""
-    clear = project.frames.add(picture(5), name="1", cohort="c", subject="392")[0]
+    clear = project.frames.add(picture(5), name="1", cohort="c", subject="Patient00392")[0]
     hashed = subject_key("9081726")
     project.frames.add(picture(6), name="2", cohort="c", subject=hashed)
-    write_png(source / "392_3HC.png", picture(7))
+    write_png(source / "Patient00392_Plane3.png", picture(7))
     import_frames(project, source)
     assert {f.subject for f in project.frames.all()} == {clear.subject, hashed}
 
@@ -164,3 +164,17 @@ def test_an_import_of_nothing_makes_no_secret(project: Project, source: Path) ->
     with pytest.raises(InputError):
         import_frames(project, source)
     assert not (user_config_dir() / "secrets").exists()
+
+
+def test_the_numbers_of_hc18_stay_so_that_splits_are_the_same_everywhere(
+    project: Project, samples: Path, tmp_path: Path
+) -> None:
+    import_frames(project, samples)
+    with Project.create(tmp_path / "second") as second:
+        import_frames(second, samples)
+        subjects = [frame.subject for frame in second.frames.all()]
+    assert subjects == [frame.subject for frame in project.frames.all()]
+    assert all(len(s) == 3 and s.isdecimal() for s in subjects)
+    # Longer numbers, which may be a hospital's, do not.
+    assert [project.patients.key(n) for n in ("7", "1234", "90817")] != ["7", "1234", "90817"]
+    assert project.patients.key("1234").startswith("subject-")
