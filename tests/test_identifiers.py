@@ -163,7 +163,7 @@ def test_a_shared_project_holds_no_identifier(
     # The list changes nothing; a copy leaves the project as it is.
     assert main(["shareable", str(path)]) == 0
     said = capsys.readouterr().err
-    for part in ("neutral name", "key instead", "The cohort Meier 77120934 is renamed", "site"):
+    for part in ("Neutral names", "Keys instead", "The cohort Meier 77120934 is renamed", "site"):
         assert part in said
     assert "exports/" in said and "backups/" in said and "cannot be undone" in said
     copy = tmp_path / "copy"

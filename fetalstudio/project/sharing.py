@@ -67,17 +67,17 @@ class Sharing:
         """What will change, for a person."""
         said = []
         if self.names:
-            said.append(f"{counted(len(self.names), 'frame')} get a neutral name.")
+            said.append(f"Neutral names instead of their own: {counted(len(self.names), 'frame')}.")
         if self.subjects:
-            said.append(f"{counted(len(self.subjects), 'subject')} get a key instead of a text.")
+            said.append(f"Keys instead of texts: {counted(len(self.subjects), 'subject')}.")
         said += [f"The cohort {old} is renamed to {new}." for old, new in self.cohorts.items()]
         if self.labels:
-            said.append(f"The labels {', '.join(self.labels)} are left out.")
+            said.append(f"Labels left out: {', '.join(self.labels)}.")
         if self.texts:
-            said.append(f"{counted(len(self.texts), 'pair, run or model')} get another name.")
-        said.append("Paths of folders, removed frames, and the log of amendments lose their texts.")
+            said.append(f"Other names for pairs, runs and models: {len(self.texts)}.")
+        said.append("Removed frames, paths, and what the log says about amendments are left out.")
         if self.left_out:
-            said.append(f"Left out: {', '.join(self.left_out)}.")
+            said.append(f"Files and folders left out: {', '.join(self.left_out)}.")
         return said
 
 

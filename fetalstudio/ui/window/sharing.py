@@ -36,7 +36,9 @@ class ShareableDialog(AskDialog):
         for box in self._labels.values():
             self.form.addRow("", box)
         self.copy = QRadioButton("Write it into a new folder; this project stays as it is")
-        self.in_place = QRadioButton("Change this project. This cannot be undone")
+        self.in_place = QRadioButton(
+            "Change this project. What is left out is deleted, and cannot be put back"
+        )
         self.copy.setChecked(True)
         self.copy.toggled.connect(self._update)
         self.form.addRow("Into", self.copy)

@@ -29,7 +29,10 @@ def asked(window: MainWindow) -> ShareableDialog:
     window.sharing.ask()
     (dialog,) = window.findChildren(ShareableDialog)
     text = " ".join(label.text() for label in dialog.findChildren(QLabel))
-    assert "The cohort Meier is renamed to cohort-1" in text and "1 subject" in text
+    assert (
+        "The cohort Meier is renamed to cohort-1" in text
+        and "Keys instead of texts: 1 subject" in text
+    )
     return dialog
 
 
