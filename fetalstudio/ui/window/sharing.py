@@ -37,7 +37,7 @@ class ShareableDialog(AskDialog):
             self.form.addRow("", box)
         self.copy = QRadioButton("Write it into a new folder; this project stays as it is")
         self.in_place = QRadioButton(
-            "Change this project. What is left out is deleted, and cannot be put back"
+            "Change this project. What is left out is deleted; this cannot be undone"
         )
         self.copy.setChecked(True)
         self.copy.toggled.connect(self._update)
