@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,9 +16,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.croissant import CROISSANT
+from fetalstudio.formats.dataset_card import DATA_CARD
+from fetalstudio.formats.subjects import subject_key
+from fetalstudio.project.patients import read_secret
 from fetalstudio.project.project import Project
 from tests.named import import_named
-from tests.planted import IDENTIFIERS, found_in
+from tests.planted import IDENTIFIERS, PATIENTS, found_in
 
 SUBJECTS = "SELECT subject FROM current_frames WHERE kind = 'real'"
 OLD = Path(__file__).parent / "project" / "data" / "project-0.1.zip"
@@ -26,11 +31,9 @@ OLD = Path(__file__).parent / "project" / "data" / "project-0.1.zip"
 def planted(samples: Path, target: Path, most: int = 24) -> Path:
     """Sample frames as a clinic might keep them, with identifiers wherever there is room."""
     source = target / "Quaresma 1985-12-31"
-    images = samples
-    frames = sorted(p for p in images.glob("*.png") if "Annotation" not in p.name)[:most]
+    frames = sorted(p for p in samples.glob("*.png") if "Annotation" not in p.name)[:most]
     lines = ["filename,Patient name,MRN,birth date,site,quality,pixel size(mm)"]
-    for i, frame in enumerate(frames):
-        patient = f"Meier Anna {i}"
+    for i, (frame, patient) in enumerate(zip(frames, PATIENTS, strict=False)):
         folder = source / ("90817263" if i % 5 == 0 else "scans")
         folder.mkdir(parents=True, exist_ok=True)
         stem = f"{patient} 1985-12-31" if i % 2 else f"M\u00fcller_77120934_{i}"
@@ -49,23 +52,30 @@ def planted(samples: Path, target: Path, most: int = 24) -> Path:
             note.add_itxt("XML:com.adobe.xmp", "<name>Meier</name> M\u00fcller", zip=True)
             note.add_text("Comment", "90817263 19851231", zip=True)
             grey.save(path, pnginfo=note)
-        ring = images / f"{frame.stem}_Annotation.png"
+        ring = samples / f"{frame.stem}_Annotation.png"
         if ring.exists():
             shutil.copy(ring, path.with_name(f"{stem}_Annotation.png"))
         lines.append(f"{path.name},{patient},90817263,31.12.1985,Quaresma,clear,0.2")
     for folder in (source / "90817263", source / "scans"):
-        (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="latin-1")
+        (folder / "Meier 77120934.csv").write_text("\n".join(lines) + "\n", encoding="latin-1")
     return source
 
 
 @pytest.mark.slow
 def test_the_loop_stores_and_writes_no_identifier(
-    samples: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    samples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     source = planted(samples, tmp_path, 12)
     assert {said.split(" in ")[0] for said in found_in(tmp_path)} == {*IDENTIFIERS}
+    heads = source / "Meier 77120934.csv"
+    heads.write_text("name,cx,cy,a,b,angle_deg,width,height\nMeier_Anna,200,150,90,70,0,400,300\n")
     work = tmp_path / "work"
-    work.mkdir()
+    temporary = work / "temporary"
+    temporary.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     project = str(work / "project")
     assert main(["new", project]) == 0
     assert main(["import", project, str(source)]) == 0
@@ -75,41 +85,45 @@ def test_the_loop_stores_and_writes_no_identifier(
         first = held.frames.all(annotated=False)[0]
         held.annotations.add(first.id, Ellipse(300, 200, 90, 80, 0), author="me", state="final")
         assert {dict(f.labels).get("quality") for f in held.frames.all()} == {"clear"}
-    table = tmp_path / "heads.csv"
-    table.write_text(
-        "name,cx,cy,a,b,angle_deg,width,height\nMeier_Anna,200,150,90,70,0,400,300\n"
-        "77120934,200,150,90,70,0,400,300\n"
-    )
-    pairs, second = work / "pairs", work / "named"
+    pairs, second, exported = work / "pairs", work / "named", work / "exported"
     csv, page = work / "scores.csv", work / "report.html"
+    tiny = ["--real", "2", "--synthetic", "1", "--epochs", "1"]
     for command in (
-        ["frames", project, "set-subject", "Meier Anna", "--name", "frame-00001"],
+        ["import", project, str(source)],  # again: now the frames are known
+        ["frames", project, "set-subject", PATIENTS[1], "--name", "frame-00001"],
         ["propose", project],
-        ["synthesize", project, "--count", "2", "--steps", "1", "--out", str(pairs)],
+        ["synthesize", project, "--count", "1", "--steps", "1", "--out", str(pairs)],
         [
-            "synthesize",
-            project,
-            "--ellipses",
-            str(table),
-            "--steps",
-            "1",
-            "--out",
-            str(second),
+            *("synthesize", project, "--ellipses", str(heads)),
+            *("--steps", "1", "--out", str(second)),
         ],
         ["review", project, "--accept-above", "0"],
-        ["train", project, "--real", "2", "--synthetic", "1", "--epochs", "1"],
+        ["train", project, *tiny],
         ["evaluate", project, "--prompt", "box", "--csv", str(csv), "--report", str(page)],
-        ["export", project, str(work / "exported"), "--format", "hc18"],
+        ["experiment", project, "--seeds", "1", *tiny],
+        ["export", project, str(exported), "--format", "hc18"],
+        ["verify", str(exported)],
     ):
         assert main(command) == 0, command
     with Project.open(project) as held:
         held.recover()  # writes a backup, as the window does
-        assert len(held.pairs.all()) == 4
-    assert csv.exists() and page.exists() and len(list(second.glob("*.png"))) == 4
-    elsewhere = Path(os.environ["FETALSTUDIO_HOME"])
-    # Nor is a folder of this machine anywhere, but in the user's own settings.
-    assert found_in(work, elsewhere) == []
-    assert found_in(work, more=(str(tmp_path), str(Path.home()))) == []
+        assert len(held.pairs.all()) == 2
+        secret = read_secret(held.patients.project_id)
+    assert secret is not None
+    # Pairs that come back are called after their files.
+    back = work / "back"
+    assert main(["new", str(back)]) == 0
+    assert main(["import", str(back), str(exported)]) == 0
+    with Project.open(back) as held:
+        assert len(held.pairs.all()) == 2
+    for written in (csv, page, *second.glob("pair_00001*"), exported / DATA_CARD):
+        assert written.stat().st_size
+    assert len(list(second.glob("*.png"))) == 2 and (exported / CROISSANT).exists()
+    home = Path(os.environ["FETALSTUDIO_HOME"])
+    assert found_in(work, home) == []
+    # Nor is a folder of this machine, or the secret, anywhere but in the user's own settings.
+    elsewhere = (str(tmp_path), str(Path.home()), secret.hex(), secret.decode("latin-1"))
+    assert found_in(work, more=elsewhere) == []
     capfd.readouterr()
 
 
@@ -123,7 +137,10 @@ def test_a_shared_project_holds_no_identifier(
         import_named(project, source, cohort="Quaresma", keep_labels=("site",))
         frames = project.frames.all()
         for i, frame in enumerate(frames):
-            project.frames.set_subject([frame.id], f"Meier Anna {i // 2}", author="me")
+            # A former version stored a name that a person entered, and hashed one of a table.
+            patient = PATIENTS[i // 2]
+            subject = patient if i % 4 < 2 else subject_key(patient)
+            project.frames.set_subject([frame.id], subject, author="me")
         project.frames.rename_cohort("Quaresma", "Meier 77120934", author="me")
         gone = project.frames.remove([frames[-1].id], author="me")
         drawn = project.annotations.by_frame()
@@ -180,8 +197,8 @@ def test_a_shared_project_holds_no_identifier(
             assert len(held) == 23 and opened.frames.cohorts() == ["clinic"]
             assert {frame.labels.get("quality") for frame in held} == {"clear"}
             assert len({frame.subject for frame in held}) == 12
-            # A patient has the key that an import of today would give her.
-            assert opened.patients.key("Meier Anna 0") in {frame.subject for frame in held}
+            # The patients have the keys that an import of today would give them.
+            assert {opened.patients.key(p) for p in PATIENTS[:12]} == {f.subject for f in held}
             (model,) = opened.models.all()
             assert model.active and (shared / model.path / "model.json").is_file()
             (run,) = opened.runs.all()
