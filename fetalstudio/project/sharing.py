@@ -310,7 +310,8 @@ def _rewrite(database: Path, sharing: Sharing, texts: _Texts) -> None:
             run("UPDATE frame_revisions SET name = ? WHERE frame_id = ?", (new, frame_id))
         for old, key in sharing.subjects.items():
             run("UPDATE frame_revisions SET subject = ? WHERE subject = ?", (key, old))
-        _former_subjects(connection, sharing)
+        _former_subjects(connection)
+        _parts(connection, sharing)
         run(
             """DELETE FROM labels WHERE revision < (SELECT max(revision) FROM labels AS newest
             WHERE newest.frame_id = labels.frame_id AND newest.name = labels.name)"""
@@ -345,10 +346,30 @@ def _rewrite(database: Path, sharing: Sharing, texts: _Texts) -> None:
         run("VACUUM")
 
 
-def _former_subjects(connection: sqlite3.Connection, sharing: Sharing) -> None:
+def _former_subjects(connection: sqlite3.Connection) -> None:
     """Subjects and cohorts that frames had before an amendment become those that they have now."""
     connection.execute(
         """UPDATE frame_revisions AS mine SET (subject, cohort) = (
             SELECT subject, cohort FROM frame_revisions AS newest
             WHERE newest.frame_id = mine.frame_id ORDER BY revision DESC LIMIT 1)"""
+    )
+
+
+def _parts(connection: sqlite3.Connection, sharing: Sharing) -> None:
+    """The parts of subjects go over to their keys.
+
+    Of two subjects that become one key, a model may have learned from one. The key is then in the
+    training part, or it would test that model.
+    """
+    rows = connection.execute(
+        """SELECT subject, part, created_at FROM parts
+        ORDER BY CASE part WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END"""
+    ).fetchall()
+    connection.execute("DELETE FROM parts")
+    connection.executemany(
+        "INSERT OR IGNORE INTO parts (subject, part, created_at) VALUES (?, ?, ?)",
+        [(sharing.subjects.get(subject, subject), *rest) for subject, *rest in rows],
+    )
+    connection.execute(
+        "DELETE FROM parts WHERE subject NOT IN (SELECT subject FROM frame_revisions)"
     )
