@@ -63,12 +63,10 @@ def _hashes(*texts: str) -> Mapping[bytes, str]:
     """The first digits of the usual hashes, and the keys of former versions."""
     found = {}
     for text in texts:
-        for algorithm in ("md5", "sha1", "sha256"):
-            digest = hashlib.new(algorithm, text.encode()).hexdigest()
-            found[digest[:12].encode()] = f"{algorithm} of {text}"
-        former = subject_key(text)
-        if former != text:
-            found[former.encode()] = f"the former key of {text}"
+        for plain in {text, subject_key(text)}:
+            for algorithm in ("md5", "sha1", "sha256"):
+                digest = hashlib.new(algorithm, plain.encode()).hexdigest()
+                found[digest[:12].encode()] = f"{algorithm} of {plain}"
     return found
 
 

@@ -25,6 +25,9 @@ from tests.named import import_named
 from tests.planted import IDENTIFIERS, PATIENTS, found_in
 
 SUBJECTS = "SELECT subject FROM current_frames WHERE kind = 'real'"
+FORMER = "North ward"
+"""A cohort that got another name; what a person took away is not to be found either."""
+PARTS = ("train", "validation", "test")
 OLD = Path(__file__).parent / "project" / "data" / "project-0.1.zip"
 
 
@@ -134,15 +137,15 @@ def test_a_shared_project_holds_no_identifier(
     source = planted(samples, tmp_path)
     with Project.create(tmp_path / "old") as project:
         path = project.path
-        import_named(project, source, cohort="Quaresma", keep_labels=("site",))
+        import_named(project, source, cohort=FORMER, keep_labels=("site",))
+        project.frames.rename_cohort(FORMER, "Quaresma", author="me")
         frames = project.frames.all()
         for i, frame in enumerate(frames):
             # A former version stored a name that a person entered, and hashed one of a table.
             patient = PATIENTS[i // 2]
-            subject = patient if i % 4 < 2 else subject_key(patient)
+            subject = subject_key(patient) if i % 2 else patient
             project.frames.set_subject([frame.id], subject, author="me")
         project.frames.rename_cohort("Quaresma", "Meier 77120934", author="me")
-        gone = project.frames.remove([frames[-1].id], author="me")
         drawn = project.annotations.by_frame()
         run = project.runs.start(
             "Meier-1",
@@ -170,7 +173,9 @@ def test_a_shared_project_holds_no_identifier(
             provenance={"source_frame": frames[0].id, "cohort": "Quaresma", "out": "/a/Meier/b c"},
         )
         project.recover()
+        gone = project.frames.remove([frames[-1].id], author="me")
         assert gone.id and pair.id
+        parts = project.parts.divide(frame.subject for frame in project.frames.all())
     export = path / "exports" / "Meier"
     assert main(["export", str(path), str(export), "--format", "hc18"]) == 0
     (path / "cache").mkdir(exist_ok=True)
@@ -190,7 +195,7 @@ def test_a_shared_project_holds_no_identifier(
     assert not left or all(name.startswith("project.db") for name in left)
     assert main(["shareable", str(path), "--yes", *options]) == 0
     for shared in (copy, path):
-        assert found_in(shared, more=(str(tmp_path),)) == []
+        assert found_in(shared, more=(str(tmp_path), FORMER)) == []
         with Project.open(shared) as opened:
             assert opened.check() == []
             held = opened.frames.all()
@@ -199,6 +204,13 @@ def test_a_shared_project_holds_no_identifier(
             assert len({frame.subject for frame in held}) == 12
             # The patients have the keys that an import of today would give them.
             assert {opened.patients.key(p) for p in PATIENTS[:12]} == {f.subject for f in held}
+            # What became one subject is in the training part if a model may have learned from it.
+            assert opened.parts.stored() == {
+                opened.patients.key(p): min(
+                    (parts[one] for one in (p, subject_key(p)) if one in parts), key=PARTS.index
+                )
+                for p in PATIENTS[:12]
+            }
             (model,) = opened.models.all()
             assert model.active and (shared / model.path / "model.json").is_file()
             (run,) = opened.runs.all()
