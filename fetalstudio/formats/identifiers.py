@@ -14,7 +14,7 @@ from typing import Literal
 
 from fetalstudio.formats.subjects import subject_of_folder
 
-Likeness = Literal["a name", "a number", "a date"]
+Likeness = Literal["a person's name", "a number", "a date"]
 
 _MONTH = (
     "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|januar|februar|m\u00e4rz|mai|juni|juli|okt|dez"
@@ -115,7 +115,7 @@ def looks_like(text: str) -> Likeness | None:
     if long or sum(map(len, numbers)) >= _ALL_DIGITS or subject_of_folder(plain.strip()):
         return "a number"
     words = _WORD.findall(unicodedata.normalize("NFC", plain))
-    return None if all(map(_is_harmless, words)) else "a name"
+    return None if all(map(_is_harmless, words)) else "a person's name"
 
 
 def _is_harmless(word: str) -> bool:

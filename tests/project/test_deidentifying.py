@@ -18,8 +18,11 @@ from tests.project.kinds import Picture
 @pytest.mark.parametrize(
     ("text", "likeness"),
     [
-        *((t, "a name") for t in ("Meier Anna", "meier_anna", "MeierAnna", "M\u00fcller", "Ben")),
-        *((t, "a name") for t in ("\u738b\u82b3", "Dr Smith's clinic", "site Meier")),
+        *(
+            (t, "a person's name")
+            for t in ("Meier Anna", "meier_anna", "MeierAnna", "M\u00fcller", "Ben")
+        ),
+        *((t, "a person's name") for t in ("\u738b\u82b3", "Dr Smith's clinic", "site Meier")),
         *(
             (t, "a number")
             for t in ("90817263", "P001", "12", "908-172", "\u0661\u0662\u0663\u0664")
@@ -64,7 +67,9 @@ def test_a_folder_that_may_name_a_patient_is_not_a_cohort(
     write_png(source / "a.png", picture(1))
     report = import_frames(project, source)
     (problem,) = report.problems
-    assert "looks like a name" in problem and "--cohort" in problem and "Meier" not in problem
+    assert (
+        "looks like a person's name" in problem and "--cohort" in problem and "Meier" not in problem
+    )
     assert report.cohort == "cohort-1" and project.frames.cohorts() == ["cohort-1"]
     write_png(source / "b.png", picture(2))
     assert import_frames(project, source).cohort == "cohort-1"  # with the frame that is there

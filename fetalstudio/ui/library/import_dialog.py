@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QLabel, QWidget
+from PySide6.QtWidgets import QCheckBox, QCompleter, QLabel, QSizePolicy, QWidget
 
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.project.deidentifying import free_cohort
@@ -45,6 +45,9 @@ class ImportDialog(AskDialog):
         self.field.setToolTip(
             "The frames of one scanner or one hospital; models are evaluated by cohort"
         )
+        completer = self.field.completer()
+        if completer is not None:  # completing inline takes the first Enter for itself
+            completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         edit = self.field.lineEdit()
         if edit is not None:
             edit.selectAll()
@@ -70,4 +73,6 @@ def _plain_label(text: str) -> QLabel:
     label = QLabel(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)
+    # A form layout lets only some kinds of field grow; a narrow one would cut long paths.
+    label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
     return label

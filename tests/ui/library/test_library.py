@@ -729,7 +729,9 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     drop(window, folder)
     dialog = dialog_of(window.library, ImportDialog)
     assert dialog.cohort == "cohort-1" and not dialog.keep_names.isChecked()
-    assert any("looks like a name" in label.text() for label in dialog.findChildren(QLabel))
+    assert any(
+        "looks like a person's name" in label.text() for label in dialog.findChildren(QLabel)
+    )
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
