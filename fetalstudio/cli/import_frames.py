@@ -57,6 +57,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
     result = console.run(request)
     for problem in result.problems:
         console.warn(problem)
+    for label, likeness in result.doubtful_labels.items():
+        console.warn(
+            f"The labels of the column {label} were left out: one of them looks like {likeness}. "
+            "If they say nothing about who a patient is, import again with --keep-labels "
+            f"{label}."
+        )
     read = result.frames + result.duplicates
     text = (
         f"Imported {counted(result.frames, 'frame')} into cohort {result.cohort}, "
@@ -70,4 +76,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
             " Each frame counts as a patient of its own. If some show the same patient, state the "
             f"subject ({SET_SUBJECT})."
         )
-    console.result(result, f"{text} Warnings: {len(result.problems)}.")
+    warnings = len(result.problems) + len(result.doubtful_labels)
+    console.result(result, f"{text} Warnings: {warnings}.")

@@ -75,11 +75,3 @@ def doubtful_labels(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:
             texts.setdefault(name, {})[text] = None
     found = {name: next(filter(None, map(looks_like, texts[name])), None) for name in texts}
     return {name: likeness for name, likeness in found.items() if likeness is not None}
-
-
-def labels_problem(label: str, likeness: str) -> str:
-    """The message about labels that were left out."""
-    return (
-        f"The labels of the column {label!r} were left out: one of them looks like {likeness}. If "
-        f"they say nothing about who a patient is, import again with --keep-labels {label}."
-    )

@@ -6,7 +6,7 @@ An import takes every frame that can be read. After an error or a cancel it take
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.deidentifying import (
     doubtful_labels,
     is_public_name,
-    labels_problem,
     stored_cohort,
     stored_pair_names,
 )
@@ -52,8 +51,9 @@ class ImportReport:
     """Pictures that the project already held."""
     subjects: int
     """Of the frames in the source that could be read."""
-    doubtful_labels: tuple[str, ...]
-    """Names of the labels that were left out, as they may say who a patient is."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0
@@ -146,7 +146,7 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
-        doubtful = _without_doubtful_labels(staged, keep_labels, problems)
+        doubtful = _without_doubtful_labels(staged, keep_labels)
         real = [item for item in staged if item.synthetic is None]
         held = filter(None, (project.frames.find(item.frame_id) for item in real))
         cohort, renamed = stored_cohort(
@@ -162,7 +162,7 @@ def import_frames(
         annotated=annotated,
         duplicates=len(real) - new,
         subjects=subjects,
-        doubtful_labels=tuple(doubtful),
+        doubtful_labels=doubtful,
         problems=tuple(problems),
         pairs=pairs,
     )
@@ -213,10 +213,8 @@ def _store_pairs(
     return new
 
 
-def _without_doubtful_labels(
-    staged: list[_Staged], keep: Collection[str], problems: list[str]
-) -> list[str]:
-    """Take the labels that may say who a patient is, and return their names."""
+def _without_doubtful_labels(staged: list[_Staged], keep: Collection[str]) -> Mapping[str, str]:
+    """Take the labels that may say who a patient is; by their names, what they look like."""
     doubtful = doubtful_labels(
         {name: text for name, text in item.record.labels.items() if name not in keep}
         for item in staged
@@ -224,8 +222,7 @@ def _without_doubtful_labels(
     for number, item in enumerate(staged):
         labels = {k: text for k, text in item.record.labels.items() if k not in doubtful}
         staged[number] = replace(item, record=replace(item.record, labels=labels))
-    problems += [labels_problem(name, likeness) for name, likeness in doubtful.items()]
-    return list(doubtful)
+    return doubtful
 
 
 def _store(

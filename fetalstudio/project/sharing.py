@@ -272,7 +272,8 @@ def _left_out(path: Path, models: Collection[str]) -> tuple[str, ...]:
     kept = {PurePosixPath(model) for model in models}
     found = []
     for entry in sorted(path.iterdir()):
-        if entry.name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "frames", ".lock"):
+        lock = entry.name.startswith(".") and entry.name.endswith(".lock")
+        if lock or entry.name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "frames"):
             continue
         if entry.name == "models" and entry.is_dir():
             inside = [PurePosixPath("models", p.name) for p in sorted(entry.iterdir())]

@@ -97,7 +97,7 @@ def test_labels_that_may_name_a_patient_are_left_out_unless_they_are_kept(
     path = str(project.path)
     assert main(["import", path, str(source), "--json"]) == 0
     said = capsys.readouterr()
-    assert json.loads(said.out.splitlines()[-1])["doubtful_labels"] == ["site"]
+    assert json.loads(said.out.splitlines()[-1])["doubtful_labels"] == {"site": "a person's name"}
     assert "--keep-labels site" in said.err and "Barcelona" not in said.err
     labels = [dict(frame.labels) for frame in project.frames.all()]
     assert labels == [{"quality": "clear"}, {"quality": "fair"}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -118,22 +118,24 @@ class ImportFlow(QObject):
         if result.doubtful_labels:
             self._ask_labels(result.doubtful_labels, again)
 
-    def _ask_labels(self, labels: tuple[str, ...], again: Callable[..., None]) -> None:
+    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[..., None]) -> None:
         """Ask whether labels that were left out are to be imported after all."""
         box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Labels were left out")
-        box.setText(f"The labels {', '.join(labels)} were left out.")
+        columns = " and ".join(doubtful)
+        box.setText(f"The labels of the column{'s' * (len(doubtful) > 1)} {columns} were left out.")
+        found = "; ".join(f"in {name}, a text looks like {what}" for name, what in doubtful.items())
         box.setInformativeText(
-            "Some of their texts look like names, numbers or dates, and labels are written to "
-            "reports and exports. Import them if they say nothing about who a patient is."
+            f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
+            "them if they say nothing about who a patient is."
         )
         add = box.addButton("Import them", QMessageBox.ButtonRole.AcceptRole)
         leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(leave)
         # The frames are there already; the import adds the labels.
-        add.clicked.connect(lambda _checked: again(keep_labels=labels))
+        add.clicked.connect(lambda _checked: again(keep_labels=tuple(doubtful)))
         box.open()
 
 

@@ -31,7 +31,8 @@ class ShareableDialog(AskDialog):
             self.form.addRow(f"Cohort {old} becomes", self._cohorts[old])
             self._cohorts[old].textChanged.connect(self._update)
         self._names = QCheckBox("Keep the names of the frames")
-        self.form.addRow("", self._names)
+        if sharing.names:
+            self.form.addRow("", self._names)
         self._labels = {name: QCheckBox(f"Keep the label {name}") for name in sharing.labels}
         for box in self._labels.values():
             self.form.addRow("", box)

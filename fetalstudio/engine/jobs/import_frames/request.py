@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -44,8 +45,9 @@ class ImportResult:
     """Pictures that the project already held."""
     subjects: int
     """Of the frames in the source that could be read."""
-    doubtful_labels: tuple[str, ...]
-    """Names of the labels that were left out, as they may say who a patient is."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0
