@@ -174,6 +174,7 @@ def import_frames(
     mask_value: str | None = None,
     keep_names: bool = False,
     keep_labels: Sequence[str] = (),
+    frames: str | None = None,
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
@@ -182,7 +183,9 @@ def import_frames(
     patient, a number or a date. ``keep_names`` lets the frames keep the names of their files, and
     ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
     which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
-    All of the frames are imported or, after an error or Ctrl-C, none of them. ::
+    ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
+    ``"all"``, ``"every 10"``). All of the frames are imported or, after an error or Ctrl-C, none of
+    them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -199,6 +202,7 @@ def import_frames(
         mask_value=mask_value,
         keep_names=keep_names,
         keep_labels=tuple(keep_labels),
+        frames=frames,
     )
     return _run(request, progress)
 

@@ -41,6 +41,21 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="which value (2) or colour ('#ff0000') marks the head in masks of several structures",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--frames",
+        choices=["first", "middle", "last", "all"],
+        help="which frames of a file with several (default: all; of a DICOM video the middle one, "
+        "with a warning)",
+    )
+    which.add_argument(
+        "--every", type=int, metavar="N", help="every Nth frame of a file with several"
+    )
+    parser.add_argument(
+        "--head-label",
+        metavar="NAME",
+        help="how annotation files of other programs call the head",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -51,8 +66,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
         options.format,
         options.cohort,
         options.mask_value,
-        options.keep_names,
-        tuple(options.keep_labels),
+        keep_names=options.keep_names,
+        keep_labels=tuple(options.keep_labels),
+        frames=options.frames if options.every is None else f"every {options.every}",
+        head_label=options.head_label,
     )
     result = console.run(request)
     for problem in result.problems:

@@ -19,6 +19,7 @@ from fetalstudio.cli import (
     evaluate,
     experiment,
     export,
+    formats,
     frames,
     import_frames,
     models,
@@ -111,6 +112,13 @@ COMMANDS = (
         export.options,
         export.run,
         "write frames and pairs in a layout that other programs read",
+    ),
+    Command(
+        "formats",
+        formats.options,
+        formats.run,
+        "list the formats to import from and to export in, and what each can carry",
+        project=False,
     ),
     Command(
         "verify",

@@ -15,6 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.frame_tables import some
@@ -30,6 +31,7 @@ from fetalstudio.project.deidentifying import (
 )
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.pairs import SameAsRealError
+from fetalstudio.project.patients import Keys
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import AnnotationState, Frame
@@ -82,6 +84,8 @@ def import_frames(
     mask_value: str | None = None,
     keep_names: bool = False,
     keep_labels: Collection[str] = (),
+    frames: str | None = None,
+    head_label: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
@@ -89,12 +93,14 @@ def import_frames(
     The frames get neutral names; with ``keep_names`` those of their files, as the frames of HC18
     always do. ``cohort`` defaults to the folder's name, and to a neutral one where that may say who
     a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
-    ``mask_value`` says which value (``2``) or colour
-    (``#ff0000``) marks the head in mask pictures. Annotations count as final; a doubtful one is a
-    proposal. A picture that the project already holds gets what it lacks (a calibration; an
-    ellipse, where none was drawn). Synthetic pictures become pairs that are to be reviewed, with
-    what the source says about how they were made. A file that cannot be used is named in
-    ``problems`` and left out.
+    ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
+    and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
+    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). Annotations count as
+    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
+    (a calibration; an ellipse, where none was drawn). The parts that the source states are stored
+    for subjects that have none. Synthetic pictures become pairs that are to be reviewed, with what
+    the source says about how they were made. A file that cannot be used is named in ``problems``
+    and left out.
 
     Raises :class:`InputError` for a source without a usable image, for the store of a project, or
     where the secret of the patients' keys is on another computer, and
@@ -107,7 +113,7 @@ def import_frames(
             "#ff0000."
         )
     _check_not_a_store(source)
-    found = read_source(source, format)
+    found = read_source(source, format, frames, head_label)
     problems = list(found.problems)
     total = len(found.records)
     project.patients.check_secret()
@@ -239,6 +245,7 @@ def _store(
     subjects: set[str] = set()
     with project.transaction():
         keys, names = project.patients.keys(), project.frames.neutral_names()
+        _store_parts(project, keys, staged, problems)
         neutral = next(names)
         for item in staged:
             kept = keep_names or is_public_name(item.record.name)
@@ -266,6 +273,34 @@ def _store(
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)
                 annotated += 1
     return frames, annotated, len(subjects)
+
+
+def _store_parts(project: Project, keys: Keys, staged: list[_Staged], problems: list[str]) -> None:
+    """Store into which parts the source divides the subjects.
+
+    One whose frames are all to be trained on is not divided: nothing could be tested.
+    """
+    stated: dict[str, set[Part]] = defaultdict(set)
+    for item in staged:
+        if item.record.part is not None:
+            stated[keys.key(item.record.subject)].add(item.record.part)
+    if several := sorted(subject for subject, parts in stated.items() if len(parts) > 1):
+        problems.append(
+            f"The source has frames of one subject in several parts ({some(several)}), so that a "
+            "model would be tested on a subject that it was trained on. Their parts were not taken "
+            "over: all frames of a subject will be in one part."
+        )
+    agreed = {subject: parts.pop() for subject, parts in stated.items() if len(parts) == 1}
+    if set(agreed.values()) <= {"train"}:
+        return
+    kept = project.parts.adopt(agreed)
+    if kept:
+        several = [f"{subject} ({part})" for subject, part in sorted(kept.items())]
+        problems.append(
+            f"The source has {some(several)} in another part than the project, which keeps its "
+            "own: models may have been trained on it. Import into a new project to take over the "
+            "parts of the source."
+        )
 
 
 def _not_as_before(frame: Frame, record: FrameRecord, subject: str) -> list[str]:

@@ -15,7 +15,11 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.splits import Part
+from fetalstudio.formats.exports import EXPORTS
+from fetalstudio.formats.frame_records import ExportedFrame
 from fetalstudio.formats.pictures import note_in
+from fetalstudio.formats.sources import read_source
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
@@ -175,6 +179,16 @@ def test_an_ellipse_outside_of_its_frame(
     report = export_frames(project, tmp_path / "out")
     assert "x: the ellipse lies outside" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
+
+
+def test_parts_are_written_beside_and_read_again(project: Project, tmp_path: Path) -> None:
+    writer = EXPORTS["hc18"].writer(tmp_path)
+    parts: tuple[Part | None, ...] = ("train", "validation", "test", None)
+    for i, part in enumerate(parts):
+        pixels = np.full((40, 50), 90 + i, np.uint8)
+        writer.add_frame(ExportedFrame(f"{i}", f"f{i}", "c", f"s{i}", pixels, None, None, {}, part))
+    writer.finish()
+    assert tuple(record.part for record in read_source(tmp_path).records) == parts
 
 
 def test_an_export_of_a_newer_version_says_so(full: Project, tmp_path: Path) -> None:

@@ -425,18 +425,10 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("x.json", json.dumps({"shapes": [{"points": [[1, 2]]}]}), "labelme json"),
-        ("all.json", json.dumps({"images": [], "annotations": []}), "COCO json"),
-        ("x.txt", "0 0.5 0.5 0.2 0.1\n", "YOLO txt"),
-        ("x.txt", "0 0.42 0.17 0.42 0.18 0.41 0.18\n", "YOLO txt"),
-        ("x.xml", "<annotation><object/></annotation>", "VOC xml"),
-        ("x.xml", "<?xml version='1.0'?><annotations/>", "CVAT xml"),
-        ("x.mha", "ObjectType = Image", ".mha"),
-        ("x.nii.gz", "", ".nii.gz"),
-        ("x.nrrd", "NRRD", ".nrrd"),
-        ("x.dcm", "", ".dcm"),
-        ("IM_0001", "\0" * 128 + "DICM", "DICOM"),
-        ("t.xlsx", "PK", ".xlsx"),
+        ("x.json", json.dumps({"objects": [{"classTitle": "head"}]}), "Supervisely json"),
+        ("all.json", json.dumps({"heads": {"polygon": [[1, 2]]}}), "annotation json"),
+        ("x.webp", "", ".webp"),
+        ("t.ods", "PK", ".ods"),
         ("all.zip", "PK", ".zip"),
     ],
 )
@@ -480,17 +472,19 @@ def test_other_endings_of_pictures(
     assert (report.frames, report.problems) == (1, ())
 
 
-def test_several_pages_are_named(project: Project, picture: Picture, source: Path) -> None:
+def test_several_pages_are_frames_and_masks_of_other_numbers_are_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
     pages = [Image.fromarray(picture(i)) for i in range(3)]
     pages[0].save(source / "x.tif", save_all=True, append_images=pages[1:])
     write_png(source / "y.png", picture(9))
     masks = [Image.fromarray(MASK)] * 2
     masks[0].save(source / "y_mask.tif", save_all=True, append_images=masks[1:])
     report = import_named(project, source)
-    assert (report.frames, report.annotated) == (2, 0)
-    first, second = report.problems
-    assert "x.tif holds 3 pages, of which the first alone was imported" in first
-    assert "y_mask.tif holds 2 pages" in second
+    assert (report.frames, report.annotated, report.subjects) == (4, 0, 2)
+    assert [f.name for f in project.frames.all()] == ["x_0001", "x_0002", "x_0003", "y"]
+    (problem,) = report.problems
+    assert "y_mask.tif holds 2 pages" in problem
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes one form of all names")

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
-from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
@@ -142,8 +142,11 @@ class ImportFlow(QObject):
 def dropped_paths(data: QMimeData) -> list[Path]:
     """The folders, the image files and the tables beside them in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    wanted = SUFFIXES | TABLE_SUFFIXES
-    return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+    return [
+        p
+        for p in paths
+        if p.is_dir() or (p.is_file() and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES))
+    ]
 
 
 def import_summary(result: ImportResult) -> str:

@@ -20,6 +20,8 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             mask_value=request.mask_value,
             keep_names=request.keep_names,
             keep_labels=request.keep_labels,
+            frames=request.frames,
+            head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(

@@ -26,6 +26,10 @@ class ImportRequest:
     """Default: the source folder's name, unless it may say who a patient is."""
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
+    frames: str | None = None
+    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    head_label: str | None = None
+    """How the head is called in annotation files of other programs."""
     keep_names: bool = False
     """Whether frames keep the names of their files; otherwise they get neutral ones."""
     keep_labels: tuple[str, ...] = ()
