@@ -63,7 +63,7 @@ def _hashes(*texts: str) -> Mapping[bytes, str]:
     """The first digits of the usual hashes, and the keys of former versions."""
     found = {}
     for text in texts:
-        for plain in {text, subject_key(text)}:
+        for plain in {text, subject_key(text), f"subject {text}", f"subject {subject_key(text)}"}:
             for algorithm in ("md5", "sha1", "sha256"):
                 digest = hashlib.new(algorithm, plain.encode()).hexdigest()
                 found[digest[:12].encode()] = f"{algorithm} of {plain}"

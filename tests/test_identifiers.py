@@ -18,6 +18,7 @@ from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.dataset_card import DATA_CARD
+from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.project.patients import read_secret
 from fetalstudio.project.project import Project
@@ -160,6 +161,8 @@ def test_a_shared_project_holds_no_identifier(
         card = {"name": "Meier-1", "training_data": {"cohorts": ["Meier 77120934", "Quaresma"]}}
         (folder / "model.json").write_text(json.dumps(card))
         (folder / "notes.log").write_text("Meier")
+        former = (PATIENTS[0], subject_key(PATIENTS[1]), "023", "Meier")
+        write_seen_subjects(folder, map(hashed_subject, former))
         (path / "models" / ".run-9.pt").write_bytes(b"Meier")
         project.models.add("Meier-1", "segmenter", "models/Meier-1", run_id=run.id)
         project.models.adopt("segmenter", "Meier-1")
@@ -213,6 +216,8 @@ def test_a_shared_project_holds_no_identifier(
             }
             (model,) = opened.models.all()
             assert model.active and (shared / model.path / "model.json").is_file()
+            saw = (*map(opened.patients.key, PATIENTS[:2]), "023")
+            assert seen_subjects(shared / model.path) == {*map(hashed_subject, saw)}
             (run,) = opened.runs.all()
             assert run.settings["job"] == "train" and run.data == {"train": [frames[0].id]}
             now = opened.annotations.by_frame()

@@ -31,6 +31,8 @@ from fetalstudio.resources import user_config_dir
 _KEY = re.compile(r"subject-[0-9a-f]{16}|[0-9]{3}")
 """A key that was made with a secret, or a number as HC18 gives its patients: public, and too short
 to be found in any other list. It stays, so that the parts of a split are the same everywhere."""
+PUBLIC_KEYS = frozenset(f"{number:03d}" for number in range(1000))
+"""Those of HC18's patients."""
 _DIGITS = 16
 _FORMAT = "fetalstudio-secret-1"
 _BYTES = 32

@@ -23,6 +23,7 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder, write_bytes
 from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
 from fetalstudio.formats.pictures import note_in, write_png
 from fetalstudio.project.deidentifying import (
     doubtful_labels,
@@ -31,7 +32,7 @@ from fetalstudio.project.deidentifying import (
     is_public_name,
 )
 from fetalstudio.project.locks import Lock
-from fetalstudio.project.patients import is_key
+from fetalstudio.project.patients import PUBLIC_KEYS, is_key
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.project import DATABASE, Project
 
@@ -163,8 +164,12 @@ def write_shareable(
             note = None if note is None else texts.in_json_or_text(note)
             write_png(pictures.path(frame.id), project.frames.pixels(frame.id), note)
         progress.advance(len(frames), len(frames))
+        hashes = _subject_hashes(project, sharing)
         for model in project.models.all():
-            _copy_model(project.path / model.path, folder / texts(model.path), texts)
+            target = folder / texts(model.path)
+            _copy_model(project.path / model.path, target, texts)
+            if seen := seen_subjects(project.path / model.path):
+                write_seen_subjects(target, (hashes[one] for one in seen if one in hashes))
         with Project.open(folder):  # that it can be opened is seen before it takes a place
             pass
         for left in (*folder.glob(f"{DATABASE}-*"), *folder.glob(f"{DATABASE}.*")):
@@ -281,6 +286,16 @@ def _left_out(path: Path, models: Collection[str]) -> tuple[str, ...]:
         elif not (entry.is_dir() and not any(entry.iterdir())):
             found.append(f"{entry.name}/" if entry.is_dir() else entry.name)
     return tuple(found)
+
+
+def _subject_hashes(project: Project, sharing: Sharing) -> Mapping[str, str]:
+    """For the hashes of subjects that models saw, those of their keys in the shared project.
+
+    A hash that is missing here is of a subject that the project does not know. It may be that of a
+    name or a number, and nothing would match it.
+    """
+    known = {revision.subject for revision in project.frames.revisions()} | PUBLIC_KEYS
+    return {hashed_subject(s): hashed_subject(sharing.subjects.get(s, s)) for s in known}
 
 
 def _copy_model(source: Path, target: Path, texts: _Texts) -> None:
