@@ -29,7 +29,9 @@ from fetalstudio.cli import (
     restore,
     review,
     runs,
+    secret,
     selftest,
+    shareable,
     synthesize,
     train,
     verify,
@@ -136,6 +138,18 @@ COMMANDS = (
         restore.options,
         restore.run,
         "list the backups of a project's database, put one back",
+    ),
+    Command(
+        "secret",
+        secret.options,
+        secret.run,
+        "move the secret of a project's patient keys to another computer",
+    ),
+    Command(
+        "shareable",
+        shareable.options,
+        shareable.run,
+        "take out of a project what may say who its patients are",
     ),
     Command(
         "models",

@@ -92,7 +92,7 @@ class Source:
     """
 
     path: str
-    """Absolute."""
+    """Absolute where the model is read from it, and otherwise its last part."""
     bytes: int
     sha256: str
 

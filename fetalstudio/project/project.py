@@ -33,6 +33,7 @@ from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
+from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage, without_collections
@@ -54,6 +55,7 @@ class Project:
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
+        self.patients = Patients(self._storage)
 
     @property
     def path(self) -> Path:
@@ -200,6 +202,10 @@ class Project:
     def changes(self) -> int:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
+
+    def copy_database(self, target: Path) -> None:
+        """Write a consistent copy of the database alone, atomically."""
+        self._storage.database.backup(target)
 
     def save_copy(self, path: Path) -> int:
         """Write a copy of the project into a folder that is new or empty.

@@ -249,6 +249,12 @@ _PART_TABLES = (
     _guard("parts", "DELETE", "OLD.subject NOT IN (SELECT subject FROM frame_revisions)"),
 )
 
+_IDENTITY_TABLE = (
+    # Names the project outside of its folder; the check value recognises the secret kept there.
+    "CREATE TABLE identity (id TEXT NOT NULL, secret_check TEXT)",
+    "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -313,6 +319,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
     _PART_TABLES,
+    _IDENTITY_TABLE,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 
