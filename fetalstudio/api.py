@@ -173,19 +173,24 @@ def import_frames(
     *,
     cohort: str | None = None,
     mask_value: str | None = None,
+    keep_names: bool = False,
+    keep_labels: Sequence[str] = (),
     frames: str | None = None,
     redact: Policy = "auto",
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
-    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
-    (``"#ff0000"``) marks the head in masks of several structures. ``frames`` says which frames of a
-    DICOM video are taken (``"first"``, ``"middle"``, ``"last"``, ``"all"``, ``"every 10"``).
-    ``redact`` says what is blacked out of a scanner's screen: by default what was confirmed in the
-    window for its layout, or else all but the sector and the text in it; with ``"confirmed"`` other
-    layouts are left out, with ``"text"`` only text is blacked out, with ``"none"`` nothing. All of
-    the frames are imported or, after an error or Ctrl-C, none of them. ::
+    ``cohort`` defaults to the folder's name, and to a neutral one where that may be the name of a
+    patient, a number or a date. ``keep_names`` lets the frames keep the names of their files, and
+    ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
+    which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
+    ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
+    ``"all"``, ``"every 10"``). ``redact`` says what is blacked out of a scanner's screen: by
+    default what was confirmed in the window for its layout, or else all but the sector and the text
+    in it; with ``"confirmed"`` other layouts are left out, with ``"text"`` only text is blacked
+    out, with ``"none"`` nothing. All of the frames are imported or, after an error or Ctrl-C, none
+    of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -200,6 +205,8 @@ def import_frames(
         Path(source),
         cohort=cohort,
         mask_value=mask_value,
+        keep_names=keep_names,
+        keep_labels=tuple(keep_labels),
         frames=frames,
         redact=redact,
     )

@@ -54,7 +54,7 @@ def find_screens(
     :func:`read_source` and :func:`remembered`, and :class:`Stopped` if asked to.
     """
     known = remembered()
-    records = read_source(source, format, frames, files).records
+    records = read_source(source, format, frames, files=files).records
     by_layout: dict[str, list[FrameRecord]] = defaultdict(list)
     for record in records:
         if record.screen is not None and record.screen.layout not in known:

@@ -18,9 +18,12 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             format=request.format,
             cohort=request.cohort,
             mask_value=request.mask_value,
+            keep_names=request.keep_names,
+            keep_labels=request.keep_labels,
             frames=request.frames,
             redact=request.redact,
             files=request.files,
+            head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(
@@ -29,6 +32,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.annotated,
         imported.duplicates,
         imported.subjects,
+        imported.doubtful_labels,
         imported.problems,
         imported.pairs,
     )
