@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fetalstudio.formats import yolo
+from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
@@ -66,7 +67,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
     messages = []
     for cure, kinds in sorted(by_cure.items()):
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
-        messages.append(f"Not read: {', '.join(found)}. {cure}")
+        messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
         messages.append(
             f"Not read: {len(deep)} images more than one folder down ({_where(source, deep)}). "
@@ -124,6 +125,8 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
                 return name
         return None
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
+        return None
+    if path.name == CROISSANT:  # it is one even where its beginning is damaged
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),

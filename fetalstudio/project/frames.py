@@ -429,7 +429,8 @@ class Frames:
                 if replace(current, name=after.name) != after:
                     raise UserError(
                         f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
-                        f"{current.name} was amended again later. Undo the later amendment first."
+                        f"{current.name} was amended again later. Undo the later amendment first. "
+                        f"{self._see_log()}"
                     )
             return self._amend(
                 [before for before, _ in amendment.changes],
@@ -611,11 +612,16 @@ class Frames:
         for amendment in self.amendments():
             open_ = not amendment.undone and amendment.undoes is None
             if amendment.id == amendment_id and not open_:
-                raise UserError(f"Amendment {amendment.id} was undone already, or is an undo.")
+                raise UserError(
+                    f"Amendment {amendment.id} was undone already, or is an undo. {self._see_log()}"
+                )
             if open_ and amendment_id in (None, amendment.id):
                 return amendment
         which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
-        raise UserError(f"{self._storage.path} has no {which}. See the log of amendments.")
+        raise UserError(f"{self._storage.path} has no {which}. {self._see_log()}")
+
+    def _see_log(self) -> str:
+        return f"See the log of amendments: fetalstudio frames {self._storage.path} log."
 
 
 def _revision(frame: Frame) -> FrameRevision:

@@ -36,7 +36,7 @@ from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.storage import Storage, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -242,6 +242,10 @@ class Project:
         project with :attr:`damage` is left as it is, so that nothing is deleted that a backup still
         needs, and its backups stay those of before.
         """
+        with without_collections():
+            return self._recover()
+
+    def _recover(self) -> list[str]:
         notes = [
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()

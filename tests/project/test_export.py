@@ -177,7 +177,7 @@ def test_an_ellipse_outside_of_its_frame(
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
     report = export_frames(project, tmp_path / "out")
-    assert "x: the ellipse lies outside" in report.problems[0]
+    assert "x: its ellipse lies outside the picture" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
 
 

@@ -443,10 +443,19 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     (problem,) = import_named(project, source).problems
     assert f"Not read: 1 {kind} ({Path(deep, name)})" in problem
     assert "to import" in problem
+    assert str(source) in problem
     (source / "x.png").unlink()
     with pytest.raises(InputError, match="holds no images") as refused:
         import_named(project, source)
     assert kind in str(refused.value)
+
+
+def test_a_damaged_description_of_a_data_set_is_not_taken_for_annotations(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "croissant.json").write_text('{"images": [], "annotations": []')
+    assert import_frames(project, source).problems == ()
 
 
 def test_images_that_lie_too_deep_are_named(
