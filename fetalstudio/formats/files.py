@@ -104,30 +104,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         _ours.discard(_marker(part))
 
 
-def checked_size(path: Path) -> int:
-    """The size in bytes of a file from outside, before it is opened.
-
-    Raises :class:`InputError` for what is missing or no regular file: a pipe would be waited for
-    without end, and a device has none.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
-    return status.st_size
-
-
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """The content of a file from outside, which may be anything.
 
-    Raises :class:`InputError` as :func:`checked_size`, for what cannot be read and for what is
-    larger than ``max_bytes``.
+    Raises :class:`InputError` for what is missing, cannot be read, is no regular file (a pipe would
+    be waited for without end, a device has none) or is larger than ``max_bytes``.
     """
-    size = checked_size(path)
     try:
-        if size <= max_bytes:
+        if check_regular(path) <= max_bytes:
             with path.open("rb") as stream:
                 data = stream.read(max_bytes + 1)  # it may have grown
             if len(data) <= max_bytes:
@@ -137,6 +121,15 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     raise InputError(
         f"{path} is larger than {max_bytes >> 20} MiB. Export less into one file, or leave it out."
     )
+
+
+def check_regular(path: Path) -> int:
+    """The size in bytes of a file. Raises :class:`InputError` for what is none, such as a pipe, and
+    ``OSError`` for what cannot be looked at."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
+    return status.st_size
 
 
 def is_inside(path: str | PurePosixPath) -> bool:

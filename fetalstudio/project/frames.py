@@ -8,10 +8,11 @@ is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for go
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
 from fetalstudio.project.database import Database
+from fetalstudio.project.parts import Parts
 from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
@@ -68,8 +70,9 @@ _SUSPICIOUS = suspicious(
 class Frames:
     """The frames of a project, with their calibration and labels."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, parts: Parts) -> None:
         self._storage = storage
+        self._parts = parts
         self._ordered: tuple[Mapping[str, Frame], list[Frame]] | None = None
         """All frames, and the same by cohort and name."""
         # Thousands of frames have the same ones, and share them.
@@ -318,6 +321,15 @@ class Frames:
             removed=int(revision.removed),
         )
 
+    def neutral_names(self) -> Iterator[str]:
+        """``frame-00001`` and so on, from the first number above all that a frame has or had."""
+        rows = self._storage.database.query(
+            "SELECT DISTINCT name FROM frame_revisions WHERE name GLOB 'frame-[0-9]*'"
+        )
+        numbers = (row["name"].partition("-")[2] for row in rows)
+        last = max((int(n) for n in numbers if n.isdecimal() and len(n) < 10), default=0)
+        return (f"frame-{number:05d}" for number in itertools.count(last + 1))
+
     def _free_name(self, name: str, cohort: str, frame_id: str) -> str:
         """``name``, with a number where another frame of the cohort has it."""
         free, number = name, 1
@@ -337,7 +349,9 @@ class Frames:
         """
         subject = checked_key("subject", subject)
         with self._storage.transaction():
-            revisions = [replace(r, subject=subject) for r in self._amendable(frame_ids)]
+            former = self._amendable(frame_ids)
+            revisions = [replace(r, subject=subject) for r in former]
+            self._parts.inherit(subject, (r.subject for r in former))
             return self._amend(revisions, "set the subject of {frames}", author)
 
     def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
@@ -529,6 +543,11 @@ class Frames:
         except UserError:
             return set()  # what a damaged backup needs is not known
 
+    def revisions(self) -> list[FrameRevision]:
+        """All that the frames, the removed ones too, are and were called."""
+        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        return self._storage.read("frame_revisions", rows, _row_revision)
+
     def check(self) -> None:
         """Read every frame, revision and amendment that may be damaged, so that the damaged ones
         are known."""
@@ -635,6 +654,8 @@ def _delete(database: Database, frame_ids: Sequence[str]) -> None:
     )
     for table, condition in PURGED_TABLES:
         database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
+    # The key of a patient goes with the last frame.
+    database.execute("DELETE FROM parts WHERE subject NOT IN (SELECT subject FROM frame_revisions)")
     database.execute("DELETE FROM purge")
 
 
