@@ -455,7 +455,7 @@ def test_a_damaged_description_of_a_data_set_is_not_taken_for_annotations(
 ) -> None:
     write_png(source / "x.png", picture(1))
     (source / "croissant.json").write_text('{"images": [], "annotations": []')
-    assert import_frames(project, source).problems == ()
+    assert import_named(project, source).problems == ()
 
 
 def test_images_that_lie_too_deep_are_named(
