@@ -14,6 +14,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
@@ -274,7 +275,10 @@ def _store(
                 _calibrate(project, frame, item.record.calibration)
                 problems.extend(_not_as_before(frame, item.record, subject))
             if frame.kind == "real":
-                project.frames.set_labels(frame.id, item.record.labels)
+                labels = dict(item.record.labels)
+                if AGE_LABEL in frame.labels:
+                    labels.pop(AGE_LABEL, None)  # a person may have corrected it
+                project.frames.set_labels(frame.id, labels)
             if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
                 state: AnnotationState = "final" if item.certain else "proposed"
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)

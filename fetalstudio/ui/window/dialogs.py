@@ -55,6 +55,12 @@ class ExportDialog(AskDialog):
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
+        self.real_pixels = QCheckBox("Also those with pixels of a real frame")
+        self.real_pixels.setToolTip(
+            "Pairs around whose head the tissue of a real frame was kept show a patient's image"
+        )
+        self.synthetic.toggled.connect(self.real_pixels.setEnabled)
+        self.form.addRow("", self.real_pixels)
         self._suggested = _free_folder(project / "exports" / self.format.currentData())
         self.folder = QLineEdit(str(self._suggested))
         self.folder.setToolTip("A new or empty folder")
@@ -77,6 +83,7 @@ class ExportDialog(AskDialog):
             self.format.currentData(),
             cohort=self.cohort.currentData(),
             synthetic=self.synthetic.isChecked(),
+            real_pixels=self.real_pixels.isChecked(),
         )
 
     def _say_what_is_lost(self) -> None:
