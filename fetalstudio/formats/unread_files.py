@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fetalstudio.formats import yolo
+from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
@@ -45,7 +46,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
-        if path in read:
+        if path in read or path.name == CROISSANT:
             continue
         if is_picture(path):
             if depth > 1:
@@ -123,7 +124,7 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
             if mark in data:
                 return name
         return None
-    if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
+    if b'"fetalstudio-' in data[:1000]:
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),
