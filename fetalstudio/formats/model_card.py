@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,6 +16,7 @@ Kind = Literal["synthesizer", "segmenter"]
 FORMAT = 1
 CARD = "model.json"
 TRAINING_FRAMES = "training_frames.txt"
+SEEN_SUBJECTS = "seen_subjects.txt"
 SOURCE = "source.json"
 
 
@@ -140,7 +141,29 @@ def training_frames(folder: Path) -> frozenset[str]:
 
     Raises :class:`InputError` for a file that cannot be read.
     """
-    path = folder / TRAINING_FRAMES
+    return _words(folder / TRAINING_FRAMES)
+
+
+def write_seen_subjects(folder: Path, hashes: Iterable[str]) -> None:
+    """Record the subjects that influenced a model, by :func:`hashed_subject`: in training, in the
+    choice of its best epoch or in its calibration."""
+    write_bytes(folder / SEEN_SUBJECTS, ("\n".join(sorted(set(hashes))) + "\n").encode())
+
+
+def seen_subjects(folder: Path) -> frozenset[str]:
+    """The hashes of the subjects that influenced a model; empty where none are recorded.
+
+    Raises :class:`InputError` for a file that cannot be read.
+    """
+    return _words(folder / SEEN_SUBJECTS)
+
+
+def hashed_subject(key: str) -> str:
+    """16 hexadecimal digits that stand for a subject's key in the files of a model."""
+    return hashlib.sha256(f"subject {key}".encode()).hexdigest()[:16]
+
+
+def _words(path: Path) -> frozenset[str]:
     try:
         return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else frozenset()
     except (OSError, ValueError) as error:
