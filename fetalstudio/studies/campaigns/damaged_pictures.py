@@ -118,7 +118,8 @@ class DamagedExports(DamagedInputs):
         (folder / "kind").write_text(format)
         if chance.random() < 0.5:  # what is in it hides what the files of the format say
             (folder / "source" / PROVENANCE).unlink(missing_ok=True)
-        files = sorted(path for path in (folder / "source").rglob("*") if path.is_file())
+        paths = sorted((folder / "source").rglob("*"))
+        files = [path for path in paths if path.is_file() and path.stat().st_size]
         others = [path for path in files if path.suffix != ".png"]
         path = chance.choice(others if others and chance.random() < 0.8 else files)
         damage = damage_inside if chance.random() < 0.7 else damage_bytes

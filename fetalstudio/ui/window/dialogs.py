@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -43,11 +44,10 @@ class ExportDialog(AskDialog):
         for key, format in EXPORTS.items():
             self.format.addItem(format.title, key)
         self.format.currentIndexChanged.connect(self._suggest_folder)
-        self.lost = QLabel()
+        self.lost = theme.style(QLabel(), "dim")
         self.lost.setWordWrap(True)
+        self.lost.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.form.addRow("", self.lost)
-        self.format.currentIndexChanged.connect(self._say_what_is_lost)
-        self._say_what_is_lost()
         self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
@@ -55,6 +55,8 @@ class ExportDialog(AskDialog):
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
+        self.format.currentIndexChanged.connect(self._show_format)
+        self._show_format()
         self._suggested = _free_folder(project / "exports" / self.format.currentData())
         self.folder = QLineEdit(str(self._suggested))
         self.folder.setToolTip("A new or empty folder")
@@ -79,9 +81,11 @@ class ExportDialog(AskDialog):
             synthetic=self.synthetic.isChecked(),
         )
 
-    def _say_what_is_lost(self) -> None:
+    def _show_format(self) -> None:
         """What the format cannot carry, before it is too late."""
-        self.lost.setText(EXPORTS[self.format.currentData()].lost)
+        format = EXPORTS[self.format.currentData()]
+        self.lost.setText(format.lost)
+        self.synthetic.setEnabled(format.pairs)
 
     def _suggest_folder(self) -> None:
         """Name the suggested folder after the format; one that a person typed stays."""
