@@ -8,6 +8,7 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.formats.frame_tables import LABELS
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 
@@ -16,7 +17,25 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("source", type=Path, metavar="SOURCE")
     parser.add_argument("--format", choices=[AUTO, *FORMATS], default=AUTO)
-    parser.add_argument("--cohort", metavar="NAME")
+    parser.add_argument(
+        "--cohort",
+        metavar="NAME",
+        help="default: the folder's name, unless that may say who a patient is",
+    )
+    parser.add_argument(
+        "--keep-names",
+        action="store_true",
+        help="let the frames keep the names of their files, which exports and reports then show; "
+        "by default they are called frame-00001 and so on",
+    )
+    parser.add_argument(
+        "--keep-labels",
+        action="append",
+        default=[],
+        choices=LABELS,
+        metavar="COLUMN",
+        help="import the labels of this column although they look like names, numbers or dates",
+    )
     parser.add_argument(
         "--mask-value",
         metavar="N",
@@ -47,12 +66,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
         options.format,
         options.cohort,
         options.mask_value,
-        options.frames if options.every is None else f"every {options.every}",
-        options.head_label,
+        keep_names=options.keep_names,
+        keep_labels=tuple(options.keep_labels),
+        frames=options.frames if options.every is None else f"every {options.every}",
+        head_label=options.head_label,
     )
     result = console.run(request)
     for problem in result.problems:
         console.warn(problem)
+    for label, likeness in result.doubtful_labels.items():
+        console.warn(
+            f"The labels of the column {label} were left out: one of them looks like {likeness}. "
+            "If they say nothing about who a patient is, import again with --keep-labels "
+            f"{label}."
+        )
     read = result.frames + result.duplicates
     text = (
         f"Imported {counted(result.frames, 'frame')} into cohort {result.cohort}, "
@@ -66,4 +93,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
             " Each frame counts as a patient of its own. If some show the same patient, state the "
             f"subject ({SET_SUBJECT})."
         )
-    console.result(result, f"{text} Warnings: {len(result.problems)}.")
+    warnings = len(result.problems) + len(result.doubtful_labels)
+    console.result(result, f"{text} Warnings: {warnings}.")

@@ -199,7 +199,7 @@ class PictureFolderWriter(ABC):
     ) -> Written:
         size = (item.pixels.shape[1], item.pixels.shape[0])
         if ellipse is not None and not ellipse.reaches(size):
-            self.problems.append(f"{item.name}: the ellipse lies outside; left out.")
+            self.problems.append(ellipse_outside(item.name))
             ellipse = None
         stem = self._stem(item.name)
         path = self.folder / self.place(stem, part, annotated=ellipse is not None)
@@ -249,3 +249,11 @@ def _mm_per_px(calibration: Calibration | None) -> tuple[float, float] | None:
 def _json(record: dict[str, Any]) -> str:
     """Strict JSON, which knows neither NaN nor infinity: null in their place."""
     return json.dumps(strict_json(record), indent=1, allow_nan=False)
+
+
+def ellipse_outside(name: str) -> str:
+    """What the writer of a format says of a frame whose ellipse does not reach the picture."""
+    return (
+        f"{name}: its ellipse lies outside the picture, so the frame was exported without one. "
+        "Correct the ellipse (Annotate, or Review for a pair) and export again."
+    )

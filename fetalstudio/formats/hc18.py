@@ -13,7 +13,12 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.export_folders import PROVENANCE, PictureFolderWriter, Written
+from fetalstudio.formats.export_folders import (
+    PROVENANCE,
+    PictureFolderWriter,
+    Written,
+    ellipse_outside,
+)
 from fetalstudio.formats.frame_records import ExportedPair, FrameSource
 from fetalstudio.formats.frame_tables import (
     FILENAME,
@@ -130,7 +135,7 @@ class Hc18Writer(PictureFolderWriter):
                 ring_path = picture.path.with_name(f"{picture.stem}_Annotation.png")
                 write_png(ring_path, line, ANNOTATION_NOTE)
             else:
-                self.problems.append(f"{picture.name}: the ellipse lies outside; left out.")
+                self.problems.append(ellipse_outside(picture.name))
         cells = (picture.path.name, *self._cells(picture))
         self._rows.append(dict(zip(HC18_HEADER, cells, strict=True)))
 

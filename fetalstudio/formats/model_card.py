@@ -18,6 +18,8 @@ CARD = "model.json"
 TRAINING_FRAMES = "training_frames.txt"
 SEEN_SUBJECTS = "seen_subjects.txt"
 SOURCE = "source.json"
+INTACT_COPY = "Put an intact copy of the model's folder there, or add or train the model again."
+"""The cure for a damaged model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ class ModelCard:
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(
-                f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
-                "Choose a folder that FetalStudio saved a model in."
+                f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). Put an "
+                "intact copy of the folder there, or choose another model: fetalstudio models list."
             ) from error
         except (ValueError, RecursionError) as error:  # JSON nested too deeply for the parser
             raise _damaged(path, error) from error
@@ -90,7 +92,7 @@ class Source:
     """
 
     path: str
-    """Absolute."""
+    """Absolute where the model is read from it, and otherwise its last part."""
     bytes: int
     sha256: str
 
@@ -120,14 +122,15 @@ class Source:
         path = Path(self.path)
         if not path.is_file() or path.stat().st_size != self.bytes:
             raise InputError(
-                f"{path} is no longer there or was changed since it was added. Put it back, or add "
-                "the model again: fetalstudio models add PATH --name NAME."
+                f"{path} is no longer there or was changed since it was added as a model. Put the "
+                "former file back, or add what is there now under another name: fetalstudio models "
+                f"add {path} --name NAME."
             )
         return path
 
 
 def _damaged(path: Path, cause: object) -> InputError:
-    return InputError(f"{path} is damaged: {cause}. Copy the model's folder again.")
+    return InputError(f"{path} is damaged: {cause}. {INTACT_COPY}")
 
 
 def write_training_frames(folder: Path, frame_ids: list[str]) -> None:

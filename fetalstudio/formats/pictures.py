@@ -1,12 +1,14 @@
 """Picture files: the one place that decodes a file into a frame, and that writes a PNG.
 
-OpenCV decodes, because a frame's id is a hash over the pixels that it gives; Pillow reads headers
-and the numbers in a palette, and writes and reads the text in a PNG.
+OpenCV decodes, because a frame's id is a hash over the pixels that it gives, and encodes; Pillow
+reads headers, the numbers in a palette and the text in a PNG.
 """
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,8 +57,8 @@ Samples = tuple[NDArray[Any], NDArray[Any] | None]
 """Of an annotation picture, and its transparency: see :func:`read_samples`."""
 
 _NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
-_FAST, _RUN_LENGTH = 1, 3
-"""zlib's level and strategy, which suit speckle: OpenCV's own choice for a PNG."""
+_HEADER_END = 33
+"""Where a PNG's signature and its first chunk, which has a fixed length, end."""
 
 
 def is_picture(path: Path) -> bool:
@@ -166,12 +168,22 @@ def encode_png(
         text.add_itxt(_NOTE, note)
         if is_synthetic(note):
             text.add_itxt(_XMP, xmp_of(note))
-    data = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(image))
     if palette is not None:
+        buffer = io.BytesIO()
+        picture = Image.fromarray(np.ascontiguousarray(image))
         picture.putpalette(palette)
-    picture.save(data, "PNG", pnginfo=text, compress_level=_FAST, compress_type=_RUN_LENGTH)
-    return data.getvalue()
+        picture.save(buffer, "PNG", pnginfo=text)
+        return buffer.getvalue()
+    # OpenCV is twice as fast as Pillow, but writes no text.
+    pixels = image if image.ndim == 2 else image[..., ::-1]
+    data = cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
+    notes = b"".join(_chunk(kind, content) for kind, content, *_ in text.chunks)
+    return data[:_HEADER_END] + notes + data[_HEADER_END:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
 def is_synthetic(note: str | None) -> bool:

@@ -46,7 +46,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
-        if path in read or path.name == CROISSANT:
+        if path in read:
             continue
         if is_picture(path):
             if depth > 1:
@@ -67,7 +67,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
     messages = []
     for cure, kinds in sorted(by_cure.items()):
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
-        messages.append(f"Not read: {', '.join(found)}. {cure}")
+        messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
         messages.append(
             f"Not read: {len(deep)} images more than one folder down ({_where(source, deep)}). "
@@ -124,7 +124,9 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
             if mark in data:
                 return name
         return None
-    if b'"fetalstudio-' in data[:1000]:
+    if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
+        return None
+    if path.name == CROISSANT:  # it is one even where its beginning is damaged
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),

@@ -89,6 +89,7 @@ def test_the_label_of_the_head_is_stated(
     assert annotation.ellipse is not None and abs(annotation.ellipse.a - 30) < 0.1
 
 
+@pytest.mark.slow
 def test_every_format_is_exported_and_imported_again(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

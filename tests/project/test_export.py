@@ -128,7 +128,9 @@ def test_there_and_back(full: Project, tmp_path: Path) -> None:
         assert (report.frames, report.annotated) == (6, 4)
         assert (report.pairs, report.problems) == (1, ())
         subjects = {frame.id: frame.subject for frame in back.frames.all()}
-        assert subjects == {frame.id: frame.subject for frame in full.frames.all()}
+        assert subjects == {
+            frame.id: back.patients.key(frame.subject) for frame in full.frames.all()
+        }
         before, after = full.annotations.by_frame(), back.annotations.by_frame()
         for frame_id, annotation in after.items():
             found, drawn = annotation.ellipse, before[frame_id].ellipse
@@ -175,7 +177,7 @@ def test_an_ellipse_outside_of_its_frame(
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
     report = export_frames(project, tmp_path / "out")
-    assert "x: the ellipse lies outside" in report.problems[0]
+    assert "x: its ellipse lies outside the picture" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
 
 
