@@ -152,13 +152,20 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
+        found_labels = {name for item in staged for name in item.record.labels}
+        problems += [
+            f"The source has no labels {name!r} that could be kept. It has: "
+            f"{', '.join(sorted(found_labels)) or 'none'}."
+            for name in keep_labels
+            if name not in found_labels
+        ]
         doubtful = _without_doubtful_labels(staged, keep_labels)
         real = [item for item in staged if item.synthetic is None]
-        held = filter(None, (project.frames.find(item.frame_id) for item in real))
+        held = [project.frames.find(item.frame_id) for item in real]
         cohort, renamed = stored_cohort(
-            project, cohort, found.cohort, [frame for frame in held if frame.kind == "real"]
+            project, cohort, found.cohort, [f for f in held if f is not None and f.kind == "real"]
         )
-        problems += [renamed] if renamed is not None and real else []
+        problems += [renamed] if renamed is not None and None in held else []
         with project.transaction():
             pairs = _store_pairs(project, staging, staged, keep_names, problems)
             new, annotated, subjects = _store(project, staging, real, cohort, keep_names, problems)
