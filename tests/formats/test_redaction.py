@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom.sequence import Sequence
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.formats.burned_in_text import Box
 from fetalstudio.formats.pictures import read_image, write_png
@@ -170,3 +171,29 @@ def test_the_fingerprint_is_of_the_scanner_and_not_of_the_patient(tmp_path: Path
     assert layout(ManufacturerModelName="A", PatientName="Y") == one
     assert layout(ManufacturerModelName="B") != one
     assert layout(ManufacturerModelName="A", SequenceOfUltrasoundRegions=Sequence([REGION])) != one
+
+
+def test_a_cancelled_import_leaves_nothing_and_can_be_made_again(
+    project: Project, tmp_path: Path
+) -> None:
+    for number in range(6):
+        write(tmp_path / "in" / f"IM{number}", screen(number, SAMPLE).pixels[None])
+    before = {path for path in project.path.rglob("*") if path.is_file()}
+    read = 0
+
+    class Cancelled:
+        def advance(
+            self, done: int | None = None, total: int | None = None, note: str = ""
+        ) -> None:
+            nonlocal read
+            read += 1
+            if done == 3:
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        import_frames(project, tmp_path / "in", progress=Cancelled())
+    assert read == 4 and project.frames.all() == []
+    assert {path for path in project.path.rglob("*") if path.is_file()} <= before
+    assert import_frames(project, tmp_path / "in").frames == 6
+    again = import_frames(project, tmp_path / "in")
+    assert (again.frames, again.duplicates) == (0, 6), "what is blacked out is the same each time"
