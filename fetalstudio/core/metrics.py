@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+FAILURE = 0.9
+"""A Dice below this counts as a failure."""
 Mask = NDArray[np.generic]
 """A mask, (H, W), nonzero inside the head."""
 

@@ -15,6 +15,7 @@ from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import (
+    FAILURE,
     Interval,
     dice,
     iou,
@@ -29,8 +30,6 @@ from fetalstudio.engine.jobs.propose.request import Prompt
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
 
-FAILURE = 0.9
-"""A Dice below this counts as a failure."""
 _PAPER_SIDE, _PAPER_JITTER, _PAPER_REPEATS = 256, 20, 5
 
 

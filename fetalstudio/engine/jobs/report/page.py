@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.metrics import FAILURE
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few, worst
 from fetalstudio.engine.jobs.report.figures import BOX, bland_altman, dice_figure

@@ -11,11 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from fetalstudio.core.metrics import Interval
+from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import FEW_SUBJECTS, paired_difference
 from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
-from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE
 
 Answer = Literal["better", "worse", "failures", "unclear", "too_few", "kept"]
 """``failures``: more frames fail with the new model. ``too_few``: too few test subjects to tell.
