@@ -19,6 +19,8 @@ FEW_SUBJECTS = 20
 """With fewer test subjects, nothing is claimed: the skewed differences of a few heads decide."""
 FEW_REPEATS = 5
 """With fewer repeats, nothing is claimed about trainings: how much they vary is hardly known."""
+_MANY_SUBJECTS = 1000
+"""With more, both intervals are the same, and the bootstrap would take much memory."""
 _DRAWS = 4000
 _LEAST_SPREAD = 0.25
 """The least standard error of a resample, as a share of that of the values. Without it, resamples
@@ -75,10 +77,9 @@ def over_repeats(values: ArrayLike, subjects: Sequence[str], *, level: float = 0
     influence, effective = _influence(x, subjects)
     if influence.shape[1] < 2:
         return Interval(mean, float("nan"), float("nan"), x.shape[1])
-    rng = np.random.default_rng(0)
-    by_repeats = _error_over_repeats(influence, x.mean(axis=1), rng)
+    by_repeats = _error_over_repeats(influence, x.mean(axis=1))
     low, high = np.inf, -np.inf
-    for errors in _errors_over_subjects(influence.mean(axis=0), effective, rng):
+    for errors in _errors_over_subjects(influence.mean(axis=0), effective):
         above, below = np.quantile(errors + by_repeats, [(1 - level) / 2, (1 + level) / 2])
         low, high = min(low, mean - below), max(high, mean - above)
     return Interval(mean, float(low), float(high), x.shape[1])
@@ -101,17 +102,17 @@ def _influence(
 
 
 def _errors_over_subjects(
-    values: NDArray[np.float64], effective: float, rng: np.random.Generator
+    values: NDArray[np.float64], effective: float
 ) -> Iterator[NDArray[np.float64]]:
-    """Draws of the error of the mean by Student's distribution and by the bootstrap, the latter
-    where there are enough subjects.
+    """Draws of the error of the mean by Student's distribution and, from :data:`FEW_SUBJECTS` to
+    :data:`_MANY_SUBJECTS`, by the bootstrap.
 
     The first errs where values are skewed, the second where a few of them are far from the others.
     """
     n = len(values)
     error = float(np.sqrt((values**2).sum() / (n - 1) / n))
-    yield error * rng.standard_t(max(effective - 1, 0.1), _DRAWS)
-    if n < FEW_SUBJECTS:
+    yield error * np.random.default_rng(0).standard_t(max(effective - 1, 0.1), _DRAWS)
+    if not FEW_SUBJECTS <= n <= _MANY_SUBJECTS:
         return
     values = values - values.mean()
     weights = _resamples(n)
@@ -129,7 +130,7 @@ def _resamples(n: int) -> NDArray[np.float64]:
 
 
 def _error_over_repeats(
-    influence: NDArray[np.float64], means: NDArray[np.float64], rng: np.random.Generator
+    influence: NDArray[np.float64], means: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Draws of the error that repeats add to the mean, beyond what is in that over subjects.
 
@@ -138,6 +139,7 @@ def _error_over_repeats(
     repeats, n = influence.shape
     if repeats < 2:
         return np.zeros(_DRAWS)
+    rng = np.random.default_rng(1)
     rest = influence - influence.mean(axis=0)
     rest = rest - rest.mean(axis=1, keepdims=True)
     free = repeats - 1, (repeats - 1) * (n - 1)
