@@ -12,7 +12,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+
+from pyarrow import parquet
 
 from fetalstudio.formats.subjects import subject_key
 
@@ -83,9 +86,25 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
             for name in archive.namelist():
                 yield name.encode()
                 yield from _unpacked(archive.read(name))
+    elif data.startswith(b"PAR1"):
+        table = parquet.read_table(io.BytesIO(data))
+        yield str(table.schema).encode()
+        for value in _values(table.to_pylist()):
+            yield from _unpacked(value)
     else:
         for encoded in _BASE64.finditer(data):
             yield from _unpacked(base64.b64decode(encoded[1]))
+
+
+def _values(value: Any) -> Iterator[bytes]:
+    """All texts and bytes in nested lists and objects."""
+    if isinstance(value, dict):
+        yield from _values(list(value.values()))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _values(one)
+    elif value is not None:
+        yield value if isinstance(value, bytes) else str(value).encode()
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:

@@ -18,10 +18,13 @@ from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.dataset_card import DATA_CARD
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.model_card import hashed_subject, seen_subjects, write_seen_subjects
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.project.patients import read_secret
 from fetalstudio.project.project import Project
+from tests.formats.dicom_files import speckle
+from tests.formats.dicom_files import write as write_dicom
 from tests.named import import_named
 from tests.planted import IDENTIFIERS, PATIENTS, found_in
 
@@ -128,6 +131,52 @@ def test_the_loop_stores_and_writes_no_identifier(
     # Nor is a folder of this machine, or the secret, anywhere but in the user's own settings.
     elsewhere = (str(tmp_path), str(Path.home()), secret.hex(), secret.decode("latin-1"))
     assert found_in(work, more=elsewhere) == []
+    capfd.readouterr()
+
+
+@pytest.mark.slow
+def test_no_format_exports_an_identifier(
+    samples: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of frames from pictures, from DICOM and from the annotation files of another program."""
+    source = planted(samples, tmp_path, 6)
+    for number in range(2):
+        write_dicom(
+            source / "scans" / f"Meier 77120934 {number}.dcm",
+            speckle(seed=number),
+            PatientName="Meier^Anna",
+            PatientID="90817263",
+            PatientBirthDate="19851231",
+            StudyDate="19851231",
+            InstitutionName="Quaresma",
+            ManufacturerModelName="Quaresma",
+            StudyDescription="Quaresma",
+        )
+    shapes = {"shape_type": "polygon", "label": "head", "points": [[9, 9], [50, 9], [30, 40]]}
+    labelme = {"imagePath": "Meier 77120934 0.dcm", "imageData": None, "shapes": [shapes]}
+    (source / "scans" / "Meier 77120934 0.json").write_text(json.dumps(labelme))
+    work = tmp_path / "work"
+    work.mkdir()
+    path = str(work / "project")
+    assert main(["new", path]) == 0
+    assert main(["import", path, str(source), "--head-label", "head"]) == 0
+    with Project.open(path) as project:
+        frames = project.frames.all()
+        assert len(frames) == 8 and len(project.annotations.by_frame()) > 2
+        project.parts.divide(frame.subject for frame in frames)
+        pair = project.pairs.add(
+            project.frames.pixels(frames[0].id)[::-1].copy(),
+            name="pair_00001",
+            ellipse=Ellipse(300, 200, 90, 80, 0),
+            cohort="synthetic",
+            calibration=None,
+            quality={"dice": 0.9},
+            provenance={"background": "made"},
+        )
+        project.pairs.review(pair.id, "accepted", reviewer="me")
+    for format in EXPORTS:
+        assert main(["export", path, str(work / format), "--format", format]) == 0, format
+    assert found_in(work, more=(str(tmp_path),)) == []
     capfd.readouterr()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.formats.frame_tables import LABELS
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 
@@ -32,9 +31,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--keep-labels",
         action="append",
         default=[],
-        choices=LABELS,
-        metavar="COLUMN",
-        help="import the labels of this column although they look like names, numbers or dates",
+        metavar="LABEL",
+        help="import these labels, as in a column site, although they look like names, numbers or "
+        "dates",
     )
     parser.add_argument(
         "--mask-value",
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.warn(problem)
     for label, likeness in result.doubtful_labels.items():
         console.warn(
-            f"The labels of the column {label} were left out: one of them looks like {likeness}. "
+            f"The labels {label!r} were left out: one of them looks like {likeness}. "
             "If they say nothing about who a patient is, import again with --keep-labels "
             f"{label}."
         )

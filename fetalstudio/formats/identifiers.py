@@ -49,7 +49,8 @@ patient participant anonymised anonymized anonymous pseudonymised deidentified
 annotated annotation label labelled labeled unlabelled unlabeled mask unmasked ellipse ring
 contour outline segmentation segmented segment ground truth gt prediction proposal
 image img picture frame photo scan scanner machine device probe transducer clip video cine loop
-movie screen screenshot shot still view plane standard axial transthalamic coronal sagittal
+movie screen screenshot shot still view plane standard axial transthalamic
+transventricular transcerebellar trans thalamic ventricular cerebellar cerebellum coronal sagittal
 baby cervix fetal fetus foetal foetus head brain skull abdomen femur heart pelvis thorax hc bpd
 ofd ga mother maternal obstetric obstetrics gynaecology gynecology prenatal antenatal perinatal
 pregnancy trimester week gestation gestational ultrasound sonography sonographic sonogram us

@@ -19,6 +19,7 @@ RENAME_COHORT = "Library, Amend, Rename cohort; or fetalstudio frames PROJECT re
 
 _PUBLIC = re.compile(r"\d{1,3}_\d?HC")
 """The names in the HC18 data set: public, and too short for the number of a patient."""
+_GRADE = re.compile(r"\d{1,3}")
 _COUNTED = re.compile(
     r"(?:synthetic|pair|head|ellipse|frame|picture|image|img)(?:[-_]?\d{1,6}){1,2}(?:-\d+)?"
 )
@@ -68,10 +69,14 @@ def free_cohort(taken: Collection[str]) -> str:
 
 
 def doubtful_labels(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """By label, what one of its texts looks like: those that may say who a patient is."""
+    """By label, what one of its texts looks like: those that may say who a patient is.
+
+    A number of up to three digits is a grade or a count of days.
+    """
     texts: dict[str, dict[str, None]] = {}
     for one in labels:
         for name, text in one.items():
-            texts.setdefault(name, {})[text] = None
+            if not _GRADE.fullmatch(text.strip()):
+                texts.setdefault(name, {})[text] = None
     found = {name: next(filter(None, map(looks_like, texts[name])), None) for name in texts}
     return {name: likeness for name, likeness in found.items() if likeness is not None}

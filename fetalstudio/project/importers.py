@@ -14,6 +14,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
@@ -152,13 +153,20 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
+        found_labels = {name for item in staged for name in item.record.labels}
+        problems += [
+            f"The source has no labels {name!r} that could be kept. It has: "
+            f"{', '.join(sorted(found_labels)) or 'none'}."
+            for name in keep_labels
+            if name not in found_labels
+        ]
         doubtful = _without_doubtful_labels(staged, keep_labels)
         real = [item for item in staged if item.synthetic is None]
-        held = filter(None, (project.frames.find(item.frame_id) for item in real))
+        held = [project.frames.find(item.frame_id) for item in real]
         cohort, renamed = stored_cohort(
-            project, cohort, found.cohort, [frame for frame in held if frame.kind == "real"]
+            project, cohort, found.cohort, [f for f in held if f is not None and f.kind == "real"]
         )
-        problems += [renamed] if renamed is not None and real else []
+        problems += [renamed] if renamed is not None and None in held else []
         with project.transaction():
             pairs = _store_pairs(project, staging, staged, keep_names, problems)
             new, annotated, subjects = _store(project, staging, real, cohort, keep_names, problems)
@@ -267,7 +275,10 @@ def _store(
                 _calibrate(project, frame, item.record.calibration)
                 problems.extend(_not_as_before(frame, item.record, subject))
             if frame.kind == "real":
-                project.frames.set_labels(frame.id, item.record.labels)
+                labels = dict(item.record.labels)
+                if AGE_LABEL in frame.labels:
+                    labels.pop(AGE_LABEL, None)  # a person may have corrected it
+                project.frames.set_labels(frame.id, labels)
             if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
                 state: AnnotationState = "final" if item.certain else "proposed"
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)

@@ -50,13 +50,16 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
 def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> None:
     items = labelled_frames(sample_project)[4:10]
     for i, item in enumerate(items):
-        sample_project.frames.set_labels(item.id, {"country": "EGY" if i % 2 else "MWI"})
+        country = "EGY" if i % 2 else "MWI"
+        labels = {"country": country, "gestational_age": f"20+{i}"}
+        sample_project.frames.set_labels(item.id, labels)
     ids = tuple(item.id for item in items)
     result = run_job(EvaluateRequest(sample_project.path, frame_ids=ids))
     assert {name: g.n for name, g in result.groups.items() if name.startswith("country")} == {
         "country EGY": 3,
         "country MWI": 3,
     }
+    assert not [name for name in result.groups if "gestational_age" in name]
     for name in ("iou", "hd95_px", "assd_mm", "hc_mae_mm", "hc_bias_mm"):
         low, high = result.ci95[name]
         assert low < getattr(result, name) < high

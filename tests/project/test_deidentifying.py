@@ -29,6 +29,10 @@ from tests.project.kinds import Picture
         ),
         *((t, "a date") for t in ("1985-12-31", "31.12.85", "19851231", "12 Mar 1985")),
         *((t, None) for t in ("clinic", "Scanner A", "HC18", "siteB", "EGY", "Voluson E8")),
+        *(
+            (t, None)
+            for t in ("Trans-thalamic", "Fetal brain", "Maternal cervix", "Aloka", "Other")
+        ),
         *((t, None) for t in ("test_set", "hospital-2", "clinic 2023", "clear", "Egypt", "PSFHS")),
     ],
 )
@@ -92,7 +96,7 @@ def test_labels_that_may_name_a_patient_are_left_out_unless_they_are_kept(
         write_png(source / f"{i}.png", picture(i))
     (source / "t.csv").write_text(
         "filename,site,quality,Patient name,MRN,birth date\n"
-        "0.png,Barcelona,clear,Meier Anna,90817263,1985-12-31\n1.png,Site A,fair,Doe,9,1990-01-01\n"
+        "0.png,Barcelona,clear,Meier Anna,90817263,1985-12-31\n1.png,Site A,3,Doe,9,1990-01-01\n"
     )
     path = str(project.path)
     assert main(["import", path, str(source), "--json"]) == 0
@@ -100,8 +104,11 @@ def test_labels_that_may_name_a_patient_are_left_out_unless_they_are_kept(
     assert json.loads(said.out.splitlines()[-1])["doubtful_labels"] == {"site": "a person's name"}
     assert "--keep-labels site" in said.err and "Barcelona" not in said.err
     labels = [dict(frame.labels) for frame in project.frames.all()]
-    assert labels == [{"quality": "clear"}, {"quality": "fair"}]
+    assert labels == [{"quality": "clear"}, {"quality": "3"}]
     assert main(["import", path, str(source), "--keep-labels", "site"]) == 0
     assert {frame.labels["site"] for frame in project.frames.all()} == {"Barcelona", "Site A"}
-    assert main(["import", path, str(source), "--keep-labels", "MRN"]) == 2
+    assert main(["import", path, str(source), "--keep-labels", "MRN"]) == 0
+    assert "The source has no labels 'MRN' that could be kept. It has: quality, site." in (
+        capsys.readouterr().err
+    )
     assert all(set(frame.labels) <= {"quality", "site"} for frame in project.frames.all())

@@ -16,6 +16,7 @@ from fetalstudio.formats.manifest import SYNTHETIC_FILES, check_manifest
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.named import import_named
 from tests.project.kinds import Picture
 
 SIZE = (200, 150)
@@ -46,14 +47,14 @@ def filled(project: Project, picture: Picture, calibration: Calibration) -> Proj
             picture(i, SIZE),
             name=f"frame {i}",
             cohort="c",
-            subject=f"subject-{i // 2}",
+            subject=f"{i // 2:03d}",
             calibration=calibration if i % 5 else None,
         )
         project.frames.set_labels(frame.id, {"scanner": f"X{i % 3}"})
         if i != 3:
             head = HEADS[i % len(HEADS)]
             project.annotations.add(frame.id, head, author="A. Person", state="final")
-    project.parts.divide(f"subject-{i}" for i in range(SUBJECTS))
+    project.parts.divide(f"{i:03d}" for i in range(SUBJECTS))
     pair = project.pairs.add(
         picture(99, SIZE),
         name="s",
@@ -87,7 +88,7 @@ def test_a_project_comes_back_in_every_format(
     marked = (out / SYNTHETIC_FILES).read_text().splitlines()
     assert len(marked) == (EXPORTS[format].pairs and format != "parquet")
     with Project.create(tmp_path / "back") as back:
-        imported = import_frames(back, out)
+        imported = import_named(back, out)
         unscaled = "a pixel of exactly 1 mm is what programs write where they know none"
         said = [unscaled in problem for problem in imported.problems]
         assert said == [True] * (format in SPACED)
@@ -172,11 +173,11 @@ def test_the_project_keeps_its_own_parts(full: Project, tmp_path: Path) -> None:
     swapped: dict[Part, Part] = {"train": "test", "test": "train", "validation": "validation"}
     theirs = full.parts.stored()
     with Project.create(tmp_path / "back") as back:
-        back.parts.adopt({"subject-0": swapped[theirs["subject-0"]]})
+        back.parts.adopt({"000": swapped[theirs["000"]]})
         problems = import_frames(back, out).problems
-        kept = {**theirs, "subject-0": swapped[theirs["subject-0"]]}
+        kept = {**theirs, "000": swapped[theirs["000"]]}
         assert back.parts.stored() == kept
-    if theirs["subject-0"] != "validation":
+    if theirs["000"] != "validation":
         assert ["another part than the project" in problem for problem in problems] == [True]
 
 

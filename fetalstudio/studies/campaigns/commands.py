@@ -201,7 +201,6 @@ def _command(
     for name, number in (("stdout", 1), ("stderr", 2)):
         handle = os.open(folder / f"{log}{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
-    os.environ["FETALSTUDIO_HOME"] = str(folder / "home")
     if prepare is not None:
         prepare()
     if arguments[0] == "sample":

@@ -124,9 +124,8 @@ class ImportFlow(QObject):
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle("Labels were left out")
-        columns = " and ".join(doubtful)
-        box.setText(f"The labels of the column{'s' * (len(doubtful) > 1)} {columns} were left out.")
-        found = "; ".join(f"in {name}, a text looks like {what}" for name, what in doubtful.items())
+        box.setText(f"The labels {' and '.join(map(repr, doubtful))} were left out.")
+        found = "; ".join(f"one of {name!r} looks like {what}" for name, what in doubtful.items())
         box.setInformativeText(
             f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
             "them if they say nothing about who a patient is."

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import (
     FAILURE,
@@ -76,7 +77,10 @@ def summarise(
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
 ) -> EvaluateResult:
-    """Means over the frames; also by cohort, trimester and label if there are several."""
+    """Means over the frames; also by cohort, trimester and label if there are several.
+
+    The label of the gestational age makes no groups: nearly every frame has its own.
+    """
     whole = _means(segmenter, scores, prompt, protocol)
     groups = {
         name: _means(segmenter, members, prompt, protocol)
@@ -151,7 +155,8 @@ def _mean(
 def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
     kinds: dict[str, dict[str, list[FrameScore]]] = {"cohort": {}, "trimester": {}}
     for score in scores:
-        of = {"cohort": score.cohort, **score.labels}
+        labels = {name: value for name, value in score.labels.items() if name != AGE_LABEL}
+        of = {"cohort": score.cohort, **labels}
         if score.hc_mm is not None:
             of["trimester"] = trimester(score.hc_mm)
         for kind, name in of.items():
