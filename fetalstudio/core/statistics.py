@@ -115,9 +115,8 @@ def _errors_over_subjects(
     if not FEW_SUBJECTS <= n <= _MANY_SUBJECTS:
         return
     values = values - values.mean()
-    weights = _resamples(n)
-    means = weights @ values
-    spread = np.sqrt(np.maximum(weights @ values**2 - means**2, 0) / (n - 1))
+    means, squares = (_resamples(n) @ np.stack([values, values**2], axis=1)).T
+    spread = np.sqrt(np.maximum(squares - means**2, 0) / (n - 1))
     yield error * means / np.maximum(spread, max(_LEAST_SPREAD * error, 1e-12))
 
 

@@ -296,7 +296,7 @@ def _simulated(
 @pytest.mark.parametrize("skewed", [False, True])
 @pytest.mark.parametrize("subjects", [3, 20, 50, 300])
 def test_at_most_one_answer_in_twenty_is_false(subjects: int, skewed: bool) -> None:
-    rng, tries = np.random.default_rng(subjects), 200
+    rng, tries = np.random.default_rng(subjects), 150
     alike = [_simulated(rng, subjects, 0.0, skewed=skewed) for _ in range(tries)]
     differing = [_simulated(rng, subjects, MARGIN, skewed=skewed) for _ in range(tries)]
     wrong = sum(given in ("yes", "harm") for given in alike) / tries
