@@ -132,7 +132,7 @@ def test_the_frames_of_a_video_are_chosen(
     ):
         project = str(tmp_path / f"p{i}")
         assert main(["new", project]) == 0
-        assert main(["import", project, str(video.parent), *choice]) == 0
+        assert main(["import", project, str(video.parent), "--keep-names", *choice]) == 0
         with Project.open(Path(project)) as opened:
             frames = opened.frames.all()
         assert [frame.name for frame in frames] == names
