@@ -67,6 +67,7 @@ def test_the_loop_by_commands(
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == evaluated["n"] and 0.9 < float(rows[0]["dice"]) <= 1
     assert "Bland-Altman" in page.read_text()
+    assert "too few to tell how the segmenter does on others" in page.read_text()
     wanted = {"n", "dice", "iou", "hd95_px", "hc_mae_mm", "hc_bias_mm", "failures"}
     assert wanted <= set(evaluated) and set(evaluated["dice"]) == {"mean", "ci95", "median", "min"}
     export = ["export", project, str(tmp_path / "exported"), "--format", "hc18", "--json"]
