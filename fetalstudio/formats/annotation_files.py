@@ -122,6 +122,7 @@ def find_annotations(
     for folder in folders:
         for path, _ in files_below(folder):
             suffix = path.suffix.lower()
+            # A croissant.json is one even where its beginning is damaged.
             if suffix not in suffixes or path.name == CROISSANT:
                 continue
             head = start_of(path, _SNIFFED_BYTES)

@@ -163,7 +163,7 @@ def _segmenter(
     boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
     metrics = {
         "protocol": "subject-held-out frames, native resolution, ellipse against ellipse; 95 % "
-        "interval by bootstrap over subjects",
+        "interval over subjects",
         "subjects": len({item.subject for item in data["test"]}),
         "auto": _figures(summarise(BUILT_IN, scores)),
         "box": _figures(summarise(BUILT_IN, boxed)),

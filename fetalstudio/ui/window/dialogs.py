@@ -55,6 +55,12 @@ class ExportDialog(AskDialog):
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
+        self.real_pixels = QCheckBox("Also those with pixels of a real frame")
+        self.real_pixels.setToolTip(
+            "Pairs around whose head the tissue of a real frame was kept show a patient's image"
+        )
+        self.synthetic.toggled.connect(self.real_pixels.setEnabled)
+        self.form.addRow("", self.real_pixels)
         self.format.currentIndexChanged.connect(self._show_format)
         self._show_format()
         self._suggested = _free_folder(project / "exports" / self.format.currentData())
@@ -79,6 +85,7 @@ class ExportDialog(AskDialog):
             self.format.currentData(),
             cohort=self.cohort.currentData(),
             synthetic=self.synthetic.isChecked(),
+            real_pixels=self.real_pixels.isChecked(),
         )
 
     def _show_format(self) -> None:
@@ -86,6 +93,7 @@ class ExportDialog(AskDialog):
         format = EXPORTS[self.format.currentData()]
         self.lost.setText(format.lost)
         self.synthetic.setEnabled(format.pairs)
+        self.real_pixels.setEnabled(format.pairs and self.synthetic.isChecked())
 
     def _suggest_folder(self) -> None:
         """Name the suggested folder after the format; one that a person typed stays."""

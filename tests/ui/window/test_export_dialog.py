@@ -46,6 +46,18 @@ def test_a_folder_that_a_person_typed_stays(
     assert dialog.request().out == tmp_path / "mine"
 
 
+def test_pairs_with_pixels_of_a_real_frame_are_exported_only_if_ticked(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = dialogs.ExportDialog(tmp_path, ["a"], None)
+    qtbot.addWidget(dialog)
+    assert dialog.request().synthetic and not dialog.request().real_pixels
+    dialog.real_pixels.setChecked(True)
+    assert dialog.request().real_pixels
+    dialog.synthetic.setChecked(False)
+    assert not dialog.real_pixels.isEnabled()
+
+
 def test_what_a_format_cannot_carry_is_said_before_the_export(
     qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
 ) -> None:
