@@ -9,7 +9,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError, plain
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few
 from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
@@ -55,6 +55,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))
         lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
+    lines += conventions(result)
     if caution := too_few(result):
         lines.append(caution)
     console.say("\n".join(lines))  # before the files: one that cannot be written costs no figures

@@ -22,6 +22,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also where a proposal of this segmenter is waiting or was rejected",
     )
+    parser.add_argument(
+        "--no-convention",
+        dest="convention",
+        action="store_false",
+        help="do not draw as the cohort's annotators do, but as those from whom the segmenter "
+        "learnt",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -33,10 +40,11 @@ def run(options: argparse.Namespace, console: Console) -> None:
             options.cohort,
             prompt=options.prompt,
             again=options.again,
+            convention=options.convention,
         ),
     )
     console.result(
         result,
         f"Proposed {len(result.proposals)} ellipses, which wait for a person to confirm them. No "
-        f"head was found in {len(result.without)} frames.",
+        f"head was found in {len(result.without)} frames. {result.followed}".rstrip(),
     )

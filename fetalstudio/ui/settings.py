@@ -79,6 +79,15 @@ class Settings:
             self.set("last_project", "")
 
     @property
+    def follow_convention(self) -> bool:
+        """Whether proposals are drawn as the annotators of the cohort draw."""
+        return self.get("follow_convention", True)
+
+    @follow_convention.setter
+    def follow_convention(self, on: bool) -> None:
+        self.set("follow_convention", on)
+
+    @property
     def geometry(self) -> QByteArray | None:
         """Size and position of the window."""
         value = self._store.value("window/geometry")

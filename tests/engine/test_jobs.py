@@ -60,7 +60,7 @@ def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None
     assert {k: after[k].revision for k in drawn} == drawn
     proposed = after[result.proposals[0].frame_id]
     assert proposed.state == "proposed"
-    assert proposed.author == "segmenter:compact"
+    assert proposed.author == "segmenter:compact+cohort"
     assert proposed.confidence == pytest.approx(result.proposals[0].confidence)
 
 
@@ -286,7 +286,7 @@ def test_frames_that_are_removed_meanwhile_get_no_proposal(sample_project: Proje
                 other.frames.remove([frame.id for frame in waiting[1:-1]], author="other")
                 other.frames.purge()
 
-    result = run_job(ProposeRequest(sample_project.path), purge)
+    result = run_job(ProposeRequest(sample_project.path, convention=False), purge)
     assert {p.frame_id for p in result.proposals} <= {waiting[0].id, waiting[-1].id}
     assert sample_project.frames.all(annotated=False) == []
 

@@ -174,6 +174,8 @@ class AnnotatePage(QWidget):
         panel.confirm.clicked.connect(self.confirm)
         panel.biometry.age.entered.connect(self._age_entered)
         panel.biometry.age.closed.connect(canvas.setFocus)
+        panel.convention.setChecked(session.settings.follow_convention)
+        panel.convention.toggled.connect(self._keep_convention)
         panel.use_button.clicked.connect(self.use_proposal)
         panel.dismiss_button.clicked.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
@@ -432,3 +434,6 @@ class AnnotatePage(QWidget):
 
     def _keep_window(self, window: GreyWindow) -> None:
         self.session.settings.window_level = (window.width, window.level)
+
+    def _keep_convention(self, on: bool) -> None:
+        self.session.settings.follow_convention = on

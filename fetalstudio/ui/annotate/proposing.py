@@ -37,6 +37,8 @@ class ProposalFlow(QObject):
         self._job: JobHandle[ProposeResult] | None = None
         self._asked: tuple[Path, str] | None = None
         """The project and the frame of the current request."""
+        self._said = ""
+        """Which convention proposals follow, as it was said last."""
 
     def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
         """Set the frame on the canvas and its own ellipse; drops a proposal for another frame."""
@@ -58,7 +60,8 @@ class ProposalFlow(QObject):
             if self.asks_for(frame_id):
                 return
         path = self._session.open.path
-        request = ProposeRequest(path, frame_ids=(frame_id,))
+        convention = self._session.settings.follow_convention
+        request = ProposeRequest(path, frame_ids=(frame_id,), convention=convention)
         self._asked = path, frame_id
         self._job = self._session.submit(request)
         self._job.on_finished(lambda result: self._finished(path, result))
@@ -78,6 +81,9 @@ class ProposalFlow(QObject):
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
             self.proposed.emit(proposal.frame_id, proposal.ellipse)
+        if result.proposals and result.followed not in ("", self._said):
+            self._said = result.followed
+            self._session.message.emit(result.followed, "info")
         for name in result.without:
             self._session.message.emit(
                 f"The segmenter found no head in {name}. Draw the ellipse yourself.", "warning"

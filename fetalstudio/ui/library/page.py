@@ -376,7 +376,10 @@ class LibraryPage(QWidget):
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
-            self._propose(ProposeRequest(self.session.open.path, frame_ids=tuple(todo)))
+            ids = tuple(todo)
+            convention = self.session.settings.follow_convention
+            request = ProposeRequest(self.session.open.path, frame_ids=ids, convention=convention)
+            self._propose(request)
         else:
             text = "The selected frames are annotated; a proposal would not replace your ellipse."
             self.session.message.emit(text, "info")
@@ -387,8 +390,14 @@ class LibraryPage(QWidget):
         ``again``: also where its proposal waits or was rejected.
         """
         if self.propose_button.isEnabled():
-            request = ProposeRequest(self.session.open.path, cohort=self.model.cohort, again=again)
-            self._propose(request)
+            self._propose(
+                ProposeRequest(
+                    self.session.open.path,
+                    cohort=self.model.cohort,
+                    again=again,
+                    convention=self.session.settings.follow_convention,
+                )
+            )
 
     def _propose(self, request: ProposeRequest) -> None:
         if self._propose_job is not None:
@@ -404,6 +413,8 @@ class LibraryPage(QWidget):
             text = f"{request.project.name}: {text}"
         if result.without:
             text += f" No head was found in {_names(result.without)}. Draw the ellipse yourself."
+        if result.followed:
+            text += f" {result.followed}"
         self.session.message.emit(text, "warning" if result.without else "info")
 
     def _propose_ended(self) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
@@ -857,6 +859,28 @@ def jobs(page: AnnotatePage, monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 def found(frame_id: str, ellipse: Ellipse = HEAD) -> Finished:
     return Finished(ProposeResult((Proposal(frame_id, ellipse, 0.93),), ()))
+
+
+def test_whether_proposals_follow_the_cohort_is_chosen_and_remembered(
+    page: AnnotatePage, project: Project, jobs: Jobs, qtbot: QtBot
+) -> None:
+    frame_id = unannotated(page)
+    person, other = HEAD, replace(HEAD, a=HEAD.a / 1.02, b=HEAD.b / 1.02)
+    convention = Convention.measure("compact", [(person, other)] * 3, ["1", "2", "3"])
+    assert convention is not None
+    proposal = Proposal(frame_id, HEAD, 0.93)
+    followed = Finished(ProposeResult((proposal,), (), {"Madrid": convention}))
+    said: list[str] = []
+    page.session.message.connect(lambda text, _kind: said.append(text))
+    for _ in range(2):
+        key(page, Qt.Key.Key_P)
+        jobs.end(followed)
+    assert len(said) == 1, "it is not said again with each proposal"
+    assert "Madrid" in said[0] and "2.0 % outside the skull" in said[0]
+    qtbot.mouseClick(page.panel.convention, Qt.MouseButton.LeftButton)
+    key(page, Qt.Key.Key_P)
+    assert [r.convention for r in jobs.requests] == [True, True, False]
+    assert not page.session.settings.follow_convention
 
 
 def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(

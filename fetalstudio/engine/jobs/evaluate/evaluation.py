@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
+from fetalstudio.core.convention import Convention
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.labelled import LabelledFrame
@@ -87,6 +89,23 @@ def summarise(
         for name, members in _groups(scores).items()
     }
     return replace(whole, groups=groups, frames=tuple(scores))
+
+
+def conventions_of(
+    segmenter: str, scores: Sequence[FrameScore], known: Collection[str]
+) -> dict[str, Convention]:
+    """By cohort, how its annotators draw, where enough subjects are not among the ``known`` ones.
+
+    Scores without a segmenter's ellipse, as those of protocol ``paper``, are left out.
+    """
+    pairs: dict[str, list[tuple[Ellipse, Ellipse]]] = {}
+    subjects: dict[str, list[str]] = {}
+    for s in scores:
+        if s.reference is not None and s.found is not None and s.subject not in known:
+            pairs.setdefault(s.cohort, []).append((s.reference, s.found))
+            subjects.setdefault(s.cohort, []).append(s.subject)
+    measured = {c: Convention.measure(segmenter, pairs[c], subjects[c]) for c in sorted(pairs)}
+    return {cohort: found for cohort, found in measured.items() if found is not None}
 
 
 def _means(

@@ -10,7 +10,7 @@ from fetalstudio import distributed
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import checked_real, labelled_frames
-from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
+from fetalstudio.engine.jobs.evaluate.evaluation import conventions_of, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
     EvaluateRequest,
     EvaluateResult,
@@ -43,30 +43,33 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     )
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        items, trained_on = _frames(project, request, model, report)
+        items, known = _frames(project, request, model, report)
         load_segmenter(model)  # its errors come before the first frame
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
-        results = [
-            replace(
-                summarise(
-                    model.name,
-                    _scores(model, items, request.prompt, protocol, steps),
-                    prompt=request.prompt,
-                    protocol=protocol,
-                ),
-                model_sha256=fingerprint(model.folder),
-                trained_on=trained_on,
-                held_out=request.held_out,
+        subjects = {item.subject for item in known}
+        results = []
+        for protocol in protocols:
+            scores = _scores(model, items, request.prompt, protocol, steps)
+            result = summarise(model.name, scores, prompt=request.prompt, protocol=protocol)
+            conventions = {}
+            if request.prompt == "auto":  # a box draws the answer to the person's ellipse
+                conventions = conventions_of(model.name, scores, subjects)
+            results.append(
+                replace(
+                    result,
+                    model_sha256=fingerprint(model.folder),
+                    trained_on=len(known),
+                    held_out=request.held_out,
+                    conventions=conventions,
+                )
             )
-            for protocol in protocols
-        ]
     return results[0] if len(results) == 1 else replace(results[0], paper=results[1])
 
 
 def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
-) -> tuple[list[LabelledFrame], int]:
-    """The frames to measure on, and how many of them are of subjects that the model saw."""
+) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """The frames to measure on, and those of them that are of subjects that the model saw."""
     items = checked_real(labelled_frames(project, request.cohort))
     if request.frame_ids is not None:
         items = [item for item in items if item.id in set(request.frame_ids)]
@@ -81,7 +84,7 @@ def _frames(
                 f"{model.name} saw all of these subjects before. Annotate frames of other "
                 "subjects, or evaluate without leaving out the subjects that it saw."
             )
-        return items, 0
+        return items, []
     if known:
         report(
             Warned(
@@ -90,7 +93,7 @@ def _frames(
                 "The figures are better than they would be on new subjects."
             )
         )
-    return items, len(known)
+    return items, known
 
 
 def _scores(

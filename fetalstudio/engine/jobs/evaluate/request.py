@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.process.job import Job
@@ -96,6 +97,10 @@ class EvaluateResult:
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    """By cohort, how its annotators draw compared with the segmenter, on subjects that it did not
+    see. Empty for prompt ``box``, which draws the answer to the person's ellipse, for protocol
+    ``paper``, and in ``groups``."""
     paper: EvaluateResult | None = None
     """The result of protocol ``paper``, with protocol ``both``."""
     frames: tuple[FrameScore, ...] = field(default=())

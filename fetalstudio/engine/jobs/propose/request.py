@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
@@ -30,6 +32,9 @@ class ProposeRequest:
     prompt: Prompt = "auto"
     """``box`` prompts the segmenter with the box of a frame's ellipse, such as another segmenter's
     proposal. Frames without an ellipse are left out."""
+    convention: bool = True
+    """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
+    see :func:`~fetalstudio.engine.jobs.propose.conventions.measured_conventions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +49,13 @@ class ProposeResult:
     proposals: tuple[Proposal, ...]
     without: tuple[str, ...]
     """Names of the frames where no head was found."""
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    """By cohort, the convention that its proposals follow."""
+
+    @property
+    def followed(self) -> str:
+        """For a person, which conventions the proposals follow; "" for none."""
+        return " ".join(
+            f"Proposals for {cohort} follow its annotated frames, which are {found.sentence}."
+            for cohort, found in self.conventions.items()
+        )
