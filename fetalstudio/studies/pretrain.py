@@ -49,6 +49,7 @@ from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
 from fetalstudio.segmentation.confidence import Confidence
+from fetalstudio.segmentation.outline_training import OutlineSettings, pretrain_outline
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
@@ -76,7 +77,7 @@ CREDIT = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("kind", choices=["segmenter", "synthesizer"])
+    parser.add_argument("kind", choices=[*_KINDS])
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
@@ -117,17 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = {part: of_part(frames, parts, part) for part in ("train", "validation", "test")}
         data["train"] = _some_of(data["train"], options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
-        run = _segmenter if options.kind == "segmenter" else _synthesizer
-        run(project, data, options)
+        _KINDS[options.kind](project, data, options)
 
 
 def _some_of(items: list[LabelledFrame], options: argparse.Namespace) -> list[LabelledFrame]:
     return list(some_of(items, options.frames, np.random.default_rng(options.seed)))
 
 
-def _segmenter(
+def _real_and_pairs(
     project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
-) -> None:
+) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """The real frames and the accepted pairs to learn from."""
     learnt: list[LabelledFrame] = [] if options.accepted_pairs == "only" else data["train"]
     pairs: list[LabelledFrame] = []
     if options.accepted_pairs:
@@ -136,6 +137,13 @@ def _segmenter(
             [labelled(project, pair.frame, pair.ellipse) for pair in accepted], options
         )
         _say(f"{len(learnt)} real frames and {len(pairs)} accepted pairs")
+    return learnt, pairs
+
+
+def _segmenter(
+    project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
+) -> None:
+    learnt, pairs = _real_and_pairs(project, data, options)
     examples = [frame.loaded() for frame in (*learnt, *pairs)]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [frame.labelled() for frame in simulated]
@@ -260,6 +268,30 @@ def _synthesizer(
         found = write_copy_index(data["train"], options.out)
         _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
+
+
+def _outline(
+    project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
+) -> None:
+    learnt, pairs = _real_and_pairs(project, data, options)
+    examples = [frame.loaded() for frame in (*learnt, *pairs)]
+    simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
+    examples += [frame.labelled() for frame in simulated]
+    settings = OutlineSettings(steps=options.steps, batch=options.batch, seed=options.seed)
+    if options.learning_rate is not None:
+        settings = replace(settings, learning_rate=options.learning_rate)
+    with until_stopped() as stopped:
+        pretrain_outline(
+            examples,
+            settings,
+            options.checkpoint,
+            device=pick_device(),
+            workers=options.workers,
+            watch=Watch(_Log(), lambda: stopped[0]),
+        )
+
+
+_KINDS = {"segmenter": _segmenter, "synthesizer": _synthesizer, "outline": _outline}
 
 
 class _Log:
