@@ -57,9 +57,15 @@ class OutlineSettings:
     """Largest turn of the direction from which the beam comes."""
     marked: float = 0.1
     """Share of frames with text and calipers drawn over them."""
+    cropped: float = 0.1
+    """Share of frames in which a part of the head is beyond the border."""
+    shrunk: float = 0.3
+    """Share of frames with fewer pixels, down to 0.4 of their width."""
     third: float = 2.0
     """How often a third-trimester frame is drawn, compared with the others. An error of the same
     share is larger in mm there."""
+    simulated: float = 0.2
+    """Share of simulated frames, whose outline is exact, if there are any."""
 
 
 class _Learner(nn.Module):
@@ -76,6 +82,7 @@ def pretrain_outline(
     settings: OutlineSettings,
     checkpoint: Path,
     *,
+    simulated: Sequence[LabelledFrame] = (),
     config: OutlineConfig | None = None,
     device: torch.device | None = None,
     workers: int = 0,
@@ -83,12 +90,18 @@ def pretrain_outline(
 ) -> OutlineNet:
     """Train, or resume from ``checkpoint``. Returns the averaged network in evaluation mode.
 
-    ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
+    ``settings`` say how often one of the ``simulated`` frames is drawn. ``workers`` processes draw
+    the batches ahead, see ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     learner = _Learner(config or OutlineConfig()).to(device, memory_format=torch.channels_last)
     shares = np.array([settings.third if e.style == "third" else 1.0 for e in examples])
+    shares /= max(shares.sum(), 1.0)
+    if simulated:
+        part = settings.simulated if examples else 1.0
+        drawn = np.full(len(simulated), part / len(simulated))
+        shares = np.concatenate([shares * (1 - part), drawn])
 
     def loss_of(batch: _Batch) -> Tensor:
         with autocast(device):
@@ -106,7 +119,7 @@ def pretrain_outline(
     )
     trained = train_resumably(
         learner,
-        partial(_draw, examples, shares / shares.sum(), settings),
+        partial(_draw, [*examples, *simulated], shares, settings),
         loss_of,
         optimizer,
         checkpoint,
@@ -170,6 +183,10 @@ def _draw(
         if rng.random() < 0.5:
             image = np.ascontiguousarray(image[:, ::-1])
             true = true.transformed(Affine(xx=-1.0, x0=image.shape[1] - 1.0))
+        if rng.random() < settings.shrunk:
+            image, true = _shrunk(rng, image, true)
+        if rng.random() < settings.cropped:
+            image, true = _cropped(rng, image, true)
         if rng.random() < settings.marked:
             image = image.copy()
             draw_clutter(rng, image, _MARKS)
@@ -194,6 +211,36 @@ def _draw(
         torch.from_numpy(np.stack([matrix for _, matrix in truths])).float(),
         torch.tensor(ratios).float(),
     )
+
+
+def _shrunk(
+    rng: np.random.Generator, image: NDArray[np.uint8], true: Ellipse
+) -> tuple[NDArray[np.uint8], Ellipse]:
+    h, w = image.shape
+    factor = rng.uniform(0.4, 1.0)
+    size = (round(w * factor), round(h * factor))
+    sx, sy = size[0] / w, size[1] / h
+    move = Affine(xx=sx, x0=0.5 * sx - 0.5, yy=sy, y0=0.5 * sy - 0.5)
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, true.transformed(move)
+
+
+def _cropped(
+    rng: np.random.Generator, image: NDArray[np.uint8], true: Ellipse
+) -> tuple[NDArray[np.uint8], Ellipse]:
+    """A part of the frame whose border cuts off up to a fifth of the head, on one side."""
+    height, width = image.shape
+    x0, y0, x1, y1 = true.box()
+    cut = rng.uniform(0, 0.2)
+    left, top, right, bottom = (
+        (round(x0 + cut * (x1 - x0)), 0, width, height),
+        (0, round(y0 + cut * (y1 - y0)), width, height),
+        (0, 0, round(x1 - cut * (x1 - x0)), height),
+        (0, 0, width, round(y1 - cut * (y1 - y0))),
+    )[rng.integers(4)]
+    left, top = max(left, 0), max(top, 0)
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    return part, true.transformed(Affine.translation(-left, -top))
 
 
 def jittered(rng: np.random.Generator, true: Ellipse, jitter: float) -> Ellipse:

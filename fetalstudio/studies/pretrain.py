@@ -276,7 +276,6 @@ def _outline(
     learnt, pairs = _real_and_pairs(project, data, options)
     examples = [frame.loaded() for frame in (*learnt, *pairs)]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
-    examples += [frame.labelled() for frame in simulated]
     settings = OutlineSettings(steps=options.steps, batch=options.batch, seed=options.seed)
     if options.learning_rate is not None:
         settings = replace(settings, learning_rate=options.learning_rate)
@@ -285,6 +284,7 @@ def _outline(
             examples,
             settings,
             options.checkpoint,
+            simulated=[frame.labelled() for frame in simulated],
             device=pick_device(),
             workers=options.workers,
             watch=Watch(_Log(), lambda: stopped[0]),
