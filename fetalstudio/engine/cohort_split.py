@@ -16,8 +16,6 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
 
 T = TypeVar("T")
-VALIDATION, TEST = 0.15, 0.25
-"""The shares of the annotated subjects in the validation and in the test part."""
 
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
@@ -79,9 +77,17 @@ def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
     )
 
 
-def split(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
-    """The part of each subject. It depends on the set of subjects alone."""
-    return split_subjects((frame.subject for frame in frames), validation=VALIDATION, test=TEST)
+def split(project: Project, frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
+    """The part of each subject: the stored one, or the one that :func:`keep_parts` would store."""
+    return project.parts.plan(frame.subject for frame in frames)
+
+
+def keep_parts(project: Project, cohort: str | None) -> None:
+    """Store the part of each subject of the annotated frames; a job calls it before it uses them.
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where the project cannot be written.
+    """
+    project.parts.divide(frame.subject for frame in labelled_if_any(project, cohort))
 
 
 def bundled_parts(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:

@@ -23,6 +23,7 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
 from fetalstudio.project.database import Database
+from fetalstudio.project.parts import Parts
 from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
@@ -68,8 +69,9 @@ _SUSPICIOUS = suspicious(
 class Frames:
     """The frames of a project, with their calibration and labels."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, parts: Parts) -> None:
         self._storage = storage
+        self._parts = parts
         self._ordered: tuple[Mapping[str, Frame], list[Frame]] | None = None
         """All frames, and the same by cohort and name."""
         # Thousands of frames have the same ones, and share them.
@@ -337,7 +339,9 @@ class Frames:
         """
         subject = checked_key("subject", subject)
         with self._storage.transaction():
-            revisions = [replace(r, subject=subject) for r in self._amendable(frame_ids)]
+            former = self._amendable(frame_ids)
+            revisions = [replace(r, subject=subject) for r in former]
+            self._parts.inherit(subject, (r.subject for r in former))
             return self._amend(revisions, "set the subject of {frames}", author)
 
     def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
@@ -629,6 +633,8 @@ def _delete(database: Database, frame_ids: Sequence[str]) -> None:
     )
     for table, condition in PURGED_TABLES:
         database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
+    # The key of a patient goes with the last frame.
+    database.execute("DELETE FROM parts WHERE subject NOT IN (SELECT subject FROM frame_revisions)")
     database.execute("DELETE FROM purge")
 
 

@@ -32,6 +32,7 @@ from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.parts import Parts
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage
@@ -46,7 +47,8 @@ class Project:
     def __init__(self, path: Path, database: Database) -> None:
         """Use :meth:`create` or :meth:`open`."""
         self._storage = Storage(path, database)
-        self.frames = Frames(self._storage)
+        self.parts = Parts(self._storage)
+        self.frames = Frames(self._storage, self.parts)
         self.annotations = Annotations(self._storage, self.frames)
         self.pairs = Pairs(self._storage, self.frames)
         self.batches = Batches(self._storage)
@@ -171,6 +173,7 @@ class Project:
         self.batches.check()
         self.runs.all()
         self.models.all()
+        self.parts.stored()
         query = self._storage.database.query
         orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
         unnamed = query(

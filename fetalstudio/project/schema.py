@@ -20,6 +20,17 @@ from typing import Any
 APPLICATION_ID = int.from_bytes(b"FtSt", "big")
 """Marks the SQLite file as ours (``PRAGMA application_id``)."""
 
+
+def _guards(table: str) -> tuple[str, ...]:
+    return tuple(_guard(table, verb) for verb in ("UPDATE", "DELETE"))
+
+
+def _guard(table: str, verb: str, unless: str = "") -> str:
+    when = f"WHEN NOT ({unless})" if unless else ""
+    return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
+        BEGIN SELECT RAISE(ABORT, '{table} are only appended to'); END"""
+
+
 _ELLIPSE_CHECK = "b > 0 AND a >= b AND angle_deg >= 0 AND angle_deg < 180"
 
 _TABLES = (
@@ -228,6 +239,16 @@ _AMENDMENT_TABLES = (
         BEGIN SELECT RAISE(ABORT, 'only removed frames can be purged'); END""",
 )
 
+_PART_TABLES = (
+    """CREATE TABLE parts (
+        subject TEXT PRIMARY KEY,
+        part TEXT NOT NULL CHECK (part IN ('train', 'validation', 'test')),
+        created_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    _guard("parts", "UPDATE"),
+    _guard("parts", "DELETE", "OLD.subject NOT IN (SELECT subject FROM frame_revisions)"),
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -274,16 +295,6 @@ APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_
 it was dropped."""
 
 
-def _guards(table: str) -> tuple[str, ...]:
-    return tuple(_guard(table, verb) for verb in ("UPDATE", "DELETE"))
-
-
-def _guard(table: str, verb: str, unless: str = "") -> str:
-    when = f"WHEN NOT ({unless})" if unless else ""
-    return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
-        BEGIN SELECT RAISE(ABORT, '{table} are only appended to'); END"""
-
-
 def _purge_guards() -> Iterator[str]:
     """Let a purge, and nothing else, delete."""
     yield _guard("frames", "UPDATE")  # its triggers went with the table that was replaced
@@ -301,6 +312,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
+    _PART_TABLES,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -43,6 +43,7 @@ _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "run_history": ("history of run", ("run_id", "entry")),
     "models": ("model", ("name",)),
     "adoptions": ("adoption of model", ("name", "id")),
+    "parts": ("part of subject", ("subject",)),
 }
 """By table: the word for a row, and the columns that name it."""
 

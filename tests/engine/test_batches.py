@@ -50,8 +50,8 @@ CHILD = """
     def counted(database, sql, *values):
         if sql == "COMMIT":
             commits.append(1)
-            # The first writes the batch down, each other one stores a chunk.
-            if sys.argv[3] == "before a commit" and len(commits) == 3:
+            # The first stores the subjects' parts, the second the batch, each other one a chunk.
+            if sys.argv[3] == "before a commit" and len(commits) == 4:
                 die()
         return execute(database, sql, *values)
     Database.execute = counted
@@ -388,7 +388,7 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
     labelled = labelled_frames(sample_project)
-    parts = split(labelled)
+    parts = split(sample_project, labelled)
     by_id = {item.id: item for item in labelled}
     drawn = ellipses_like(sample_project, 40, seed=3)
     assert len({item.name for item in drawn}) == 40

@@ -160,7 +160,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     sample_project: Project,
 ) -> None:
     labelled = labelled_frames(sample_project)
-    parts = split(labelled)
+    parts = split(sample_project, labelled)
     groups = [
         {i.subject for i in of_part(labelled, parts, part)}
         for part in ("train", "validation", "test")

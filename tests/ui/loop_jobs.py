@@ -129,7 +129,7 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
     """Epoch 3 is the best, from there on it gets worse."""
     with Project.open(request.project) as project:
         labelled = labelled_frames(project, request.cohort)
-        by_subject = split(labelled)
+        by_subject = split(project, labelled)
         parts = {
             part: [item.id for item in of_part(labelled, by_subject, part)]
             for part in ("train", "validation", "test")

@@ -79,7 +79,7 @@ def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) ->
 def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> None:
     project = page.session.open
     labelled = labelled_frames(project)
-    by_subject = split(labelled)
+    by_subject = split(project, labelled)
     for part in ("train", "validation", "test"):
         items = of_part(labelled, by_subject, part)
         subjects, frames = page.data.counts(part)
@@ -92,7 +92,7 @@ def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPa
     project = page.session.open
     pairs = add_pairs(project, [0.98] * 8)
     labelled = labelled_frames(project)
-    parts = split(labelled)
+    parts = split(project, labelled)
     usable = [
         pair
         for pair in pairs

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import Neighbours
+from fetalstudio.engine.cohort_split import keep_parts
 from fetalstudio.engine.jobs.adapt.choice import (
     AdaptingCountdown,
     Choice,
@@ -80,6 +81,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
                 f"{model.name} is not a compact synthesizer, which alone can be adapted here. "
                 "Choose compact, or one adapted from it."
             )
+        keep_parts(project, request.cohort)
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))

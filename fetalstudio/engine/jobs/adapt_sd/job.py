@@ -14,7 +14,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import neighbours_of
-from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.engine.cohort_split import keep_parts, labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import (
     AdaptStableDiffusionRequest,
     AdaptStableDiffusionResult,
@@ -195,8 +195,9 @@ def _identity(base: FoundModel, frames: Sequence[LabelledFrame]) -> str:
 
 
 def _frames(project: Project, cohort: str | None) -> list[LabelledFrame]:
+    keep_parts(project, cohort)
     labelled = labelled_frames(project, cohort)
-    frames = of_part(labelled, split(labelled), "train")
+    frames = of_part(labelled, split(project, labelled), "train")
     if not frames:
         raise InputError(
             f"All annotated frames of {project.path} are held out to validate and to test, so "

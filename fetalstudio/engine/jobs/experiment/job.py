@@ -13,7 +13,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_split import labelled
+from fetalstudio.engine.cohort_split import keep_parts, labelled
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.experiment.mixes import (
     VALIDATION_FRAMES,
@@ -122,6 +122,7 @@ def _request_of(run: Run, project: Project) -> ExperimentRequest:
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
     """The training data of one seed. All seeds have the same validation and test part."""
+    keep_parts(project, request.cohort)
     data = select_training_data(
         project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
     )

@@ -18,6 +18,7 @@ from fetalstudio.core.errors import InputError, UserError, check_ranges, is_out_
 from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.texture import CohortTexture
+from fetalstudio.engine.cohort_split import keep_parts
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -427,6 +428,7 @@ def _wanted(
     check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
+        keep_parts(project, request.cohort)
         return ellipses_like(
             project,
             request.count,

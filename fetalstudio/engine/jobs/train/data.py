@@ -95,7 +95,7 @@ def select_training_data(
         labelled = labelled_frames(project, cohort)
     except InputError as error:
         return TrainingData((), (), (), (), problems=(str(error),))
-    parts: Mapping[str, Part] = split(labelled)
+    parts: Mapping[str, Part] = split(project, labelled)
     available, validation, test = (
         of_part(labelled, parts, part) for part in ("train", "validation", "test")
     )

@@ -13,7 +13,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import settings_of
-from fetalstudio.engine.cohort_split import labelled
+from fetalstudio.engine.cohort_split import keep_parts, labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
@@ -150,6 +150,7 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     """
     asked = {"real": request.real or 0, "synthetic": request.synthetic or 0}
     check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
+    keep_parts(project, request.cohort)
     data = select_training_data(
         project,
         request.cohort,
