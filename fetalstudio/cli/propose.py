@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fetalstudio.cli.console import Console
-from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.propose.request import SNAP, ProposeRequest
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also where a proposal of this segmenter is waiting or was rejected",
     )
+    parser.add_argument(
+        "--snap",
+        action="store_true",
+        default=SNAP,
+        help="move the ellipses onto the skull by a second look along them",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -33,6 +39,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             options.cohort,
             prompt=options.prompt,
             again=options.again,
+            snap=options.snap,
         ),
     )
     console.result(

@@ -3,7 +3,7 @@
 A strip around the first ellipse is sampled at the frame's own resolution: rays from the centre, in
 coordinates in which the ellipse is the unit circle. A small network gives each ray's distance to
 the edge of the skull, and how certain it is. An ellipse is fitted to these points, weighted by
-their certainty. The second time starts from the result of the first.
+their certainty.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.formats.model_card import ModelCard
@@ -45,6 +46,9 @@ _FINE = slice(16, 64)
 _REACH = 0.4
 """The largest distance of an edge from the ellipse, as a share of the radius."""
 
+_LOOKS = 3
+_FAR = 0.03
+"""Look again if the outline has moved by more, as a share of the radius (root mean square)."""
 
 _LOG_SCALE = (-6.0, -1.5)
 """Bounds of the log of a ray's uncertainty, as a share of the radius."""
@@ -170,6 +174,7 @@ class OutlineNet(nn.Module):
 
     def __init__(self, config: OutlineConfig) -> None:
         super().__init__()
+        self.config = config
         w = config.widths
         self.stages = nn.Sequential(
             _Block(2, w[0], (1, 2)),
@@ -188,6 +193,8 @@ class OutlineNet(nn.Module):
             for _ in range(config.attention)
         )
         self.head = nn.Sequential(nn.LayerNorm(c), nn.Linear(c, 2))
+        # torch's type hints leave this argument out.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, strips: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Offsets of the edge from the unit circle and the log of their scale, each (B, RAYS/2).
@@ -288,28 +295,30 @@ def size_variances(log_scales: Tensor, ratio: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """The ellipse that a second look found, and how uncertain its sizes are."""
+class Snapped:
+    """What a second look found."""
 
-    ellipse: Ellipse
-    uncertainty: tuple[float, float, float]
-    """Standard deviation of HC, BPD and OFD against a sonographer's, each as a share of it."""
+    ellipse: Ellipse | None
+    """In px; None if the rays describe no ellipse near the first one."""
+    spread: Spread
+    """How far its sizes may be from a sonographer's."""
 
 
 class SecondLook:
-    """The network with its card, which says how many looks it takes and in how many views.
+    """The network with its card.
 
-    The card's ``preprocessing`` holds ``looks``, ``views`` (1 to 4: the strip, turned by half,
-    mirrored, both) and ``calibration``, three factors by which the rays' own uncertainty of HC, BPD
-    and OFD is multiplied.
+    The card's ``preprocessing`` holds the number of ``views`` (2 with the mirrored strip) and
+    ``calibration``, three factors by which the rays' own uncertainty of HC, BPD and OFD is
+    multiplied.
     """
 
-    def __init__(self, net: OutlineNet, card: ModelCard, device: torch.device | None = None) -> None:
+    def __init__(
+        self, net: OutlineNet, card: ModelCard, device: torch.device | None = None
+    ) -> None:
         self.device = device or pick_device()
-        self.net = net.to(self.device, memory_format=torch.channels_last).eval()
+        self.net = net.to(self.device).eval()
         self.card = card
-        self.looks: int = card.preprocessing.get("looks", 2)
-        self.views: int = card.preprocessing.get("views", 4)
+        self.views: int = card.preprocessing.get("views", 2)
         self.calibration = np.array(card.preprocessing.get("calibration", (1.0, 1.0, 1.0)), float)
 
     @classmethod
@@ -337,43 +346,52 @@ class SecondLook:
 
     def save(self, folder: Path, card: ModelCard) -> None:
         """Save the weights in half precision, then the card that makes the folder a model."""
+        folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.half() for k, v in self.net.state_dict().items()}
         write_checkpoint(weights, folder / WEIGHTS)
         card.write(folder)
 
-    def refine(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Looked:
-        """The ellipse near ``ellipse`` that follows the outline in a frame, (H, W) uint8.
+    def snap(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Snapped:
+        """The ellipse near ``ellipse`` that follows the skull in a frame, (H, W) uint8.
 
-        The result is ``ellipse`` itself if the rays describe no ellipse near it.
+        It looks again, up to :data:`_LOOKS` times, from an ellipse that was far off: such a strip
+        shows the skull where the samples are coarse.
         """
-        uncertainty = (0.0, 0.0, 0.0)
-        for _ in range(self.looks):
+        spread = Spread(0.0, 0.0, 0.0)
+        for _ in range(_LOOKS):
             offsets, log_scales = self._rays(image, ellipse)
-            near = _moved(ellipse, *fit(offsets, (-2 * log_scales).exp()))
+            centre, matrix = fit(offsets, (-2 * log_scales).exp())
             ratio = torch.tensor([ellipse.b / ellipse.a], dtype=offsets.dtype)
             sd = size_variances(log_scales, ratio)[0].sqrt().numpy() * self.calibration
-            uncertainty = (float(sd[0]), float(sd[1]), float(sd[2]))
+            spread = Spread(*sd.tolist())
+            near = _moved(ellipse, centre, matrix)
             if near is None:
-                break
+                return Snapped(None, spread)
             ellipse = near
-        return Looked(ellipse, uncertainty)
+            if (radii_of(centre, matrix) - 1).square().mean().sqrt() < _FAR:
+                break
+        return Snapped(ellipse, spread)
 
     @torch.inference_mode()
     def _rays(self, image: NDArray[np.uint8], ellipse: Ellipse) -> tuple[Tensor, Tensor]:
         """The mean of the views: offsets and log scales, each (1, RAYS / 2) float64."""
         samples, known = strip(image, ellipse), ray_features(ellipse)
-        strips, features = [], []
-        for view in range(self.views):
-            strips.append(_view(samples, view))
-            features.append(_view(known, view) * (_MIRRORED if view >= 2 else 1))
+        strips, features = [samples], [known]
+        if self.views == 2:
+            strips.append(_mirrored(samples))
+            features.append(_mirrored(known) * _MIRRORED)
         with autocast(self.device):
-            offsets, log_scales = self.net(
+            seen = self.net(
                 torch.from_numpy(np.stack(strips)).to(self.device),
                 torch.from_numpy(np.stack(features)).to(self.device),
             )
-        both = torch.stack([offsets, log_scales], dim=1).double().cpu().numpy()
-        back = np.mean([_view(seen, view) for view, seen in enumerate(both)], axis=0)
-        return torch.from_numpy(back[:1].copy()), torch.from_numpy(back[1:].copy())
+        offsets, log_scales = (values.double().cpu().numpy() for values in seen)
+        for values in (offsets, log_scales):
+            values[1:] = _mirrored(values[1:])
+        return (
+            torch.from_numpy(offsets.mean(axis=0, keepdims=True)),
+            torch.from_numpy(log_scales.mean(axis=0, keepdims=True)),
+        )
 
 
 def _moved(first: Ellipse, centre: Tensor, matrix: Tensor) -> Ellipse | None:
@@ -404,14 +422,9 @@ def outline_card(name: str, config: OutlineConfig, **fields: Any) -> ModelCard:
     )
 
 
-def _view(rays: NDArray[Any], view: int) -> NDArray[Any]:
-    """A view of values by ray on the second axis: turned by half a turn, mirrored, or both.
-
-    Each view undoes itself.
-    """
-    if view >= 2:  # the ray at -t takes the place of that at t
-        rays = np.roll(rays[:, ::-1], 1, axis=1)
-    return np.roll(rays, rays.shape[1] // 2, axis=1) if view % 2 else rays
+def _mirrored(rays: NDArray[Any]) -> NDArray[Any]:
+    """Values by ray on the second axis as in the mirrored frame: that at -t is at t."""
+    return np.roll(rays[:, ::-1], 1, axis=1)
 
 
 _MIRRORED = np.array([[-1], [1], [1], [-1], [1]], np.float32)

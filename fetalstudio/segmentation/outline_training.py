@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -95,7 +96,7 @@ def pretrain_outline(
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
-    learner = _Learner(config or OutlineConfig()).to(device, memory_format=torch.channels_last)
+    learner = _Learner(config or OutlineConfig()).to(device)
     shares = np.array([settings.third if e.style == "third" else 1.0 for e in examples])
     shares /= max(shares.sum(), 1.0)
     if simulated:
@@ -270,7 +271,7 @@ def _varied(
     rng: np.random.Generator, grey: NDArray[np.float32], direction: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Random gain, gamma, blur, speckle and shadows on a strip (RAYS, radii), 0 to 255."""
-    x = grey / 255
+    x: NDArray[Any] = grey / 255
     lit = x > 0
     # Uneven gain across the frame, and skull that is seen worse from some directions.
     toward = rng.standard_normal(2)

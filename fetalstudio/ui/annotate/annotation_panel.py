@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
@@ -37,6 +45,12 @@ class AnnotationPanel(QWidget):
         self.by.setWordWrap(True)
         self.confirm = theme.style(QPushButton("Confirm, next"), "primary")
         self.confirm.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.snap = QCheckBox("Snap proposals to the skull")
+        self.snap.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.snap.setToolTip(
+            "A second look moves each proposed ellipse onto the outer edge of the skull.\nLeave it "
+            "off if your ellipses run elsewhere, such as around the skin."
+        )
         self.biometry = BiometryPanel()
         self.calibration = CalibrationPanel()
         self.proposal = self._build_proposal()
@@ -44,7 +58,7 @@ class AnnotationPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(*[2 * theme.SPACE] * 4)
         column.setSpacing(theme.SPACE)
-        for widget in (self.state, self.by, self.confirm, self.proposal):
+        for widget in (self.state, self.by, self.confirm, self.proposal, self.snap):
             column.addWidget(widget)
         for title, part in (
             ("Measurements", self.biometry),

@@ -7,7 +7,9 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from fetalstudio.core.biometry import (
     CEPHALIC_INDEX_USUAL,
+    NORMAL_95,
     GestationalAge,
+    Spread,
     format_weeks,
     hadlock_1984,
     intergrowth_21st,
@@ -28,6 +30,7 @@ _ROWS = (
     ("intergrowth", "GA INTERGROWTH", ""),
 )
 _USUAL = "usually {:.0f} to {:.0f} % (mean ± 1 SD, Hadlock 1981)".format(*CEPHALIC_INDEX_USUAL)
+_INTERVAL = "± holds 95 % of sonographers' values, by the second look along the skull"
 _NO_MM = "Needs a calibration: the size of a pixel in mm"
 
 
@@ -57,32 +60,47 @@ class BiometryPanel(QWidget):
         self.warning.hide()
         grid.addWidget(self.warning, len(_ROWS), 0, 1, 2)
 
-    def show_ellipse(self, ellipse: Ellipse | None, calibration: Calibration | None) -> None:
-        """Show the measurements of an ellipse given in image px; None shows dashes."""
+    def show_ellipse(
+        self,
+        ellipse: Ellipse | None,
+        calibration: Calibration | None,
+        spread: Spread | None = None,
+    ) -> None:
+        """Show the measurements of an ellipse given in image px; None shows dashes.
+
+        With ``spread``, HC, BPD and OFD are shown with the interval that holds 95 % of
+        sonographers' values.
+        """
+        for (key, _name, tip), share in zip(_ROWS[:3], _shares(spread), strict=True):
+            self._explain(key, tip if share is None else f"{tip}\n{_INTERVAL}")
         self.warning.setVisible(ellipse is not None and calibration is None)
         if ellipse is None:
             for value in self.values.values():
                 value.setText(NONE)
             self._flag_index(None)
         elif calibration is None:
-            self._show_pixels(ellipse)
+            self._show_pixels(ellipse, spread)
         else:
-            self._show_mm(ellipse, calibration)
+            self._show_mm(ellipse, calibration, spread)
 
-    def _show_pixels(self, ellipse: Ellipse) -> None:
-        self.values["hc"].setText(f"{ellipse.perimeter:.0f} px")
-        self.values["bpd"].setText(f"{2 * ellipse.b:.1f} px")
-        self.values["ofd"].setText(f"{2 * ellipse.a:.1f} px")
+    def _show_pixels(self, ellipse: Ellipse, spread: Spread | None) -> None:
+        self._show_sizes((ellipse.perimeter, 2 * ellipse.b, 2 * ellipse.a), spread, "px")
         self._flag_index(100 * ellipse.b / ellipse.a, "; assumes square pixels")
         for key in ("hadlock", "intergrowth"):
             self.values[key].setText(NONE)
             self._explain(key, _NO_MM)
 
-    def _show_mm(self, ellipse: Ellipse, calibration: Calibration) -> None:
+    def _show_sizes(
+        self, sizes: tuple[float, float, float], spread: Spread | None, unit: str
+    ) -> None:
+        for (key, _name, _tip), size, share in zip(_ROWS[:3], sizes, _shares(spread), strict=True):
+            decimals = 0 if (key, unit) == ("hc", "px") else 1
+            around = "" if share is None else f" ± {NORMAL_95 * share * size:.{decimals}f}"
+            self.values[key].setText(f"{size:.{decimals}f}{around} {unit}")
+
+    def _show_mm(self, ellipse: Ellipse, calibration: Calibration, spread: Spread | None) -> None:
         head = measure(ellipse, calibration)
-        self.values["hc"].setText(f"{head.hc_mm:.1f} mm")
-        self.values["bpd"].setText(f"{head.bpd_mm:.1f} mm")
-        self.values["ofd"].setText(f"{head.ofd_mm:.1f} mm")
+        self._show_sizes((head.hc_mm, head.bpd_mm, head.ofd_mm), spread, "mm")
         self._flag_index(head.cephalic_index)
         self._show_age("hadlock", hadlock_1984(head.hc_mm))
         self._show_age("intergrowth", intergrowth_21st(head.hc_mm))
@@ -112,3 +130,8 @@ class BiometryPanel(QWidget):
     def _explain(self, key: str, tip: str) -> None:
         self._names[key].setToolTip(tip)
         self.values[key].setToolTip(tip)
+
+
+def _shares(spread: Spread | None) -> tuple[float | None, float | None, float | None]:
+    """The standard deviations in the order of the rows."""
+    return (None, None, None) if spread is None else (spread.hc, spread.bpd, spread.ofd)

@@ -58,7 +58,8 @@ class ProposalFlow(QObject):
             if self.asks_for(frame_id):
                 return
         path = self._session.open.path
-        request = ProposeRequest(path, frame_ids=(frame_id,))
+        snap = self._session.settings.snap_proposals
+        request = ProposeRequest(path, frame_ids=(frame_id,), snap=snap)
         self._asked = path, frame_id
         self._job = self._session.submit(request)
         self._job.on_finished(lambda result: self._finished(path, result))
@@ -75,6 +76,7 @@ class ProposalFlow(QObject):
     def _finished(self, path: Path, result: ProposeResult) -> None:
         if not self._session.is_open(path):
             return
+        self._session.keep_spreads(result)
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
             self.proposed.emit(proposal.frame_id, proposal.ellipse)

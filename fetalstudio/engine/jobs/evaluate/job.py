@@ -18,7 +18,13 @@ from fetalstudio.engine.jobs.evaluate.request import (
     Protocol,
 )
 from fetalstudio.engine.jobs.propose.request import Prompt
-from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.models.loading import (
+    FoundModel,
+    find_model,
+    load_outline,
+    load_segmenter,
+    outline_folder,
+)
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -44,18 +50,21 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
         model = find_model("segmenter", request.segmenter, project)
         items, trained_on = _frames(project, request, model, report)
         load_segmenter(model)  # its errors come before the first frame
+        if request.snap:
+            load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         results = [
             replace(
                 summarise(
                     model.name,
-                    _scores(model, items, request.prompt, protocol, steps),
+                    _scores(model, items, request, protocol, steps),
                     prompt=request.prompt,
                     protocol=protocol,
                 ),
                 model_sha256=fingerprint(model.folder),
                 trained_on=trained_on,
                 held_out=request.held_out,
+                snapped=request.snap,
             )
             for protocol in protocols
         ]
@@ -72,6 +81,8 @@ def _frames(
         if not items:
             raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
     seen = frames_seen(project, model)
+    if request.snap:
+        seen |= training_frames(outline_folder())
     if request.held_out:
         subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen}
         items = [item for item in items if item.subject not in subjects]
@@ -112,7 +123,7 @@ def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
 def _scores(
     model: FoundModel,
     items: Sequence[LabelledFrame],
-    prompt: Prompt,
+    request: EvaluateRequest,
     protocol: Protocol,
     steps: Steps,
 ) -> list[FrameScore]:
@@ -121,7 +132,10 @@ def _scores(
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
-        work = [(model, item.loaded(), prompt, protocol, start + i) for i, item in enumerate(some)]
+        work = [
+            (model, item.loaded(), request.prompt, protocol, start + i, request.snap)
+            for i, item in enumerate(some)
+        ]
         scores += distributed.each(_score, work)
         steps.advance(steps.done + len(some), note=some[-1].name)
     return scores
@@ -133,6 +147,13 @@ def _score(
     prompt: Prompt,
     protocol: Protocol,
     seed: int,
+    snap: bool,
 ) -> FrameScore:
-    segmenter = load_segmenter(model)
-    return score_frame(segmenter, frame, prompt=prompt, protocol=protocol, seed=seed)
+    return score_frame(
+        load_segmenter(model),
+        frame,
+        prompt=prompt,
+        protocol=protocol,
+        seed=seed,
+        outline=load_outline() if snap else None,
+    )

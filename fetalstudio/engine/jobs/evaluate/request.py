@@ -30,6 +30,9 @@ class EvaluateRequest:
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
     """Leave out the subjects of the segmenter's training and validation frames."""
+    snap: bool = False
+    """Measure the ellipses after the second look that moves them onto the skull. Frames that this
+    second look was trained on count as seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,8 @@ class EvaluateResult:
     """Number of frames that were used to train the segmenter."""
     held_out: bool = False
     """Whether all subjects of the segmenter's training were left out."""
+    snapped: bool = False
+    """Whether the ellipses were moved onto the skull."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fetalstudio.engine.cohort_split import check_cohort
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.loading import find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -36,22 +36,29 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
             report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}"))
             return ProposeResult((), ())
         segmenter = load_segmenter(model)
+        outline = load_outline() if request.snap else None
         proposals, without = [], []
         for frame in frames:
             if project.frames.find(frame.id) is None:  # another process has removed it meanwhile
                 steps.advance()
                 continue
             box = _box(project, frame) if request.prompt == "box" else None
-            found = segmenter.predict(project.frames.pixels(frame.id), box=box)
+            pixels = project.frames.pixels(frame.id)
+            found = segmenter.predict(pixels, box=box)
             if found.ellipse is None:
                 without.append(frame.name)
             else:
-                proposals.append(Proposal(frame.id, found.ellipse, found.confidence))
+                ellipse, spread = found.ellipse, None
+                if outline is not None:
+                    snapped = outline.snap(pixels, ellipse)
+                    if snapped.ellipse is not None:
+                        ellipse, spread = snapped.ellipse, snapped.spread
+                proposals.append(Proposal(frame.id, ellipse, found.confidence, spread))
                 current = project.annotations.newest(frame.id)
                 if current is None or current.ellipse is None or current.state == "proposed":
                     project.annotations.add(
                         frame.id,
-                        found.ellipse,
+                        ellipse,
                         author=author,
                         state="proposed",
                         confidence=found.confidence,

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
 Prompt = Literal["auto", "box"]
+SNAP = False
+"""Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
+follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class ProposeRequest:
     prompt: Prompt = "auto"
     """``box`` prompts the segmenter with the box of a frame's ellipse, such as another segmenter's
     proposal. Frames without an ellipse are left out."""
+    snap: bool = SNAP
+    """Move each ellipse onto the outline of the skull by a second look at the frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Proposal:
     frame_id: str
     ellipse: Ellipse
     confidence: float
+    spread: Spread | None = None
+    """How uncertain its sizes are; known of ellipses that were moved onto the skull."""
 
 
 @dataclass(frozen=True, slots=True)
