@@ -172,13 +172,20 @@ def import_frames(
     *,
     cohort: str | None = None,
     mask_value: str | None = None,
+    keep_names: bool = False,
+    keep_labels: Sequence[str] = (),
+    frames: str | None = None,
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
-    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
-    (``"#ff0000"``) marks the head in masks of several structures. All of the frames are imported
-    or, after an error or Ctrl-C, none of them. ::
+    ``cohort`` defaults to the folder's name, and to a neutral one where that may be the name of a
+    patient, a number or a date. ``keep_names`` lets the frames keep the names of their files, and
+    ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
+    which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
+    ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
+    ``"all"``, ``"every 10"``). All of the frames are imported or, after an error or Ctrl-C, none of
+    them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -188,7 +195,15 @@ def import_frames(
 
     Raises :class:`InputError` for a folder that holds no frame.
     """
-    request = ImportRequest(project.path, Path(source), cohort=cohort, mask_value=mask_value)
+    request = ImportRequest(
+        project.path,
+        Path(source),
+        cohort=cohort,
+        mask_value=mask_value,
+        keep_names=keep_names,
+        keep_labels=tuple(keep_labels),
+        frames=frames,
+    )
     return _run(request, progress)
 
 

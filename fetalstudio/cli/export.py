@@ -24,7 +24,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Write the files, with a warning for whatever was left out."""
+    """Write the files, with a warning before it for what the format cannot carry, and one after it
+    for whatever was left out."""
+    lost = EXPORTS[options.format].lost
+    if lost:
+        console.warn(lost)
     result = console.run(
         ExportRequest(
             options.project,

@@ -116,7 +116,8 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
         case "set-subject":
             for sentence in subject_effect(project, ids):
                 console.warn(sentence)
-            return frames.set_subject(ids, options.new_subject, author=author)
+            subject = project.patients.key(options.new_subject)
+            return frames.set_subject(ids, subject, author=author)
         case "set-cohort":
             return frames.set_cohort(ids, options.new_cohort, author=author)
     for sentence in sentences(removal_effect(project, ids)):

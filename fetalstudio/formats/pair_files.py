@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -90,6 +90,19 @@ class PairFiles:
             raise UserError(
                 f"{self.folder} cannot be written: {error.strerror}. Choose another folder."
             ) from error
+
+    @property
+    def claimed(self) -> bool:
+        """Whether a batch has taken the folder."""
+        return (self.folder / TABLE).exists()
+
+    def holds_only(self, names: Collection[str]) -> bool:
+        """Whether the folder has a table that names no other pairs than these."""
+        try:
+            table = read_table(self.folder / TABLE)
+        except InputError:
+            return False
+        return table.header == COLUMNS and all(row.cells[0] in names for row in table.rows)
 
     def give_up(self) -> None:
         """Remove the table of a batch that made no pair."""

@@ -8,10 +8,11 @@ is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for go
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +321,15 @@ class Frames:
             removed=int(revision.removed),
         )
 
+    def neutral_names(self) -> Iterator[str]:
+        """``frame-00001`` and so on, from the first number above all that a frame has or had."""
+        rows = self._storage.database.query(
+            "SELECT DISTINCT name FROM frame_revisions WHERE name GLOB 'frame-[0-9]*'"
+        )
+        numbers = (row["name"].partition("-")[2] for row in rows)
+        last = max((int(n) for n in numbers if n.isdecimal() and len(n) < 10), default=0)
+        return (f"frame-{number:05d}" for number in itertools.count(last + 1))
+
     def _free_name(self, name: str, cohort: str, frame_id: str) -> str:
         """``name``, with a number where another frame of the cohort has it."""
         free, number = name, 1
@@ -419,7 +429,8 @@ class Frames:
                 if replace(current, name=after.name) != after:
                     raise UserError(
                         f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
-                        f"{current.name} was amended again later. Undo the later amendment first."
+                        f"{current.name} was amended again later. Undo the later amendment first. "
+                        f"{self._see_log()}"
                     )
             return self._amend(
                 [before for before, _ in amendment.changes],
@@ -532,6 +543,11 @@ class Frames:
         except UserError:
             return set()  # what a damaged backup needs is not known
 
+    def revisions(self) -> list[FrameRevision]:
+        """All that the frames, the removed ones too, are and were called."""
+        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        return self._storage.read("frame_revisions", rows, _row_revision)
+
     def check(self) -> None:
         """Read every frame, revision and amendment that may be damaged, so that the damaged ones
         are known."""
@@ -596,11 +612,16 @@ class Frames:
         for amendment in self.amendments():
             open_ = not amendment.undone and amendment.undoes is None
             if amendment.id == amendment_id and not open_:
-                raise UserError(f"Amendment {amendment.id} was undone already, or is an undo.")
+                raise UserError(
+                    f"Amendment {amendment.id} was undone already, or is an undo. {self._see_log()}"
+                )
             if open_ and amendment_id in (None, amendment.id):
                 return amendment
         which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
-        raise UserError(f"{self._storage.path} has no {which}. See the log of amendments.")
+        raise UserError(f"{self._storage.path} has no {which}. {self._see_log()}")
+
+    def _see_log(self) -> str:
+        return f"See the log of amendments: fetalstudio frames {self._storage.path} log."
 
 
 def _revision(frame: Frame) -> FrameRevision:

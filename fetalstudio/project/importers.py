@@ -6,6 +6,7 @@ An import takes every frame that can be read. After an error or a cancel it take
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.core.names import visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.frame_tables import some
@@ -22,8 +23,15 @@ from fetalstudio.formats.outline_pictures import MASK_VALUE
 from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.project.deidentifying import (
+    doubtful_labels,
+    is_public_name,
+    stored_cohort,
+    stored_pair_names,
+)
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.pairs import SameAsRealError
+from fetalstudio.project.patients import Keys
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import AnnotationState, Frame
@@ -45,6 +53,9 @@ class ImportReport:
     """Pictures that the project already held."""
     subjects: int
     """Of the frames in the source that could be read."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0
@@ -71,18 +82,28 @@ def import_frames(
     format: str = AUTO,
     cohort: str | None = None,
     mask_value: str | None = None,
+    keep_names: bool = False,
+    keep_labels: Collection[str] = (),
+    frames: str | None = None,
+    head_label: str | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
 
-    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``2``) or colour
-    (``#ff0000``) marks the head in mask pictures. Annotations count as final; a doubtful one is a
-    proposal. A picture that the project already holds gets what it lacks (a calibration; an
-    ellipse, where none was drawn). Synthetic pictures become pairs that are to be reviewed, with
-    what the source says about how they were made. A file that cannot be used is named in
-    ``problems`` and left out.
+    The frames get neutral names; with ``keep_names`` those of their files, as the frames of HC18
+    always do. ``cohort`` defaults to the folder's name, and to a neutral one where that may say who
+    a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
+    ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
+    and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
+    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). Annotations count as
+    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
+    (a calibration; an ellipse, where none was drawn). The parts that the source states are stored
+    for subjects that have none. Synthetic pictures become pairs that are to be reviewed, with what
+    the source says about how they were made. A file that cannot be used is named in ``problems``
+    and left out.
 
-    Raises :class:`InputError` for a source without a usable image, or for the store of a project,
+    Raises :class:`InputError` for a source without a usable image, for the store of a project, or
+    where the secret of the patients' keys is on another computer, and
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
     project is then as it was.
     """
@@ -92,10 +113,10 @@ def import_frames(
             "#ff0000."
         )
     _check_not_a_store(source)
-    found = read_source(source, format)
+    found = read_source(source, format, frames, head_label)
     problems = list(found.problems)
     total = len(found.records)
-    cohort = cohort or found.cohort
+    project.patients.check_secret()
     with project.frames.staging() as staging:
         staged: list[_Staged] = []
         by_value: dict[str, list[int]] = defaultdict(list)
@@ -131,16 +152,30 @@ def import_frames(
                 )
                 staged[number] = replace(item, ellipse=None)
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
+        found_labels = {name for item in staged for name in item.record.labels}
+        problems += [
+            f"The source has no labels {name!r} that could be kept. It has: "
+            f"{', '.join(sorted(found_labels)) or 'none'}."
+            for name in keep_labels
+            if name not in found_labels
+        ]
+        doubtful = _without_doubtful_labels(staged, keep_labels)
         real = [item for item in staged if item.synthetic is None]
+        held = [project.frames.find(item.frame_id) for item in real]
+        cohort, renamed = stored_cohort(
+            project, cohort, found.cohort, [f for f in held if f is not None and f.kind == "real"]
+        )
+        problems += [renamed] if renamed is not None and None in held else []
         with project.transaction():
-            pairs = _store_pairs(project, staging, staged, problems)
-            new, annotated = _store(project, staging, real, cohort, problems)
+            pairs = _store_pairs(project, staging, staged, keep_names, problems)
+            new, annotated, subjects = _store(project, staging, real, cohort, keep_names, problems)
     return ImportReport(
         cohort=cohort,
         frames=new,
         annotated=annotated,
         duplicates=len(real) - new,
-        subjects=len({_subject(item.record) for item in real}),
+        subjects=subjects,
+        doubtful_labels=doubtful,
         problems=tuple(problems),
         pairs=pairs,
     )
@@ -158,18 +193,24 @@ def _check_not_a_store(source: Path) -> None:
 
 
 def _store_pairs(
-    project: Project, staging: Staging, staged: list[_Staged], problems: list[str]
+    project: Project,
+    staging: Staging,
+    staged: list[_Staged],
+    keep_names: bool,
+    problems: list[str],
 ) -> int:
     """Returns the number of new pairs. What the project knows of a pair that it holds stays."""
     new = 0
     held: list[str] = []
-    for item in staged:
-        if item.synthetic is None:
-            continue
-        name, path = item.record.name, item.record.path
+    made = [(item, item.synthetic) for item in staged if item.synthetic is not None]
+    names = [item.record.name for item, _ in made]
+    for (item, note), name in zip(
+        made, names if keep_names else stored_pair_names(names), strict=True
+    ):
+        path = item.record.path
         try:
             pair, added = project.pairs.add_staged(
-                staging, item.frame_id, item.size, item.synthetic, name=name, reviewer=AUTHOR
+                staging, item.frame_id, item.size, note, name=name, reviewer=AUTHOR
             )
         except SameAsRealError as error:
             problems.append(f"{path} was left out. {error}")
@@ -185,50 +226,100 @@ def _store_pairs(
     return new
 
 
+def _without_doubtful_labels(staged: list[_Staged], keep: Collection[str]) -> Mapping[str, str]:
+    """Take the labels that may say who a patient is; by their names, what they look like."""
+    doubtful = doubtful_labels(
+        {name: text for name, text in item.record.labels.items() if name not in keep}
+        for item in staged
+    )
+    for number, item in enumerate(staged):
+        labels = {k: text for k, text in item.record.labels.items() if k not in doubtful}
+        staged[number] = replace(item, record=replace(item.record, labels=labels))
+    return doubtful
+
+
 def _store(
-    project: Project, staging: Staging, staged: list[_Staged], cohort: str, problems: list[str]
-) -> tuple[int, int]:
-    """One short transaction for everything; returns the numbers of new frames and ellipses."""
+    project: Project,
+    staging: Staging,
+    staged: list[_Staged],
+    cohort: str,
+    keep_names: bool,
+    problems: list[str],
+) -> tuple[int, int, int]:
+    """One short transaction for everything; returns the numbers of new frames, of ellipses, and of
+    subjects."""
     frames = annotated = 0
+    subjects: set[str] = set()
     with project.transaction():
+        keys, names = project.patients.keys(), project.frames.neutral_names()
+        _store_parts(project, keys, staged, problems)
+        neutral = next(names)
         for item in staged:
+            kept = keep_names or is_public_name(item.record.name)
+            subject = keys.key(item.record.subject)
+            subjects.add(subject)
             frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
-                name=item.record.name,
+                name=item.record.name if kept else neutral,
                 cohort=cohort,
-                subject=_subject(item.record),
+                subject=subject,
                 calibration=item.record.calibration,
             )
             frames += new
+            if new and not kept:
+                neutral = next(names)
             if not new:
                 _calibrate(project, frame, item.record.calibration)
-                problems.extend(_not_as_before(frame, item.record))
+                problems.extend(_not_as_before(frame, item.record, subject))
             if frame.kind == "real":
                 project.frames.set_labels(frame.id, item.record.labels)
             if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
                 state: AnnotationState = "final" if item.certain else "proposed"
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)
                 annotated += 1
-    return frames, annotated
+    return frames, annotated, len(subjects)
 
 
-def _subject(record: FrameRecord) -> str:
-    """The subject's key; one that a file's name gives may have any characters."""
-    return visible_key(record.subject) or visible_key(record.name) or "unnamed"
+def _store_parts(project: Project, keys: Keys, staged: list[_Staged], problems: list[str]) -> None:
+    """Store into which parts the source divides the subjects.
+
+    One whose frames are all to be trained on is not divided: nothing could be tested.
+    """
+    stated: dict[str, set[Part]] = defaultdict(set)
+    for item in staged:
+        if item.record.part is not None:
+            stated[keys.key(item.record.subject)].add(item.record.part)
+    if several := sorted(subject for subject, parts in stated.items() if len(parts) > 1):
+        problems.append(
+            f"The source has frames of one subject in several parts ({some(several)}), so that a "
+            "model would be tested on a subject that it was trained on. Their parts were not taken "
+            "over: all frames of a subject will be in one part."
+        )
+    agreed = {subject: parts.pop() for subject, parts in stated.items() if len(parts) == 1}
+    if set(agreed.values()) <= {"train"}:
+        return
+    kept = project.parts.adopt(agreed)
+    if kept:
+        several = [f"{subject} ({part})" for subject, part in sorted(kept.items())]
+        problems.append(
+            f"The source has {some(several)} in another part than the project, which keeps its "
+            "own: models may have been trained on it. Import into a new project to take over the "
+            "parts of the source."
+        )
 
 
-def _not_as_before(frame: Frame, record: FrameRecord) -> list[str]:
+def _not_as_before(frame: Frame, record: FrameRecord, subject: str) -> list[str]:
     if frame.kind != "real":
         return [
             f"{record.path} is the synthetic frame {frame.name} of this project and was not "
             "imported as a real one. Review it as a pair."
         ]
-    if frame.subject == _subject(record):
+    if frame.subject == subject:
         return []
     return [
-        f"{record.path} is of subject {_subject(record)}, but the project holds this picture "
+        f"{record.path} is of subject {subject}, but the project holds this picture "
         f"as {frame.name} of cohort {frame.cohort}, subject {frame.subject}, and keeps that. "
         f"Correct the subject if it is wrong ({SET_SUBJECT})."
     ]

@@ -51,6 +51,22 @@ class Parts:
                     self._store(subject, part)
         return parts
 
+    def adopt(self, parts: Mapping[str, Part]) -> Mapping[str, Part]:
+        """Store the parts that a source of frames states. A subject that has a part keeps it: those
+        are returned whose part is another one, with the part that they keep.
+
+        Raises :class:`~fetalstudio.core.errors.UserError` where the project cannot be written.
+        """
+        with self._storage.transaction():
+            stored = self.stored()
+            for subject in sorted(parts.keys() - stored.keys()):
+                self._store(subject, parts[subject])
+        return {
+            subject: stored[subject]
+            for subject, part in parts.items()
+            if stored.get(subject, part) != part
+        }
+
     def inherit(self, subject: str, former: Iterable[str]) -> None:
         """Give a subject that was never used the part of the first of its ``former`` keys that has
         one, when a person corrects the key."""

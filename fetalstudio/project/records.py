@@ -23,13 +23,15 @@ class Frame:
     id: str
     """SHA-256 (hex) over the size and the 8-bit grey pixels: the same picture is one frame."""
     name: str
-    """The file's name without folder and ending, unique in its cohort (``392_2HC``)."""
+    """Unique in its cohort: a neutral one (``frame-00001``), or where it was kept the file's name
+    without folder and ending (``392_2HC``)."""
     width: int
     height: int
     kind: Literal["real", "synthetic"]
     cohort: str
     subject: str
-    """The patient key by which splits are made; for a synthetic frame ``synthetic:<pair id>``."""
+    """The patient key by which splits are made (see :mod:`fetalstudio.project.patients`); for a
+    synthetic frame ``synthetic:<pair id>``."""
     calibration: Calibration | None
     added_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)

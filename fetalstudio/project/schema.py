@@ -249,6 +249,12 @@ _PART_TABLES = (
     _guard("parts", "DELETE", "OLD.subject NOT IN (SELECT subject FROM frame_revisions)"),
 )
 
+_IDENTITY_TABLE = (
+    # Names the project outside of its folder; the check value recognises the secret kept there.
+    "CREATE TABLE identity (id TEXT NOT NULL, secret_check TEXT)",
+    "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -313,30 +319,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
     _PART_TABLES,
+    _IDENTITY_TABLE,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 
-DESCRIPTION = """SELECT type, name, sql,
-        CASE type WHEN 'table' THEN
-            (SELECT group_concat(name || ' ' || type) FROM pragma_table_info(item.name))
-        END AS columns
-    FROM sqlite_master AS item WHERE type IN ('table', 'view', 'trigger')"""
+DESCRIPTION = """SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"""
 """Selects what :func:`described` takes."""
 
 
 def described(rows: Iterable[Any]) -> Mapping[tuple[str, str], str]:
-    """What a file consists of, by type and name: the columns of tables, the text of the rest.
-
-    SQLite rewrites the text of a table when another one is renamed, so tables are compared by
-    their columns.
-    """
-    return {
-        (kind, name): str(columns) if kind == "table" else " ".join(str(sql).split())
-        for kind, name, sql, columns in rows
-    }
+    """The definitions that a file consists of, by type and name."""
+    # A table that was renamed, as migrations do, has its new name in quotes.
+    return {(kind, name): " ".join(str(sql).replace('"', "").split()) for kind, name, sql in rows}
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def wanted(migrations: tuple[tuple[str, ...], ...]) -> Mapping[tuple[str, str], str]:
     """What a file that these migrations made consists of."""
     with contextlib.closing(sqlite3.connect(":memory:")) as model:

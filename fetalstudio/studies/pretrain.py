@@ -51,7 +51,13 @@ from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
-from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
+from fetalstudio.engine.models.seen import Seen
+from fetalstudio.formats.model_card import (
+    ModelCard,
+    fingerprint,
+    write_seen_subjects,
+    write_training_frames,
+)
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -73,6 +79,8 @@ _LEVEL = -0.4
 BOX_SHARE = 0.3
 """See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides
 are off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
+_UPPER = 1.645
+"""Standard errors from an estimate to its upper limit at 95 %."""
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
 """px; more than the input of either model, and small enough to keep thousands in memory."""
@@ -191,6 +199,9 @@ def _segmenter(
     )
     segmenter.save(options.out, card)
     write_training_frames(options.out, [item.id for item in learnt])
+    # The validation frames calibrate the model.
+    seen = Seen().with_subjects_of((*learnt, *data["validation"]))
+    write_seen_subjects(options.out, seen.subjects)
     _say(str(metrics))
 
 
@@ -274,6 +285,7 @@ def _synthesizer(
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     if data["train"]:
         found = write_copy_index(data["train"], options.out)
+        write_seen_subjects(options.out, Seen().with_subjects_of(data["train"]).subjects)
         _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
 
@@ -305,10 +317,11 @@ def _outline(
         },
     )
     segmenter = load_segmenter(find_model("segmenter", BUILT_IN))
-    # Rays near each other err together, so their own uncertainty is too small.
+    # Rays near each other err together, so their own uncertainty is too small. A few frames tell
+    # by how much only roughly: the upper limit of that is taken.
     errors = _size_errors(SecondLook(net, card), segmenter, data["validation"])
-    factors = np.sqrt(np.mean(errors**2, axis=0)).round(3).tolist()
-    card = replace(card, preprocessing={"views": VIEWS, "calibration": factors})
+    factors = np.sqrt(np.mean(errors**2, axis=0)) * (1 + _UPPER / np.sqrt(2 * len(errors)))
+    card = replace(card, preprocessing={"views": VIEWS, "calibration": factors.round(3).tolist()})
     outline = SecondLook(net, card)
     before = [score_frame(segmenter, item) for item in data["test"]]
     after = [score_frame(segmenter, item, outline=outline) for item in data["test"]]
@@ -333,6 +346,8 @@ def _outline(
     }
     outline.save(options.out, replace(card, metrics=metrics))
     write_training_frames(options.out, [item.id for item in learnt])
+    seen = Seen().with_subjects_of((*learnt, *data["validation"]))
+    write_seen_subjects(options.out, seen.subjects)
     _say(str(metrics))
 
 

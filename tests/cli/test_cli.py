@@ -394,3 +394,25 @@ def test_a_backup_is_listed_and_put_back(tmp_path: Path, last_json: Any) -> None
     assert Path(last_json()["replaced"]).read_bytes() == b"nothing"
     with Project.open(path) as project:
         assert len(project.frames.all()) == 5
+
+
+def test_formats_says_what_each_can_carry(
+    last_json: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["formats"]) == 0
+    assert "HC18 challenge" in capsys.readouterr().err
+    assert main(["formats", "--json"]) == 0
+    formats = last_json()["formats"]
+    assert formats["folder"]["export"] is None and formats["nifti"]["import"] is None
+    assert formats["hc18"]["export"]["ellipse"] == ["ring"]
+    assert formats["hc18"]["import"]["subject"] == "beside"
+
+
+def test_what_a_format_cannot_carry_is_said_before_an_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["export", project, str(tmp_path / "out"), "--format", "hc18"]) == 2
+    said = capsys.readouterr().err
+    assert said.index("HC18 challenge holds an ellipse as a ring") < said.index("nothing to export")

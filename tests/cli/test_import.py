@@ -10,7 +10,9 @@ import pytest
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.project.project import Project
 
 
 @pytest.fixture
@@ -58,3 +60,46 @@ def test_the_value_of_the_head_is_stated(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
     assert main(["import", project, str(source), "--mask-value", "two", "--json"]) == 2
     assert "'two' is no value of a mask" in capsys.readouterr().err
+
+
+def test_the_label_of_the_head_is_stated(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "0_x_mask.png").unlink()
+    heads = {label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("Kopf", 30), ("Bauch", 20))}
+    shapes = [
+        {"label": label, "points": (head.contour(40) + 0.5).tolist(), "shape_type": "polygon"}
+        for label, head in heads.items()
+    ]
+    found = {"shapes": shapes, "imagePath": "1_x.png", "imageHeight": 80, "imageWidth": 96}
+    (source / "1_x.json").write_text(json.dumps(found))
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[-1])["annotated"] == 0
+    assert "'Bauch', 'Kopf'" in said.err and "--head-label" in said.err
+    assert main(["import", project, str(source), "--head-label", "Kopf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
+    with Project.open(Path(project)) as opened:
+        ellipses = (opened.annotations.newest(frame.id) for frame in opened.frames.all())
+        (annotation,) = (e for e in ellipses if e is not None)
+    assert annotation.ellipse is not None and abs(annotation.ellipse.a - 30) < 0.1
+
+
+def test_every_format_is_exported_and_imported_again(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--mask-value", "2"]) == 0
+    for format in EXPORTS:
+        out = tmp_path / format
+        assert main(["export", project, str(out), "--format", format]) == 0
+        back = str(tmp_path / f"back-{format}")
+        assert main(["new", back]) == 0
+        capsys.readouterr()
+        assert main(["import", back, str(out), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out.splitlines()[-1])
+        # A submission needs a pixel size, which these frames lack.
+        assert (told["frames"], told["annotated"]) == (3, int(format != "hc18-submission"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -178,11 +177,23 @@ def test_a_resumed_batch_writes_only_where_the_person_says(
     out = tmp_path / "out"
     batch_id = stop_after(sample_project, 6, out=out)
     before = _files(out)
-    for folder in (None, tmp_path / "elsewhere"):
-        request = SynthesizeRequest(sample_project.path, resume=batch_id, out=folder)
-        with pytest.raises(InputError, match=re.escape(str(out))):
-            run_job(request)
+    other = tmp_path / "other"
+    other.mkdir()
+    table = (out / "pairs.csv").read_text()
+    for text in ("name,cx\n", table.replace("synthetic_", "precious_"), "\0"):
+        (other / "pairs.csv").write_text(text)
+        for folder, said in (
+            (None, "Name the folder again"),
+            (tmp_path / "elsewhere", "elsewhere is not the folder"),
+            (other, "other is not the folder"),
+        ):
+            request = SynthesizeRequest(sample_project.path, resume=batch_id, out=folder)
+            with pytest.raises(InputError, match=said):
+                run_job(request)
+        assert (other / "pairs.csv").read_text() == text and len(list(other.iterdir())) == 1
     assert _files(out) == before and not (tmp_path / "elsewhere").exists()
+    assert str(tmp_path) not in json.dumps(dict(sample_project.batches.get(batch_id).settings))
+    out = out.replace(tmp_path / "moved")
     command = ["synthesize", str(sample_project.path), "--resume", "--out", str(out)]
     assert main(command) == 0
     assert len(_files(out)) == 12

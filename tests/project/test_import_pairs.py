@@ -27,6 +27,7 @@ from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import AUTHOR, import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHESIZER, Pair
+from tests.named import import_named
 from tests.project.kinds import Picture
 
 SIZE = (96, 80)
@@ -101,7 +102,7 @@ def files_of(folder: Path, pixels: Any, *, note: str | None = None, copy: bool =
 def test_a_folder_of_pairs(project: Project, picture: Picture, source: Path) -> None:
     files_of(source, picture(1))
     write_png(source / "real.png", picture(2))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.pairs, report.duplicates, report.problems) == (1, 1, 0, ())
     assert [frame.name for frame in project.frames.all()] == ["real"]
     pair = only(project)

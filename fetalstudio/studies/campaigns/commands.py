@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.process.signals import END_SIGNALS, handling, interrupt
+from fetalstudio.engine.process.signals import END_SIGNALS, handling, ignore_at_the_end, interrupt
 from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
@@ -201,7 +201,6 @@ def _command(
     for name, number in (("stdout", 1), ("stderr", 2)):
         handle = os.open(folder / f"{log}{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
-    os.environ["FETALSTUDIO_HOME"] = str(folder / "home")
     if prepare is not None:
         prepare()
     if arguments[0] == "sample":
@@ -217,6 +216,7 @@ def _sample(project: Path) -> int:
     from fetalstudio.engine.jobs.sample.request import SampleRequest
     from fetalstudio.engine.process.local import run_job
 
+    ignore_at_the_end()
     try:
         with handling(interrupt):
             run_job(SampleRequest(Ellipse(400, 270, 200, 150, 20), (800, 540), project=project))

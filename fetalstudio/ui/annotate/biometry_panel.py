@@ -30,7 +30,7 @@ _ROWS = (
     ("intergrowth", "GA INTERGROWTH", ""),
 )
 _USUAL = "usually {:.0f} to {:.0f} % (mean ± 1 SD, Hadlock 1981)".format(*CEPHALIC_INDEX_USUAL)
-_INTERVAL = "± holds 95 % of sonographers' values, by the second look along the skull"
+_INTERVAL = "± holds about 95 % of sonographers' values, by the second look along the skull"
 _NO_MM = "Needs a calibration: the size of a pixel in mm"
 
 

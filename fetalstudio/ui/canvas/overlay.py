@@ -20,7 +20,7 @@ _HALO_COLOUR = QColor(0, 0, 0, 130)
 _FLATNESS = 0.1
 """Largest error of the painted line in screen px."""
 _SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100)
-_UNSURE = 0.04
+_UNSURE = 0.05
 """Share of the radius. An outline that is surer than this is not doubled."""
 
 

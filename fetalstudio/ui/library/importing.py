@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QObject, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QMimeData, QObject, Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
-from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
@@ -28,13 +30,16 @@ class ImportFlow(QObject):
         super().__init__(parent)
         self.session = session
         self._window = parent
+        self._import_from = Path.home()
+        """Not among the settings: a folder may be called after a patient."""
 
     def ask_folder(self) -> None:
         """Ask for a folder, then for its cohort, and import it."""
-        last = self.session.settings.get("library/import_from", str(Path.home()))
-        folder = QFileDialog.getExistingDirectory(self._window, "Import a folder of frames", last)
+        folder = QFileDialog.getExistingDirectory(
+            self._window, "Import a folder of frames", str(self._import_from)
+        )
         if folder:
-            self.session.settings.set("library/import_from", str(Path(folder).parent))
+            self._import_from = Path(folder).parent
             self.ask([Path(folder)])
 
     def ask(self, paths: list[Path]) -> None:
@@ -46,13 +51,35 @@ class ImportFlow(QObject):
         files = [path for path in paths if not path.is_dir()]
         source, only = (folders[0], []) if folders else (files[0].parent, files)
         rest = [*folders[1:], *files] if folders else []
-        dialog = ImportDialog(source, len(only), project.frames.cohorts(), self._window)
-        dialog.accepted.connect(lambda: self.start(source, only, dialog.cohort))
+        settings = self.session.settings
+        dialog = ImportDialog(
+            source,
+            len(only),
+            project.frames.cohorts(),
+            self._window,
+            keep_names=settings.get("library/keep_names", False),
+        )
+
+        def accepted() -> None:
+            keep = dialog.keep_names.isChecked()
+            settings.set("library/keep_names", keep)
+            self.start(source, only, dialog.cohort, keep_names=keep)
+
+        dialog.accepted.connect(accepted)
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
-    def start(self, source: Path, only: list[Path], cohort: str) -> None:
+    def start(
+        self,
+        source: Path,
+        only: list[Path],
+        cohort: str,
+        *,
+        keep_names: bool = False,
+        keep_labels: tuple[str, ...] = (),
+    ) -> None:
         """Import the folder ``source``, or ``only`` these files where there are any."""
+        again = partial(self.start, source, only, cohort, keep_names=keep_names)
         staged: tempfile.TemporaryDirectory[str] | None = None
         if only:
             staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
@@ -68,27 +95,57 @@ class ImportFlow(QObject):
                 )
                 staged.cleanup()
                 return
-        request = ImportRequest(self.session.open.path, source, cohort=cohort)
+        request = ImportRequest(
+            self.session.open.path,
+            source,
+            cohort=cohort,
+            keep_names=keep_names,
+            keep_labels=keep_labels,
+        )
         handle = self.session.import_frames(request)
-        handle.on_finished(self._came)
+        handle.on_finished(lambda result: self._came(result, again))
         if staged is not None:
             # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
             handle.ended.connect(lambda: staged.cleanup())
 
-    def _came(self, result: ImportResult) -> None:
+    def _came(self, result: ImportResult, again: Callable[..., None]) -> None:
         self.imported.emit()
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
         if result.problems:
             heading = "These files have problems. All others were imported."
             TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
+        if result.doubtful_labels:
+            self._ask_labels(result.doubtful_labels, again)
+
+    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[..., None]) -> None:
+        """Ask whether labels that were left out are to be imported after all."""
+        box = QMessageBox(self._window)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Labels were left out")
+        box.setText(f"The labels {' and '.join(map(repr, doubtful))} were left out.")
+        found = "; ".join(f"one of {name!r} looks like {what}" for name, what in doubtful.items())
+        box.setInformativeText(
+            f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
+            "them if they say nothing about who a patient is."
+        )
+        add = box.addButton("Import them", QMessageBox.ButtonRole.AcceptRole)
+        leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(leave)
+        # The frames are there already; the import adds the labels.
+        add.clicked.connect(lambda _checked: again(keep_labels=tuple(doubtful)))
+        box.open()
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
     """The folders, the image files and the tables beside them in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    wanted = SUFFIXES | TABLE_SUFFIXES
-    return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+    return [
+        p
+        for p in paths
+        if p.is_dir() or (p.is_file() and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES))
+    ]
 
 
 def import_summary(result: ImportResult) -> str:

@@ -197,6 +197,7 @@ class TrainPage(QWidget):
             real=self.form.real,
             synthetic=self.form.synthetic,
             seed=self.form.chosen().seed,
+            segmenter=self.data.segmenter,
         )
         self.form.name_box.check()
         self._show_plan(self._plan)

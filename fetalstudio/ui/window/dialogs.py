@@ -35,14 +35,19 @@ class ExportDialog(AskDialog):
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
-            "Writes frames, ellipses drawn as rings, and a table of pixel sizes and head "
-            "circumferences in the layout of the HC18 challenge. Synthetic frames are marked as "
-            "such in their name, in their file and in provenance.json."
+            "Writes the frames and their ellipses into a new folder, in a format that other "
+            "programs read. Synthetic frames are marked as such in their name, in their file and "
+            "in provenance.json."
         )
         self.format = self.add_choice("Format")
         for key, format in EXPORTS.items():
             self.format.addItem(format.title, key)
         self.format.currentIndexChanged.connect(self._suggest_folder)
+        self.lost = QLabel()
+        self.lost.setWordWrap(True)
+        self.form.addRow("", self.lost)
+        self.format.currentIndexChanged.connect(self._say_what_is_lost)
+        self._say_what_is_lost()
         self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
@@ -73,6 +78,10 @@ class ExportDialog(AskDialog):
             cohort=self.cohort.currentData(),
             synthetic=self.synthetic.isChecked(),
         )
+
+    def _say_what_is_lost(self) -> None:
+        """What the format cannot carry, before it is too late."""
+        self.lost.setText(EXPORTS[self.format.currentData()].lost)
 
     def _suggest_folder(self) -> None:
         """Name the suggested folder after the format; one that a person typed stays."""

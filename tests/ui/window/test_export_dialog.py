@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.exports import EXPORTS, ExportFormat
 from fetalstudio.ui.window import dialogs
 
 
 @pytest.fixture
 def formats(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, ExportFormat]:
-    known = {**EXPORTS, "other": ExportFormat("Another one", EXPORTS["hc18"].writer)}
+    other = ExportFormat("Another one", EXPORTS["hc18"].writer, Carries(("exact",), labels="yes"))
+    known = {**EXPORTS, "other": other}
     monkeypatch.setattr(dialogs, "EXPORTS", known)
     return known
 
@@ -42,3 +44,15 @@ def test_a_folder_that_a_person_typed_stays(
     dialog.format.setCurrentIndex(dialog.format.findData("other"))
 
     assert dialog.request().out == tmp_path / "mine"
+
+
+def test_what_a_format_cannot_carry_is_said_before_the_export(
+    qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
+) -> None:
+    dialog = dialogs.ExportDialog(tmp_path, ["a"], None)
+    qtbot.addWidget(dialog)
+    assert "HC18 challenge holds an ellipse as a ring." in dialog.lost.text()
+
+    dialog.format.setCurrentIndex(dialog.format.findData("other"))
+
+    assert dialog.lost.text() == "Left out: calibration, subject, part, provenance."

@@ -92,9 +92,10 @@ class EvaluateResult:
     protocol: Protocol = "native"
     model_sha256: str = ""
     trained_on: int = 0
-    """Number of frames that were used to train the segmenter."""
+    """Number of frames of subjects that the segmenter saw before: in its training, in the choice
+    of its best epoch, or in its calibration."""
     held_out: bool = False
-    """Whether all subjects of the segmenter's training were left out."""
+    """Whether all subjects that the segmenter saw before were left out."""
     snapped: bool = False
     """Whether the ellipses were moved onto the skull."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)

@@ -14,7 +14,6 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import keep_parts, labelled
-from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.experiment.mixes import (
     VALIDATION_FRAMES,
     dice_of,
@@ -32,6 +31,7 @@ from fetalstudio.engine.jobs.experiment.request import (
 )
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
@@ -62,13 +62,12 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         model = find_model("segmenter", request.segmenter or BUILT_IN, project)
         request = replace(request, segmenter=model.name)
         drawn = [_draw(project, request, seed) for seed in range(request.seeds)]
-        seen = frames_seen(project, model)
-        known = sum(item.id[:16] in seen for item in drawn[0].test)
-        if known:
+        if known := len(seen_by(project, model).known(drawn[0].test)):
             report(
                 Warned(
-                    f"{counted(known, 'test frame')} of {len(drawn[0].test)} were used to train "
-                    f"{model.name}, so the trainings will seem to gain less than they do."
+                    f"{counted(known, 'test frame')} of {len(drawn[0].test)} are of subjects that "
+                    f"{model.name} saw before, so the trainings will seem to gain less than they "
+                    "do."
                 )
             )
         sha256, data = fingerprint(model.folder), _summary(drawn)
@@ -124,7 +123,12 @@ def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingDa
     """The training data of one seed. All seeds have the same validation and test part."""
     keep_parts(project, request.cohort)
     data = select_training_data(
-        project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
+        project,
+        request.cohort,
+        real=request.real,
+        synthetic=request.synthetic,
+        segmenter=request.segmenter,
+        seed=seed,
     )
     if not data.problems:
         data = with_duplicates(data, project)

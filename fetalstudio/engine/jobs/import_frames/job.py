@@ -18,6 +18,10 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             format=request.format,
             cohort=request.cohort,
             mask_value=request.mask_value,
+            keep_names=request.keep_names,
+            keep_labels=request.keep_labels,
+            frames=request.frames,
+            head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(
@@ -26,6 +30,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.annotated,
         imported.duplicates,
         imported.subjects,
+        imported.doubtful_labels,
         imported.problems,
         imported.pairs,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,9 +23,17 @@ class ImportRequest:
     format: str = AUTO
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
     cohort: str | None = None
-    """Default: the source folder's name."""
+    """Default: the source folder's name, unless it may say who a patient is."""
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
+    frames: str | None = None
+    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    head_label: str | None = None
+    """How the head is called in annotation files of other programs."""
+    keep_names: bool = False
+    """Whether frames keep the names of their files; otherwise they get neutral ones."""
+    keep_labels: tuple[str, ...] = ()
+    """Labels to import although a text of theirs may say who a patient is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,9 @@ class ImportResult:
     """Pictures that the project already held."""
     subjects: int
     """Of the frames in the source that could be read."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0

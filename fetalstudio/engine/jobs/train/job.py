@@ -15,7 +15,6 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import settings_of
 from fetalstudio.engine.cohort_split import keep_parts, labelled
 from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
-from fetalstudio.engine.jobs.evaluate.job import frames_seen
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
@@ -27,6 +26,7 @@ from fetalstudio.engine.jobs.train.data import (
 )
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
@@ -38,7 +38,12 @@ from fetalstudio.engine.resumable import (
     cohort_now,
     resumable_run,
 )
-from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
+from fetalstudio.formats.model_card import (
+    ModelCard,
+    fingerprint,
+    write_seen_subjects,
+    write_training_frames,
+)
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
@@ -63,14 +68,8 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         request.settings.check()
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
-        known = frames_seen(project, model)
-        if seen := sum(item.id[:16] in known for item in data.test):
-            report(
-                Warned(
-                    f"{seen} of the {len(data.test)} test frames were used to train {model.name}. "
-                    "On new patients its Dice is lower than the one reported as before."
-                )
-            )
+        for said in data.warnings:
+            report(Warned(said))
         if resumed is not None:
             _check_unchanged(resumed, data, model)
         segmenter = load_segmenter(model)
@@ -91,7 +90,8 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             resume=resumed,
         ) as held:
             report = report_in_run(report, project.path, held.id)
-            training = _Training(project, request, held, data, segmenter, report, cancelled)
+            before = seen_by(project, model)
+            training = _Training(project, request, held, data, segmenter, before, report, cancelled)
             result, stopped = training.run()
             held.finish(asdict(result), cancelled=stopped)
     if stopped:
@@ -156,6 +156,7 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
         request.cohort,
         real=request.real,
         synthetic=request.synthetic,
+        segmenter=request.segmenter,
         seed=request.settings.seed,
     )
     if not data.problems:
@@ -173,6 +174,7 @@ class _Training:
         held: ResumableRun,
         data: TrainingData,
         segmenter: Segmenter,
+        before: Seen,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
@@ -180,7 +182,8 @@ class _Training:
         self.project, self.held = project, held
         self.data = replace(data, test=[frame.loaded() for frame in data.test])
         self.settings = request.settings
-        self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
+        self.segmenter, self.before = segmenter, before
+        self.report, self.cancelled = report, cancelled
         self.saved_epoch = 0
         self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
         self.recorded = {row["epoch"] for row in held.history}
@@ -273,6 +276,8 @@ class _Training:
         self.saved_epoch = figures.epoch
         if not self.saved:
             write_training_frames(self.held.folder, [i.id for i in self.data.train])
+            seen = self.before.with_subjects_of((*self.data.train, *self.data.validation))
+            write_seen_subjects(self.held.folder, seen.subjects)
             path = self.held.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
                 self.held.name, "segmenter", path, run_id=self.held.id, metrics=metrics
