@@ -93,7 +93,7 @@ CREDIT = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("kind", choices=[*_KINDS])
+    parser.add_argument("kind", choices=["segmenter", "synthesizer", "outline"])
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
@@ -134,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = {part: of_part(frames, parts, part) for part in ("train", "validation", "test")}
         data["train"] = _some_of(data["train"], options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
-        _KINDS[options.kind](project, data, options)
+        train_kind = {"segmenter": _segmenter, "synthesizer": _synthesizer, "outline": _outline}
+        train_kind[options.kind](project, data, options)
 
 
 def _some_of(items: list[LabelledFrame], options: argparse.Namespace) -> list[LabelledFrame]:
@@ -387,9 +388,6 @@ def _gain(before: Sequence[FrameScore], after: Sequence[FrameScore]) -> Mapping[
     return {
         name: {"mean": gain.mean, "ci95": [gain.low, gain.high]} for name, gain in gains.items()
     }
-
-
-_KINDS = {"segmenter": _segmenter, "synthesizer": _synthesizer, "outline": _outline}
 
 
 class _Log:
