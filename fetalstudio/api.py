@@ -33,6 +33,7 @@ from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def import_frames(
     keep_names: bool = False,
     keep_labels: Sequence[str] = (),
     frames: str | None = None,
+    redact: Policy = "auto",
     progress: OnProgress | None = None,
 ) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
@@ -184,8 +186,11 @@ def import_frames(
     ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
     which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
     ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
-    ``"all"``, ``"every 10"``). All of the frames are imported or, after an error or Ctrl-C, none of
-    them. ::
+    ``"all"``, ``"every 10"``). ``redact`` says what is blacked out of a scanner's screen: by
+    default what was confirmed in the window for its layout, or else all but the sector and the text
+    in it; with ``"confirmed"`` other layouts are left out, with ``"text"`` only text is blacked
+    out, with ``"none"`` nothing. All of the frames are imported or, after an error or Ctrl-C, none
+    of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -203,6 +208,7 @@ def import_frames(
         keep_names=keep_names,
         keep_labels=tuple(keep_labels),
         frames=frames,
+        redact=redact,
     )
     return _run(request, progress)
 

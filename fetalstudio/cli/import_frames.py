@@ -8,6 +8,7 @@ from pathlib import Path
 from fetalstudio.cli.console import Console
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 
@@ -51,6 +52,14 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
     )
     parser.add_argument(
+        "--redact",
+        choices=POLICIES,
+        default="auto",
+        help="what is blacked out of a scanner's screen: auto (default: as confirmed in the window "
+        "for its layout, else all but the sector, and the text in it), confirmed (leave out "
+        "layouts that nobody confirmed), text (only text that is found), none",
+    )
+    parser.add_argument(
         "--head-label",
         metavar="NAME",
         help="how annotation files of other programs call the head",
@@ -68,6 +77,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         keep_names=options.keep_names,
         keep_labels=tuple(options.keep_labels),
         frames=options.frames if options.every is None else f"every {options.every}",
+        redact=options.redact,
         head_label=options.head_label,
     )
     result = console.run(request)

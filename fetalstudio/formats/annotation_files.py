@@ -19,6 +19,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size
 from fetalstudio.formats import coco, cvat, label_studio, labelme, via, voc, yolo
 from fetalstudio.formats.carries import Outline
+from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.documents import MAX_BYTES
 from fetalstudio.formats.files import read_bounded
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
@@ -121,7 +122,8 @@ def find_annotations(
     for folder in folders:
         for path, _ in files_below(folder):
             suffix = path.suffix.lower()
-            if suffix not in suffixes:
+            # A croissant.json is one even where its beginning is damaged.
+            if suffix not in suffixes or path.name == CROISSANT:
                 continue
             head = start_of(path, _SNIFFED_BYTES)
             if _OURS in head[:1000]:

@@ -37,15 +37,13 @@ class Carries:
         """
         said = []
         if not self.ellipse:
-            said.append(f"{title} holds no ellipses.")
+            said.append(f"{title} stores no ellipses.")
         elif "exact" not in self.ellipse:
-            said.append(f"{title} holds an ellipse as a {' or '.join(self.ellipse)}.")
+            said.append(f"{title} stores each ellipse as a {' or '.join(self.ellipse)}.")
         beside = [name for name in PROPERTIES if getattr(self, name) == "beside"]
         absent = [name for name in PROPERTIES if getattr(self, name) == "no"]
         if beside:
-            said.append(
-                f"In a file of its own, which other programs do not read: {', '.join(beside)}."
-            )
+            said.append(f"In a separate file, which only FetalStudio reads: {', '.join(beside)}.")
         if absent:
             said.append(f"Left out: {', '.join(absent)}.")
         return " ".join(said)

@@ -16,23 +16,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats.dicom_file import (
-    Header,
-    Opener,
-    read_frame,
-    read_header,
-    starts_as_dicom,
-)
 from fetalstudio.formats.files import check_regular
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource, Video
 from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
 from fetalstudio.formats.subjects import subject_key
+
+if TYPE_CHECKING:
+    from fetalstudio.formats.dicom_file import Header, Opener
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Endings of DICOM files, which often have none or one that is part of a number."""
@@ -87,24 +84,28 @@ def recognise_file(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and _holds_dicom(path)
 
 
-def read(source: Path) -> FrameSource:
+def read(source: Path, files: Sequence[Path] = ()) -> FrameSource:
     """Find the frames in a folder, a DICOMDIR, an archive or a file; no pixels are decoded.
+
+    With ``files``, these alone are read, and the folder ``source`` gives the cohort its name.
 
     A file with several frames is one record with a video. Raises :class:`InputError` for a single
     file that cannot be used, and ``OSError`` for a folder that cannot be listed.
     """
     found = _Found()
-    if source.is_dir():
+    below = source.is_dir() and not files
+    if below:
         for path, kind in _candidates(source):
             if kind == "zip":
                 _take_archive(found, path)
             else:
                 _take(found, path, partial(_open, path), directory=False)
-    elif source.suffix.lower() == ".zip":
-        _take_archive(found, source)
-    else:
-        _take(found, source, partial(_open, source), directory=True)
-    if not found.instances and not source.is_dir():
+    for path in () if below else files or (source,):
+        if path.suffix.lower() == ".zip":
+            _take_archive(found, path)
+        else:
+            _take(found, path, partial(_open, path), directory=True)
+    if not found.instances and not below:
         raise InputError(
             found.problems[0] if found.problems else f"{source} holds no DICOM image of ultrasound."
         )
@@ -140,6 +141,11 @@ def _candidates(source: Path) -> Iterator[tuple[Path, str]]:
                 yield path, "file"
 
 
+def starts_as_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes of a file are those of DICOM."""
+    return start[128:132] == b"DICM"
+
+
 def _start(path: Path) -> bytes:
     try:
         if not path.is_file():
@@ -157,6 +163,8 @@ def _open(path: Path) -> BinaryIO:
 
 def _take(found: _Found, path: Path, open_file: Opener, *, directory: bool) -> None:
     """Add a file's instance, or what is wrong with it."""
+    from fetalstudio.formats.dicom_file import read_header  # pydicom takes 0.2 s
+
     found.files.add(path)
     try:
         header = read_header(path, open_file)
@@ -192,6 +200,7 @@ class _Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._name, self._data = "", b""
+        self._lock = Lock()
 
     def members(self) -> Iterator[tuple[Path, zipfile.ZipInfo]]:
         """The files that start as DICOM, with what stands for their place in messages."""
@@ -209,17 +218,18 @@ class _Archive:
 
     def open(self, info: zipfile.ZipInfo) -> BinaryIO:
         """A member's content, unpacked up to the size that a file may have."""
-        if self._name != info.filename:
-            self._name, self._data = "", b""
-            with self._opened() as archive, archive.open(info) as stream:
-                data = stream.read(MAX_BYTES + 1)
-            if len(data) > MAX_BYTES:
-                raise InputError(
-                    f"{self.path} holds a file that takes more than {MAX_BYTES >> 20} MiB when it "
-                    "is unpacked. Unpack the archive and import the folder."
-                )
-            self._name, self._data = info.filename, data
-        return io.BytesIO(self._data)
+        with self._lock:
+            if self._name != info.filename:
+                self._name, self._data = "", b""
+                with self._opened() as archive, archive.open(info) as stream:
+                    data = stream.read(MAX_BYTES + 1)
+                if len(data) > MAX_BYTES:
+                    raise InputError(
+                        f"{self.path} holds a file that takes more than {MAX_BYTES >> 20} MiB when "
+                        "it is unpacked. Unpack the archive and import the folder."
+                    )
+                self._name, self._data = info.filename, data
+            return io.BytesIO(self._data)
 
     def _opened(self) -> zipfile.ZipFile:
         check_regular(self.path)
@@ -296,6 +306,7 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 name=name,
                 subject=subject_key(header.patient) if header.patient else name,
                 decode=None if several else decode,
+                screen=header.screen,
                 video=Video(header.frames, decode) if several else None,
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),
@@ -306,6 +317,8 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
 
 
 def _decoded(path: Path, open_file: Opener, index: int = 0) -> NDArray[np.uint8]:
+    from fetalstudio.formats.dicom_file import read_frame
+
     return read_frame(path, open_file, index)
 
 

@@ -39,10 +39,13 @@ from pydicom.uid import (
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import dicom_codecs
+from fetalstudio.formats.burned_in_text import Box
 from fetalstudio.formats.pictures import MAX_BYTES, check_size
+from fetalstudio.formats.redaction import Screen, fingerprint
 
 _KEYWORDS = (
     *("Modality", "PatientID", "StudyInstanceUID", "DirectoryRecordSequence"),
+    *("Manufacturer", "ManufacturerModelName"),
     *("AcquisitionDate", "ContentDate", "StudyDate", "LastMenstrualDate"),
     *("SequenceOfUltrasoundRegions", "PixelSpacing", "ImagerPixelSpacing"),
     *("NominalScannedPixelSpacing", "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames"),
@@ -73,7 +76,9 @@ _AGREE = 0.01
 _TISSUE, _TWO_DIMENSIONAL, _CENTIMETRE = 1, 1, 3
 _LONGEST_PREGNANCY = 310
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # it quotes values
+# pydicom's warnings and log messages quote values.
+warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 config.settings.reading_validation_mode = config.IGNORE
 dicom_codecs.register()
 
@@ -100,15 +105,12 @@ class Header:
     calibration: Calibration | None
     doubt: str | None
     """Why there is no calibration although the file states one."""
+    screen: Screen | None = None
+    """The layout of the scanner's screen; None for a DICOMDIR."""
     members: tuple[str, ...] = ()
     """Of a DICOMDIR: the files that it lists, as relative paths."""
     directory: bool = False
     """Whether the file is a DICOMDIR."""
-
-
-def starts_as_dicom(start: bytes) -> bool:
-    """Whether the first 132 bytes of a file are those of DICOM."""
-    return start[128:132] == b"DICM"
 
 
 def read_header(path: Path, open_file: Opener) -> Header:
@@ -120,9 +122,12 @@ def read_header(path: Path, open_file: Opener) -> Header:
     with _messages(path), open_file() as stream:
         dataset, _ = _parsed(stream, path)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
-            return Header(0, "", "", None, None, None, None, _listed(dataset), directory=True)
+            return Header(0, "", "", None, None, None, None, None, _listed(dataset), True)
         if "Rows" not in dataset or "Columns" not in dataset:
-            raise InputError(f"{path} is a DICOM file without a picture. It was left out.")
+            raise InputError(
+                f"{path} is a DICOM file without a picture, or truncated. It was left out. Export "
+                "it again if it should show one."
+            )
         _check_pixels(path, dataset)
         calibration, doubt = _calibration(dataset)
         date = _date(dataset, "AcquisitionDate", "ContentDate", "StudyDate")
@@ -135,6 +140,7 @@ def read_header(path: Path, open_file: Opener) -> Header:
             gestational_age=_gestational_age(dataset, date),
             calibration=calibration,
             doubt=doubt,
+            screen=_screen(dataset),
         )
 
 
@@ -175,9 +181,7 @@ class _Bounded:
 def _messages(path: Path) -> Iterator[None]:
     """Turn every error of the libraries into one message, which quotes nothing of the file."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote values
-            yield
+        yield
     except InputError:
         raise
     except OSError as error:
@@ -312,6 +316,32 @@ def _regions(dataset: Dataset) -> list[Dataset]:
         if region.get("RegionSpatialFormat") == _TWO_DIMENSIONAL
     ]
     return [region for region in flat if region.get("RegionDataType") == _TISSUE] or flat
+
+
+def _screen(dataset: Dataset) -> Screen:
+    """The fingerprint of the layout, and the rectangle around the regions of 2-D tissue."""
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    regions = [
+        (_region_box(region), region.get("RegionSpatialFormat"), region.get("RegionDataType"))
+        for region in dataset.get("SequenceOfUltrasoundRegions") or ()
+    ]
+    scanner = [str(dataset.get(k) or "") for k in ("Manufacturer", "ManufacturerModelName")]
+    boxes = [box for box in map(_region_box, _regions(dataset)) if box is not None]
+    area = None
+    if boxes:
+        left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+        right, bottom = max(box.right for box in boxes), max(box.bottom for box in boxes)
+        area = Box(left, top, right, bottom).padded(0, 0, (width, height))
+    return Screen(fingerprint((width, height), regions, scanner), area)
+
+
+def _region_box(region: Dataset) -> Box | None:
+    """Where a region lies; its last column and row belong to it."""
+    sides = [region.get(f"RegionLocation{side}") for side in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
+    if not all(isinstance(side, int) for side in sides):
+        return None
+    left, top, right, bottom = sides
+    return Box(left, top, right + 1, bottom + 1) if left <= right and top <= bottom else None
 
 
 def _region_size(region: Dataset) -> tuple[float, float] | None:

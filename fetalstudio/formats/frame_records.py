@@ -36,7 +36,10 @@ from fetalstudio.formats.pictures import (
     read_image,
     read_samples,
 )
+from fetalstudio.formats.redaction import Redactor, Screen
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
+
+DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
@@ -108,6 +111,8 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
+    screen: Screen | None = None
+    """What is known of its layout, where the pixels are as a scanner showed them."""
     file_name: str | None = None
     """What the picture's file was called, where it is now a part of another file, the path."""
     note: Callable[[], str | None] | None = None
@@ -174,20 +179,29 @@ class FrameRecord:
         """Where the picture is, for messages."""
         return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
 
-    def read(self, mask_value: str | None = None) -> FrameContent:
-        """Decode the picture and find the ellipse. A picture that says that it is synthetic, or of
-        which a table says so, is a pair.
+    def read(
+        self, mask_value: str | None = None, redactor: Redactor = DEFAULT_REDACTOR
+    ) -> FrameContent:
+        """Decode and redact the picture, and find the ellipse. A picture that says that it is
+        synthetic, or of which a table says so, is a pair.
 
-        ``mask_value`` says which value marks the head in an annotation picture.
+        ``mask_value`` says which value marks the head in an annotation picture. What FetalStudio
+        wrote itself is not redacted.
 
-        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
-        used. An ellipse that cannot be used is a problem of the content.
+        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used,
+        and :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse
+        that cannot be used is a problem of the content.
         """
         pixels = read_image(self.path) if self.decode is None else self.decode()
         said = note_in(self.path) if self.note is None else self.note()
         self._check_frame(pixels, said)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
+        redacted = False
+        if said != FRAME_NOTE:
+            redaction = redactor.redaction(pixels, self.screen)
+            before, pixels = pixels, redaction.apply(pixels)
+            redacted = pixels is not before and not redaction.confirmed
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
@@ -201,11 +215,12 @@ class FrameRecord:
         if shown is None:
             problems += tuple(f"{e} Its frame was imported without an ellipse." for e in errors)
             several = (e.values for e in errors if isinstance(e, SeveralStructuresInFileError))
-            return FrameContent(pixels, None, problems, mask_values=next(several, ()))
+            values = next(several, ())
+            return FrameContent(pixels, None, problems, mask_values=values, redacted=redacted)
         note = self._disagreement(shown.ellipse)
         problems += (note,) if note else ()
         value = () if shown.value is None else (shown.value,)
-        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
+        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value, redacted)
 
     def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
         """Raise :class:`InputError` for a picture that is no frame."""
@@ -401,6 +416,9 @@ class FrameContent:
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
+    redacted: bool = False
+    """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
+    the sector."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 

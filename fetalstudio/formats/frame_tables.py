@@ -13,6 +13,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
 from fetalstudio.formats.pictures import stem_of
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.formats.tables import (
@@ -40,7 +41,7 @@ SUBJECT = "subject"
 """Who the patient is: see :func:`~fetalstudio.formats.subjects.subject_key`."""
 ELLIPSES_TABLE = "ellipses.csv"
 """Which of several tables of ellipses counts."""
-LABELS = ("country", "quality", "scanner", "site")
+LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
 NOT_USED = " The table was not used."
@@ -63,7 +64,8 @@ _SPELLINGS = {
         ),
         *("pid", "ptid", "sid", "mrn", "studyid"),
     ),
-    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
+    AGE_LABEL: ("gestationalage", "gestage", "ga"),
+    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS[:-1])},
     **{name: (name.replace("_", ""),) for name in SUBMISSION},
 }
 
@@ -287,12 +289,16 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
             hc_mm=_above_zero(HC, numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
-            labels={name: texts[name] for name in LABELS if name in texts},
+            labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
             subject=subject_key(texts[SUBJECT]) if SUBJECT in texts else None,
             ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
         )
     except ValueError as error:
         raise table.error(row.line, error) from error
+
+
+def _label(name: str, text: str) -> str:
+    return age_text(parse_age(text)) if name == AGE_LABEL else text
 
 
 def _in_degrees(cx: float, cy: float, a: float, b: float, angle_rad: float) -> Ellipse:

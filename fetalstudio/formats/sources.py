@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -143,7 +143,11 @@ def recognise(source: Path) -> str:
 
 
 def read_source(
-    source: Path, format: str = AUTO, frames: str | None = None, head_label: str | None = None
+    source: Path,
+    format: str = AUTO,
+    frames: str | None = None,
+    head_label: str | None = None,
+    files: Sequence[Path] = (),
 ) -> FrameSource:
     """Find the frames in a folder, or in a single file with what lies beside it.
 
@@ -151,7 +155,8 @@ def read_source(
     whatever the format, but where the format is one of them, only its own. ``head_label`` says how
     the head is called in them. Of a file with several frames, those of ``frames`` are found
     (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default all of a TIFF, MetaImage,
-    NRRD or NIfTI file, and the middle one of any other, with a note. No picture is decoded.
+    NRRD or NIfTI file, and the middle one of any other, with a note. With ``files``, DICOM files
+    and archives, these alone are read, of the folder. No picture is decoded.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -162,6 +167,8 @@ def read_source(
     check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
+        if files:
+            return _with_frames(dicom.read(source, files), frames)
         if source.is_file():
             return _with_frames(_single(source, format, head_label), frames)
         if not source.is_dir():

@@ -111,12 +111,17 @@ def read_volume_header(path: Path) -> VolumeHeader:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     inner = [axis for axis, length in enumerate(said.size) if length > 1]
+    if len(inner) > 3:
+        raise InputError(
+            f"{path} holds several volumes. Export each of them, or each of their frames, as a "
+            "file of its own."
+        )
     if len(inner) < 2 or said.channels not in (1, 3, 4):
         raise InputError(
             f"{path} holds no picture of grey levels or colours. Export it as one, or leave it out."
         )
     x, y = inner[:2]
-    pages = math.prod(said.size[axis] for axis in inner[2:])
+    pages = said.size[inner[2]] if len(inner) == 3 else 1
     if pages > _MAX_PAGES:
         raise InputError(f"{path} holds {pages} pictures, more than {_MAX_PAGES}. Export fewer.")
     turn = _turn_of(said.directions[:, [x, y]])
@@ -160,7 +165,8 @@ def read_volume(header: VolumeHeader, page: int | None = None) -> NDArray[Any]:
         samples = samples[:, ::-1]
     if turn.flipped_y:
         samples = samples[::-1]
-    return np.ascontiguousarray(samples)
+    # Always a copy: the memory of SimpleITK's image goes when another file is read.
+    return np.array(samples, order="C")
 
 
 def write_volume(

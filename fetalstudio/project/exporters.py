@@ -35,6 +35,8 @@ class ExportReport:
     pairs: int
     copies: int
     """Accepted pairs that were left out because they copy a training frame."""
+    real_pixels: int
+    """Other accepted pairs that were left out because they show a part of a real frame."""
     problems: tuple[str, ...]
     """What the layout cannot hold and was left out, a message each."""
 
@@ -47,6 +49,7 @@ def export_frames(
     cohort: str | None = None,
     synthetic: bool = True,
     copies: bool = False,
+    real_pixels: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
     """Write a format of :mod:`fetalstudio.formats.exports` into ``out``, a new or empty folder.
@@ -54,7 +57,8 @@ def export_frames(
     The export holds all real frames of the cohort (default: of all cohorts), with a draft or final
     ellipse. With ``synthetic``, and where the format takes pairs, it also holds all accepted pairs,
     whatever their cohort, as ``synthetic_<id>.png``; those that copy a training frame only with
-    ``copies``, as they show a patient. A synthetic picture carries a note of how it was made.
+    ``copies``, and those that show a part of a real frame only with ``real_pixels``, as they show a
+    patient. A synthetic picture carries a note of how it was made.
 
     Once a subject has a part, all subjects with an ellipse get one, and the frames are written by
     part, as far as the format has parts. A pair whose sector is from a held-out subject is then
@@ -73,13 +77,15 @@ def export_frames(
     frames = project.frames.all(cohort=cohort)
     synthetic = synthetic and EXPORTS[format].pairs
     accepted = project.pairs.all(state="accepted") if synthetic else []
-    pairs = [pair for pair in accepted if copies or not pair.copy]
+    originals = [pair for pair in accepted if copies or not pair.copy]
+    pairs = [pair for pair in originals if real_pixels or not pair.contains_real_pixels]
     if not frames and (cohort is not None or not pairs):
         known = ", ".join(project.frames.cohorts()) or "none"
         what = cohort or project.path
         raise InputError(f"There is nothing to export in {what}. The cohorts are: {known}.")
     annotations = project.annotations.by_frame(cohort)
-    left_out = len(accepted) - len(pairs)
+    copies_left_out = len(accepted) - len(originals)
+    real_left_out = len(originals) - len(pairs)
     parts = _parts(project, frames, annotations)
     of_held_out = {pair.id for pair in pairs if _is_held_out(project, pair, parts)}
     pairs = [pair for pair in pairs if pair.id not in of_held_out]
@@ -110,13 +116,14 @@ def export_frames(
             EXPORTS[format].title,
             f"{datetime.now(UTC):%Y-%m-%d}",
             Counter(pair.state for pair in project.pairs.all()) if synthetic else {},
-            left_out,
+            copies_left_out,
+            real_left_out,
             _licences(project),
         )
         write_bytes(folder / DATA_CARD, card.markdown(origin, problems).encode())
         write_croissant(folder, card, origin)
         write_manifest(folder)
-    return ExportReport(out, len(frames), len(pairs), left_out, problems)
+    return ExportReport(out, len(frames), len(pairs), copies_left_out, real_left_out, problems)
 
 
 def _licences(project: Project) -> Mapping[str, str]:

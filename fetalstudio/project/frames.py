@@ -213,11 +213,14 @@ class Frames:
             self._append_calibration(frame_id, calibration)
 
     def set_labels(self, frame_id: str, labels: Mapping[str, str]) -> None:
-        """From now on the frame has these labels, beside those of other names."""
+        """From now on the frame has these labels, beside those of other names.
+
+        An empty value takes the label of that name away.
+        """
         with self._storage.transaction():
             held = self.get(frame_id).labels
             for name, value in labels.items():
-                if held.get(name) == value:
+                if held.get(name, "") == value:
                     continue
                 self._storage.database.insert(
                     "labels",
@@ -244,7 +247,8 @@ class Frames:
         )
         labels: dict[str, dict[str, str]] = {}
         for frame_id, name, value in values:
-            labels.setdefault(frame_id, {})[name] = value
+            if value:
+                labels.setdefault(frame_id, {})[name] = value
         for frame_id, held in labels.items():
             labels[frame_id] = self._label_sets.setdefault(tuple(held.items()), held)
         return labels

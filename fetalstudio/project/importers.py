@@ -5,8 +5,10 @@ An import takes every frame that can be read. After an error or a cancel it take
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +16,15 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
-from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.outline_pictures import MASK_VALUE
 from fetalstudio.formats.pictures import FRAME_NOTE
+from fetalstudio.formats.redaction import Policy, Redactor, UnclearScreenError, remembered
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.deidentifying import (
@@ -36,6 +40,8 @@ from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import AnnotationState, Frame
 
+_MOST_READERS = 4
+"""Threads that decode frames; each may hold one of the largest size."""
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
 
@@ -86,6 +92,8 @@ def import_frames(
     keep_labels: Collection[str] = (),
     frames: str | None = None,
     head_label: str | None = None,
+    redact: Policy = "auto",
+    files: Sequence[Path] = (),
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
     """Import a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`.
@@ -95,12 +103,16 @@ def import_frames(
     a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
     ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
     and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
-    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). Annotations count as
-    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
-    (a calibration; an ellipse, where none was drawn). The parts that the source states are stored
-    for subjects that have none. Synthetic pictures become pairs that are to be reviewed, with what
-    the source says about how they were made. A file that cannot be used is named in ``problems``
-    and left out.
+    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). With ``files``, these
+    DICOM files and archives alone are imported, of the folder ``source``.
+
+    What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
+    what was confirmed of the scanner's layout; a frame of which that is in doubt is left out.
+    Annotations count as final; a doubtful one is a proposal. A picture that the project already
+    holds gets what it lacks (a calibration; an ellipse, where none was drawn). The parts that the
+    source states are stored for subjects that have none. Synthetic pictures become pairs that are
+    to be reviewed, with what the source says about how they were made. A file that cannot be used
+    is named in ``problems`` and left out.
 
     Raises :class:`InputError` for a source without a usable image, for the store of a project, or
     where the secret of the patients' keys is on another computer, and
@@ -113,24 +125,32 @@ def import_frames(
             "#ff0000."
         )
     _check_not_a_store(source)
-    found = read_source(source, format, frames, head_label)
+    found = read_source(source, format, frames, head_label, files)
     problems = list(found.problems)
+    redactor = Redactor(redact, {} if redact == "none" else remembered())
     total = len(found.records)
     project.patients.check_secret()
     with project.frames.staging() as staging:
         staged: list[_Staged] = []
         by_value: dict[str, list[int]] = defaultdict(list)
         unclear: set[str] = set()
-        for done, record in enumerate(found.records):
+        redacted: list[Path] = []
+        in_doubt: dict[str, list[Path]] = defaultdict(list)
+        reading = _read_ahead(found.records, lambda record: record.read(mask_value, redactor))
+        for done, (record, read) in enumerate(reading):
             progress.advance(done, total)
             try:
-                content = record.read(mask_value)
+                content = read()
                 made = content.synthetic
                 frame_id = staging.put(content.pixels, FRAME_NOTE if made is None else made.text())
+            except UnclearScreenError as error:
+                in_doubt[str(error)].append(record.path)
+                continue
             except InputError as error:
                 problems.append(str(error))
                 continue
             problems += content.problems
+            redacted += [record.path] if content.redacted else []
             if content.ellipse is None:
                 unclear.update(content.mask_values)
             else:
@@ -138,6 +158,8 @@ def import_frames(
                     by_value[value].append(len(staged))
             found_here = (content.size, content.ellipse, content.certain, content.synthetic)
             staged.append(_Staged(record, frame_id, *found_here))
+        for said, paths in in_doubt.items():
+            problems.append(f"{_and_more(paths)} was left out. {said}")
         if not staged:
             more = f" ({total} files like it)" if total > 1 else ""
             raise InputError(f"Nothing could be imported{more}. {problems[-1]}")
@@ -151,6 +173,12 @@ def import_frames(
                     "command import."
                 )
                 staged[number] = replace(item, ellipse=None)
+        if redacted:
+            problems.append(
+                f"{_and_more(redacted)}: what a scanner shows around the sector was blacked out, "
+                "and so was the text that was found in it. Text can be missed: check the frames "
+                "in Annotate, and remove those that still show a name."
+            )
         progress.advance(total, total)  # the last check: what follows is short, and all or nothing
         found_labels = {name for item in staged for name in item.record.labels}
         problems += [
@@ -179,6 +207,33 @@ def import_frames(
         problems=tuple(problems),
         pairs=pairs,
     )
+
+
+def _read_ahead(
+    records: Sequence[FrameRecord], read: Callable[[FrameRecord], FrameContent]
+) -> Iterator[tuple[FrameRecord, Callable[[], FrameContent]]]:
+    """Each record with what waits for its content, or raises what reading it raised.
+
+    A few are read at a time, each in a thread: the decoders let others run meanwhile.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_READERS)
+    with ThreadPoolExecutor(workers, "reader") as pool:
+        ahead = deque[tuple[FrameRecord, Future[FrameContent]]]()
+        try:
+            for record in records:
+                ahead.append((record, pool.submit(read, record)))
+                if len(ahead) > workers:
+                    done, future = ahead.popleft()
+                    yield done, future.result
+            while ahead:
+                done, future = ahead.popleft()
+                yield done, future.result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _and_more(paths: list[Path]) -> str:
+    return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
 
 
 def _check_not_a_store(source: Path) -> None:
@@ -274,7 +329,10 @@ def _store(
                 _calibrate(project, frame, item.record.calibration)
                 problems.extend(_not_as_before(frame, item.record, subject))
             if frame.kind == "real":
-                project.frames.set_labels(frame.id, item.record.labels)
+                labels = dict(item.record.labels)
+                if AGE_LABEL in frame.labels:
+                    labels.pop(AGE_LABEL, None)  # a person may have corrected it
+                project.frames.set_labels(frame.id, labels)
             if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
                 state: AnnotationState = "final" if item.certain else "proposed"
                 project.annotations.add(frame.id, item.ellipse, author=AUTHOR, state=state)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.synthetic_notes import is_marked_copy
+from fetalstudio.formats.synthetic_notes import contains_real_pixels, is_marked_copy
 
 AnnotationState = Literal["proposed", "draft", "final"]
 ReviewState = Literal["pending", "accepted", "rejected"]
@@ -134,9 +134,9 @@ class Pair:
     quality: Mapping[str, float]
     """``dice``, ``hc_difference`` (relative), ``hd95_px`` of the segmenter's ellipse against the
     one that the pair began with; ``edge`` 0 to 1; ``similarity`` to the nearest training frame,
-    -1 to 1; ``speckle_snr``, and ``speckle_difference`` (relative), ``spectrum_db``,
-    ``grey_difference`` (grey levels) against the cohort's real frames; ``outline_*`` where the
-    synthesizer drew the outline too."""
+    -1 to 1; ``real_share`` of the whole frame that is the lender's, 0 to 1; ``speckle_snr``, and
+    ``speckle_difference`` (relative), ``spectrum_db``, ``grey_difference`` (grey levels) against
+    the cohort's real frames; ``outline_*`` where the synthesizer drew the outline too."""
     provenance: Mapping[str, Any]
     """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version;
     ``found`` (cx, cy, a, b, angle_deg of the judge's ellipse, None where it found no head);
@@ -168,6 +168,12 @@ class Pair:
         """Whether the picture is too similar to a training frame, and so neither trained on nor
         exported."""
         return is_marked_copy(self.quality, self.provenance)
+
+    @property
+    def contains_real_pixels(self) -> bool | None:
+        """Whether a part of the picture is from a real frame, and so not exported unless asked
+        for; None where that is not known."""
+        return contains_real_pixels(self.quality, self.provenance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.biometry import NORMAL_95
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci
+from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.cohort_split import (
     bundled_parts,
     labelled,
@@ -182,7 +182,7 @@ def _segmenter(
     boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
     metrics = {
         "protocol": "subject-held-out frames, native resolution, ellipse against ellipse; 95 % "
-        "interval by bootstrap over subjects",
+        "interval over subjects",
         "subjects": len({item.subject for item in data["test"]}),
         "auto": _figures(summarise(BUILT_IN, scores)),
         "box": _figures(summarise(BUILT_IN, boxed)),
@@ -328,7 +328,7 @@ def _outline(
     after = [score_frame(segmenter, item, outline=outline) for item in data["test"]]
     metrics = {
         "protocol": "ellipses of the compact segmenter on subject-held-out frames, without a "
-        "prompt, before and after; native resolution; 95 % interval by bootstrap over subjects",
+        "prompt, before and after; native resolution; 95 % interval over subjects",
         "before": _by_trimester(before),
         "after": _by_trimester(after),
         "gain": _gain(before, after),
@@ -382,9 +382,9 @@ def _gain(before: Sequence[FrameScore], after: Sequence[FrameScore]) -> Mapping[
         for a, b in zip(before, after, strict=True)
         if a.hc_error_mm is not None and b.hc_error_mm is not None
     ]
-    gains = {"dice": bootstrap_ci(dices, subjects)}
+    gains = {"dice": mean_interval(dices, subjects)}
     if len(errors) == len(dices):
-        gains["hc_error_mm"] = bootstrap_ci(errors, subjects)
+        gains["hc_error_mm"] = mean_interval(errors, subjects)
     return {
         name: {"mean": gain.mean, "ci95": [gain.low, gain.high]} for name, gain in gains.items()
     }

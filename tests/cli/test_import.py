@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.sources import FORMATS
 from fetalstudio.project.project import Project
 
 
@@ -87,6 +89,7 @@ def test_the_label_of_the_head_is_stated(
     assert annotation.ellipse is not None and abs(annotation.ellipse.a - 30) < 0.1
 
 
+@pytest.mark.slow
 def test_every_format_is_exported_and_imported_again(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,10 +99,44 @@ def test_every_format_is_exported_and_imported_again(
     for format in EXPORTS:
         out = tmp_path / format
         assert main(["export", project, str(out), "--format", format]) == 0
-        back = str(tmp_path / f"back-{format}")
-        assert main(["new", back]) == 0
-        capsys.readouterr()
-        assert main(["import", back, str(out), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out.splitlines()[-1])
-        # A submission needs a pixel size, which these frames lack.
-        assert (told["frames"], told["annotated"]) == (3, int(format != "hc18-submission"))
+        said = " ".join(capsys.readouterr().err.split())
+        assert EXPORTS[format].lost in said[: said.index("Wrote 3 frames")]
+        assert main(["verify", str(out)]) == 0
+        for stated in ("auto", *({format} & FORMATS.keys())):
+            back = str(tmp_path / f"back-{format}-{stated}")
+            assert main(["new", back]) == 0
+            capsys.readouterr()
+            assert main(["import", back, str(out), "--format", stated, "--json"]) == 0
+            told = json.loads(capsys.readouterr().out.splitlines()[-1])
+            # A submission needs a pixel size, which these frames lack.
+            assert (told["frames"], told["annotated"]) == (3, int(format != "hc18-submission"))
+
+
+def test_the_frames_of_a_video_are_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "sweep" / "P7.tif"
+    video.parent.mkdir()
+    rng = np.random.default_rng(0)
+    pages = [Image.fromarray(rng.integers(0, 250, (48, 64)).astype(np.uint8)) for _ in range(7)]
+    pages[0].save(video, save_all=True, append_images=pages[1:])
+    for i, (choice, names) in enumerate(
+        {
+            ("--frames", "first"): ["P7_0001"],
+            ("--frames", "middle"): ["P7_0004"],
+            ("--frames", "last"): ["P7_0007"],
+            ("--every", "3"): ["P7_0001", "P7_0004", "P7_0007"],
+            ("--frames", "all"): [f"P7_{n:04}" for n in range(1, 8)],
+            (): [f"P7_{n:04}" for n in range(1, 8)],
+        }.items()
+    ):
+        project = str(tmp_path / f"p{i}")
+        assert main(["new", project]) == 0
+        assert main(["import", project, str(video.parent), "--keep-names", *choice]) == 0
+        with Project.open(Path(project)) as opened:
+            frames = opened.frames.all()
+            assert [frame.name for frame in frames] == names
+            assert {frame.subject for frame in frames} == {opened.patients.key("P7")}
+    capsys.readouterr()
+    assert main(["import", project, str(video.parent), "--every", "0", "--json"]) == 2
+    assert "no choice of frames 'every 0'" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.screening import REAL_SHARE
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
@@ -28,7 +29,8 @@ from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles
-from fetalstudio.formats.pictures import note_in, read_image
+from fetalstudio.formats.pictures import note_in, read_image, write_png
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 CHILD = """
@@ -394,7 +396,32 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
     items = sample_project.batches.items(batch_id)
     assert all(item.replaces == before[str(item.source_frame)] for item in items)
     run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
-    assert {p.provenance["background"] for p in sample_project.pairs.all()} == {"frame"}
+    pairs = sample_project.pairs.all()
+    assert {p.provenance["background"] for p in pairs} == {"frame"}
+    # Also by the comparison of the whole frame, whatever the batch was asked for.
+    assert all(p.quality["real_share"] > REAL_SHARE for p in pairs)
+
+
+def test_tissue_that_was_made_is_not_the_lenders(sample_project: Project, tmp_path: Path) -> None:
+    run_job(SynthesizeRequest(sample_project.path, count=2, steps=2, out=tmp_path / "made"))
+    pairs = sample_project.pairs.all()
+    assert all(p.quality["real_share"] < REAL_SHARE / 2 for p in pairs)
+    assert {p.contains_real_pixels for p in pairs} == {False}
+    kept = SynthesizeRequest(
+        sample_project.path, count=2, steps=2, background="frame", out=tmp_path / "kept"
+    )
+    run_job(kept)
+    column = [
+        row["contains_real_pixels"] for name in ("made", "kept") for row in _table(tmp_path / name)
+    ]
+    assert column == ["0", "0", "1", "1"]
+    # A folder whose pictures lost their notes still says it.
+    for path in (tmp_path / "kept").glob("*.png"):
+        if not path.name.endswith("_mask.png"):
+            write_png(path, read_image(path))
+    with Project.create(tmp_path / "other") as other:
+        import_frames(other, tmp_path / "kept")
+        assert {p.contains_real_pixels for p in other.pairs.all()} == {True}
 
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:

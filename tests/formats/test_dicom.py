@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 import zipfile
 import zlib
@@ -404,6 +405,31 @@ def test_no_value_of_a_tag_is_stored(project: Project, tmp_path: Path) -> None:
     assert written and not any(SECRET.encode() in p.read_bytes() for p in written)
     sizes = [frame.calibration.mm_per_px for frame in project.frames.all() if frame.calibration]
     assert sizes == pytest.approx([0.1] * 3)
+
+
+def test_no_name_of_a_file_a_folder_or_a_medium_is_stored(project: Project, tmp_path: Path) -> None:
+    pixels = speckle()
+    made = with_identifiers(dataset(pixels, "MONOCHROME2"))
+    one = save(tmp_path / "in" / f"{SECRET}^JANE" / f"{SECRET}_1.dcm", made, pixels.tobytes())
+    with zipfile.ZipFile(tmp_path / "in" / f"{SECRET}.zip", "w") as archive:
+        archive.write(one, f"{SECRET}/{SECRET}2.dcm")
+    medium = FileSet()
+    listed = pydicom.dcmread(one)
+    listed.SeriesNumber, listed.InstanceNumber = 1, 1
+    listed.StudyDate, listed.StudyTime = "20240101", "101010"
+    medium.add(listed)
+    medium.write(tmp_path / "in" / "cd")
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert SECRET.encode() in (tmp_path / "in" / "cd" / "DICOMDIR").read_bytes()
+    for source in (tmp_path / "in", tmp_path / "in" / "cd" / "DICOMDIR"):
+        assert import_frames(project, source, cohort="A").subjects == 1
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    for folder in (project.path, Path(os.environ["FETALSTUDIO_HOME"])):
+        written |= {path for path in folder.rglob("*") if path.is_file()}
+    assert project.path / "project.db" in written
+    for path in written:
+        assert SECRET not in str(path.relative_to(path.anchor)).replace(str(tmp_path)[1:], "")
+        assert SECRET.encode() not in path.read_bytes()
 
 
 def test_no_value_of_a_tag_is_in_a_message_or_a_traceback(

@@ -27,7 +27,7 @@ from fetalstudio.formats.pictures import (
     write_png,
 )
 from fetalstudio.formats.sources import read_source
-from fetalstudio.formats.volumes import read_volume_header, write_volume
+from fetalstudio.formats.volumes import read_volume, read_volume_header, write_volume
 
 SUFFIXES = ["mha", "mhd", "nrrd", "nhdr", "nii", "nii.gz"]
 SIZE = (60, 40)
@@ -310,6 +310,20 @@ def test_what_a_small_file_claims_is_known_before_it_is_decoded(
     assert why in refusal(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", ["mha", "nrrd", "nii.gz"])
+def test_what_is_neither_a_picture_nor_frames_is_refused_with_a_cure(
+    tmp_path: Path, suffix: str
+) -> None:
+    image = SimpleITK.Image([*SIZE, 4, 3], SimpleITK.sitkUInt8)
+    SimpleITK.WriteImage(image, str(tmp_path / f"a.{suffix}"))
+    assert "holds several volumes. Export each" in refusal(tmp_path / f"a.{suffix}")
+    flow = save(tmp_path / f"b.{suffix}", np.zeros((*SIZE[::-1], 2), np.float32), colours=True)
+    assert "holds no picture of grey levels or colours. Export it" in refusal(flow)
+    video = SimpleITK.Image([*SIZE, 1, 3], SimpleITK.sitkUInt8)
+    SimpleITK.WriteImage(video, str(tmp_path / f"c.{suffix}"))
+    assert pages_in(tmp_path / f"c.{suffix}") == 3
+
+
 def test_a_packed_file_that_unpacks_to_more_than_its_picture_stops_there(tmp_path: Path) -> None:
     path = save(tmp_path / "a.nii.gz", picture())
     plain = gzip.decompress(path.read_bytes())
@@ -369,3 +383,11 @@ def test_what_was_written_is_read_by_others_and_says_what_it_is(
         with pytest.raises(InputError, match=said):
             record.read()
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])
+def test_what_was_read_outlives_the_file(tmp_path: Path, suffix: str) -> None:
+    """The memory of a decoded file is freed when the next ones are read."""
+    path = tmp_path / f"x{suffix}"
+    write_volume(path, np.full((40, 50), 7, np.uint8), (0.2, 0.2), "frame")
+    assert read_volume(read_volume_header(path)).flags.owndata

@@ -263,7 +263,7 @@ def test_synthetic_pictures_are_no_real_frames(
 ) -> None:
     files = PairFiles(source)
     for i in range(2):
-        files.write(PairRecord(f"p{i}", HEAD, SIZE, i, "any", {}, None, False), picture(i))
+        files.write(PairRecord(f"p{i}", HEAD, SIZE, i, "any", {}, None, False, None), picture(i))
     for path in (source / "p0_mask.png", source / "p1_mask.png"):
         path.rename(path.with_name(f"lost{path.name}"))
     with pytest.raises(InputError, match=r"Nothing could be imported.*is synthetic"):

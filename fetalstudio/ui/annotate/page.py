@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.growth import AGE_LABEL, age_of
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
@@ -23,7 +24,7 @@ from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
 from fetalstudio.ui.annotate.snapping import SnapFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
-from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.commands import SetEllipse, SetLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
@@ -109,6 +110,12 @@ class AnnotatePage(QWidget):
             self.calibrating.toggle_ruler,
             "M",
         )
+        self.age_action = act(
+            "Gestational age",
+            "Enter the gestational age that is known",
+            self.panel.biometry.age.start,
+            "G",
+        )
         for action in (self.confirm_action, self.reject_action, self.use_action, self.snap_action):
             action.setAutoRepeat(False)  # a key that is held down decides once
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
@@ -174,6 +181,8 @@ class AnnotatePage(QWidget):
         panel.snap.setChecked(session.settings.snap_proposals)
         panel.snap.toggled.connect(self._keep_snap)
         self.snapping.snapped.connect(self._snapped)
+        panel.biometry.age.entered.connect(self._age_entered)
+        panel.biometry.age.closed.connect(canvas.setFocus)
         panel.use_button.clicked.connect(self.use_proposal)
         panel.dismiss_button.clicked.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
@@ -213,7 +222,9 @@ class AnnotatePage(QWidget):
         another = self._frame is None or frame_id != self._frame.id or self._unreadable
         if another:
             self.canvas.leave_gesture()
+            self.panel.biometry.age.take_over()
         self._frame = frame
+        self.panel.biometry.age.show_age(frame.labels.get(AGE_LABEL, ""))
         if another:
             self.proposing.show(None)
             try:
@@ -325,8 +336,15 @@ class AnnotatePage(QWidget):
     def _measure(self, ellipse: Ellipse | None) -> None:
         if self._frame is not None:
             spread = self.session.spreads.get((self._frame.id, ellipse)) if ellipse else None
-            self.panel.biometry.show_ellipse(ellipse, self._frame.calibration, spread)
+            self.panel.biometry.show_ellipse(
+                ellipse, self._frame.calibration, age_of(self._frame.labels), spread
+            )
             self.canvas.set_spread(spread)
+
+    def _age_entered(self, age: str) -> None:
+        if self._frame is not None:
+            text = "change gestational age"
+            self.session.undo_stack.push(SetLabel(self.session, text, self._frame, AGE_LABEL, age))
 
     def _show_position(self) -> None:
         if self._frame is None:

@@ -27,7 +27,7 @@ class ImportDialog(AskDialog):
         super().__init__("Import frames", "Import", parent)
         self.explain(
             "Frames are copied into the project; the files are not changed. Annotations next to "
-            "them (HC18 rings, filled masks) are imported as final ellipses."
+            "them (masks, rings, COCO, YOLO and others) are imported as final ellipses."
         )
         which = f"{files} of the files in {source}" if files else str(source)
         self.form.addRow("From", _plain_label(which))

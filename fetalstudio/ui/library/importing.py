@@ -11,12 +11,18 @@ from pathlib import Path
 from PySide6.QtCore import QMimeData, QObject, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.find_screens.request import ScreensRequest, ScreensResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.formats.dicom import recognise_file
 from fetalstudio.formats.pictures import is_picture
+from fetalstudio.formats.redaction import Layout, remember
+from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.session import Session
 
 
@@ -49,8 +55,11 @@ class ImportFlow(QObject):
             return
         folders = [path for path in paths if path.is_dir()]
         files = [path for path in paths if not path.is_dir()]
-        source, only = (folders[0], []) if folders else (files[0].parent, files)
-        rest = [*folders[1:], *files] if folders else []
+        dicom = [path for path in files if recognise_file(path)]
+        pictures = [path for path in files if path not in dicom]
+        only = [] if folders else dicom or pictures
+        source = folders[0] if folders else only[0].parent
+        rest = [path for path in paths if path not in (source, *only)]
         settings = self.session.settings
         dialog = ImportDialog(
             source,
@@ -78,10 +87,15 @@ class ImportFlow(QObject):
         keep_names: bool = False,
         keep_labels: tuple[str, ...] = (),
     ) -> None:
-        """Import the folder ``source``, or ``only`` these files where there are any."""
+        """Import the folder ``source``, or ``only`` these files where there are any.
+
+        First, ask about each scanner layout in it that nobody has confirmed.
+        """
         again = partial(self.start, source, only, cohort, keep_names=keep_names)
         staged: tempfile.TemporaryDirectory[str] | None = None
-        if only:
+        # What is in DICOM files is never written to the disk, not even for a minute.
+        files = tuple(only) if only and recognise_file(only[0]) else ()
+        if only and not files:
             staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
             source = Path(staged.name)
             try:
@@ -101,7 +115,48 @@ class ImportFlow(QObject):
             cohort=cohort,
             keep_names=keep_names,
             keep_labels=keep_labels,
+            files=files,
         )
+        looked = self.session.submit(ScreensRequest(source, files=files))
+        looked.on_finished(
+            lambda found: self._confirm(found, lambda: self._import(request, staged, again))
+        )
+
+    def _confirm(self, found: ScreensResult, go: Callable[[], None]) -> None:
+        """Ask about each layout, one after another, then ``go``. Cancel imports nothing."""
+        waiting = list(found.screens)
+        confirmed: dict[str, Layout] = {}
+
+        def ask() -> None:
+            if not waiting:
+                try:
+                    if confirmed:
+                        remember(confirmed)
+                except UserError as error:
+                    self.session.report(error)
+                    return
+                go()
+                return
+            sample = waiting.pop(0)
+            number = len(found.screens) - len(waiting)
+            dialog = RedactionDialog(sample, number, len(found.screens), self._window)
+            dialog.accepted.connect(lambda: take(sample, dialog))
+            dialog.open()
+
+        def take(sample: ScreenSample, dialog: RedactionDialog) -> None:
+            confirmed[sample.layout] = dialog.confirmed
+            ask()
+
+        ask()
+
+    def _import(
+        self,
+        request: ImportRequest,
+        staged: tempfile.TemporaryDirectory[str] | None,
+        again: Callable[..., None],
+    ) -> None:
+        if not self.session.is_open(request.project):
+            return  # another project was opened meanwhile
         handle = self.session.import_frames(request)
         handle.on_finished(lambda result: self._came(result, again))
         if staged is not None:
@@ -139,12 +194,17 @@ class ImportFlow(QObject):
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
-    """The folders, the image files and the tables beside them in a drag."""
+    """The folders, the DICOM files and archives of them, the image files and the tables beside them
+    in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
     return [
         p
         for p in paths
-        if p.is_dir() or (p.is_file() and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES))
+        if p.is_dir()
+        or (
+            p.is_file()
+            and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES or recognise_file(p))
+        )
     ]
 
 

@@ -174,7 +174,10 @@ class TrainPage(QWidget):
         self.data.fill_segmenters(self.session.project, reset=True)
         self._frames_changed()
         self._refresh_runs()
-        self._refresh_plan()
+        self._plan = None
+        self.start_button.setEnabled(False)
+        if self.isVisible():  # a plan for very many frames takes seconds; activated() makes it too
+            self._refresh_plan()
 
     def _frames_changed(self) -> None:
         self.evaluation.refresh()

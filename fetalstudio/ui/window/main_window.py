@@ -373,6 +373,8 @@ class MainWindow(QMainWindow):
         text = f"Exported {frames} and {pairs} to {result.out}."
         if result.copies_left_out:
             text += f" Copies of training frames left out: {result.copies_left_out}."
+        if result.real_pixels_left_out:
+            text += f" Pairs with pixels of a real frame left out: {result.real_pixels_left_out}."
         if result.problems:
             text += " " + " ".join(result.problems[:3])
             if len(result.problems) > 3:

@@ -29,7 +29,7 @@ from fetalstudio.ui.commands import AdoptModel
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
-from fetalstudio.ui.train.training_plan import plan_training
+from fetalstudio.ui.train.training_plan import TrainingPlan, plan_training
 from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, add_pairs, text_at, use_fakes, use_small_jobs
 
@@ -60,6 +60,25 @@ def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
 
 
 # -- the data ----------------------------------------------------------------------------------
+
+
+def test_a_plan_is_made_for_a_page_that_is_shown(
+    page: TrainPage, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def counted(*arguments: Any, **settings: Any) -> TrainingPlan:
+        made.append(arguments)
+        return plan_training(*arguments, **settings)
+
+    monkeypatch.setattr("fetalstudio.ui.train.page.plan_training", counted)
+    window.show_place("library")
+    page.session.project_changed.emit()
+    assert made == []
+    assert not page.start_button.isEnabled()
+    window.show_place("train")
+    assert len(made) == 1
+    assert page.start_button.isEnabled()
 
 
 def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) -> None:
@@ -110,6 +129,7 @@ def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
     session: Session, window: MainWindow, tmp_path: Any
 ) -> None:
     session.new_project(tmp_path / "bare")
+    window.show_place("train")
     page = window.page("train")
     assert isinstance(page, TrainPage)
     assert not page.start_button.isEnabled()

@@ -71,7 +71,7 @@ class EvaluateResult:
     n: int
     subjects: int
     dice: Mapping[str, Any]
-    """``mean``, ``ci95`` (pair, by subject), ``median``, ``min``."""
+    """``mean``, ``ci95`` (pair, by subject; NaN for a single subject), ``median``, ``min``."""
     iou: float
     hd95_px: float
     """Mean over the frames with a found head, like all distances; infinite if there are none."""

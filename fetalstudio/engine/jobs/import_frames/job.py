@@ -21,6 +21,8 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             keep_names=request.keep_names,
             keep_labels=request.keep_labels,
             frames=request.frames,
+            redact=request.redact,
+            files=request.files,
             head_label=request.head_label,
             progress=Steps(None, report, cancelled, "importing"),
         )

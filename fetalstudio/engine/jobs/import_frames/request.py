@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 
 
@@ -28,6 +29,10 @@ class ImportRequest:
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
     frames: str | None = None
     """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    redact: Policy = "auto"
+    """How what a scanner shows around the sector and text in it are blacked out."""
+    files: tuple[Path, ...] = ()
+    """DICOM files and archives: these alone are read, of the folder ``source``."""
     head_label: str | None = None
     """How the head is called in annotation files of other programs."""
     keep_names: bool = False

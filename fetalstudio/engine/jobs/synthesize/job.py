@@ -40,7 +40,11 @@ from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import TABLE, PairFiles, PairRecord
 from fetalstudio.formats.pictures import check_size
-from fetalstudio.formats.synthetic_notes import SyntheticNote, is_marked_copy
+from fetalstudio.formats.synthetic_notes import (
+    SyntheticNote,
+    contains_real_pixels,
+    is_marked_copy,
+)
 from fetalstudio.project.deidentifying import stored_pair_names
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Frame, Pair
@@ -299,7 +303,8 @@ class _Maker:
             ]
             if self.files is not None:
                 for item, (one, measured) in kept:
-                    record = _record(item, one.ellipse, measured.quality, measured.provenance)
+                    provenance = self._provenance(item, measured)
+                    record = _record(item, one.ellipse, measured.quality, provenance)
                     self.files.write(record, one.image, self._note(item, one, measured).text())
                 self.files.write_table()
             for item, (one, measured) in kept:
@@ -393,6 +398,7 @@ def _record(
         provenance.get("nearest_frame"),
         # A pair that was there before (the same picture again) may be of a version without this.
         is_marked_copy(quality, provenance),
+        contains_real_pixels(quality, provenance),
     )
 
 
@@ -407,7 +413,10 @@ def _draw(
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
-    return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
+    return [
+        (one, _measured(judge, one, scene.reference))
+        for judge, one, scene in zip(judges, drawn, scenes, strict=True)
+    ]
 
 
 def _drawn_in_memory(
@@ -428,9 +437,9 @@ def _drawn_in_memory(
     return first + _drawn_in_memory(synthesizer, scenes[half:], seeds[half:], options)
 
 
-def _measured(judge: Judge, drawn: Drawn) -> Measured:
+def _measured(judge: Judge, drawn: Drawn, lender: NDArray[np.uint8] | None) -> Measured:
     """The figures of an image and its label, including the synthesizer's own figures."""
-    measured = judge(drawn.image, drawn.ellipse)
+    measured = judge(drawn.image, drawn.ellipse, lender)
     return replace(measured, quality={**measured.quality, **drawn.figures})
 
 

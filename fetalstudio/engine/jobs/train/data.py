@@ -15,6 +15,7 @@ import numpy as np
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
+from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import (
     checked_real,
@@ -32,7 +33,6 @@ from fetalstudio.project.records import Pair
 
 MIN_SUBJECTS = 3
 """One subject for each part."""
-FEW_TEST_SUBJECTS = 5
 FEW_VALIDATION_FRAMES = 4
 
 _SAME_SUBJECT = (
@@ -194,10 +194,10 @@ def _warnings(
             f"{counted(proposed, 'proposal')} left out, because no person has confirmed them."
         )
     tested = len({item.subject for item in data.test})
-    if 0 < tested < FEW_TEST_SUBJECTS:
+    if 0 < tested < FEW_SUBJECTS:
         said.append(
             f"Only {counted(tested, 'subject')} to test on, which is too few to decide whether the "
-            "new model is better."
+            f"new model is better; {FEW_SUBJECTS} are needed."
         )
     if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
         said.append(

@@ -10,21 +10,21 @@ from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import settings_of
 from fetalstudio.engine.cohort_split import keep_parts, labelled
-from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
+from fetalstudio.engine.comparisons import comparisons
+from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import (
-    FEW_TEST_SUBJECTS,
     TrainingData,
     select_training_data,
     with_duplicates,
 )
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.jobs.train.verdict import compare
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
 from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
@@ -301,28 +301,33 @@ class _Training:
     def _result(
         self, before: EvaluateResult, after: EvaluateResult, figures: Sequence[EpochFigures]
     ) -> TrainResult:
-        change = [a.dice - b.dice for a, b in zip(after.frames, before.frames, strict=True)]
         subjects = [score.subject for score in before.frames]
-        interval = bootstrap_ci(change, subjects)
-        # Over a handful of subjects the bootstrap's interval is far too narrow; over one it is a
-        # point.
-        few = len(set(subjects)) < FEW_TEST_SUBJECTS
-        low, high = (math.nan, math.nan) if few else (interval.low, interval.high)
+        number = comparisons(self.project, subjects)
+        verdict = compare(
+            [score.dice for score in before.frames],
+            [score.dice for score in after.frames],
+            subjects,
+            improved=self.saved,
+            comparison=number,
+        )
         best = max(f.epoch for f in figures if f.best)
         return TrainResult(
             run_id=self.held.id,
             model=self.held.name if self.saved else None,
             dice_before=before.dice["mean"],
             dice_after=after.dice["mean"],
-            difference=interval.mean,
-            difference_ci95=(low, high),
-            test_frames=len(change),
+            difference=verdict.difference.mean,
+            difference_ci95=(verdict.difference.low, verdict.difference.high),
+            test_frames=len(subjects),
             test_subjects=len(set(subjects)),
             real=len(self.data.train),
             synthetic=len(self.data.pairs),
             epochs_run=figures[-1].epoch,
             best_epoch=best,
-            verdict=verdict(before, after, low, high, self.saved),
+            verdict=verdict.sentence,
+            answer=verdict.answer,
+            failures=verdict.failures,
+            comparison=number,
             copies_left_out=self.data.copies,
             device=self.where,
         )
@@ -350,41 +355,9 @@ class _Training:
         prompt = "prompt-free ellipse" if self.prompt == "auto" else "ellipse prompted by a box"
         protocol = (
             f"mean Dice of the {prompt} on subject-held-out frames at native resolution; "
-            "95 % interval of the paired difference by bootstrap over subjects"
+            "95 % interval of the paired difference over subjects"
         )
         return self._base_card({**asdict(result), "protocol": protocol})
-
-
-def verdict(
-    before: EvaluateResult, after: EvaluateResult, low: float, high: float, improved: bool
-) -> str:
-    """The verdict for a person, in one or two sentences.
-
-    ``low`` and ``high`` bound the 95 % interval of the difference in Dice, NaN where there is none.
-    The verdict claims no difference where that interval contains zero.
-    """
-    frames = f"{before.n} test frames of {len({s.subject for s in before.frames})} subjects"
-    if not improved:
-        return (
-            f"No epoch was better than the model that the training started from (Dice "
-            f"{before.dice['mean']:.3f} on {frames}). Keep that model."
-        )
-    figures = f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames}"
-    has_interval = not math.isnan(low)
-    if has_interval:
-        figures += f" (difference {100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval)"
-    if low > 0:
-        return f"The new model is better: {figures}."
-    if high < 0:
-        return f"The new model is worse: {figures}. Keep the current one."
-    if after.failures > before.failures:
-        return (
-            f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
-            f"Dice below {FAILURE}), and {before.failures} with the current one. {figures}."
-        )
-    if not has_interval:
-        return f"Too few test subjects for a verdict: {figures}. Annotate frames of more subjects."
-    return f"No clear difference: {figures}. Annotate frames of more subjects to find one."
 
 
 def _nan(value: object) -> bool:
