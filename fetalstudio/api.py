@@ -23,7 +23,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
@@ -33,6 +33,8 @@ from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
+from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ def import_frames(
     cohort: str | None = None,
     mask_value: str | None = None,
     progress: OnProgress | None = None,
-) -> ImportResult:
+) -> ImportReport:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
     ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
@@ -188,7 +190,8 @@ def import_frames(
 
     Raises :class:`InputError` for a folder that holds no frame.
     """
-    request = ImportRequest(project.path, Path(source), cohort=cohort, mask_value=mask_value)
+    head = [] if mask_value is None else [("head", mask_value, ())]
+    request = ImportRequest(project.path, Path(source), Choices.of(head, cohort=cohort))
     return _run(request, progress)
 
 

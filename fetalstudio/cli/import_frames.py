@@ -10,6 +10,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
+from fetalstudio.project.import_plan import Choices
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +27,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, with a warning for each file that was left out."""
-    request = ImportRequest(
-        options.project, options.source, options.format, options.cohort, options.mask_value
-    )
+    head = [] if options.mask_value is None else [("head", options.mask_value, ())]
+    choices = Choices.of(head, cohort=options.cohort)
+    request = ImportRequest(options.project, options.source, choices, options.format)
     result = console.run(request)
     for problem in result.problems:
         console.warn(problem)

@@ -38,6 +38,7 @@ from fetalstudio.engine.process.events import (
     Progress,
 )
 from fetalstudio.engine.process.job import Request
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 
@@ -117,7 +118,7 @@ def _models() -> str:
 def _import(engine: EngineClient, folder: Path) -> str:
     with Project.create(folder):
         pass
-    result = _result(engine, ImportRequest(folder, samples_dir(), cohort="samples"))
+    result = _result(engine, ImportRequest(folder, samples_dir(), Choices("samples")))
     if not result.annotated or result.problems:
         raise UserError(
             "; ".join(result.problems)

@@ -16,6 +16,22 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.doubts import (
+    FINAL,
+    FRAME,
+    FROM_HC,
+    NO_ANSWERS,
+    NONE,
+    Answers,
+    Doubt,
+    InDoubtError,
+    Question,
+    calibration_doubt,
+    head_doubt,
+    role_doubt,
+    shape_doubt,
+    stated_mm,
+)
 from fetalstudio.formats.outline_pictures import (
     SeveralStructuresError,
     ShownEllipse,
@@ -33,6 +49,7 @@ from fetalstudio.formats.pictures import (
     read_samples,
 )
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
+from fetalstudio.formats.unread_files import UnreadFile
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
@@ -66,10 +83,11 @@ class FrameRecord:
     """What the numbers in the annotation picture mean, where that is known."""
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
-    in it. Raises :class:`InputError`."""
+    in it. Raises :class:`InputError`. Plans travel between processes: it must be picklable, such as
+    a ``functools.partial`` of a function of a module."""
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
-    Raises :class:`InputError`, naming that file."""
+    Raises :class:`InputError`, naming that file. Must be picklable, like :attr:`decode`."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -81,18 +99,28 @@ class FrameRecord:
     synthetic: SyntheticNote | None = None
     """What a table beside the picture says about it, where it says that it is synthetic."""
 
-    def read(self, mask_value: str | None = None) -> FrameContent:
-        """Decode the picture and find the ellipse. A picture that says that it is synthetic, or of
-        which a table says so, is a pair.
+    doubts: tuple[Doubt, ...] = ()
+    """What is in doubt before any picture is opened: whether it is a frame, and which annotation
+    picture belongs to it."""
 
-        ``mask_value`` says which value marks the head in an annotation picture.
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
+        return read_image(self.path) if self.decode is None else self.decode()
+
+    def read(self, answers: Answers = NO_ANSWERS) -> FrameContent:
+        """Decode the picture and find the ellipse, where in doubt as the ``answers`` say. A picture
+        that says that it is synthetic, or of which a table says so, is a pair.
 
         Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
-        used. An ellipse that cannot be used is a problem of the content.
+        used; :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt. An ellipse
+        that cannot be used is a problem of the content.
         """
-        pixels = read_image(self.path) if self.decode is None else self.decode()
+        for doubt in self.doubts:
+            if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
+                raise InDoubtError(doubt)
+        pixels = self.pixels()
         said = note_in(self.path)
-        self._check_frame(pixels, said)
+        self._check_frame(pixels, said, answers)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
         size = (pixels.shape[1], pixels.shape[0])
@@ -103,25 +131,54 @@ class FrameRecord:
                 f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
                 "each page as a file of its own to import them all.",
             )
+        doubts = tuple(d for d in self.doubts if d.question is Question.ANNOTATION)
+        content = FrameContent(pixels, None, problems, doubts, self.calibration)
+        mm = stated_mm(answers)
+        if mm is not None:
+            content = replace(content, calibration=self._by_hand(mm))
         try:
-            shown = self._ellipse(size, mask_value)
+            shown = self._ellipse(size, answers)
+        except SeveralStructuresInFileError as error:
+            message = f"{error} Its frame was imported without an ellipse."
+            doubts += (head_doubt(message, error.values),)
+            return replace(content, doubts=doubts, mask_values=error.values)
         except InputError as error:
-            problems += (f"{error} Its frame was imported without an ellipse.",)
-            several = error.values if isinstance(error, SeveralStructuresInFileError) else ()
-            return FrameContent(pixels, None, problems, mask_values=several)
+            note = f"{error} Its frame was imported without an ellipse."
+            return replace(content, problems=(*problems, note))
         if shown is None:
-            return FrameContent(pixels, None, problems)
-        if shown.doubt:
-            problems += (
-                f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
-                "Check it.",
-            )
-        note = self._disagreement(shown.ellipse)
-        problems += (note,) if note else ()
-        value = () if shown.value is None else (shown.value,)
-        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value)
+            return content
+        return self._judged(content, shown, answers)
 
-    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
+    def _judged(self, content: FrameContent, shown: ShownEllipse, answers: Answers) -> FrameContent:
+        """The content with the ellipse that is shown, and the doubts about it."""
+        doubts, certain, calibration = content.doubts, True, content.calibration
+        if shown.doubt:
+            doubt = shape_doubt(
+                f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
+                "Check it."
+            )
+            doubts, held = (*doubts, doubt), doubt.holds(answers).value
+            if held == NONE:
+                return replace(content, doubts=doubts)
+            certain = held == FINAL
+        disagreement = self._disagreement(shown.ellipse)
+        if disagreement is not None:
+            doubts += (disagreement[0],)
+            held = disagreement[0].holds(answers).value
+            if held == FROM_HC:
+                calibration = disagreement[1]
+            elif held == NONE:
+                calibration = None
+        return replace(
+            content,
+            ellipse=shown.ellipse,
+            doubts=doubts,
+            calibration=calibration,
+            certain=certain,
+            mask_values=() if shown.value is None else (shown.value,),
+        )
+
+    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None, answers: Answers) -> None:
         """Raise :class:`InputError` for a picture that is no frame."""
         if note == ANNOTATION_NOTE:
             raise InputError(
@@ -138,11 +195,13 @@ class FrameRecord:
                 f"{self.path} is a real frame, as a note in the file says, but a table beside it "
                 "says that it is synthetic. It was left out. Correct the table."
             )
-        if is_annotation(pixels):
-            raise InputError(
-                f"{self.path} looks like an annotation and not like an ultrasound (few grey levels "
-                "in flat regions). It was left out. Name it after its frame (NAME_mask.png) to use "
-                "it as one."
+        if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
+            raise InDoubtError(
+                role_doubt(
+                    f"{self.path} looks like an annotation and not like an ultrasound (few grey "
+                    "levels in flat regions). It was left out. Name it after its frame "
+                    "(NAME_mask.png) to use it as one."
+                )
             )
 
     def _pair(self, pixels: NDArray[np.uint8], said: str | None) -> FrameContent:
@@ -150,7 +209,7 @@ class FrameRecord:
         size = (pixels.shape[1], pixels.shape[0])
         known, problems = self._stated(said), tuple[str, ...]()
         try:
-            shown = self._ellipse(size, None)
+            shown = self._ellipse(size, NO_ANSWERS)
         except InputError as error:
             shown = None
             problems += (f"{error} Its picture is synthetic.",)
@@ -197,14 +256,15 @@ class FrameRecord:
             return own or beside
         return replace(own, provenance={**own.provenance, "copy": True})
 
-    def _ellipse(self, size: Size, mask_value: str | None) -> ShownEllipse | None:
+    def _ellipse(self, size: Size, answers: Answers) -> ShownEllipse | None:
         """The table's, which is exact, or that of the annotation file or picture."""
         if self.ellipse is None:
             if self.outline is not None:
                 return self.outline(size)
-            if self.annotation is None:
+            annotation = self.annotation_for(answers)
+            if annotation is None or answers.get(Question.HEAD) == NONE:
                 return None
-            return _annotated(self.annotation, size, mask_value, self.coding)
+            return _annotated(annotation, size, answers.get(Question.HEAD), self.coding)
         if self.ellipse_size not in (None, size):
             raise InputError(
                 f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -214,16 +274,36 @@ class FrameRecord:
             raise InputError(f"{self.path}: its ellipse lies outside. Correct the table.")
         return ShownEllipse(self.ellipse)
 
-    def _disagreement(self, ellipse: Ellipse) -> str | None:
+    def _by_hand(self, mm: float) -> Calibration:
+        try:
+            return Calibration(mm, mm, "manual")
+        except ValueError as error:
+            raise InputError(f"{self.path}: {error}. State another pixel size.") from error
+
+    def annotation_for(self, answers: Answers) -> Path | None:
+        """The picture that shows its ellipse, where in doubt the one that the answers take."""
+        for doubt in self.doubts:
+            if doubt.question is Question.ANNOTATION:
+                return doubt.holds(answers).file
+        return self.annotation
+
+    def _disagreement(self, ellipse: Ellipse) -> tuple[Doubt, Calibration | None] | None:
+        """The doubt about a pixel size that the stated HC contradicts, and the one that this HC
+        gives."""
         if self.calibration is None or self.hc_mm is None:
             return None
         measured = self.calibration.to_mm(ellipse).perimeter
         if abs(measured - self.hc_mm) <= _HC_TOLERANCE * self.hc_mm:
             return None
-        return (
+        scale = self.hc_mm / measured
+        x, y = self.calibration.mm_per_px_x * scale, self.calibration.mm_per_px_y * scale
+        other = Calibration(x, y, self.calibration.source) if max(x, y) <= 10 else None
+        doubt = calibration_doubt(
             f"{self.path}: the annotation's HC is {measured:.1f} mm, the table says "
-            f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size."
+            f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size.",
+            self.calibration.mm_per_px * scale,
         )
+        return doubt, other
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +315,9 @@ class FrameContent:
     ellipse: Ellipse | None
     problems: tuple[str, ...]
     """A message for each thing that was left out or looks wrong, naming the file and the cure."""
+    doubts: tuple[Doubt, ...] = ()
+    """What is, or without the answers would be, in doubt."""
+    calibration: Calibration | None = None
     certain: bool = True
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
@@ -268,6 +351,13 @@ class FrameSource:
     records: tuple[FrameRecord, ...]
     problems: tuple[str, ...]
     """A message for each file that was not used, naming it and the cure."""
+    unsure: tuple[FrameRecord, ...] = ()
+    """Pictures that are left out unless a person takes them as frames; each has a doubt that says
+    why."""
+    unread: tuple[UnreadFile, ...] = ()
+    """Files that hold pictures or annotations, but in a format that is not read."""
+    annotation_files: tuple[Path, ...] = ()
+    """Files other than pictures and tables that ellipses were read from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ from fetalstudio.formats.mask_folders import (
     pictures_in,
     records_of,
     split,
+    unsure_records,
 )
 from fetalstudio.formats.outline_pictures import ring
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, FRAME_NOTE, write_png
@@ -96,20 +97,20 @@ def read(source: Path) -> FrameSource:
     inner = source / (_FOLDER if official else _TEST_FOLDER)
     folder = inner if inner.is_dir() else source
     found = split(pictures_in(folder))
-    annotated, unclear = chosen_annotations(found.frames, found.annotations)
-    records, more = records_of(found.frames, annotated, {folder: rows})
+    annotated, doubts = chosen_annotations(found.frames, found.annotations)
+    records, more = records_of(found.frames, annotated, {folder: rows}, doubts)
     records = _with_provenance(records, table.with_name(PROVENANCE))
     listed = {key_of(record.path.name) for record in records}
     absent = sorted(rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
-    problems += found.problems + orphans(names_of(found.frames), found.annotations)
-    problems += unclear + more
+    problems += more
+    unsure = found.unsure | orphans(names_of(found.frames), found.annotations)
     if absent:
         verb = "is" if len(absent) == 1 else "are"
         problems += (f"{table} names {some(absent)}, which {verb} not in {folder}.",)
     if unlisted and rows:
         problems += (f"{table} lacks {some(unlisted)}: imported without a pixel size.",)
-    return FrameSource(cohort_of(source), records, problems)
+    return FrameSource(cohort_of(source), records, problems, unsure=unsure_records(unsure))
 
 
 def _table_of(source: Path) -> Path | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import Doubt, Question, annotation_doubt, role_doubt
 from fetalstudio.formats.files import read_bounded
 from fetalstudio.formats.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import (
@@ -64,7 +65,8 @@ class Split:
 
     frames: list[Path] = field(default_factory=list)
     annotations: Annotations = field(default_factory=lambda: defaultdict(list))
-    problems: tuple[str, ...] = ()
+    unsure: dict[Path, str] = field(default_factory=dict)
+    """Why a picture is left out, though it may be a frame."""
 
 
 def recognise(source: Path) -> bool:
@@ -95,18 +97,25 @@ def read(source: Path, *, with_tables: bool = True) -> FrameSource:
         for path in elsewhere.pop(key):
             problems += (f"{path}: several folders have such a frame, so it was not used.",)
     annotated: dict[Path, Path] = {}
+    doubts: dict[Path, Doubt] = {}
+    unsure: dict[Path, str] = {}
     for found in splits.values():
-        problems += found.problems + orphans(names, found.annotations)
+        unsure |= found.unsure | orphans(names, found.annotations)
         chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
         annotated |= chosen
-        problems += more
-    problems += orphans(names, inside)
+        doubts |= more
+    unsure |= orphans(names, inside)
     for folder in drawn_on:
-        problems += tuple(_shows(path) for path in pictures_in(folder))
+        unsure |= {path: _shows(path) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
-    records, unclear = records_of(frames, annotated, rows)
-    records, more = with_pairs(records)
-    return FrameSource(cohort_of(source), records, problems + notes + unclear + more)
+    records, unclear = records_of(frames, annotated, rows, doubts)
+    records, pairs = with_pairs(records)
+    return FrameSource(
+        cohort_of(source),
+        records,
+        problems + notes + unclear + pairs,
+        unsure=unsure_records(unsure),
+    )
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -132,7 +141,7 @@ def split(pictures: Sequence[Path]) -> Split:
         elif prefixed and key_of(prefixed[1]) in names:
             found.annotations[key_of(prefixed[1])].append(path)
         elif shown in names:
-            found.problems += (_shows(path),)
+            found.unsure[path] = _shows(path)
         else:
             found.frames.append(path)
     return found
@@ -146,26 +155,26 @@ def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
     named = [p for p in frames if _FRAME_ALONE.fullmatch(p.stem)]
     if len(named) == 1 and len(pictures) <= len(alone) + len(shows) + 2:
         left = [p for p in frames if p not in named]
-        found = Split(named, problems=tuple(_shows(p) for p in (*shows, *left)))
+        found = Split(named, unsure={p: _shows(p) for p in (*shows, *left)})
         found.annotations[key_of(named[0].stem)] += alone
         return found
     if len(frames) == 1:
-        found = Split(frames, problems=tuple(_shows(p) for p in shows))
+        found = Split(frames, unsure={p: _shows(p) for p in shows})
         found.annotations[key_of(frames[0].stem)] += alone
         return found
     found = split(others)
-    found.problems += tuple(
-        f"{path} does not say which frame it annotates. It was left out. Name it after its frame, "
-        "such as NAME_mask.png."
+    found.unsure |= {
+        path: f"{path} does not say which frame it annotates. It was left out. Name it after its "
+        "frame, such as NAME_mask.png."
         for path in alone
-    )
+    }
     return found
 
 
 def chosen_annotations(
     frames: Sequence[Path], annotations: Mapping[str, Sequence[Path]]
-) -> tuple[dict[Path, Path], tuple[str, ...]]:
-    """The annotation of each frame, and a message for each that is not clear.
+) -> tuple[dict[Path, Path], dict[Path, Doubt]]:
+    """The annotation of each frame, and the doubt about each frame for which it is not clear.
 
     ``frames`` are those of one folder.
     """
@@ -176,31 +185,35 @@ def chosen_annotations(
         if key is not None:
             by_key[key].append(path)
     chosen: dict[Path, Path] = {}
-    problems: tuple[str, ...] = ()
+    doubts: dict[Path, Doubt] = {}
     for key, found in by_key.items():
         drawn = annotations[key]
         if len(found) > 1:
-            problems += (
+            message = (
                 f"{some([str(p) for p in drawn])} could annotate each of "
                 f"{some([str(p) for p in found])}, so these were imported without an ellipse. "
-                "Give each frame a name of its own, and its mask the same one.",
+                "Give each frame a name of its own, and its mask the same one."
             )
+            doubts |= {frame: annotation_doubt(message, frame, tuple(drawn)) for frame in found}
         elif len(drawn) > 1 and not _same(drawn):
-            problems += (
+            message = (
                 f"{found[0]} has several annotations: {some([str(p) for p in drawn])}. None was "
-                "used. Keep the right one and import again.",
+                "used. Keep the right one and import again."
             )
+            doubts[found[0]] = annotation_doubt(message, found[0], tuple(drawn))
         else:
             chosen[found[0]] = drawn[0]
-    return chosen, problems
+    return chosen, doubts
 
 
 def records_of(
     frames: Sequence[Path],
     annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
+    doubts: Mapping[Path, Doubt],
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
-    """A record for each frame, with its annotation and the table row of its name, and notes."""
+    """A record for each frame, with its annotation, the doubt about it and the table row of its
+    name, and notes."""
     repeated = _repeated(frames)
     in_folder = Counter((path.parent, key_of(path.stem)) for path in frames)
     records = []
@@ -221,32 +234,46 @@ def records_of(
                     "was not used for them. Write the names with their endings.",
                 )
                 row = _NO_ROW
+        doubt = doubts.get(path)
+        drawn = [annotated[path]] if path in annotated else _candidates(doubt)
         records.append(
             FrameRecord(
                 path=path,
                 name=name,
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
-                coding=coding_of(annotated[path]) if path in annotated else None,
+                coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.ellipse,
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
                 labels={**country_of(stem), **row.labels},
+                doubts=() if doubt is None else (doubt,),
             )
         )
     return tuple(records), problems
 
 
-def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
-    """A message for each annotation, by its frame's key, whose frame is not among ``names``."""
+def unsure_records(pictures: Mapping[Path, str]) -> tuple[FrameRecord, ...]:
+    """A record for each picture that may be a frame, with the doubt whether it is one.
+
+    ``pictures`` says why each was left out.
+    """
+    records, _ = records_of(
+        list(pictures), {}, {}, {path: role_doubt(why) for path, why in pictures.items()}
+    )
+    return records
+
+
+def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
+    """Why each annotation, by its frame's key, whose frame is not among ``names`` is left out."""
     known = set(names)
-    return tuple(
-        f"{path} annotates a frame that is not there. It was left out."
+    return {
+        path: f"{path} annotates a frame that is not there. It was left out."
         for base, paths in sorted(annotations.items())
         if base not in known
         for path in paths
-    )
+    }
 
 
 def names_of(frames: Iterable[Path]) -> frozenset[str]:
@@ -324,6 +351,13 @@ def _joined(*several: Mapping[str, Sequence[Path]]) -> Annotations:
         for key, paths in by_key.items():
             joined[key] += paths
     return joined
+
+
+def _candidates(doubt: Doubt | None) -> list[Path]:
+    """The annotation pictures that may belong to a frame."""
+    if doubt is None or doubt.question is not Question.ANNOTATION:
+        return []
+    return [answer.file for answer in doubt.answers if answer.file is not None]
 
 
 def _same(paths: Sequence[Path]) -> bool:

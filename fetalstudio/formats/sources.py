@@ -11,7 +11,7 @@ from fetalstudio.formats import hc18, mask_folders
 from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import KINDS, SUFFIXES
-from fetalstudio.formats.unread_files import unread_below
+from fetalstudio.formats.unread_files import unread_below, unread_messages
 
 AUTO = "auto"
 """Take the first format that recognises the source."""
@@ -61,12 +61,13 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
         unread = unread_below(source)
     except OSError as error:
         raise _unreadable(source, error) from error
+    messages = unread_messages(source, unread)
     if not found.records:
         raise InputError(
             f"{source} holds no images ({KINDS}), nor does a folder in it. "
-            + " ".join(unread or ("Choose the folder with the frames.",))
+            + " ".join(messages or ("Choose the folder with the frames.",))
         )
-    return replace(found, problems=found.problems + unread)
+    return replace(found, problems=found.problems + messages, unread=unread)
 
 
 def _folder(source: Path, format: str) -> FrameSource:
@@ -87,9 +88,11 @@ def _single(path: Path, format: str) -> FrameSource:
         found = mask_folders.read(path.parent, with_tables=False)
         notes = (f"{error} {path.name} was imported without it.",)
     only = tuple(record for record in found.records if record.path == path)
+    # Whoever imports a picture by itself says that it is a frame; its content is still checked.
+    only += tuple(replace(record, doubts=()) for record in found.unsure if record.path == path)
     if not only:
         raise InputError(f"{path} annotates a frame and is not one itself. Import the frame.")
-    return replace(found, records=only, problems=notes)
+    return replace(found, records=only, problems=notes, unsure=())
 
 
 def _unreadable(source: Path, error: OSError) -> InputError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.formats.pictures import KINDS, SUFFIXES
@@ -33,43 +34,67 @@ _AS_MASKS = (
 )
 
 
-def unread_below(source: Path) -> tuple[str, ...]:
-    """A message for each kind of file below a folder that is not read, at any depth, and one for
-    pictures that lie too deep to be found."""
-    by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    deep: list[Path] = []
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that holds pictures or annotations, but is not read."""
+
+    path: Path
+    kind: str
+    """Such as ``.dcm`` or ``COCO json``."""
+    cure: str
+    """A sentence: how to import what is in it."""
+    too_deep: bool = False
+    """Whether it is a picture that could be read, but lies too far down to be found."""
+
+
+def unread_below(source: Path) -> tuple[UnreadFile, ...]:
+    """The files below a folder that are not read, at any depth, and pictures that lie too deep to
+    be found."""
+    found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
-    for path, depth in _files(source):
+    for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
         if suffix in SUFFIXES:
             if depth > 1:
-                deep.append(path)
+                cure = f"Import {path.parent} by itself."
+                found.append(UnreadFile(path, suffix, cure, too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
-            by_cure[_AS_PICTURES][suffix or "DICOM"].append(path)
+            found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
         elif suffix in _ARCHIVES:
-            by_cure[_AS_FOLDERS][suffix].append(path)
+            found.append(UnreadFile(path, suffix, _AS_FOLDERS))
         elif suffix in _SPREADSHEETS:
-            by_cure[_AS_CSV][suffix].append(path)
+            found.append(UnreadFile(path, suffix, _AS_CSV))
         elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
-                by_cure[_AS_MASKS][kind].append(path)
+                found.append(UnreadFile(path, kind, _AS_MASKS))
+    return tuple(found)
+
+
+def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...]:
+    """A message for each cure, with the kinds of files and where they lie."""
+    by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    deep = [file for file in files if file.too_deep]
+    for file in files:
+        if not file.too_deep:
+            by_cure[file.cure][file.kind].append(file.path)
     messages = []
     for cure, kinds in sorted(by_cure.items()):
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
         messages.append(f"Not read: {', '.join(found)}. {cure}")
     if deep:
         messages.append(
-            f"Not read: {len(deep)} images more than one folder down ({_where(source, deep)}). "
-            f"Import {deep[0].parent} by itself."
+            f"Not read: {len(deep)} images more than one folder down "
+            f"({_where(source, [file.path for file in deep])}). {deep[0].cure}"
         )
     return tuple(messages)
 
 
-def _files(source: Path) -> Iterator[tuple[Path, int]]:
-    """The visible files below, and how many folders down they lie; links are not followed."""
+def files_below(source: Path) -> Iterator[tuple[Path, int]]:
+    """The visible files below, at most 100,000, and how many folders down they lie; links are not
+    followed."""
     seen = 0
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

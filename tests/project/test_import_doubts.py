@@ -21,6 +21,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import ImportReport, import_frames
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture
@@ -90,13 +91,13 @@ def test_several_structures_are_taken_where_the_head_is_stated(
     assert "--mask-value" in several and "imported without an ellipse" in several
     assert len(single) == 2 and all("other masks show several" in p for p in single)
     with Project.create(tmp_path / "second") as second:
-        report = import_frames(second, source, mask_value="2")
+        report = import_frames(second, source, Choices.of([("head", "2", ())]))
         (problem,) = report.problems
         assert "other_mask.png: it holds nothing of the value 2, but 1" in problem
         found = ellipses_of(second)
         assert is_head(found["both"]) and is_head(found["head"]) and found["other"] is None
     with pytest.raises(InputError, match="'two' is no value of a mask"):
-        import_frames(project, source, mask_value="two")
+        Choices.of([("head", "two", ())])
 
 
 @pytest.mark.parametrize(

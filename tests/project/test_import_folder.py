@@ -17,6 +17,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.subjects import subject_of
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.project.kinds import Picture, PicturesIn
@@ -371,7 +372,7 @@ def test_a_single_image(
     write_png(source / "x.png", picture(1))
     write_png(source / "x_mask.png", filled(ellipse))
     write_png(source / "y.png", picture(2))
-    report = import_frames(project, source / "x.png", cohort="mine")
+    report = import_frames(project, source / "x.png", Choices("mine"))
     assert (report.cohort, report.frames, report.annotated) == ("mine", 1, 1)
     with pytest.raises(InputError, match="annotates a frame"):
         import_frames(project, source / "x_mask.png")

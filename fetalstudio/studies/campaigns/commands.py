@@ -24,6 +24,7 @@ import numpy as np
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.signals import END_SIGNALS, handling, interrupt
 from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
@@ -96,7 +97,7 @@ class Workplace:
         preload(_PRELOADED)
         place = cls(folder)
         with Project.create(folder / "whole") as project:
-            import_frames(project, samples_dir(), cohort="samples")
+            import_frames(project, samples_dir(), Choices("samples"))
             place.frames = len(project.frames.all())
             for number in range(PAIRS if pairs else 0):
                 _add_pair(project, number)

@@ -10,9 +10,11 @@ from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.session import Session
@@ -68,14 +70,14 @@ class ImportFlow(QObject):
                 )
                 staged.cleanup()
                 return
-        request = ImportRequest(self.session.open.path, source, cohort=cohort)
+        request = ImportRequest(self.session.open.path, source, Choices(cohort))
         handle = self.session.import_frames(request)
         handle.on_finished(self._came)
         if staged is not None:
             # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
             handle.ended.connect(lambda: staged.cleanup())
 
-    def _came(self, result: ImportResult) -> None:
+    def _came(self, result: ImportReport) -> None:
         self.imported.emit()
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
@@ -91,7 +93,7 @@ def dropped_paths(data: QMimeData) -> list[Path]:
     return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
 
 
-def import_summary(result: ImportResult) -> str:
+def import_summary(result: ImportReport) -> str:
     """A sentence on what was imported and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""

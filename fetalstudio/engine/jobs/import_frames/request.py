@@ -1,46 +1,30 @@
-"""Request and result types for importing frames."""
+"""The request for an import of frames."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.sources import AUTO
+from fetalstudio.project.import_plan import NO_CHOICES, Choices
+from fetalstudio.project.importers import ImportReport
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """Job ``import``: bring frames into a project."""
 
-    job: ClassVar[Job[ImportRequest, ImportResult]] = Job(
+    job: ClassVar[Job[ImportRequest, ImportReport]] = Job(
         "import", "Importing frames", "fetalstudio.engine.jobs.import_frames.job:run"
     )
     project: Path
     source: Path
+    choices: Choices = NO_CHOICES
     format: str = AUTO
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
-    cohort: str | None = None
-    """Default: the source folder's name."""
-    mask_value: str | None = None
-    """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """What an import did."""
-
-    cohort: str
-    frames: int
-    """New ones."""
-    annotated: int
-    """Ellipses that were imported."""
-    duplicates: int
-    """Pictures that the project already held."""
-    subjects: int
-    """Of the frames in the source that could be read."""
-    problems: tuple[str, ...]
-    """A message for each file that was left out or looks wrong, naming it and the cure."""
-    pairs: int = 0
-    """New synthetic pairs, to be reviewed."""
+    seen: Mapping[str, str | None] | None = None
+    """The pictures of the plan that a person has seen, as
+    :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""

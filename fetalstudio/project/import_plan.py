@@ -1,0 +1,476 @@
+"""What an import would do, before anything is stored.
+
+A plan says of every file what it is taken for, and of every frame its subject, pixel size and
+ellipse, whether it is a duplicate, and what is in doubt. It holds no pixels. A person answers the
+doubts with :class:`Choices`; what is left in doubt is not guessed, and the safe part is imported.
+An import is a plan, made with the choices, that is stored: see
+:mod:`fetalstudio.project.importers`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
+from fetalstudio.core.names import visible_key
+from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.words import counted
+from fetalstudio.formats.doubts import (
+    LEAVE_OUT,
+    Answers,
+    Doubt,
+    InDoubtError,
+    Question,
+    checked_answer,
+    head_doubt,
+)
+from fetalstudio.formats.frame_records import FrameContent, FrameRecord, FrameSource
+from fetalstudio.formats.pictures import FRAME_NOTE
+from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.formats.synthetic_notes import SyntheticNote
+from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.formats.unread_files import files_below
+from fetalstudio.project.frames import SET_SUBJECT
+from fetalstudio.project.pixels import Pixels, picture_id
+from fetalstudio.project.project import DATABASE, Project
+from fetalstudio.project.records import Frame
+
+Keep = Callable[[Pixels, str], str]
+_GLOB = re.compile(r"[*?\[]")
+
+
+class Role(StrEnum):
+    """What a file is taken for."""
+
+    FRAME = "frame"
+    ANNOTATION = "annotation"
+    """A mask or a ring."""
+    TABLE = "table"
+    ANNOTATION_FILE = "annotation file"
+    UNREAD = "not read"
+    """It holds pictures or annotations, but in a format that is not read."""
+    OTHER = "other"
+    """Nothing that an import could use."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file that is no frame."""
+
+    path: Path
+    role: Role
+    note: str = ""
+    """The cure, where it is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person decided about an import."""
+
+    cohort: str | None = None
+    """Where the frames go; without one, into the cohort that the plan proposes."""
+    alike: Answers = field(default_factory=dict)
+    """Answers for all pictures that leave these questions open."""
+    by_file: Mapping[str, Answers] = field(default_factory=dict)
+    """Answers for single pictures, by :attr:`PlannedFrame.key`, by file name or by a pattern such
+    as ``scans/*_overlay.png``. They count before those for all."""
+
+    @classmethod
+    def of(
+        cls,
+        answers: Iterable[tuple[str, str, Sequence[str]]] = (),
+        *,
+        cohort: str | None = None,
+    ) -> Choices:
+        """The choices that these answers make: question, answer and files, of which there are none
+        where the answer is for all alike.
+
+        Raises :class:`InputError` for a question that there is not, or an answer that it cannot
+        have.
+        """
+        alike: dict[Question, str] = {}
+        by_file: dict[str, dict[Question, str]] = defaultdict(dict)
+        for name, value, files in answers:
+            question, given = checked_answer(name, value)
+            for file in files:
+                by_file[file][question] = given
+            if not files:
+                alike[question] = given
+        return cls(cohort, alike, dict(by_file))
+
+    def joined(self, more: Choices) -> Choices:
+        """These choices and more; where both decide the same, the others count."""
+        files = self.by_file.keys() | more.by_file.keys()
+        return Choices(
+            more.cohort or self.cohort,
+            {**self.alike, **more.alike},
+            {f: {**self.by_file.get(f, {}), **more.by_file.get(f, {})} for f in files},
+        )
+
+    def answers(self, key: str) -> Answers:
+        """The answers that hold for the picture of this key."""
+        found = dict(self.alike)
+        if self.by_file:
+            name = key.rpartition("/")[2]
+            for pattern, answers in self.by_file.items():
+                if _GLOB.search(pattern) and fnmatch.fnmatchcase(key, pattern):
+                    found |= answers
+            found |= self.by_file.get(name, {})
+            found |= self.by_file.get(key, {})
+        return found
+
+
+NO_CHOICES = Choices()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFrame:
+    """A picture that is taken for a frame, or may be one."""
+
+    key: str
+    """Its path below the source, ``/`` between the parts; with ``#`` and its name where several
+    frames are in a file."""
+    record: FrameRecord
+    subject: str
+    frame_id: str | None = None
+    """Hash of its pixels; None where it is left out."""
+    size: Size | None = None
+    ellipse: Ellipse | None = None
+    certain: bool = True
+    """Whether the ellipse is what the source shows; else it is a proposal."""
+    calibration: Calibration | None = None
+    doubts: tuple[Doubt, ...] = ()
+    """Also those that the choices answer."""
+    notes: tuple[str, ...] = ()
+    """A message for each thing that cannot be used or looks wrong, with its cure."""
+    held: Frame | None = None
+    """The frame of the project that has the same picture."""
+    twin: str | None = None
+    """Key of an earlier frame of the source that has the same picture."""
+    mask_values: tuple[str, ...] = ()
+    """The values of the structures in the annotation picture, where they were not told apart."""
+
+    synthetic: SyntheticNote | None = None
+    """How the picture was made, where it becomes a pair."""
+
+    @property
+    def path(self) -> Path:
+        """The file that the picture is in."""
+        return self.record.path
+
+    @property
+    def is_new(self) -> bool:
+        """Whether an import adds a frame, or a pair."""
+        return self.frame_id is not None and self.held is None and self.twin is None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCounts:
+    """What a plan comes to."""
+
+    frames: int
+    """New ones."""
+    subjects: int
+    """Of the frames that can be read, new or not."""
+    annotated: int
+    """Of the new frames, how many have an ellipse."""
+    pairs: int
+    """New synthetic pairs, to be reviewed."""
+    duplicates: int
+    left_out: int
+    """Pictures that are not imported, by choice, in doubt, or because they cannot be used."""
+    in_doubt: int
+    """Pictures with a doubt that is not answered."""
+    unread: int
+    """Files that hold pictures or annotations, but in a format that is not read."""
+
+    def summary(self) -> str:
+        """One sentence: ``412 frames of 118 subjects, 390 with an ellipse; 6 in doubt``."""
+        text = f"{counted(self.frames, 'frame')} of {counted(self.subjects, 'subject')}"
+        text += f", {self.annotated} with an ellipse"
+        text += f"; {counted(self.pairs, 'synthetic pair')}" if self.pairs else ""
+        text += f"; {self.duplicates} already in the project or twice" if self.duplicates else ""
+        text += f"; {self.in_doubt} in doubt" if self.in_doubt else ""
+        text += f"; {counted(self.unread, 'file')} not read" if self.unread else ""
+        return f"{text}."
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import of a source would do under some choices."""
+
+    source: Path
+    format: str
+    """As asked for: ``auto`` or a name."""
+    cohort: str
+    """Where the frames would go."""
+    choices: Choices
+    frames: tuple[PlannedFrame, ...]
+    files: tuple[PlannedFile, ...]
+    """All other visible files, at any depth."""
+    notes: tuple[str, ...]
+    """A message for each thing that is wrong with the source as a whole, or with a table."""
+
+    def open_doubts(self, frame: PlannedFrame) -> tuple[Doubt, ...]:
+        """The doubts about a frame that the choices do not answer."""
+        return open_doubts(frame, self.choices)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The message of every doubt that the choices leave open, and every note, each once."""
+        found = [d.message for frame in self.frames for d in self.open_doubts(frame)]
+        found += self.notes
+        found += [note for frame in self.frames for note in frame.notes]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def pictures(self) -> Mapping[str, str | None]:
+        """The hashes of the pictures, by the keys of the frames."""
+        return {frame.key: frame.frame_id for frame in self.frames}
+
+    def counts(self) -> PlanCounts:
+        """What the plan comes to."""
+        read = [frame for frame in self.frames if frame.frame_id is not None]
+        real = [frame for frame in read if frame.synthetic is None]
+        new = [frame for frame in real if frame.is_new]
+        pairs = sum(frame.is_new for frame in read if frame.synthetic is not None)
+        drawn = {frame.frame_id for frame in read if frame.ellipse is not None}
+        return PlanCounts(
+            frames=len(new),
+            subjects=len({frame.subject for frame in real}),
+            annotated=sum(frame.frame_id in drawn for frame in new),
+            pairs=pairs,
+            duplicates=len(read) - len(new) - pairs,
+            left_out=len(self.frames) - len(read),
+            in_doubt=sum(bool(self.open_doubts(frame)) for frame in self.frames),
+            unread=sum(file.role is Role.UNREAD for file in self.files),
+        )
+
+
+def open_doubts(frame: PlannedFrame, choices: Choices) -> tuple[Doubt, ...]:
+    """The doubts about a frame that choices do not answer."""
+    if not frame.doubts:
+        return ()
+    answers = choices.answers(frame.key)
+    if answers.get(Question.ROLE) == LEAVE_OUT:
+        return ()
+    return tuple(doubt for doubt in frame.doubts if not doubt.answered(answers))
+
+
+def plan_import(
+    project: Project,
+    source: Path,
+    choices: Choices = NO_CHOICES,
+    *,
+    format: str = AUTO,
+    progress: Progress = NO_PROGRESS,
+) -> ImportPlan:
+    """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
+    an import of it would do under these choices. Nothing is stored.
+
+    Raises :class:`InputError` for a source without an image, or for the store of a project, and
+    :class:`Stopped` if asked to.
+    """
+    found = find_frames(source, format)
+    return plan_found(project, source, found, choices, format=format, progress=progress)
+
+
+def find_frames(source: Path, format: str) -> FrameSource:
+    """Find the frames of a source; no picture is opened. Raises as :func:`plan_import`."""
+    _check_not_a_store(source)
+    return read_source(source, format)
+
+
+def plan_found(
+    project: Project,
+    source: Path,
+    found: FrameSource,
+    choices: Choices,
+    *,
+    format: str,
+    progress: Progress,
+    keep: Keep = lambda pixels, _note: picture_id(pixels),
+) -> ImportPlan:
+    """The plan for the frames that were found in a source.
+
+    ``keep`` gets the pixels of every picture that can be imported, and the note that its file is
+    to have, and returns its id.
+    """
+    source = Path(source).absolute()
+    root = source if source.is_dir() else source.parent
+    total = len(found.records) + len(found.unsure)
+    frames: list[PlannedFrame] = []
+    known: dict[str, PlannedFrame] = {}
+    for record in (*found.records, *found.unsure):
+        progress.advance(len(frames), total)
+        planned = _planned(record, _key(record, root), choices, keep)
+        if planned.frame_id is not None:
+            held = project.frames.find(planned.frame_id)
+            first = known.setdefault(planned.frame_id, planned)
+            planned = _compared(planned, held, first if first is not planned else None)
+        frames.append(planned)
+    progress.advance(total, total)
+    return ImportPlan(
+        source=source,
+        format=format,
+        cohort=choices.cohort or found.cohort,
+        choices=choices,
+        frames=_with_single_structures(frames, choices),
+        files=_other_files(source, found),
+        notes=found.problems,
+    )
+
+
+def _planned(record: FrameRecord, key: str, choices: Choices, keep: Keep) -> PlannedFrame:
+    answers = choices.answers(key)
+    planned = PlannedFrame(
+        key=key, record=record, subject=subject_of(record), calibration=record.calibration
+    )
+    if answers.get(Question.ROLE) == LEAVE_OUT:
+        return planned
+    try:
+        content: FrameContent = record.read(answers)
+        made = content.synthetic
+        frame_id = keep(content.pixels, FRAME_NOTE if made is None else made.text())
+    except InDoubtError as error:
+        return replace(planned, doubts=(error.doubt,))
+    except InputError as error:
+        return replace(planned, notes=(str(error),))
+    return replace(
+        planned,
+        frame_id=frame_id,
+        size=content.size,
+        ellipse=content.ellipse,
+        certain=content.certain,
+        calibration=content.calibration,
+        doubts=content.doubts,
+        notes=content.problems,
+        mask_values=content.mask_values,
+        synthetic=content.synthetic,
+    )
+
+
+def is_synthetic_frame(path: Path, held: Frame) -> str:
+    """The message about a picture that is a synthetic frame of the project."""
+    return (
+        f"{path} is the synthetic frame {held.name} of this project and was not imported as a real "
+        "one. Review it as a pair."
+    )
+
+
+def _compared(
+    planned: PlannedFrame, held: Frame | None, first: PlannedFrame | None
+) -> PlannedFrame:
+    """Compare a frame with the one that the project holds, and the first one of the source, with
+    the same picture."""
+    twin = None if first is None else first.key
+    note = None
+    if planned.synthetic is not None:
+        pass  # of a pair that the project already holds, nothing is taken
+    elif held is not None and held.kind != "real":
+        note = is_synthetic_frame(planned.path, held)
+    elif held is not None and held.subject != planned.subject:
+        note = (
+            f"{planned.path} is of subject {planned.subject}, but the project holds this picture "
+            f"as {held.name} of cohort {held.cohort}, subject {held.subject}, and keeps that. "
+            f"Correct the subject if it is wrong ({SET_SUBJECT})."
+        )
+    elif held is None and first is not None and first.subject != planned.subject:
+        note = (
+            f"{planned.path} is of subject {planned.subject}, but {first.path} is the same "
+            f"picture, of subject {first.subject}, and was imported. Correct the subject if it is "
+            f"wrong ({SET_SUBJECT})."
+        )
+    notes = planned.notes if note is None else (*planned.notes, note)
+    return replace(planned, held=held, twin=twin, notes=notes)
+
+
+def _with_single_structures(
+    frames: Sequence[PlannedFrame], choices: Choices
+) -> tuple[PlannedFrame, ...]:
+    """Doubt the masks with one structure where others show it beside a second one, and which of
+    them is the head is not stated."""
+    unclear = {
+        value
+        for frame in frames
+        if frame.ellipse is None and Question.HEAD not in choices.answers(frame.key)
+        for value in frame.mask_values
+    }
+    return tuple(_doubted(frame, choices, unclear) for frame in frames)
+
+
+def _doubted(frame: PlannedFrame, choices: Choices, unclear: set[str]) -> PlannedFrame:
+    if frame.ellipse is None or unclear.isdisjoint(frame.mask_values):
+        return frame
+    answers = choices.answers(frame.key)
+    doubt = head_doubt(
+        f"{frame.record.annotation_for(answers)} shows one structure, but other masks show several "
+        "and which is the head was not stated. Its frame was imported without an ellipse. State "
+        "the value of the head with the option --mask-value of the command import.",
+        frame.mask_values,
+    )
+    ellipse = frame.ellipse if doubt.answered(answers) else None
+    return replace(frame, doubts=(*frame.doubts, doubt), ellipse=ellipse)
+
+
+def subject_of(record: FrameRecord) -> str:
+    """The subject's key; one that a file's name gives may have any characters."""
+    return visible_key(record.subject) or visible_key(record.name) or "unnamed"
+
+
+def _key(record: FrameRecord, root: Path) -> str:
+    path = record.path
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    key = inside.as_posix().encode("utf-8", "replace").decode()
+    return key if record.decode is None else f"{key}#{record.name}"
+
+
+def _check_not_a_store(source: Path) -> None:
+    """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
+    source = Path(source).absolute()
+    for folder in (source, *source.parents):
+        if folder.name == "frames" and (folder.parent / DATABASE).is_file():
+            raise InputError(
+                f"{source} belongs to the store of the project {folder.parent}, whose frames would "
+                "lose their subjects and ellipses. Export that project and import the export."
+            )
+
+
+def _other_files(source: Path, found: FrameSource) -> tuple[PlannedFile, ...]:
+    """What all files are taken for that are no frames."""
+    taken = {record.path for record in (*found.records, *found.unsure)}
+    annotations = {path for record in found.records for path in _annotations(record)} - taken
+    read, unread = set(found.annotation_files), {file.path: file for file in found.unread}
+    files = [path for path, _ in files_below(source)] if source.is_dir() else []
+    planned = []
+    for path in sorted({*files, *annotations, *read, *unread} - taken):
+        if path in annotations:
+            planned.append(PlannedFile(path, Role.ANNOTATION))
+        elif path in read:
+            planned.append(PlannedFile(path, Role.ANNOTATION_FILE))
+        elif path in unread:
+            file = unread[path]
+            planned.append(PlannedFile(path, Role.UNREAD, f"{file.kind}. {file.cure}"))
+        elif path.suffix.lower() in TABLE_SUFFIXES:
+            planned.append(PlannedFile(path, Role.TABLE))
+        else:
+            planned.append(PlannedFile(path, Role.OTHER))
+    return tuple(planned)
+
+
+def _annotations(record: FrameRecord) -> Iterator[Path]:
+    if record.annotation is not None:
+        yield record.annotation
+    for doubt in record.doubts:
+        for answer in doubt.answers:
+            if answer.file is not None:
+                yield answer.file
