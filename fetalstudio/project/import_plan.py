@@ -34,6 +34,7 @@ from fetalstudio.formats.doubts import (
     head_doubt,
 )
 from fetalstudio.formats.frame_records import FrameContent, FrameRecord, FrameSource
+from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
@@ -307,12 +308,14 @@ def plan_found(
     """
     source = Path(source).absolute()
     root = source if source.is_dir() else source.parent
-    total = len(found.records) + len(found.unsure)
+    records = {_key(record, root): record for record in (*found.records, *found.unsure)}
+    _check_named(choices, records, source)
+    total = len(records)
     frames: list[PlannedFrame] = []
     known: dict[str, PlannedFrame] = {}
-    for record in (*found.records, *found.unsure):
+    for key, record in records.items():
         progress.advance(len(frames), total)
-        planned = _planned(record, _key(record, root), choices, keep)
+        planned = _planned(record, key, choices, keep)
         if planned.frame_id is not None:
             held = project.frames.find(planned.frame_id)
             first = known.setdefault(planned.frame_id, planned)
@@ -432,6 +435,19 @@ def _key(record: FrameRecord, root: Path) -> str:
     inside = path.relative_to(root) if path.is_relative_to(root) else path
     key = inside.as_posix().encode("utf-8", "replace").decode()
     return key if record.decode is None else f"{key}#{record.name}"
+
+
+def _check_named(choices: Choices, keys: Iterable[str], source: Path) -> None:
+    """Raise :class:`InputError` for choices about a file that is not there."""
+    wanted = set(choices.by_file)
+    for key in keys if wanted else ():
+        wanted -= {key, key.rpartition("/")[2]}
+        wanted -= {p for p in wanted if _GLOB.search(p) and fnmatch.fnmatchcase(key, p)}
+    if wanted:
+        raise InputError(
+            f"{source} has no picture {some(sorted(wanted))}, for which an answer was given. Write "
+            "the names as the option --dry-run lists them."
+        )
 
 
 def _check_not_a_store(source: Path) -> None:

@@ -58,3 +58,54 @@ def test_the_value_of_the_head_is_stated(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
     assert main(["import", project, str(source), "--mask-value", "two", "--json"]) == 2
     assert "'two' is no value of a mask" in capsys.readouterr().err
+
+
+def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, file = str(tmp_path / "p"), tmp_path / "choices.json"
+    (source / "scan.dcm").write_bytes(b"x")
+    assert main(["new", project]) == 0
+    run = ["import", project, str(source), "--choices", str(file), "--json"]
+    assert main([*run, "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "Nothing was imported. Cohort clinic: 3 frames of 3 subjects, 0 with" in said.err
+    for words in (
+        ("0_x.png", "frame", "head"),
+        ("scan.dcm", "not read"),
+        ("0_x_mask.png", "annot"),
+    ):
+        assert any(all(w in line for w in words) for line in said.err.splitlines()), said.err
+    plan = json.loads(said.out.splitlines()[-1])
+    assert plan["counts"]["in_doubt"] == 1 and plan["frames"][0]["doubts"][0]["question"] == "head"
+    choices = json.loads(file.read_text())
+    assert choices["files"] == {"0_x.png": {"head": None}}
+    assert list(choices["doubts"][0]["answers"]) == ["none", "1", "2"]
+    assert main(run) == 0  # nothing was answered yet
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["frames"], result["annotated"], result["in_doubt"]) == (3, 0, 1)
+    choices["files"]["0_x.png"]["head"] = "2"
+    file.write_text(json.dumps(choices))
+    assert main(run) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["annotated"], result["in_doubt"]) == (1, 0)
+
+
+def test_answers_are_options(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    run = ["import", project, str(source), "--json"]
+    answers = ["--answer", "head", "2", "--answer", "role", "leave-out", "1_x.png", "2*"]
+    assert main([*run, *answers]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["frames"], result["annotated"]) == (1, 1)
+    for wrong, message in (
+        (["--answer", "head"], "--answer head lacks the answer"),
+        (["--answer", "role", "frame", "9.png"], "has no picture 9.png"),
+        (["--choices", str(tmp_path / "none.json")], "none.json"),
+        (["--choices", str(source / "0_x.png")], "is no file of choices"),
+    ):
+        assert main([*run, *wrong]) == 2
+        assert message in capsys.readouterr().err
