@@ -30,6 +30,8 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_ODD_FORMAT = "unsupported file format"
+"""SQLite's message for a damaged schema format in the file's header; it has no code of its own."""
 
 # POSIX drops all locks that a process has on a file when the process closes any handle of it. If we
 # read the header with a separate handle while a connection is open, the connection would lose its
@@ -310,7 +312,7 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost:
+            if kind in _DAMAGED or lost or _ODD_FORMAT in str(error):
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

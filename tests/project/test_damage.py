@@ -54,6 +54,21 @@ def three(project: Project, picture: Picture) -> list[Frame]:
     return frames
 
 
+def test_a_damaged_schema_format_is_damage_with_its_cure(
+    project: Project, three: list[Frame]
+) -> None:
+    project.close()
+    database = project.path / "project.db"
+    data = bytearray(database.read_bytes())
+    data[47] = 0xC8  # the last byte of the schema format number, which SQLite knows up to 4
+    database.write_bytes(data)
+    with pytest.raises(UserError, match=r"project\.db is damaged.*fetalstudio restore"):
+        Project.open(project.path)
+    restore(project.path, all_backups(project.path)[0])
+    with Project.open(project.path) as again:
+        assert {frame.name for frame in again.frames.all()} == {"0", "1", "2"}
+
+
 def test_a_damaged_row_costs_that_row_and_never_the_backup(
     project: Project, three: list[Frame], pictures_in: PicturesIn
 ) -> None:
