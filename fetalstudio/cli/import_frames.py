@@ -115,7 +115,7 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
         size = frame.calibration
         cells = (
             frame.key,
-            _taken_for(frame),
+            frame.taken_for,
             frame.subject,
             _ellipse(frame),
             "" if size is None else f"{size.mm_per_px:.4g} ({size.source})",
@@ -138,16 +138,6 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
     console.result(_record(plan), f"Nothing was imported. Cohort {plan.cohort}: {summary}")
 
 
-def _taken_for(frame: PlannedFrame) -> str:
-    if frame.frame_id is None:
-        return "left out"
-    if frame.held is not None:
-        return f"held as {frame.held.name}"
-    if frame.twin is not None:
-        return f"same as {frame.twin}"
-    return "frame" if frame.synthetic is None else "synthetic pair"
-
-
 def _ellipse(frame: PlannedFrame) -> str:
     if frame.ellipse is None:
         return ""
@@ -163,7 +153,7 @@ def _record(plan: ImportPlan) -> dict[str, Any]:
         "frames": [
             {
                 "file": frame.key,
-                "taken_for": _taken_for(frame),
+                "taken_for": frame.taken_for,
                 "subject": frame.subject,
                 "size": frame.size,
                 "ellipse": frame.ellipse,

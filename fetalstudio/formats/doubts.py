@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.names import checked_key
 from fetalstudio.formats.outline_pictures import MASK_VALUE
 
 
@@ -22,13 +23,16 @@ class Question(StrEnum):
     ROLE = "role"
     """Whether it is a frame: :data:`LEAVE_OUT` or :data:`FRAME`."""
     ANNOTATION = "annotation"
-    """Which annotation picture belongs to it: a pattern such as ``*_mask.png``, or none."""
+    """Which annotation picture belongs to it: a pattern such as ``*_mask.png``, none, or the path
+    of any picture below the source."""
     HEAD = "head"
     """Which value (``2``) or colour (``#ff0000``) marks the head in its mask, or none."""
     SHAPE = "shape"
     """Whether the ellipse describes the shape: :data:`PROPOSAL`, :data:`FINAL` or none."""
     CALIBRATION = "calibration"
     """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, or a number of mm."""
+    SUBJECT = "subject"
+    """Whose frame it is: the key of a patient."""
 
 
 LEAVE_OUT, FRAME = "leave-out", "frame"
@@ -78,9 +82,16 @@ class Doubt:
 
     question: Question
     message: str
-    """What is in doubt, naming the file, and what is done without an answer."""
+    """What is in doubt, naming the file."""
+    unanswered: str
+    """What an import without an answer did, and a cure outside of the window."""
     answers: tuple[Answer, ...]
     """The first holds without an answer."""
+
+    @property
+    def report(self) -> str:
+        """What is said after an import without an answer."""
+        return f"{self.message} {self.unanswered}"
 
     def answered(self, answers: Answers) -> bool:
         """Whether one of its own answers is given."""
@@ -96,15 +107,16 @@ class InDoubtError(InputError):
     """A picture is left out because of a doubt; its message is the doubt's."""
 
     def __init__(self, doubt: Doubt) -> None:
-        super().__init__(doubt.message)
+        super().__init__(doubt.report)
         self.doubt = doubt
 
 
-def role_doubt(message: str) -> Doubt:
-    """The doubt whether a picture is a frame; ``message`` says why it was left out."""
+def role_doubt(message: str, cure: str = "") -> Doubt:
+    """The doubt whether a picture is a frame; ``message`` says why."""
     return Doubt(
         Question.ROLE,
         message,
+        f"It was left out. {cure}".strip(),
         (Answer(LEAVE_OUT, "Leave it out"), Answer(FRAME, "It is a frame")),
     )
 
@@ -114,6 +126,8 @@ def head_doubt(message: str, values: tuple[str, ...]) -> Doubt:
     return Doubt(
         Question.HEAD,
         message,
+        "Its frame was imported without an ellipse. State which value is the head with the option "
+        "--mask-value of the command import.",
         (
             Answer(NONE, "Take no ellipse"),
             *(Answer(value, f"The head has the value {value}") for value in values),
@@ -126,6 +140,7 @@ def shape_doubt(message: str) -> Doubt:
     return Doubt(
         Question.SHAPE,
         message,
+        "It was imported as a proposal. Check it.",
         (
             Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
             Answer(FINAL, "The ellipse is right"),
@@ -134,11 +149,12 @@ def shape_doubt(message: str) -> Doubt:
     )
 
 
-def annotation_doubt(message: str, frame: Path, pictures: tuple[Path, ...]) -> Doubt:
+def annotation_doubt(message: str, cure: str, frame: Path, pictures: tuple[Path, ...]) -> Doubt:
     """The doubt which of these annotation pictures belongs to a frame."""
     return Doubt(
         Question.ANNOTATION,
         message,
+        f"The frame was imported without an ellipse. {cure}",
         (
             Answer(NONE, "Take no ellipse"),
             *(Answer(pattern_of(frame, p), f"It is {p.name}", p) for p in pictures),
@@ -152,6 +168,7 @@ def calibration_doubt(message: str, from_hc: float) -> Doubt:
     return Doubt(
         Question.CALIBRATION,
         message,
+        "It was imported as annotated; check its pixel size.",
         (
             Answer(KEEP, "Keep the pixel size"),
             Answer(FROM_HC, f"Take the pixel size that the stated HC gives, {from_hc:.4g} mm"),
@@ -178,6 +195,8 @@ def checked_answer(question: str, value: str) -> tuple[Question, str]:
         raise InputError(
             f"There is no question {question!r} about a picture. Choose one of {known}."
         ) from error
+    if found is Question.SUBJECT:
+        return found, checked_key("subject", value)
     given = value if found is Question.ANNOTATION else value.lower()
     pattern, accepted = _ACCEPTED[found]
     if not pattern.fullmatch(given):

@@ -83,11 +83,10 @@ class FrameRecord:
     """What the numbers in the annotation picture mean, where that is known."""
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
-    in it. Raises :class:`InputError`. Plans travel between processes: it must be picklable, such as
-    a ``functools.partial`` of a function of a module."""
+    in it. Raises :class:`InputError`."""
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
-    Raises :class:`InputError`, naming that file. Must be picklable, like :attr:`decode`."""
+    Raises :class:`InputError`, naming that file."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -139,8 +138,7 @@ class FrameRecord:
         try:
             shown = self._ellipse(size, answers)
         except SeveralStructuresInFileError as error:
-            message = f"{error} Its frame was imported without an ellipse."
-            doubts += (head_doubt(message, error.values),)
+            doubts += (head_doubt(str(error), error.values),)
             return replace(content, doubts=doubts, mask_values=error.values)
         except InputError as error:
             note = f"{error} Its frame was imported without an ellipse."
@@ -153,10 +151,7 @@ class FrameRecord:
         """The content with the ellipse that is shown, and the doubts about it."""
         doubts, certain, calibration = content.doubts, True, content.calibration
         if shown.doubt:
-            doubt = shape_doubt(
-                f"{self.annotation or self.path}: {shown.doubt}. It was imported as a proposal. "
-                "Check it."
-            )
+            doubt = shape_doubt(f"{self.annotation_for(answers) or self.path}: {shown.doubt}.")
             doubts, held = (*doubts, doubt), doubt.holds(answers).value
             if held == NONE:
                 return replace(content, doubts=doubts)
@@ -199,8 +194,8 @@ class FrameRecord:
             raise InDoubtError(
                 role_doubt(
                     f"{self.path} looks like an annotation and not like an ultrasound (few grey "
-                    "levels in flat regions). It was left out. Name it after its frame "
-                    "(NAME_mask.png) to use it as one."
+                    "levels in flat regions).",
+                    "Name it after its frame (NAME_mask.png) to use it as one.",
                 )
             )
 
@@ -261,10 +256,10 @@ class FrameRecord:
         if self.ellipse is None:
             if self.outline is not None:
                 return self.outline(size)
-            annotation = self.annotation_for(answers)
-            if annotation is None or answers.get(Question.HEAD) == NONE:
+            annotation, head = self.annotation_for(answers), answers.get(Question.HEAD)
+            if annotation is None:
                 return None
-            return _annotated(annotation, size, answers.get(Question.HEAD), self.coding)
+            return _annotated(annotation, size, None if head == NONE else head, self.coding)
         if self.ellipse_size not in (None, size):
             raise InputError(
                 f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
@@ -300,7 +295,7 @@ class FrameRecord:
         other = Calibration(x, y, self.calibration.source) if max(x, y) <= 10 else None
         doubt = calibration_doubt(
             f"{self.path}: the annotation's HC is {measured:.1f} mm, the table says "
-            f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size.",
+            f"{self.hc_mm:.1f}.",
             self.calibration.mm_per_px * scale,
         )
         return doubt, other
@@ -335,10 +330,7 @@ class SeveralStructuresInFileError(InputError):
     """An annotation picture shows several structures, and which is the head was not stated."""
 
     def __init__(self, path: Path, values: tuple[str, ...]) -> None:
-        super().__init__(
-            f"{path} shows several structures, with the values {', '.join(values)}. State which is "
-            "the head with the option --mask-value of the command import."
-        )
+        super().__init__(f"{path} shows several structures, with the values {', '.join(values)}.")
         self.values = values
 
 

@@ -65,8 +65,8 @@ class Split:
 
     frames: list[Path] = field(default_factory=list)
     annotations: Annotations = field(default_factory=lambda: defaultdict(list))
-    unsure: dict[Path, str] = field(default_factory=dict)
-    """Why a picture is left out, though it may be a frame."""
+    unsure: dict[Path, Doubt] = field(default_factory=dict)
+    """Pictures that are left out, though they may be frames."""
 
 
 def recognise(source: Path) -> bool:
@@ -98,7 +98,7 @@ def read(source: Path, *, with_tables: bool = True) -> FrameSource:
             problems += (f"{path}: several folders have such a frame, so it was not used.",)
     annotated: dict[Path, Path] = {}
     doubts: dict[Path, Doubt] = {}
-    unsure: dict[Path, str] = {}
+    unsure: dict[Path, Doubt] = {}
     for found in splits.values():
         unsure |= found.unsure | orphans(names, found.annotations)
         chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
@@ -164,8 +164,10 @@ def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
         return found
     found = split(others)
     found.unsure |= {
-        path: f"{path} does not say which frame it annotates. It was left out. Name it after its "
-        "frame, such as NAME_mask.png."
+        path: role_doubt(
+            f"{path} does not say which frame it annotates.",
+            "Name it after its frame, such as NAME_mask.png.",
+        )
         for path in alone
     }
     return found
@@ -191,16 +193,14 @@ def chosen_annotations(
         if len(found) > 1:
             message = (
                 f"{some([str(p) for p in drawn])} could annotate each of "
-                f"{some([str(p) for p in found])}, so these were imported without an ellipse. "
-                "Give each frame a name of its own, and its mask the same one."
+                f"{some([str(p) for p in found])}."
             )
-            doubts |= {frame: annotation_doubt(message, frame, tuple(drawn)) for frame in found}
+            cure = "Give each frame a name of its own, and its mask the same one."
+            doubts |= {f: annotation_doubt(message, cure, f, tuple(drawn)) for f in found}
         elif len(drawn) > 1 and not _same(drawn):
-            message = (
-                f"{found[0]} has several annotations: {some([str(p) for p in drawn])}. None was "
-                "used. Keep the right one and import again."
-            )
-            doubts[found[0]] = annotation_doubt(message, found[0], tuple(drawn))
+            message = f"{found[0]} has several annotations: {some([str(p) for p in drawn])}."
+            cure = "Keep the right one and import again."
+            doubts[found[0]] = annotation_doubt(message, cure, found[0], tuple(drawn))
         else:
             chosen[found[0]] = drawn[0]
     return chosen, doubts
@@ -254,22 +254,17 @@ def records_of(
     return tuple(records), problems
 
 
-def unsure_records(pictures: Mapping[Path, str]) -> tuple[FrameRecord, ...]:
-    """A record for each picture that may be a frame, with the doubt whether it is one.
-
-    ``pictures`` says why each was left out.
-    """
-    records, _ = records_of(
-        list(pictures), {}, {}, {path: role_doubt(why) for path, why in pictures.items()}
-    )
+def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:
+    """A record for each picture that may be a frame, with the doubt whether it is one."""
+    records, _ = records_of(list(pictures), {}, {}, pictures)
     return records
 
 
-def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, str]:
-    """Why each annotation, by its frame's key, whose frame is not among ``names`` is left out."""
+def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, Doubt]:
+    """The doubt about each annotation, by its frame's key, whose frame is not among ``names``."""
     known = set(names)
     return {
-        path: f"{path} annotates a frame that is not there. It was left out."
+        path: role_doubt(f"{path} annotates a frame that is not there.")
         for base, paths in sorted(annotations.items())
         if base not in known
         for path in paths
@@ -368,10 +363,10 @@ def _same(paths: Sequence[Path]) -> bool:
         return False
 
 
-def _shows(path: Path) -> str:
-    return (
-        f"{path} seems to show a frame with something drawn on it. It was left out. If it is a "
-        "frame, import it by itself."
+def _shows(path: Path) -> Doubt:
+    return role_doubt(
+        f"{path} seems to show a frame with something drawn on it.",
+        "If it is a frame, import it by itself.",
     )
 
 

@@ -26,6 +26,7 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.doubts import (
     LEAVE_OUT,
+    NONE,
     Answers,
     Doubt,
     InDoubtError,
@@ -119,7 +120,11 @@ class Choices:
 
     def answers(self, key: str) -> Answers:
         """The answers that hold for the picture of this key."""
-        found = dict(self.alike)
+        return {**self.alike, **self.named(key)}
+
+    def named(self, key: str) -> Answers:
+        """The answers that were given for the picture of this key, not for all alike."""
+        found: dict[Question, str] = {}
         if self.by_file:
             name = key.rpartition("/")[2]
             for pattern, answers in self.by_file.items():
@@ -128,6 +133,23 @@ class Choices:
             found |= self.by_file.get(name, {})
             found |= self.by_file.get(key, {})
         return found
+
+    def leave_out(self, key: str) -> bool:
+        """Whether the picture of this key is left out by choice, in doubt or not."""
+        return self.named(key).get(Question.ROLE) == LEAVE_OUT
+
+    def with_answer(self, question: Question, value: str, keys: Iterable[str] = ()) -> Choices:
+        """These choices and one more: for the pictures of these keys, or for all alike, whatever
+        was chosen for single ones."""
+        named = set(keys)
+        if named:
+            return self.joined(Choices.of([(question, value, tuple(named))]))
+        others = {
+            key: {q: given for q, given in answers.items() if q != question}
+            for key, answers in self.by_file.items()
+        }
+        alone = replace(self, by_file={key: answers for key, answers in others.items() if answers})
+        return alone.joined(Choices.of([(question, value, ())]))
 
 
 NO_CHOICES = Choices()
@@ -172,6 +194,17 @@ class PlannedFrame:
     def is_new(self) -> bool:
         """Whether an import adds a frame, or a pair."""
         return self.frame_id is not None and self.held is None and self.twin is None
+
+    @property
+    def taken_for(self) -> str:
+        """What a person reads: ``frame``, ``left out``, ``held as 010_HC``."""
+        if self.frame_id is None:
+            return "left out"
+        if self.held is not None:
+            return f"held as {self.held.name}"
+        if self.twin is not None:
+            return f"same as {self.twin}"
+        return "frame" if self.synthetic is None else "synthetic pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +261,7 @@ class ImportPlan:
     @property
     def problems(self) -> tuple[str, ...]:
         """The message of every doubt that the choices leave open, and every note, each once."""
-        found = [d.message for frame in self.frames for d in self.open_doubts(frame)]
+        found = [d.report for frame in self.frames for d in self.open_doubts(frame)]
         found += self.notes
         found += [note for frame in self.frames for note in frame.notes]
         return tuple(dict.fromkeys(found))
@@ -259,11 +292,9 @@ class ImportPlan:
 
 def open_doubts(frame: PlannedFrame, choices: Choices) -> tuple[Doubt, ...]:
     """The doubts about a frame that choices do not answer."""
-    if not frame.doubts:
+    if not frame.doubts or choices.leave_out(frame.key):
         return ()
     answers = choices.answers(frame.key)
-    if answers.get(Question.ROLE) == LEAVE_OUT:
-        return ()
     return tuple(doubt for doubt in frame.doubts if not doubt.answered(answers))
 
 
@@ -278,67 +309,108 @@ def plan_import(
     """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
     an import of it would do under these choices. Nothing is stored.
 
-    Raises :class:`InputError` for a source without an image, or for the store of a project, and
-    :class:`Stopped` if asked to.
+    Raises as :class:`Planner` and :meth:`Planner.plan`.
     """
-    found = find_frames(source, format)
-    return plan_found(project, source, found, choices, format=format, progress=progress)
+    return Planner(project, source, format=format).plan(choices, progress=progress)
 
 
-def find_frames(source: Path, format: str) -> FrameSource:
-    """Find the frames of a source; no picture is opened. Raises as :func:`plan_import`."""
-    _check_not_a_store(source)
-    return read_source(source, format)
+class Planner:
+    """Plans the import of one source under one choice after another.
 
-
-def plan_found(
-    project: Project,
-    source: Path,
-    found: FrameSource,
-    choices: Choices,
-    *,
-    format: str,
-    progress: Progress,
-    keep: Keep = lambda pixels, _note: picture_id(pixels),
-) -> ImportPlan:
-    """The plan for the frames that were found in a source.
-
-    ``keep`` gets the pixels of every picture that can be imported, and the note that its file is
-    to have, and returns its id.
+    A picture is read again only where another answer holds for it.
     """
-    source = Path(source).absolute()
-    root = source if source.is_dir() else source.parent
-    records = {_key(record, root): record for record in (*found.records, *found.unsure)}
-    _check_named(choices, records, source)
-    total = len(records)
-    frames: list[PlannedFrame] = []
-    known: dict[str, PlannedFrame] = {}
-    for key, record in records.items():
-        progress.advance(len(frames), total)
-        planned = _planned(record, key, choices, keep)
-        if planned.frame_id is not None:
-            held = project.frames.find(planned.frame_id)
-            first = known.setdefault(planned.frame_id, planned)
-            planned = _compared(planned, held, first if first is not planned else None)
-        frames.append(planned)
-    progress.advance(total, total)
-    return ImportPlan(
-        source=source,
-        format=format,
-        cohort=choices.cohort or found.cohort,
-        choices=choices,
-        frames=_with_single_structures(frames, choices),
-        files=_other_files(source, found),
-        notes=found.problems,
-    )
+
+    def __init__(
+        self,
+        project: Project,
+        source: Path,
+        *,
+        format: str = AUTO,
+        keep: Keep = lambda pixels, _note: picture_id(pixels),
+    ) -> None:
+        """Find the frames of the source; no picture is opened.
+
+        ``keep`` gets the pixels of every picture that can be imported, and the note that its file
+        is to have, and returns its id. Raises :class:`InputError` for a source without an image,
+        or for the store of a project.
+        """
+        _check_not_a_store(source)
+        self._found = read_source(source, format)
+        self._project, self._format, self._keep = project, format, keep
+        self._source = source = Path(source).absolute()
+        self._root = source if source.is_dir() else source.parent
+        found = (*self._found.records, *self._found.unsure)
+        self._records = {_key(record, self._root): record for record in found}
+        self._files = _other_files(source, self._found)
+        self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
+        """By key: under which answers each picture was read (None where it is left out by choice),
+        and as what."""
+
+    def plan(
+        self, choices: Choices = NO_CHOICES, *, progress: Progress = NO_PROGRESS
+    ) -> ImportPlan:
+        """The plan under these choices.
+
+        Raises :class:`InputError` for choices about a file that is not there, and
+        :class:`Stopped` if asked to.
+        """
+        records, drawn = self._assigned(choices)
+        todo = {}
+        for key, record in records.items():
+            answers = None if choices.leave_out(key) else choices.answers(key)
+            if key not in self._read or self._read[key][:2] != (answers, record):
+                todo[key] = answers, record
+        for number, (key, (answers, record)) in enumerate(todo.items()):
+            progress.advance(number, len(todo))
+            self._read[key] = answers, record, _planned(record, key, answers, self._keep)
+        progress.advance(len(todo), len(todo))  # the last check: what follows is short
+        frames: list[PlannedFrame] = []
+        known: dict[str, PlannedFrame] = {}
+        for key in records:
+            planned = self._read[key][2]
+            if planned.frame_id is not None:
+                held = self._project.frames.find(planned.frame_id)
+                first = known.setdefault(planned.frame_id, planned)
+                planned = _compared(planned, held, first if first is not planned else None)
+            frames.append(planned)
+        files = [file for file in self._files if file.path not in drawn]
+        files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
+        return ImportPlan(
+            source=self._source,
+            format=self._format,
+            cohort=choices.cohort or self._found.cohort,
+            choices=choices,
+            frames=_with_single_structures(frames, choices),
+            files=tuple(sorted(files, key=lambda file: file.path)),
+            notes=self._found.problems,
+        )
+
+    def _assigned(self, choices: Choices) -> tuple[dict[str, FrameRecord], set[Path]]:
+        """The records without the pictures that a person takes for the annotations of others, and
+        these."""
+        _check_named(choices, self._records, self._source)
+        given = {
+            answers[Question.ANNOTATION]: self._records[answers[Question.ANNOTATION]].path
+            for answers in choices.by_file.values()
+            if answers.get(Question.ANNOTATION) in self._records
+        }
+        records = {}
+        for key, record in self._records.items():
+            path = given.get(choices.named(key).get(Question.ANNOTATION, "")) if given else None
+            if key in given:
+                continue
+            if path is not None:
+                doubts = tuple(d for d in record.doubts if d.question is not Question.ANNOTATION)
+                record = replace(record, annotation=path, doubts=doubts, ellipse=None, outline=None)
+            records[key] = record
+        return records, set(given.values())
 
 
-def _planned(record: FrameRecord, key: str, choices: Choices, keep: Keep) -> PlannedFrame:
-    answers = choices.answers(key)
-    planned = PlannedFrame(
-        key=key, record=record, subject=subject_of(record), calibration=record.calibration
-    )
-    if answers.get(Question.ROLE) == LEAVE_OUT:
+def _planned(record: FrameRecord, key: str, answers: Answers | None, keep: Keep) -> PlannedFrame:
+    """Read a picture; one without answers is left out by choice."""
+    subject = (answers or {}).get(Question.SUBJECT) or subject_of(record)
+    planned = PlannedFrame(key=key, record=record, subject=subject, calibration=record.calibration)
+    if answers is None:
         return planned
     try:
         content: FrameContent = record.read(answers)
@@ -405,23 +477,27 @@ def _with_single_structures(
     unclear = {
         value
         for frame in frames
-        if frame.ellipse is None and Question.HEAD not in choices.answers(frame.key)
+        if frame.ellipse is None and _head(choices, frame) is None
         for value in frame.mask_values
     }
     return tuple(_doubted(frame, choices, unclear) for frame in frames)
 
 
+def _head(choices: Choices, frame: PlannedFrame) -> str | None:
+    """The value that is stated to be the head, if there is one."""
+    given = choices.answers(frame.key).get(Question.HEAD)
+    return None if given == NONE else given
+
+
 def _doubted(frame: PlannedFrame, choices: Choices, unclear: set[str]) -> PlannedFrame:
     if frame.ellipse is None or unclear.isdisjoint(frame.mask_values):
         return frame
-    answers = choices.answers(frame.key)
     doubt = head_doubt(
-        f"{frame.record.annotation_for(answers)} shows one structure, but other masks show several "
-        "and which is the head was not stated. Its frame was imported without an ellipse. State "
-        "the value of the head with the option --mask-value of the command import.",
+        f"{frame.record.annotation_for(choices.answers(frame.key))} shows one structure, but other "
+        "masks show several and which is the head was not stated.",
         frame.mask_values,
     )
-    ellipse = frame.ellipse if doubt.answered(answers) else None
+    ellipse = frame.ellipse if _head(choices, frame) in frame.mask_values else None
     return replace(frame, doubts=(*frame.doubts, doubt), ellipse=ellipse)
 
 
@@ -437,12 +513,16 @@ def _key(record: FrameRecord, root: Path) -> str:
     return key if record.decode is None else f"{key}#{record.name}"
 
 
-def _check_named(choices: Choices, keys: Iterable[str], source: Path) -> None:
+def _check_named(choices: Choices, records: Mapping[str, FrameRecord], source: Path) -> None:
     """Raise :class:`InputError` for choices about a file that is not there."""
     wanted = set(choices.by_file)
-    for key in keys if wanted else ():
+    for key in records if wanted else ():
         wanted -= {key, key.rpartition("/")[2]}
         wanted -= {p for p in wanted if _GLOB.search(p) and fnmatch.fnmatchcase(key, p)}
+    pictures = {answers.get(Question.ANNOTATION, NONE) for answers in choices.by_file.values()}
+    if pictures - {NONE}:
+        doubts = [doubt for record in records.values() for doubt in record.doubts]
+        wanted |= pictures - {NONE, *records} - {a.value for d in doubts for a in d.answers}
     if wanted:
         raise InputError(
             f"{source} has no picture {some(sorted(wanted))}, for which an answer was given. Write "

@@ -20,9 +20,8 @@ from fetalstudio.project.import_plan import (
     Choices,
     ImportPlan,
     PlannedFrame,
-    find_frames,
+    Planner,
     is_synthetic_frame,
-    plan_found,
 )
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.pixels import Staging
@@ -76,11 +75,9 @@ def import_frames(
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
     project is then as it was.
     """
-    found = find_frames(source, format)
     with project.frames.staging() as staging:
-        plan = plan_found(
-            project, source, found, choices, format=format, progress=progress, keep=staging.put
-        )
+        planner = Planner(project, source, format=format, keep=staging.put)
+        plan = planner.plan(choices, progress=progress)
         if seen is not None:
             plan = _as_seen(plan, seen)
         if not any(frame.frame_id for frame in plan.frames):
