@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,10 @@ def _choices(options: argparse.Namespace) -> Choices:
 
 
 def _import(options: argparse.Namespace, choices: Choices, console: Console) -> None:
-    result = console.run(ImportRequest(options.project, options.source, choices, options.format))
+    request = ImportRequest(
+        options.project, options.source, choices, options.format, author="command line"
+    )
+    result = console.run(request)
     for problem in result.problems:
         console.warn(problem)
     read = result.frames + result.duplicates
@@ -95,14 +99,18 @@ def _import(options: argparse.Namespace, choices: Choices, console: Console) -> 
             " Each frame counts as a patient of its own. If some show the same patient, state the "
             f"subject ({SET_SUBJECT})."
         )
-    console.result(result, f"{text} Warnings: {len(result.problems)}.{_left(result.in_doubt)}")
+    text += f" Warnings: {len(result.problems)}.{_left(result.in_doubt)}"
+    if result.amendment is not None:
+        undo = f"fetalstudio frames {options.project} undo {result.amendment}"
+        text += f" To take the import back: {undo}"
+    console.result(result, text)
 
 
 def _left(in_doubt: int) -> str:
     if not in_doubt:
         return ""
     what = f"{counted(in_doubt, 'picture')} {'is' if in_doubt == 1 else 'are'} in doubt"
-    return f" {what}: only what is safe counts. List the questions with --dry-run."
+    return f" {what}, of which the safe part was imported. List the questions with --dry-run."
 
 
 def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> None:
@@ -128,14 +136,27 @@ def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> No
             name = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
             table.add_row(Text(name.as_posix()), Text(file.role))
     console.rich.print(table)
-    for problem in plan.problems:
-        console.warn(problem)
+    for text in _questions(plan):
+        console.warn(text)
+    for note in plan.all_notes:
+        console.warn(note)
     path: Path | None = options.choices
     if path is not None and not path.exists():
         write_choices(plan, path)
         console.say(f"The questions are in {path}. Fill in the answers and import with it.")
     summary = plan.counts().summary()
     console.result(_record(plan), f"Nothing was imported. Cohort {plan.cohort}: {summary}")
+
+
+def _questions(plan: ImportPlan) -> list[str]:
+    """What is in doubt, each with the answers that can be given, and how."""
+    texts = []
+    for frame in plan.frames:
+        for doubt in plan.open_doubts(frame):
+            answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
+            option = f"--answer {doubt.question} ANSWER {shlex.quote(frame.key)}"
+            texts.append(f"{doubt.message} Answer with {option}. {answers}.")
+    return texts
 
 
 def _ellipse(frame: PlannedFrame) -> str:

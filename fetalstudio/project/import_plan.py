@@ -71,7 +71,7 @@ class PlannedFile:
     path: Path
     role: Role
     note: str = ""
-    """The cure, where it is not read."""
+    """What cannot be used of it, and the cure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +261,14 @@ class ImportPlan:
     @property
     def problems(self) -> tuple[str, ...]:
         """The message of every doubt that the choices leave open, and every note, each once."""
-        found = [d.report for frame in self.frames for d in self.open_doubts(frame)]
-        found += self.notes
-        found += [note for frame in self.frames for note in frame.notes]
-        return tuple(dict.fromkeys(found))
+        doubts = (d.report for frame in self.frames for d in self.open_doubts(frame))
+        return tuple(dict.fromkeys((*doubts, *self.all_notes)))
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes on the source and on its frames, each once."""
+        notes = (note for frame in self.frames for note in frame.notes)
+        return tuple(dict.fromkeys((*self.notes, *notes)))
 
     @property
     def pictures(self) -> Mapping[str, str | None]:
@@ -320,23 +324,14 @@ class Planner:
     A picture is read again only where another answer holds for it.
     """
 
-    def __init__(
-        self,
-        project: Project,
-        source: Path,
-        *,
-        format: str = AUTO,
-        keep: Keep = lambda pixels, _note: picture_id(pixels),
-    ) -> None:
+    def __init__(self, project: Project, source: Path, *, format: str = AUTO) -> None:
         """Find the frames of the source; no picture is opened.
 
-        ``keep`` gets the pixels of every picture that can be imported, and the note that its file
-        is to have, and returns its id. Raises :class:`InputError` for a source without an image,
-        or for the store of a project.
+        Raises :class:`InputError` for a source without an image, or for the store of a project.
         """
         _check_not_a_store(source)
         self._found = read_source(source, format)
-        self._project, self._format, self._keep = project, format, keep
+        self._project, self._format = project, format
         self._source = source = Path(source).absolute()
         self._root = source if source.is_dir() else source.parent
         found = (*self._found.records, *self._found.unsure)
@@ -347,9 +342,16 @@ class Planner:
         and as what."""
 
     def plan(
-        self, choices: Choices = NO_CHOICES, *, progress: Progress = NO_PROGRESS
+        self,
+        choices: Choices = NO_CHOICES,
+        *,
+        keep: Keep = lambda pixels, _note: picture_id(pixels),
+        progress: Progress = NO_PROGRESS,
     ) -> ImportPlan:
         """The plan under these choices.
+
+        ``keep`` gets the pixels of every picture that is read for it and can be imported, and the
+        note that its file is to have, and returns its id.
 
         Raises :class:`InputError` for choices about a file that is not there, and
         :class:`Stopped` if asked to.
@@ -362,7 +364,7 @@ class Planner:
                 todo[key] = answers, record
         for number, (key, (answers, record)) in enumerate(todo.items()):
             progress.advance(number, len(todo))
-            self._read[key] = answers, record, _planned(record, key, answers, self._keep)
+            self._read[key] = answers, record, _planned(record, key, answers, keep)
         progress.advance(len(todo), len(todo))  # the last check: what follows is short
         frames: list[PlannedFrame] = []
         known: dict[str, PlannedFrame] = {}
@@ -557,7 +559,8 @@ def _other_files(source: Path, found: FrameSource) -> tuple[PlannedFile, ...]:
             file = unread[path]
             planned.append(PlannedFile(path, Role.UNREAD, f"{file.kind}. {file.cure}"))
         elif path.suffix.lower() in TABLE_SUFFIXES:
-            planned.append(PlannedFile(path, Role.TABLE))
+            notes = (note for note in found.problems if note.startswith(str(path)))
+            planned.append(PlannedFile(path, Role.TABLE, " ".join(notes)))
         else:
             planned.append(PlannedFile(path, Role.OTHER))
     return tuple(planned)

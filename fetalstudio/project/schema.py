@@ -228,6 +228,13 @@ _AMENDMENT_TABLES = (
         BEGIN SELECT RAISE(ABORT, 'only removed frames can be purged'); END""",
 )
 
+AMENDED_TABLES = ("calibrations", "annotations", "labels")
+"""Tables of revisions of which an import may add some to frames that are there."""
+_AMENDED_VALUES = tuple(
+    f"ALTER TABLE {table} ADD COLUMN amendment_id INTEGER REFERENCES amendments (id)"
+    for table in AMENDED_TABLES
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -301,6 +308,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
+    _AMENDED_VALUES,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -79,6 +79,7 @@ def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
     plan = json.loads(said.out.splitlines()[-1])
     assert plan["counts"]["in_doubt"] == 1 and plan["frames"][0]["doubts"][0]["question"] == "head"
     choices = json.loads(file.read_text())
+    assert "--answer head ANSWER 0_x.png. none: Take no ellipse; 1: The head has" in said.err
     assert choices["files"] == {"0_x.png": {"head": None}}
     assert list(choices["doubts"][0]["answers"]) == ["none", "1", "2"]
     assert main(run) == 0  # nothing was answered yet
@@ -109,3 +110,26 @@ def test_answers_are_options(
     ):
         assert main([*run, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_an_import_is_taken_back_and_done_again(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"To take the import back: fetalstudio frames {project} undo 1" in said.err
+    assert json.loads(said.out.splitlines()[-1])["amendment"] == 1
+    assert main(["frames", project, "log"]) == 0
+    assert "command line: imported 3 frames" in capsys.readouterr().err
+    for action, frames in (("undo", 0), ("redo", 3), ("undo", 0)):
+        assert main(["frames", project, action, "1"]) == 0
+        capsys.readouterr()
+        assert main(["frames", project, "list", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["frames"]) == frames
+    assert main(["frames", project, "log"]) == 0
+    said = capsys.readouterr()
+    for words in ("undid: imported 3 frames", "did again: imported 3 frames", "(undone)"):
+        assert words in said.err
+    assert "0_x: imported into cohort clinic" in said.err and "0_x: restored" in said.err

@@ -15,6 +15,7 @@ from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import ImportReport
+from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.session import Session
@@ -70,15 +71,20 @@ class ImportFlow(QObject):
                 )
                 staged.cleanup()
                 return
-        request = ImportRequest(self.session.open.path, source, Choices(cohort))
+        request = ImportRequest(
+            self.session.open.path, source, Choices(cohort), author=self.session.author
+        )
         handle = self.session.import_frames(request)
-        handle.on_finished(self._came)
+        handle.on_finished(lambda result: self._came(request, result))
         if staged is not None:
             # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
             handle.ended.connect(lambda: staged.cleanup())
 
-    def _came(self, result: ImportReport) -> None:
+    def _came(self, request: ImportRequest, result: ImportReport) -> None:
         self.imported.emit()
+        if result.amendment is not None and self.session.is_open(request.project):
+            command = ImportFrames(self.session, _step(result), result.amendment)
+            self.session.undo_stack.push(command)
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
         if result.problems:
@@ -91,6 +97,13 @@ def dropped_paths(data: QMimeData) -> list[Path]:
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
     wanted = SUFFIXES | TABLE_SUFFIXES
     return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+
+
+def _step(result: ImportReport) -> str:
+    """What the menu Edit says of an import, after Undo."""
+    new = [counted(result.frames, "frame")] if result.frames else []
+    new += [counted(result.pairs, "pair")] if result.pairs else []
+    return f"import {' and '.join(new) or 'what frames lacked'}"
 
 
 def import_summary(result: ImportReport) -> str:

@@ -401,6 +401,16 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
+    assert session.undo_stack.undoText() == "import 24 frames"
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert names(library) == [] and library.body.currentWidget() is library.empty
+    assert session.frame_id is None
+    modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(window, Qt.Key.Key_Z, modifiers)
+    assert len(names(library)) == 24
+    assert len(session.open.annotations.by_frame()) == 16
 
 
 def test_dropped_files_alone_are_imported_and_bad_ones_listed(

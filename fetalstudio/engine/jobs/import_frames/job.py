@@ -18,5 +18,6 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             request.choices,
             format=request.format,
             seen=request.seen,
+            author=request.author,
             progress=Steps(None, report, cancelled, "importing"),
         )

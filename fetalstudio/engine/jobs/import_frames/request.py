@@ -10,7 +10,7 @@ from typing import ClassVar
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.project.import_plan import NO_CHOICES, Choices
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.project.importers import AUTHOR, ImportReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,5 @@ class ImportRequest:
     seen: Mapping[str, str | None] | None = None
     """The pictures of the plan that a person has seen, as
     :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""
+    author: str = AUTHOR
+    """Who imports, for the log of amendments."""
