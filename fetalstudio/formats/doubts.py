@@ -34,6 +34,21 @@ class Question(StrEnum):
     SUBJECT = "subject"
     """Whose frame it is: the key of a patient."""
 
+    @property
+    def text(self) -> str:
+        """The question as a person reads it."""
+        return _TEXTS[self]
+
+
+_TEXTS: Mapping[Question, str] = {
+    Question.ROLE: "Is this a frame?",
+    Question.ANNOTATION: "Which annotation belongs to it?",
+    Question.HEAD: "Which value is the head?",
+    Question.SHAPE: "Is the ellipse right?",
+    Question.CALIBRATION: "Which pixel size is right?",
+    Question.SUBJECT: "Whose frame is it?",
+}
+
 
 LEAVE_OUT, FRAME = "leave-out", "frame"
 PROPOSAL, FINAL = "proposal", "final"

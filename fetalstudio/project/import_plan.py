@@ -85,6 +85,11 @@ class Choices:
     by_file: Mapping[str, Answers] = field(default_factory=dict)
     """Answers for single pictures, by :attr:`PlannedFrame.key`, by file name or by a pattern such
     as ``scans/*_overlay.png``. They count before those for all."""
+    _patterns: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        patterns = tuple(filter(_GLOB.search, self.by_file))
+        object.__setattr__(self, "_patterns", patterns)
 
     @classmethod
     def of(
@@ -125,12 +130,11 @@ class Choices:
     def named(self, key: str) -> Answers:
         """The answers that were given for the picture of this key, not for all alike."""
         found: dict[Question, str] = {}
+        for pattern in self._patterns:
+            if fnmatch.fnmatchcase(key, pattern):
+                found |= self.by_file[pattern]
         if self.by_file:
-            name = key.rpartition("/")[2]
-            for pattern, answers in self.by_file.items():
-                if _GLOB.search(pattern) and fnmatch.fnmatchcase(key, pattern):
-                    found |= answers
-            found |= self.by_file.get(name, {})
+            found |= self.by_file.get(key.rpartition("/")[2], {})
             found |= self.by_file.get(key, {})
         return found
 
@@ -138,18 +142,14 @@ class Choices:
         """Whether the picture of this key is left out by choice, in doubt or not."""
         return self.named(key).get(Question.ROLE) == LEAVE_OUT
 
-    def with_answer(self, question: Question, value: str, keys: Iterable[str] = ()) -> Choices:
-        """These choices and one more: for the pictures of these keys, or for all alike, whatever
-        was chosen for single ones."""
+    def without(self, question: Question, keys: Iterable[str]) -> Choices:
+        """These choices without the answers that were given for the pictures of these keys."""
         named = set(keys)
-        if named:
-            return self.joined(Choices.of([(question, value, tuple(named))]))
-        others = {
-            key: {q: given for q, given in answers.items() if q != question}
+        by_file = {
+            key: {q: a for q, a in answers.items() if key not in named or q is not question}
             for key, answers in self.by_file.items()
         }
-        alone = replace(self, by_file={key: answers for key, answers in others.items() if answers})
-        return alone.joined(Choices.of([(question, value, ())]))
+        return replace(self, by_file={key: answers for key, answers in by_file.items() if answers})
 
 
 NO_CHOICES = Choices()
@@ -464,7 +464,7 @@ def _compared(
     elif held is None and first is not None and first.subject != planned.subject:
         note = (
             f"{planned.path} is of subject {planned.subject}, but {first.path} is the same "
-            f"picture, of subject {first.subject}, and was imported. Correct the subject if it is "
+            f"picture, of subject {first.subject}, which counts. Correct the subject if it is "
             f"wrong ({SET_SUBJECT})."
         )
     notes = planned.notes if note is None else (*planned.notes, note)

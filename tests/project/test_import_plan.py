@@ -229,13 +229,15 @@ def test_a_person_says_whose_frame_and_whose_mask_a_picture_is(
         Choices.of([("subject", "a\nb", ())])
 
 
-def test_an_answer_for_all_alike_replaces_those_for_single_pictures() -> None:
-    choices = Choices.of([("head", "1", ("a.png",)), ("role", "frame", ("a.png",))])
-    choices = choices.with_answer(Question.HEAD, "2")
-    assert choices.answers("a.png") == {Question.HEAD: "2", Question.ROLE: "frame"}
-    choices = choices.with_answer(Question.HEAD, "3", ["b.png"])
-    assert choices.answers("a.png")[Question.HEAD] == "2"
-    assert choices.answers("b.png")[Question.HEAD] == "3"
+def test_an_answer_is_replaced_and_taken_back() -> None:
+    choices = Choices.of([("head", "1", ("a.png",)), ("role", "frame", ("a.png", "b[1].png"))])
+    choices = choices.joined(Choices.of([("head", "3", ("a.png", "c.png"))]))
+    assert choices.answers("a.png") == {Question.HEAD: "3", Question.ROLE: "frame"}
+    assert choices.answers("b[1].png") == {Question.ROLE: "frame"}
+    choices = choices.without(Question.HEAD, ["a.png"])
+    assert choices.answers("a.png") == {Question.ROLE: "frame"}
+    assert choices.answers("c.png") == {Question.HEAD: "3"}
+    assert choices.without(Question.HEAD, ["c.png"]).by_file.keys() == {"a.png", "b[1].png"}
 
 
 def test_another_choice_reads_only_the_pictures_that_it_concerns(
@@ -250,7 +252,7 @@ def test_another_choice_reads_only_the_pictures_that_it_concerns(
     planner = Planner(project, source)
     first = planner.plan(keep=keep)
     assert len(read) == 6
-    choices = first.choices.with_answer(Question.HEAD, "2", ["several.png"])
+    choices = Choices.of([("head", "2", ("several.png",))])
     second = planner.plan(choices, keep=keep)
     assert read[6:] == [f.frame_id for f in second.frames if f.key == "several.png"]
     assert second == plan_import(project, source, choices)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.formats.tables import TABLE_SUFFIXES
-from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.import_worker import ImportWorker
 from fetalstudio.ui.session import Session
 
 
 class ImportFlow(QObject):
-    """Asks what is needed, starts the job ``import`` and reports its result."""
+    """Shows what an import would do, starts the job ``import`` and reports its result."""
 
     imported = Signal()
     """Frames came into the project."""
@@ -33,7 +35,7 @@ class ImportFlow(QObject):
         self._window = parent
 
     def ask_folder(self) -> None:
-        """Ask for a folder, then for its cohort, and import it."""
+        """Ask for a folder, and import it."""
         last = self.session.settings.get("library/import_from", str(Path.home()))
         folder = QFileDialog.getExistingDirectory(self._window, "Import a folder of frames", last)
         if folder:
@@ -41,44 +43,45 @@ class ImportFlow(QObject):
             self.ask([Path(folder)])
 
     def ask(self, paths: list[Path]) -> None:
-        """Ask for the cohort of each folder (single files go together) and import them."""
+        """Plan the import of each folder (single files go together), ask what is in doubt, and
+        import them."""
         project = self.session.project
         if not paths or project is None:
             return
         folders = [path for path in paths if path.is_dir()]
         files = [path for path in paths if not path.is_dir()]
-        source, only = (folders[0], []) if folders else (files[0].parent, files)
         rest = [*folders[1:], *files] if folders else []
-        dialog = ImportDialog(source, len(only), project.frames.cohorts(), self._window)
-        dialog.accepted.connect(lambda: self.start(source, only, dialog.cohort))
+        source = _Source(folders[0]) if folders else _Source(files[0].parent, tuple(files))
+        worker = ImportWorker(project.path, source.prepared)
+        dialog = ImportDialog(
+            source.title,
+            source.folder.name or "frames",
+            project.frames.cohorts(),
+            worker,
+            self.session.settings,
+            self._window,
+        )
+        dialog.accepted.connect(lambda: self._start(source, dialog))
+        # It may still be reading the copies of the files.
+        dialog.rejected.connect(lambda: worker.finished.connect(source.cleanup))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
-    def start(self, source: Path, only: list[Path], cohort: str) -> None:
-        """Import the folder ``source``, or ``only`` these files where there are any."""
-        staged: tempfile.TemporaryDirectory[str] | None = None
-        if only:
-            staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
-            source = Path(staged.name)
-            try:
-                for path in only:
-                    shutil.copy2(path, source)
-            except OSError as error:
-                self.session.message.emit(
-                    f"{path} cannot be read: {error.strerror}. Nothing was imported. Check that "
-                    "the file is there and that you may read it, then try again.",
-                    "error",
-                )
-                staged.cleanup()
-                return
+    def _start(self, source: _Source, dialog: ImportDialog) -> None:
+        plan = dialog.plan
+        if plan is None:  # the button is disabled without one
+            return
         request = ImportRequest(
-            self.session.open.path, source, Choices(cohort), author=self.session.author
+            self.session.open.path,
+            plan.source,
+            dialog.decided,
+            seen=plan.pictures,
+            author=self.session.author,
         )
         handle = self.session.import_frames(request)
         handle.on_finished(lambda result: self._came(request, result))
-        if staged is not None:
-            # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
-            handle.ended.connect(lambda: staged.cleanup())
+        # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
+        handle.ended.connect(lambda: source.cleanup())
 
     def _came(self, request: ImportRequest, result: ImportReport) -> None:
         self.imported.emit()
@@ -90,6 +93,43 @@ class ImportFlow(QObject):
         if result.problems:
             heading = "These files have problems. All others were imported."
             TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
+
+
+@dataclass(slots=True)
+class _Source:
+    """A folder, or some files of it, of which copies are imported."""
+
+    folder: Path
+    files: tuple[Path, ...] = ()
+    _copies: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
+
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        return (
+            f"{len(self.files)} of the files in {self.folder}" if self.files else f"{self.folder}"
+        )
+
+    def prepared(self) -> Path:
+        """The folder to import. Raises :class:`InputError` for a file that cannot be read."""
+        if not self.files:
+            return self.folder
+        self._copies = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
+        for path in self.files:
+            try:
+                shutil.copy2(path, self._copies.name)
+            except OSError as error:
+                raise InputError(
+                    f"{path} cannot be read: {error.strerror}. Nothing was imported. Check that "
+                    "the file is there and that you may read it, then try again."
+                ) from error
+        return Path(self._copies.name)
+
+    def cleanup(self) -> None:
+        """Remove the copies."""
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
