@@ -141,8 +141,8 @@ def head_doubt(message: str, values: tuple[str, ...]) -> Doubt:
     return Doubt(
         Question.HEAD,
         message,
-        "Its frame was imported without an ellipse. State which value is the head with the option "
-        "--mask-value of the command import.",
+        "Its frame was imported without an ellipse. Import it again and say which value is the "
+        "head, in the window or by the option --mask-value.",
         (
             Answer(NONE, "Take no ellipse"),
             *(Answer(value, f"The head has the value {value}") for value in values),

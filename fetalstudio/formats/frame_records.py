@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,7 @@ from fetalstudio.formats.outline_pictures import (
     ShownEllipse,
     ellipse_in,
     is_annotation,
+    structures_in,
 )
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
@@ -63,6 +64,10 @@ class Coding:
 
     head: str
     others: frozenset[str]
+
+    def knows(self, values: Iterable[str | None]) -> bool:
+        """Whether it says what all of these values are."""
+        return {self.head, *self.others} >= set(values)
 
 
 PSFHS = Coding("2", frozenset({"1"}))
@@ -143,9 +148,20 @@ class FrameRecord:
         except InputError as error:
             note = f"{error} Its frame was imported without an ellipse."
             return replace(content, problems=(*problems, note))
-        if shown is None:
-            return content
-        return self._judged(content, shown, answers)
+        if Question.HEAD in answers:
+            doubts += self._settled(answers)
+        content = replace(content, doubts=doubts)
+        return content if shown is None else self._judged(content, shown, answers)
+
+    def _settled(self, answers: Answers) -> tuple[Doubt, ...]:
+        """The doubt that there would be had nobody stated which value is the head."""
+        annotation = self.annotation_for(answers)
+        if annotation is None or self.ellipse is not None or self.outline is not None:
+            return ()
+        values = tuple(name for name, _ in structures_in(read_samples(annotation)[0]))
+        if len(values) < 2 or (self.coding is not None and self.coding.knows(values)):
+            return ()
+        return (head_doubt(_several(annotation, values), values),)
 
     def _judged(self, content: FrameContent, shown: ShownEllipse, answers: Answers) -> FrameContent:
         """The content with the ellipse that is shown, and the doubts about it."""
@@ -330,8 +346,12 @@ class SeveralStructuresInFileError(InputError):
     """An annotation picture shows several structures, and which is the head was not stated."""
 
     def __init__(self, path: Path, values: tuple[str, ...]) -> None:
-        super().__init__(f"{path} shows several structures, with the values {', '.join(values)}.")
+        super().__init__(_several(path, values))
         self.values = values
+
+
+def _several(path: Path, values: Sequence[str]) -> str:
+    return f"{path} shows several structures, with the values {', '.join(values)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,12 +439,12 @@ def _annotated(path: Path, size: Size, value: str | None, coding: Coding | None)
     try:
         try:
             shown = ellipse_in(samples, alpha, value)
-            values = {shown.value}
+            values: tuple[str | None, ...] = (shown.value,)
         except SeveralStructuresError as error:
-            values = set(error.values)
-            if coding is None or not values <= {coding.head, *coding.others}:
+            values = error.values
+            if coding is None or not coding.knows(values):
                 raise
-        if value is None and coding and values <= {coding.head, *coding.others}:
+        if value is None and coding and coding.knows(values):
             shown = ellipse_in(samples, alpha, coding.head)
         return shown
     except SeveralStructuresError as error:

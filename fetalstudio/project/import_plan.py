@@ -479,8 +479,10 @@ def _with_single_structures(
     unclear = {
         value
         for frame in frames
-        if frame.ellipse is None and _head(choices, frame) is None
-        for value in frame.mask_values
+        for doubt in frame.doubts
+        if doubt.question is Question.HEAD
+        for value in (answer.value for answer in doubt.answers)
+        if value not in (NONE, _head(choices, frame))
     }
     return tuple(_doubted(frame, choices, unclear) for frame in frames)
 

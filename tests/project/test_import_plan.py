@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
@@ -19,38 +18,13 @@ from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, Role, 
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.project import Project
+from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
 from tests.project.kinds import Picture
-
-SIZE = (96, 80)
-HEAD = Ellipse(48.0, 36.0, 30.0, 22.0, 20.0)
-MASK = HEAD.mask(SIZE) * np.uint8(255)
 
 
 @pytest.fixture
-def source(tmp_path: Path, picture: Picture) -> Path:
-    """A frame in doubt for every question, and files of every role."""
-    folder = tmp_path / "clinic"
-    names = ("sure", "several", "twice", "square", "sized")
-    for number, name in enumerate(names):
-        write_png(folder / f"{name}.png", picture(number))
-    write_png(folder / "again.png", picture(0))
-    write_png(folder / "sure_overlay.png", picture(9))
-    write_png(folder / "drawn.png", MASK)
-    write_png(folder / "sure_mask.png", MASK)
-    labels = Ellipse(48.0, 68.0, 20.0, 9.0, 0.0).mask(SIZE)
-    labels[HEAD.mask(SIZE) > 0] = 2
-    write_png(folder / "several_mask.png", labels)
-    write_png(folder / "twice_mask.png", MASK)
-    write_png(folder / "twice_seg.png", Ellipse(40.0, 40.0, 20.0, 15.0, 0.0).mask(SIZE) * 255)
-    box = np.zeros_like(MASK)
-    box[15:65, 15:80] = 255
-    write_png(folder / "square_mask.png", box)
-    write_png(folder / "sized_mask.png", MASK)
-    (folder / "t.csv").write_text("filename,pixel size(mm),hc\nsized.png,0.2,99\n")
-    (folder / "deep" / "er").mkdir(parents=True)
-    (folder / "deep" / "er" / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM")
-    (folder / "notes.txt").write_text("nothing")
-    return folder
+def source(tmp_path: Path) -> Path:
+    return doubtful_source(tmp_path / "clinic")
 
 
 def open_questions(plan: ImportPlan) -> dict[str, list[Question]]:
@@ -209,6 +183,23 @@ def test_answers_for_all_alike_leave_what_is_not_in_doubt_as_it_is(
         Question.SHAPE,
         Question.CALIBRATION,
     }
+
+
+def test_masks_with_one_structure_are_in_doubt_until_it_is_stated_to_be_the_head(
+    project: Project, tmp_path: Path
+) -> None:
+    folder = tmp_path / "codes"
+    both = (MASK // 255) * 2
+    both[70:, :20] = 1
+    for name, mask in (("both", both), ("head", MASK // 255 * 2), ("other", MASK // 255)):
+        write_png(folder / f"{name}.png", texture(len(name) + mask.max()))
+        write_png(folder / f"{name}_mask.png", mask)
+    asked = {"both.png": [Question.HEAD], "head.png": [Question.HEAD], "other.png": [Question.HEAD]}
+    assert open_questions(plan_import(project, folder)) == asked
+    plan = plan_import(project, folder, Choices.of([("head", "2", ("both.png",))]))
+    assert open_questions(plan) == {"other.png": [Question.HEAD]}
+    assert [frame.key for frame in plan.frames if frame.ellipse] == ["both.png", "head.png"]
+    assert len(plan.frames[0].doubts) == 1, "the answer can be changed"
 
 
 def test_a_person_says_whose_frame_and_whose_mask_a_picture_is(

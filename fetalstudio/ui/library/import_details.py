@@ -88,7 +88,7 @@ class ImportDetails(QWidget):
         """The doubt that digits answer."""
         self.buttons: list[QPushButton] = []
         """The answers to the first open doubt, in the order of their digits."""
-        self.alike = QCheckBox()
+        self.alike = QCheckBox(self)
         self.alike.hide()
         self.preview = Preview(model)
         self.name = ElidedLabel("heading", Qt.TextElideMode.ElideMiddle)
@@ -243,7 +243,8 @@ class ImportDetails(QWidget):
         box.addItem(_CHOOSE_FRAME)
         box.addItems([r.key for r in frames])
         box.setToolTip("The frame whose head this picture shows")
-        box.setMaxVisibleItems(16)
+        box.setStyleSheet("combobox-popup: 0;")  # a list that scrolls, not one over the screen
+        box.setMaxVisibleItems(12)
         box.activated.connect(
             lambda place: self.assigned.emit(row.key, box.itemText(place)) if place else None
         )

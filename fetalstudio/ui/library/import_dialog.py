@@ -58,7 +58,7 @@ class ImportDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Import frames")
         self.setSizeGripEnabled(True)
-        self._settings, self._worker = settings, worker
+        self._settings, self.worker = settings, worker
         self.plan: ImportPlan | None = None
         """The newest plan, None until there is one."""
         self.choices = NO_CHOICES
@@ -108,8 +108,8 @@ class ImportDialog(QDialog):
         layout.addLayout(words)
         foot = QHBoxLayout()
         foot.setSpacing(2 * theme.SPACE)
-        self._bar = JobBar("Stop")
-        foot.addWidget(self._bar, 1)
+        self.bar = JobBar("Stop")
+        foot.addWidget(self.bar, 1)
         foot.addStretch()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = theme.style(QPushButton("Import"), "primary")
@@ -184,7 +184,7 @@ class ImportDialog(QDialog):
         return row
 
     def _connect(self) -> None:
-        worker = self._worker
+        worker = self.worker
         worker.planned.connect(self._planned)
         worker.failed.connect(self._failed)
         worker.stopped.connect(self._stopped)
@@ -192,6 +192,7 @@ class ImportDialog(QDialog):
         # One click changes both, and a click on a header all rows at once.
         self._details_timer = QTimer(self, singleShot=True, interval=0)
         self._details_timer.timeout.connect(self._show_details)
+        self.model.modelReset.connect(self._details_timer.start)
         selection = self.table.selectionModel()
         selection.selectionChanged.connect(lambda *_: self._details_timer.start())
         selection.currentChanged.connect(lambda *_: self._details_timer.start())
@@ -227,12 +228,9 @@ class ImportDialog(QDialog):
         self._show_plan()
         if first:
             self.body.setCurrentWidget(self.splitter)
-            if self.model.counts()[Kind.DOUBTS]:
-                self.table.next_open()
-                if self.field.currentText() == self.field.itemText(0):
-                    self.table.setFocus()  # nobody is entering another cohort
-            elif self.model.rowCount():
-                self.table.selectRow(0)
+            nobody_enters_a_cohort = self.cohort == self.field.itemText(0)
+            if self.model.counts()[Kind.DOUBTS] and nobody_enters_a_cohort:
+                self.table.setFocus()
 
     def _show_plan(self) -> None:
         if self.plan is None:
@@ -337,7 +335,7 @@ class ImportDialog(QDialog):
         self._follow()
 
     def _follow(self) -> None:
-        self._bar.follow(self._worker.plan(self.choices), queued="Looking at the files")
+        self.bar.follow(self.worker.plan(self.choices), queued="Looking at the files")
         self._show_state()
 
     # -- the rest ---------------------------------------------------------------------------
@@ -364,5 +362,5 @@ class ImportDialog(QDialog):
         self._settings.set("import/height", self.height())
         state = bytes(self.splitter.saveState().toBase64().data()).decode()
         self._settings.set("import/splitter", state)
-        self._worker.close()
+        self.worker.close()
         super().done(result)

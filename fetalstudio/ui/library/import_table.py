@@ -56,7 +56,7 @@ _THUMBNAIL = Qt.ItemDataRole.UserRole + 1
 _THUMBNAIL_SIZE = QSize(84, 56)
 _ROW_HEIGHT = 64
 _COLUMNS = ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt")
-_WIDTHS = (224, 104, 72, 80, 88)
+_WIDTHS = (240, 92, 68, 76, 84)
 _NUMBERS = re.compile(r"(\d+)")
 
 Index = QModelIndex | QPersistentModelIndex
@@ -320,6 +320,8 @@ class ImportTable(QTableView):
         keys, scrolled = self._kept
         self.select(keys)
         self.verticalScrollBar().setValue(scrolled)
+        if not self.selectionModel().hasSelection() and self._model.rowCount():
+            self.selectRow(0)
 
     def select(self, keys: Sequence[str]) -> None:
         """Select the rows of these keys that are shown, the first one as the current row."""

@@ -15,6 +15,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.formats.pictures import SUFFIXES
 from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
@@ -62,8 +63,7 @@ class ImportFlow(QObject):
             self._window,
         )
         dialog.accepted.connect(lambda: self._start(source, dialog))
-        # It may still be reading the copies of the files.
-        dialog.rejected.connect(lambda: worker.finished.connect(source.cleanup))
+        dialog.rejected.connect(lambda: _after(worker, source))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
@@ -79,20 +79,29 @@ class ImportFlow(QObject):
             author=self.session.author,
         )
         handle = self.session.import_frames(request)
-        handle.on_finished(lambda result: self._came(request, result))
+        handle.on_finished(lambda result: self._came(request, plan, result))
         # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
         handle.ended.connect(lambda: source.cleanup())
 
-    def _came(self, request: ImportRequest, result: ImportReport) -> None:
+    def _came(self, request: ImportRequest, plan: ImportPlan, result: ImportReport) -> None:
         self.imported.emit()
         if result.amendment is not None and self.session.is_open(request.project):
             command = ImportFrames(self.session, _step(result), result.amendment)
             self.session.undo_stack.push(command)
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
-        if result.problems:
-            heading = "These files have problems. All others were imported."
-            TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
+        known = set(plan.problems)
+        if new := [problem for problem in result.problems if problem not in known]:
+            heading = "These files have problems that were not seen before the import."
+            TextDialog("Import", heading, "\n\n".join(new), self._window).open()
+
+
+def _after(worker: ImportWorker, source: _Source) -> None:
+    """Remove the copies of the files once the worker no longer reads them."""
+    if worker.isRunning():
+        worker.finished.connect(lambda: source.cleanup())
+    else:
+        source.cleanup()
 
 
 @dataclass(slots=True)
