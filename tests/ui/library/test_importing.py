@@ -19,6 +19,7 @@ from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan, Planner
 from fetalstudio.ui import theme
+from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library import import_worker
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.import_table import Kind, Row
@@ -267,10 +268,10 @@ def test_what_changes_after_the_plan_is_left_out_and_named(
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         dialog.accept()
     assert len(session.open.frames.all()) == 4
-    report = QApplication.activeModalWidget()
     qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
     report = QApplication.activeModalWidget()
-    assert report is not None and "has changed since" in report.text.toPlainText()
+    assert isinstance(report, TextDialog)
+    assert "has changed since" in report.text.toPlainText()
     report.close()
 
 
