@@ -321,7 +321,7 @@ class ImportTable(QTableView):
         self.select(keys)
         self.verticalScrollBar().setValue(scrolled)
         if not self.selectionModel().hasSelection() and self._model.rowCount():
-            self.selectRow(0)
+            self.select([self._model.row(0).key])
 
     def select(self, keys: Sequence[str]) -> None:
         """Select the rows of these keys that are shown, the first one as the current row."""
@@ -344,7 +344,9 @@ class ImportTable(QTableView):
         start = self.currentIndex().row() + 1
         for place in (*range(start, count), *range(min(start, count))):
             if self._model.row(place).open:
-                self.selectRow(place)
+                # Not selectRow, which toggles while Ctrl is held.
+                self.select([self._model.row(place).key])
+                self.scrollTo(self.currentIndex())
                 return True
         return False
 
