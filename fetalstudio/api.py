@@ -23,7 +23,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
@@ -33,8 +33,7 @@ from fetalstudio.engine.process.job import Request
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
-from fetalstudio.project.import_plan import Choices
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -174,13 +173,24 @@ def import_frames(
     *,
     cohort: str | None = None,
     mask_value: str | None = None,
+    keep_names: bool = False,
+    keep_labels: Sequence[str] = (),
+    frames: str | None = None,
+    redact: Policy = "auto",
     progress: OnProgress | None = None,
-) -> ImportReport:
+) -> ImportResult:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
-    ``cohort`` defaults to the folder's name. ``mask_value`` says which value (``"2"``) or colour
-    (``"#ff0000"``) marks the head in masks of several structures. All of the frames are imported
-    or, after an error or Ctrl-C, none of them. ::
+    ``cohort`` defaults to the folder's name, and to a neutral one where that may be the name of a
+    patient, a number or a date. ``keep_names`` lets the frames keep the names of their files, and
+    ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
+    which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
+    ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
+    ``"all"``, ``"every 10"``). ``redact`` says what is blacked out of a scanner's screen: by
+    default what was confirmed in the window for its layout, or else all but the sector and the text
+    in it; with ``"confirmed"`` other layouts are left out, with ``"text"`` only text is blacked
+    out, with ``"none"`` nothing. All of the frames are imported or, after an error or Ctrl-C, none
+    of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)
@@ -190,8 +200,16 @@ def import_frames(
 
     Raises :class:`InputError` for a folder that holds no frame.
     """
-    head = [] if mask_value is None else [("head", mask_value, ())]
-    request = ImportRequest(project.path, Path(source), Choices.of(head, cohort=cohort))
+    request = ImportRequest(
+        project.path,
+        Path(source),
+        cohort=cohort,
+        mask_value=mask_value,
+        keep_names=keep_names,
+        keep_labels=tuple(keep_labels),
+        frames=frames,
+        redact=redact,
+    )
     return _run(request, progress)
 
 

@@ -24,6 +24,11 @@ def models_dir() -> Path:
     return resources_dir() / "models"
 
 
+def text_detector_path() -> Path:
+    """The ONNX model that finds text in a picture: PP-OCRv6's small detector."""
+    return resources_dir() / "text_detector" / "PP-OCRv6_det_small.onnx"
+
+
 def samples_dir() -> Path:
     """The folder of the sample frames in the official HC18 layout, with their attribution."""
     return resources_dir() / "samples"

@@ -33,7 +33,7 @@ except ImportError as error:  # Tests of the window that are skipped would look 
     ) from error
 
 from fetalstudio.engine.process.threads import cores, settle_threads
-from fetalstudio.resources import samples_dir
+from fetalstudio.resources import samples_dir, user_config_dir
 
 # Before torch is imported: the workers of pytest-xdist share the cores. They inherit the number of
 # threads that this file set in the process that started them, which would be too many.
@@ -81,7 +81,8 @@ def _imported_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from fetalstudio.project.project import Project
 
     path = tmp_path_factory.mktemp("samples") / "project"
-    with Project.create(path) as project:
+    with pytest.MonkeyPatch.context() as patch, Project.create(path) as project:
+        patch.setenv("FETALSTUDIO_HOME", _HOME)
         import_frames(project, samples_dir())
     return path
 
@@ -93,6 +94,8 @@ def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]
 
     path = tmp_path / "project"
     shutil.copytree(_imported_samples, path)
+    secrets = user_config_dir() / "secrets"  # in the home of this test
+    shutil.copytree(Path(_HOME) / "config" / "secrets", secrets, dirs_exist_ok=True)
     with Project.open(path) as project:
         yield project
 

@@ -39,6 +39,6 @@ def doubtful_source(folder: Path) -> Path:
     write_png(folder / "sized_mask.png", MASK)
     (folder / "t.csv").write_text("filename,pixel size(mm),hc\nsized.png,0.2,99\n")
     (folder / "deep" / "er").mkdir(parents=True)
-    (folder / "deep" / "er" / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / "deep" / "er" / "scan.webp").write_bytes(b"RIFF")
     (folder / "notes.txt").write_text("nothing")
     return folder

@@ -9,6 +9,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError, plain
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few
 from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))
         lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
+    if caution := too_few(result):
+        lines.append(caution)
     console.say("\n".join(lines))  # before the files: one that cannot be written costs no figures
     try:
         if options.csv is not None:
@@ -66,10 +69,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _line(beginning: str, result: EvaluateResult) -> str:
-    low, high = result.dice["ci95"]
+    value, interval = cells(result)["Dice"]
     text = (
         f"{beginning} {result.n} frames of {result.subjects} subjects: "
-        f"Dice {result.dice['mean']:.4f} (95 % interval {low:.4f} to {high:.4f}), "
+        f"Dice {value} ({f'95 % interval {interval}' if interval else 'no interval'}), "
         f"median {result.dice['median']:.4f}, min {result.dice['min']:.4f}, "
         f"HD95 {result.hd95_px:.1f} px, ASSD {result.assd_px:.1f} px"
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from fetalstudio.cli.console import Console
 from fetalstudio.cli.train import add_training_settings, chosen_settings
+from fetalstudio.core.statistics import FEW_REPEATS
 from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
     ExperimentRequest,
     ExperimentResult,
+    name_of,
 )
 
 
@@ -22,7 +23,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--synthetic", type=int, metavar="M", help="number of accepted pairs, at most; default all"
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="K", help="number of repeats")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=FEW_REPEATS,
+        metavar="K",
+        help="number of repeats; fewer than five claim nothing",
+    )
     add_training_settings(parser, without=("copies", "patience", "seed"))
 
 
@@ -44,6 +51,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
     for line in table(result):
         console.say(line)
+    console.say(result.evidence)
     console.result(result, result.sentence)
 
 
@@ -52,12 +60,12 @@ def table(result: ExperimentResult) -> list[str]:
     added = {c.against: c.difference for c in result.comparisons}
     lines = [f"{'':30} {'steps':>6}  Dice                    with pairs, points"]
     for trained in result.mixes:
-        name = (
-            f"{result.segmenter}, not fine-tuned" if trained.mix == BEFORE else MIXES[trained.mix]
-        )
+        name = name_of(trained.mix, result)
         mean = f"{trained.dice.mean:.4f} ({trained.dice.low:.4f} to {trained.dice.high:.4f})"
         gain = ""
         if (d := added.get(trained.mix)) is not None:
-            gain = f"{100 * d.mean:+.2f} ({100 * d.low:+.2f} to {100 * d.high:+.2f})"
+            gain = f"{100 * d.mean:+.2f}"
+            if not math.isnan(d.low):
+                gain += f" ({100 * d.low:+.2f} to {100 * d.high:+.2f})"
         lines.append(f"{name:30} {trained.steps:6}  {mean}  {gain}".rstrip())
     return lines

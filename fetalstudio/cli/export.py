@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.formats.exports import EXPORTS
 
@@ -21,10 +22,19 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="export also accepted pairs that are copies of training frames",
     )
+    parser.add_argument(
+        "--with-real-pixels",
+        action="store_true",
+        help="export also accepted pairs that show a part of a real frame",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Write the files, with a warning for whatever was left out."""
+    """Write the files, with a warning before it for what the format cannot carry, and one after it
+    for whatever was left out."""
+    lost = EXPORTS[options.format].lost
+    if lost:
+        console.warn(lost)
     result = console.run(
         ExportRequest(
             options.project,
@@ -33,12 +43,18 @@ def run(options: argparse.Namespace, console: Console) -> None:
             options.cohort,
             synthetic=not options.real_only,
             copies=options.include_copies,
+            real_pixels=options.with_real_pixels,
         ),
     )
     if result.copies_left_out:
         console.warn(
             f"Left out {result.copies_left_out} accepted pairs that are copies of training frames; "
             "--include-copies writes them too."
+        )
+    if result.real_pixels_left_out:
+        console.warn(
+            f"Left out {counted(result.real_pixels_left_out, 'accepted pair')} with pixels of a "
+            "real frame; --with-real-pixels writes them too."
         )
     for problem in result.problems:
         console.warn(problem)

@@ -1,13 +1,16 @@
-"""Command ``frames``: list the frames, correct their subject or cohort, remove them, and undo."""
+"""Command ``frames``: list and measure the frames, correct what is known of them, remove them."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from fnmatch import fnmatch
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.biometry import hadlock_1984, intergrowth_21st, measure
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, parse_age, sizes_for_age
 from fetalstudio.core.words import counted
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Amendment, Frame
@@ -29,7 +32,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add(
-        name: str, text: str, *, selects: bool = False, writes: bool = True
+        name: str, text: str, *, selects: bool = False, logged: bool = True
     ) -> argparse.ArgumentParser:
         sub = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         # SUPPRESS, or the default here would replace a --json given before the action.
@@ -41,7 +44,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         )
         if selects:
             _selection_options(sub)
-        if writes:
+        if logged:
             sub.add_argument(
                 "--author",
                 default="command line",
@@ -50,13 +53,27 @@ def options(parser: argparse.ArgumentParser) -> None:
             )
         return sub
 
-    add("list", "list the frames", selects=True, writes=False)
+    add("list", "list the frames", selects=True, logged=False)
     sub = add("remove", "remove frames, with their annotations and pairs", selects=True)
     _yes(sub, "remove them; without this option, only say what would be removed")
     sub = add("set-subject", "correct the subject (the patient key) of frames", selects=True)
     sub.add_argument("new_subject", metavar="SUBJECT")
     sub = add("set-cohort", "move frames into another cohort, or into a new one", selects=True)
     sub.add_argument("new_cohort", metavar="COHORT")
+    sub = add(
+        "set-age",
+        "set the gestational age at the examination, if it is known from elsewhere",
+        selects=True,
+        logged=False,
+    )
+    sub.add_argument("age", metavar="AGE", help="weeks+days, such as 20+3; none takes it away")
+    add(
+        "measure",
+        "list the measurements of the annotated frames: HC, BPD, OFD, the gestational age from "
+        "the HC, and the centile of the HC where the age is known",
+        selects=True,
+        logged=False,
+    )
     sub = add("rename-cohort", "give a cohort another name")
     sub.add_argument("old", metavar="OLD")
     sub.add_argument("new", metavar="NEW")
@@ -67,8 +84,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("amendment", nargs="?", type=int, metavar="NUMBER", help="from the log")
     sub = add("redo", "do an amendment again that was undone")
     sub.add_argument("amendment", type=int, metavar="NUMBER", help="from the log")
-    add("log", "list the amendments, the newest first", writes=False)
-    sub = add("purge", "delete the removed frames for good", writes=False)
+    add("log", "list the amendments, the newest first", logged=False)
+    sub = add("purge", "delete the removed frames for good", logged=False)
     _yes(sub, "delete them; this cannot be undone")
 
 
@@ -99,6 +116,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 _list(project, options, console)
             case "log":
                 _log(project, console)
+            case "set-age":
+                _set_age(project, options, console)
+            case "measure":
+                _measure(project, options, console)
             case "purge":
                 _purge(project, options, console)
             case _:
@@ -121,7 +142,8 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
         case "set-subject":
             for sentence in subject_effect(project, ids):
                 console.warn(sentence)
-            return frames.set_subject(ids, options.new_subject, author=author)
+            subject = project.patients.key(options.new_subject)
+            return frames.set_subject(ids, subject, author=author)
         case "set-cohort":
             return frames.set_cohort(ids, options.new_cohort, author=author)
     for sentence in sentences(removal_effect(project, ids)):
@@ -172,15 +194,72 @@ def _list(project: Project, options: argparse.Namespace, console: Console) -> No
             "cohort": frame.cohort,
             "subject": frame.subject,
             "state": annotations[frame.id].state if frame.id in annotations else "none",
+            "gestational_age": frame.labels.get(AGE_LABEL),
         }
         for frame in frames
     ]
-    for entry in entries:
+    for frame, entry in zip(frames, entries, strict=True):
+        age = f", {entry['gestational_age']} weeks" if entry["gestational_age"] else ""
         console.say(
-            f"{entry['id'][:16]}  {entry['name']:24} cohort {entry['cohort']}, "
-            f"subject {entry['subject']}, ellipse: {entry['state']}"
+            f"{frame.id[:16]}  {frame.name:24} cohort {frame.cohort}, "
+            f"subject {frame.subject}, ellipse: {entry['state']}{age}"
         )
     console.result({"frames": entries}, f"{counted(len(frames), 'frame')}.")
+
+
+def _set_age(project: Project, options: argparse.Namespace, console: Console) -> None:
+    try:
+        age = "" if options.age.lower() == "none" else age_text(parse_age(options.age))
+    except ValueError as error:
+        raise InputError(f"{error}; or none.") from error
+    frames = _chosen(project, options)
+    with project.transaction():
+        for frame in frames:
+            project.frames.set_labels(frame.id, {AGE_LABEL: age})
+    done = f"Set the gestational age of {counted(len(frames), 'frame')} to {age}."
+    if not age:
+        done = f"Took the gestational age of {counted(len(frames), 'frame')} away."
+    console.result({"frames": len(frames), "gestational_age": age or None}, done)
+
+
+def _measure(project: Project, options: argparse.Namespace, console: Console) -> None:
+    annotations = project.annotations.by_frame()
+    entries: list[dict[str, object]] = []
+    without = 0
+    for frame in _selected(project, options):
+        annotation = annotations.get(frame.id)
+        if annotation is None or annotation.ellipse is None:
+            continue
+        if frame.calibration is None:
+            without += 1
+            continue
+        head = measure(annotation.ellipse, frame.calibration)
+        entry: dict[str, object] = {
+            "id": frame.id,
+            "name": frame.name,
+            "state": annotation.state,
+            **asdict(head),
+        }
+        ages = [hadlock_1984(head.hc_mm), intergrowth_21st(head.hc_mm)]
+        entry["ages"] = [asdict(age) for age in ages]
+        known = age_of(frame.labels)
+        entry["gestational_age"] = None if known is None else age_text(known)
+        sizes = () if known is None else sizes_for_age(head.hc_mm, known)
+        entry["sizes"] = [asdict(size) for size in sizes]
+        entries.append(entry)
+        at = f", at {age_text(known)}: " if known is not None else ""
+        console.say(
+            f"{frame.id[:16]}  {frame.name:24} {annotation.state:8} HC {head.hc_mm:.1f} mm, BPD "
+            f"{head.bpd_mm:.1f} mm outer-outer, {head.bpd_outer_inner_mm:.1f} mm outer-inner, OFD "
+            f"{head.ofd_mm:.1f} mm, index {head.cephalic_index:.0f} %{at}"
+            + "; ".join(f"{size.chart} {size.text}" for size in sizes)
+        )
+    if without:
+        console.warn(
+            f"{counted(without, 'annotated frame')} without a calibration cannot be measured in "
+            "mm. Calibrate them in Annotate."
+        )
+    console.result({"frames": entries}, f"Measured {counted(len(entries), 'frame')}.")
 
 
 def _log(project: Project, console: Console) -> None:

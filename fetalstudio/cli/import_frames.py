@@ -16,6 +16,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.import_choices import read_choices, write_choices
@@ -26,15 +27,33 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
     parser.add_argument("source", type=Path, metavar="SOURCE")
     parser.add_argument("--format", choices=[AUTO, *FORMATS], default=AUTO)
-    parser.add_argument("--cohort", metavar="NAME")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be imported, and store nothing"
+        "--cohort",
+        metavar="NAME",
+        help="default: the folder's name, unless that may say who a patient is",
+    )
+    parser.add_argument(
+        "--keep-names",
+        action="store_true",
+        help="let the frames keep the names of their files, which exports and reports then show; "
+        "by default they are called frame-00001 and so on",
+    )
+    parser.add_argument(
+        "--keep-labels",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="import these labels, as in a column site, although they look like names, numbers or "
+        "dates",
     )
     parser.add_argument(
         "--mask-value",
         metavar="N",
         help="which value (2) or colour ('#ff0000') marks the head in masks of several structures; "
         "short for --answer head N",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be imported, and store nothing"
     )
     parser.add_argument(
         "--answer",
@@ -52,16 +71,48 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="the answers in a JSON file; with --dry-run, one that is not there is written, to be "
         "filled in",
     )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--frames",
+        choices=["first", "middle", "last", "all"],
+        help="which frames of a file with several (default: all; of a DICOM video the middle one, "
+        "with a warning)",
+    )
+    which.add_argument(
+        "--every", type=int, metavar="N", help="every Nth frame of a file with several"
+    )
+    parser.add_argument(
+        "--redact",
+        choices=POLICIES,
+        default="auto",
+        help="what is blacked out of a scanner's screen: auto (default: as confirmed in the window "
+        "for its layout, else all but the sector, and the text in it), confirmed (leave out "
+        "layouts that nobody confirmed), text (only text that is found), none",
+    )
+    parser.add_argument(
+        "--head-label",
+        metavar="NAME",
+        help="how annotation files of other programs call the head",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, or say what an import would do, with a warning for what is in doubt."""
     choices = _choices(options)
+    frames = options.frames if options.every is None else f"every {options.every}"
     if options.dry_run:
-        request = PlanRequest(options.project, options.source, choices, options.format)
+        request = PlanRequest(
+            options.project,
+            options.source,
+            choices,
+            options.format,
+            frames,
+            options.head_label,
+            options.redact,
+        )
         _show(console.run(request), options, console)
     else:
-        _import(options, choices, console)
+        _import(options, choices, frames, console)
 
 
 def _choices(options: argparse.Namespace) -> Choices:
@@ -79,13 +130,30 @@ def _choices(options: argparse.Namespace) -> Choices:
     return stored.joined(Choices.of(answers, cohort=options.cohort))
 
 
-def _import(options: argparse.Namespace, choices: Choices, console: Console) -> None:
+def _import(
+    options: argparse.Namespace, choices: Choices, frames: str | None, console: Console
+) -> None:
     request = ImportRequest(
-        options.project, options.source, choices, options.format, author="command line"
+        options.project,
+        options.source,
+        options.format,
+        keep_names=options.keep_names,
+        keep_labels=tuple(options.keep_labels),
+        frames=frames,
+        redact=options.redact,
+        head_label=options.head_label,
+        choices=choices,
+        author="command line",
     )
     result = console.run(request)
     for problem in result.problems:
         console.warn(problem)
+    for label, likeness in result.doubtful_labels.items():
+        console.warn(
+            f"The labels {label!r} were left out: one of them looks like {likeness}. "
+            "If they say nothing about who a patient is, import again with --keep-labels "
+            f"{label}."
+        )
     read = result.frames + result.duplicates
     text = (
         f"Imported {counted(result.frames, 'frame')} into cohort {result.cohort}, "
@@ -99,7 +167,8 @@ def _import(options: argparse.Namespace, choices: Choices, console: Console) -> 
             " Each frame counts as a patient of its own. If some show the same patient, state the "
             f"subject ({SET_SUBJECT})."
         )
-    text += f" Warnings: {len(result.problems)}.{_left(result.in_doubt)}"
+    warnings = len(result.problems) + len(result.doubtful_labels)
+    text += f" Warnings: {warnings}.{_left(result.in_doubt)}"
     if result.amendment is not None:
         undo = f"fetalstudio frames {options.project} undo {result.amendment}"
         text += f" To take the import back: {undo}"

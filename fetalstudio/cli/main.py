@@ -19,6 +19,7 @@ from fetalstudio.cli import (
     evaluate,
     experiment,
     export,
+    formats,
     frames,
     import_frames,
     models,
@@ -28,7 +29,9 @@ from fetalstudio.cli import (
     restore,
     review,
     runs,
+    secret,
     selftest,
+    shareable,
     synthesize,
     train,
     verify,
@@ -37,7 +40,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.process.job import failure
-from fetalstudio.engine.process.signals import handling, interrupt
+from fetalstudio.engine.process.signals import handling, ignore, ignore_at_the_end, interrupt
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.version import __version__
 
@@ -111,6 +114,13 @@ COMMANDS = (
         "write frames and pairs in a layout that other programs read",
     ),
     Command(
+        "formats",
+        formats.options,
+        formats.run,
+        "list the formats to import from and to export in, and what each can carry",
+        project=False,
+    ),
+    Command(
         "verify",
         verify.options,
         verify.run,
@@ -128,6 +138,18 @@ COMMANDS = (
         restore.options,
         restore.run,
         "list the backups of a project's database, put one back",
+    ),
+    Command(
+        "secret",
+        secret.options,
+        secret.run,
+        "move the secret of a project's patient keys to another computer",
+    ),
+    Command(
+        "shareable",
+        shareable.options,
+        shareable.run,
+        "take out of a project what may say who its patients are",
     ),
     Command(
         "models",
@@ -162,7 +184,11 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command, by default the window. Returns 0, 1 (failed) or 2 (bad input)."""
+    """Run a command, by default the window. Returns 0, 1 (failed) or 2 (bad input).
+
+    ``arguments`` are by default those of the process, which has to end afterwards.
+    """
+    ends = arguments is None
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments:
         from fetalstudio.ui.app import run as open_window
@@ -173,7 +199,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         distributed.follow()
         distributed.end(OK)
     console = Console(as_json="--json" in arguments)
-    with handling(interrupt):
+    if ends:
+        ignore_at_the_end()
+    with handling(ignore):  # or a second signal could cut off what is said about the first
         status = _command(arguments, console)
     distributed.dismiss()
     distributed.end(status)
@@ -182,9 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(arguments: Sequence[str], console: Console) -> int:
     try:
-        options = _parser().parse_args(arguments)
-        console.as_json = options.json
-        options.command.run(options, console)
+        with handling(interrupt):
+            options = _parser().parse_args(arguments)
+            console.as_json = options.json
+            options.command.run(options, console)
     except InputError as error:
         return _fail(console, str(error), BAD_INPUT)
     except ProblemsFoundError as found:

@@ -38,7 +38,6 @@ from fetalstudio.engine.process.events import (
     Progress,
 )
 from fetalstudio.engine.process.job import Request
-from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 
@@ -118,7 +117,7 @@ def _models() -> str:
 def _import(engine: EngineClient, folder: Path) -> str:
     with Project.create(folder):
         pass
-    result = _result(engine, ImportRequest(folder, samples_dir(), Choices("samples")))
+    result = _result(engine, ImportRequest(folder, samples_dir(), cohort="samples"))
     if not result.annotated or result.problems:
         raise UserError(
             "; ".join(result.problems)

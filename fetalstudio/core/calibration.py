@@ -9,10 +9,11 @@ from typing import Literal
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 
-Source = Literal["table", "dicom", "manual", "inherited", "simulated"]
-"""``table``: a table beside the frames. ``dicom``: a DICOM region. ``manual``: two points on a
-ruler. ``inherited``: from another frame of the same machine or, for a synthetic frame, from its
-lender. ``simulated``: from the simulated scanner; such frames are never stored."""
+Source = Literal["table", "dicom", "header", "manual", "inherited", "simulated"]
+"""``table``: a table beside the frames. ``dicom``: a DICOM region. ``header``: the header of a
+MetaImage, NRRD or NIfTI file. ``manual``: two points on a ruler. ``inherited``: from another frame
+of the same machine or, for a synthetic frame, from its lender. ``simulated``: from the simulated
+scanner; such frames are never stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+FAILURE = 0.9
+"""A Dice below this counts as a failure."""
 Mask = NDArray[np.generic]
 """A mask, (H, W), nonzero inside the head."""
 
@@ -55,38 +57,13 @@ def surface_distances(
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and its confidence interval."""
+    """A mean and its confidence interval, whose ends are NaN where a single subject gives none."""
 
     mean: float
     low: float
     high: float
     n: int
     """Number of values (frames, not subjects)."""
-
-
-def bootstrap_ci(
-    values: Sequence[float],
-    subjects: Sequence[str],
-    *,
-    level: float = 0.95,
-    repeats: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap of the mean that draws whole subjects, whose frames are not independent.
-
-    The interval of a single subject has no width and says nothing about other subjects. Raises
-    ``ValueError`` if there are no values or the lengths differ.
-    """
-    x = np.asarray(values, dtype=float)
-    if len(x) == 0 or len(x) != len(subjects):
-        raise ValueError("bootstrap_ci needs one subject for each of at least one value")
-    _, group = np.unique(np.asarray(subjects), return_inverse=True)
-    sums = np.bincount(group, weights=x)
-    counts = np.bincount(group)
-    draws = np.random.default_rng(seed).integers(0, len(sums), (repeats, len(sums)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.percentile(means, [50 * (1 - level), 50 * (1 + level)])
-    return Interval(float(x.mean()), float(low), float(high), len(x))
 
 
 def limits_of_agreement(differences: Sequence[float]) -> tuple[float, float] | None:

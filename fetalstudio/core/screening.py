@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from fetalstudio.core.errors import InputError
 
+REAL_SHARE = 0.05
+"""The share of common ultrasound above which an image has pixels of its lender. Images whose tissue
+was made have at most 0.01, those that keep a real frame's tissue at least 0.15."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -149,6 +153,12 @@ def is_copy(quality: Mapping[str, float], copy_threshold: float | None) -> bool:
     """Whether an image resembles a training frame more than different patients' heads do."""
     similarity = quality.get("similarity")
     return similarity is not None and copy_threshold is not None and similarity > copy_threshold
+
+
+def shows_real_pixels(quality: Mapping[str, float]) -> bool | None:
+    """Whether a part of an image is its lender's; None where they were not compared."""
+    share = quality.get("real_share")
+    return None if share is None else share > REAL_SHARE
 
 
 def _less(high: float | None, low: float | None, digits: int) -> float | None:

@@ -50,6 +50,10 @@ _SHIFTS = (
 )
 """Variants of the ellipse: rotation in degrees, scale, shift along a and b in units of each."""
 
+_AROUND, _COMMON, _TEXTURED = 11, 0.95, 4.0
+"""Side in px of what is compared at a place, the correlation from which on it is the same, and the
+variance from which on it is texture, for :func:`real_share`."""
+
 Floats = NDArray[np.float32]
 
 
@@ -110,6 +114,33 @@ def neighbours_of(frames: Iterable[LabelledFrame], base: Neighbours | None = Non
         base.scale,
         base.threshold,
     )
+
+
+def real_share(image: NDArray[np.uint8], lender: NDArray[np.uint8]) -> float | None:
+    """The share of a picture's ultrasound that it has in common with its lender, 0 to 1.
+
+    Both are (H, W). The whole frame is compared, place by place: a place counts as common if the
+    grey levels around it, 11 x 11 px, correlate by more than 0.95. Brightness and contrast do not
+    count. Places where neither picture has any texture do not count either. None if the sizes
+    differ or there is no texture.
+    """
+    if image.shape != lender.shape:
+        return None
+    one, other = image.astype(np.float32), lender.astype(np.float32)
+    mean, other_mean = _around(one), _around(other)
+    variance = _around(one * one) - mean * mean
+    other_variance = _around(other * other) - other_mean * other_mean
+    covariance = _around(one * other) - mean * other_mean
+    textured = np.maximum(variance, other_variance) > _TEXTURED
+    if not textured.any():
+        return None
+    least = np.sqrt(np.maximum(variance, 1e-3) * np.maximum(other_variance, 1e-3))
+    common = textured & (covariance > _COMMON * least)
+    return float(common.sum() / textured.sum())
+
+
+def _around(values: Floats) -> Floats:
+    return np.asarray(cv2.boxFilter(values, -1, (_AROUND, _AROUND)), dtype=np.float32)
 
 
 def calibrated(items: list[tuple[str, str, Floats]]) -> Neighbours:

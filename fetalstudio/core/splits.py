@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 Part = Literal["train", "validation", "test"]
 
 
 def split_subjects(
-    subjects: Iterable[str], *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+    subjects: Iterable[str],
+    *,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    known: Mapping[str, Part] = MappingProxyType({}),
 ) -> Mapping[str, Part]:
     """Assign each distinct subject to one part.
 
     ``validation`` and ``test`` are shares of the subjects in [0, 1), rounded, each at least one
     subject where its share is above zero and there are enough (two for one held-out part, three
     for both); one subject is always left to train on. Subjects are ordered by a seeded hash of
-    their key. The result therefore does not depend on the order of the input, an added subject
-    moves few others, and the test part does not depend on ``validation``.
+    their key. The result therefore does not depend on the order of the input, and the test part
+    does not depend on ``validation``. Subjects in ``known`` keep their part there, whatever the
+    shares then are; the others fill up what the held-out parts lack.
 
     Raises ``ValueError`` for shares outside these bounds.
     """
@@ -27,10 +35,18 @@ def split_subjects(
     ordered = sorted(set(subjects), key=lambda key: _rank(key, seed))
     n_test = _held_out(test * len(ordered), len(ordered))
     n_validation = _held_out(validation * len(ordered), len(ordered) - n_test)
-    parts: dict[str, Part] = {}
-    for i, subject in enumerate(ordered):
-        held_out: Part = "test" if i < n_test else "validation"
-        parts[subject] = held_out if i < n_test + n_validation else "train"
+    parts: dict[str, Part] = {subject: known[subject] for subject in ordered if subject in known}
+    held = Counter(parts.values())
+    for subject in ordered:
+        if subject in parts:
+            continue
+        part: Part = "train"
+        if held["test"] < n_test:
+            part = "test"
+        elif held["validation"] < n_validation:
+            part = "validation"
+        parts[subject] = part
+        held[part] += 1
     return parts
 
 

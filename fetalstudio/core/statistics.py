@@ -1,42 +1,154 @@
-"""The difference between two methods, measured on the same frames."""
+"""Intervals of means over frames, whose subjects and whose repeats of a training both vary.
+
+Frames of a subject are not independent, and neither are the frames that one training is tested on.
+Each interval here holds for other subjects and for other repeats of the same kind.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fetalstudio.core.metrics import Interval, bootstrap_ci
+from fetalstudio.core.metrics import Interval
+
+FEW_SUBJECTS = 20
+"""With fewer test subjects, nothing is claimed: the skewed differences of a few heads decide."""
+FEW_REPEATS = 5
+"""With fewer repeats, nothing is claimed about trainings: how much they vary is hardly known."""
+_MANY_SUBJECTS = 1000
+"""With more, both intervals are the same, and the bootstrap would take much memory."""
+_DRAWS = 4000
+_LEAST_SPREAD = 0.25
+"""The least standard error of a resample, as a share of that of the values. Without it, resamples
+that happen to hold equal values alone would make intervals without end."""
+
+
+def mean_interval(
+    values: Sequence[float],
+    subjects: Sequence[str],
+    *,
+    within: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """The mean over the frames with its 95 % interval over subjects; see :func:`over_repeats`.
+
+    The interval is cut at ``within``, the bounds that the values have by their nature.
+    """
+    found = over_repeats([values], subjects)
+    low, high = np.clip([found.low, found.high], *within).tolist()
+    return replace(found, low=low, high=high)
 
 
 def paired_difference(
-    first: ArrayLike, second: ArrayLike, subjects: list[str] | tuple[str, ...]
+    first: ArrayLike, second: ArrayLike, subjects: Sequence[str], *, level: float = 0.95
 ) -> Interval:
     """``first`` minus ``second``, each (repeats, frames) of a figure on the same frames.
 
-    Repeats are averaged within a frame, because they are not independent frames. The 95 % interval
-    is a bootstrap over the subjects of the frames. It holds for other subjects of the same kind,
-    not for other draws of the training frames; for these see :func:`by_repeat`. Raises
+    Repeats with the same number are compared. See :func:`over_repeats` for the interval. Raises
     ``ValueError`` if the shapes do not match.
     """
-    return bootstrap_ci((_mean(first) - _mean(second)).tolist(), subjects)
+    return over_repeats(_differences(first, second), subjects, level=level)
 
 
 def by_repeat(first: ArrayLike, second: ArrayLike) -> tuple[float, ...]:
     """The mean difference of each repeat; repeats with the same number are compared."""
+    return tuple(_differences(first, second).mean(axis=1).tolist())
+
+
+def over_repeats(values: ArrayLike, subjects: Sequence[str], *, level: float = 0.95) -> Interval:
+    """The mean of (repeats, frames) with its interval over other subjects and other repeats.
+
+    ``subjects`` are those of the frames. Over subjects, the interval is the wider one of Student's
+    and of a studentised bootstrap that draws whole subjects (from :data:`FEW_SUBJECTS` on). What
+    repeats add comes from the analysis of variance of the crossed design, with the chance in the
+    variances themselves. With one repeat, the interval is over subjects alone. That of one subject
+    is NaN. Raises ``ValueError`` if there are no values or the shapes do not match.
+    """
+    x = np.asarray(values, dtype=float)
+    if x.ndim != 2 or not x.size or x.shape[1] != len(subjects):
+        raise ValueError(
+            f"(repeats, frames) with a subject for each frame are needed, not a shape of {x.shape} "
+            f"for {len(subjects)} subjects"
+        )
+    mean = float(x.mean())
+    influence, effective = _influence(x, subjects)
+    if influence.shape[1] < 2:
+        return Interval(mean, float("nan"), float("nan"), x.shape[1])
+    by_repeats = _error_over_repeats(influence, x.mean(axis=1))
+    low, high = np.inf, -np.inf
+    for errors in _errors_over_subjects(influence.mean(axis=0), effective):
+        above, below = np.quantile(errors + by_repeats, [(1 - level) / 2, (1 + level) / 2])
+        low, high = min(low, mean - below), max(high, mean - above)
+    return Interval(mean, float(low), float(high), x.shape[1])
+
+
+def _influence(
+    x: NDArray[np.float64], subjects: Sequence[str]
+) -> tuple[NDArray[np.float64], float]:
+    """(repeats, subjects): how far each subject moves the mean, as the jackknife sees it, and how
+    many subjects with equally many frames would say as much (Kish).
+
+    A subject with most of the frames decides the mean almost alone.
+    """
+    _, group = np.unique(np.asarray(subjects), return_inverse=True)
+    counts = np.bincount(group)
+    sums = np.stack([np.bincount(group, weights=row) for row in x])
+    others = np.maximum(counts.sum() - counts, 1)  # zero for a single subject alone
+    moved = (sums - counts * x.mean(axis=1, keepdims=True)) / others
+    return moved * (len(counts) - 1), float(counts.sum() ** 2 / (counts**2).sum())
+
+
+def _errors_over_subjects(
+    values: NDArray[np.float64], effective: float
+) -> Iterator[NDArray[np.float64]]:
+    """Draws of the error of the mean by Student's distribution and, from :data:`FEW_SUBJECTS` to
+    :data:`_MANY_SUBJECTS`, by the bootstrap.
+
+    The first errs where values are skewed, the second where a few of them are far from the others.
+    """
+    n = len(values)
+    error = float(np.sqrt((values**2).sum() / (n - 1) / n))
+    yield error * np.random.default_rng(0).standard_t(max(effective - 1, 0.1), _DRAWS)
+    if not FEW_SUBJECTS <= n <= _MANY_SUBJECTS:
+        return
+    values = values - values.mean()
+    means, squares = (_resamples(n) @ np.stack([values, values**2], axis=1)).T
+    spread = np.sqrt(np.maximum(squares - means**2, 0) / (n - 1))
+    yield error * means / np.maximum(spread, max(_LEAST_SPREAD * error, 1e-12))
+
+
+@lru_cache(maxsize=4)
+def _resamples(n: int) -> NDArray[np.float64]:
+    """(draws, n): the share of each of ``n`` subjects in a resample."""
+    drawn = np.random.default_rng(n).integers(0, n, (_DRAWS, n))
+    flat = drawn + n * np.arange(_DRAWS)[:, None]
+    return np.bincount(flat.ravel(), minlength=_DRAWS * n).reshape(_DRAWS, n) / n
+
+
+def _error_over_repeats(
+    influence: NDArray[np.float64], means: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Draws of the error that repeats add to the mean, beyond what is in that over subjects.
+
+    The variances are as uncertain as those of normal effects with as many degrees of freedom.
+    """
+    repeats, n = influence.shape
+    if repeats < 2:
+        return np.zeros(_DRAWS)
+    rng = np.random.default_rng(1)
+    rest = influence - influence.mean(axis=0)
+    rest = rest - rest.mean(axis=1, keepdims=True)
+    free = repeats - 1, (repeats - 1) * (n - 1)
+    variance = means.var(ddof=1) / repeats * free[0] / rng.chisquare(free[0], _DRAWS)
+    variance -= float((rest**2).sum()) / (repeats * n) / rng.chisquare(free[1], _DRAWS)
+    return np.asarray(rng.standard_normal(_DRAWS) * np.sqrt(np.maximum(variance, 0)))
+
+
+def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     a, b = np.asarray(first, float), np.asarray(second, float)
     if a.shape != b.shape:
         raise ValueError(f"repeats are compared one by one: {a.shape} and {b.shape}")
-    return tuple((a - b).mean(axis=1).tolist())
-
-
-def over_repeats(values: ArrayLike, subjects: list[str] | tuple[str, ...]) -> Interval:
-    """The mean of (repeats, frames) with its interval, as in :func:`paired_difference`."""
-    return bootstrap_ci(_mean(values).tolist(), subjects)
-
-
-def _mean(values: ArrayLike) -> NDArray[np.float64]:
-    """(frames,): the mean over the repeats."""
-    x = np.asarray(values, dtype=float)
-    if x.ndim != 2 or not len(x):
-        raise ValueError(f"(repeats, frames) are needed, not a shape of {x.shape}")
-    return np.asarray(x.mean(axis=0))
+    return np.asarray(a - b)

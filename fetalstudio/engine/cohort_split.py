@@ -12,12 +12,11 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part, split_subjects
+from fetalstudio.engine.models.seen import Seen, seen_by_maker
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
 
 T = TypeVar("T")
-VALIDATION, TEST = 0.15, 0.25
-"""The shares of the annotated subjects in the validation and in the test part."""
 
 
 def labelled_frames(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
@@ -79,9 +78,17 @@ def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
     )
 
 
-def split(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
-    """The part of each subject. It depends on the set of subjects alone."""
-    return split_subjects((frame.subject for frame in frames), validation=VALIDATION, test=TEST)
+def split(project: Project, frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
+    """The part of each subject: the stored one, or the one that :func:`keep_parts` would store."""
+    return project.parts.plan(frame.subject for frame in frames)
+
+
+def keep_parts(project: Project, cohort: str | None) -> None:
+    """Store the part of each subject of the annotated frames; a job calls it before it uses them.
+
+    Raises :class:`~fetalstudio.core.errors.UserError` where the project cannot be written.
+    """
+    project.parts.divide(frame.subject for frame in labelled_if_any(project, cohort))
 
 
 def bundled_parts(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
@@ -117,17 +124,28 @@ def some_of(items: Sequence[T], count: int | None, rng: np.random.Generator) -> 
     return [items[i] for i in sorted(rng.permutation(len(items))[:count])]
 
 
-def usable_pairs(project: Project, parts: Mapping[str, Part]) -> list[Pair]:
+def usable_pairs(project: Project, parts: Mapping[str, Part], segmenter: Seen) -> list[Pair]:
     """The accepted pairs to train on, the oldest first.
 
-    Copies of training frames are left out, and so are pairs whose sector is from a frame of a
-    held-out subject.
+    Copies of training frames are left out, and so are pairs through which a held-out subject would
+    teach the segmenter: their sector is from a frame of such a subject, or their synthesizer saw
+    one. A subject that the ``segmenter`` saw before is no reason: its figures are not those of a
+    new subject, whichever pairs it learns from.
     """
     subjects = {frame.id: frame.subject for frame in project.frames.all()}
+    held_out = {subject for subject, part in parts.items() if part != "train"}
+    unseen = {subject for subject in held_out if not segmenter.knows_subject(subject)}
+    makers: dict[tuple[str, str], bool] = {}
 
-    def held_out(pair: Pair) -> bool:
-        subject = subjects.get(str(pair.provenance.get("source_frame")))
-        return subject is not None and parts.get(subject, "train") != "train"
+    def leaks(pair: Pair) -> bool:
+        if subjects.get(str(pair.provenance.get("source_frame"))) in held_out:
+            return True
+        made = pair.provenance
+        maker = str(made.get("synthesizer")), str(made.get("synthesizer_sha256"))
+        if maker not in makers:
+            seen = seen_by_maker(project, *maker)
+            makers[maker] = any(map(seen.knows_subject, unseen))
+        return makers[maker]
 
     accepted = reversed(project.pairs.all(state="accepted"))
-    return [pair for pair in accepted if not pair.copy and not held_out(pair)]
+    return [pair for pair in accepted if not pair.copy and not leaks(pair)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
-from fetalstudio.core.similarity import Neighbours
+from fetalstudio.core.similarity import Neighbours, real_share
 from fetalstudio.core.texture import CohortTexture, texture_of
 from fetalstudio.engine.cohort_split import labelled_if_any
 from fetalstudio.engine.models.catalogue import FoundModel
@@ -59,8 +59,16 @@ class Judge:
         texture = None if project is None else cohort_texture(project, cohort)
         return cls(load_segmenter(judge_model()), load_neighbours(synthesizer), texture)
 
-    def __call__(self, image: NDArray[np.uint8], ellipse: Ellipse) -> Measured:
-        """Measure an (H, W) image against its requested ellipse."""
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        ellipse: Ellipse,
+        lender: NDArray[np.uint8] | None = None,
+    ) -> Measured:
+        """Measure an (H, W) image against its requested ellipse.
+
+        The whole of it is compared with its ``lender``, (H, W), if it has one.
+        """
         found = self.segmenter.predict(image).ellipse
         quality = dict(agreement(found, image, ellipse))
         info: dict[str, Any] = {"judge": self.segmenter.card.name}
@@ -74,6 +82,8 @@ class Judge:
             quality["similarity"] = nearest.similarity
             info["nearest_frame"] = nearest.frame_id
             info["copy_threshold"] = self.neighbours.threshold
+        if lender is not None and (share := real_share(image, lender)) is not None:
+            quality["real_share"] = share
         if self.cohort is not None:
             texture = texture_of(image, ellipse)
             quality["speckle_snr"] = texture.speckle_snr

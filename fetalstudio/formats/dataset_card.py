@@ -64,6 +64,7 @@ class Origin:
     reviews: Mapping[str, int]
     """How many pairs of the project were accepted, rejected or are pending."""
     copies_left_out: int
+    real_pixels_left_out: int
     licences: Mapping[str, str]
     """Of the models that made pairs, by name, where known."""
 
@@ -187,6 +188,10 @@ class DatasetCard:
             else "",
             f"{origin.copies_left_out} accepted pairs were left out as copies of training frames."
             if origin.copies_left_out
+            else "",
+            f"{origin.real_pixels_left_out} accepted pairs were left out because they show a part "
+            "of a real frame."
+            if origin.real_pixels_left_out
             else "",
         ]
         before = _list([one for one in said if one])

@@ -111,10 +111,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     be waited for without end, a device has none) or is larger than ``max_bytes``.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
-        if status.st_size <= max_bytes:
+        if check_regular(path) <= max_bytes:
             with path.open("rb") as stream:
                 data = stream.read(max_bytes + 1)  # it may have grown
             if len(data) <= max_bytes:
@@ -124,6 +121,15 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     raise InputError(
         f"{path} is larger than {max_bytes >> 20} MiB. Export less into one file, or leave it out."
     )
+
+
+def check_regular(path: Path) -> int:
+    """The size in bytes of a file. Raises :class:`InputError` for what is none, such as a pipe, and
+    ``OSError`` for what cannot be looked at."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path} cannot be read: it is not a file. Check the path.")
+    return status.st_size
 
 
 def is_inside(path: str | PurePosixPath) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +35,7 @@ from fetalstudio.formats.doubts import (
     stated_mm,
 )
 from fetalstudio.formats.outline_pictures import (
+    SAME_DICE,
     SeveralStructuresError,
     ShownEllipse,
     ellipse_in,
@@ -43,14 +46,17 @@ from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FIGURE_NOTE,
     FRAME_NOTE,
+    Samples,
     is_synthetic,
     note_in,
     pages_in,
     read_image,
     read_samples,
 )
+from fetalstudio.formats.redaction import Redactor, Screen
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
-from fetalstudio.formats.unread_files import UnreadFile
+
+DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
@@ -60,9 +66,10 @@ _SAME_PX, _SAME_SHARE = 1.5, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """The numbers of structures in the masks of a published data set."""
+    """The numbers of structures in the masks of a data set."""
 
-    head: str
+    head: str | None
+    """None where the head is none of them."""
     others: frozenset[str]
 
     def knows(self, values: Iterable[str | None]) -> bool:
@@ -73,6 +80,42 @@ class Coding:
 PSFHS = Coding("2", frozenset({"1"}))
 JNU_IFM = Coding("8", frozenset({"7"}))
 """In both, the other structure is the pubic symphysis."""
+
+
+MIDDLE = "middle"
+_CHOICES = ("first", MIDDLE, "last", "all")
+_EVERY = re.compile(r"every ([1-9]\d{0,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """The frames of a file that holds several."""
+
+    count: int
+    decode: Callable[[int], NDArray[np.uint8]]
+    """Gives the pixels of a frame by its number, from 0, as (H, W) grey. Raises
+    :class:`InputError`."""
+    mask: Callable[[int], Samples | None] | None = None
+    """Gives what :func:`~fetalstudio.formats.pictures.read_samples` does of the mask of a frame, by
+    its number, where a file has one for each; None where nothing is marked."""
+    usual: str = MIDDLE
+    """Which frames are taken where nobody has chosen: see :meth:`chosen`."""
+
+    def chosen(self, choice: str) -> Sequence[int]:
+        """The numbers of the frames for ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+        every = _EVERY.fullmatch(choice)
+        if choice == "all" or every:
+            return range(0, self.count, int(every[1]) if every else 1)
+        return [{"first": 0, MIDDLE: self.count // 2, "last": self.count - 1}[choice]]
+
+
+def check_choice(choice: str) -> None:
+    """Raise :class:`InputError` for what :meth:`Video.chosen` does not take."""
+    if choice not in _CHOICES and not _EVERY.fullmatch(choice):
+        raise InputError(
+            f"There is no choice of frames {choice!r}. Choose one of {', '.join(_CHOICES)}, or "
+            "'every N'."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +132,25 @@ class FrameRecord:
     decode: Callable[[], NDArray[np.uint8]] | None = None
     """Gives the pixels, (H, W) grey, where the path is no plain picture file, or several frames are
     in it. Raises :class:`InputError`."""
+    screen: Screen | None = None
+    """What is known of its layout, where the pixels are as a scanner showed them."""
+    file_name: str | None = None
+    """What the picture's file was called, where it is now a part of another file, the path."""
+    note: Callable[[], str | None] | None = None
+    """Gives what the file of such a picture says that it is."""
+    video: Video | None = None
+    """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
+    mask: Callable[[], Samples | None] | None = None
+    """Gives the samples of the annotation where its path is no picture file, or has several; None
+    where nothing is marked. Raises :class:`InputError`."""
+    drawn: Ellipse | None = None
+    """The ellipse whose mask the annotation is, as an export of ours says. It counts as long as the
+    mask is as it was written."""
     outline: Callable[[Size], ShownEllipse] | None = None
     """Gives the ellipse in a frame of this size (width, height), where an annotation file has it.
     Raises :class:`InputError`, naming that file."""
+    outline_file: Path | None = None
+    """The annotation file that :attr:`outline` reads."""
     ellipse: Ellipse | None = None
     """In px, from a table; it counts before that of a picture."""
     ellipse_size: Size | None = None
@@ -100,74 +159,123 @@ class FrameRecord:
     hc_mm: float | None = None
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    part: Part | None = None
+    """Into which part the source divides it, where it says so."""
     synthetic: SyntheticNote | None = None
     """What a table beside the picture says about it, where it says that it is synthetic."""
+    problems: tuple[str, ...] = ()
+    """What is in doubt about the frame already, naming the file and the cure."""
 
     doubts: tuple[Doubt, ...] = ()
     """What is in doubt before any picture is opened: whether it is a frame, and which annotation
     picture belongs to it."""
 
+    def frames(self, choice: str | None = None) -> tuple[FrameRecord, ...]:
+        """This record, or one for each frame of its video that is chosen; all are of one subject.
+
+        ``choice`` is one of :meth:`Video.chosen`, by default what is usual for the video. The
+        frames are numbered from 1.
+        """
+        video = self.video
+        if video is None:
+            return (self,)
+        record = self
+        if self.outline is not None:
+            said = (
+                f"{self.outline_file or self.path} does not say which of the {video.count} frames "
+                f"of {self.path.name} it annotates. It was not used.",
+            )
+            problems = self.problems + said
+            record = replace(self, outline=None, outline_file=None, problems=problems)
+        return tuple(
+            replace(
+                record,
+                name=f"{self.name}_{index + 1:04d}",
+                decode=partial(video.decode, index),
+                mask=None if video.mask is None else partial(video.mask, index),
+                video=None,
+                problems=record.problems if number == 0 else (),
+            )
+            for number, index in enumerate(video.chosen(choice or video.usual))
+        )
+
+    @property
+    def place(self) -> str:
+        """Where the picture is, for messages."""
+        return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
+
     def pixels(self) -> NDArray[np.uint8]:
         """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
         return read_image(self.path) if self.decode is None else self.decode()
 
-    def read(self, answers: Answers = NO_ANSWERS) -> FrameContent:
-        """Decode the picture and find the ellipse, where in doubt as the ``answers`` say. A picture
-        that says that it is synthetic, or of which a table says so, is a pair.
+    def read(
+        self, answers: Answers = NO_ANSWERS, redactor: Redactor = DEFAULT_REDACTOR
+    ) -> FrameContent:
+        """Decode and redact the picture, and find the ellipse, where in doubt as the ``answers``
+        say. A picture that says that it is synthetic, or of which a table says so, is a pair. What
+        FetalStudio wrote itself is not redacted.
 
-        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
-        used; :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt. An ellipse
-        that cannot be used is a problem of the content.
+        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used;
+        :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt, and
+        :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse that
+        cannot be used is a problem of the content.
         """
         for doubt in self.doubts:
             if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
                 raise InDoubtError(doubt)
         pixels = self.pixels()
-        said = note_in(self.path)
+        said = note_in(self.path) if self.note is None else self.note()
         self._check_frame(pixels, said, answers)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
+        redacted = False
+        if said != FRAME_NOTE:
+            redaction = redactor.redaction(pixels, self.screen)
+            before, pixels = pixels, redaction.apply(pixels)
+            redacted = pixels is not before and not redaction.confirmed
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
-        problems: tuple[str, ...] = ()
+        problems = self.problems
         if pages > 1:
             problems += (
-                f"{self.path} holds {pages} pages, of which the first alone was imported. Export "
+                f"{self.place} holds {pages} pages, of which the first alone was imported. Export "
                 "each page as a file of its own to import them all.",
             )
-        doubts = tuple(d for d in self.doubts if d.question is Question.ANNOTATION)
-        content = FrameContent(pixels, None, problems, doubts, self.calibration)
+        doubts = self.doubts
+        content = FrameContent(pixels, None, (), doubts, self.calibration, redacted=redacted)
         mm = stated_mm(answers)
         if mm is not None:
             content = replace(content, calibration=self._by_hand(mm))
-        try:
-            shown = self._ellipse(size, answers)
-        except SeveralStructuresInFileError as error:
-            doubts += (head_doubt(str(error), error.values),)
-            return replace(content, doubts=doubts, mask_values=error.values)
-        except InputError as error:
-            note = f"{error} Its frame was imported without an ellipse."
-            return replace(content, problems=(*problems, note))
-        if Question.HEAD in answers:
+        shown, path, notes, errors = self._ellipse(size, answers)
+        problems += notes
+        for error in errors if shown is None else ():
+            if isinstance(error, SeveralStructuresInFileError):
+                doubts += (head_doubt(str(error), error.values),)
+            else:
+                problems += (f"{error} Its frame was imported without an ellipse.",)
+        if shown is not None and Question.HEAD in answers:
             doubts += self._settled(answers)
-        content = replace(content, doubts=doubts)
-        return content if shown is None else self._judged(content, shown, answers)
+        content = replace(content, problems=problems, doubts=doubts)
+        return content if shown is None else self._judged(content, shown, path, answers)
 
     def _settled(self, answers: Answers) -> tuple[Doubt, ...]:
         """The doubt that there would be had nobody stated which value is the head."""
         annotation = self.annotation_for(answers)
         if annotation is None or self.ellipse is not None or self.outline is not None:
             return ()
-        values = tuple(name for name, _ in structures_in(read_samples(annotation)[0]))
+        found = read_samples(annotation) if self.mask is None else self.mask()
+        values = () if found is None else tuple(name for name, _ in structures_in(found[0]))
         if len(values) < 2 or (self.coding is not None and self.coding.knows(values)):
             return ()
         return (head_doubt(_several(annotation, values), values),)
 
-    def _judged(self, content: FrameContent, shown: ShownEllipse, answers: Answers) -> FrameContent:
-        """The content with the ellipse that is shown, and the doubts about it."""
+    def _judged(
+        self, content: FrameContent, shown: ShownEllipse, path: Path, answers: Answers
+    ) -> FrameContent:
+        """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
         doubts, certain, calibration = content.doubts, True, content.calibration
         if shown.doubt:
-            doubt = shape_doubt(f"{self.annotation_for(answers) or self.path}: {shown.doubt}.")
+            doubt = shape_doubt(f"{path}: {shown.doubt}.")
             doubts, held = (*doubts, doubt), doubt.holds(answers).value
             if held == NONE:
                 return replace(content, doubts=doubts)
@@ -193,23 +301,23 @@ class FrameRecord:
         """Raise :class:`InputError` for a picture that is no frame."""
         if note == ANNOTATION_NOTE:
             raise InputError(
-                f"{self.path} is an annotation, as a note in the file says, and was left out. Name "
-                "it after its frame (NAME_mask.png) to use it."
+                f"{self.place} is an annotation, as a note in the file says, and was left out. "
+                "Name it after its frame (NAME_mask.png) to use it."
             )
         if note == FIGURE_NOTE:
             raise InputError(
-                f"{self.path} is a figure that FetalStudio made, as a note in the file says, and "
+                f"{self.place} is a figure that FetalStudio made, as a note in the file says, and "
                 "was left out. Import the frames themselves."
             )
         if note == FRAME_NOTE and self.synthetic is not None:
             raise InputError(
-                f"{self.path} is a real frame, as a note in the file says, but a table beside it "
+                f"{self.place} is a real frame, as a note in the file says, but a table beside it "
                 "says that it is synthetic. It was left out. Correct the table."
             )
         if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
             raise InDoubtError(
                 role_doubt(
-                    f"{self.path} looks like an annotation and not like an ultrasound (few grey "
+                    f"{self.place} looks like an annotation and not like an ultrasound (few grey "
                     "levels in flat regions).",
                     "Name it after its frame (NAME_mask.png) to use it as one.",
                 )
@@ -218,31 +326,32 @@ class FrameRecord:
     def _pair(self, pixels: NDArray[np.uint8], said: str | None) -> FrameContent:
         """A synthetic picture with its ellipse, or :class:`InputError` where that is not known."""
         size = (pixels.shape[1], pixels.shape[0])
-        known, problems = self._stated(said), tuple[str, ...]()
-        try:
-            shown = self._ellipse(size, NO_ANSWERS)
-        except InputError as error:
-            shown = None
-            problems += (f"{error} Its picture is synthetic.",)
+        known, problems = self._stated(said), self.problems
+        shown, _, notes, errors = self._ellipse(size, NO_ANSWERS)
+        problems += notes
+        if shown is None:
+            problems += tuple(f"{error} Its picture is synthetic." for error in errors)
         if known is None and shown is None:
             raise InputError(
                 " ".join(problems)
-                + f"{' ' if problems else ''}{self.path} is synthetic, as a note in the file says, "
-                "but neither the file nor an annotation shows its ellipse. It was left out: it "
-                "must not count as a real frame. Export the pairs of the project that it came from."
+                + f"{' ' if problems else ''}{self.place} is synthetic, as a note in the file "
+                "says, but neither the file nor an annotation shows its ellipse. It was left out: "
+                "it must not count as a real frame. Export the pairs of the project that it came "
+                "from."
             )
         if known is None and shown is not None:
             known = SyntheticNote(shown.ellipse, shown.ellipse, False, None, {}, {})
         assert known is not None
         if not (known.ellipse.reaches(size) and known.requested.reaches(size)):
             raise InputError(
-                f"{self.path} is synthetic, but the ellipse that is stated for it lies outside. It "
-                "was left out. Export it again from the project that it came from."
+                f"{self.place} is synthetic, but the ellipse that is stated for it lies outside. "
+                "It was left out. Export it again from the project that it came from."
             )
         if shown is not None and not _same_outline(shown.ellipse, known.ellipse):
-            where = self.annotation if self.ellipse is None and self.annotation else "a table"
+            file = next(path for path, _ in self._shown(NO_ANSWERS))
+            where = "a table" if self.ellipse is not None else file
             problems += (
-                f"{self.path} states another ellipse than {where}, which was taken. Check it in "
+                f"{self.place} states another ellipse than {where}, which was taken. Check it in "
                 "Review.",
             )
             known = replace(known, ellipse=shown.ellipse, corrected=True)
@@ -259,7 +368,7 @@ class FrameRecord:
             own = read_note(said)
         except ValueError as error:
             raise InputError(
-                f"{self.path} is synthetic, and the note in the file cannot be used: {error}. It "
+                f"{self.place} is synthetic, and the note in the file cannot be used: {error}. It "
                 "was left out. Export it again from the project that it came from."
             ) from error
         beside = self.synthetic
@@ -267,22 +376,61 @@ class FrameRecord:
             return own or beside
         return replace(own, provenance={**own.provenance, "copy": True})
 
-    def _ellipse(self, size: Size, answers: Answers) -> ShownEllipse | None:
-        """The table's, which is exact, or that of the annotation file or picture."""
-        if self.ellipse is None:
-            if self.outline is not None:
-                return self.outline(size)
-            annotation, head = self.annotation_for(answers), answers.get(Question.HEAD)
-            if annotation is None:
-                return None
-            return _annotated(annotation, size, None if head == NONE else head, self.coding)
+    def _ellipse(
+        self, size: Size, answers: Answers
+    ) -> tuple[ShownEllipse | None, Path, tuple[str, ...], Sequence[InputError]]:
+        """The ellipse and the file that shows it, a message for each thing that is wrong with it,
+        and where there is none, the reasons.
+
+        The table's counts first, which is exact, then that of the annotation file, then that of
+        the picture; but one without a doubt counts before all others.
+        """
+        found: list[tuple[Path, ShownEllipse]] = []
+        errors: list[InputError] = []
+        for path, show in self._shown(answers):
+            try:
+                if (seen := show(size)) is not None:
+                    found.append((path, seen))
+            except InputError as error:
+                if not found:
+                    errors.append(error)
+        if not found:
+            return None, self.path, (), errors
+        certain = [item for item in found if not item[1].doubt]
+        path, shown = (certain or found)[0]
+        notes = tuple(f"{error} Another outline of it was taken." for error in errors)
+        if shown.note:
+            notes += (shown.note,)
+        for other, also in certain[1:]:
+            if shown.ellipse.overlap(also.ellipse) < SAME_DICE:
+                notes += (
+                    f"{path} and {other} show different ellipses in {self.place}. The former was "
+                    "taken, which is the more exact. Check it.",
+                )
+        return shown, path, notes, ()
+
+    def _shown(
+        self, answers: Answers
+    ) -> Iterator[tuple[Path, Callable[[Size], ShownEllipse | None]]]:
+        """The files that show the ellipse, and how each is read, the most exact first."""
+        if self.ellipse is not None:
+            yield self.path, self._of_table
+        if self.outline is not None:
+            yield self.outline_file or self.path, self.outline
+        path, head = self.annotation_for(answers), answers.get(Question.HEAD)
+        if path is not None:
+            value = None if head == NONE else head
+            yield path, lambda size: self._annotated(path, size, value)
+
+    def _of_table(self, size: Size) -> ShownEllipse:
+        assert self.ellipse is not None
         if self.ellipse_size not in (None, size):
             raise InputError(
-                f"{self.path} is {size[0]}x{size[1]} px, which is not the width and height that "
+                f"{self.place} is {size[0]}x{size[1]} px, which is not the width and height that "
                 "the table of ellipses has. Correct the table."
             )
         if not self.ellipse.reaches(size):
-            raise InputError(f"{self.path}: its ellipse lies outside. Correct the table.")
+            raise InputError(f"{self.place}: its ellipse lies outside. Correct the table.")
         return ShownEllipse(self.ellipse)
 
     def _by_hand(self, mm: float) -> Calibration:
@@ -298,6 +446,40 @@ class FrameRecord:
                 return doubt.holds(answers).file
         return self.annotation
 
+    def _annotated(self, path: Path, size: Size, value: str | None) -> ShownEllipse | None:
+        """The ellipse that the annotation shows, None where nothing is marked in it."""
+        found = read_samples(path) if self.mask is None else self.mask()
+        if found is None:
+            return None
+        samples, alpha = found
+        if samples.shape[1::-1] != size:
+            raise InputError(
+                f"{path} is {samples.shape[1]}x{samples.shape[0]} px but its frame "
+                f"{size[0]}x{size[1]}. Export it at the frame's size."
+            )
+        if self.mask is None and pages_in(path) > 1:
+            raise InputError(
+                f"{path} holds {pages_in(path)} pages. Export the mask as one picture."
+            )
+        coding = self.coding
+        if coding is not None and coding.head is None and value is None:
+            raise InputError(
+                f"{path} does not mark the head, as the data set says of it. If it does, state its "
+                "value with the option --mask-value of the command import."
+            )
+        try:
+            shown = _head_in(samples, alpha, value, coding)
+        except SeveralStructuresError as error:
+            raise SeveralStructuresInFileError(path, error.values) from error
+        except ValueError as error:
+            raise InputError(
+                f"{path}: {error}. Export it again, the head in white on black, or remove it."
+            ) from error
+        drawn = self.drawn
+        if drawn is None or not np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
+            return shown
+        return ShownEllipse(drawn, value=shown.value)
+
     def _disagreement(self, ellipse: Ellipse) -> tuple[Doubt, Calibration | None] | None:
         """The doubt about a pixel size that the stated HC contradicts, and the one that this HC
         gives."""
@@ -310,7 +492,7 @@ class FrameRecord:
         x, y = self.calibration.mm_per_px_x * scale, self.calibration.mm_per_px_y * scale
         other = Calibration(x, y, self.calibration.source) if max(x, y) <= 10 else None
         doubt = calibration_doubt(
-            f"{self.path}: the annotation's HC is {measured:.1f} mm, the table says "
+            f"{self.place}: the annotation's HC is {measured:.1f} mm, the table says "
             f"{self.hc_mm:.1f}.",
             self.calibration.mm_per_px * scale,
         )
@@ -333,6 +515,9 @@ class FrameContent:
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
     """The values of the structures in the annotation picture, where they were not told apart."""
+    redacted: bool = False
+    """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
+    the sector."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 
@@ -355,6 +540,19 @@ def _several(path: Path, values: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that holds pictures or annotations, but is not read."""
+
+    path: Path
+    kind: str
+    """Such as ``.webp`` or ``COCO json``."""
+    cure: str
+    """A sentence: how to import what is in it."""
+    too_deep: bool = False
+    """Whether it is a picture that could be read, but lies too far down to be found."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameSource:
     """The frames of a folder, or of a single file."""
 
@@ -363,13 +561,15 @@ class FrameSource:
     records: tuple[FrameRecord, ...]
     problems: tuple[str, ...]
     """A message for each file that was not used, naming it and the cure."""
+    files: frozenset[Path] = frozenset()
+    """Files that are of the format, used or not, where these are not seen from their names."""
+    labels: tuple[str, ...] = ()
+    """The labels in annotation files, where which of them is the head has to be asked."""
     unsure: tuple[FrameRecord, ...] = ()
     """Pictures that are left out unless a person takes them as frames; each has a doubt that says
     why."""
     unread: tuple[UnreadFile, ...] = ()
     """Files that hold pictures or annotations, but in a format that is not read."""
-    annotation_files: tuple[Path, ...] = ()
-    """Files other than pictures and tables that ellipses were read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,29 +627,17 @@ def _same_outline(one: Ellipse, other: Ellipse) -> bool:
     return apart <= max(_SAME_PX, _SAME_SHARE * other.a)
 
 
-def _annotated(path: Path, size: Size, value: str | None, coding: Coding | None) -> ShownEllipse:
-    samples, alpha = read_samples(path)
-    if samples.shape[1::-1] != size:
-        raise InputError(
-            f"{path} is {samples.shape[1]}x{samples.shape[0]} px but its frame {size[0]}x{size[1]}."
-            " Export it at the frame's size."
-        )
-    if pages_in(path) > 1:
-        raise InputError(f"{path} holds {pages_in(path)} pages. Export the mask as one picture.")
+def _head_in(
+    samples: NDArray[Any], alpha: NDArray[Any] | None, value: str | None, coding: Coding | None
+) -> ShownEllipse:
+    """Raises as :func:`~fetalstudio.formats.outline_pictures.ellipse_in`."""
     try:
-        try:
-            shown = ellipse_in(samples, alpha, value)
-            values: tuple[str | None, ...] = (shown.value,)
-        except SeveralStructuresError as error:
-            values = error.values
-            if coding is None or not coding.knows(values):
-                raise
-        if value is None and coding and coding.knows(values):
-            shown = ellipse_in(samples, alpha, coding.head)
-        return shown
+        shown = ellipse_in(samples, alpha, value)
+        values: tuple[str | None, ...] = (shown.value,)
     except SeveralStructuresError as error:
-        raise SeveralStructuresInFileError(path, error.values) from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: {error}. Export it again, the head in white on black, or remove it."
-        ) from error
+        values = error.values
+        if coding is None or not coding.knows(values):
+            raise
+    if value is None and coding and coding.knows(values):
+        shown = ellipse_in(samples, alpha, coding.head)
+    return shown

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +12,9 @@ from pathlib import Path
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.geometry import Size
+from fetalstudio.core.geometry import Affine, Size
+from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
+from fetalstudio.formats.pictures import stem_of
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.formats.tables import (
     TABLE_SUFFIXES,
@@ -28,13 +32,16 @@ HC18_TABLE = "training_set_pixel_size_and_HC.csv"
 """The name of that table, also in folders that are not in the rest of the layout."""
 ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
 """In px of the frame, the angle in degrees."""
+SUBMISSION = ("center_x_mm", "center_y_mm", "semi_axes_a_mm", "semi_axes_b_mm", "angle_rad")
+"""The ellipse's columns in a submission to the HC18 challenge: in mm from the first pixel, with
+the angle in radians."""
 SIZE = ("width", "height")
 """In px: of the frame that an ellipse was drawn on."""
 SUBJECT = "subject"
 """Who the patient is: see :func:`~fetalstudio.formats.subjects.subject_key`."""
 ELLIPSES_TABLE = "ellipses.csv"
 """Which of several tables of ellipses counts."""
-LABELS = ("country", "quality", "scanner", "site")
+LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 """Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
 
 NOT_USED = " The table was not used."
@@ -42,7 +49,7 @@ NOT_USED = " The table was not used."
 _MOST_FAULTS = 20
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
-_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, *SIZE)
+_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, *SUBMISSION, *SIZE)
 _SPELLINGS = {
     FILENAME: ("filename", "file", "image", "imagename", "imagefile", "name"),
     PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
@@ -57,7 +64,9 @@ _SPELLINGS = {
         ),
         *("pid", "ptid", "sid", "mrn", "studyid"),
     ),
-    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS)},
+    AGE_LABEL: ("gestationalage", "gestage", "ga"),
+    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS[:-1])},
+    **{name: (name.replace("_", ""),) for name in SUBMISSION},
 }
 
 
@@ -72,6 +81,17 @@ class Row:
     """(width, height) of the frame that the ellipse was drawn on, where the table says it."""
     labels: Mapping[str, str] = field(default_factory=dict)
     subject: str | None = None
+    ellipse_mm: Ellipse | None = None
+    """As a submission to the HC18 challenge has it; :meth:`in_px` turns it into px."""
+
+    def in_px(self) -> Ellipse | None:
+        """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
+        if self.ellipse is not None or self.ellipse_mm is None or self.calibration is None:
+            return self.ellipse
+        calibration = self.calibration
+        return self.ellipse_mm.transformed(
+            Affine.scaling(1 / calibration.mm_per_px_x, 1 / calibration.mm_per_px_y)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +124,16 @@ def read_rows(path: Path, required: Sequence[str]) -> Rows:
     Raises :class:`InputError`, naming the file and the cure, for a file that is no table or lacks a
     required column.
     """
-    table = read_table(path)
+    return rows_in(read_table(path), required)
+
+
+def rows_in(table: Table, required: Sequence[str]) -> Rows:
+    """As :func:`read_rows`, for a table that was read from another format."""
     where = table.columns(_SPELLINGS, once=_NUMBERS)
     missing = [name for name in required if name not in where]
     if missing:
         raise InputError(
-            f"{path} lacks the column {' and '.join(repr(name) for name in missing)}; its first "
+            f"{table.path} lacks the column {' and '.join(map(repr, missing))}; its first "
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
     numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
@@ -190,7 +214,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                 continue
             notes += faults
             for name, row in found.items():
-                rows[name] = _joined(rows.get(name, Row()), row)
+                rows[name] = joined(rows.get(name, Row()), row)
         else:
             notes += (
                 f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
@@ -201,7 +225,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
 
 def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> tuple[str, ...]:
     """A note on the names in the tables of ``folder`` that none of the frames has."""
-    names = {key_of(name) for path in frames for name in (path.name, path.stem)}
+    names = {key_of(name) for path in frames for name in (path.name, stem_of(path))}
     absent = sorted(rows.keys() - names - {""})
     if not absent:
         return ()
@@ -212,16 +236,33 @@ def unmatched(folder: Path, rows: Mapping[str, Row], frames: Iterable[Path]) -> 
     )
 
 
+def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
+    """What the submissions to the HC18 challenge in a folder say, as :func:`read_folder_tables`."""
+    rows: dict[str, Row] = {}
+    notes: tuple[str, ...] = ()
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith("."):
+            continue
+        with contextlib.suppress(InputError):  # then it is no submission
+            if read_header(path).columns(_SPELLINGS).keys() >= {FILENAME, *SUBMISSION}:
+                found, faults = read_frame_table(path, (FILENAME, *SUBMISSION))
+                notes += faults
+                rows = {**rows, **{n: joined(rows.get(n, Row()), r) for n, r in found.items()}}
+    return rows, notes
+
+
 def some(names: Sequence[str]) -> str:
     """Up to three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _describes_frames(has: frozenset[str]) -> bool:
+    if FILENAME in has and has.issuperset(SUBMISSION):
+        return True
     return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
 
 
-def _joined(row: Row, more: Row) -> Row:
+def joined(row: Row, more: Row) -> Row:
     """What two tables say about a frame; the second counts where both say it."""
     return Row(
         calibration=more.calibration or row.calibration,
@@ -230,6 +271,7 @@ def _joined(row: Row, more: Row) -> Row:
         size=more.size or row.size,
         labels={**row.labels, **more.labels},
         subject=more.subject or row.subject,
+        ellipse_mm=more.ellipse_mm or row.ellipse_mm,
     )
 
 
@@ -239,6 +281,7 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
     try:
         pixel_size = _above_zero(PIXEL_SIZE, numbers)
         ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
+        in_mm = _all_or_none(SUBMISSION, numbers)
         if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
             ellipse = None
         return Row(
@@ -246,11 +289,20 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
             hc_mm=_above_zero(HC, numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
-            labels={name: texts[name] for name in LABELS if name in texts},
+            labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
             subject=subject_key(texts[SUBJECT]) if SUBJECT in texts else None,
+            ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
         )
     except ValueError as error:
         raise table.error(row.line, error) from error
+
+
+def _label(name: str, text: str) -> str:
+    return age_text(parse_age(text)) if name == AGE_LABEL else text
+
+
+def _in_degrees(cx: float, cy: float, a: float, b: float, angle_rad: float) -> Ellipse:
+    return Ellipse.of(cx, cy, a, b, math.degrees(angle_rad))
 
 
 def _all_or_none(names: Sequence[str], numbers: Mapping[str, float]) -> list[float] | None:

@@ -30,12 +30,13 @@ from fetalstudio.formats.frame_tables import (
     unmatched,
 )
 from fetalstudio.formats.pair_files import with_pairs
-from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
+from fetalstudio.formats.pictures import MAX_BYTES, is_picture, stem_of
+from fetalstudio.formats.stacks import with_headers
 from fetalstudio.formats.subjects import country_of, subject_of, subject_of_folder
 
 IMAGE_FOLDERS = frozenset(
     {"image", "images", "img", "imgs", "frames", "training_set", "test_set"}
-    | {"imagestr", "imagests", "jpegimages", "image_png", "images_png"}
+    | {"imagestr", "imagests", "jpegimages", "image_png", "images_png", "image_mha", "images_mha"}
 )
 """Names (lower case) of folders that say nothing about what is in them."""
 
@@ -54,6 +55,7 @@ _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _NO_ROW = Row()
+_NO_DOUBTS: Mapping[Path, Doubt] = {}
 
 Annotations = dict[str, list[Path]]
 """Annotation pictures by the key of the frame that they say they annotate."""
@@ -74,18 +76,25 @@ def recognise(source: Path) -> bool:
     return source.is_dir()
 
 
-def read(source: Path, *, with_tables: bool = True) -> FrameSource:
-    """Find the frames in a folder; no picture is opened.
+def read(
+    source: Path,
+    *,
+    with_tables: bool = True,
+    deeper: Iterable[Path] = (),
+    without: frozenset[str] = frozenset(),
+) -> FrameSource:
+    """Find the frames in a folder, and in folders ``deeper`` in it; no picture is decoded. Folders
+    in it whose names are among ``without`` (lower case) are left out.
 
     Raises ``OSError`` where the folder itself cannot be listed.
     """
     inner, problems = _folders_in(source)
-    generic = source.name.lower() in IMAGE_FOLDERS
-    beside = [p for p in _neighbours(source) if generic and _is_mask_folder(p)]
+    inner = [p for p in inner if p.name.lower() not in without]
+    beside = mask_folders_beside(source)
     mask_folders = [p for p in inner if _is_mask_folder(p)]
     drawn_on = [p for p in inner if _SHOWS.fullmatch(p.name) and p not in mask_folders]
     others = [p for p in inner if p not in mask_folders and p not in drawn_on]
-    image_folders = [source, *others]
+    image_folders = [source, *others, *(p for p in deeper if not _in_mask_folder(p, source))]
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
     names = names_of(frames)
@@ -121,21 +130,19 @@ def read(source: Path, *, with_tables: bool = True) -> FrameSource:
 def pictures_in(folder: Path) -> list[Path]:
     """The picture files of a folder, by name."""
     return sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        p for p in folder.iterdir() if is_picture(p) and not p.name.startswith(".") and p.is_file()
     )
 
 
 def split(pictures: Sequence[Path]) -> Split:
     """Which pictures of one folder are frames, and which annotate one."""
-    alone = [p for p in pictures if _ALONE.fullmatch(p.stem)]
+    alone = [p for p in pictures if _ALONE.fullmatch(stem_of(p))]
     if alone:
         return _split_by_word(pictures, alone)
     found = Split()
-    names = {key_of(p.stem) for p in pictures}
+    names = {key_of(stem_of(p)) for p in pictures}
     for path in pictures:
-        base, prefixed, shown = _base(path), _PREFIX.fullmatch(path.stem), _shown(path)
+        base, prefixed, shown = _base(path), _PREFIX.fullmatch(stem_of(path)), _shown(path)
         if base is not None:
             found.annotations[base].append(path)
         elif prefixed and key_of(prefixed[1]) in names:
@@ -150,17 +157,17 @@ def split(pictures: Sequence[Path]) -> Split:
 def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
     """A folder for each frame: image.png, mask.png and perhaps pictures of both."""
     others = [p for p in pictures if p not in alone]
-    shows = [p for p in others if _SHOWS.fullmatch(p.stem)]
+    shows = [p for p in others if _SHOWS.fullmatch(stem_of(p))]
     frames = [p for p in others if p not in shows]
-    named = [p for p in frames if _FRAME_ALONE.fullmatch(p.stem)]
+    named = [p for p in frames if _FRAME_ALONE.fullmatch(stem_of(p))]
     if len(named) == 1 and len(pictures) <= len(alone) + len(shows) + 2:
         left = [p for p in frames if p not in named]
         found = Split(named, unsure={p: _shows(p) for p in (*shows, *left)})
-        found.annotations[key_of(named[0].stem)] += alone
+        found.annotations[key_of(stem_of(named[0]))] += alone
         return found
     if len(frames) == 1:
         found = Split(frames, unsure={p: _shows(p) for p in shows})
-        found.annotations[key_of(frames[0].stem)] += alone
+        found.annotations[key_of(stem_of(frames[0]))] += alone
         return found
     found = split(others)
     found.unsure |= {
@@ -182,7 +189,7 @@ def chosen_annotations(
     """
     by_key: dict[str, list[Path]] = defaultdict(list)
     for path in frames:
-        keys = (key_of(path.stem), _without_channel(path.stem))
+        keys = (key_of(stem_of(path)), _without_channel(stem_of(path)))
         key = next((key for key in keys if key in annotations), None)
         if key is not None:
             by_key[key].append(path)
@@ -210,30 +217,35 @@ def records_of(
     frames: Sequence[Path],
     annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
-    doubts: Mapping[Path, Doubt],
+    doubts: Mapping[Path, Doubt] = _NO_DOUBTS,
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
     """A record for each frame, with its annotation, the doubt about it and the table row of its
     name, and notes."""
     repeated = _repeated(frames)
-    in_folder = Counter((path.parent, key_of(path.stem)) for path in frames)
+    in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
     records = []
     problems: tuple[str, ...] = ()
     for path in frames:
-        stem, folder = _text(path.stem), _text(path.parent.name)
-        name = f"{folder}_{stem}" if key_of(path.stem) in repeated else stem
+        stem, folder = _text(stem_of(path)), _text(path.parent.name)
+        name = f"{folder}_{stem}" if key_of(stem_of(path)) in repeated else stem
         subject = subject_of(stem)
         if subject == stem:
             subject = subject_of_folder(folder) or name
         named = rows.get(path.parent, {})
         row = named.get(key_of(path.name))
         if row is None:
-            row = named.get(key_of(path.stem), _NO_ROW)
-            if row is not _NO_ROW and in_folder[path.parent, key_of(path.stem)] > 1:
+            row = named.get(key_of(stem_of(path)), _NO_ROW)
+            if row is not _NO_ROW and in_folder[path.parent, key_of(stem_of(path))] > 1:
                 problems += (
-                    f"{path}: the table names {path.stem}, and several frames are called so. It "
-                    "was not used for them. Write the names with their endings.",
+                    f"{path}: the table names {stem_of(path)}, and several frames are called so. "
+                    "It was not used for them. Write the names with their endings.",
                 )
                 row = _NO_ROW
+        if row.ellipse_mm is not None and row.in_px() is None:
+            problems += (
+                f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
+                "ellipse was not used. Add a table with the pixel size.",
+            )
         doubt = doubts.get(path)
         drawn = [annotated[path]] if path in annotated else _candidates(doubt)
         records.append(
@@ -243,7 +255,7 @@ def records_of(
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
                 coding=coding_of(drawn[0]) if drawn else None,
-                ellipse=row.ellipse,
+                ellipse=row.in_px(),
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
@@ -251,7 +263,8 @@ def records_of(
                 doubts=() if doubt is None else (doubt,),
             )
         )
-    return tuple(records), problems
+    completed, more = with_headers(records)
+    return completed, problems + more
 
 
 def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:
@@ -273,9 +286,9 @@ def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> 
 
 def names_of(frames: Iterable[Path]) -> frozenset[str]:
     """The keys by which annotations may call the frames."""
-    return frozenset(
-        name for path in frames for name in (key_of(path.stem), _without_channel(path.stem)) if name
-    )
+    stems = [stem_of(path) for path in frames]
+    channels = (_without_channel(stem) for stem in stems)
+    return frozenset((*map(key_of, stems), *filter(None, channels)))
 
 
 def coding_of(annotation: Path) -> Coding | None:
@@ -285,10 +298,10 @@ def coding_of(annotation: Path) -> Coding | None:
     beside = folder.with_name(folder.name.replace("label_", "image_"))
     layout = folder.name in ("label_mha", "label_png") and beside.is_dir()
     if re.search("psfhs", place, re.IGNORECASE) or (
-        layout and re.fullmatch(r"\d{5}", annotation.stem)
+        layout and re.fullmatch(r"\d{5}", stem_of(annotation))
     ):
         return PSFHS
-    if re.search("jnu[-_ ]?ifm", place, re.IGNORECASE) or _JNU_IFM.match(annotation.stem):
+    if re.search("jnu[-_ ]?ifm", place, re.IGNORECASE) or _JNU_IFM.match(stem_of(annotation)):
         return JNU_IFM
     return None
 
@@ -328,15 +341,15 @@ def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotatio
     found: Annotations = defaultdict(list)
     for folder in folders:
         for path in pictures_in(folder):
-            prefixed = _PREFIX.fullmatch(path.stem)
+            prefixed = _PREFIX.fullmatch(stem_of(path))
             keys = [
                 _base(path),
                 key_of(prefixed[1]) if prefixed else None,
-                key_of(path.stem),
-                _without_channel(path.stem),
+                key_of(stem_of(path)),
+                _without_channel(stem_of(path)),
             ]
             known = [key for key in keys if key in names]
-            found[known[0] if known else (keys[0] or key_of(path.stem)) or ""].append(path)
+            found[known[0] if known else (keys[0] or key_of(stem_of(path))) or ""].append(path)
     return found
 
 
@@ -372,7 +385,7 @@ def _shows(path: Path) -> Doubt:
 
 def _shown(path: Path) -> str | None:
     """The key of the frame that this picture seems to show with something drawn on it."""
-    match = _SHOWS.fullmatch(path.stem)
+    match = _SHOWS.fullmatch(stem_of(path))
     return key_of(match[1]) if match and match[1] else None
 
 
@@ -380,7 +393,7 @@ def _repeated(frames: Iterable[Path]) -> frozenset[str]:
     """Keys of names that frames of several folders have."""
     places: dict[str, set[Path]] = defaultdict(set)
     for path in frames:
-        places[key_of(path.stem)].add(path.parent)
+        places[key_of(stem_of(path))].add(path.parent)
     return frozenset(name for name, folders in places.items() if len(folders) > 1)
 
 
@@ -406,7 +419,7 @@ def _tables(
         else:
             common |= own
     repeated = _repeated(frames)
-    unclear = sorted(name for name in common if Path(name).stem in repeated)
+    unclear = sorted(name for name in common if stem_of(Path(name)) in repeated)
     if unclear:
         notes += (
             f"Several folders have {some(unclear)}, so what the table in {source} says of "
@@ -433,9 +446,22 @@ def _is_mask_folder(path: Path) -> bool:
     return says and not {"with", "without", "no"} & set(words) and path.is_dir()
 
 
+def _in_mask_folder(path: Path, source: Path) -> bool:
+    """Whether a folder in the source is one of annotations, or lies in one."""
+    above = [p for p in (path, *path.parents) if p.is_relative_to(source) and p != source]
+    return any(_is_mask_folder(p) or _SHOWS.fullmatch(p.name) for p in above)
+
+
+def mask_folders_beside(source: Path) -> list[Path]:
+    """Folders of annotations beside the source, where its name says that it holds images alone."""
+    if source.name.lower() not in IMAGE_FOLDERS:
+        return []
+    return [path for path in _neighbours(source) if _is_mask_folder(path)]
+
+
 def _base(path: Path) -> str | None:
     """The key of the frame that this file says it annotates."""
-    match = _SUFFIX.fullmatch(path.stem)
+    match = _SUFFIX.fullmatch(stem_of(path))
     return key_of(match[1]) if match else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,7 +16,10 @@ Kind = Literal["synthesizer", "segmenter"]
 FORMAT = 1
 CARD = "model.json"
 TRAINING_FRAMES = "training_frames.txt"
+SEEN_SUBJECTS = "seen_subjects.txt"
 SOURCE = "source.json"
+INTACT_COPY = "Put an intact copy of the model's folder there, or add or train the model again."
+"""The cure for a damaged model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class ModelCard:
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(
-                f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). "
-                "Choose a folder that FetalStudio saved a model in."
+                f"{folder} holds no model: {path.name} cannot be read ({error.strerror}). Put an "
+                "intact copy of the folder there, or choose another model: fetalstudio models list."
             ) from error
         except (ValueError, RecursionError) as error:  # JSON nested too deeply for the parser
             raise _damaged(path, error) from error
@@ -89,7 +92,7 @@ class Source:
     """
 
     path: str
-    """Absolute."""
+    """Absolute where the model is read from it, and otherwise its last part."""
     bytes: int
     sha256: str
 
@@ -119,14 +122,15 @@ class Source:
         path = Path(self.path)
         if not path.is_file() or path.stat().st_size != self.bytes:
             raise InputError(
-                f"{path} is no longer there or was changed since it was added. Put it back, or add "
-                "the model again: fetalstudio models add PATH --name NAME."
+                f"{path} is no longer there or was changed since it was added as a model. Put the "
+                "former file back, or add what is there now under another name: fetalstudio models "
+                f"add {path} --name NAME."
             )
         return path
 
 
 def _damaged(path: Path, cause: object) -> InputError:
-    return InputError(f"{path} is damaged: {cause}. Copy the model's folder again.")
+    return InputError(f"{path} is damaged: {cause}. {INTACT_COPY}")
 
 
 def write_training_frames(folder: Path, frame_ids: list[str]) -> None:
@@ -140,7 +144,29 @@ def training_frames(folder: Path) -> frozenset[str]:
 
     Raises :class:`InputError` for a file that cannot be read.
     """
-    path = folder / TRAINING_FRAMES
+    return _words(folder / TRAINING_FRAMES)
+
+
+def write_seen_subjects(folder: Path, hashes: Iterable[str]) -> None:
+    """Record the subjects that influenced a model, by :func:`hashed_subject`: in training, in the
+    choice of its best epoch or in its calibration."""
+    write_bytes(folder / SEEN_SUBJECTS, ("\n".join(sorted(set(hashes))) + "\n").encode())
+
+
+def seen_subjects(folder: Path) -> frozenset[str]:
+    """The hashes of the subjects that influenced a model; empty where none are recorded.
+
+    Raises :class:`InputError` for a file that cannot be read.
+    """
+    return _words(folder / SEEN_SUBJECTS)
+
+
+def hashed_subject(key: str) -> str:
+    """16 hexadecimal digits that stand for a subject's key in the files of a model."""
+    return hashlib.sha256(f"subject {key}".encode()).hexdigest()[:16]
+
+
+def _words(path: Path) -> frozenset[str]:
     try:
         return frozenset(path.read_text(encoding="utf-8").split()) if path.exists() else frozenset()
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.similarity import ID_DIGITS, USED, Neighbours
 from fetalstudio.formats.files import atomic_path
+from fetalstudio.formats.model_card import INTACT_COPY
 
 FILE = "training_frames.npz"
 _FORMAT = 1
@@ -56,7 +57,7 @@ def read_neighbours(folder: Path) -> Neighbours | None:
         # NumPy and zlib raise a dozen kinds of error for damaged or foreign contents.
         if is_out_of_memory(error):
             raise
-        raise InputError(f"{path} is damaged: {error}. Copy the model's folder again.") from error
+        raise InputError(f"{path} is damaged: {error}. {INTACT_COPY}") from error
     width = int(USED.sum())
     fits = (
         found.ids

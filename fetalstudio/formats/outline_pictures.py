@@ -49,6 +49,9 @@ _CUT_LENGTH, _MOST_CUTS = 0.4, 2
 _RING_ERROR = 5e-4
 """Of the HC: half of what writing a ring and reading it again may lose."""
 
+SAME_DICE = 0.95
+"""From which on two outlines are of one ellipse."""
+
 MASK_VALUE = re.compile(r"\d+|#[0-9a-f]{6}")
 """How a value of a mask is written: a number, or a colour as #rrggbb."""
 
@@ -70,6 +73,8 @@ class ShownEllipse:
     """What a person has to look at, where the ellipse may not be what was meant."""
     value: str | None = None
     """The value of its pixels where the picture may hold numbers of structures."""
+    note: str | None = None
+    """What a person should know although the ellipse is not in doubt, in sentences."""
 
 
 def ellipse_in(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from fetalstudio.formats.synthetic_notes import SyntheticNote, read_record
 from fetalstudio.formats.tables import is_missing, read_table, table_text, write_table
 
 TABLE = "pairs.csv"
+_REAL_PIXELS = "contains_real_pixels"
 _MEASURED = ("dice", "hc_difference", "hd95_px", "edge")
 _TEXTURE = ("speckle_snr", "speckle_difference", "spectrum_db", "grey_difference")
 COLUMNS = (
     *ellipse_table.COLUMNS,
     *("seed", "style", *_MEASURED),
-    *("similarity", "nearest_frame", "copy"),
+    *("similarity", "nearest_frame", "copy", _REAL_PIXELS),
     *_TEXTURE,
 )
 
@@ -47,6 +48,8 @@ class PairRecord:
     nearest_frame: str | None
     """Id of the training frame that the picture is most like, where it is known."""
     copy: bool
+    contains_real_pixels: bool | None
+    """Whether a part of the picture is from a real frame; None where that is not known."""
 
 
 class PairFiles:
@@ -90,6 +93,19 @@ class PairFiles:
             raise UserError(
                 f"{self.folder} cannot be written: {error.strerror}. Choose another folder."
             ) from error
+
+    @property
+    def claimed(self) -> bool:
+        """Whether a batch has taken the folder."""
+        return (self.folder / TABLE).exists()
+
+    def holds_only(self, names: Collection[str]) -> bool:
+        """Whether the folder has a table that names no other pairs than these."""
+        try:
+            table = read_table(self.folder / TABLE)
+        except InputError:
+            return False
+        return table.header == COLUMNS and all(row.cells[0] in names for row in table.rows)
 
     def give_up(self) -> None:
         """Remove the table of a batch that made no pair."""
@@ -171,6 +187,7 @@ def _read_pairs(path: Path) -> Mapping[str, SyntheticNote]:
             "synthetic": True,
             "ellipse": {name: number[name] for name in ELLIPSE},
             "copy": cell.get("copy") == "1",
+            _REAL_PIXELS: cell.get(_REAL_PIXELS) == "1",
             "quality": {name: number[name] for name in numeric if name not in ELLIPSE},
             "provenance": provenance,
         }
@@ -201,4 +218,7 @@ def _row(record: PairRecord) -> dict[str, object]:
         **record.figures,
         "nearest_frame": record.nearest_frame,
         "copy": int(record.copy),
+        _REAL_PIXELS: None
+        if record.contains_real_pixels is None
+        else int(record.contains_real_pixels),
     }

@@ -12,7 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -96,14 +96,33 @@ def read_header(data: bytes) -> PictureHeader | None:
     return None
 
 
-def check_compressed(data: bytes) -> None:
+def read_tiff_pages(data: bytes) -> tuple[tuple[int, PictureHeader], ...]:
+    """The place and the header of each page of a TIFF file, thumbnails aside; none of other files.
+
+    Raises :class:`DamagedError`.
+    """
+    if not data.startswith(_TIFF):
+        return ()
+    try:
+        return tuple(
+            (place, _tiff_page(tags))
+            for place, (tags, _) in enumerate(_directories(data))
+            if _is_page(tags)
+        )
+    except DamagedError:
+        raise
+    except Exception as error:  # Pillow raises errors of many types for a damaged header
+        raise DamagedError from error
+
+
+def check_compressed(data: bytes, place: int = 0) -> None:
     """Decode a compressed TIFF once more, as OpenCV drops what libtiff reports about 8-bit samples.
 
-    Raises :class:`DamagedError` where the decoder reports an error.
+    ``place`` is that of the page. Raises :class:`DamagedError` where the decoder reports an error.
     """
     if not data.startswith(_TIFF):
         return
-    tags, _ = next(_directories(data))
+    tags, _ = next(itertools.islice(_directories(data), place, None))
     compression = tags.get(COMPRESSION, _UNCOMPRESSED)
     if compression == _UNCOMPRESSED:
         return
@@ -111,6 +130,7 @@ def check_compressed(data: bytes) -> None:
         _check_deflate(data, tags)
     try:
         picture = Image.open(io.BytesIO(data), formats=["TIFF"])
+        picture.seek(place)
     except Exception:  # Pillow has no mode for some samples; OpenCV heeds the report for these
         return
     try:
@@ -210,17 +230,21 @@ def _netpbm(data: bytes) -> PictureHeader:
 
 def _tiff(data: bytes) -> PictureHeader:
     tags, first_is_all = next(_directories(data))
+    pages = 1 if first_is_all else sum(_is_page(page) for page, _ in _directories(data))
+    return replace(_tiff_page(tags), pages=max(pages, 1))
+
+
+def _tiff_page(tags: ImageFileDirectory_v2) -> PictureHeader:
     width, height = int(tags[IMAGEWIDTH]), int(tags[IMAGELENGTH])
     # OpenCV turns palettes and inks into four colours.
     sample = max(4, int(tags.get(SAMPLESPERPIXEL, 1)) * -(-max(tags.get(BITSPERSAMPLE, (1,))) // 8))
     tile = int(tags.get(TILEWIDTH, 0)) * int(tags.get(TILELENGTH, 0)) * sample
-    pages = 1
-    if not first_is_all:
-        pages = sum(
-            not int(page.get(_NEW_SUBFILE_TYPE, 0)) & _REDUCED for page, _ in _directories(data)
-        )
     # The decoder applies the orientation of a TIFF itself.
-    return PictureHeader((width, height), max(width * height * sample, tile), pages=max(pages, 1))
+    return PictureHeader((width, height), max(width * height * sample, tile))
+
+
+def _is_page(tags: ImageFileDirectory_v2) -> bool:
+    return not int(tags.get(_NEW_SUBFILE_TYPE, 0)) & _REDUCED
 
 
 def _directories(data: bytes) -> Iterator[tuple[ImageFileDirectory_v2, bool]]:

@@ -1,14 +1,16 @@
 """Picture files: the one place that decodes a file into a frame, and that writes a PNG.
 
-OpenCV decodes, because a frame's id is a hash over the pixels that it gives; Pillow reads headers
-and the numbers in a palette, and writes and reads the text in a PNG.
+OpenCV decodes, because a frame's id is a hash over the pixels that it gives, and encodes; Pillow
+reads headers, the numbers in a palette and the text in a PNG.
 """
 
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -25,15 +27,19 @@ from fetalstudio.formats.picture_headers import (
     TruncatedError,
     check_compressed,
     read_header,
+    read_tiff_pages,
 )
+from fetalstudio.formats.recent_files import RECENT
 from fetalstudio.formats.synthetic_notes import xmp_of
+from fetalstudio.formats.volumes import read_volume, read_volume_header, volume_suffix
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".pgm", ".ppm", ".pnm"}
 )
-"""File name endings (lower case) that are taken for pictures."""
+"""File name endings (lower case) that are taken for pictures; :mod:`~fetalstudio.formats.volumes`
+has more."""
 KINDS = "PNG, JPEG, TIFF, BMP or PGM"
-"""What can be read, for messages."""
+"""What a picture can be, for messages."""
 
 MIN_SIDE, MAX_SIDE = 32, 8192
 MAX_BYTES = 256 * 2**20
@@ -47,34 +53,63 @@ SYNTHETIC_NOTE = "synthetic"
 """What a PNG of ours says that it is. A synthetic frame says more, where more is known: see
 :mod:`fetalstudio.formats.synthetic_notes`."""
 
+Samples = tuple[NDArray[Any], NDArray[Any] | None]
+"""Of an annotation picture, and its transparency: see :func:`read_samples`."""
+
 _NOTE, _XMP = "fetalstudio", "XML:com.adobe.xmp"
-_FAST, _RUN_LENGTH = 1, 3
-"""zlib's level and strategy, which suit speckle: OpenCV's own choice for a PNG."""
+_HEADER_END = 33
+"""Where a PNG's signature and its first chunk, which has a fixed length, end."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a PNG, JPEG, TIFF, BMP or PGM file as an 8-bit grey image, (H, W) uint8.
+def is_picture(path: Path) -> bool:
+    """Whether the file's name says that it is a picture."""
+    return path.suffix.lower() in SUFFIXES or volume_suffix(path.name) is not None
 
-    The image is turned as its orientation tag says. Colour is reduced to luminance, deeper samples
-    are scaled by their own minimum and maximum, and transparency is ignored. Of several pages this
-    is the first; :func:`pages_in` says how many there are.
+
+def stem_of(path: Path) -> str:
+    """The file's name without its ending, of which NIfTI has two parts (``.nii.gz``)."""
+    suffix = volume_suffix(path.name)
+    return path.stem if suffix is None else path.name[: -len(suffix)]
+
+
+def read_image(path: Path, page: int | None = None) -> NDArray[np.uint8]:
+    """Read a picture file as an 8-bit grey image, (H, W) uint8.
+
+    The image is turned as its orientation tag says, or the directions of its axes. Colour is
+    reduced to luminance, deeper samples are scaled by their own minimum and maximum, and
+    transparency is ignored. ``page`` is one of :func:`pages_in`, from 0, of a file whose pages are
+    frames of their own: see :func:`frames_in`. Without it, the first is read; but three pages of a
+    MetaImage, NRRD or NIfTI file are then the planes of its colours.
 
     Raises :class:`InputError`, naming the file and the cure, for a file that is missing, truncated,
     not a picture, too large (256 MiB, 8192 px a side, 384 MiB when decoded) or too small (32 px a
     side).
     """
-    _, _, image = _decoded(path)
-    return _to_grey8(image)
+    return _to_grey8(_decoded(path, page)[2])
 
 
-def read_samples(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """As :func:`read_image`, for a picture that is stored in another file, ``path``, which messages
+    name."""
+    return _to_grey8(_decoded_data(path, data)[2])
+
+
+def read_samples(path: Path, page: int | None = None) -> Samples:
     """The samples of an annotation picture as they are stored, and its transparency, if any.
 
     Turned like :func:`read_image`, which raises the same errors. The samples are (H, W) numbers
     (grey levels, or the numbers of the colours in a PNG's coloured palette) or (H, W, 3) RGB;
     transparency is (H, W).
     """
-    data, header, image = _decoded(path)
+    return _samples(*_decoded(path, page))
+
+
+def decode_samples(data: bytes, path: Path) -> Samples:
+    """As :func:`read_samples`, for a picture that is stored in another file."""
+    return _samples(*_decoded_data(path, data))
+
+
+def _samples(data: bytes, header: PictureHeader, image: NDArray[Any]) -> Samples:
     if header.has_palette:
         numbers = _palette_numbers(data)
         if numbers is not None:
@@ -90,20 +125,41 @@ def read_samples(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
 
 def pages_in(path: Path) -> int:
     """How many pictures the file holds, thumbnails aside. Raises as :func:`read_image`."""
+    if volume_suffix(path.name) is not None:
+        return read_volume_header(path).pages
     return _header(path, read_bounded(path, MAX_BYTES)).pages
 
 
-def write_png(path: Path, image: NDArray[np.uint8], note: str | None = None) -> None:
+def frames_in(path: Path) -> int:
+    """How many pictures of the file :func:`read_image` can read one by one: the pages of a TIFF,
+    MetaImage, NRRD or NIfTI file; 1 for any other. Raises as :func:`read_image`."""
+    one_by_one = path.suffix.lower() in (".tif", ".tiff") or volume_suffix(path.name) is not None
+    return pages_in(path) if one_by_one else 1
+
+
+def orientation_in(path: Path) -> int:
+    """How a viewer turns the picture as it is stored, 1 (not at all) to 8, as in EXIF. Raises as
+    :func:`read_image`."""
+    if volume_suffix(path.name) is not None:
+        return 1
+    return _header(path, read_bounded(path, MAX_BYTES)).orientation
+
+
+def write_png(
+    path: Path, image: NDArray[np.uint8], note: str | None = None, *, palette: bytes | None = None
+) -> None:
     """Write an (H, W) or (H, W, 3 RGB) uint8 image as PNG, atomically; see :func:`encode_png`."""
-    write_bytes(path, encode_png(image, note))
+    write_bytes(path, encode_png(image, note, palette=palette))
 
 
-def encode_png(image: NDArray[np.uint8], note: str | None = None) -> bytes:
+def encode_png(
+    image: NDArray[np.uint8], note: str | None = None, *, palette: bytes | None = None
+) -> bytes:
     """Encode an (H, W) or (H, W, 3 RGB) uint8 image as PNG.
 
     ``note`` is a text that stays in the file wherever it is copied to: with it a synthetic frame
-    says that it is one, and how it was made. Raises ``ValueError`` for an array of another shape
-    or dtype.
+    says that it is one, and how it was made. ``palette`` gives the colours (RGB) of the numbers in
+    an (H, W) image. Raises ``ValueError`` for an array of another shape or dtype.
     """
     if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)):
         raise ValueError(f"no PNG is written from an array of shape {image.shape}, {image.dtype}")
@@ -112,10 +168,22 @@ def encode_png(image: NDArray[np.uint8], note: str | None = None) -> bytes:
         text.add_itxt(_NOTE, note)
         if is_synthetic(note):
             text.add_itxt(_XMP, xmp_of(note))
-    data = io.BytesIO()
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    picture.save(data, "PNG", pnginfo=text, compress_level=_FAST, compress_type=_RUN_LENGTH)
-    return data.getvalue()
+    if palette is not None:
+        buffer = io.BytesIO()
+        picture = Image.fromarray(np.ascontiguousarray(image))
+        picture.putpalette(palette)
+        picture.save(buffer, "PNG", pnginfo=text)
+        return buffer.getvalue()
+    # OpenCV is twice as fast as Pillow, but writes no text.
+    pixels = image if image.ndim == 2 else image[..., ::-1]
+    data = cv2.imencode(".png", np.ascontiguousarray(pixels))[1].tobytes()
+    notes = b"".join(_chunk(kind, content) for kind, content, *_ in text.chunks)
+    return data[:_HEADER_END] + notes + data[_HEADER_END:]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
 
 
 def is_synthetic(note: str | None) -> bool:
@@ -136,34 +204,78 @@ def check_size(size: Size, what: str, cure: str = "Use another size.") -> None:
 
 
 def note_in(path: Path) -> str | None:
-    """The note that :func:`encode_png` put into this file; None for any other file."""
+    """The note that this file of ours has; None for any other file."""
+    if volume_suffix(path.name) is not None:
+        try:
+            return read_volume_header(path).note
+        except InputError:
+            return None
     try:
         with path.open("rb") as stream:
-            note = PngImageFile(stream).info.get(_NOTE)
+            return note_of(stream)
+    except OSError:
+        return None
+
+
+def note_of(stream: BinaryIO) -> str | None:
+    """As :func:`note_in`, for a picture that is stored in another file."""
+    try:
+        note = PngImageFile(stream).info.get(_NOTE)
     except Exception:  # not a PNG or a damaged one: Pillow raises errors of many types
         return None
     return None if note is None else str(note)
 
 
-def _decoded(path: Path) -> tuple[bytes, PictureHeader, NDArray[Any]]:
+def _decoded(path: Path, page: int | None) -> tuple[bytes, PictureHeader, NDArray[Any]]:
     """The file, its header, and the decoder's samples, turned as the header says."""
-    data = read_bounded(path, MAX_BYTES)
-    header = _header(path, data)
     # The size is checked before anything is decoded: a small file can unpack to gigabytes.
+    if volume_suffix(path.name) is not None:
+        volume = read_volume_header(path)
+        header = PictureHeader(volume.size, volume.decoded_bytes)
+        _check_header(path, header)
+        return b"", header, read_volume(volume, page)
+    if page is None:
+        return _decoded_data(path, read_bounded(path, MAX_BYTES))
+    data, pages = RECENT.get(path, lambda: _tiff(path))
+    return _decoded_data(path, data, pages[page])
+
+
+def _decoded_data(
+    path: Path, data: bytes, page: tuple[int, PictureHeader] | None = None
+) -> tuple[bytes, PictureHeader, NDArray[Any]]:
+    """As :func:`_decoded`, with the place and the header of a page in a TIFF file."""
+    place, header = page or (0, _header(path, data))
+    _check_header(path, header)
+    encoded = np.frombuffer(data, np.uint8)
+    try:
+        check_compressed(data, place)
+        if page is None:
+            image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+        else:
+            found = cv2.imdecodemulti(encoded, cv2.IMREAD_UNCHANGED, None, (place, place + 1))[1]
+            image = found[0] if found else None
+    except (DamagedError, cv2.error) as error:
+        raise _damaged(path) from error
+    if image is None:
+        raise _damaged(path)
+    return data, header, _turned(image, header.orientation)
+
+
+def _tiff(path: Path) -> tuple[bytes, tuple[tuple[int, PictureHeader], ...]]:
+    data = read_bounded(path, MAX_BYTES)
+    try:
+        return data, read_tiff_pages(data)
+    except DamagedError as error:
+        raise _damaged(path) from error
+
+
+def _check_header(path: Path, header: PictureHeader) -> None:
     check_size(header.size, str(path))
     if header.decoded_bytes > MAX_DECODED:
         raise InputError(
             f"{path} takes {header.decoded_bytes >> 20} MiB when it is decoded, more than "
             f"{MAX_DECODED >> 20} MiB. Export it as 8-bit grey, or smaller."
         )
-    try:
-        check_compressed(data)
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except (DamagedError, cv2.error) as error:
-        raise _damaged(path) from error
-    if image is None:
-        raise _damaged(path)
-    return data, header, _turned(image, header.orientation)
 
 
 def _header(path: Path, data: bytes) -> PictureHeader:

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.formats import hc18, mask_folders
-from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats import (
+    acouslic,
+    dicom,
+    fetal_planes,
+    hc18,
+    huggingface,
+    jnu_ifm,
+    mask_folders,
+    nnunet,
+    psfhs,
+)
+from fetalstudio.formats.annotation_files import (
+    ANNOTATION_KINDS,
+    AnnotationKind,
+    Annotations,
+    find_annotations,
+    with_annotations,
+)
+from fetalstudio.formats.carries import Carries
+from fetalstudio.formats.export_folders import with_provenance
+from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
 from fetalstudio.formats.frame_tables import NOT_USED
-from fetalstudio.formats.pictures import KINDS, SUFFIXES
+from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.unread_files import unread_below, unread_messages
 
+_KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
 """Take the first format that recognises the source."""
 
@@ -21,16 +41,98 @@ AUTO = "auto"
 class SourceFormat:
     """How frames can lie in a folder."""
 
+    title: str
+    """For people, as in "HC18 challenge"."""
     recognise: Callable[[Path], bool]
     """Whether the folder is in this format."""
     read: Callable[[Path], FrameSource]
     """Find the frames; opens no picture. Raises :class:`InputError`, and ``OSError`` for a folder
     that cannot be listed."""
+    carries: Carries
+    """What is read of a frame."""
+    joins: bool = False
+    """Whether its files are read beside those of another format in the same folder."""
 
+
+_BESIDE = Carries(
+    calibration="beside", subject="beside", part="beside", labels="beside", provenance="beside"
+)
+"""What tables and ``provenance.json`` add to any format of folders."""
+
+
+def _with_annotation_files(name: str, kind: AnnotationKind) -> SourceFormat:
+    """A folder of frames with annotation files of one kind."""
+
+    def recognise(source: Path) -> bool:
+        return source.is_dir() and bool(_annotations(source, {name: kind}).pictures)
+
+    def read(source: Path) -> FrameSource:
+        return _folder(source, name)
+
+    return SourceFormat(kind.title, recognise, read, replace(_BESIDE, ellipse=kind.ellipse))
+
+
+def _annotations(source: Path, kinds: Mapping[str, AnnotationKind]) -> Annotations:
+    return find_annotations((source, *mask_folders.mask_folders_beside(source)), kinds)
+
+
+_VOLUMES = replace(_BESIDE, ellipse=("mask",), calibration="yes")
+_HUGGING_FACE = replace(
+    _BESIDE, ellipse=("exact", "mask"), calibration="yes", subject="yes", part="yes"
+)
 
 FORMATS: Mapping[str, SourceFormat] = {
-    "hc18": SourceFormat(hc18.recognise, hc18.read),
-    "folder": SourceFormat(mask_folders.recognise, mask_folders.read),
+    "hc18": SourceFormat(
+        "HC18 challenge",
+        hc18.recognise,
+        hc18.read,
+        replace(_BESIDE, ellipse=("ring", "mask"), calibration="yes"),
+    ),
+    "nnunet": SourceFormat(
+        "nnU-Net",
+        nnunet.recognise,
+        nnunet.read,
+        replace(_BESIDE, ellipse=("mask",), calibration="yes", part="yes"),
+    ),
+    "psfhs": SourceFormat("PSFHS", psfhs.recognise, psfhs.read, _VOLUMES),
+    "jnu-ifm": SourceFormat(
+        "JNU-IFM", jnu_ifm.recognise, jnu_ifm.read, Carries(ellipse=("mask",), subject="yes")
+    ),
+    "fetal-planes": SourceFormat(
+        "FETAL_PLANES_DB",
+        fetal_planes.recognise,
+        fetal_planes.read,
+        Carries(subject="beside", part="beside", labels="beside"),
+    ),
+    "acouslic": SourceFormat(
+        "ACOUSLIC-AI",
+        acouslic.recognise,
+        acouslic.read,
+        Carries(calibration="yes", subject="beside"),
+    ),
+    "huggingface": SourceFormat(
+        "Hugging Face image folder", huggingface.recognise, huggingface.read, _HUGGING_FACE
+    ),
+    "parquet": SourceFormat(
+        "Hugging Face Parquet",
+        huggingface.recognise_parquet,
+        huggingface.read_parquet,
+        _HUGGING_FACE,
+    ),
+    "dicom": SourceFormat(
+        "DICOM",
+        dicom.recognise,
+        dicom.read,
+        Carries(calibration="yes", subject="yes", labels="yes"),
+        joins=True,
+    ),
+    **{name: _with_annotation_files(name, kind) for name, kind in ANNOTATION_KINDS.items()},
+    "folder": SourceFormat(
+        "images with masks and tables",
+        mask_folders.recognise,
+        mask_folders.read,
+        replace(_BESIDE, ellipse=("exact", "mask", "ring")),
+    ),
 }
 """By name, the most particular first. A new format joins by an entry here."""
 
@@ -40,10 +142,21 @@ def recognise(source: Path) -> str:
     return next(name for name, format in FORMATS.items() if format.recognise(source))
 
 
-def read_source(source: Path, format: str = AUTO) -> FrameSource:
-    """Find the frames in a folder, or a single picture with what lies beside it.
+def read_source(
+    source: Path,
+    format: str = AUTO,
+    frames: str | None = None,
+    head_label: str | None = None,
+    files: Sequence[Path] = (),
+) -> FrameSource:
+    """Find the frames in a folder, or in a single file with what lies beside it.
 
-    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. No picture is opened.
+    ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Annotation files of all kinds are read
+    whatever the format, but where the format is one of them, only its own. ``head_label`` says how
+    the head is called in them. Of a file with several frames, those of ``frames`` are found
+    (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default all of a TIFF, MetaImage,
+    NRRD or NIfTI file, and the middle one of any other, with a note. With ``files``, DICOM files
+    and archives, these alone are read, of the folder. No picture is decoded.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
     up the format is missing or damaged.
@@ -51,35 +164,83 @@ def read_source(source: Path, format: str = AUTO) -> FrameSource:
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
         raise InputError(f"There is no format {format!r} to import from. Choose one of {known}.")
+    check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
+        if files:
+            return _with_frames(dicom.read(source, files), frames)
         if source.is_file():
-            return _single(source, format)
+            return _with_frames(_single(source, format, head_label), frames)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
-        found = _folder(source, format)
-        unread = unread_below(source)
+        found = _folder(source, format, head_label)
+        unread = unread_below(source, found.files | {record.path for record in found.records})
     except OSError as error:
         raise _unreadable(source, error) from error
     messages = unread_messages(source, unread)
     if not found.records:
+        # Of thousands of CT slices, one stands for all.
+        unused = [said for said in found.problems if any(str(p) in said for p in found.files)][:1]
         raise InputError(
-            f"{source} holds no images ({KINDS}), nor does a folder in it. "
-            + " ".join(messages or ("Choose the folder with the frames.",))
+            f"{source} holds no images ({_KINDS}), nor does a folder in it. "
+            + " ".join((*unused, *messages) or ("Choose the folder with the frames.",))
         )
-    return replace(found, problems=found.problems + messages, unread=unread)
+    found = replace(found, problems=found.problems + messages, unread=unread)
+    return _with_frames(found, frames)
 
 
-def _folder(source: Path, format: str) -> FrameSource:
-    return FORMATS[recognise(source) if format == AUTO else format].read(source)
+def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
+    """The source with a record for each frame of its videos that is chosen."""
+    videos = [r for r in found.records if r.video is not None and r.video.usual == MIDDLE]
+    records = (frame for record in found.records for frame in record.frames(choice))
+    note: tuple[str, ...] = ()
+    if videos and choice is None:
+        more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
+        note = (
+            f"{videos[0].path}{more}: of each file with several frames the middle frame was "
+            "imported. Choose others with the options --frames and --every of the command import.",
+        )
+    return replace(found, records=tuple(records), problems=found.problems + note)
 
 
-def _single(path: Path, format: str) -> FrameSource:
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is not a {KINDS} image. Choose an image.")
+def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSource:
+    """The frames of a folder, with what annotation files and an export of ours say about them."""
+    kinds = {format: ANNOTATION_KINDS[format]} if format in ANNOTATION_KINDS else ANNOTATION_KINDS
+    annotations = _annotations(source, kinds)
+    found = _in_format(source, format, annotations)
+    above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
+    records = found.records
+    for folder in dict.fromkeys((above, source)):
+        records = with_provenance(records, folder)
+    return with_annotations(replace(found, records=records), annotations, head_label)
+
+
+def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSource:
+    fits = [n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and f.recognise(source)]
+    layout = next(n for n in fits if not FORMATS[n].joins) if format == AUTO else format
+    if layout == "folder" or layout in ANNOTATION_KINDS:
+        found = mask_folders.read(source, deeper=annotations.folders(source))
+    else:
+        found = FORMATS[layout].read(source)
+    for other in (FORMATS[n] for n in fits if format == AUTO and FORMATS[n].joins):
+        more = other.read(source)
+        found = replace(
+            found,
+            records=found.records + more.records,
+            problems=found.problems + more.problems,
+            files=found.files | more.files,
+        )
+    return found
+
+
+def _single(path: Path, format: str, head_label: str | None) -> FrameSource:
+    if format == "dicom" or (format == AUTO and dicom.recognise_file(path)):
+        return dicom.read(path)
+    if not is_picture(path):
+        raise InputError(f"{path} is not a {_KINDS} image. Choose an image.")
     notes: tuple[str, ...] = ()
     try:
-        found = _folder(path.parent, format)
+        found = _folder(path.parent, format, head_label)
         notes = tuple(p for p in found.problems if str(path) in p or p.endswith(NOT_USED))
     except InputError as error:
         if format not in (AUTO, "folder"):

@@ -1,7 +1,7 @@
-"""The key of a patient: found in the names of files and folders, and in tables.
+"""Whom a frame is of: found in the names of files and folders, and in tables.
 
-A patient has one key, whichever of them names it. A text that may be a name or a hospital's number
-is kept as a hash only.
+What is found here identifies the patient, whichever of them names her, and is never stored:
+:mod:`fetalstudio.project.patients` makes the key from it that is.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ _FRAME_OF_VIDEO = (
     re.compile(r"(.+)[-_ ]frame[-_ ]?\d+", re.IGNORECASE),
 )
 _PSEUDONYM = re.compile(
-    rf"(?:{_WORD}?[-_ ]?\d{{1,6}})|(?:patient[-_ ]?\d{{1,6}}(?:_[A-Z]{{3}})?)", re.IGNORECASE
+    rf"(?:{_WORD}?[-_ ]?\d{{1,6}})|(?:patient[-_ ]?\d{{1,6}}(?:_[A-Z]{{3}})?)"
+    r"|subject-[0-9a-f]{12}(?:[0-9a-f]{4})?",
+    re.IGNORECASE,
 )
-"""What is a key already. A longer number may be that of a hospital."""
+"""What is taken as it is: a pseudonym, and a key as this version and former ones store it."""
 
 
 def subject_key(text: str) -> str:
-    """The key of the patient whom a table, a file or a folder calls so."""
+    """What stands for the patient whom a table, a file or a folder calls so.
+
+    A text that may be a name or a hospital's number is hashed, as the keys of former versions were.
+    """
     plain = unicodedata.normalize("NFC", text).strip()
     if _PSEUDONYM.fullmatch(plain):
         return plain

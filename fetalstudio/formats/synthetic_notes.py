@@ -41,7 +41,7 @@ from xml.sax.saxutils import quoteattr
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.screening import is_copy
+from fetalstudio.core.screening import is_copy, shows_real_pixels
 from fetalstudio.version import __version__
 
 FORMAT = "fetalstudio-synthetic-1"
@@ -90,7 +90,7 @@ class SyntheticNote:
     @property
     def contains_real_pixels(self) -> bool | None:
         """Whether a part of the picture is from a real frame; None where that is not known."""
-        return contains_real_pixels(self.provenance)
+        return contains_real_pixels(self.quality, self.provenance)
 
     def record(self) -> dict[str, Any]:
         """The JSON object, without numbers that JSON does not know."""
@@ -152,7 +152,9 @@ def read_record(record: Any) -> SyntheticNote:
         provenance,
     )
     if record.get("copy") is True and not note.copy:
-        note = replace(note, provenance={**provenance, "copy": True})
+        note = replace(note, provenance={**note.provenance, "copy": True})
+    if record.get("contains_real_pixels") is True and not note.contains_real_pixels:
+        note = replace(note, provenance={**note.provenance, "background": "frame"})
     return note
 
 
@@ -164,8 +166,13 @@ def is_marked_copy(quality: Mapping[str, float], provenance: Mapping[str, Any]) 
     return provenance.get("copy") is True or is_copy(quality, limit)
 
 
-def contains_real_pixels(provenance: Mapping[str, Any]) -> bool | None:
-    """Whether a picture that was made so shows a part of a real frame; None if not known."""
+def contains_real_pixels(
+    quality: Mapping[str, float], provenance: Mapping[str, Any]
+) -> bool | None:
+    """Whether a picture shows a part of a real frame: because its tissue was to be kept, or because
+    the comparison with its lender found it. None if not known."""
+    if shows_real_pixels(quality):
+        return True
     return {"frame": True, "made": False}.get(str(provenance.get("background")))
 
 

@@ -1,8 +1,9 @@
-"""CSV tables: the one reader and the one writer of the program.
+"""Tables: the one reader and the one writer of the program.
 
-The reader takes what spreadsheets and programs write: commas, semicolons or tabs between cells, a
-decimal point or comma, UTF-8, UTF-16 or Windows-1252, any line end, quoted cells, blank lines, a
-first line ``sep=;`` and marks for missing values. It refuses a row that could be read in two ways.
+The reader takes workbooks (XLSX), and what spreadsheets and programs write as CSV: commas,
+semicolons or tabs between cells, a decimal point or comma, UTF-8, UTF-16 or Windows-1252, any line
+end, quoted cells, blank lines, a first line ``sep=;`` and marks for missing values. It refuses a
+row that could be read in two ways.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats import workbooks
 from fetalstudio.formats.files import read_bounded, write_bytes
 
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"}) | workbooks.SUFFIXES
 """File name endings (lower case) that are taken for tables."""
 
 MAX_BYTES = 32 * 2**20
@@ -148,7 +150,7 @@ def is_missing(text: str) -> bool:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file; rows of another length than the header are among its faults.
+    """Read a table; rows of another length than the header are among its faults.
 
     Raises :class:`InputError`, naming the file, the line and the cure, for a file that is no table.
     """
@@ -170,7 +172,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_header(path: Path) -> Table:
-    """Read a CSV file without its rows, to see whether it is of use. Raises :class:`InputError`
+    """Read a table without its rows, to see whether it is of use. Raises :class:`InputError`
     for a file that is no table."""
     return replace(_parsed(path), rows=())
 
@@ -211,8 +213,19 @@ def _value(text: str) -> float:
 def _parsed(path: Path) -> Table:
     """The table, with rows of any length."""
     data = read_bounded(path, MAX_BYTES)
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise InputError(f"{path} is a workbook of a spreadsheet program. Save it as CSV.")
+    if data.startswith(b"PK"):
+        rows = workbooks.read_workbook(path, data, MAX_ROWS, MAX_CELLS)
+        width = len(rows[0][1]) if rows else 0
+        # A workbook does not store the empty cells at the end of a row.
+        padded = [
+            TableRow(line, tuple(_plain(c) for c in cells) + ("",) * (width - len(cells)))
+            for line, cells in rows
+        ]
+        return _table(path, padded, "\t")
+    if data.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputError(
+            f"{path} is a workbook of an old Excel, or one with a password. Save it as XLSX or CSV."
+        )
     found: list[TableRow] = []
     try:
         text = io.StringIO(_decode(data), newline="")
@@ -232,6 +245,10 @@ def _parsed(path: Path) -> Table:
         raise InputError(
             f"{path} is not a table in CSV (UTF-8, UTF-16 or Windows-1252). Save it again as one."
         ) from error
+    return _table(path, found, delimiter)
+
+
+def _table(path: Path, found: Sequence[TableRow], delimiter: str) -> Table:
     header, *rows = [row for row in found if any(row.cells)] or [TableRow(1, ())]
     if not header.cells:
         raise InputError(f"{path} is empty. Copy it again, or leave it out.")

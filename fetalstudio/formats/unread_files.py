@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from fetalstudio.formats.pictures import KINDS, SUFFIXES
+from fetalstudio.formats import yolo
+from fetalstudio.formats.croissant import CROISSANT
+from fetalstudio.formats.frame_records import UnreadFile
+from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
 _SNIFFED_BYTES = 1 << 18
@@ -17,44 +18,37 @@ _SNIFFED_FILES = 200
 """Of one ending; no more are opened where none was an annotation."""
 
 _PICTURES = frozenset(
-    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima", ".nrrd", ".nhdr"}
-    | {".mha", ".mhd", ".nii", ".nii.gz", ".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
+    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima"}
+    | {".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
     | {".npz", ".mat", ".h5", ".hdf5", ".psd", ".pdf", ".img", ".hdr", ".vol"}
 )
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
-_SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers"})
-_YOLO = re.compile(rb"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*(\n|\Z)", re.IGNORECASE)
+_SPREADSHEETS = frozenset({".xls", ".ods", ".numbers"})
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
-_AS_CSV = "Save such spreadsheets as CSV to import what they say."
+_AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
     "Export the outlines of the heads as masks (NAME_mask.png), or as a table with the columns "
     "name, cx, cy, a, b and angle_deg, to import them."
 )
+_AS_AUTO = "Import without a stated format to import them too."
+_READ_BY_DEFAULT = frozenset(
+    {"labelme json", "COCO json", "VIA json", "Label Studio json", "YOLO txt", "VOC xml"}
+    | {"CVAT xml"}
+)
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadFile:
-    """A file that holds pictures or annotations, but is not read."""
-
-    path: Path
-    kind: str
-    """Such as ``.dcm`` or ``COCO json``."""
-    cure: str
-    """A sentence: how to import what is in it."""
-    too_deep: bool = False
-    """Whether it is a picture that could be read, but lies too far down to be found."""
-
-
-def unread_below(source: Path) -> tuple[UnreadFile, ...]:
+def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[UnreadFile, ...]:
     """The files below a folder that are not read, at any depth, and pictures that lie too deep to
-    be found."""
+    be found. ``read`` are files that are."""
     found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
-        if suffix in SUFFIXES:
+        if path in read:
+            continue
+        if is_picture(path):
             if depth > 1:
                 cure = f"Import {path.parent} by itself."
                 found.append(UnreadFile(path, suffix, cure, too_deep=True))
@@ -69,7 +63,8 @@ def unread_below(source: Path) -> tuple[UnreadFile, ...]:
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
-                found.append(UnreadFile(path, kind, _AS_MASKS))
+                cure = _AS_AUTO if kind in _READ_BY_DEFAULT else _AS_MASKS
+                found.append(UnreadFile(path, kind, cure))
     return tuple(found)
 
 
@@ -83,7 +78,7 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
     messages = []
     for cure, kinds in sorted(by_cure.items()):
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
-        messages.append(f"Not read: {', '.join(found)}. {cure}")
+        messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
         messages.append(
             f"Not read: {len(deep)} images more than one folder down "
@@ -93,8 +88,7 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
 
 
 def files_below(source: Path) -> Iterator[tuple[Path, int]]:
-    """The visible files below, at most 100,000, and how many folders down they lie; links are not
-    followed."""
+    """The visible files below, and how many folders down they lie; links are not followed."""
     seen = 0
     for folder, folders, names in os.walk(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -108,10 +102,7 @@ def files_below(source: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _suffix(name: str) -> str:
-    for suffix in (".nii.gz", ".tar.gz"):
-        if name.endswith(suffix):
-            return suffix
-    return Path(name).suffix
+    return ".tar.gz" if name.endswith(".tar.gz") else Path(name).suffix
 
 
 def _where(source: Path, paths: list[Path]) -> str:
@@ -120,10 +111,10 @@ def _where(source: Path, paths: list[Path]) -> str:
 
 
 def _is_dicom(path: Path) -> bool:
-    return _start(path, 132)[128:] == b"DICM"
+    return start_of(path, 132)[128:] == b"DICM"
 
 
-def _start(path: Path, size: int) -> bytes:
+def start_of(path: Path, size: int) -> bytes:
     """The first bytes of a file; none where it cannot be read, or is a pipe or a device."""
     try:
         if not path.is_file():
@@ -136,15 +127,17 @@ def _start(path: Path, size: int) -> bytes:
 
 def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
-    data = _start(path, _SNIFFED_BYTES)
+    data = start_of(path, _SNIFFED_BYTES)
     if suffix == ".txt":
-        return "YOLO txt" if _YOLO.match(data) else None
+        return "YOLO txt" if yolo.matches(data) else None
     if suffix == ".xml":
         for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
             if mark in data:
                 return name
         return None
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
+        return None
+    if path.name == CROISSANT:  # it is one even where its beginning is damaged
         return None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),

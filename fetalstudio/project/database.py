@@ -30,8 +30,6 @@ _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_ODD_FORMAT = "unsupported file format"
-"""SQLite's message for a damaged schema format in the file's header; it has no code of its own."""
 
 # POSIX drops all locks that a process has on a file when the process closes any handle of it. If we
 # read the header with a separate handle while a connection is open, the connection would lose its
@@ -72,6 +70,7 @@ class Database:
         self._identity = _identity(path)
         self._inserts: deque[tuple[str, str | None]] = deque(maxlen=_KEPT_INSERTS)
         self._inserted = 0
+        self._checked = False
         try:
             self._connection.row_factory = sqlite3.Row
             self._prepare()
@@ -237,7 +236,7 @@ class Database:
             # Without foreign keys, or a table that others refer to could not be replaced; what
             # they demand is checked at the end of the migration.
             self._migrate(version)
-        self._check_schema()
+        self._check_schema(len(schema.MIGRATIONS))
         self.execute("PRAGMA foreign_keys = ON")
 
     def _migrate(self, version: int) -> None:
@@ -245,7 +244,9 @@ class Database:
             self.backup(self.path.with_name(f"{self.path.name}.version-{version}"))
         with self.transaction():
             # Another process may have done it while we waited for the lock.
-            for i in range(self._pragma("user_version"), len(schema.MIGRATIONS)):
+            version = self._pragma("user_version")
+            self._check_schema(version)
+            for i in range(version, len(schema.MIGRATIONS)):
                 for statement in schema.MIGRATIONS[i]:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {i + 1}")
@@ -262,12 +263,14 @@ class Database:
         if found != ["ok"] and not all(" value in " in message for message in found):
             raise self._damaged()
 
-    def _check_schema(self) -> None:
-        """Refuse a file whose tables, views or triggers are not those that the program makes."""
-        wanted = schema.wanted(schema.MIGRATIONS)
+    def _check_schema(self, version: int) -> None:
+        """Refuse a file that does not consist of the tables, indexes, views and triggers of its
+        version."""
+        wanted = schema.wanted(schema.MIGRATIONS[:version])
         held = schema.described(self.query(schema.DESCRIPTION))
         if not wanted.items() <= held.items() or schema.triggers(held) - schema.triggers(wanted):
             raise self._damaged()
+        self._checked = True
 
     def _pragma(self, name: str) -> int:
         row = self.one(f"PRAGMA {name}")
@@ -312,7 +315,9 @@ class Database:
                 ) from error
             # What a row of ours refers to was looked up before: it is the file that lacks it.
             lost = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
-            if kind in _DAMAGED or lost or _ODD_FORMAT in str(error):
+            # Our statements make sense. Until they are checked, the file's definitions may not.
+            senseless = kind == sqlite3.SQLITE_ERROR and not self._checked
+            if kind in _DAMAGED or lost or senseless:
                 raise self._damaged() from error
             raise RuntimeError(f"{self.path}: {error}") from error
 

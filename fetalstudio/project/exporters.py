@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.splits import Part
+from fetalstudio.core.words import counted
 from fetalstudio.formats.croissant import write_croissant
 from fetalstudio.formats.dataset_card import DATA_CARD, DatasetCard, Origin
 from fetalstudio.formats.exports import EXPORTS
@@ -33,6 +35,8 @@ class ExportReport:
     pairs: int
     copies: int
     """Accepted pairs that were left out because they copy a training frame."""
+    real_pixels: int
+    """Other accepted pairs that were left out because they show a part of a real frame."""
     problems: tuple[str, ...]
     """What the layout cannot hold and was left out, a message each."""
 
@@ -45,16 +49,23 @@ def export_frames(
     cohort: str | None = None,
     synthetic: bool = True,
     copies: bool = False,
+    real_pixels: bool = False,
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
     """Write a format of :mod:`fetalstudio.formats.exports` into ``out``, a new or empty folder.
 
     The export holds all real frames of the cohort (default: of all cohorts), with a draft or final
-    ellipse. With ``synthetic`` it also holds all accepted pairs, whatever their
-    cohort, as ``synthetic_<id>.png``; those that copy a training frame only with ``copies``, as
-    they show a patient. A synthetic picture carries a note of how it was made. Whatever the format,
-    there are a card of the data, ``croissant.json`` and a manifest of all files, by which
-    :func:`~fetalstudio.formats.manifest.check_manifest` checks them.
+    ellipse. With ``synthetic``, and where the format takes pairs, it also holds all accepted pairs,
+    whatever their cohort, as ``synthetic_<id>.png``; those that copy a training frame only with
+    ``copies``, and those that show a part of a real frame only with ``real_pixels``, as they show a
+    patient. A synthetic picture carries a note of how it was made.
+
+    Once a subject has a part, all subjects with an ellipse get one, and the frames are written by
+    part, as far as the format has parts. A pair whose sector is from a held-out subject is then
+    left out.
+
+    Whatever the format, there are a card of the data, ``croissant.json`` and a manifest of all
+    files, by which :func:`~fetalstudio.formats.manifest.check_manifest` checks them.
 
     Raises :class:`InputError` if ``out`` is in use, there is nothing to export, or no such format,
     :class:`UserError` where it cannot be written, :class:`Stopped` if asked to; ``out`` is
@@ -64,15 +75,21 @@ def export_frames(
         raise InputError(f"There is no format {format!r} to export. Choose {', '.join(EXPORTS)}.")
     out = Path(out).absolute()
     frames = project.frames.all(cohort=cohort)
+    synthetic = synthetic and EXPORTS[format].pairs
     accepted = project.pairs.all(state="accepted") if synthetic else []
-    pairs = [pair for pair in accepted if copies or not pair.copy]
+    originals = [pair for pair in accepted if copies or not pair.copy]
+    pairs = [pair for pair in originals if real_pixels or not pair.contains_real_pixels]
     if not frames and (cohort is not None or not pairs):
         known = ", ".join(project.frames.cohorts()) or "none"
         what = cohort or project.path
         raise InputError(f"There is nothing to export in {what}. The cohorts are: {known}.")
     annotations = project.annotations.by_frame(cohort)
+    copies_left_out = len(accepted) - len(originals)
+    real_left_out = len(originals) - len(pairs)
+    parts = _parts(project, frames, annotations)
+    of_held_out = {pair.id for pair in pairs if _is_held_out(project, pair, parts)}
+    pairs = [pair for pair in pairs if pair.id not in of_held_out]
     items: list[Frame | Pair] = [*frames, *pairs]
-    left_out = len(accepted) - len(pairs)
     card = DatasetCard()
     with new_folder(out) as folder:
         writer = EXPORTS[format].writer(folder)
@@ -83,22 +100,30 @@ def export_frames(
                 writer.add_pair(pair)
                 card.add(pair)
             else:
-                frame = _exported_frame(project, item, annotations.get(item.id))
+                part = parts.get(item.subject)
+                frame = _exported_frame(project, item, annotations.get(item.id), part)
                 writer.add_frame(frame)
                 card.add(frame)
         progress.advance(len(items), len(items))
         writer.finish()
+        problems = tuple(writer.problems)
+        if of_held_out:
+            problems += (
+                f"{counted(len(of_held_out), 'accepted pair')} left out: the sector is from a "
+                "frame of a subject that is held out, and pairs are for training alone.",
+            )
         origin = Origin(
             EXPORTS[format].title,
             f"{datetime.now(UTC):%Y-%m-%d}",
             Counter(pair.state for pair in project.pairs.all()) if synthetic else {},
-            left_out,
+            copies_left_out,
+            real_left_out,
             _licences(project),
         )
-        write_bytes(folder / DATA_CARD, card.markdown(origin, writer.problems).encode())
+        write_bytes(folder / DATA_CARD, card.markdown(origin, problems).encode())
         write_croissant(folder, card, origin)
         write_manifest(folder)
-    return ExportReport(out, len(frames), len(pairs), left_out, tuple(writer.problems))
+    return ExportReport(out, len(frames), len(pairs), copies_left_out, real_left_out, problems)
 
 
 def _licences(project: Project) -> Mapping[str, str]:
@@ -114,9 +139,32 @@ def _licences(project: Project) -> Mapping[str, str]:
     return licences
 
 
-def _exported_frame(project: Project, frame: Frame, annotation: Annotation | None) -> ExportedFrame:
-    """With the ellipse that a person drew or corrected: nobody has looked at a proposal yet."""
-    drawn = annotation is not None and annotation.state != "proposed"
+def _parts(
+    project: Project, frames: Sequence[Frame], annotations: Mapping[str, Annotation]
+) -> Mapping[str, Part]:
+    """The part of each subject; empty where none of the frames' subjects was used yet."""
+    stored = project.parts.stored()
+    if not any(frame.subject in stored for frame in frames):
+        return {}
+    drawn = {frame.subject for frame in frames if _is_drawn(annotations.get(frame.id))}
+    return {**stored, **project.parts.divide(drawn)}
+
+
+def _is_held_out(project: Project, pair: Pair, parts: Mapping[str, Part]) -> bool:
+    """Whether the sector of a pair is from a frame of a held-out subject."""
+    source = project.frames.find(str(pair.provenance.get("source_frame")))
+    return source is not None and parts.get(source.subject, "train") != "train"
+
+
+def _is_drawn(annotation: Annotation | None) -> bool:
+    """Whether a person drew or corrected the ellipse: nobody has looked at a proposal yet."""
+    return annotation is not None and annotation.state != "proposed"
+
+
+def _exported_frame(
+    project: Project, frame: Frame, annotation: Annotation | None, part: Part | None
+) -> ExportedFrame:
+    drawn = _is_drawn(annotation)
     return ExportedFrame(
         id=frame.id,
         name=frame.name,
@@ -126,6 +174,7 @@ def _exported_frame(project: Project, frame: Frame, annotation: Annotation | Non
         ellipse=annotation.ellipse if annotation is not None and drawn else None,
         calibration=frame.calibration,
         labels=frame.labels,
+        part=part,
     )
 
 

@@ -10,10 +10,11 @@ good.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
 from fetalstudio.project.database import Database
+from fetalstudio.project.parts import Parts
 from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.records import Amendment, Frame, FrameRevision
 from fetalstudio.project.rows import (
@@ -80,8 +82,9 @@ _SUSPICIOUS = suspicious(
 class Frames:
     """The frames of a project, with their calibration and labels."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, parts: Parts) -> None:
         self._storage = storage
+        self._parts = parts
         self._ordered: tuple[Mapping[str, Frame], list[Frame]] | None = None
         """All frames, and the same by cohort and name."""
         # Thousands of frames have the same ones, and share them.
@@ -233,8 +236,10 @@ class Frames:
     def set_labels(
         self, frame_id: str, labels: Mapping[str, str], *, amendment: Logged | None = None
     ) -> None:
-        """From now on the frame has these labels, beside those of other names; an empty text takes
-        a label away."""
+        """From now on the frame has these labels, beside those of other names.
+
+        An empty value takes the label of that name away.
+        """
         with self._storage.transaction():
             held = self.get(frame_id).labels
             for name, value in labels.items():
@@ -348,6 +353,15 @@ class Frames:
             removed=int(revision.removed),
         )
 
+    def neutral_names(self) -> Iterator[str]:
+        """``frame-00001`` and so on, from the first number above all that a frame has or had."""
+        rows = self._storage.database.query(
+            "SELECT DISTINCT name FROM frame_revisions WHERE name GLOB 'frame-[0-9]*'"
+        )
+        numbers = (row["name"].partition("-")[2] for row in rows)
+        last = max((int(n) for n in numbers if n.isdecimal() and len(n) < 10), default=0)
+        return (f"frame-{number:05d}" for number in itertools.count(last + 1))
+
     def _free_name(self, name: str, cohort: str, frame_id: str) -> str:
         """``name``, with a number where another frame of the cohort has it."""
         free, number = name, 1
@@ -367,7 +381,9 @@ class Frames:
         """
         subject = checked_key("subject", subject)
         with self._storage.transaction():
-            revisions = [replace(r, subject=subject) for r in self._amendable(frame_ids)]
+            former = self._amendable(frame_ids)
+            revisions = [replace(r, subject=subject) for r in former]
+            self._parts.inherit(subject, (r.subject for r in former))
             return self._amend(revisions, "set the subject of {frames}", author)
 
     def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
@@ -451,8 +467,8 @@ class Frames:
             amendment = self._amendment(amendment_id)
             if not amendment.undone or amendment.undoes is not None:
                 raise UserError(
-                    f"{self._storage.path} has no amendment {amendment_id} that is undone. See the "
-                    "log of amendments."
+                    f"{self._storage.path} has no amendment {amendment_id} that is undone. "
+                    f"{self._see_log()}"
                 )
             return self._take_back(
                 self._last(amendment), f"did again: {amendment.description}", author
@@ -492,7 +508,8 @@ class Frames:
             if replace(current, name=after.name) != after:
                 raise UserError(
                     f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
-                    f"{current.name} was amended again later. Undo the later amendment first."
+                    f"{current.name} was amended again later. Undo the later amendment first. "
+                    f"{self._see_log()}"
                 )
         return [before for before, _ in amendment.changes]
 
@@ -533,7 +550,7 @@ class Frames:
         found = self._amendments("id = ?", (amendment_id,))
         if not found:
             raise UserError(
-                f"{self._storage.path} has no amendment {amendment_id}. See the log of amendments."
+                f"{self._storage.path} has no amendment {amendment_id}. {self._see_log()}"
             )
         return found[0]
 
@@ -657,6 +674,11 @@ class Frames:
         except UserError:
             return set()  # what a damaged backup needs is not known
 
+    def revisions(self) -> list[FrameRevision]:
+        """All that the frames, the removed ones too, are and were called."""
+        rows = self._storage.database.query("SELECT * FROM frame_revisions")
+        return self._storage.read("frame_revisions", rows, _row_revision)
+
     def check(self) -> None:
         """Read every frame, revision and amendment that may be damaged, so that the damaged ones
         are known."""
@@ -726,11 +748,16 @@ class Frames:
             number = row["id"]
             open_ = number not in undone and row["undoes"] is None
             if number == amendment_id and not open_:
-                raise UserError(f"Amendment {number} was undone already, or is an undo.")
+                raise UserError(
+                    f"Amendment {number} was undone already, or is an undo. {self._see_log()}"
+                )
             if open_ and amendment_id in (None, number):
                 return self._amendment(number)
         which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
-        raise UserError(f"{self._storage.path} has no {which}. See the log of amendments.")
+        raise UserError(f"{self._storage.path} has no {which}. {self._see_log()}")
+
+    def _see_log(self) -> str:
+        return f"See the log of amendments: fetalstudio frames {self._storage.path} log."
 
 
 def _revision(frame: Frame) -> FrameRevision:
@@ -763,6 +790,8 @@ def _delete(database: Database, frame_ids: Sequence[str]) -> None:
     )
     for table, condition in PURGED_TABLES:
         database.execute(f"DELETE FROM {table} WHERE {condition.format(row=f'{table}.')}")
+    # The key of a patient goes with the last frame.
+    database.execute("DELETE FROM parts WHERE subject NOT IN (SELECT subject FROM frame_revisions)")
     database.execute("DELETE FROM purge")
 
 

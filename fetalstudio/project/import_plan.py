@@ -10,9 +10,11 @@ An import is a plan, made with the choices, that is stored: see
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -37,15 +39,20 @@ from fetalstudio.formats.doubts import (
 from fetalstudio.formats.frame_records import FrameContent, FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.pictures import FRAME_NOTE
+from fetalstudio.formats.redaction import Policy, Redactor, UnclearScreenError, remembered
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.formats.unread_files import files_below
+from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
 from fetalstudio.project.frames import SET_SUBJECT
+from fetalstudio.project.patients import Keys
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.project import DATABASE, Project
 from fetalstudio.project.records import Frame
 
+_MOST_READERS = 4
+"""Threads that decode frames; each may hold one of the largest size."""
 Keep = Callable[[Pixels, str], str]
 _GLOB = re.compile(r"[*?\[]")
 
@@ -184,6 +191,10 @@ class PlannedFrame:
 
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it becomes a pair."""
+    unclear: str = ""
+    """Why it is in doubt what of its screen may be stored; it is then left out."""
+    redacted: bool = False
+    """Whether something was blacked out that nobody confirmed."""
 
     @property
     def path(self) -> Path:
@@ -253,6 +264,14 @@ class ImportPlan:
     """All other visible files, at any depth."""
     notes: tuple[str, ...]
     """A message for each thing that is wrong with the source as a whole, or with a table."""
+    doubtful_labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the labels that are left out, as they may say who a patient is: what each looks like, by
+    name."""
+
+    def labels(self, frame: PlannedFrame) -> dict[str, str]:
+        """The labels that a frame gets."""
+        labels = frame.record.labels.items()
+        return {name: text for name, text in labels if name not in self.doubtful_labels}
 
     def open_doubts(self, frame: PlannedFrame) -> tuple[Doubt, ...]:
         """The doubts about a frame that the choices do not answer."""
@@ -266,8 +285,20 @@ class ImportPlan:
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes on the source and on its frames, each once."""
-        notes = (note for frame in self.frames for note in frame.notes)
+        """The notes on the source and on its frames, each once, and one for all alike that are
+        about what their screens show."""
+        notes = [note for frame in self.frames for note in frame.notes]
+        unclear: dict[str, list[Path]] = defaultdict(list)
+        for frame in self.frames:
+            if frame.unclear:
+                unclear[frame.unclear].append(frame.path)
+        notes += [f"{_and_more(paths)} was left out. {why}" for why, paths in unclear.items()]
+        if redacted := [frame.path for frame in self.frames if frame.redacted]:
+            notes.append(
+                f"{_and_more(redacted)}: what a scanner shows around the sector was blacked out, "
+                "and so was the text that was found in it. Text can be missed: check the frames "
+                "in Annotate, and remove those that still show a name."
+            )
         return tuple(dict.fromkeys((*self.notes, *notes)))
 
     @property
@@ -308,14 +339,21 @@ def plan_import(
     choices: Choices = NO_CHOICES,
     *,
     format: str = AUTO,
+    frames: str | None = None,
+    head_label: str | None = None,
+    redact: Policy = "auto",
     progress: Progress = NO_PROGRESS,
 ) -> ImportPlan:
     """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
     an import of it would do under these choices. Nothing is stored.
 
-    Raises as :class:`Planner` and :meth:`Planner.plan`.
+    The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises as
+    :class:`Planner` and :meth:`Planner.plan`.
     """
-    return Planner(project, source, format=format).plan(choices, progress=progress)
+    planner = Planner(
+        project, source, format=format, frames=frames, head_label=head_label, redact=redact
+    )
+    return planner.plan(choices, progress=progress)
 
 
 class Planner:
@@ -324,18 +362,39 @@ class Planner:
     A picture is read again only where another answer holds for it.
     """
 
-    def __init__(self, project: Project, source: Path, *, format: str = AUTO) -> None:
-        """Find the frames of the source; no picture is opened.
+    def __init__(
+        self,
+        project: Project,
+        source: Path,
+        *,
+        format: str = AUTO,
+        frames: str | None = None,
+        head_label: str | None = None,
+        redact: Policy = "auto",
+        files: Sequence[Path] = (),
+        keep_labels: Collection[str] = (),
+    ) -> None:
+        """Find the frames of the source; no picture is decoded.
 
-        Raises :class:`InputError` for a source without an image, or for the store of a project.
+        The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
+        :class:`InputError` for a source without an image, for the store of a project, or where the
+        secret of the patients' keys is on another computer.
         """
         _check_not_a_store(source)
-        self._found = read_source(source, format)
+        self._found = read_source(source, format, frames, head_label, files)
+        self._redactor = Redactor(redact, {} if redact == "none" else remembered())
+        self._keep_labels = keep_labels
+        project.patients.check_secret()
         self._project, self._format = project, format
         self._source = source = Path(source).absolute()
         self._root = source if source.is_dir() else source.parent
         found = (*self._found.records, *self._found.unsure)
-        self._records = {_key(record, self._root): record for record in found}
+        self._records: dict[str, FrameRecord] = {}
+        for record in found:
+            key = _key(record, self._root)
+            while key in self._records:
+                key += "+"
+            self._records[key] = record
         self._files = _other_files(source, self._found)
         self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
         """By key: under which answers each picture was read (None where it is left out by choice),
@@ -362,29 +421,56 @@ class Planner:
             answers = None if choices.leave_out(key) else choices.answers(key)
             if key not in self._read or self._read[key][:2] != (answers, record):
                 todo[key] = answers, record
-        for number, (key, (answers, record)) in enumerate(todo.items()):
+        for number, (key, read) in enumerate(_read_ahead(todo, self._redactor)):
             progress.advance(number, len(todo))
-            self._read[key] = answers, record, _planned(record, key, answers, keep)
+            answers, record = todo[key]
+            self._read[key] = answers, record, _planned(record, key, answers, read, keep)
         progress.advance(len(todo), len(todo))  # the last check: what follows is short
         frames: list[PlannedFrame] = []
         known: dict[str, PlannedFrame] = {}
+        keys: Keys | None = None
         for key in records:
             planned = self._read[key][2]
             if planned.frame_id is not None:
                 held = self._project.frames.find(planned.frame_id)
                 first = known.setdefault(planned.frame_id, planned)
-                planned = _compared(planned, held, first if first is not planned else None)
+                if held is not None and keys is None:
+                    keys = self._project.patients.keys()
+                key_of = str if keys is None else keys.key
+                first_one = first if first is not planned else None
+                planned = _compared(planned, held, first_one, key_of)
             frames.append(planned)
         files = [file for file in self._files if file.path not in drawn]
         files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
+        real = [frame for frame in frames if frame.frame_id and frame.synthetic is None]
+        there = [f.held for f in real if f.held is not None and f.held.kind == "real"]
+        cohort, renamed = stored_cohort(self._project, choices.cohort, self._found.cohort, there)
+        notes = self._found.problems + self._unknown_labels(frames)
+        if renamed is not None and any(frame.is_new for frame in real):
+            notes += (renamed,)
         return ImportPlan(
             source=self._source,
             format=self._format,
-            cohort=choices.cohort or self._found.cohort,
+            cohort=cohort,
             choices=choices,
             frames=_with_single_structures(frames, choices),
             files=tuple(sorted(files, key=lambda file: file.path)),
-            notes=self._found.problems,
+            notes=notes,
+            doubtful_labels=doubtful_labels(
+                {n: text for n, text in f.record.labels.items() if n not in self._keep_labels}
+                for f in frames
+                if f.frame_id is not None
+            ),
+        )
+
+    def _unknown_labels(self, frames: Sequence[PlannedFrame]) -> tuple[str, ...]:
+        """A message for each of the labels to keep that is not there."""
+        found = {name for f in frames if f.frame_id is not None for name in f.record.labels}
+        return tuple(
+            f"The source has no labels {name!r} that could be kept. It has: "
+            f"{', '.join(sorted(found)) or 'none'}."
+            for name in self._keep_labels
+            if name not in found
         )
 
     def _assigned(self, choices: Choices) -> tuple[dict[str, FrameRecord], set[Path]]:
@@ -408,18 +494,55 @@ class Planner:
         return records, set(given.values())
 
 
-def _planned(record: FrameRecord, key: str, answers: Answers | None, keep: Keep) -> PlannedFrame:
-    """Read a picture; one without answers is left out by choice."""
+def _read_ahead(
+    todo: Mapping[str, tuple[Answers | None, FrameRecord]], redactor: Redactor
+) -> Iterator[tuple[str, Callable[[], FrameContent]]]:
+    """By key, what waits for the content of a picture, or raises what reading it raised.
+
+    A few are read at a time, each in a thread: the decoders let others run meanwhile.
+    """
+    workers = min(os.cpu_count() or 1, _MOST_READERS)
+    with ThreadPoolExecutor(workers, "reader") as pool:
+        ahead = deque[tuple[str, Future[FrameContent]]]()
+        try:
+            for key, (answers, record) in todo.items():
+                ahead.append((key, pool.submit(_content, record, answers, redactor)))
+                if len(ahead) > workers:
+                    done, future = ahead.popleft()
+                    yield done, future.result
+            while ahead:
+                done, future = ahead.popleft()
+                yield done, future.result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _content(record: FrameRecord, answers: Answers | None, redactor: Redactor) -> FrameContent:
+    if answers is None:
+        raise InputError("left out by choice")
+    return record.read(answers, redactor)
+
+
+def _planned(
+    record: FrameRecord,
+    key: str,
+    answers: Answers | None,
+    read: Callable[[], FrameContent],
+    keep: Keep,
+) -> PlannedFrame:
+    """What a picture is planned to be; one without answers is left out by choice."""
     subject = (answers or {}).get(Question.SUBJECT) or subject_of(record)
     planned = PlannedFrame(key=key, record=record, subject=subject, calibration=record.calibration)
     if answers is None:
         return planned
     try:
-        content: FrameContent = record.read(answers)
+        content = read()
         made = content.synthetic
         frame_id = keep(content.pixels, FRAME_NOTE if made is None else made.text())
     except InDoubtError as error:
         return replace(planned, doubts=(error.doubt,))
+    except UnclearScreenError as error:
+        return replace(planned, unclear=str(error))
     except InputError as error:
         return replace(planned, notes=(str(error),))
     return replace(
@@ -433,6 +556,7 @@ def _planned(record: FrameRecord, key: str, answers: Answers | None, keep: Keep)
         notes=content.problems,
         mask_values=content.mask_values,
         synthetic=content.synthetic,
+        redacted=content.redacted,
     )
 
 
@@ -445,29 +569,31 @@ def is_synthetic_frame(path: Path, held: Frame) -> str:
 
 
 def _compared(
-    planned: PlannedFrame, held: Frame | None, first: PlannedFrame | None
+    planned: PlannedFrame,
+    held: Frame | None,
+    first: PlannedFrame | None,
+    key_of: Callable[[str], str],
 ) -> PlannedFrame:
     """Compare a frame with the one that the project holds, and the first one of the source, with
-    the same picture."""
-    twin = None if first is None else first.key
+    the same picture. ``key_of`` gives the key of a subject, by what the source calls her."""
     note = None
     if planned.synthetic is not None:
         pass  # of a pair that the project already holds, nothing is taken
     elif held is not None and held.kind != "real":
         note = is_synthetic_frame(planned.path, held)
-    elif held is not None and held.subject != planned.subject:
+    elif held is not None and held.subject != (subject := key_of(planned.subject)):
         note = (
-            f"{planned.path} is of subject {planned.subject}, but the project holds this picture "
+            f"{planned.path} is of subject {subject}, but the project holds this picture "
             f"as {held.name} of cohort {held.cohort}, subject {held.subject}, and keeps that. "
             f"Correct the subject if it is wrong ({SET_SUBJECT})."
         )
     elif held is None and first is not None and first.subject != planned.subject:
         note = (
-            f"{planned.path} is of subject {planned.subject}, but {first.path} is the same "
-            f"picture, of subject {first.subject}, which counts. Correct the subject if it is "
-            f"wrong ({SET_SUBJECT})."
+            f"{planned.path} and {first.path} are the same picture, but of two subjects. The "
+            f"latter counts. Correct the subject if it is wrong ({SET_SUBJECT})."
         )
     notes = planned.notes if note is None else (*planned.notes, note)
+    twin = None if first is None else first.key
     return replace(planned, held=held, twin=twin, notes=notes)
 
 
@@ -534,6 +660,10 @@ def _check_named(choices: Choices, records: Mapping[str, FrameRecord], source: P
         )
 
 
+def _and_more(paths: Sequence[Path]) -> str:
+    return f"{paths[0]}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}"
+
+
 def _check_not_a_store(source: Path) -> None:
     """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
     source = Path(source).absolute()
@@ -549,13 +679,13 @@ def _other_files(source: Path, found: FrameSource) -> tuple[PlannedFile, ...]:
     """What all files are taken for that are no frames."""
     taken = {record.path for record in (*found.records, *found.unsure)}
     annotations = {path for record in found.records for path in _annotations(record)} - taken
-    read, unread = set(found.annotation_files), {file.path: file for file in found.unread}
+    read, unread = found.files - taken, {file.path: file for file in found.unread}
     files = [path for path, _ in files_below(source)] if source.is_dir() else []
     planned = []
     for path in sorted({*files, *annotations, *read, *unread} - taken):
         if path in annotations:
             planned.append(PlannedFile(path, Role.ANNOTATION))
-        elif path in read:
+        elif path in read and path.suffix.lower() not in TABLE_SUFFIXES:
             planned.append(PlannedFile(path, Role.ANNOTATION_FILE))
         elif path in unread:
             file = unread[path]

@@ -6,16 +6,22 @@ An import takes every frame that can be read. After an error or a cancel it take
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
+from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_tables import some
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
+from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import Logged
 from fetalstudio.project.import_plan import (
     NO_CHOICES,
@@ -26,6 +32,7 @@ from fetalstudio.project.import_plan import (
     is_synthetic_frame,
 )
 from fetalstudio.project.pairs import SameAsRealError
+from fetalstudio.project.patients import Keys
 from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, Frame
@@ -47,12 +54,15 @@ class ImportReport:
     """Pictures that the project already held."""
     subjects: int
     """Of the frames in the source that could be read."""
-    in_doubt: int
-    """Pictures with a doubt that nobody has answered."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
     problems: tuple[str, ...]
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0
     """New synthetic pairs, to be reviewed."""
+    in_doubt: int = 0
+    """Pictures with a doubt that nobody has answered."""
     amendment: int | None = None
     """The number by which the import can be taken back (:meth:`Frames.undo`); None where it added
     nothing."""
@@ -64,32 +74,66 @@ def import_frames(
     choices: Choices = NO_CHOICES,
     *,
     format: str = AUTO,
+    cohort: str | None = None,
+    mask_value: str | None = None,
+    keep_names: bool = False,
+    keep_labels: Collection[str] = (),
+    frames: str | None = None,
+    head_label: str | None = None,
+    redact: Policy = "auto",
+    files: Sequence[Path] = (),
     seen: Mapping[str, str | None] | None = None,
     author: str = AUTHOR,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
-    """Plan the import of a folder (or one image) and store what is planned: all, or nothing.
+    """Plan the import of a folder (or one image) in a format of
+    :mod:`fetalstudio.formats.sources`, and store what is planned: all, or nothing.
 
-    Of what the ``choices`` leave in doubt, only the safe part is imported. Annotations count as
-    final; a doubtful one is a proposal. A picture that the project already holds gets what it lacks
-    (a calibration; an ellipse, where none was drawn). Synthetic pictures become pairs that are to
-    be reviewed, with what the source says about how they were made. A file that cannot be used is
-    named in ``problems`` and left out; so is one that is no longer what it was among the pictures
-    of the plan that a person has ``seen``. The import is an amendment by ``author``, and can be
-    undone as one.
+    Of what the ``choices`` leave in doubt, only the safe part is imported; ``cohort`` and
+    ``mask_value`` are short for choices. A picture that is no longer what it was among the pictures
+    of the plan that a person has ``seen`` is left out. The import is an amendment by ``author``,
+    and can be undone as one.
 
-    Raises :class:`InputError` for a source without a usable image, or for the store of a project,
+    The frames get neutral names; with ``keep_names`` those of their files, as the frames of HC18
+    always do. ``cohort`` defaults to the folder's name, and to a neutral one where that may say who
+    a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
+    ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
+    and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
+    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). With ``files``, these
+    DICOM files and archives alone are imported, of the folder ``source``.
+
+    What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
+    what was confirmed of the scanner's layout; a frame of which that is in doubt is left out.
+    Annotations count as final; a doubtful one is a proposal. A picture that the project already
+    holds gets what it lacks (a calibration; an ellipse, where none was drawn). The parts that the
+    source states are stored for subjects that have none. Synthetic pictures become pairs that are
+    to be reviewed, with what the source says about how they were made. A file that cannot be used
+    is named in ``problems`` and left out.
+
+    Raises :class:`InputError` for a source without a usable image, for the store of a project, or
+    where the secret of the patients' keys is on another computer, and
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
     project is then as it was.
     """
-    planner = Planner(project, source, format=format)
+    head = [] if mask_value is None else [(Question.HEAD, mask_value, ())]
+    choices = choices.joined(Choices.of(head, cohort=cohort))
+    planner = Planner(
+        project,
+        source,
+        format=format,
+        frames=frames,
+        head_label=head_label,
+        redact=redact,
+        files=files,
+        keep_labels=keep_labels,
+    )
     with project.frames.staging() as staging:
         plan = planner.plan(choices, keep=staging.put, progress=progress)
         if seen is not None:
             plan = _as_seen(plan, seen)
         if not any(frame.frame_id for frame in plan.frames):
             raise InputError(_nothing(plan))
-        return _store(project, staging, plan, author)
+        return _store(project, staging, plan, keep_names, author)
 
 
 def _nothing(plan: ImportPlan) -> str:
@@ -115,23 +159,26 @@ def _store_pairs(
     project: Project,
     staging: Staging,
     staged: Sequence[PlannedFrame],
+    keep_names: bool,
     amendment: Logged,
     problems: list[str],
 ) -> int:
     """Returns the number of new pairs. What the project knows of a pair that it holds stays."""
     new = 0
     held: list[str] = []
-    for item in staged:
-        if item.synthetic is None:
-            continue
+    made = [(item, item.synthetic) for item in staged if item.synthetic is not None]
+    names = [item.record.name for item, _ in made]
+    for (item, note), name in zip(
+        made, names if keep_names else stored_pair_names(names), strict=True
+    ):
+        path = item.path
         assert item.frame_id is not None and item.size is not None
-        name, path = item.record.name, item.path
         try:
             pair, added = project.pairs.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
-                item.synthetic,
+                note,
                 name=name,
                 reviewer=AUTHOR,
                 amendment=amendment,
@@ -160,7 +207,9 @@ def _description(plan: ImportPlan) -> str:
     return f"imported {' and '.join(new)}"
 
 
-def _store(project: Project, staging: Staging, plan: ImportPlan, author: str) -> ImportReport:
+def _store(
+    project: Project, staging: Staging, plan: ImportPlan, keep_names: bool, author: str
+) -> ImportReport:
     """One short transaction for everything."""
     amendment = functools.cache(
         lambda: project.frames.log_import(_description(plan), author=author)
@@ -169,27 +218,39 @@ def _store(project: Project, staging: Staging, plan: ImportPlan, author: str) ->
     real = [frame for frame in staged if frame.synthetic is None]
     problems = list(plan.problems)
     frames = annotated = 0
+    subjects: set[str] = set()
     with project.transaction():
-        pairs = _store_pairs(project, staging, staged, amendment, problems)
+        pairs = _store_pairs(project, staging, staged, keep_names, amendment, problems)
+        keys, names = project.patients.keys(), project.frames.neutral_names()
+        _store_parts(project, keys, real, problems)
+        neutral = next(names)
         for item in real:
             assert item.frame_id is not None and item.size is not None
+            kept = keep_names or is_public_name(item.record.name)
+            subject = keys.key(item.subject)
+            subjects.add(subject)
             frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
-                name=item.record.name,
+                name=item.record.name if kept else neutral,
                 cohort=plan.cohort,
-                subject=item.subject,
+                subject=subject,
                 calibration=item.calibration,
                 amendment=amendment,
             )
             frames += new
+            if new and not kept:
+                neutral = next(names)
             if not new:
                 _calibrate(project, frame, item.calibration, amendment)
                 if frame.kind != "real" and item.held is None:  # a pair that came with it
                     problems.append(is_synthetic_frame(item.path, frame))
             if frame.kind == "real":
-                project.frames.set_labels(frame.id, item.record.labels, amendment=amendment)
+                labels = plan.labels(item)
+                if AGE_LABEL in frame.labels:
+                    labels.pop(AGE_LABEL, None)  # a person may have corrected it
+                project.frames.set_labels(frame.id, labels, amendment=amendment)
             if item.ellipse is not None and _wants_ellipse(project, frame, item.certain):
                 state: AnnotationState = "final" if item.certain else "proposed"
                 project.annotations.add(
@@ -201,12 +262,43 @@ def _store(project: Project, staging: Staging, plan: ImportPlan, author: str) ->
         frames=frames,
         annotated=annotated,
         duplicates=len(real) - frames,
-        subjects=len({item.subject for item in real}),
-        in_doubt=plan.counts().in_doubt,
+        subjects=len(subjects),
+        doubtful_labels=plan.doubtful_labels,
         problems=tuple(problems),
         pairs=pairs,
+        in_doubt=plan.counts().in_doubt,
         amendment=amendment() if amendment.cache_info().currsize else None,
     )
+
+
+def _store_parts(
+    project: Project, keys: Keys, staged: Sequence[PlannedFrame], problems: list[str]
+) -> None:
+    """Store into which parts the source divides the subjects.
+
+    One whose frames are all to be trained on is not divided: nothing could be tested.
+    """
+    stated: dict[str, set[Part]] = defaultdict(set)
+    for item in staged:
+        if item.record.part is not None:
+            stated[keys.key(item.subject)].add(item.record.part)
+    if several := sorted(subject for subject, parts in stated.items() if len(parts) > 1):
+        problems.append(
+            f"The source has frames of one subject in several parts ({some(several)}), so that a "
+            "model would be tested on a subject that it was trained on. Their parts were not taken "
+            "over: all frames of a subject will be in one part."
+        )
+    agreed = {subject: parts.pop() for subject, parts in stated.items() if len(parts) == 1}
+    if set(agreed.values()) <= {"train"}:
+        return
+    kept = project.parts.adopt(agreed)
+    if kept:
+        several = [f"{subject} ({part})" for subject, part in sorted(kept.items())]
+        problems.append(
+            f"The source has {some(several)} in another part than the project, which keeps its "
+            "own: models may have been trained on it. Import into a new project to take over the "
+            "parts of the source."
+        )
 
 
 def _calibrate(

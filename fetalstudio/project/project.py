@@ -32,9 +32,11 @@ from fetalstudio.project.frames import Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
+from fetalstudio.project.parts import Parts
+from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.runs import Runs
-from fetalstudio.project.storage import Storage
+from fetalstudio.project.storage import Storage, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -46,12 +48,14 @@ class Project:
     def __init__(self, path: Path, database: Database) -> None:
         """Use :meth:`create` or :meth:`open`."""
         self._storage = Storage(path, database)
-        self.frames = Frames(self._storage)
+        self.parts = Parts(self._storage)
+        self.frames = Frames(self._storage, self.parts)
         self.annotations = Annotations(self._storage, self.frames)
         self.pairs = Pairs(self._storage, self.frames)
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
+        self.patients = Patients(self._storage)
 
     @property
     def path(self) -> Path:
@@ -171,6 +175,7 @@ class Project:
         self.batches.check()
         self.runs.all()
         self.models.all()
+        self.parts.stored()
         query = self._storage.database.query
         orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
         unnamed = query(
@@ -197,6 +202,10 @@ class Project:
     def changes(self) -> int:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
+
+    def copy_database(self, target: Path) -> None:
+        """Write a consistent copy of the database alone, atomically."""
+        self._storage.database.backup(target)
 
     def save_copy(self, path: Path) -> int:
         """Write a copy of the project into a folder that is new or empty.
@@ -233,6 +242,10 @@ class Project:
         project with :attr:`damage` is left as it is, so that nothing is deleted that a backup still
         needs, and its backups stay those of before.
         """
+        with without_collections():
+            return self._recover()
+
+    def _recover(self) -> list[str]:
         notes = [
             f"The run {run.name} was interrupted and is marked as failed."
             for run in self.runs.fail_crashed()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.synthetic_notes import is_marked_copy
+from fetalstudio.formats.synthetic_notes import contains_real_pixels, is_marked_copy
 
 AnnotationState = Literal["proposed", "draft", "final"]
 ReviewState = Literal["pending", "accepted", "rejected"]
@@ -23,13 +23,15 @@ class Frame:
     id: str
     """SHA-256 (hex) over the size and the 8-bit grey pixels: the same picture is one frame."""
     name: str
-    """The file's name without folder and ending, unique in its cohort (``392_2HC``)."""
+    """Unique in its cohort: a neutral one (``frame-00001``), or where it was kept the file's name
+    without folder and ending (``392_2HC``)."""
     width: int
     height: int
     kind: Literal["real", "synthetic"]
     cohort: str
     subject: str
-    """The patient key by which splits are made; for a synthetic frame ``synthetic:<pair id>``."""
+    """The patient key by which splits are made (see :mod:`fetalstudio.project.patients`); for a
+    synthetic frame ``synthetic:<pair id>``."""
     calibration: Calibration | None
     added_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -137,9 +139,9 @@ class Pair:
     quality: Mapping[str, float]
     """``dice``, ``hc_difference`` (relative), ``hd95_px`` of the segmenter's ellipse against the
     one that the pair began with; ``edge`` 0 to 1; ``similarity`` to the nearest training frame,
-    -1 to 1; ``speckle_snr``, and ``speckle_difference`` (relative), ``spectrum_db``,
-    ``grey_difference`` (grey levels) against the cohort's real frames; ``outline_*`` where the
-    synthesizer drew the outline too."""
+    -1 to 1; ``real_share`` of the whole frame that is the lender's, 0 to 1; ``speckle_snr``, and
+    ``speckle_difference`` (relative), ``spectrum_db``, ``grey_difference`` (grey levels) against
+    the cohort's real frames; ``outline_*`` where the synthesizer drew the outline too."""
     provenance: Mapping[str, Any]
     """Synthesizer name and hash, seed, steps, guidance, style, source frame, app version;
     ``found`` (cx, cy, a, b, angle_deg of the judge's ellipse, None where it found no head);
@@ -171,6 +173,12 @@ class Pair:
         """Whether the picture is too similar to a training frame, and so neither trained on nor
         exported."""
         return is_marked_copy(self.quality, self.provenance)
+
+    @property
+    def contains_real_pixels(self) -> bool | None:
+        """Whether a part of the picture is from a real frame, and so not exported unless asked
+        for; None where that is not known."""
+        return contains_real_pixels(self.quality, self.provenance)
 
 
 @dataclass(frozen=True, slots=True)

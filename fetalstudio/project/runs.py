@@ -97,7 +97,8 @@ class Runs:
         run = self._storage.read_one("runs", row, lambda row: _run(row, history))
         if run is None:
             raise UserError(
-                f"{self._storage.path} holds no run {run_id}. Look it up in the list of runs."
+                f"{self._storage.path} holds no run {run_id}. Those that it holds are listed in "
+                f"Train, and by fetalstudio runs {self._storage.path}."
             )
         return run
 

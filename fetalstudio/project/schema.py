@@ -20,6 +20,17 @@ from typing import Any
 APPLICATION_ID = int.from_bytes(b"FtSt", "big")
 """Marks the SQLite file as ours (``PRAGMA application_id``)."""
 
+
+def _guards(table: str) -> tuple[str, ...]:
+    return tuple(_guard(table, verb) for verb in ("UPDATE", "DELETE"))
+
+
+def _guard(table: str, verb: str, unless: str = "") -> str:
+    when = f"WHEN NOT ({unless})" if unless else ""
+    return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
+        BEGIN SELECT RAISE(ABORT, '{table} are only appended to'); END"""
+
+
 _ELLIPSE_CHECK = "b > 0 AND a >= b AND angle_deg >= 0 AND angle_deg < 180"
 
 _TABLES = (
@@ -228,6 +239,22 @@ _AMENDMENT_TABLES = (
         BEGIN SELECT RAISE(ABORT, 'only removed frames can be purged'); END""",
 )
 
+_PART_TABLES = (
+    """CREATE TABLE parts (
+        subject TEXT PRIMARY KEY,
+        part TEXT NOT NULL CHECK (part IN ('train', 'validation', 'test')),
+        created_at TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    _guard("parts", "UPDATE"),
+    _guard("parts", "DELETE", "OLD.subject NOT IN (SELECT subject FROM frame_revisions)"),
+)
+
+_IDENTITY_TABLE = (
+    # Names the project outside of its folder; the check value recognises the secret kept there.
+    "CREATE TABLE identity (id TEXT NOT NULL, secret_check TEXT)",
+    "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
+)
+
 AMENDED_TABLES = ("calibrations", "annotations", "labels")
 """Tables of revisions of which an import may add some to frames that are there."""
 _AMENDED_VALUES = tuple(
@@ -281,16 +308,6 @@ APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_
 it was dropped."""
 
 
-def _guards(table: str) -> tuple[str, ...]:
-    return tuple(_guard(table, verb) for verb in ("UPDATE", "DELETE"))
-
-
-def _guard(table: str, verb: str, unless: str = "") -> str:
-    when = f"WHEN NOT ({unless})" if unless else ""
-    return f"""CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {when}
-        BEGIN SELECT RAISE(ABORT, '{table} are only appended to'); END"""
-
-
 def _purge_guards() -> Iterator[str]:
     """Let a purge, and nothing else, delete."""
     yield _guard("frames", "UPDATE")  # its triggers went with the table that was replaced
@@ -308,31 +325,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_BATCH_TABLES, *(guard for table in _APPEND_ONLY_2 for guard in _guards(table))),
     (*_LABEL_TABLES, *(guard for table in _APPEND_ONLY_3 for guard in _guards(table))),
     (*_AMENDMENT_TABLES, *_purge_guards()),
+    _PART_TABLES,
+    _IDENTITY_TABLE,
     _AMENDED_VALUES,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 
-DESCRIPTION = """SELECT type, name, sql,
-        CASE type WHEN 'table' THEN
-            (SELECT group_concat(name || ' ' || type) FROM pragma_table_info(item.name))
-        END AS columns
-    FROM sqlite_master AS item WHERE type IN ('table', 'view', 'trigger')"""
+DESCRIPTION = """SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL"""
 """Selects what :func:`described` takes."""
 
 
 def described(rows: Iterable[Any]) -> Mapping[tuple[str, str], str]:
-    """What a file consists of, by type and name: the columns of tables, the text of the rest.
-
-    SQLite rewrites the text of a table when another one is renamed, so tables are compared by
-    their columns.
-    """
-    return {
-        (kind, name): str(columns) if kind == "table" else " ".join(str(sql).split())
-        for kind, name, sql, columns in rows
-    }
+    """The definitions that a file consists of, by type and name."""
+    # A table that was renamed, as migrations do, has its new name in quotes.
+    return {(kind, name): " ".join(str(sql).replace('"', "").split()) for kind, name, sql in rows}
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def wanted(migrations: tuple[tuple[str, ...], ...]) -> Mapping[tuple[str, str], str]:
     """What a file that these migrations made consists of."""
     with contextlib.closing(sqlite3.connect(":memory:")) as model:

@@ -43,6 +43,7 @@ _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "run_history": ("history of run", ("run_id", "entry")),
     "models": ("model", ("name",)),
     "adoptions": ("adoption of model", ("name", "id")),
+    "parts": ("part of subject", ("subject",)),
 }
 """By table: the word for a row, and the columns that name it."""
 
@@ -101,7 +102,7 @@ class Storage:
         held = self._held.get(tables)
         new = None if held is None else database.inserts_since(held.inserted)
         if held is None or held.changes != now or new is None:
-            with _without_collections():
+            with without_collections():
                 held = self._held[tables] = _Held(now, inserted, read(None))
         else:
             held.inserted = inserted
@@ -196,8 +197,9 @@ class Storage:
 
 
 @contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Make many objects that all stay. Looking for garbage among them takes longer than reading."""
+def without_collections() -> Iterator[None]:
+    """For a block that makes many objects, nearly all of which stay: looking for garbage among them
+    again and again takes longer than making them."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fetalstudio.core.errors import InputError, is_out_of_memory
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.files import check_regular, write_bytes
 from fetalstudio.learning import save_checkpoint
 from fetalstudio.segmentation.vit import AUTO_TOKENS
 
@@ -174,6 +174,7 @@ def write_checkpoint(state: Mapping[str, Tensor], path: Path) -> None:
 def _head(path: Path) -> bytes:
     """The first bytes. Raises :class:`InputError` if the file plainly holds no weights."""
     try:
+        check_regular(path)
         with path.open("rb") as stream:
             head = stream.read(512)
     except FileNotFoundError as error:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fetalstudio import distributed
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
@@ -27,13 +27,11 @@ from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
 from fetalstudio.segmentation.lora import add_lora
-from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, outward_boxes
+from fetalstudio.segmentation.sam import decode, dice_ce, jittered_boxes, paper_boxes
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.segmentation.tuned_weights import TunedWeights
 
 _IOU_WEIGHT = 0.1
-_PAPER_JITTER = 20 / 256
-"""Share of the input's side by which boxes are moved outwards: up to 19 px at 256 px."""
 FINE_TUNING = "fine-tuning"
 """The note of the progress of the optimiser's steps; see also ``examples.EMBEDDING``."""
 _FAILURE = 0.9
@@ -297,7 +295,7 @@ def _one_epoch(
         if distributed.agreed(callbacks.stopped()):
             return None
         chosen = order[start : start + settings.batch]
-        boxes = _boxes(segmenter, [task.train[k].ellipse for k in chosen], settings, rng)
+        boxes = _boxes(segmenter, [task.train[k] for k in chosen], settings, rng)
         optimizer.zero_grad(set_to_none=True)
         mine = slice(distributed.rank(), None, distributed.size())
         share = [task.train[k] for k in chosen[mine]]
@@ -317,15 +315,24 @@ def _one_epoch(
 
 def _boxes(
     segmenter: Segmenter,
-    heads: Sequence[Ellipse],
+    batch: Sequence[Embedded],
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> Tensor | None:
+    heads = [one.ellipse for one in batch]
     if settings.recipe == "paper":
-        return outward_boxes(rng, heads, _PAPER_JITTER * segmenter.side, segmenter.device)
+        frames = np.array([_frame_in_input(segmenter, one) for one in batch])
+        return paper_boxes(rng, heads, frames, segmenter.device)
     if rng.random() < settings.without_prompt:
         return None
     return jittered_boxes(rng, heads, settings.box_jitter, segmenter.device)
+
+
+def _frame_in_input(segmenter: Segmenter, one: Embedded) -> NDArray[np.float64]:
+    """(4,): where the frame lies in the model's input, x0, y0, x1 and y1 in px."""
+    height, width = one.image.shape
+    corners = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])
+    return segmenter.profile.to_input((width, height)).apply(corners).ravel()
 
 
 def _embeddings(segmenter: Segmenter, batch: Sequence[Embedded]) -> Tensor:

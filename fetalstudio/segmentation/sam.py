@@ -11,6 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,6 +54,9 @@ __all__ = [
     "Sam",
     "TwoWayTransformer",
 ]
+
+_PAPER_SIDE, _PAPER_JITTER = 256, 20
+"""Side in px of the paper's squashed frames; its jitter of boxes is below this many of them."""
 
 
 class AutoPromptEncoder(PromptEncoder):
@@ -166,13 +170,24 @@ def jittered_boxes(
     return torch.from_numpy(boxes).float().to(device)
 
 
-def outward_boxes(
-    rng: np.random.Generator, ellipses: Sequence[Ellipse], most: float, device: torch.device
+def paper_boxes(
+    rng: np.random.Generator,
+    ellipses: Sequence[Ellipse],
+    frames: NDArray[np.float64],
+    device: torch.device,
 ) -> Tensor:
-    """Tight boxes (B, 4), each side moved outwards by up to ``most`` px, as the paper does."""
+    """Tight boxes (B, 4) with the paper's jitter, in px of the model's input.
+
+    Its code squashes each frame to 256 x 256 px and moves each side outwards by 0 to 19 whole px,
+    but not off the frame. ``frames`` (B, 4) says where the frames lie in the input: a jitter of
+    1 px is 1/256 of the frame's width for the left and right side, and of its height for the top
+    and bottom.
+    """
     boxes = np.array([e.box() for e in ellipses])
-    boxes += rng.uniform(0, most, boxes.shape) * np.array([-1.0, -1.0, 1.0, 1.0])
-    return torch.from_numpy(boxes).float().to(device)
+    px = np.tile(frames[:, 2:] - frames[:, :2], 2) / _PAPER_SIDE
+    boxes += rng.integers(0, _PAPER_JITTER, boxes.shape) * px * np.array([-1.0, -1.0, 1.0, 1.0])
+    low, high = np.tile(frames[:, :2], 2), np.tile(frames[:, 2:], 2)
+    return torch.from_numpy(np.clip(boxes, low, high)).float().to(device)
 
 
 def dice_ce(logits: Tensor, target: Tensor) -> Tensor:

@@ -27,10 +27,10 @@ from torch.nn import functional
 from fetalstudio.core.augment import NONE, augment
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import sector_mask, tissue_mask
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.core.splits import Part
+from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.cohort_split import (
     bundled_parts,
     labelled_frames,
@@ -204,7 +204,7 @@ def figures(
             power = tissue_power([image, real.image], tissue_mask(real.image), 10)
             if power is not None:
                 decades.append(np.log10(power[0] + 1e-6) - np.log10(power[1] + 1e-6))
-    interval = bootstrap_ci(dice, [target.frame.subject for target in targets] * seeds)
+    interval = mean_interval(dice, [target.frame.subject for target in targets] * seeds)
     return {
         "n": len(dice),
         "frames": len(targets),

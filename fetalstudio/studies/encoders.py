@@ -26,7 +26,8 @@ from fetalstudio.core.augment import augment
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci, dice
+from fetalstudio.core.metrics import dice
+from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part, some_of
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.learning import Watch, pick_device, until_stopped
@@ -59,7 +60,7 @@ def figures(
         seen = [augment(rng, VARIED, image, ellipse, frame.size) for _ in range(copies)]
         scores += [_score(segmenter, *pair) for pair in [(image, ellipse), *seen]]
     subjects = [frame.subject for frame in frames]
-    interval = bootstrap_ci(scores, [subject for subject in subjects for _ in range(1 + copies)])
+    interval = mean_interval(scores, [subject for subject in subjects for _ in range(1 + copies)])
     return {
         "n": len(scores),
         "subjects": len(set(subjects)),

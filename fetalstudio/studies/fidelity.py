@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine, Size, warp
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.cohort_split import (
     bundled_parts,
     labelled_frames,
@@ -48,7 +48,7 @@ PROTOCOL = (
     "Dice, at native resolution, between the ellipses of held-out real heads and those that the "
     "built-in segmenter (trained on real frames only) finds without a prompt in the images made of "
     "them; one image per ellipse, on the real frame's sector, with the ellipse's position as its "
-    "seed; 95 % interval by bootstrap over subjects"
+    "seed; 95 % interval over subjects"
 )
 
 
@@ -171,7 +171,7 @@ def _scene(
 def _dice(
     name: str, scores: Sequence[float], styles: Sequence[str], subjects: Sequence[str]
 ) -> Mapping[str, Any]:
-    interval = bootstrap_ci(scores, subjects)
+    interval = mean_interval(scores, subjects)
     return {
         f"{name}_mean": interval.mean,
         f"{name}_ci95": [interval.low, interval.high],

@@ -44,7 +44,13 @@ from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import BUILT_IN
-from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
+from fetalstudio.engine.models.seen import Seen
+from fetalstudio.formats.model_card import (
+    ModelCard,
+    fingerprint,
+    write_seen_subjects,
+    write_training_frames,
+)
 from fetalstudio.learning import Watch, pick_device, until_stopped
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.compact import CompactConfig
@@ -157,7 +163,7 @@ def _segmenter(
     boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
     metrics = {
         "protocol": "subject-held-out frames, native resolution, ellipse against ellipse; 95 % "
-        "interval by bootstrap over subjects",
+        "interval over subjects",
         "subjects": len({item.subject for item in data["test"]}),
         "auto": _figures(summarise(BUILT_IN, scores)),
         "box": _figures(summarise(BUILT_IN, boxed)),
@@ -175,6 +181,9 @@ def _segmenter(
     )
     segmenter.save(options.out, card)
     write_training_frames(options.out, [item.id for item in learnt])
+    # The validation frames calibrate the model.
+    seen = Seen().with_subjects_of((*learnt, *data["validation"]))
+    write_seen_subjects(options.out, seen.subjects)
     _say(str(metrics))
 
 
@@ -258,6 +267,7 @@ def _synthesizer(
     Synthesizer(pipeline, card, "unsaved", lift).save(options.out)
     if data["train"]:
         found = write_copy_index(data["train"], options.out)
+        write_seen_subjects(options.out, Seen().with_subjects_of(data["train"]).subjects)
         _say(f"a copy is above a similarity of {found.threshold:.3f}")
     _say(str(card.metrics))
 

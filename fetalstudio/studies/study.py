@@ -34,7 +34,12 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
-from fetalstudio.engine.jobs.experiment.mixes import dice_of, evenly, examples_of, train_to_the_end
+from fetalstudio.engine.jobs.experiment.mixes import (
+    dice_of,
+    evenly,
+    examples_of,
+    train_to_the_end,
+)
 from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, Trained, steps_in
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
@@ -109,14 +114,14 @@ class Study:
         """Run the trainings that are missing, all numbers of one seed before the next seed."""
         if not self.results.has(0, 0, BEFORE):
             scores = dice_of(self.base, self.test, self.cache)
-            self.results.add(0, Trained(BEFORE, 0, scores, 0, 0, 0.0))
+            self.results.add(0, Trained(BEFORE, 0, scores, 0, 0.0))
         for seed in range(seeds):
             for real in reals:
                 missing = [mix for mix in MIXES if not self.results.has(real, seed, mix)]
                 if missing:
                     self._setting(real, seed, missing)
         subjects = [item.subject for item in self.test]
-        return points_of(self.results.rows, subjects)
+        return points_of(self.results.rows, subjects, self.settings.pairs.count)
 
     def _setting(self, real: int, seed: int, mixes: Sequence[str]) -> None:
         # The first frames in one order per seed: a smaller set is part of each larger one.
@@ -127,8 +132,10 @@ class Study:
         pairs = pairs_for(self.synthesizer, frames, folder, self.settings.pairs, seed)
         seconds = time.monotonic() - started
         _say(f"N={real} seed {seed}: {len(pairs)} pairs, {seconds:.0f} s")
+        spare = [self.pool[i] for i in order[real : real + len(pairs)]]
+        more = [frame.loaded() for frame in spare]
         for mix in mixes:
-            self._train(real, seed, mix, examples_of(mix, frames, pairs), len(pairs))
+            self._train(real, seed, mix, examples_of(mix, frames, pairs, more), len(pairs))
 
     def _train(
         self, real: int, seed: int, mix: str, examples: Sequence[LabelledFrame], pairs: int
@@ -145,7 +152,7 @@ class Study:
         scores = dice_of(tuned, self.test, self.cache)
         steps = steps_in(mix, real, pairs, epochs=given.epochs, batch=given.batch)
         seconds = time.monotonic() - started
-        self.results.add(real, Trained(mix, seed, scores, steps, given.epochs, seconds))
+        self.results.add(real, Trained(mix, seed, scores, steps, seconds))
         _say(f"N={real} seed {seed} {mix}: Dice {np.mean(scores):.4f}, {seconds:.0f} s")
 
 
@@ -169,10 +176,11 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
     labelled = labelled_frames(project)
     parts = bundled_parts(labelled)
     pool = of_part(labelled, parts, "train")
-    if max(options.real) > len(pool):
+    if max(options.real) + options.pairs > len(pool):
         raise InputError(
-            f"{max(options.real)} real frames were requested, but the training part of "
-            f"{project.path} has {len(pool)}. Request fewer with --real."
+            f"{max(options.real)} real frames were requested, and the control needs "
+            f"{options.pairs} more, as many as there are pairs; but the training part of "
+            f"{project.path} has {len(pool)}. Request fewer with --real or --pairs."
         )
     chosen = evenly(of_part(labelled, parts, "test"), options.test)
     test = [frame.loaded() for frame in chosen]

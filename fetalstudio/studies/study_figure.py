@@ -5,6 +5,7 @@ Imports no torch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from fetalstudio.engine.jobs.experiment.request import (
     BEFORE,
     CONTROL,
     MIXES,
+    POSITIVE,
     SYNTHETIC,
     ExperimentResult,
     Trained,
@@ -30,13 +32,15 @@ _SIZE = (1400, 1080)
 _FAINT = "#787e86"
 _REAL, _AUGMENTED, _PAIRS = "#6e747e", "#d68c28", "#148c82"
 _STYLES: dict[str, tuple[str, str]] = {
+    POSITIVE: (_REAL, "dotted"),
     "real": (_REAL, "solid"),
     "augmented": (_AUGMENTED, "solid"),
     SYNTHETIC: (_PAIRS, "solid"),
     "real_steps": (_REAL, "dashed"),
     CONTROL: (_AUGMENTED, "dashed"),
 }
-"""Colour and line style of each curve. The controls, trained for as many steps, are dashed."""
+"""Colour and line style of each curve. The controls, trained for as many steps, are dashed, and
+the one by more real frames is dotted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +60,28 @@ class Point:
         return next(c.difference for c in self.found.comparisons if c.against == CONTROL)
 
 
-def points_of(rows: Sequence[tuple[int, Trained]], subjects: Sequence[str]) -> list[Point]:
+def points_of(
+    rows: Sequence[tuple[int, Trained]], subjects: Sequence[str], more: int
+) -> list[Point]:
     """The points of trainings, each given with its number of real frames, in ascending order.
 
-    ``subjects`` are those of the test frames. The original segmenter has the number 0.
+    ``subjects`` are those of the test frames, and ``more`` is the number of real frames that the
+    positive control adds. The original segmenter has the number 0.
     """
     before = [t for n, t in rows if n == 0]
     points = []
     for real in sorted({n for n, _ in rows if n}):
         trained = before + [t for n, t in rows if n == real]
-        named = {"run_id": 0, "name": "study", "segmenter": "base"}
-        found = findings(trained, subjects, real=real, synthetic=0, **named)
+        found = findings(
+            trained,
+            subjects,
+            real=real,
+            synthetic=0,
+            more=more,
+            run_id=0,
+            name="study",
+            segmenter="base",
+        )
         if found is not None:
             points.append(Point(real, found))
     return points
@@ -81,8 +96,8 @@ def figure(points: Sequence[Point], tested: str) -> NDArray[np.uint8]:
     sheet = blank_figure(_SIZE)
     dice, gain = sheet.subplots(2, 1, height_ratios=(2, 1))
     dice.set_title(
-        f"Dice by the number of real frames\n{tested}; bars: 95 % intervals by bootstrap over "
-        "subjects",
+        f"Dice by the number of real frames\n{tested}; bars: 95 % intervals over subjects "
+        "and draws",
         loc="left",
     )
     gain.set_title(f"What the pairs add to: {MIXES[CONTROL].lower()} (Dice points)", loc="left")
@@ -171,6 +186,8 @@ def _short(p: Point) -> str:
         "no": "the pairs make no difference that matters",
         "harm": "the pairs do harm",
         "unknown": "it is not known whether the pairs help",
+        "too_few": "too few draws or subjects to tell",
+        "insensitive": "this trial could not have shown a difference",
     }[p.found.answer]
     better = sum(d > 0 for d in by_seed)
     return (
@@ -180,7 +197,7 @@ def _short(p: Point) -> str:
 
 def _interval(value: Interval, digits: int, sign: str = "") -> str:
     mean, low, high = (f"{v:{sign}.{digits}f}" for v in (value.mean, value.low, value.high))
-    return f"{mean} ({low} to {high})"
+    return mean if math.isnan(value.low) else f"{mean} ({low} to {high})"
 
 
 def _points_of_dice(i: Interval) -> Interval:

@@ -24,6 +24,7 @@ from fetalstudio.core.geometry import Size, letterbox, warp
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import radial_power, tissue_power
 from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.model_card import INTACT_COPY
 from fetalstudio.synthesis.bands import FACTOR
 from fetalstudio.synthesis.conditions import CANVAS, GRID
 
@@ -107,9 +108,7 @@ class Lift:
             # safetensors raises errors of its own, and foreign contents any other.
             if is_out_of_memory(error):
                 raise
-            raise InputError(
-                f"{path} is damaged: {error}. Copy the model's folder again."
-            ) from error
+            raise InputError(f"{path} is damaged: {error}. {INTACT_COPY}") from error
         return lift
 
     def write(self, folder: Path) -> None:

@@ -174,6 +174,27 @@ class SetCalibration(ProjectCommand):
         self.session.select_frame(self._shown)
 
 
+class SetLabel(ProjectCommand):
+    """Set a label of a frame; an empty value takes it away."""
+
+    def __init__(self, session: Session, text: str, frame: Frame, name: str, value: str) -> None:
+        super().__init__(session, text)
+        self._frame_id, self._name = frame.id, name
+        self._before, self._after = frame.labels.get(name, ""), value
+
+    def apply(self) -> None:
+        self._set(self._after)
+
+    def revert(self) -> None:
+        self._set(self._before)
+
+    def _set(self, value: str) -> None:
+        self.session.open.frames.set_labels(self._frame_id, {self._name: value})
+        self.session.frames_changed.emit()
+        if self.done:
+            self.session.select_frame(self._frame_id)
+
+
 class AmendFrames(ProjectCommand):
     """Change the subject or the cohort of frames, or remove them."""
 

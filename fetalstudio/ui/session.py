@@ -14,12 +14,10 @@ from PySide6.QtGui import QGuiApplication, QUndoStack
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
 from fetalstudio.project.backups import Backup, restore
-from fetalstudio.project.import_plan import Choices
-from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
@@ -138,7 +136,7 @@ class Session(QObject):
         restore(path, backup)
         self.open_project(path)
 
-    def open_sample_project(self) -> JobHandle[ImportReport] | None:
+    def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
 
         Returns the handle of the import if its frames still have to be imported.
@@ -151,7 +149,7 @@ class Session(QObject):
             self.new_project(path)
         if self.open.frames.all():
             return None
-        request = ImportRequest(self.open.path, samples_dir(), Choices(SAMPLE_COHORT), "hc18")
+        request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
         handle = self.import_frames(request)
         handle.on_finished(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
         return handle
@@ -259,7 +257,7 @@ class Session(QObject):
         else:
             self.frame_id = None
 
-    def import_frames(self, request: ImportRequest) -> JobHandle[ImportReport]:
+    def import_frames(self, request: ImportRequest) -> JobHandle[ImportResult]:
         """Start an import; ``frames_changed`` follows when its frames are in the project."""
         handle = self.submit(request)
         handle.on_finished(self._frames_imported)

@@ -205,6 +205,10 @@ QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {ACCENT}
 QCheckBox::indicator:checked {{ background: {ACCENT}; border-color: {ACCENT};
     image: url("{_ICONS}/check.svg"); }}
 QCheckBox::indicator:disabled {{ background: {PANEL}; border-color: {BORDER}; }}
+QRadioButton::indicator {{ width: 14px; height: 14px; border: 1px solid {TEXT_OFF};
+    border-radius: 8px; background: {CANVAS}; }}
+QRadioButton::indicator:hover, QRadioButton::indicator:focus {{ border-color: {ACCENT}; }}
+QRadioButton::indicator:checked {{ width: 6px; height: 6px; border: 5px solid {ACCENT}; }}
 
 QListView, QTableView, QTreeView {{ background: {BACKGROUND}; border: 0; outline: 0;
     selection-background-color: {ACCENT_DIM}; selection-color: {TEXT_BRIGHT}; }}

@@ -67,6 +67,7 @@ def test_the_loop_by_commands(
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == evaluated["n"] and 0.9 < float(rows[0]["dice"]) <= 1
     assert "Bland-Altman" in page.read_text()
+    assert "too few to tell how the segmenter does on others" in page.read_text()
     wanted = {"n", "dice", "iou", "hd95_px", "hc_mae_mm", "hc_bias_mm", "failures"}
     assert wanted <= set(evaluated) and set(evaluated["dice"]) == {"mean", "ci95", "median", "min"}
     export = ["export", project, str(tmp_path / "exported"), "--format", "hc18", "--json"]
@@ -148,6 +149,30 @@ def test_review_by_thresholds_and_no_copy_ever(
     everything = ["export", project, str(out / "b"), "--format", "hc18", "--include-copies"]
     assert main([*everything, "--json"]) == 0
     assert last_json()["pairs"] == len(accepted) + 1
+
+
+def test_pixels_of_a_real_frame_are_exported_when_asked_for(
+    sample_project: Project, last_json: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = sample_project.pairs.add(
+        np.full((64, 64), 7, np.uint8),
+        name="kept",
+        ellipse=Ellipse(30, 30, 20, 15, 0),
+        cohort="synthetic",
+        calibration=None,
+        quality=FIGURES,
+        provenance={"background": "frame"},
+    )
+    sample_project.pairs.review(pair.id, "accepted", reviewer="a person")
+    out = sample_project.path / "exports"
+    arguments = ["export", str(sample_project.path), "--format", "hc18", "--json"]
+    assert main([*arguments, str(out / "a")]) == 0
+    said = capsys.readouterr()
+    told = json.loads(said.out.splitlines()[-1])
+    assert (told["pairs"], told["real_pixels_left_out"]) == (0, 1)
+    assert "--with-real-pixels" in said.err
+    assert main([*arguments, str(out / "b"), "--with-real-pixels"]) == 0
+    assert last_json()["pairs"] == 1
 
 
 def test_a_threshold_that_is_no_share_is_bad_input(sample_project: Project, last_json: Any) -> None:
@@ -394,3 +419,25 @@ def test_a_backup_is_listed_and_put_back(tmp_path: Path, last_json: Any) -> None
     assert Path(last_json()["replaced"]).read_bytes() == b"nothing"
     with Project.open(path) as project:
         assert len(project.frames.all()) == 5
+
+
+def test_formats_says_what_each_can_carry(
+    last_json: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["formats"]) == 0
+    assert "HC18 challenge" in capsys.readouterr().err
+    assert main(["formats", "--json"]) == 0
+    formats = last_json()["formats"]
+    assert formats["folder"]["export"] is None and formats["nifti"]["import"] is None
+    assert formats["hc18"]["export"]["ellipse"] == ["ring"]
+    assert formats["hc18"]["import"]["subject"] == "beside"
+
+
+def test_what_a_format_cannot_carry_is_said_before_an_export(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["export", project, str(tmp_path / "out"), "--format", "hc18"]) == 2
+    said = capsys.readouterr().err
+    assert said.index("HC18 challenge stores each ellipse") < said.index("nothing to export")

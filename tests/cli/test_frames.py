@@ -11,6 +11,7 @@ import pytest
 
 from fetalstudio.cli.main import BAD_INPUT, FAILED, OK
 from fetalstudio.cli.main import main as fetalstudio
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.project import Project
 
@@ -61,6 +62,46 @@ def test_frames_are_listed_by_what_is_asked(path: Path, capsys: pytest.CaptureFi
     assert result(capsys)["frames"] == [entry]
 
 
+def test_heads_are_measured_and_compared_at_a_known_age(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(path) as project:
+        for frame in project.frames.all(cohort="one"):
+            project.frames.set_calibration(frame.id, Calibration(1.6, 1.6, "table"))
+    assert frames(path, "set-age", "20w3d", "--name", "001_HC") == OK
+    assert result(capsys) == {"frames": 1, "gestational_age": "20+3"}
+    assert frames(path, "measure") == OK
+    said = capsys.readouterr()
+    by_name = {entry["name"]: entry for entry in json.loads(said.out.splitlines()[-1])["frames"]}
+    assert set(by_name) == {"001_HC", "001_2HC"}
+    assert "1 annotated frame without a calibration" in said.err
+    known, unknown = by_name["001_HC"], by_name["001_2HC"]
+    assert known["hc_mm"] == pytest.approx(176.8, abs=0.1)
+    assert known["bpd_outer_inner_mm"] < known["bpd_mm"] == pytest.approx(48)
+    assert known["gestational_age"] == "20+3"
+    assert [size["chart"] for size in known["sizes"]] == [
+        "INTERGROWTH-21st 2014", "Hadlock 1984", "WHO 2017"
+    ]  # fmt: skip
+    assert all(20 < size["centile"] < 70 for size in known["sizes"])
+    assert (unknown["gestational_age"], unknown["sizes"]) == (None, [])
+    assert "INTERGROWTH-21st 2014" in said.err
+
+
+def test_an_age_is_taken_away_and_a_doubtful_one_refused(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames(path, "set-age", "20+3", "--subject", "001")
+    assert frames(path, "set-age", "20.3", "--subject", "001") == BAD_INPUT
+    assert "such as 20+3" in capsys.readouterr().err
+    assert frames(path, "set-age", "20+3") == BAD_INPUT, "no frames were chosen"
+    frames(path, "list", "--subject", "001")
+    assert [entry["gestational_age"] for entry in result(capsys)["frames"]] == ["20+3"] * 2
+    assert frames(path, "set-age", "none", "--name", "001_HC") == OK
+    with Project.open(path) as project:
+        labels = {frame.name: frame.labels for frame in project.frames.all()}
+    assert labels == {"001_HC": {}, "001_2HC": {"gestational_age": "20+3"}, "002_HC": {}}
+
+
 def test_a_subject_is_set_and_the_setting_undone(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,8 +109,11 @@ def test_a_subject_is_set_and_the_setting_undone(
     assert frames(path, "set-subject", "mother 7", "--name", "001*", "--author", "reader") == OK
     said = result(capsys)
     assert said["author"] == "reader"
-    assert {c["after"]["subject"] for c in said["changes"]} == {"mother 7"}
-    assert [subject for _, _, subject in held(path)] == ["mother 7", "mother 7", "002"]
+    with Project.open(path) as project:
+        key = project.patients.key("mother 7")
+    assert key.startswith("subject-")
+    assert {c["after"]["subject"] for c in said["changes"]} == {key}
+    assert [subject for _, _, subject in held(path)] == [key, key, "002"]
     assert frames(path, "undo") == OK
     assert result(capsys)["undoes"] == said["amendment"]
     assert held(path) == before

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fetalstudio.cli.main import main
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures import write_png
+from fetalstudio.formats.sources import FORMATS
+from fetalstudio.project.project import Project
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project, file = str(tmp_path / "p"), tmp_path / "choices.json"
-    (source / "scan.dcm").write_bytes(b"x")
+    (source / "scan.webp").write_bytes(b"x")
     assert main(["new", project]) == 0
     run = ["import", project, str(source), "--choices", str(file), "--json"]
     assert main([*run, "--dry-run"]) == 0
@@ -72,7 +76,7 @@ def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
     assert "Nothing was imported. Cohort clinic: 3 frames of 3 subjects, 0 with" in said.err
     for words in (
         ("0_x.png", "frame", "head"),
-        ("scan.dcm", "not read"),
+        ("scan.webp", "not read"),
         ("0_x_mask.png", "annot"),
     ):
         assert any(all(w in line for w in words) for line in said.err.splitlines()), said.err
@@ -132,4 +136,82 @@ def test_an_import_is_taken_back_and_done_again(
     said = capsys.readouterr()
     for words in ("undid: imported 3 frames", "did again: imported 3 frames", "(undone)"):
         assert words in said.err
-    assert "0_x: imported into cohort clinic" in said.err and "0_x: restored" in said.err
+    assert "-00001: imported into cohort clinic" in said.err and "-00001: restored" in said.err
+
+
+def test_the_label_of_the_head_is_stated(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "0_x_mask.png").unlink()
+    heads = {label: Ellipse(48.0, 40.0, a, 12.0, 0.0) for label, a in (("Kopf", 30), ("Bauch", 20))}
+    shapes = [
+        {"label": label, "points": (head.contour(40) + 0.5).tolist(), "shape_type": "polygon"}
+        for label, head in heads.items()
+    ]
+    found = {"shapes": shapes, "imagePath": "1_x.png", "imageHeight": 80, "imageWidth": 96}
+    (source / "1_x.json").write_text(json.dumps(found))
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out.splitlines()[-1])["annotated"] == 0
+    assert "'Bauch', 'Kopf'" in said.err and "--head-label" in said.err
+    assert main(["import", project, str(source), "--head-label", "Kopf", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["annotated"] == 1
+    with Project.open(Path(project)) as opened:
+        ellipses = (opened.annotations.newest(frame.id) for frame in opened.frames.all())
+        (annotation,) = (e for e in ellipses if e is not None)
+    assert annotation.ellipse is not None and abs(annotation.ellipse.a - 30) < 0.1
+
+
+@pytest.mark.slow
+def test_every_format_is_exported_and_imported_again(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--mask-value", "2"]) == 0
+    for format in EXPORTS:
+        out = tmp_path / format
+        assert main(["export", project, str(out), "--format", format]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert EXPORTS[format].lost in said[: said.index("Wrote 3 frames")]
+        assert main(["verify", str(out)]) == 0
+        for stated in ("auto", *({format} & FORMATS.keys())):
+            back = str(tmp_path / f"back-{format}-{stated}")
+            assert main(["new", back]) == 0
+            capsys.readouterr()
+            assert main(["import", back, str(out), "--format", stated, "--json"]) == 0
+            told = json.loads(capsys.readouterr().out.splitlines()[-1])
+            # A submission needs a pixel size, which these frames lack.
+            assert (told["frames"], told["annotated"]) == (3, int(format != "hc18-submission"))
+
+
+def test_the_frames_of_a_video_are_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tmp_path / "sweep" / "P7.tif"
+    video.parent.mkdir()
+    rng = np.random.default_rng(0)
+    pages = [Image.fromarray(rng.integers(0, 250, (48, 64)).astype(np.uint8)) for _ in range(7)]
+    pages[0].save(video, save_all=True, append_images=pages[1:])
+    for i, (choice, names) in enumerate(
+        {
+            ("--frames", "first"): ["P7_0001"],
+            ("--frames", "middle"): ["P7_0004"],
+            ("--frames", "last"): ["P7_0007"],
+            ("--every", "3"): ["P7_0001", "P7_0004", "P7_0007"],
+            ("--frames", "all"): [f"P7_{n:04}" for n in range(1, 8)],
+            (): [f"P7_{n:04}" for n in range(1, 8)],
+        }.items()
+    ):
+        project = str(tmp_path / f"p{i}")
+        assert main(["new", project]) == 0
+        assert main(["import", project, str(video.parent), *choice]) == 0
+        with Project.open(Path(project)) as opened:
+            frames = opened.frames.all()
+        assert [frame.name for frame in frames] == names
+        assert {frame.subject for frame in frames} == {"P7"}
+    capsys.readouterr()
+    assert main(["import", project, str(video.parent), "--every", "0", "--json"]) == 2
+    assert "no choice of frames 'every 0'" in capsys.readouterr().err

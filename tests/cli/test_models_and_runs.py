@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,14 @@ def test_values_out_of_range_are_refused_with_the_cure(
 ) -> None:
     name, *rest = options
     assert cure in command(name, sample_project.path, *rest, status=BAD_INPUT)["error"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_is_no_model_and_not_waited_for(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FETALSTUDIO_HOME", str(tmp_path / "home"))
+    for name in ("sam_vit_b.pth", "sd.safetensors"):
+        os.mkfifo(tmp_path / name)
+        said = command("models", "add", tmp_path / name, "--name", "x", status=BAD_INPUT)
+        assert str(tmp_path / name) in said["error"]

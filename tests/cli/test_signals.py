@@ -95,3 +95,42 @@ from fetalstudio.cli import main
     assert ended.returncode == 1
     assert json.loads(ended.stdout) == {"cancelled": True, "result": None}
     assert "Traceback" not in ended.stderr
+
+
+_AGAIN_AT_EACH_STEP = """
+import atexit, os, signal, sys
+def again(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+class Out:
+    def write(self, text):
+        again()
+        return sys.__stdout__.write(text)
+    def flush(self):
+        again()
+sys.stdout = Out()
+atexit.register(again)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fetalstudio.cli.adapt":
+            again()
+sys.argv = ["fetalstudio", "new", "nowhere", "--json"]
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    "first",
+    [
+        "sys.meta_path.insert(0, Finder())",
+        "from fetalstudio.project.project import Project; Project.create = again",
+    ],
+    ids=["while the program is loaded", "in a command"],
+)
+def test_more_signals_cut_off_nothing_that_is_said(first: str, tmp_path: Path) -> None:
+    code = f"{_AGAIN_AT_EACH_STEP}{first}\nfrom fetalstudio.cli import main\nsys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert json.loads(ended.stdout) == {"cancelled": True, "result": None}, ended.stderr
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr

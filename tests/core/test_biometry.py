@@ -54,6 +54,24 @@ def test_the_cephalic_index_is_in_per_cent() -> None:
     assert low < found.cephalic_index < high
 
 
+def test_usual_is_two_standard_deviations_around_the_mean() -> None:
+    """One would flag a third of normal heads."""
+    low, high = biometry.CEPHALIC_INDEX_USUAL
+    one_low, one_high = biometry.BPD_DATES_UNTIL
+    assert (low + high) / 2 == pytest.approx(78.3)
+    assert 78.3 - low == pytest.approx(2 * (78.3 - one_low), abs=0.6)
+    assert high - 78.3 == pytest.approx(2 * (one_high - 78.3), abs=0.7)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(20, 19.02), (45, 43.31), (90, 87.02)])
+def test_the_bpd_is_also_given_outer_to_inner(outer: float, inner: float) -> None:
+    """Wong 2018, whose equation for the other direction gives the outer one back."""
+    found = measure(Ellipse(0, 0, 6 * outer, 5 * outer, 0), Calibration(0.1, 0.1, "manual"))
+    assert found.bpd_mm == pytest.approx(outer)
+    assert found.bpd_outer_inner_mm == pytest.approx(inner, abs=0.005)
+    assert 0.555934 + 1.027318 * found.bpd_outer_inner_mm == pytest.approx(outer, abs=0.4)
+
+
 @pytest.mark.parametrize(("angle", "ofd", "bpd"), [(0, 40, 20), (90, 80, 10)])
 def test_axes_are_taken_in_mm_where_pixels_are_oblong(angle: float, ofd: float, bpd: float) -> None:
     """A circle in mm is an ellipse in such pixels, and the other way round."""
@@ -116,7 +134,26 @@ def test_hadlock_reproduces_published_ages(hc_mm: float, weeks: float) -> None:
     ],
 )
 def test_hadlock_gives_its_scatter(hc_mm: float, sd2: float) -> None:
-    assert hadlock_1984(hc_mm).sd2_weeks == sd2
+    found = hadlock_1984(hc_mm)
+    assert (found.half_width_weeks, found.interval) == (sd2, "2 SD")
+
+
+@pytest.mark.parametrize(
+    ("hc_mm", "extrapolated"), [(68, True), (96.9, True), (97, False), (300, False)]
+)
+def test_hadlock_marks_heads_smaller_than_those_it_was_fitted_to(
+    hc_mm: float, extrapolated: bool
+) -> None:
+    assert hadlock_1984(hc_mm).extrapolated is extrapolated
+
+
+@pytest.mark.parametrize(("hc_mm", "days"), [(98, 7), (177, 10.7), (237, 13.9)])
+def test_intergrowth_gives_its_prediction_interval(hc_mm: float, days: float) -> None:
+    """7 days at 14 weeks, 14 at 26."""
+    found = intergrowth_21st(hc_mm)
+    assert found.half_width_weeks == pytest.approx(days / 7, abs=0.02)
+    assert found.interval == "95 % prediction interval"
+    assert not found.extrapolated
 
 
 @pytest.mark.parametrize(
@@ -136,7 +173,7 @@ def test_the_intergrowth_regression_reproduces_published_ages(hc_mm: float, week
 def test_out_of_range_is_a_reason_and_never_a_week(hc_mm: float) -> None:
     for found in (hadlock_1984(hc_mm), intergrowth_21st(hc_mm)):
         assert found.weeks is None
-        assert found.sd2_weeks is None
+        assert found.half_width_weeks is None
         assert found.reason is not None
         assert found.reason.startswith("out of range")
         assert found.formula in found.reason

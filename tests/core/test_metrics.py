@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import (
-    bootstrap_ci,
     dice,
     iou,
     limits_of_agreement,
@@ -156,48 +155,6 @@ def test_surfaces_of_empty_masks() -> None:
 
 
 # -- confidence -------------------------------------------------------------------------------
-
-
-def test_the_interval_of_independent_values_is_the_textbooks() -> None:
-    values = np.random.default_rng(1).normal(0.9, 0.05, 400)
-    found = bootstrap_ci(list(values), [str(i) for i in range(400)])
-    half = 1.96 * values.std(ddof=1) / math.sqrt(400)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.n == 400
-    assert found.low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert found.high == pytest.approx(values.mean() + half, abs=0.1 * half)
-
-
-def test_frames_of_one_subject_do_not_narrow_the_interval() -> None:
-    values = np.random.default_rng(2).normal(0, 1, 50)
-    once = bootstrap_ci(list(values), [str(i) for i in range(50)])
-    subjects = [str(i) for i in range(50) for _ in range(10)]
-    tenfold = bootstrap_ci(list(np.repeat(values, 10)), subjects)
-    alone = bootstrap_ci(list(np.repeat(values, 10)), [str(i) for i in range(500)])
-    width = once.high - once.low
-    assert tenfold.high - tenfold.low == pytest.approx(width, rel=0.1)
-    assert alone.high - alone.low < 0.5 * width
-
-
-def test_the_interval_is_the_same_each_time_and_holds_the_mean() -> None:
-    values, subjects = [0.8, 0.9, 0.95, 0.99], ["a", "a", "b", "c"]
-    found = bootstrap_ci(values, subjects)
-    assert found == bootstrap_ci(values, subjects)
-    assert found.low < found.mean < found.high
-    wider = bootstrap_ci(values, subjects, level=0.99)
-    assert wider.low <= found.low
-    assert wider.high >= found.high
-
-
-def test_one_subject_has_no_width() -> None:
-    found = bootstrap_ci([0.5, 0.7], ["a", "a"])
-    assert found.low == found.high == pytest.approx(0.6)
-
-
-@pytest.mark.parametrize(("values", "subjects"), [([], []), ([0.5], []), ([0.5], ["a", "b"])])
-def test_values_without_subjects_are_refused(values: list[float], subjects: list[str]) -> None:
-    with pytest.raises(ValueError, match="subject"):
-        bootstrap_ci(values, subjects)
 
 
 def test_limits_of_agreement_are_about_the_mean_difference() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.similarity import Neighbours, neighbours_of
+from fetalstudio.core.similarity import Neighbours, neighbours_of, real_share
 from fetalstudio.formats.neighbours import FILE, read_neighbours, write_neighbours
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.resources import models_dir, samples_dir
@@ -37,6 +37,24 @@ def disguised(image: np.ndarray, e: Ellipse) -> tuple[np.ndarray, Ellipse]:
     changed = cv2.GaussianBlur(cv2.warpAffine(image, turn, (w, h)) * grain * 0.7, (0, 0), 1.5)
     ellipse = Ellipse.of(e.cx + 3, e.cy - 2, e.a * 1.02, e.b * 0.99, e.angle_deg + 6)
     return changed.clip(0, 255).astype(np.uint8), ellipse
+
+
+def test_what_a_picture_shares_with_its_lender_is_measured_on_the_whole_frame() -> None:
+    lender, _ = frame("346_HC")
+    other, _ = frame("299_HC")
+    assert real_share(lender, lender) == 1
+    nothing = real_share(other, lender)
+    assert nothing is not None and nothing < 0.02
+    # Only a strip at the border is kept, and darker.
+    kept = np.where(np.arange(lender.shape[1]) < 150, lender * 0.6, other).astype(np.uint8)
+    share = real_share(kept, lender)
+    assert share is not None and 0.05 < share < 0.4
+
+
+def test_nothing_is_said_where_nothing_can_be_compared() -> None:
+    lender, _ = frame("346_HC")
+    assert real_share(lender[:-1], lender) is None
+    assert real_share(np.zeros_like(lender), np.zeros_like(lender)) is None
 
 
 @pytest.fixture(scope="module")

@@ -99,3 +99,18 @@ def test_another_seed_is_another_split() -> None:
 def test_impossible_shares_are_refused(validation: float, test: float) -> None:
     with pytest.raises(ValueError, match="shares"):
         split_subjects(SUBJECTS, validation=validation, test=test)
+
+
+@properties
+@given(keys, keys, shares, shares, st.integers(0, 5))
+def test_a_known_part_stays_and_new_subjects_fill_up_the_test_part(
+    first: set[str], later: set[str], validation: float, test: float, seed: int
+) -> None:
+    known = split_subjects(first, validation=validation, test=test, seed=seed)
+    parts = split_subjects(first | later, validation=validation, test=test, seed=seed, known=known)
+    assert set(parts) == first | later
+    assert {subject: parts[subject] for subject in first} == known
+    wanted = split_subjects(parts, validation=validation, test=test, seed=seed)
+    lacking = Counter(wanted.values())["test"] - Counter(known.values())["test"]
+    added = Counter(parts[subject] for subject in later - first)
+    assert added["test"] == min(max(lacking, 0), len(later - first))

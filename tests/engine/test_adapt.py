@@ -133,7 +133,7 @@ def test_it_makes_a_model_that_is_nearer_and_can_be_used_by_name(
 
 
 def test_no_test_subject_is_learnt_from_or_watched(sample_project: Project) -> None:
-    parts = split(labelled_frames(sample_project))
+    parts = split(sample_project, labelled_frames(sample_project))
     data = choose_adapt_data(sample_project, None, 0)
     assert {parts[i.subject] for i in data.train} == {"train"}
     assert {parts[i.subject] for i in data.held_out} == {"validation"}

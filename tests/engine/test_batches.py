@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.screening import REAL_SHARE
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
@@ -29,7 +29,8 @@ from fetalstudio.engine.process.events import Event, Preview, Progress
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles
-from fetalstudio.formats.pictures import note_in, read_image
+from fetalstudio.formats.pictures import note_in, read_image, write_png
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 CHILD = """
@@ -50,8 +51,8 @@ CHILD = """
     def counted(database, sql, *values):
         if sql == "COMMIT":
             commits.append(1)
-            # The first writes the batch down, each other one stores a chunk.
-            if sys.argv[3] == "before a commit" and len(commits) == 3:
+            # The first stores the subjects' parts, the second the batch, each other one a chunk.
+            if sys.argv[3] == "before a commit" and len(commits) == 4:
                 die()
         return execute(database, sql, *values)
     Database.execute = counted
@@ -178,11 +179,23 @@ def test_a_resumed_batch_writes_only_where_the_person_says(
     out = tmp_path / "out"
     batch_id = stop_after(sample_project, 6, out=out)
     before = _files(out)
-    for folder in (None, tmp_path / "elsewhere"):
-        request = SynthesizeRequest(sample_project.path, resume=batch_id, out=folder)
-        with pytest.raises(InputError, match=re.escape(str(out))):
-            run_job(request)
+    other = tmp_path / "other"
+    other.mkdir()
+    table = (out / "pairs.csv").read_text()
+    for text in ("name,cx\n", table.replace("synthetic_", "precious_"), "\0"):
+        (other / "pairs.csv").write_text(text)
+        for folder, said in (
+            (None, "Name the folder again"),
+            (tmp_path / "elsewhere", "elsewhere is not the folder"),
+            (other, "other is not the folder"),
+        ):
+            request = SynthesizeRequest(sample_project.path, resume=batch_id, out=folder)
+            with pytest.raises(InputError, match=said):
+                run_job(request)
+        assert (other / "pairs.csv").read_text() == text and len(list(other.iterdir())) == 1
     assert _files(out) == before and not (tmp_path / "elsewhere").exists()
+    assert str(tmp_path) not in json.dumps(dict(sample_project.batches.get(batch_id).settings))
+    out = out.replace(tmp_path / "moved")
     command = ["synthesize", str(sample_project.path), "--resume", "--out", str(out)]
     assert main(command) == 0
     assert len(_files(out)) == 12
@@ -383,12 +396,37 @@ def test_surroundings_kept_from_a_frame_stay_those_of_when_the_batch_began(
     items = sample_project.batches.items(batch_id)
     assert all(item.replaces == before[str(item.source_frame)] for item in items)
     run_job(SynthesizeRequest(sample_project.path, resume=batch_id))
-    assert {p.provenance["background"] for p in sample_project.pairs.all()} == {"frame"}
+    pairs = sample_project.pairs.all()
+    assert {p.provenance["background"] for p in pairs} == {"frame"}
+    # Also by the comparison of the whole frame, whatever the batch was asked for.
+    assert all(p.quality["real_share"] > REAL_SHARE for p in pairs)
+
+
+def test_tissue_that_was_made_is_not_the_lenders(sample_project: Project, tmp_path: Path) -> None:
+    run_job(SynthesizeRequest(sample_project.path, count=2, steps=2, out=tmp_path / "made"))
+    pairs = sample_project.pairs.all()
+    assert all(p.quality["real_share"] < REAL_SHARE / 2 for p in pairs)
+    assert {p.contains_real_pixels for p in pairs} == {False}
+    kept = SynthesizeRequest(
+        sample_project.path, count=2, steps=2, background="frame", out=tmp_path / "kept"
+    )
+    run_job(kept)
+    column = [
+        row["contains_real_pixels"] for name in ("made", "kept") for row in _table(tmp_path / name)
+    ]
+    assert column == ["0", "0", "1", "1"]
+    # A folder whose pictures lost their notes still says it.
+    for path in (tmp_path / "kept").glob("*.png"):
+        if not path.name.endswith("_mask.png"):
+            write_png(path, read_image(path))
+    with Project.create(tmp_path / "other") as other:
+        import_frames(other, tmp_path / "kept")
+        assert {p.contains_real_pixels for p in other.pairs.all()} == {True}
 
 
 def test_batches_draw_from_training_subjects_only_and_vary(sample_project: Project) -> None:
     labelled = labelled_frames(sample_project)
-    parts = split(labelled)
+    parts = split(sample_project, labelled)
     by_id = {item.id: item for item in labelled}
     drawn = ellipses_like(sample_project, 40, seed=3)
     assert len({item.name for item in drawn}) == 40

@@ -15,7 +15,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine
 from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
-from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, FrameScore
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult, FrameScore
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few
 from fetalstudio.engine.jobs.report.page import report_html
 from fetalstudio.engine.jobs.report.request import ReportRequest
 from fetalstudio.engine.models.loading import find_model, load_segmenter
@@ -49,19 +50,48 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
 def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> None:
     items = labelled_frames(sample_project)[4:10]
     for i, item in enumerate(items):
-        sample_project.frames.set_labels(item.id, {"country": "EGY" if i % 2 else "MWI"})
+        country = "EGY" if i % 2 else "MWI"
+        labels = {"country": country, "gestational_age": f"20+{i}"}
+        sample_project.frames.set_labels(item.id, labels)
     ids = tuple(item.id for item in items)
     result = run_job(EvaluateRequest(sample_project.path, frame_ids=ids))
     assert {name: g.n for name, g in result.groups.items() if name.startswith("country")} == {
         "country EGY": 3,
         "country MWI": 3,
     }
+    assert not [name for name in result.groups if "gestational_age" in name]
     for name in ("iou", "hd95_px", "assd_mm", "hc_mae_mm", "hc_bias_mm"):
         low, high = result.ci95[name]
         assert low < getattr(result, name) < high
     for score, item in zip(result.frames, items, strict=True):
         assert score.reference == item.ellipse and score.found is not None
         assert score.found.overlap(item.ellipse) > 0.9
+
+
+def test_few_subjects_are_named_and_one_has_no_interval() -> None:
+    def scored(subjects: int) -> EvaluateResult:
+        return summarise(
+            "m",
+            [
+                FrameScore(
+                    frame_id=f"f{i}",
+                    name=f"f{i}",
+                    subject=f"s{i}",
+                    cohort="c",
+                    dice=0.9 + 0.1 * (i % 2),
+                    iou=0.9,
+                    hd95_px=1.0,
+                    assd_px=0.5,
+                )
+                for i in range(subjects)
+            ],
+        )
+
+    assert cells(scored(1))["Dice"] == ("0.9000", "")
+    assert too_few(scored(1)).startswith("1 subject: too few to tell")
+    few = scored(4)
+    assert few.dice["ci95"][1] == 1.0 and few.dice["ci95"][0] < 0.9
+    assert too_few(scored(19)) and not too_few(scored(20))
 
 
 def test_the_papers_reference_is_eroded_and_a_speck_is_refused(sample_project: Project) -> None:

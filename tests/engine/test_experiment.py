@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,23 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.statistics import FEW_REPEATS, FEW_SUBJECTS
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.jobs.experiment.mixes import evenly, examples_of
+from fetalstudio.engine.jobs.experiment.mixes import enough_more, evenly, examples_of
 from fetalstudio.engine.jobs.experiment.request import (
     BEFORE,
     CONTROL,
-    FEW_SUBJECTS,
+    MARGIN,
     MIXES,
+    POSITIVE,
     SYNTHETIC,
+    Answer,
+    Comparison,
     ExperimentRequest,
     ExperimentResult,
     Trained,
+    answer,
+    compare,
     examples_in,
     findings,
     result_of,
@@ -80,7 +87,7 @@ def test_controls_take_as_many_steps_as_the_arm_with_pairs() -> None:
     for mix in MIXES:
         assert len(examples_of(mix, real, pairs)) == examples_in(mix, 3, 5)
     steps = {mix: steps_in(mix, 3, 5, epochs=7, batch=2) for mix in MIXES}
-    assert steps[SYNTHETIC] == steps["real_steps"] == steps[CONTROL] == 28
+    assert steps[SYNTHETIC] == steps["real_steps"] == steps[CONTROL] == steps[POSITIVE] == 28
     assert (steps["real"], steps["augmented"]) == (14, 21)
 
 
@@ -91,7 +98,8 @@ def test_pairs_are_in_one_arm_alone_and_every_real_frame_in_each() -> None:
         assert [e for e in shown if any(e is p for p in pairs)] == (
             pairs if mix == SYNTHETIC else []
         )
-        assert all(any(e is r for e in shown) for r in real)
+        held_back = real[1::2] if mix == POSITIVE else []
+        assert [r for r in real if not any(e is r for e in shown)] == held_back
     repeated = Counter(id(e) for e in examples_of("real_steps", real, pairs))
     assert sorted(repeated.values()) == [2, 3, 3]
 
@@ -102,7 +110,19 @@ def test_varied_copies_differ_and_carry_their_own_ellipse() -> None:
     assert len({e.image.tobytes() for e in shown}) == len({e.ellipse for e in shown}) == 4
 
 
-def test_few_validation_frames_are_spread_over_all() -> None:
+def test_the_positive_control_has_more_real_frames_or_half_of_them() -> None:
+    real, pairs = [_example(i) for i in range(4)], [_example(i) for i in range(1, 7)]
+    spare = [_example(i) for i in range(8, 17)]
+    more = enough_more(spare, len(real), len(pairs))
+    assert more == spare[:6]
+    shown = examples_of(POSITIVE, real, pairs, more)
+    assert len(shown) == 10 and all(any(e is r for e in shown) for r in (*real, *more))
+    assert enough_more(spare[:3], len(real), len(pairs)) == []
+    half = examples_of(POSITIVE, real, pairs)
+    assert len(half) == 10 and not any(e is real[1] or e is real[3] for e in half)
+
+
+def test_some_items_are_spread_over_all() -> None:
     items = [_example(i) for i in range(9)]
     names = {id(e): i for i, e in enumerate(items)}
     assert [names[id(e)] for e in evenly(items, 20)] == list(range(9))
@@ -112,78 +132,202 @@ def test_few_validation_frames_are_spread_over_all() -> None:
 # -- the answer -------------------------------------------------------------------------------
 
 
-def found(gains: list[float], *, spread: float = 0.002, subjects: int = 12) -> ExperimentResult:
-    """A repeat a gain of the mix with pairs over all others."""
+def found(
+    gains: Sequence[float],
+    *,
+    spread: float = 0.002,
+    subjects: int = 24,
+    control: float = 0.01,
+    more: int = 30,
+    comparison: int = 1,
+    lost: float = 0.0,
+) -> ExperimentResult:
+    """A repeat a gain of the mix with pairs over all others, which the ``control`` exceeds.
+
+    ``lost`` is taken from the Dice of one frame, with pairs.
+    """
     rng = np.random.default_rng(0)
     of = [f"s{i % subjects}" for i in range(48)]
-    base = rng.uniform(0.9, 0.95, 48)
-    trained = [Trained(BEFORE, 0, tuple(base - 0.1), 0, 0, 0.0)]
+    base = rng.uniform(0.93, 0.95, 48)
+    trained = [Trained(BEFORE, 0, tuple(base - 0.1), 0, 0.0)]
     for seed, gain in enumerate(gains):
         for mix in MIXES:
-            more = gain + rng.normal(0, spread, 48) if mix == SYNTHETIC else 0
-            trained.append(Trained(mix, seed, tuple(base + more), 10, 1, 1.0))
+            more_dice = np.zeros(48)
+            if mix == SYNTHETIC:
+                more_dice = gain + rng.normal(0, spread, 48)
+                more_dice[0] -= lost
+            elif mix == POSITIVE:
+                more_dice += control if more else -control
+            trained.append(Trained(mix, seed, tuple(base + more_dice), 10, 1.0))
     made = findings(
-        trained, of, run_id=1, name="experiment-1", segmenter="compact", real=20, synthetic=40
+        trained,
+        of,
+        run_id=1,
+        name="experiment-1",
+        segmenter="compact",
+        real=20,
+        synthetic=40,
+        more=more,
+        comparison=comparison,
     )
     assert made is not None
     return made
 
 
+GAINS = (0.012, 0.02, 0.016, 0.014, 0.018)
+
+
 def test_yes_names_the_gain_its_interval_and_what_it_rests_on() -> None:
-    result = found([0.012, 0.02, 0.016])
+    result = found(GAINS)
     assert result.answer == "yes"
     gain = next(c for c in result.comparisons if c.against == CONTROL).difference
     assert gain.mean == pytest.approx(0.016, abs=0.001) and gain.low < gain.mean < gain.high
-    sentence = result.sentence
-    assert sentence.startswith("Yes: with 40 synthetic pairs beside 20 real frames")
-    assert f"{100 * gain.low:+.2f} to {100 * gain.high:+.2f} points (95 % interval)" in sentence
-    assert "better in 3 of 3 repeats" in sentence
-    assert sentence.endswith("on 48 test frames of 12 subjects that no training saw.")
-    assert ". " not in sentence
+    assert result.sentence.startswith("Yes: with 40 synthetic pairs beside 20 real frames")
+    evidence = result.evidence
+    assert evidence.startswith("Measured on 48 test frames of 24 subjects that no training saw")
+    assert f"({100 * gain.low:+.2f} to {100 * gain.high:+.2f}), better in 5 of 5" in evidence
+    assert "30 more real frames instead of the pairs: +1.00 points" in evidence
+    assert "0.0 with the pairs and 0.0 without" in evidence
+    assert "have been compared 7 times" in found(GAINS, comparison=7).evidence
 
 
 @pytest.mark.parametrize(
     ("gains", "answer", "begins"),
     [
         (
-            [0.0, 0.0002],
+            (0.0, 0.0002, 0.0, -0.0001, 0.0001),
             "no",
-            "No: with 40 synthetic pairs beside 20 real frames the heads are out",
+            "No: with 40 synthetic pairs beside 20 real frames the heads are outlined as well",
         ),
-        ([-0.02, -0.01], "harm", "No: "),
+        ((-0.02, -0.01, -0.015, -0.02, -0.01), "harm", "No: "),
         (
-            [0.03, -0.01],
+            (0.03, -0.01, 0.02, -0.02, 0.01),
             "unknown",
             "It is not known whether 40 synthetic pairs beside 20 real frames help",
         ),
     ],
 )
-def test_no_and_unknown_are_said_as_plainly(gains: list[float], answer: str, begins: str) -> None:
+def test_no_and_unknown_are_said_as_plainly(
+    gains: tuple[float, ...], answer: str, begins: str
+) -> None:
     result = found(gains)
     assert result.answer == answer and result.sentence.startswith(begins)
-    unclear = "because the result depends on which real frames were sampled" in result.sentence
-    assert unclear == (answer == "unknown")
+    margin = "to within a margin of 0.2 points (equivalence test at 5 %)" in result.sentence
+    assert margin == (answer == "no")
 
 
-def test_a_wide_interval_and_few_subjects_are_no_answer() -> None:
-    wide = found([0.004], spread=0.05)
-    assert wide.answer == "unknown" and "more test subjects are needed" in wide.sentence
-    few = found([0.02], subjects=FEW_SUBJECTS - 1)
-    assert few.answer == "unknown" and "4 test subjects are too few" in few.sentence
-    assert "of 1 repeat," in few.sentence
+@pytest.mark.parametrize("more", [30, 0])
+def test_a_trial_in_which_real_frames_change_nothing_could_not_have_shown_anything(
+    more: int,
+) -> None:
+    for gains in (GAINS, (0.0,) * 5, (0.0,)):
+        result = found(gains, control=0.0039, more=more)
+        assert result.answer == "insensitive"
+        assert result.sentence.startswith("This trial could not have shown a difference: even real")
+        assert "A segmenter that has not seen such frames could show one" in result.sentence
+    assert found((0.0,) * 5, control=0.0041, more=more).answer == "no"
+
+
+def test_few_subjects_and_few_repeats_give_figures_and_no_answer() -> None:
+    for result in (found(GAINS, subjects=FEW_SUBJECTS - 1), found(GAINS[: FEW_REPEATS - 1])):
+        assert result.answer == "too_few"
+        assert result.sentence.startswith("Too few to tell whether 40 synthetic pairs")
+        assert "interval" not in result.evidence and "difference +1." in result.evidence
+
+
+def test_failures_are_looked_at_before_the_mean() -> None:
+    result = found(GAINS, lost=0.1)
+    decisive = next(c for c in result.comparisons if c.against == CONTROL)
+    assert decisive.difference.low > 0 and decisive.failures == (1.0, 0.0)
+    assert result.answer == "unknown" and "because more frames fail with them" in result.sentence
+
+
+def test_an_experiment_of_an_earlier_version_is_shown_without_its_claim(
+    sample_project: Project,
+) -> None:
+    ids = [frame.id for frame in sample_project.frames.all()][:6]
+    data = {
+        "test": ids,
+        "subjects": [f"s{i}" for i in range(6)],
+        "validation": [],
+        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3], "ellipses": ""}],
+    }
+    run = sample_project.runs.start("e", {"job": "experiment", "segmenter": "compact"}, data)
+    for mix in (BEFORE, *(mix for mix in MIXES if mix != POSITIVE)):
+        row = {"arm": mix, "seed": 0, "dice": [0.95] * 6, "steps": 3, "best_epoch": 0}
+        sample_project.runs.update(run.id, history_entry={**row, "seconds": 1.0})
+    result = result_of(sample_project.runs.get(run.id))
+    assert result is not None and result.control is None and result.answer == "insensitive"
+    assert "an earlier version made it" in result.sentence
+    assert [m.mix for m in result.mixes] == [BEFORE, *(mix for mix in MIXES if mix != POSITIVE)]
+
+
+# -- how often it errs ------------------------------------------------------------------------
+
+
+def _simulated(
+    rng: np.random.Generator,
+    subjects: int,
+    gain: float,
+    *,
+    skewed: bool = False,
+    repeats: int = FEW_REPEATS,
+) -> Answer:
+    """The answer of an experiment with a ``gain`` in truth.
+
+    Subjects, repeats and single trainings on single frames vary.
+    """
+    of = [f"s{i}" for i in range(subjects) for _ in range(1 + i % 2)]
+    size = np.array([1 + i % 2 for i in range(subjects)])
+
+    def compared(mean: float) -> Comparison:
+        by_subject = rng.exponential(1, subjects) - 1 if skewed else rng.normal(0, 1, subjects)
+        difference = (
+            mean + rng.normal(0, 0.0015, (repeats, 1)) + np.repeat(0.006 * by_subject, size)
+        )
+        difference = difference + rng.normal(0, 0.004, (repeats, len(of)))
+        without = np.full((repeats, len(of)), 0.95)
+        return compare((without + difference).tolist(), without.tolist(), of, against=CONTROL)
+
+    return answer(compared(gain), compared(0.01), subjects)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize("subjects", [3, 20, 50, 300])
+def test_at_most_one_answer_in_twenty_is_false(subjects: int, skewed: bool) -> None:
+    rng, tries = np.random.default_rng(subjects), 150
+    alike = [_simulated(rng, subjects, 0.0, skewed=skewed) for _ in range(tries)]
+    differing = [_simulated(rng, subjects, MARGIN, skewed=skewed) for _ in range(tries)]
+    wrong = sum(given in ("yes", "harm") for given in alike) / tries
+    missed = differing.count("no") / tries
+    print(f"{subjects} subjects, skewed {skewed}: false {wrong:.3f}, false 'no' {missed:.3f}")
+    assert wrong <= 0.07 and missed <= 0.07
+
+
+@pytest.mark.slow
+def test_a_gain_of_twice_the_margin_is_found_more_often_than_not() -> None:
+    rng, tries = np.random.default_rng(0), 100
+    found = [_simulated(rng, 50, 2 * MARGIN) for _ in range(tries)]
+    print(f"power with 50 subjects: {found.count('yes') / tries:.3f}")
+    assert found.count("yes") / tries > 0.5
+    alike = [_simulated(rng, 200, 0.0, repeats=10) for _ in range(tries)]
+    print(f"'no' with 200 subjects, 10 repeats: {alike.count('no') / tries:.3f}")
+    assert alike.count("no") / tries > 0.5
 
 
 def test_a_seed_counts_once_all_its_arms_are_done() -> None:
-    rows = [Trained(mix, 0, (0.9,) * 24, 1, 1, 1.0) for mix in MIXES]
+    rows = [Trained(mix, 0, (0.9,) * 24, 1, 1.0) for mix in MIXES]
     named: dict[str, Any] = {
         "run_id": 1,
         "name": "e",
         "segmenter": "compact",
         "real": 1,
         "synthetic": 1,
+        "more": 0,
     }
     assert findings(rows[:-1], SUBJECTS, **named) is None
-    half = [*rows, Trained("real", 1, (0.5,) * 24, 1, 1, 1.0)]
+    half = [*rows, Trained("real", 1, (0.5,) * 24, 1, 1.0)]
     result = findings(half, SUBJECTS, **named)
     assert result is not None and result.seeds == 1
     assert {a.dice.mean for a in result.mixes} == {0.9}
@@ -200,24 +344,28 @@ def test_a_cancelled_experiment_keeps_what_is_done_and_goes_on(sample_project: P
         return sum(isinstance(e, Checkpoint) for e in heard)
 
     with pytest.raises(Stopped) as stopped:
-        run_job(small(sample_project), heard.append, lambda: done() >= 8)
+        run_job(small(sample_project), heard.append, lambda: done() >= 9)
     (run,) = sample_project.runs.all()
     kept = list(run.history)
-    assert run.state == "cancelled" and len(kept) == 8
+    assert run.state == "cancelled" and len(kept) == 9
     assert stopped.value.result.seeds == 1 and stopped.value.result == result_of(run)
 
     heard.clear()
     result = run_job(small(sample_project), heard.append)
     (run,) = sample_project.runs.all()
     assert run.state == "finished" and run.job == "experiment"
-    assert list(run.history[:8]) == kept and len(run.history) == 1 + 2 * len(MIXES)
+    assert list(run.history[:9]) == kept and len(run.history) == 1 + 2 * len(MIXES)
     assert result == result_of(run) and result.seeds == 2 and result.real == result.synthetic == 2
     assert run.verdict is not None and run.verdict["sentence"] == result.sentence
     shown = [e for e in heard if isinstance(e, Progress)]
     assert shown[0].done > 0 and shown[-1].done == shown[-1].total
     assert any(e.eta_s for e in shown)
     drawn = [set(d["train"]) for d in run.data["drawn"]]
-    assert not (drawn[0] | drawn[1]) & {*run.data["test"], *run.data["validation"]}
+    assert not (drawn[0] | drawn[1]) & {*run.data["test"]}
+    for each in run.data["drawn"]:
+        assert len(each["more"]) == 2
+        assert not {*each["more"]} & {*each["train"], *run.data["test"]}
+    assert run.verdict["comparison"] == 1
     assert not sample_project.models.all()
 
 
@@ -243,10 +391,29 @@ def test_what_a_killed_process_had_done_stays(sample_project: Project) -> None:
     command = [sys.executable, "-c", textwrap.dedent(child), str(sample_project.path)]
     assert subprocess.run(command, timeout=120, check=False).returncode == -9
     (run,) = sample_project.runs.fail_crashed()
-    assert [row["mix"] for row in run.history] == [BEFORE, "real", "augmented"]
+    assert [row["mix"] for row in run.history] == [BEFORE, POSITIVE, "real", "augmented"]
     run_job(small(sample_project, seeds=1))
     (run,) = sample_project.runs.all()
     assert run.state == "finished" and len(run.history) == 1 + len(MIXES)
+
+
+def test_arms_that_learnt_nothing_could_not_have_shown_a_difference(
+    sample_project: Project,
+) -> None:
+    accept_pairs(sample_project)
+    nothing = TrainingSettings(epochs=1, learning_rate=1e-9)
+    result = run_job(small(sample_project, seeds=1, settings=nothing))
+    assert len({trained.dice.mean for trained in result.mixes}) == 1
+    assert result.answer == "insensitive"
+    assert result.sentence.startswith("This trial could not have shown a difference")
+
+
+def test_what_was_trained_is_compared_even_where_it_got_worse(sample_project: Project) -> None:
+    accept_pairs(sample_project)
+    destructive = TrainingSettings(epochs=1, learning_rate=0.1)
+    result = run_job(small(sample_project, seeds=1, settings=destructive))
+    before = next(t for t in result.mixes if t.mix == BEFORE)
+    assert all(t.dice.mean < before.dice.mean for t in result.mixes if t.mix != BEFORE)
 
 
 def test_nothing_to_compare_is_said_with_the_cure(sample_project: Project) -> None:
@@ -266,7 +433,8 @@ def test_the_command_prints_the_table_and_the_sentence(
     assert main(["experiment", path, *options]) == 0
     said = capsys.readouterr()
     value = json.loads(said.out.splitlines()[-1])
-    assert value["sentence"] in said.err and "Real, varied, as many steps" in said.err
+    assert value["sentence"] in said.err and value["evidence"] in said.err
+    assert "Real, varied, as many steps" in said.err
     assert [a["mix"] for a in value["mixes"]] == [BEFORE, *MIXES]
     assert "compact, not fine-tuned" in said.err
     assert main(["experiment", str(Path(path) / "nowhere"), "--json"]) == 2

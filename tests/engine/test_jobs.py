@@ -25,6 +25,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train import job as train_job
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import (
     Cancelled,
     Epoch,
@@ -160,7 +161,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
     sample_project: Project,
 ) -> None:
     labelled = labelled_frames(sample_project)
-    parts = split(labelled)
+    parts = split(sample_project, labelled)
     groups = [
         {i.subject for i in of_part(labelled, parts, part)}
         for part in ("train", "validation", "test")
@@ -179,7 +180,7 @@ def test_no_subject_is_in_two_parts_and_pairs_of_held_out_frames_are_left_out(
             provenance={"source_frame": source.id},
         )
         sample_project.pairs.review(pair.id, "accepted", reviewer="test")
-    assert [p.frame.name for p in usable_pairs(sample_project, parts)] == ["train"]
+    assert [p.frame.name for p in usable_pairs(sample_project, parts, Seen())] == ["train"]
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.models import copy_index
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.engine.models.loading import find_model, judge_model
+from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
@@ -216,7 +217,8 @@ def test_an_accepted_copy_is_neither_trained_on_nor_exported(
     _accept(sample_project, "copy", 10, Measured({"dice": 0.98, "similarity": 0.8}, told))
     _accept(sample_project, "own", 20, Measured({"dice": 0.98, "similarity": 0.7}, told))
     _accept(sample_project, "unknown", 30, Measured({"dice": 0.98}, {}))
-    usable = usable_pairs(sample_project, split(labelled_frames(sample_project)))
+    parts = split(sample_project, labelled_frames(sample_project))
+    usable = usable_pairs(sample_project, parts, Seen())
     assert {pair.frame.name for pair in usable} == {"own", "unknown"}
     data = choose_data(sample_project, TrainRequest(sample_project.path))
     assert (len(data.pairs), data.copies) == (2, 1)

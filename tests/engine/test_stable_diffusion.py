@@ -132,7 +132,7 @@ def test_the_ellipse_in_the_picture_becomes_the_label(
 
 def test_adaptation_sees_no_held_out_subject(paper: Project) -> None:
     labelled = labelled_frames(paper)
-    train = of_part(labelled, split(labelled), "train")
+    train = of_part(labelled, split(paper, labelled), "train")
     folder = find_model("synthesizer", "mine", paper).folder
     assert training_frames(folder) == {item.id[:16] for item in train}
     assert not list((paper.path / "models").glob(".run-*"))
@@ -159,7 +159,8 @@ def test_a_cancelled_adaptation_goes_on_where_it_was(
     assert sample_project.models.all("synthesizer") == []
     with pytest.raises(InputError, match="other settings"):
         run_job(_adapt(sample_project, name="mine", steps=6, options={"rank": 8}))
-    item = of_part(labelled := labelled_frames(sample_project), split(labelled), "train")[0]
+    labelled = labelled_frames(sample_project)
+    item = of_part(labelled, split(sample_project, labelled), "train")[0]
     moved = replace(item.ellipse, cx=item.ellipse.cx + 9)
     sample_project.annotations.add(item.id, moved, author="me", state="final")
     with pytest.raises(InputError, match="other frames"):

@@ -9,16 +9,7 @@ import pytest
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.splits import split_subjects
-from fetalstudio.engine.cohort_split import (
-    TEST,
-    VALIDATION,
-    labelled,
-    labelled_frames,
-    of_part,
-    some_of,
-    split,
-)
+from fetalstudio.engine.cohort_split import labelled, labelled_frames, of_part, some_of, split
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.job import choose_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
@@ -33,7 +24,7 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
     choose_data(sample_project, request)
     labelled = labelled_frames(sample_project)
     subjects = [item.subject for item in labelled]
-    parts = split_subjects([*subjects, "copied"], validation=VALIDATION, test=TEST)
+    parts = sample_project.parts.plan([*subjects, "copied"])
     source = next(i for i in labelled if parts[i.subject] != parts["copied"])
     pixels = source.image
     again = cv2.imdecode(cv2.imencode(".jpg", pixels)[1], cv2.IMREAD_GRAYSCALE)
@@ -76,8 +67,7 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
     pixels = sample_project.frames.pixels(pair.frame.id)
     labelled = [i.subject for i in labelled_frames(sample_project)]
     parts = {
-        name: split_subjects([*labelled, name], validation=VALIDATION, test=TEST)[name]
-        for name in map(str, range(50))
+        name: sample_project.parts.plan([*labelled, name])[name] for name in map(str, range(50))
     }
     subject = next(name for name, part in parts.items() if part == "test")
     frame, _ = sample_project.frames.add(
@@ -146,7 +136,7 @@ def test_no_synthetic_frame_is_validated_or_tested_on(
     sample_project: Project, tmp_path: Path
 ) -> None:
     """Not even one that came back by an import. A pair of a held-out subject's frame is no help."""
-    parts = split(labelled_frames(sample_project))
+    parts = split(sample_project, labelled_frames(sample_project))
     ellipse = Ellipse(100, 80, 50, 40, 0)
     for part in ("train", "test"):
         lender = next(i for i in labelled_frames(sample_project) if parts[i.subject] == part)

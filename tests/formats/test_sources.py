@@ -9,6 +9,7 @@ import pytest
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import sources
+from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.hc18 import HC18_TABLE
 from fetalstudio.formats.pictures import write_png
@@ -38,7 +39,7 @@ def test_a_format_joins_by_one_entry(folder: Path, monkeypatch: pytest.MonkeyPat
     def read(source: Path) -> FrameSource:
         return FrameSource("scans", (FrameRecord(source / "x.scan", "x", "s"),), ())
 
-    new = SourceFormat(lambda source: (source / "x.scan").is_file(), read)
+    new = SourceFormat("scan", lambda source: (source / "x.scan").is_file(), read, Carries())
     monkeypatch.setattr(sources, "FORMATS", {"scan": new, **FORMATS})
     assert read_source(folder).cohort == "clinic"
     (folder / "x.scan").touch()
@@ -46,8 +47,8 @@ def test_a_format_joins_by_one_entry(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_format_that_does_not_exist_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"no format 'dicom'.*auto, hc18, folder"):
-        read_source(folder, "dicom")
+    with pytest.raises(InputError, match=r"no format 'wrong'.*auto, hc18, .*coco"):
+        read_source(folder, "wrong")
 
 
 def test_no_picture_is_opened(folder: Path) -> None:

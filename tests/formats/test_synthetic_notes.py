@@ -94,6 +94,18 @@ def test_nothing_private_is_written() -> None:
     assert json.loads(text)["quality"] == {"hd95_px": None}
 
 
+def test_pixels_of_a_real_frame_are_known_by_the_comparison_or_because_the_file_says_so() -> None:
+    assert NOTE.contains_real_pixels is False
+    assert replace(NOTE, quality={"real_share": 0.3}).contains_real_pixels
+    assert replace(NOTE, quality={"real_share": 0.02}).contains_real_pixels is False
+    record = json.loads(NOTE.text()) | {"contains_real_pixels": True}
+    found = read_note(json.dumps(record))
+    assert found is not None and found.contains_real_pixels
+    bare = {**record, "provenance": {}, "copy": True}
+    found = read_note(json.dumps(bare))
+    assert found is not None and found.contains_real_pixels and found.copy
+
+
 def test_a_copy_stays_one_whatever_its_figures_say() -> None:
     assert replace(NOTE, quality={"similarity": 0.9}).copy
     record = json.loads(NOTE.text()) | {"copy": True}

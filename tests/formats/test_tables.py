@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from fetalstudio.core.ellipse import Ellipse
@@ -141,7 +145,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an unknown separator": (f"sep=|\n{HEADER}\n", "is not a table in CSV"),
     "broken quotes": (f'{HEADER}\n"one,48\n', "is not a table in CSV"),
     "no encoding": (f"{HEADER}\nfr".encode() + b"\x81,1\n", "is not a table in CSV"),
-    "a workbook": (b"PK\x03\x04" + bytes(99), "is a workbook of a spreadsheet program"),
+    "a workbook": (b"PK\x03\x04" + bytes(99), "is damaged and cannot be read as a workbook"),
     "too many columns": (f"{HEADER}{',' * 2000}\n", "more than 500,000 lines or 1,000 columns"),
     "half of UTF-16": (b"\xff\xfe" + SEMICOLONS.encode("utf-16-le")[:-1], "is not a table in CSV"),
     "nothing": ("", "is empty"),
@@ -258,3 +262,80 @@ def test_text_that_a_spreadsheet_would_run_is_marked_and_read_back(tmp_path: Pat
     table = read_table(path)
     assert table.header == ("name", "=label")
     assert [row.cells for row in table.rows] == [(cell, "-3.5") for cell in cells]
+
+
+# -- workbooks -------------------------------------------------------------------------------
+
+
+def workbook(path: Path, *rows: list[object], more: str | None = None) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    if more is not None:
+        book.create_sheet("more").append([more])
+    book.save(path)
+    return path
+
+
+@both_ways
+def test_a_workbook_is_read_as_any_table(tmp_path: Path, read: Reader) -> None:
+    path = workbook(
+        tmp_path / "t.xlsx",
+        [],
+        ["Name", *COLUMNS[1:], "when", "remark"],
+        ["one", 48.5, "40,25", 30.125, 22, 10.0, 96, 80, datetime.date(2026, 1, 2), None],
+        [],
+        ["two", 1234.5, 40, 30, 22, 0.5, 2096, 80],
+    )
+    assert read(path) == FOUND
+    assert [row.line for row in read_table(path).rows] == [3, 5]
+
+
+def test_numbers_of_a_workbook_are_no_thousands(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["name", "x"], ["a", 1.234], ["b", 12000.0])
+    assert read_table(path).numbers([1]) == [{1: 1.234}, {1: 12000.0}]
+
+
+def test_the_values_of_formulas_are_read_where_they_are_stored(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["name", "x"], ["a", "=1/8"])
+    with pytest.raises(InputError, match=r"t.xlsx, line 2: the value of the formula =1/8 is not"):
+        read_table(path)
+    packed = {}
+    with zipfile.ZipFile(path) as book:
+        packed = {name: book.read(name) for name in book.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    packed[sheet] = packed[sheet].replace(b"<f>1/8</f><v></v>", b"<f>1/8</f><v>0.125</v>")
+    packed[sheet] = packed[sheet].replace(b"<f>1/8</f><v />", b"<f>1/8</f><v>0.125</v>")
+    with zipfile.ZipFile(path, "w") as book:
+        for name, data in packed.items():
+            book.writestr(name, data)
+    assert read_table(path).numbers([1]) == [{1: 0.125}]
+
+
+def test_which_of_several_sheets_counts_is_not_guessed(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["name", "x"], ["a", 1], more="notes")
+    with pytest.raises(InputError, match="several filled sheets: Sheet, more"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "bomb", "old"])
+def test_a_workbook_that_cannot_be_read_is_named(tmp_path: Path, damage: str) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["name", "x"], *([f"r{i}", i] for i in range(50)))
+    data = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif damage == "old":
+        path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(512))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            name = "xl/worksheets/sheet1.xml" if damage == "bomb" else "content.xml"
+            packed.writestr(name, bytes(64 * 2**20))
+    with pytest.raises(InputError, match=r"t\.xlsx (is|cannot)"):
+        read_table(path)
+
+
+def test_a_workbook_of_many_lines_is_read_soon_enough(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", ["name", "x"], *([f"r{i}", i / 7] for i in range(5000)))
+    start = time.monotonic()
+    assert len(read_table(path).rows) == 5000
+    assert time.monotonic() - start < 5

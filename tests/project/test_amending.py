@@ -240,12 +240,12 @@ def test_undo_keeps_its_order(project: Project, frames: list[Frame]) -> None:
     first = project.frames.set_subject([frames[0].id], "x", author="me")
     second = project.frames.set_cohort([frames[0].id, frames[1].id], "two", author="me")
     third = project.frames.set_subject([frames[3].id], "y", author="me")
-    with pytest.raises(UserError, match="a-2 was amended again later"):
+    with pytest.raises(UserError, match=r"a-2 was amended again later.*frames \S+ log"):
         project.frames.undo(first.id, author="me")
     project.frames.undo(second.id, author="me")
     project.frames.undo(first.id, author="me")
     assert project.frames.get(frames[0].id).subject == "s0"
-    with pytest.raises(UserError, match="undone already"):
+    with pytest.raises(UserError, match=r"undone already.*frames \S+ log"):
         project.frames.undo(second.id, author="me")
     with pytest.raises(UserError, match="no amendment 99"):
         project.frames.undo(99, author="me")
@@ -463,15 +463,16 @@ def test_a_picture_held_under_another_subject_is_reported_with_the_cure(
     write_png(tmp_path / "clinic" / "001_HC.png", picture(1))
     write_png(tmp_path / "clinic" / "002_HC.png", picture(2))
     import_frames(project, tmp_path / "clinic")
+    (first, second, other) = (project.patients.key(one) for one in ("001", "002", "077"))
     write_png(tmp_path / "more" / "077_HC.png", picture(1))
     write_png(tmp_path / "more" / "002_HC.png", picture(2))
     report = import_frames(project, tmp_path / "more")
     (problem,) = report.problems
     assert "077_HC.png" in problem
-    assert "subject 001" in problem
-    assert "subject 077" in problem
+    assert f"subject {first}" in problem
+    assert f"subject {other}" in problem
     assert "fetalstudio frames PROJECT set-subject" in problem
-    assert [frame.subject for frame in project.frames.all()] == ["001", "002"]
+    assert [frame.subject for frame in project.frames.all()] == [first, second]
 
 
 def test_another_process_sees_an_amendment_and_can_undo_it(

@@ -188,6 +188,29 @@ def test_what_sqlite_finds_sound_can_be_read(
         assert as_text or passes in found
 
 
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        pytest.param(63, b"\x00", id="the version of the project: its tables are there already"),
+        pytest.param(b"PRIMARY KEY (kind, name)", b"PRIMARY KEY (kind, path)", id="a key"),
+        pytest.param(b"REFERENCES runs (id)", b"REFERENCES rans (id)", id="a reference"),
+        pytest.param(b"'accepted', 'rejected'", b"'accepted', 'rujected'", id="a check"),
+        pytest.param(b"CHECK (removed IN", b"CHECK (removed0IN", id="a check without sense"),
+        pytest.param(b"frame_revisions (cohort", b"frame_revisions (subject", id="an index"),
+    ],
+)
+def test_a_file_that_the_program_does_not_make_is_damaged(
+    project: Project, three: list[Frame], at: int | bytes, value: bytes
+) -> None:
+    project.close()
+    path = project.path / "project.db"
+    data = path.read_bytes()
+    start = at if isinstance(at, int) else data.index(at)
+    path.write_bytes(data[:start] + value + data[start + len(value) :])
+    with pytest.raises(UserError, match=f"damaged.*restore {project.path}"):
+        Project.open(project.path)
+
+
 def test_numbers_of_revisions_that_are_damaged_are_said_to_be(
     project: Project, three: list[Frame]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.dataset_card import DATA_CARD
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.manifest import MANIFEST, SYNTHETIC_FILES, check_manifest
+from fetalstudio.formats.pictures import note_in
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import ReviewState
@@ -54,7 +56,7 @@ def full(project: Project, picture: Picture, ellipse: Ellipse) -> Project:
 
 
 def test_the_card_counts_what_was_exported(full: Project, tmp_path: Path) -> None:
-    export_frames(full, tmp_path / "out")
+    export_frames(full, tmp_path / "out", real_pixels=True)
     card = (tmp_path / "out" / DATA_CARD).read_text(encoding="utf-8")
     assert "3 ultrasound frames of fetal heads of 2 subjects, and 2 synthetic frames" in card
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in card.splitlines()]
@@ -78,8 +80,35 @@ def test_the_card_counts_what_was_exported(full: Project, tmp_path: Path) -> Non
     assert "Person" not in card
 
 
+def test_pairs_with_pixels_of_a_real_frame_are_left_out_unless_asked_for(
+    full: Project, tmp_path: Path
+) -> None:
+    report = export_frames(full, tmp_path / "out")
+    assert (report.pairs, report.copies, report.real_pixels) == (1, 1, 1)
+    card = (tmp_path / "out" / DATA_CARD).read_text(encoding="utf-8")
+    assert "1 accepted pairs were left out because they show a part of a real frame" in card
+    assert "0 contain some" in card
+    report = export_frames(full, tmp_path / "all", copies=True, real_pixels=True)
+    assert (report.pairs, report.copies, report.real_pixels) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("format", [name for name, one in EXPORTS.items() if one.pairs])
+def test_every_format_says_which_pictures_have_pixels_of_a_real_frame(
+    full: Project, tmp_path: Path, format: str
+) -> None:
+    out = tmp_path / "out"
+    export_frames(full, out, format=format, real_pixels=True)
+    origins = (out / "provenance.json").read_text(encoding="utf-8")
+    said = re.findall(r'"contains_real_pixels": (\w+)', origins)
+    assert sorted(said) == ["null", "true"]
+    for name in (out / SYNTHETIC_FILES).read_text().splitlines():
+        if name.endswith(".png"):  # other formats have room for a word only
+            assert "contains_real_pixels" in str(note_in(out / name))
+    assert "1 contain some" in (out / DATA_CARD).read_text(encoding="utf-8")
+
+
 def test_copies_that_were_exported_are_counted(full: Project, tmp_path: Path) -> None:
-    export_frames(full, tmp_path / "out", copies=True)
+    export_frames(full, tmp_path / "out", copies=True, real_pixels=True)
     card = (tmp_path / "out" / DATA_CARD).read_text(encoding="utf-8")
     assert "1 are copies of a training frame" in card and "were left out" not in card
 
@@ -108,7 +137,7 @@ def test_every_format_has_a_card_a_manifest_and_croissant(
 
 def test_the_synthetic_pictures_are_listed(full: Project, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    export_frames(full, out)
+    export_frames(full, out, real_pixels=True)
     assert (out / SYNTHETIC_FILES).read_text().splitlines() == [
         "training_set/synthetic_1.png",
         "training_set/synthetic_2.png",

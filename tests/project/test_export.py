@@ -15,7 +15,11 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.splits import Part
+from fetalstudio.formats.exports import EXPORTS
+from fetalstudio.formats.frame_records import ExportedFrame
 from fetalstudio.formats.pictures import note_in
+from fetalstudio.formats.sources import read_source
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
@@ -124,7 +128,9 @@ def test_there_and_back(full: Project, tmp_path: Path) -> None:
         assert (report.frames, report.annotated) == (6, 4)
         assert (report.pairs, report.problems) == (1, ())
         subjects = {frame.id: frame.subject for frame in back.frames.all()}
-        assert subjects == {frame.id: frame.subject for frame in full.frames.all()}
+        assert subjects == {
+            frame.id: back.patients.key(frame.subject) for frame in full.frames.all()
+        }
         before, after = full.annotations.by_frame(), back.annotations.by_frame()
         for frame_id, annotation in after.items():
             found, drawn = annotation.ellipse, before[frame_id].ellipse
@@ -171,8 +177,18 @@ def test_an_ellipse_outside_of_its_frame(
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, Ellipse(900, 900, 20, 10, 0), author="me", state="final")
     report = export_frames(project, tmp_path / "out")
-    assert "x: the ellipse lies outside" in report.problems[0]
+    assert "x: its ellipse lies outside the picture" in report.problems[0]
     assert not list((tmp_path / "out").rglob("*_Annotation.png"))
+
+
+def test_parts_are_written_beside_and_read_again(project: Project, tmp_path: Path) -> None:
+    writer = EXPORTS["hc18"].writer(tmp_path)
+    parts: tuple[Part | None, ...] = ("train", "validation", "test", None)
+    for i, part in enumerate(parts):
+        pixels = np.full((40, 50), 90 + i, np.uint8)
+        writer.add_frame(ExportedFrame(f"{i}", f"f{i}", "c", f"s{i}", pixels, None, None, {}, part))
+    writer.finish()
+    assert tuple(record.part for record in read_source(tmp_path).records) == parts
 
 
 def test_an_export_of_a_newer_version_says_so(full: Project, tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.import_plan import Choices
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
+from tests.named import import_named, keys
 from tests.project.kinds import Picture
 
 SIZE = (96, 80)
@@ -70,7 +71,7 @@ def test_frames_and_masks_are_turned_as_viewers_show_them(
         Image.fromarray(shown).save(source / "x_mask.png", exif=exif)
     else:
         write_png(source / "x_mask.png", MASK)
-    assert import_frames(project, source).problems == ()
+    assert import_named(project, source).problems == ()
     (frame,) = project.frames.all()
     np.testing.assert_array_equal(project.frames.pixels(frame.id), picture(1))
     assert is_head(ellipses_of(project)["x"])
@@ -84,14 +85,14 @@ def test_several_structures_are_taken_where_the_head_is_stated(
     write_png(source / "both_mask.png", labels(2, 1))
     write_png(source / "head_mask.png", labels(2, 0))
     write_png(source / "other_mask.png", labels(0, 1))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.annotated) == (3, 0)
     several, *single = report.problems
     assert "both_mask.png shows several structures, with the values 1, 2" in several
     assert "--mask-value" in several and "imported without an ellipse" in several
     assert len(single) == 2 and all("other masks show several" in p for p in single)
     with Project.create(tmp_path / "second") as second:
-        report = import_frames(second, source, Choices.of([("head", "2", ())]))
+        report = import_named(second, source, mask_value="2")
         (problem,) = report.problems
         assert "other_mask.png: it holds nothing of the value 2, but 1" in problem
         found = ellipses_of(second)
@@ -125,7 +126,7 @@ def test_the_numbers_of_published_data_sets_are_known_where_these_are_recognised
     write_png(source / frame, picture(1))
     write_png(source / mask, labels(head, other))
     inner = source / Path(frame).parts[0] if len(Path(frame).parts) == 3 else source
-    report = import_frames(project, inner)
+    report = import_named(project, inner)
     assert (report.frames, report.annotated) == (1, int(known))
     (found,) = ellipses_of(project).values()
     assert is_head(found) == known
@@ -138,14 +139,14 @@ def test_a_doubtful_shape_is_a_proposal_and_stays_one(
     box = np.zeros_like(MASK)
     box[15:65, 15:80] = 255
     write_png(source / "x_mask.png", box)
-    report = import_frames(project, source)
+    report = import_named(project, source)
     (problem,) = report.problems
     assert "x_mask.png: an ellipse does not describe it" in problem and "proposal" in problem
     (annotation,) = project.annotations.by_frame().values()
     assert (annotation.state, annotation.author) == ("proposed", "import")
-    assert import_frames(project, source).annotated == 0
+    assert import_named(project, source).annotated == 0
     write_png(source / "x_mask.png", MASK)
-    assert import_frames(project, source).annotated == 1
+    assert import_named(project, source).annotated == 1
     (annotation,) = project.annotations.by_frame().values()
     assert annotation.state == "final" and is_head(annotation.ellipse)
 
@@ -157,13 +158,13 @@ def test_two_masks_for_one_frame_are_named_and_none_is_used(
     write_png(source / "x.png", picture(1))
     write_png(source / "x_Annotation.png", MASK)
     write_png(source / second, labels(0, 255))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     (problem,) = report.problems
     assert "x_Annotation.png" in problem and str(source / second) in problem
     assert (report.frames, report.annotated) == (1, 0)
     write_png(source / second, MASK)  # a copy of the other
     (source / "x_Annotation.png").write_bytes((source / second).read_bytes())
-    assert import_frames(project, source).annotated == 1
+    assert import_named(project, source).annotated == 1
 
 
 def test_one_mask_for_two_frames_is_named_and_not_used(
@@ -173,14 +174,14 @@ def test_one_mask_for_two_frames_is_named_and_not_used(
     cv2.imwrite(str(source / "same.jpg"), picture(2))
     write_png(source / "same_mask.png", MASK)
     (source / "sizes.csv").write_text("filename,pixel size(mm)\nsame,0.2\nsame.png,0.1\n")
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.annotated) == (2, 0)
     masks, rows = report.problems
     for name in ("same_mask.png", "same.jpg", "same.png"):
         assert str(source / name) in masks
     assert "same.jpg: the table names same, and several frames are called so" in rows
     assert [f.calibration and f.calibration.mm_per_px for f in project.frames.all()] == [None, 0.1]
-    assert import_frames(project, source / "same.png").problems == (masks,)
+    assert import_named(project, source / "same.png").problems == (masks,)
 
 
 # -- what is a frame -------------------------------------------------------------------------
@@ -208,7 +209,7 @@ def test_masks_are_found_by_the_names_in_use(
 ) -> None:
     write_png(source / frame, picture(1))
     write_png(source / mask, HEAD.mask(SIZE))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.annotated, report.problems) == (1, 1, ())
     assert is_head(next(iter(ellipses_of(project).values())))
 
@@ -227,7 +228,7 @@ def test_a_picture_that_looks_like_an_annotation_is_no_frame(
     write_png(source / "010.png", picture(1))
     (source / name).parent.mkdir(exist_ok=True)
     cv2.imwrite(str(source / name), draw())
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.annotated) == (1, 0)
     (problem,) = report.problems
     assert str(source / name) in problem and "looks like an annotation" in problem
@@ -239,7 +240,7 @@ def test_a_frame_with_something_drawn_on_it_is_left_out(
 ) -> None:
     write_png(source / "010.png", picture(1))
     write_png(source / name, np.maximum(picture(1), MASK))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert report.frames == 1
     (problem,) = report.problems
     assert str(source / name) in problem and "something drawn on it" in problem
@@ -253,7 +254,7 @@ def test_three_pictures_in_a_folder_for_each_frame(
         write_png(folder / "image.png", picture(i))
         write_png(folder / "mask.png", MASK)
         write_png(folder / "overlay.png", np.maximum(picture(i), MASK))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.annotated, len(report.problems)) == (2, 2, 2)
     assert all("overlay.png seems to show a frame" in problem for problem in report.problems)
 
@@ -263,15 +264,15 @@ def test_synthetic_pictures_are_no_real_frames(
 ) -> None:
     files = PairFiles(source)
     for i in range(2):
-        files.write(PairRecord(f"p{i}", HEAD, SIZE, i, "any", {}, None, False), picture(i))
+        files.write(PairRecord(f"p{i}", HEAD, SIZE, i, "any", {}, None, False, None), picture(i))
     for path in (source / "p0_mask.png", source / "p1_mask.png"):
         path.rename(path.with_name(f"lost{path.name}"))
     with pytest.raises(InputError, match=r"Nothing could be imported.*is synthetic"):
-        import_frames(project, source)
+        import_named(project, source)
     (source / "p0.png").unlink()  # its mask alone is no frame either
     (source / "lostp0_mask.png").rename(source / "p9.png")
     write_png(source / "real.png", picture(5))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert [f.name for f in project.frames.all()] == ["real"]
     assert project.pairs.all() == []
     assert any("p9.png is an annotation, as a note in the file says" in p for p in report.problems)
@@ -288,15 +289,15 @@ def test_the_store_of_a_project_is_not_imported(
     with Project.create(tmp_path / "other") as other:
         for source in (project.path / "frames", path.parent, path):
             with pytest.raises(InputError, match="belongs to the store of the project"):
-                import_frames(other, source)
+                import_named(other, source)
         copy = tmp_path / "copy" / path.name
         copy.parent.mkdir()
         copy.write_bytes(path.read_bytes())
-        report = import_frames(other, copy.parent)
+        report = import_named(other, copy.parent)
         assert (report.frames, report.pairs, report.problems) == (0, 1, ())
     # Without the note, the project itself still knows the picture.
     copy.write_bytes(encode_png(picture(7)))
-    report = import_frames(project, copy.parent)
+    report = import_named(project, copy.parent)
     assert (report.frames, report.annotated) == (0, 0)
     (problem,) = report.problems
     assert "is the synthetic frame s of this project" in problem
@@ -314,7 +315,7 @@ def test_missing_values_are_no_values(project: Project, picture: Picture, source
         text = mark if mark not in ("0", "-1", "-999") else "NA"
         lines.append(f"{i}.png,{mark},{mark},{text},{text}")
     (source / "table.csv").write_text("\n".join(lines) + "\n")
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.problems) == (len(marks), ())
     frames = project.frames.all()
     assert all(f.calibration is None and dict(f.labels) == {} for f in frames)
@@ -329,7 +330,7 @@ def test_a_line_that_cannot_be_read_is_named_and_the_others_count(
     (source / "t.csv").write_text(
         "filename,pixel size(mm)\n0.png,1,2e-1\n1.png,0.12\n2.png,wide\n3.png,.1\n3.png,.2\n4.png\n"
     )
-    report = import_frames(project, source)
+    report = import_named(project, source)
     sizes = [f.calibration and f.calibration.mm_per_px for f in project.frames.all()]
     assert sizes == [None, 0.12, None, None, None]
     found = "\n".join(report.problems)
@@ -344,7 +345,7 @@ def test_tables_with_tabs_have_endings_of_their_own(
 ) -> None:
     write_png(source / "x.png", picture(1))
     (source / f"t{suffix}").write_text("filename\tpixel size(mm)\nx.png\t0.2\n")
-    assert import_frames(project, source).problems == ()
+    assert import_named(project, source).problems == ()
     assert project.frames.all()[0].calibration is not None
 
 
@@ -360,7 +361,7 @@ def test_what_is_no_file_is_not_read_as_a_table(
         stream.truncate(6 << 30)  # sparse
     os.mkfifo(source / "pipe.json")
     os.mkfifo(source / "nothing")
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert report.frames == 1
     found = "\n".join(report.problems)
     for name, cause in (
@@ -386,9 +387,9 @@ def test_the_usual_columns_give_the_subject(
     for i in range(3):
         write_png(source / f"{i}_x.png", picture(i))
     (source / "t.csv").write_text(f"Image_name,{column}\n0_x.png,1\n1_x.png,1\n2_x.png,2\n")
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert report.subjects == 2
-    assert [f.subject for f in project.frames.all()] == ["1", "1", "2"]
+    assert [f.subject for f in project.frames.all()] == keys(project, "1", "1", "2")
 
 
 def test_one_patient_has_one_key_whatever_the_way_in(
@@ -404,8 +405,8 @@ def test_one_patient_has_one_key_whatever_the_way_in(
         write_png(tmp_path / "s" / folder / name, picture(i))
         if table:
             (tmp_path / "s" / folder / "t.csv").write_text(table)
-    assert import_frames(project, tmp_path / "s").subjects == 1
-    assert {f.subject for f in project.frames.all()} == {"Patient00690"}
+    assert import_named(project, tmp_path / "s").subjects == 1
+    assert {f.subject for f in project.frames.all()} == set(keys(project, "Patient00690"))
 
 
 def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
@@ -414,7 +415,7 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
     write_png(tmp_path / "s" / "90817263" / "a.png", picture(1))
     write_png(tmp_path / "s" / "b.png", picture(2))
     (tmp_path / "s" / "t.csv").write_text("filename,mrn\nb.png,90817263\n")
-    assert import_frames(project, tmp_path / "s").subjects == 1
+    assert import_named(project, tmp_path / "s").subjects == 1
     assert "90817263" not in project.frames.all()[0].subject
 
 
@@ -425,18 +426,10 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("x.json", json.dumps({"shapes": [{"points": [[1, 2]]}]}), "labelme json"),
-        ("all.json", json.dumps({"images": [], "annotations": []}), "COCO json"),
-        ("x.txt", "0 0.5 0.5 0.2 0.1\n", "YOLO txt"),
-        ("x.txt", "0 0.42 0.17 0.42 0.18 0.41 0.18\n", "YOLO txt"),
-        ("x.xml", "<annotation><object/></annotation>", "VOC xml"),
-        ("x.xml", "<?xml version='1.0'?><annotations/>", "CVAT xml"),
-        ("x.mha", "ObjectType = Image", ".mha"),
-        ("x.nii.gz", "", ".nii.gz"),
-        ("x.nrrd", "NRRD", ".nrrd"),
-        ("x.dcm", "", ".dcm"),
-        ("IM_0001", "\0" * 128 + "DICM", "DICOM"),
-        ("t.xlsx", "PK", ".xlsx"),
+        ("x.json", json.dumps({"objects": [{"classTitle": "head"}]}), "Supervisely json"),
+        ("all.json", json.dumps({"heads": {"polygon": [[1, 2]]}}), "annotation json"),
+        ("x.webp", "", ".webp"),
+        ("t.ods", "PK", ".ods"),
         ("all.zip", "PK", ".zip"),
     ],
 )
@@ -448,13 +441,22 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     (source / deep / name).write_text(content)
     (source / "readme.txt").write_text("Twenty frames of 3 patients.\n")
     (source / "settings.json").write_text('{"gain": 3}')
-    (problem,) = import_frames(project, source).problems
+    (problem,) = import_named(project, source).problems
     assert f"Not read: 1 {kind} ({Path(deep, name)})" in problem
     assert "to import" in problem
+    assert str(source) in problem
     (source / "x.png").unlink()
     with pytest.raises(InputError, match="holds no images") as refused:
-        import_frames(project, source)
+        import_named(project, source)
     assert kind in str(refused.value)
+
+
+def test_a_damaged_description_of_a_data_set_is_not_taken_for_annotations(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "croissant.json").write_text('{"images": [], "annotations": []')
+    assert import_named(project, source).problems == ()
 
 
 def test_images_that_lie_too_deep_are_named(
@@ -462,7 +464,7 @@ def test_images_that_lie_too_deep_are_named(
 ) -> None:
     write_png(source / "x.png", picture(1))
     write_png(source / "a" / "b" / "y.png", picture(2))
-    (problem,) = import_frames(project, source).problems
+    (problem,) = import_named(project, source).problems
     assert f"1 images more than one folder down ({Path('a/b/y.png')})" in problem
     assert f"Import {source / 'a' / 'b'} by itself" in problem
 
@@ -476,21 +478,23 @@ def test_other_endings_of_pictures(
     done, data = cv2.imencode(written, grey if written == ".pgm" else cv2.merge([grey] * 3))
     assert done
     (source / name).write_bytes(data.tobytes())
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.problems) == (1, ())
 
 
-def test_several_pages_are_named(project: Project, picture: Picture, source: Path) -> None:
+def test_several_pages_are_frames_and_masks_of_other_numbers_are_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
     pages = [Image.fromarray(picture(i)) for i in range(3)]
     pages[0].save(source / "x.tif", save_all=True, append_images=pages[1:])
     write_png(source / "y.png", picture(9))
     masks = [Image.fromarray(MASK)] * 2
     masks[0].save(source / "y_mask.tif", save_all=True, append_images=masks[1:])
-    report = import_frames(project, source)
-    assert (report.frames, report.annotated) == (2, 0)
-    first, second = report.problems
-    assert "x.tif holds 3 pages, of which the first alone was imported" in first
-    assert "y_mask.tif holds 2 pages" in second
+    report = import_named(project, source)
+    assert (report.frames, report.annotated, report.subjects) == (4, 0, 2)
+    assert [f.name for f in project.frames.all()] == ["x_0001", "x_0002", "x_0003", "y"]
+    (problem,) = report.problems
+    assert "y_mask.tif holds 2 pages" in problem
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS makes one form of all names")
@@ -501,7 +505,7 @@ def test_names_match_whatever_their_normal_form(
     write_png(source / f"{decomposed}.png", picture(1))
     write_png(source / f"{composed}_mask.png", MASK)
     (source / "t.csv").write_text(f"filename,pixel size(mm)\n{composed}.png,0.1\n")
-    report: ImportReport = import_frames(project, source)
+    report: ImportReport = import_named(project, source)
     assert (report.frames, report.annotated, report.problems) == (1, 1, ())
     assert project.frames.all()[0].calibration is not None
 
@@ -524,4 +528,4 @@ def test_an_archive_is_not_unpacked(project: Project, source: Path) -> None:
     with zipfile.ZipFile(source / "frames.zip", "w") as archive:
         archive.writestr("x.png", encode_png(MASK))
     with pytest.raises(InputError, match=r"1 \.zip \(frames\.zip\)\. Unpack such archives"):
-        import_frames(project, source)
+        import_named(project, source)

@@ -16,6 +16,7 @@ from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.named import keys
 from tests.progress import Watched
 from tests.project.kinds import Picture
 
@@ -36,7 +37,7 @@ def test_the_samples_reproduce_the_published_circumference(
         assert frame.calibration is not None
         assert frame.calibration.mm_per_px_x == float(row["pixel size(mm)"])
         assert frame.calibration.source == "table"
-        assert frame.subject == frame.name.split("_")[0]
+        assert [frame.subject] == keys(sample_project, frame.name.split("_")[0])
         if frame.id in annotations:
             annotation = annotations[frame.id]
             assert (annotation.state, annotation.author) == ("final", "import")
@@ -57,7 +58,9 @@ def test_what_is_reported(project: Project, hc18: Path) -> None:
     assert (report.cohort, report.frames, report.annotated) == ("clinic", 5, 4)
     assert (report.duplicates, report.problems) == (0, ())
     assert watched.steps == [(i, 5) for i in range(6)]
-    assert [f.subject for f in project.frames.all()] == ["001", "001", "002", "003", "004"]
+    assert [f.subject for f in project.frames.all()] == keys(
+        project, "001", "001", "002", "003", "004"
+    )
     assert [f.name for f in project.frames.all(annotated=False)] == ["003_HC"]
 
 
@@ -215,7 +218,9 @@ def test_the_layout_without_its_table(project: Project, hc18: Path) -> None:
         import_frames(project, hc18, format="hc18")
     report = import_frames(project, hc18)
     assert (report.frames, report.annotated) == (5, 4)
-    assert [f.subject for f in project.frames.all()] == ["001", "001", "002", "003", "004"]
+    assert [f.subject for f in project.frames.all()] == keys(
+        project, "001", "001", "002", "003", "004"
+    )
 
 
 def test_tables_as_spreadsheets_write_them(project: Project, hc18: Path) -> None:

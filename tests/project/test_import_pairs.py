@@ -27,6 +27,7 @@ from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import AUTHOR, import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHESIZER, Pair
+from tests.named import import_named
 from tests.project.kinds import Picture
 
 SIZE = (96, 80)
@@ -91,7 +92,7 @@ def files_of(folder: Path, pixels: Any, *, note: str | None = None, copy: bool =
     """What ``synthesize --out`` writes."""
     files = PairFiles(folder)
     figures = {"dice": 0.97, "edge": 0.8, "similarity": 0.9}
-    record = PairRecord("p", HEAD, SIZE, 7, "any", figures, "0123456789abcdef", copy)
+    record = PairRecord("p", HEAD, SIZE, 7, "any", figures, "0123456789abcdef", copy, None)
     files.write(
         record, pixels, note or SyntheticNote(HEAD, HEAD, False, None, FIGURES, MADE).text()
     )
@@ -101,7 +102,7 @@ def files_of(folder: Path, pixels: Any, *, note: str | None = None, copy: bool =
 def test_a_folder_of_pairs(project: Project, picture: Picture, source: Path) -> None:
     files_of(source, picture(1))
     write_png(source / "real.png", picture(2))
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.pairs, report.duplicates, report.problems) == (1, 1, 0, ())
     assert [frame.name for frame in project.frames.all()] == ["real"]
     pair = only(project)
@@ -115,7 +116,7 @@ def test_an_export(project: Project, other: Project, picture: Picture, tmp_path:
     frame, _ = project.frames.add(picture(0), name="f", cohort="c", subject="s")
     corrected = kept(project, picture(1))
     project.pairs.review(corrected.id, "accepted", reviewer="A. Person", ellipse=MOVED)
-    export_frames(project, tmp_path / "out", copies=True)
+    export_frames(project, tmp_path / "out", copies=True, real_pixels=True)
     report = import_frames(other, tmp_path / "out")
     assert (report.frames, report.pairs, report.problems) == (1, 1, ())
     assert [f.id for f in other.frames.all()] == [frame.id]
@@ -154,7 +155,7 @@ def test_a_pair_that_the_project_holds_stays_as_it_is(
 ) -> None:
     pair = kept(project, picture(1))
     project.pairs.review(pair.id, "accepted", reviewer="A. Person", ellipse=MOVED)
-    export_frames(project, tmp_path / "out", copies=True)
+    export_frames(project, tmp_path / "out", copies=True, real_pixels=True)
     before = project.pairs.all()
     report = import_frames(project, tmp_path / "out")
     assert (report.frames, report.pairs) == (0, 0)
@@ -191,7 +192,7 @@ def test_the_provenance_of_an_export_tells_them_too(
     project.frames.add(picture(0), name="f", cohort="c", subject="s")
     pair = kept(project, picture(1))
     project.pairs.review(pair.id, "accepted", reviewer="A. Person")
-    export_frames(project, tmp_path / "out", copies=True)
+    export_frames(project, tmp_path / "out", copies=True, real_pixels=True)
     for path in (tmp_path / "out" / "training_set").glob("*.png"):
         path.write_bytes(encode_png(read_image(path)))
     report = import_frames(other, tmp_path / "out")

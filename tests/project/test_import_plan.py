@@ -15,10 +15,10 @@ from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, Role, plan_import
-from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.project import Project
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
+from tests.named import import_named, keys
 from tests.project.kinds import Picture
 
 
@@ -47,7 +47,7 @@ def test_a_plan_says_what_every_file_is_taken_for_and_stores_nothing(
         "square_mask.png": Role.ANNOTATION,
         "sized_mask.png": Role.ANNOTATION,
         "t.csv": Role.TABLE,
-        "deep/er/scan.dcm": Role.UNREAD,
+        "deep/er/scan.webp": Role.UNREAD,
         "notes.txt": Role.OTHER,
     }
     with (source / "t.csv").open("a") as table:
@@ -76,7 +76,7 @@ def test_a_plan_says_what_every_file_is_taken_for_and_stores_nothing(
 
 def test_without_answers_the_safe_part_is_imported(project: Project, source: Path) -> None:
     plan = plan_import(project, source)
-    report = import_frames(project, source)
+    report = import_named(project, source)
     assert (report.frames, report.in_doubt) == (plan.counts().frames, 6)
     assert report.problems == plan.problems
     states = [a.state for a in project.annotations.by_frame().values()]
@@ -113,7 +113,7 @@ def test_an_answer_settles_a_doubt_for_one_or_for_all_alike(
     # Stated for all, the value of the head holds for the masks that were not in doubt too.
     if (question, alike) not in (("role", False), ("head", True)):
         assert left == asked - {Question(question)}
-    import_frames(project, source, choices)
+    import_named(project, source, choices=choices)
     frames = {frame.name: frame.id for frame in project.frames.all()}
     found = project.annotations.by_frame().get(frames[name])
     assert (found and found.state) == state
@@ -126,7 +126,7 @@ def test_an_answer_settles_a_doubt_for_one_or_for_all_alike(
 def test_a_disagreement_about_the_pixel_size_is_settled(
     project: Project, source: Path, value: str, expected: float | None
 ) -> None:
-    import_frames(project, source, Choices.of([("calibration", value, ("sized.png",))]))
+    import_named(project, source, choices=Choices.of([("calibration", value, ("sized.png",))]))
     (frame,) = (frame for frame in project.frames.all() if frame.name == "sized")
     size = frame.calibration and frame.calibration.mm_per_px
     assert size == (None if expected is None else pytest.approx(expected, rel=0.02))
@@ -136,7 +136,7 @@ def test_a_frame_is_left_out_by_choice_and_what_the_project_holds_is_known(
     project: Project, source: Path
 ) -> None:
     choices = Choices.of([("role", "leave-out", ("s*.png",))], cohort="Scanner A")
-    assert import_frames(project, source, choices).frames == 2
+    assert import_named(project, source, choices=choices).frames == 2
     assert {f.name for f in project.frames.all(cohort="Scanner A")} == {"again", "twice"}
     plan = plan_import(project, source)
     held = {frame.key: frame.held.name for frame in plan.frames if frame.held}
@@ -148,7 +148,7 @@ def test_what_has_changed_since_the_plan_is_left_out_and_named(
 ) -> None:
     plan = plan_import(project, source)
     write_png(source / "several.png", picture(77))
-    report = import_frames(project, source, seen=plan.pictures)
+    report = import_named(project, source, seen=plan.pictures)
     assert report.frames == plan.counts().frames - 1
     assert any("several.png has changed since the import was planned" in p for p in report.problems)
 
@@ -211,8 +211,8 @@ def test_a_person_says_whose_frame_and_whose_mask_a_picture_is(
     assert frames["again.png"].ellipse is not None and "drawn.png" not in frames
     assert Role.ANNOTATION in {f.role for f in plan.files if f.path.name == "drawn.png"}
     assert {f.subject for f in plan.frames} == {"P 7", "again", "twice"}
-    import_frames(project, source, Choices.of(answers))
-    assert {f.subject for f in project.frames.all()} == {"P 7", "again", "twice"}
+    import_named(project, source, choices=Choices.of(answers))
+    assert {f.subject for f in project.frames.all()} == set(keys(project, "P 7", "again", "twice"))
     for wrong in ("none.png", "masks/drawn.png"):
         with pytest.raises(InputError, match=f"has no picture {wrong}"):
             plan_import(project, source, Choices.of([("annotation", wrong, ("again.png",))]))
@@ -277,16 +277,16 @@ def test_one_step_takes_a_whole_import_back_and_does_it_again(
     write_png(held / "sure.png", picture(0))
     write_png(held / "square.png", picture(3))
     (held / "t.csv").write_text("filename,country\nsure.png,EGY\nsquare.png,EGY\n")
-    import_frames(project, held)
+    import_named(project, held)
     square, _ = (frame.id for frame in project.frames.all())
     project.annotations.add(square, HEAD, author="me", state="proposed")
     write_png(source / "square_mask.png", MASK)
     table = "filename,country,quality,pixel size(mm)\nsquare.png,DEU,good,0.3\n"
     (source / "t.csv").write_text(table)
     files = PairFiles(source)
-    files.write(PairRecord("p", HEAD, SIZE, 1, "any", {}, None, False), picture(40))
+    files.write(PairRecord("p", HEAD, SIZE, 1, "any", {}, None, False, None), picture(40))
     before = shown(project)
-    report = import_frames(project, source, author="ann")
+    report = import_named(project, source, author="ann")
     assert report.amendment is not None and (report.frames, report.pairs) == (3, 1)
     after = shown(project)
     assert (
@@ -309,14 +309,14 @@ def test_one_step_takes_a_whole_import_back_and_does_it_again(
     assert shown(project) == before
     project.frames.purge()
     assert shown(project) == before
-    assert import_frames(project, source).frames == 3
+    assert import_named(project, source).frames == 3
     assert shown(project) == after
 
 
 def test_what_a_person_did_since_an_import_does_not_keep_its_frames(
     project: Project, source: Path, picture: Picture
 ) -> None:
-    report = import_frames(project, source)
+    report = import_named(project, source)
     frames = {frame.name: frame.id for frame in project.frames.all()}
     project.frames.set_subject([frames["twice"]], "P 9", author="me")
     project.frames.remove([frames["square"]], author="me")
@@ -343,7 +343,7 @@ def test_what_a_person_changed_since_stays_where_the_import_only_added_to_a_fram
     project: Project, source: Path, picture: Picture
 ) -> None:
     frame, _ = project.frames.add(picture(0), name="mine", cohort="c", subject="s")
-    report = import_frames(project, source)
+    report = import_named(project, source)
     other = Ellipse(40.0, 36.0, 20.0, 18.0, 0.0)
     project.annotations.add(frame.id, other, author="me", state="final")
     project.frames.undo(report.amendment, author="me")
@@ -352,6 +352,6 @@ def test_what_a_person_changed_since_stays_where_the_import_only_added_to_a_fram
 
 
 def test_an_import_that_adds_nothing_is_no_amendment(project: Project, source: Path) -> None:
-    import_frames(project, source)
-    assert import_frames(project, source).amendment is None
+    import_named(project, source)
+    assert import_named(project, source).amendment is None
     assert len(project.frames.amendments()) == 1

@@ -26,6 +26,7 @@ from tests.project.kinds import Contents, Picture
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
 VERSION_2 = VERSION_1.with_name("version_2.sql")
+VERSION_4 = VERSION_1.with_name("version_4.sql")
 
 
 def python(script: str, *args: object) -> subprocess.Popen[str]:
@@ -262,6 +263,18 @@ def test_a_project_of_version_2_opens_and_takes_labels(tmp_path: Path) -> None:
         assert project.frames.get(frame.id).labels == {"country": "EGY", "quality": "clear"}
         assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
     assert list(tmp_path.glob("project.db.version-2*"))
+
+
+def test_a_project_of_version_4_opens_and_divides_its_subjects(tmp_path: Path) -> None:
+    """Like the ones above; it has an amendment, and knows no parts."""
+    _fixture(tmp_path, VERSION_4)
+    with Project.open(tmp_path) as project:
+        assert {frame.subject for frame in project.frames.all()} == {"001"}
+        assert len(project.frames.amendments()) == 1
+        assert project.parts.stored() == {}
+        assert project.parts.divide(["001"]) == project.parts.stored() == {"001": "train"}
+        assert project.check() == []
+        assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
 
 
 def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None:

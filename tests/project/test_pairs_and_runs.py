@@ -214,6 +214,11 @@ def test_a_run_whose_process_is_gone_is_taken_up_again(project: Project) -> None
         assert not list(project.path.glob(".run-*"))
 
 
+def test_a_run_that_is_not_there_says_where_to_look(project: Project) -> None:
+    with pytest.raises(UserError, match=f"no run 7.*fetalstudio runs {project.path}"):
+        project.runs.get(7)
+
+
 def test_a_history_is_in_order_after_a_kill(project: Project) -> None:
     """A killed run goes on from its checkpoint, which may be older than its last entry."""
     run = project.runs.start("r", {}, {})

@@ -12,6 +12,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import Watch
+from fetalstudio.segmentation import fine_tuning
 from fetalstudio.segmentation.compact import CompactConfig, CompactEncoder, build_compact
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
@@ -22,7 +23,7 @@ from fetalstudio.segmentation.fine_tuning import (
     fine_tune,
 )
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
-from fetalstudio.segmentation.sam import outward_boxes
+from fetalstudio.segmentation.sam import paper_boxes
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.segmentation.vit import build_vit
 from tests.progress import Watched
@@ -226,12 +227,39 @@ def test_a_varied_copy_is_the_same_each_time_and_has_its_own_ellipse() -> None:
     assert one.image[inside].mean() > 2 * one.image[~inside].mean()
 
 
-def test_the_papers_boxes_move_outwards_only() -> None:
-    heads = [e.ellipse for e in EXAMPLES]
-    tight = np.array([head.box() for head in heads])
-    moved = outward_boxes(np.random.default_rng(0), heads, 5.0, torch.device("cpu")).numpy()
-    out = (moved - tight) * [-1, -1, 1, 1]
-    assert (out > -1e-4).all() and out.max() <= 5 and out.std() > 0.5
+def test_the_papers_boxes_move_outwards_only_and_along_each_axis_by_its_own_px() -> None:
+    """0 to 19 px of a frame squashed to 256 x 256: here 4 px wide and 2 px high in the input."""
+    head = Ellipse.of(500, 400, 200, 150, 0)
+    frames = np.tile([0.0, 256.0, 1024.0, 768.0], (400, 1))
+    rng = np.random.default_rng(0)
+    moved = paper_boxes(rng, [head] * 400, frames, torch.device("cpu")).numpy()
+    out = (moved - np.array(head.box())) * [-1, -1, 1, 1]
+    steps = out / [4, 2, 4, 2]
+    np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
+    # The head's box ends at y = 550 and begins at 250, above the frame: it begins with the frame.
+    assert (moved[:, 1] == 256).all()
+    for side in (0, 2, 3):
+        assert set(steps[:, side].round()) == set(range(20))
+
+
+def test_the_papers_recipe_knows_where_the_frame_lies_in_the_input(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def watched(rng: Any, heads: Any, frames: np.ndarray, device: Any) -> torch.Tensor:
+        seen.append(frames)
+        return paper_boxes(rng, heads, frames, device)
+
+    monkeypatch.setattr(fine_tuning, "paper_boxes", watched)
+    settings = TrainingSettings(epochs=1, batch=4, recipe="paper", copies=1)
+    fine_tune(segmenter, EXAMPLES[:4], EXAMPLES[4:], settings)
+    # Frames of 120 x 80 px, letterboxed: the whole width and two thirds of the height.
+    side = segmenter.side
+    assert len(seen) == 1
+    np.testing.assert_allclose(
+        seen[0] + 0.5, np.tile([0, side / 6, side, side * 5 / 6], (4, 1)), atol=1e-6
+    )
 
 
 def test_a_plain_sam_learns_to_find_heads_by_itself_or_by_the_papers_boxes(tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames
-from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.experiment.request import (
+    BEFORE,
+    MIXES,
+    POSITIVE,
+    SYNTHETIC,
+    Trained,
+)
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.formats.model_card import ModelCard
@@ -22,7 +28,7 @@ from fetalstudio.studies.study_figure import figure, long_table, markdown, point
 from fetalstudio.synthesis.pipeline import CompactPipeline, build_scheduler, build_unet
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
-SUBJECTS = [f"s{i // 2}" for i in range(20)]
+SUBJECTS = [f"s{i // 2}" for i in range(40)]
 
 
 @pytest.fixture
@@ -98,21 +104,22 @@ def test_other_settings_are_another_study(
 
 def _rows(gain: float, reals: tuple[int, ...] = (5, 20)) -> list[tuple[int, Trained]]:
     rng = np.random.default_rng(0)
-    made = [(0, Trained(BEFORE, 0, (0.8,) * 20, 0, 0, 0.0))]
+    made = [(0, Trained(BEFORE, 0, (0.8,) * 40, 0, 0.0))]
     for real in reals:
-        for seed in range(2):
-            base = rng.uniform(0.9, 0.95, 20)
+        for seed in range(5):
+            base = rng.uniform(0.9, 0.95, 40)
             for mix in MIXES:
                 more = gain if mix == SYNTHETIC and real < 10 else 0.0
-                made.append((real, Trained(mix, seed, tuple(base + more), 5, 1, 1.0)))
+                more = 0.01 if mix == POSITIVE else more
+                made.append((real, Trained(mix, seed, tuple(base + more), 5, 1.0)))
     return made
 
 
 def test_tables_say_where_the_pairs_help_and_where_they_do_not() -> None:
-    points = points_of(_rows(0.01), SUBJECTS)
+    points = points_of(_rows(0.01), SUBJECTS, 60)
     assert [p.real for p in points] == [5, 20]
     assert points[0].gain.mean == pytest.approx(0.01) and points[1].gain.mean == 0
-    text = markdown(points, "20 test frames of 10 held-out subjects", 5)
+    text = markdown(points, "40 test frames of 20 held-out subjects", 5)
     assert "Before any training: 0.8000" in text
     assert "- 5 real frames: the pairs help (+1.00 (+1.00 to +1.00) points" in text
     assert "- 20 real frames: the pairs make no difference that matters" in text
@@ -122,15 +129,15 @@ def test_tables_say_where_the_pairs_help_and_where_they_do_not() -> None:
 
 
 def test_the_figure_draws_what_it_is_given() -> None:
-    tested = "20 test frames of 10 held-out subjects"
+    tested = "40 test frames of 20 held-out subjects"
     empty = figure([], tested)
-    one = figure(points_of(_rows(0.01, (5,)), SUBJECTS), tested)
-    two = figure(points_of(_rows(0.01), SUBJECTS), tested)
-    better = figure(points_of(_rows(0.03), SUBJECTS), tested)
+    one = figure(points_of(_rows(0.01, (5,)), SUBJECTS, 60), tested)
+    two = figure(points_of(_rows(0.01), SUBJECTS, 60), tested)
+    better = figure(points_of(_rows(0.03), SUBJECTS, 60), tested)
     for a, b in ((empty, one), (one, two), (two, better)):
         assert a.shape == (1080, 1400, 3) and (a != b).any()
 
 
 def test_a_number_counts_once_all_its_arms_are_done() -> None:
     half = [row for row in _rows(0.01) if row[0] != 20 or row[1].mix != "real"]
-    assert [p.real for p in points_of(half, SUBJECTS)] == [5]
+    assert [p.real for p in points_of(half, SUBJECTS, 60)] == [5]

@@ -660,6 +660,41 @@ def test_pictures_that_overflow_in_16_bits_are_made_anew_in_32(
     assert len(warnings) == 1 and "32 bits" in warnings[0]
 
 
+def test_the_autoencoder_encodes_in_32_bits_whatever_its_own_precision(parts: Parts) -> None:
+    """As Stable Diffusion's own, this one overflows in float16."""
+    pictures = [np.full((parts.side, parts.side, 3), grey, np.uint8) for grey in (0, 90, 255)]
+    with torch.no_grad():
+        parts.vae.encoder.conv_in.weight *= 20_000 / parts.vae.encoder.conv_in.weight.abs().max()
+    parts.vae.to(torch.float16)
+    assert not torch.isfinite(parts.vae.encoder.conv_in(torch.ones(1, 3, 8, 8).half())).all()
+    latents = sampling.encode(parts.vae, pictures, CPU)
+    assert torch.isfinite(latents).all() and latents.dtype == torch.float32
+    assert parts.vae.dtype == torch.float16
+    parts.vae.to(torch.float32)
+    torch.testing.assert_close(sampling.encode(parts.vae, pictures, CPU), latents)
+
+
+def test_a_condition_that_is_no_numbers_is_not_drawn_after(parts: Parts) -> None:
+    with torch.no_grad():
+        parts.vae.encoder.conv_out.bias.fill_(torch.nan)
+    with pytest.raises(OverflowError, match="not finite"):
+        sampling.encode(parts.vae, [np.zeros((parts.side, parts.side, 3), np.uint8)], CPU)
+    synthesizer = _synthesizer(parts, CONDITIONED)
+    with pytest.raises(UserError, match="images of tiny are not numbers"):
+        synthesizer.draw([SCENE], [1], steps=2)
+
+
+def test_a_training_with_a_damaged_autoencoder_says_so(
+    parts: Parts, examples: list[LabelledFrame], tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        parts.vae.encoder.conv_out.bias.fill_(torch.nan)
+    named = [replace(example, name=f"frame {i}") for i, example in enumerate(examples)]
+    with pytest.raises(UserError, match="frame 0 are not numbers"):
+        training.train_lora(parts, named, PAPER, tmp_path / "state.pt", device=CPU)
+    assert not (tmp_path / "state.pt").exists()
+
+
 def test_answers_that_are_no_numbers_become_no_pictures(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateRe
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Epoch, Preview, Progress
 from fetalstudio.engine.process.job import CancelCheck, Job, Report, report_in_run
 from fetalstudio.project.project import Project
@@ -129,12 +130,12 @@ def train(request: TrainRequest, report: Report, cancelled: CancelCheck) -> Trai
     """Epoch 3 is the best, from there on it gets worse."""
     with Project.open(request.project) as project:
         labelled = labelled_frames(project, request.cohort)
-        by_subject = split(labelled)
+        by_subject = split(project, labelled)
         parts = {
             part: [item.id for item in of_part(labelled, by_subject, part)]
             for part in ("train", "validation", "test")
         }
-        pairs = [pair.id for pair in usable_pairs(project, by_subject)]
+        pairs = [pair.id for pair in usable_pairs(project, by_subject, Seen())]
         settings: dict[str, Any] = {**asdict(request), "project": None, "kind": "compact"}
         name = request.name or "tuned-1"
         run = project.runs.start(name, settings, {**parts, "pairs": pairs})

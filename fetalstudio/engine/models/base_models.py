@@ -50,7 +50,7 @@ def add_base_model(
         },
         preprocessing={},
         licence="that of the weights; Stable Diffusion 1.5 has the CreativeML Open RAIL-M",
-        training_data={"source": str(weights)},
+        training_data={"source": weights.name},
     )
     card.write(folder)
     return FoundModel(card.name, "synthesizer", folder, "user")

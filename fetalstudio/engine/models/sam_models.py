@@ -88,8 +88,9 @@ def add_sam(
                 "failed. Give an earlier checkpoint of it."
             )
     sha256, size = digest([path], progress)
-    source = Source(str(path), size, sha256)
-    if source.bytes <= COPIED_UP_TO:
+    copied = size <= COPIED_UP_TO
+    source = Source(path.name if copied else str(path), size, sha256)
+    if copied:
         write_checkpoint(sam.state_dict(), folder / WEIGHTS)
     source.write(folder)
     card = ModelCard(

@@ -10,7 +10,7 @@ from fetalstudio.core.errors import UserError, is_out_of_memory
 from fetalstudio.engine.models.base_models import digest
 from fetalstudio.engine.models.catalogue import FoundModel, missing_files
 from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
-from fetalstudio.formats.model_card import ModelCard, Source, training_frames
+from fetalstudio.formats.model_card import ModelCard, Source, seen_subjects, training_frames
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.segmentation.segmenter import WEIGHTS
 from fetalstudio.synthesis.lift import Lift
@@ -40,6 +40,7 @@ def verify(model: FoundModel) -> str | None:
                 weights, base["weights_sha256"]
             )
         training_frames(model.folder)
+        seen_subjects(model.folder)
         read_neighbours(model.folder)
         Lift.read(model.folder)
     except UserError as error:

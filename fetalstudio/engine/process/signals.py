@@ -58,6 +58,20 @@ def first_only_asks() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
 
 
+def ignore_at_the_end() -> None:
+    """From now on signals are ignored wherever nothing else is answering them.
+
+    For a process that ends as soon as it has said how its work came out.
+    """
+    for number in END_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, ignore)
+
+
+def ignore(number: int, frame: FrameType | None) -> None:
+    """A handler that does nothing. Unlike ``SIG_IGN`` it is not handed on to child processes."""
+
+
 def interrupt(number: int, frame: FrameType | None) -> None:
     """A handler that raises KeyboardInterrupt."""
     raise KeyboardInterrupt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -49,6 +50,8 @@ def main() -> int:
             print(f"{counts.outcomes.total()} trials", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
+        # Settings, and the secret from which patients' keys are made, are those of the trials.
+        os.environ["FETALSTUDIO_HOME"] = str(Path(folder, "home"))
         made = campaign(options.campaign, Path(folder))
         counts = run(made, options.trials, options.seed, report)
     print(counts)

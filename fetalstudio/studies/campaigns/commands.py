@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.process.signals import END_SIGNALS, handling, interrupt
+from fetalstudio.engine.process.signals import END_SIGNALS, handling, ignore_at_the_end, interrupt
 from fetalstudio.formats.pictures import read_image, write_png
-from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
@@ -97,7 +96,7 @@ class Workplace:
         preload(_PRELOADED)
         place = cls(folder)
         with Project.create(folder / "whole") as project:
-            import_frames(project, samples_dir(), Choices("samples"))
+            import_frames(project, samples_dir(), cohort="samples")
             place.frames = len(project.frames.all())
             for number in range(PAIRS if pairs else 0):
                 _add_pair(project, number)
@@ -202,7 +201,6 @@ def _command(
     for name, number in (("stdout", 1), ("stderr", 2)):
         handle = os.open(folder / f"{log}{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
-    os.environ["FETALSTUDIO_HOME"] = str(folder / "home")
     if prepare is not None:
         prepare()
     if arguments[0] == "sample":
@@ -218,6 +216,7 @@ def _sample(project: Path) -> int:
     from fetalstudio.engine.jobs.sample.request import SampleRequest
     from fetalstudio.engine.process.local import run_job
 
+    ignore_at_the_end()
     try:
         with handling(interrupt):
             run_job(SampleRequest(Ellipse(400, 270, 200, 150, 20), (800, 540), project=project))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import random
+import re
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 _MOST_PLACES = 4
+_TEXT_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
+_MOST_SEARCHED = 1 << 16
+_NUMBERS = (
+    *(b"-1", b"0", b"", b"1e999", b"NaN", b"-Infinity", b"1e-300", b"1e300", b"0.0000001"),
+    *(b"4294967296", b"9" * 30, b"9" * 5000, b"true", b"null", b"[]", b"{}", b'"x"'),
+)
 
 
 def damage_bytes(path: Path, chance: random.Random) -> str:
@@ -15,6 +24,24 @@ def damage_bytes(path: Path, chance: random.Random) -> str:
     what, damaged = chance.choice(_DAMAGES)(path.read_bytes(), chance)
     path.write_bytes(damaged)
     return f"{what} of {path.name}"
+
+
+def damage_inside(path: Path, chance: random.Random) -> str:
+    """Damage what a packed file (gzip, ZIP) holds, and pack it again: its checksums are right."""
+    if path.suffix == ".gz":
+        what, damaged = chance.choice(_DAMAGES)(gzip.decompress(path.read_bytes()), chance)
+        path.write_bytes(gzip.compress(damaged, 1))
+        return f"{what} inside {path.name}"
+    if path.suffix != ".xlsx":
+        return damage_bytes(path, chance)
+    with zipfile.ZipFile(path) as packed:
+        members = {name: packed.read(name) for name in packed.namelist()}
+    name = chance.choice(sorted(name for name, data in members.items() if data))
+    what, members[name] = chance.choice(_DAMAGES)(members[name], chance)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for member, data in members.items():
+            packed.writestr(member, data)
+    return f"{what} of {name} in {path.name}"
 
 
 Damaged = tuple[str, bytes]
@@ -64,6 +91,18 @@ def _length(data: bytes, chance: random.Random) -> Damaged:
     return f"{value:#x} at {at}", data[:at] + number + data[at + len(number) :]
 
 
+def _number(data: bytes, chance: random.Random) -> Damaged:
+    """Another number, where one is written as text."""
+    found = [*_TEXT_NUMBER.finditer(data[:_MOST_SEARCHED])]
+    if not found:
+        return _other_bytes(data, chance)
+    at = chance.choice(found)
+    value = chance.choice(_NUMBERS)
+    return f"{value[:20]!r} for {at[0]!r} at {at.start()}", data[: at.start()] + value + data[
+        at.end() :
+    ]
+
+
 def _zeros(data: bytes, chance: random.Random) -> Damaged:
     """Zeros to the end, as a power cut leaves them, or in a block."""
     at = _place(data, chance)
@@ -84,5 +123,5 @@ def _place(data: bytes, chance: random.Random) -> int:
 
 _DAMAGES: tuple[Callable[[bytes, random.Random], Damaged], ...] = (
     *(_flip_bits, _flip_bits, _other_bytes, _cut, _splice, _drop, _length, _length, _zeros),
-    _foreign,
+    *(_number, _number, _foreign),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,7 +41,7 @@ class DamagedDatabase(DamagedInputs):
 
     def damage(self, folder: Path, chance: random.Random) -> str:
         path = folder / DATABASE
-        damage = chance.choice((_damage_value, _damage_value, damage_bytes))
+        damage = chance.choice((_damage_value, _damage_value, damage_bytes, _damage_definition))
         return damage(path, chance)
 
     def use(self, folder: Path) -> Outcome:
@@ -217,6 +218,15 @@ def _damage_value(path: Path, chance: random.Random) -> str:
             connection.execute(sql)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return f"{table}.{column} = {str(value)[:40]!r}"
+
+
+def _damage_definition(path: Path, chance: random.Random) -> str:
+    """Change a character in the definition of a table, an index, a view or a trigger."""
+    data = path.read_bytes()
+    found = chance.choice([*re.finditer(rb"CREATE [A-Z]+ [ -~\n]+", data)])
+    changed = _changed(chance, found[0].decode()).encode()[: len(found[0])].ljust(len(found[0]))
+    path.write_bytes(data[: found.start()] + changed + data[found.end() :])
+    return f"{found[0][:40]!r} is {changed[:40]!r}"
 
 
 _TABLES = """SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'

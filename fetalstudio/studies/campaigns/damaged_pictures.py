@@ -9,14 +9,18 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openpyxl
 from PIL import Image
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.export_folders import PROVENANCE
+from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.project.exporters import export_frames
 from fetalstudio.project.importers import ImportReport, import_frames
@@ -25,13 +29,16 @@ from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
 from fetalstudio.studies.campaigns.campaign import Outcome
 from fetalstudio.studies.campaigns.child import preload
-from fetalstudio.studies.campaigns.damage import damage_bytes
+from fetalstudio.studies.campaigns.damage import damage_bytes, damage_inside
 from fetalstudio.studies.campaigns.damaged import DamagedInputs
 
 _SIZE = (200, 136)
 _ELLIPSE = Ellipse(100.0, 68.0, 50.0, 38.0, 20.0)
 _MASK = "picture_mask.png"
-_PRELOADED = ("fetalstudio.project.importers", "fetalstudio.studies.campaigns.damaged_pictures")
+_PRELOADED = (
+    *("fetalstudio.project.importers", "fetalstudio.studies.campaigns.damaged_pictures"),
+    *("SimpleITK", "openpyxl", "pyarrow.parquet"),
+)
 
 
 class DamagedPictures(DamagedInputs):
@@ -71,8 +78,8 @@ class DamagedPictures(DamagedInputs):
 
 
 class DamagedExports(DamagedInputs):
-    """Damages one file of an export in the layout of HC18: a table, a picture, an annotation or
-    ``provenance.json``."""
+    """Damages one file of an export in any format, or of a folder with a workbook: a table, an
+    annotation file, a picture, a mask or ``provenance.json``."""
 
     def make(self, folder: Path) -> None:
         preload(_PRELOADED)
@@ -80,7 +87,7 @@ class DamagedExports(DamagedInputs):
         with Project.create(self._folder / "exported") as project:
             for number in range(3):
                 frame, _ = project.frames.add(
-                    np.minimum(_sample(), 250 + number).astype(np.uint8),
+                    np.roll(_sample(), number, axis=0),
                     name=f"{number:03}_HC",
                     cohort="clinic",
                     subject=f"{number:03}",
@@ -97,22 +104,43 @@ class DamagedExports(DamagedInputs):
                 provenance={"synthesizer": "compact", "seed": 1},
             )
             project.pairs.review(pair.id, "accepted", reviewer="me")
-            export_frames(project, folder)
+            project.parts.divide(f"{number:03}" for number in range(3))
+            for format in EXPORTS:
+                export_frames(project, folder / format, format=format)
+        _workbook(folder / "workbook")
 
     def copy(self, folder: Path) -> None:
         shutil.copytree(self._folder / "empty", folder / "project")
-        shutil.copytree(self._whole, folder / "source")
 
     def damage(self, folder: Path, chance: random.Random) -> str:
-        files = sorted(path for path in (folder / "source").rglob("*") if path.is_file())
-        texts = [path for path in files if path.suffix in (".csv", ".json")]
-        return damage_bytes(chance.choice(texts if chance.random() < 0.8 else files), chance)
+        format = chance.choice(sorted(path.name for path in self._whole.iterdir()))
+        shutil.copytree(self._whole / format, folder / "source")
+        (folder / "kind").write_text(format)
+        if chance.random() < 0.5:  # what is in it hides what the files of the format say
+            (folder / "source" / PROVENANCE).unlink(missing_ok=True)
+        paths = sorted((folder / "source").rglob("*"))
+        files = [path for path in paths if path.is_file() and path.stat().st_size]
+        others = [path for path in files if path.suffix != ".png"]
+        path = chance.choice(others if others and chance.random() < 0.8 else files)
+        damage = damage_inside if chance.random() < 0.7 else damage_bytes
+        return f"{damage(path, chance)} ({format})"
 
     def use(self, folder: Path) -> Outcome:
+        format = (folder / "kind").read_text()
         report, held = _imported(folder)
         if report.problems:
-            return Outcome("taken, with a word", tuple(_unnamed(report, folder)))
-        return Outcome(f"taken: {len(held)} frames")
+            return Outcome(f"{format}: taken, with a word", tuple(_unnamed(report, folder)))
+        return Outcome(f"{format}: taken, {len(held)} frames")
+
+
+def _workbook(folder: Path) -> None:
+    """A frame and a workbook of its ellipse."""
+    write_png(folder / "a.png", _sample())
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(("name", "cx", "cy", "a", "b", "angle_deg", "pixel_size_mm", "scanner"))
+    sheet.append(("a.png", *asdict(_ELLIPSE).values(), 0.2, "X"))
+    book.save(folder / "heads.xlsx")
 
 
 def _imported(folder: Path) -> tuple[ImportReport, set[str]]:

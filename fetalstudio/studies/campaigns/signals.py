@@ -1,6 +1,7 @@
 """Campaign ``signals``: every job gets SIGINT, SIGTERM or SIGHUP at random moments, once or twice.
 
-Each must end soon, with a JSON line and without a traceback, and leave nothing half-done.
+Each must end soon, with a JSON line and without a traceback, and leave nothing half-done. What a
+second signal left must be gone after the next command.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ class Signals:
             took = time.monotonic() - sent
             text = f"{name}: {which.name}{' twice' if twice else ''}"
             text += ", had ended" if ended.status == 0 else ""
-            found = [*_faults(ended), *faults(self._place, project, out), *leftovers(out)]
+            found = [*_faults(ended), *faults(self._place, project, out)]
+            if twice and ended.status != 0 and leftovers(out):
+                # The second signal ends the command at once, and the next command clears the rest.
+                self._place.run(JOBS[name](project, out))
+            found += leftovers(out)
             if ended.status != 0 and took > HANG_S:
                 found.append(f"it took {took:.1f} s to end")
             return Outcome(text, tuple(found))

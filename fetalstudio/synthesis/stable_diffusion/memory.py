@@ -99,14 +99,18 @@ def needed_bytes(
         sum(p.numel() for p in module.parameters()) * size
         for module in (parts.unet, parts.vae, parts.text_encoder)
     )
+    # Before the steps, the autoencoder encodes in float32.
+    wide = vae * 4 // size
     # A training drops the other two parts before its first step.
-    beside = max(vae, text) if preset.offload or trained else vae + text
+    apart = preset.offload or trained > 0
+    beside, encoding = (max(vae, text), max(wide, text)) if apart else (vae + text, wide + text)
     share = (parts.side / 512) ** 2 * parts.unet.config.block_out_channels[0] / 320 * size / 2
     if trained:
         # In float32: the parameter, its gradient, two moments, the average.
         step = trained * 20 + share * batch * (1.5e9 if preset.sliced else 5e9)
-        return int(max(unet + step, unet + beside))
-    return int(unet + beside + share * preset.batch * (0.7e9 if preset.sliced else 1.2e9))
+        return int(unet + max(step, encoding))
+    step = beside + share * preset.batch * (0.7e9 if preset.sliced else 1.2e9)
+    return int(unet + max(step, encoding))
 
 
 def choose(

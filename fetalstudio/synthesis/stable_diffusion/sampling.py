@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel, UniPCMultistepScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from fetalstudio.synthesis.stable_diffusion.canvas import RgbImage, to_pictures, to_tensor
 from fetalstudio.synthesis.stable_diffusion.loading import Parts, token_ids
@@ -27,12 +27,21 @@ def embed(parts: Parts, prompts: Sequence[str], device: torch.device) -> Tensor:
 
 @torch.inference_mode()
 def encode(vae: AutoencoderKL, images: Sequence[RgbImage], device: torch.device) -> Tensor:
-    """Mean and standard deviation of the latents, scaled, (B, 8, h, w) float32 on the CPU."""
-    vae.to(device)
-    parts = []
-    for image in images:  # one at a time: the autoencoder is the largest consumer of memory
-        answer = vae.encode(to_tensor([image]).to(device, vae.dtype)).latent_dist
-        parts.append(torch.cat([answer.mean, answer.std], dim=1).float().cpu())
+    """Mean and standard deviation of the latents, scaled, (B, 8, h, w) float32 on the CPU.
+
+    Computed in float32, in which the autoencoder of Stable Diffusion 1.5 does not overflow as it
+    does in float16; its weights have their own precision again afterwards. Raises
+    ``OverflowError`` if the latents are not finite all the same.
+    """
+    dtype = vae.dtype
+    nn.Module.to(vae, device, torch.float32)
+    try:
+        parts = []
+        for image in images:  # one at a time: the autoencoder is the largest consumer of memory
+            answer = vae.encode(to_tensor([image]).to(device)).latent_dist
+            parts.append(_finite(torch.cat([answer.mean, answer.std], dim=1)).cpu())
+    finally:
+        nn.Module.to(vae, dtype)
     return torch.cat(parts) * vae.config.scaling_factor
 
 
@@ -108,7 +117,7 @@ def sample(
 
 def _finite(tensor: Tensor) -> Tensor:
     if not torch.isfinite(tensor).all():
-        raise OverflowError("an image has values that are not finite: it would be black")
+        raise OverflowError("an image or its latents have values that are not finite")
     return tensor
 
 

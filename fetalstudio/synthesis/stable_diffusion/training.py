@@ -13,7 +13,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.geometry import Affine, warp
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS, Progress
@@ -177,17 +177,27 @@ def _cache(
         examples = [*examples, *(_mirrored(example) for example in examples)]
     prompts = sampling.embed(parts, texts, device)
     images, conditions = [], []
+
+    def encoded(pictures: Sequence[RgbImage], name: str) -> Tensor:
+        try:
+            return sampling.encode(parts.vae, pictures, device)
+        except OverflowError as error:
+            raise UserError(
+                f"The latents of the frame {name} are not numbers, so the autoencoder of the base "
+                "is damaged. Replace the weights of the base by an intact copy."
+            ) from error
+
     for done, example in enumerate(examples, 1):
         frame, side = example.image, parts.side
         image = training_image(frame, example.ellipse, side, settings)
-        images.append(sampling.encode(parts.vae, [image], device))
+        images.append(encoded([image], example.name))
         if settings.mode == "conditioned":
             there = to_canvas((frame.shape[1], frame.shape[0]), side, settings.placement)
             given = [
                 scene_condition(example.ellipse, sector_of, there, side, settings.outline_width)
                 for sector_of in (frame, None)
             ]
-            conditions.append(sampling.encode(parts.vae, given, device)[:, :4])
+            conditions.append(encoded(given, example.name)[:, :4])
         progress.advance(done, len(examples))
     del parts.vae, parts.text_encoder
     return Cached(

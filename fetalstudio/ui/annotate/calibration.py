@@ -23,6 +23,7 @@ from fetalstudio.ui.session import Session
 _SOURCES: dict[Source, str] = {
     "table": "table",
     "dicom": "DICOM",
+    "header": "header of the file",
     "manual": "by hand",
     "inherited": "from another frame",
 }

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.growth import AGE_LABEL, age_of
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
@@ -22,7 +23,7 @@ from fetalstudio.ui.annotate.bars import FrameBar, ViewBar
 from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
-from fetalstudio.ui.commands import SetEllipse
+from fetalstudio.ui.commands import SetEllipse, SetLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
@@ -104,6 +105,12 @@ class AnnotatePage(QWidget):
             self.calibrating.toggle_ruler,
             "M",
         )
+        self.age_action = act(
+            "Gestational age",
+            "Enter the gestational age that is known",
+            self.panel.biometry.age.start,
+            "G",
+        )
         for action in (self.confirm_action, self.reject_action, self.use_action):
             action.setAutoRepeat(False)  # a key that is held down decides once
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
@@ -165,6 +172,8 @@ class AnnotatePage(QWidget):
         canvas.ellipse_edited.connect(self._edited)
         canvas.window_changed.connect(self._keep_window)
         panel.confirm.clicked.connect(self.confirm)
+        panel.biometry.age.entered.connect(self._age_entered)
+        panel.biometry.age.closed.connect(canvas.setFocus)
         panel.use_button.clicked.connect(self.use_proposal)
         panel.dismiss_button.clicked.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
@@ -204,7 +213,9 @@ class AnnotatePage(QWidget):
         another = self._frame is None or frame_id != self._frame.id or self._unreadable
         if another:
             self.canvas.leave_gesture()
+            self.panel.biometry.age.take_over()
         self._frame = frame
+        self.panel.biometry.age.show_age(frame.labels.get(AGE_LABEL, ""))
         if another:
             self.proposing.show(None)
             try:
@@ -315,7 +326,14 @@ class AnnotatePage(QWidget):
 
     def _measure(self, ellipse: Ellipse | None) -> None:
         if self._frame is not None:
-            self.panel.biometry.show_ellipse(ellipse, self._frame.calibration)
+            self.panel.biometry.show_ellipse(
+                ellipse, self._frame.calibration, age_of(self._frame.labels)
+            )
+
+    def _age_entered(self, age: str) -> None:
+        if self._frame is not None:
+            text = "change gestational age"
+            self.session.undo_stack.push(SetLabel(self.session, text, self._frame, AGE_LABEL, age))
 
     def _show_position(self) -> None:
         if self._frame is None:

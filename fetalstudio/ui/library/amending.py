@@ -18,8 +18,8 @@ from fetalstudio.ui.session import Session
 
 _NAMED = 4
 _SUBJECT_ADVICE = (
-    "All frames of a subject are in the same part of a split: training, validation or test. Use "
-    "a key for the patient, not a name."
+    "All frames of a subject are in the same part of a split: training, validation or test. Choose "
+    "a key of the list, or enter how the patient is called: only a key made from it is stored."
 )
 _COHORT_ADVICE = "A frame whose name is taken in the new cohort gets a number."
 
@@ -149,7 +149,11 @@ class AmendFlow(QObject):
         dialog = KeyDialog("subject", advice, frames, subjects, self._window)
 
         def amend() -> None:
-            subject = dialog.key
+            try:
+                subject = self.session.open.patients.key(dialog.key)
+            except UserError as error:
+                self.session.report(error)
+                return
             self._push(
                 f"set the subject of {counted(len(frames), 'frame')}",
                 lambda held, author: held.set_subject(_ids(frames), subject, author=author),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QComboBox,
+    QCompleter,
     QDialog,
     QDialogButtonBox,
     QHBoxLayout,
@@ -24,6 +27,8 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import LEAVE_OUT, Question
+from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.project.deidentifying import free_cohort
 from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
@@ -46,14 +51,14 @@ class ImportDialog(QDialog):
     def __init__(
         self,
         title: str,
-        name: str,
+        folder: Path,
         cohorts: list[str],
         worker: ImportWorker,
         settings: Settings,
         parent: QWidget | None,
     ) -> None:
-        """``title`` says where the files come from, ``name`` is the proposed cohort; ``worker``
-        plans, and is closed with the dialog."""
+        """``title`` says where the files come from; the cohort is proposed after the ``folder``.
+        ``worker`` plans, and is closed with the dialog."""
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Import frames")
@@ -67,18 +72,18 @@ class ImportDialog(QDialog):
         self.model = ImportModel(self.devicePixelRatioF(), self)
         self.table = ImportTable(self.model)
         self.details = ImportDetails(self.model)
-        self._build(title, name, cohorts)
+        self._build(title, folder, cohorts)
         self._connect()
         self._restore_size()
         self._follow()
 
     # -- building ---------------------------------------------------------------------------
 
-    def _build(self, title: str, name: str, cohorts: list[str]) -> None:
+    def _build(self, title: str, folder: Path, cohorts: list[str]) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*[3 * theme.SPACE] * 4)
         layout.setSpacing(theme.SPACE + 4)
-        layout.addLayout(self._build_head(title, name, cohorts))
+        layout.addLayout(self._build_head(title, folder, cohorts))
         layout.addLayout(self._build_filters())
         self.empty = theme.style(QLabel("Looking at the files"), "dim")
         self.empty.setTextFormat(Qt.TextFormat.PlainText)
@@ -121,7 +126,7 @@ class ImportDialog(QDialog):
         foot.addWidget(buttons)
         layout.addLayout(foot)
 
-    def _build_head(self, title: str, name: str, cohorts: list[str]) -> QHBoxLayout:
+    def _build_head(self, title: str, folder: Path, cohorts: list[str]) -> QHBoxLayout:
         head = QHBoxLayout()
         head.setSpacing(theme.SPACE)
         words = QVBoxLayout()
@@ -131,12 +136,36 @@ class ImportDialog(QDialog):
         source.setText(title)
         words.addWidget(source)
         head.addLayout(words, 1)
+        self.keep_names = QCheckBox("Keep the names of the files")
+        self.keep_names.setChecked(self._settings.get("library/keep_names", False))
+        self.keep_names.setToolTip(
+            "Otherwise the frames are called frame-00001 and so on. Names of files may name "
+            "patients, and exports and reports would show them"
+        )
+        head.addWidget(self.keep_names)
+        head.addSpacing(2 * theme.SPACE)
         head.addWidget(QLabel("Cohort"))
         self.field = QComboBox()
         self.field.setEditable(True)
         self.field.setMinimumWidth(240)
         self.field.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        self.field.addItems([name, *(c for c in cohorts if c != name)])
+        name = folder.name or "frames"
+        likeness = None if name in cohorts else looks_like(name)
+        offered = [name] if likeness is None else [free_cohort(cohorts), name]
+        if likeness is not None:
+            words.addWidget(
+                theme.style(
+                    QLabel(
+                        f"The name of the folder looks like {likeness}. Cohorts are named in "
+                        f"reports, exports and model cards: is {offered[0]} the better name?"
+                    ),
+                    "warning",
+                )
+            )
+        self.field.addItems([*offered, *(c for c in cohorts if c != name)])
+        completer = self.field.completer()
+        if completer is not None:  # completing inline takes the first Enter for itself
+            completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         self.field.setToolTip(
             "The frames of one scanner or one hospital; models are evaluated by cohort"
         )
@@ -364,6 +393,7 @@ class ImportDialog(QDialog):
 
     def done(self, result: int) -> None:
         """Close, remember the size and end the worker."""
+        self._settings.set("library/keep_names", self.keep_names.isChecked())
         self._settings.set("import/width", self.width())
         self._settings.set("import/height", self.height())
         state = bytes(self.splitter.saveState().toBase64().data()).decode()

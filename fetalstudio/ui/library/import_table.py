@@ -97,7 +97,8 @@ class Row:
     def notes(self) -> tuple[str, ...]:
         """What cannot be used or looks wrong."""
         if self.frame is not None:
-            return self.frame.notes
+            unclear = self.frame.unclear
+            return self.frame.notes + ((f"It is left out. {unclear}",) if unclear else ())
         return (self.file.note,) if self.file is not None and self.file.note else ()
 
     @property

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, Qt, QThread, Signal, Slot
@@ -53,12 +53,15 @@ class ImportWorker(QThread):
     ended = Signal()
     """A plan was made, failed or was cancelled."""
 
-    def __init__(self, project: Path, prepare: Callable[[], Path]) -> None:
+    def __init__(
+        self, project: Path, prepare: Callable[[], Path], files: Sequence[Path] = ()
+    ) -> None:
         """``prepare`` is called on the thread and returns the folder or file to import from. It
-        raises :class:`UserError`."""
+        raises :class:`UserError`. ``files`` are DICOM files and archives, to which the import is
+        restricted."""
         super().__init__()
         self.setObjectName("import-planner")
-        self._project, self._prepare = project, prepare
+        self._project, self._prepare, self._files = project, prepare, files
         self._changed = threading.Condition()
         self._wanted: Choices | None = None
         self._cancelled = self._closed = False
@@ -131,7 +134,7 @@ class ImportWorker(QThread):
         while (choices := self._next()) is not None:
             try:
                 if planner is None:
-                    planner = Planner(project, self._prepare())
+                    planner = Planner(project, self._prepare(), files=self._files)
                 steps = Steps(None, self._report, self._must_stop, "Looking at files")
                 plan = planner.plan(choices, progress=steps)
             except Stopped:

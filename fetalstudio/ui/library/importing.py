@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QObject, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QMimeData, QObject, Qt, Signal
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest
-from fetalstudio.formats.pictures import SUFFIXES
+from fetalstudio.engine.jobs.find_screens.request import ScreensRequest, ScreensResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.formats.dicom import recognise_file
+from fetalstudio.formats.pictures import is_picture
+from fetalstudio.formats.redaction import Layout, remember
+from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.tables import TABLE_SUFFIXES
 from fetalstudio.project.import_plan import ImportPlan
-from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.import_worker import ImportWorker
+from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.session import Session
 
 
@@ -34,13 +39,16 @@ class ImportFlow(QObject):
         super().__init__(parent)
         self.session = session
         self._window = parent
+        self._import_from = Path.home()
+        """Not among the settings: a folder may be called after a patient."""
 
     def ask_folder(self) -> None:
         """Ask for a folder, and import it."""
-        last = self.session.settings.get("library/import_from", str(Path.home()))
-        folder = QFileDialog.getExistingDirectory(self._window, "Import a folder of frames", last)
+        folder = QFileDialog.getExistingDirectory(
+            self._window, "Import a folder of frames", str(self._import_from)
+        )
         if folder:
-            self.session.settings.set("library/import_from", str(Path(folder).parent))
+            self._import_from = Path(folder).parent
             self.ask([Path(folder)])
 
     def ask(self, paths: list[Path]) -> None:
@@ -51,39 +59,88 @@ class ImportFlow(QObject):
             return
         folders = [path for path in paths if path.is_dir()]
         files = [path for path in paths if not path.is_dir()]
-        rest = [*folders[1:], *files] if folders else []
-        source = _Source(folders[0]) if folders else _Source(files[0].parent, tuple(files))
-        worker = ImportWorker(project.path, source.prepared)
+        dicom = [path for path in files if recognise_file(path)]
+        pictures = [path for path in files if path not in dicom]
+        only = [] if folders else dicom or pictures
+        source = folders[0] if folders else only[0].parent
+        rest = [path for path in paths if path not in (source, *only)]
+        chosen = _Source(source, tuple(only))
+        worker = ImportWorker(project.path, chosen.prepared, chosen.dicom)
         dialog = ImportDialog(
-            source.title,
-            source.folder.name or "frames",
+            chosen.title,
+            source,
             project.frames.cohorts(),
             worker,
             self.session.settings,
             self._window,
         )
-        dialog.accepted.connect(lambda: self._start(source, dialog))
-        dialog.rejected.connect(lambda: _after(worker, source))
+        dialog.accepted.connect(lambda: self._start(chosen, dialog))
+        dialog.rejected.connect(lambda: _after(worker, chosen))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
     def _start(self, source: _Source, dialog: ImportDialog) -> None:
+        """Import what is planned. First, ask about each scanner layout in it that nobody has
+        confirmed."""
         plan = dialog.plan
         if plan is None:  # the button is disabled without one
             return
         request = ImportRequest(
             self.session.open.path,
             plan.source,
-            dialog.decided,
-            seen=plan.pictures,
+            keep_names=dialog.keep_names.isChecked(),
+            files=source.dicom,
+            choices=dialog.decided,
             author=self.session.author,
         )
-        handle = self.session.import_frames(request)
-        handle.on_finished(lambda result: self._came(request, plan, result))
-        # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
-        handle.ended.connect(lambda: source.cleanup())
 
-    def _came(self, request: ImportRequest, plan: ImportPlan, result: ImportReport) -> None:
+        def go(found: ScreensResult) -> None:
+            # What was confirmed since the plan changes the pictures.
+            seen = None if found.screens else plan.pictures
+            self._import(replace(request, seen=seen), source, plan)
+
+        looked = self.session.submit(ScreensRequest(plan.source, files=source.dicom))
+        looked.on_finished(lambda found: self._confirm(found, lambda: go(found)))
+
+    def _confirm(self, found: ScreensResult, go: Callable[[], None]) -> None:
+        """Ask about each layout, one after another, then ``go``. Cancel imports nothing."""
+        waiting = list(found.screens)
+        confirmed: dict[str, Layout] = {}
+
+        def ask() -> None:
+            if not waiting:
+                try:
+                    if confirmed:
+                        remember(confirmed)
+                except UserError as error:
+                    self.session.report(error)
+                    return
+                go()
+                return
+            sample = waiting.pop(0)
+            number = len(found.screens) - len(waiting)
+            dialog = RedactionDialog(sample, number, len(found.screens), self._window)
+            dialog.accepted.connect(lambda: take(sample, dialog))
+            dialog.open()
+
+        def take(sample: ScreenSample, dialog: RedactionDialog) -> None:
+            confirmed[sample.layout] = dialog.confirmed
+            ask()
+
+        ask()
+
+    def _import(self, request: ImportRequest, source: _Source, plan: ImportPlan) -> None:
+        if not self.session.is_open(request.project):
+            return  # another project was opened meanwhile
+        handle = self.session.import_frames(request)
+        handle.on_finished(lambda result: self._came(request, source, plan, result))
+        if not plan.doubtful_labels:
+            # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
+            handle.ended.connect(lambda: source.cleanup())
+
+    def _came(
+        self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportResult
+    ) -> None:
         self.imported.emit()
         if result.amendment is not None and self.session.is_open(request.project):
             command = ImportFrames(self.session, _step(result), result.amendment)
@@ -94,6 +151,32 @@ class ImportFlow(QObject):
         if new := [problem for problem in result.problems if problem not in known]:
             heading = "These files have problems that were not seen before the import."
             TextDialog("Import", heading, "\n\n".join(new), self._window).open()
+        if result.doubtful_labels:
+            labels = tuple(result.doubtful_labels)
+            again = replace(request, keep_labels=labels)
+            self._ask_labels(
+                result.doubtful_labels,
+                lambda: self._import(again, source, replace(plan, doubtful_labels={})),
+            )
+
+    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[[], None]) -> None:
+        """Ask whether labels that were left out are to be imported after all."""
+        box = QMessageBox(self._window)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("Labels were left out")
+        box.setText(f"The labels {' and '.join(map(repr, doubtful))} were left out.")
+        found = "; ".join(f"one of {name!r} looks like {what}" for name, what in doubtful.items())
+        box.setInformativeText(
+            f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
+            "them if they say nothing about who a patient is."
+        )
+        add = box.addButton("Import them", QMessageBox.ButtonRole.AcceptRole)
+        leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(leave)
+        # The frames are there already; the import adds the labels.
+        add.clicked.connect(lambda _checked: again())
+        box.open()
 
 
 def _after(worker: ImportWorker, source: _Source) -> None:
@@ -113,6 +196,12 @@ class _Source:
     _copies: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
 
     @property
+    def dicom(self) -> tuple[Path, ...]:
+        """The files, where they are DICOM: what is in them is never written to the disk, not even
+        for a minute."""
+        return self.files if self.files and recognise_file(self.files[0]) else ()
+
+    @property
     def title(self) -> str:
         """What a person reads."""
         return (
@@ -121,7 +210,7 @@ class _Source:
 
     def prepared(self) -> Path:
         """The folder to import. Raises :class:`InputError` for a file that cannot be read."""
-        if not self.files:
+        if not self.files or self.dicom:
             return self.folder
         self._copies = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
         for path in self.files:
@@ -142,20 +231,28 @@ class _Source:
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
-    """The folders, the image files and the tables beside them in a drag."""
+    """The folders, the DICOM files and archives of them, the image files and the tables beside them
+    in a drag."""
     paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    wanted = SUFFIXES | TABLE_SUFFIXES
-    return [p for p in paths if p.is_dir() or (p.is_file() and p.suffix.lower() in wanted)]
+    return [
+        p
+        for p in paths
+        if p.is_dir()
+        or (
+            p.is_file()
+            and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES or recognise_file(p))
+        )
+    ]
 
 
-def _step(result: ImportReport) -> str:
+def _step(result: ImportResult) -> str:
     """What the menu Edit says of an import, after Undo."""
     new = [counted(result.frames, "frame")] if result.frames else []
     new += [counted(result.pairs, "pair")] if result.pairs else []
     return f"import {' and '.join(new) or 'what frames lacked'}"
 
 
-def import_summary(result: ImportReport) -> str:
+def import_summary(result: ImportResult) -> str:
     """A sentence on what was imported and what was not."""
     text = f"{counted(result.frames, 'frame')} imported into {result.cohort}"
     text += f", {result.annotated} with an ellipse" if result.annotated else ""

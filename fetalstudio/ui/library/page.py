@@ -263,8 +263,8 @@ class LibraryPage(QWidget):
         else:
             self.empty.say(
                 "No frames yet",
-                "Drop a folder of ultrasound frames here. PNG, JPEG, TIFF and BMP are read, with "
-                "masks or HC18 annotations beside them.",
+                "Drop a folder of ultrasound frames here: pictures, DICOM, MetaImage, NRRD or "
+                "NIfTI, with masks, tables or the annotation files of other programs.",
                 "Import a folder",
             )
         self.body.setCurrentWidget(self.empty)

@@ -115,16 +115,12 @@ class ReviewPage(QWidget):
         return queue
 
     def _stage(self) -> QVBoxLayout:
-        self.copy_badge = QLabel("COPY")
+        self.copy_badge = _badge("COPY", theme.ERROR)
         self.copy_badge.setToolTip(
             "More similar to a training frame of the synthesizer than any two patients are: "
             "left out of training and export, even if accepted"
         )
-        self.copy_badge.setStyleSheet(
-            f"background: {theme.ERROR}; color: {theme.CANVAS}; font-weight: 700; "
-            "padding: 2px 8px; border-radius: 3px"
-        )
-        self.copy_badge.hide()
+        self.real_badge = _badge("REAL PIXELS", theme.WARNING)
         self.caption = ElidedLabel()  # in a narrow window the buttons come first
         self.accept_button = theme.style(QPushButton("Accept (A)"), "primary")
         self.accept_button.setToolTip("The image shows this head: use the pair for training")
@@ -143,6 +139,7 @@ class ReviewPage(QWidget):
         line.setContentsMargins(2 * theme.SPACE, theme.SPACE, theme.SPACE, theme.SPACE)
         line.setSpacing(theme.SPACE)
         line.addWidget(self.copy_badge, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.addWidget(self.real_badge, 0, Qt.AlignmentFlag.AlignVCenter)
         line.addWidget(self.caption, 1)
         line.addWidget(keyed(self, self.undo_button, "U"))
         line.addWidget(keyed(self, self.reject_button, "R"))
@@ -262,6 +259,12 @@ class ReviewPage(QWidget):
         self.reject_button.setEnabled(pair.state != "rejected")
         self.quality.show_quality(pair.quality, pair.provenance, self._verdict(pair))
         self.copy_badge.setVisible(pair.copy)
+        self.real_badge.setVisible(bool(pair.contains_real_pixels))
+        share = pair.quality.get("real_share")
+        self.real_badge.setToolTip(
+            f"{'A part' if share is None else f'{share:.0%}'} of the ultrasound is that of the "
+            "real frame: left out of exports unless asked for"
+        )
         self.correction.show_pair(pair, self._verdict(pair))
         self.canvas.set_ghost(self.correction.dashed)
         self.details.setText(_details(pair))
@@ -289,6 +292,7 @@ class ReviewPage(QWidget):
         self.quality.show_quality({})
         self.comparison.show_pair(None, None)
         self.copy_badge.hide()
+        self.real_badge.hide()
         self.details.setText("")
         self.caption.setText("")
         if self._filter != "pending":
@@ -374,6 +378,16 @@ class ReviewPage(QWidget):
         self.session.message.emit(
             f"{state.capitalize()} {counted(len(chosen), 'pair')}. Press U to undo.", "info"
         )
+
+
+def _badge(text: str, colour: str) -> QLabel:
+    badge = QLabel(text)
+    badge.setStyleSheet(
+        f"background: {colour}; color: {theme.CANVAS}; font-weight: 700; "
+        "padding: 2px 8px; border-radius: 3px"
+    )
+    badge.hide()
+    return badge
 
 
 def _details(pair: Pair) -> str:

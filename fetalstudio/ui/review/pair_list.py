@@ -70,6 +70,8 @@ class PairModel(QAbstractListModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             verdict = self._verdicts[index.row()]
             words = "; ".join(verdict.reasons) or "passes"
+            if pair.contains_real_pixels:
+                words += "; pixels of a real frame"
             return f"{pair.frame.name}, {dice_text(pair)}, {pair.state}: {words}"
         return None
 
@@ -144,13 +146,14 @@ class _PairDelegate(QStyledItemDelegate):
             painter.setPen(QColor(colour))
             painter.drawText(left, y, metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
             y += metrics.height() + 3
+        thumb = QRect(rect.left() + theme.SPACE, rect.top() + 4, THUMB.width(), THUMB.height())
         if verdict.copy:
-            thumb = QRect(rect.left() + theme.SPACE, rect.top() + 4, THUMB.width(), THUMB.height())
-            _paint_badge(painter, thumb)
+            _paint_badge(painter, thumb, "COPY", theme.ERROR)
+        elif pair.contains_real_pixels:
+            _paint_badge(painter, thumb, "REAL", theme.WARNING)
 
 
-def _paint_badge(painter: QPainter, thumb: QRect) -> None:
-    text = "COPY"
+def _paint_badge(painter: QPainter, thumb: QRect, text: str, colour: str) -> None:
     font = painter.font()
     font.setBold(True)
     painter.save()
@@ -159,7 +162,7 @@ def _paint_badge(painter: QPainter, thumb: QRect) -> None:
     badge = QRect(
         thumb.left(), thumb.top(), metrics.horizontalAdvance(text) + 10, metrics.height() + 2
     )
-    painter.fillRect(badge, QColor(theme.ERROR))
+    painter.fillRect(badge, QColor(colour))
     painter.setPen(QColor(theme.CANVAS))
     painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, text)
     painter.restore()

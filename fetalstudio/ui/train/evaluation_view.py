@@ -22,7 +22,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, worst
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few, worst
 from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -162,16 +162,16 @@ def _about(result: EvaluateResult) -> str:
     size = "at native size" if result.protocol == "native" else "as in the paper"
     if result.trained_on:
         seen = (
-            f"{result.trained_on} of the frames were used to train it, so the figures are too "
-            "optimistic."
+            f"{result.trained_on} of the frames are of subjects that it saw before, so the figures "
+            "are too optimistic."
         )
     elif result.held_out:
-        seen = "None of these subjects was used to train it."
+        seen = "None of these subjects was used to train, choose or calibrate it."
     else:
-        seen = "As far as is known, these frames were not used to train it."
+        seen = "As far as is known, it saw none of these subjects before."
     return (
         f"Measured {prompt}, {size}. {seen} Each mean has its 95 % interval below it; "
-        "a failure is a Dice below 0.9."
+        f"a failure is a Dice below 0.9. {too_few(result)}"
     )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
 
+from fetalstudio.core.statistics import FEW_REPEATS
 from fetalstudio.engine.jobs.experiment.request import (
-    BEFORE,
-    MIXES,
     ExperimentRequest,
     ExperimentResult,
+    name_of,
     result_of,
 )
 from fetalstudio.project.project import Project
@@ -20,7 +22,8 @@ from fetalstudio.ui.train.training_form import TrainingForm
 
 _ABOUT = (
     "Trains the built-in segmenter several times with and without the accepted pairs, for the same "
-    "number of steps, and compares the results on held-out subjects."
+    "number of steps, and compares the results on held-out subjects. A control by real frames "
+    "shows whether a difference could have been seen."
 )
 
 
@@ -33,21 +36,22 @@ class ExperimentPanel(Section):
     def __init__(self, session: Session, form: TrainingForm) -> None:
         super().__init__("Do the pairs help?")
         self._session, self._form = session, form
-        self.seeds_box = whole_number(session.settings, "experiment/seeds", 3, 1, 20)
+        self.seeds_box = whole_number(session.settings, "experiment/seeds", FEW_REPEATS, 1, 20)
         self.button = QPushButton("Find out")
         self.button.setToolTip("Train with and without the accepted pairs, and compare the results")
         self.button.clicked.connect(self.start)
         self.job_bar = JobBar("Stop, keep results")
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
+        self.evidence = note()
         self.table = _table()
         self.add(note(_ABOUT))
         self.row(
             "Repeats",
             self.seeds_box,
-            "Each repeat samples frames and pairs again, if not all are used",
+            "Each repeat samples frames and pairs again, if not all are used; an answer needs five",
         )
-        for widget in (self.button, self.job_bar, self.sentence, self.table):
+        for widget in (self.button, self.job_bar, self.sentence, self.evidence, self.table):
             self.add(widget)
         session.project_changed.connect(self.refresh)
         self.refresh()
@@ -76,7 +80,9 @@ class ExperimentPanel(Section):
 
     def _show(self, result: ExperimentResult | None) -> None:
         self.sentence.setText("" if result is None else result.sentence)
-        self.sentence.setVisible(result is not None)
+        self.evidence.setText("" if result is None else result.evidence)
+        for label in (self.sentence, self.evidence):
+            label.setVisible(result is not None)
         self.table.setVisible(result is not None)
         self.table.setRowCount(0)
         if result is None:
@@ -85,18 +91,14 @@ class ExperimentPanel(Section):
         for row, trained in enumerate(result.mixes):
             gain = gains.get(trained.mix)
             self.table.insertRow(row)
-            name = (
-                f"{result.segmenter}, not fine-tuned"
-                if trained.mix == BEFORE
-                else MIXES[trained.mix]
-            )
+            name = name_of(trained.mix, result)
             cells = [
                 name,
                 f"{trained.dice.mean:.3f}",
                 "" if gain is None else f"{100 * gain.mean:+.2f}",
             ]
             tip = f"Dice {trained.dice.low:.4f} to {trained.dice.high:.4f}, {trained.steps} steps"
-            if gain is not None:
+            if gain is not None and not math.isnan(gain.low):
                 tip += f"; with pairs {100 * gain.low:+.2f} to {100 * gain.high:+.2f} points"
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)

@@ -174,7 +174,10 @@ class TrainPage(QWidget):
         self.data.fill_segmenters(self.session.project, reset=True)
         self._frames_changed()
         self._refresh_runs()
-        self._refresh_plan()
+        self._plan = None
+        self.start_button.setEnabled(False)
+        if self.isVisible():  # a plan for very many frames takes seconds; activated() makes it too
+            self._refresh_plan()
 
     def _frames_changed(self) -> None:
         self.evaluation.refresh()
@@ -197,6 +200,7 @@ class TrainPage(QWidget):
             real=self.form.real,
             synthetic=self.form.synthetic,
             seed=self.form.chosen().seed,
+            segmenter=self.data.segmenter,
         )
         self.form.name_box.check()
         self._show_plan(self._plan)

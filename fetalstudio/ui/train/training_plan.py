@@ -39,13 +39,21 @@ class TrainingPlan:
 
 
 def plan_training(
-    project: Project, cohort: str | None, *, real: int | None, synthetic: int | None, seed: int
+    project: Project,
+    cohort: str | None,
+    *,
+    real: int | None,
+    synthetic: int | None,
+    seed: int,
+    segmenter: str | None = None,
 ) -> TrainingPlan:
     """What a ``TrainRequest`` with the same values uses, by the rules of the job itself.
 
     ``seed`` is that of the training's settings: it decides which frames and pairs are drawn.
     """
-    data = select_training_data(project, cohort, real=real, synthetic=synthetic, seed=seed)
+    data = select_training_data(
+        project, cohort, real=real, synthetic=synthetic, segmenter=segmenter, seed=seed
+    )
     parts: Mapping[Part, Share] = {
         "train": _share(data.available),
         "validation": _share(data.validation),

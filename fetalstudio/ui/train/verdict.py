@@ -41,8 +41,7 @@ class VerdictCard(QFrame):
             return
         before, after = _number(verdict, "dice_before"), _number(verdict, "dice_after")
         self._figures.setText(f"Dice  {before:.3f}  →  {after:.3f}")
-        low, high = verdict.get("difference_ci95") or (math.nan, math.nan)
-        self._figures.setStyleSheet(f"font-size: 22px; color: {_colour(low, high)}")
+        self._figures.setStyleSheet(f"font-size: 22px; color: {_COLOURS[_outcome(verdict)]}")
         self._sentence.setText(str(verdict.get("verdict", "")))
         frames, subjects = verdict.get("test_frames"), verdict.get("test_subjects")
         self._protocol.setText(
@@ -58,8 +57,8 @@ class VerdictCard(QFrame):
 
 
 def improved(verdict: Mapping[str, Any] | None) -> bool:
-    """Whether the whole interval of the difference lies above zero."""
-    return verdict is not None and (verdict.get("difference_ci95") or (0.0,))[0] > 0
+    """Whether the verdict is that the new model is better."""
+    return verdict is not None and _outcome(verdict) == "better"
 
 
 def run_text(run: Run) -> str:
@@ -87,6 +86,14 @@ def _number(verdict: Mapping[str, Any], key: str) -> float:
     return math.nan if value is None else float(value)
 
 
-def _colour(low: float, high: float) -> str:
-    """The colour of a difference with this interval: better, worse or undecided."""
-    return theme.GOOD if low > 0 else theme.ERROR if high < 0 else theme.TEXT_BRIGHT
+def _outcome(verdict: Mapping[str, Any]) -> str:
+    """One of :data:`_COLOURS`. Runs of earlier versions have their interval alone."""
+    if answer := verdict.get("answer"):
+        return {"better": "better", "worse": "worse", "failures": "worse"}.get(answer, "undecided")
+    low, high = (
+        math.nan if end is None else end for end in verdict.get("difference_ci95") or (None, None)
+    )
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+_COLOURS = {"better": theme.GOOD, "worse": theme.ERROR, "undecided": theme.TEXT_BRIGHT}

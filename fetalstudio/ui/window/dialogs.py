@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -35,14 +36,18 @@ class ExportDialog(AskDialog):
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
-            "Writes frames, ellipses drawn as rings, and a table of pixel sizes and head "
-            "circumferences in the layout of the HC18 challenge. Synthetic frames are marked as "
-            "such in their name, in their file and in provenance.json."
+            "Writes the frames and their ellipses into a new folder, in a format that other "
+            "programs read. Synthetic frames are marked as such in their name, in their file and "
+            "in provenance.json."
         )
         self.format = self.add_choice("Format")
         for key, format in EXPORTS.items():
             self.format.addItem(format.title, key)
         self.format.currentIndexChanged.connect(self._suggest_folder)
+        self.lost = theme.style(QLabel(), "dim")
+        self.lost.setWordWrap(True)
+        self.lost.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.form.addRow("", self.lost)
         self.cohort = self.add_choice("Cohort")
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
@@ -50,6 +55,14 @@ class ExportDialog(AskDialog):
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
+        self.real_pixels = QCheckBox("Also those with pixels of a real frame")
+        self.real_pixels.setToolTip(
+            "Pairs around whose head the tissue of a real frame was kept show a patient's image"
+        )
+        self.synthetic.toggled.connect(self.real_pixels.setEnabled)
+        self.form.addRow("", self.real_pixels)
+        self.format.currentIndexChanged.connect(self._show_format)
+        self._show_format()
         self._suggested = _free_folder(project / "exports" / self.format.currentData())
         self.folder = QLineEdit(str(self._suggested))
         self.folder.setToolTip("A new or empty folder")
@@ -72,7 +85,15 @@ class ExportDialog(AskDialog):
             self.format.currentData(),
             cohort=self.cohort.currentData(),
             synthetic=self.synthetic.isChecked(),
+            real_pixels=self.real_pixels.isChecked(),
         )
+
+    def _show_format(self) -> None:
+        """What the format cannot carry, before it is too late."""
+        format = EXPORTS[self.format.currentData()]
+        self.lost.setText(format.lost)
+        self.synthetic.setEnabled(format.pairs)
+        self.real_pixels.setEnabled(format.pairs and self.synthetic.isChecked())
 
     def _suggest_folder(self) -> None:
         """Name the suggested folder after the format; one that a person typed stays."""

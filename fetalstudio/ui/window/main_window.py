@@ -42,6 +42,7 @@ from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialo
 from fetalstudio.ui.window.notices import NoticeBoard
 from fetalstudio.ui.window.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
+from fetalstudio.ui.window.sharing import SharingFlow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of
 from fetalstudio.ui.window.status_job import StatusJob
 
@@ -143,6 +144,8 @@ class MainWindow(QMainWindow):
         self._add(file, "Open the &sample project", self.open_sample_project)
         self._add(file, "Put back a &backup ...", self.ask_backup)
         self._add(file, "Save a &copy ...", self.ask_copy)
+        self.sharing = SharingFlow(self.session, self)
+        self._add(file, "&Make this project shareable ...", self.sharing.ask)
         file.addSeparator()
         self._add(file, "&Import frames ...", self.library.importing.ask_folder, "Ctrl+I")
         self._add(file, "&Export a data set ...", self.ask_export, "Ctrl+E")
@@ -370,6 +373,8 @@ class MainWindow(QMainWindow):
         text = f"Exported {frames} and {pairs} to {result.out}."
         if result.copies_left_out:
             text += f" Copies of training frames left out: {result.copies_left_out}."
+        if result.real_pixels_left_out:
+            text += f" Pairs with pixels of a real frame left out: {result.real_pixels_left_out}."
         if result.problems:
             text += " " + " ".join(result.problems[:3])
             if len(result.problems) > 3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -596,6 +597,104 @@ def test_a_long_head_is_flagged_and_an_age_out_of_range_is_not_given(qtbot: QtBo
     panel.show_ellipse(Ellipse.of(0, 0, 90, 70, 0), mm)
     assert panel.values["hadlock"].text() == "out of range"
     assert "68" in panel.values["hadlock"].toolTip()
+
+
+def test_a_head_one_sd_from_the_mean_is_usual_and_only_an_age_from_the_bpd_may_mislead(
+    qtbot: QtBot,
+) -> None:
+    panel = BiometryPanel()
+    qtbot.addWidget(panel)
+    mm = Calibration(0.1, 0.1, "table")
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 255, 0), mm)
+    assert panel.values["index"].text() == "85.0 %"
+    assert panel.values["index"].styleSheet() == ""
+    tip = panel.values["index"].toolTip()
+    assert "316 examinations at 14 to 40 weeks" in tip
+    assert "age from the BPD may mislead" in tip
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 240, 0), mm)
+    assert "mislead" not in panel.values["index"].toolTip()
+    assert panel.values["bpd"].text() == "48.0 mm"
+    assert panel.values["bpd_inner"].text() == "≈ 46.2 mm"
+
+
+def test_an_age_comes_with_its_interval_and_says_where_it_is_extrapolated(qtbot: QtBot) -> None:
+    panel = BiometryPanel()
+    qtbot.addWidget(panel)
+    mm = Calibration(0.1, 0.1, "table")
+    panel.show_ellipse(Ellipse.of(0, 0, 300, 240, 0), mm)
+    assert panel.values["intergrowth"].text() == "19w+6d ± 10 d"
+    assert "95 % prediction interval" in panel.values["intergrowth"].toolTip()
+    assert panel.names["hadlock"].text() == "GA Hadlock"
+    panel.show_ellipse(Ellipse.of(0, 0, 140, 112, 0), mm)
+    assert panel.names["hadlock"].text() == "GA Hadlock, extrap."
+    assert panel.values["hadlock"].toolTip().startswith("extrapolated")
+    panel.show_ellipse(Ellipse.of(0, 0, 140, 112, 0), None)
+    assert panel.names["hadlock"].text() == "GA Hadlock"
+
+
+def test_the_measurements_fit_into_their_column(page: AnnotatePage, project: Project) -> None:
+    """A first-trimester head has the longest texts; the column does not scroll sideways."""
+    frame_id = select(page, frame_named(page, "011_HC"))
+    project.frames.set_labels(frame_id, {"gestational_age": "14+0"})
+    page.reload()
+    panel = page.panel
+    assert "extrap" in panel.biometry.names["hadlock"].text()
+    assert panel.biometry.values["size_who"].isVisible()
+    assert panel.minimumSizeHint().width() <= 300
+
+
+def test_a_known_age_gives_centiles_and_is_undoable(page: AnnotatePage, project: Project) -> None:
+    frame_id, other = annotated(page), frame_named(page, "023_2HC")
+    panel = page.panel.biometry
+    assert not panel.values["size_who"].isVisible()
+    key(page, Qt.Key.Key_G)
+    assert QApplication.focusWidget() is panel.age
+    QTest.keyClicks(panel.age, "20w4d")
+    before = newest(project, frame_id)
+    QTest.keyClick(panel.age, Qt.Key.Key_Return)
+    assert project.frames.get(frame_id).labels == {"gestational_age": "20+4"}
+    assert panel.age.text() == "20+4"
+    assert newest(project, frame_id) == before, "Enter confirmed the ellipse of the frame"
+    assert QApplication.focusWidget() is page.canvas
+    for name in ("size_intergrowth", "size_hadlock", "size_who"):
+        assert panel.values[name].isVisible()
+        assert re.match(r"[<>]?[\d.]+(st|nd|rd|th)", panel.values[name].text())
+    assert "Lancet 2014" in panel.values["size_intergrowth"].toolTip()
+    select(page, other)
+    assert panel.age.text() == ""
+    assert not panel.values["size_who"].isVisible()
+    page.session.undo_stack.undo()
+    assert project.frames.get(frame_id).labels == {}
+    assert page.session.frame_id == frame_id
+    assert panel.age.text() == ""
+
+
+def test_what_is_no_age_is_said_and_esc_drops_it(page: AnnotatePage, project: Project) -> None:
+    frame_id = annotated(page)
+    panel = page.panel.biometry
+    key(page, Qt.Key.Key_G)
+    QTest.keyClicks(panel.age, "20.4")
+    QTest.keyClick(panel.age, Qt.Key.Key_Return)
+    assert "such as 20+3" in panel.age_fault.text()
+    assert panel.age_fault.isVisible()
+    assert QApplication.focusWidget() is panel.age
+    QTest.keyClick(panel.age, Qt.Key.Key_Escape)
+    assert (panel.age.text(), panel.age_fault.isVisible()) == ("", False)
+    assert project.frames.get(frame_id).labels == {}
+    assert page.session.undo_stack.count() == 0
+
+
+def test_an_age_that_was_typed_is_kept_by_going_to_the_next_frame(
+    page: AnnotatePage, project: Project
+) -> None:
+    frame_id, other = annotated(page), frame_named(page, "023_2HC")
+    key(page, Qt.Key.Key_G)
+    QTest.keyClicks(page.panel.biometry.age, "21+0")
+    select(page, other)
+    assert project.frames.get(frame_id).labels == {"gestational_age": "21+0"}
+    assert project.frames.get(other).labels == {}
+    assert page.session.frame_id == other
+    assert page.panel.biometry.age.text() == ""
 
 
 def test_oblong_pixels_are_measured_in_mm(qtbot: QtBot) -> None:

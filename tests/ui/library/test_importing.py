@@ -108,8 +108,8 @@ def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: Impo
     assert taken["again.png"] == "frame" and taken["sure.png"] == "same as again.png"
     assert taken["sure_overlay.png"] == taken["drawn.png"] == "left out"
     assert (taken["twice_seg.png"], taken["t.csv"]) == ("annotation", "table")
-    assert (taken["deep/er/scan.dcm"], taken["notes.txt"]) == ("not read", "other")
-    assert "Export such files" in row(dialog, "deep/er/scan.dcm").notes[0]
+    assert (taken["deep/er/scan.webp"], taken["notes.txt"]) == ("not read", "other")
+    assert "Export such files" in row(dialog, "deep/er/scan.webp").notes[0]
     texts = [button.text() for button in dialog.kinds.values() if button.isVisible()]
     assert texts[:2] == ["All  17", "In doubt  6"] and "Left out  2" in texts
     assert {r.key for r in dialog.model.rows if r.open} == set(shown(dialog)[:6])

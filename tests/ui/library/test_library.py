@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.importers import ImportReport
+from fetalstudio.engine.jobs.import_frames.request import ImportResult
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.ask_dialog import AskDialog
@@ -476,7 +476,7 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportReport("A", 1, 0, 2, 3, 0, ("b.png is truncated.",)))
+    text = import_summary(ImportResult("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
     assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
 
 
@@ -515,18 +515,20 @@ def test_the_subject_of_many_frames_is_set_and_undone(library: LibraryPage, qtbo
     choose(qtbot, library, "023_HC", "068_HC")
     dialog = asked(qtbot, library, "Shift+S")
     assert isinstance(dialog, KeyDialog)
-    assert dialog.key == "023"
+    before = subjects(library, "023_HC", "068_HC")
+    assert dialog.key == before[0] == library.session.open.patients.key("023")
     dialog.field.setEditText("")
     assert not dialog.accept_button.isEnabled()
     dialog.field.setEditText("mother 7")
     qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
-    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+    key = library.session.open.patients.key("mother 7")
+    assert key.startswith("subject-") and subjects(library, "023_HC", "068_HC") == [key, key]
     stack = library.session.undo_stack
     assert stack.undoText() == "set the subject of 2 frames"
     stack.undo()
-    assert subjects(library, "023_HC", "068_HC") == ["023", "068"]
+    assert subjects(library, "023_HC", "068_HC") == before
     stack.redo()  # the dialog is gone; what was entered is not
-    assert subjects(library, "023_HC", "068_HC") == ["mother 7", "mother 7"]
+    assert subjects(library, "023_HC", "068_HC") == [key, key]
 
 
 def test_frames_are_removed_after_a_yes_and_every_page_follows(
@@ -728,3 +730,53 @@ def test_a_search_among_a_hundred_thousand_frames_does_not_stall(library: Librar
         library.filters.search.setText(text)
         QApplication.processEvents()
         assert time.process_time() - start <= 0.1
+
+
+def test_names_are_neutral_and_doubtful_texts_are_asked_about(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    folder = tmp_path / "Meier Anna"
+    folder.mkdir()
+    for i, name in enumerate(("011_HC", "023_HC")):
+        shutil.copy2(samples / f"{name}.png", folder / f"Meier Anna {i}.png")
+    (folder / "t.csv").write_text("filename,site\nMeier Anna 0.png,Quaresma\n")
+    drop(window, folder)
+    dialog = dialog_of(window.library, ImportDialog)
+    assert dialog.cohort == "cohort-1" and not dialog.keep_names.isChecked()
+    assert any(
+        "looks like a person's name" in label.text() for label in dialog.findChildren(QLabel)
+    )
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
+    assert [frame.name for frame in session.open.frames.all()] == ["frame-00001", "frame-00002"]
+    assert not any(frame.labels for frame in session.open.frames.all())
+    (box,) = window.findChildren(QMessageBox)
+    assert box.text() == "The labels 'site' were left out."
+    assert box.informativeText().startswith("One of 'site' looks like a person's name.")
+    add = next(button for button in box.buttons() if button.text() == "Import them")
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        qtbot.mouseClick(add, Qt.MouseButton.LeftButton)
+    assert session.open.frames.all()[0].labels == {"site": "Quaresma"}
+    assert "Meier" not in Path(session.settings._store.fileName()).read_text()
+    assert not window.findChildren(TextDialog)  # nothing else is to be said
+
+
+def test_that_names_are_kept_is_remembered(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    shutil.copy2(samples / "011_HC.png", folder / "first.png")
+    drop(window, folder)
+    dialog = dialog_of(window.library, ImportDialog)
+    dialog.keep_names.setChecked(True)
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert [frame.name for frame in session.open.frames.all()] == ["first"]
+    drop(window, folder)
+    dialog = dialog_of(window.library, ImportDialog)
+    assert dialog.keep_names.isChecked() and dialog.cohort == "clinic"
+    dialog.reject()

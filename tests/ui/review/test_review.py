@@ -328,6 +328,18 @@ def test_a_copy_is_flagged_beside_the_frame_that_it_copies(qtbot: QtBot, page: R
     assert not page.copy_badge.isVisible()
 
 
+def test_pixels_of_a_real_frame_are_flagged(qtbot: QtBot, page: ReviewPage) -> None:
+    kept = add_measured(page, "kept", similarity=0.5, real_share=0.42)
+    made = add_measured(page, "made", similarity=0.5, real_share=0.004)
+    page.refresh(kept.id)
+    assert page.real_badge.isVisible() and not page.copy_badge.isVisible()
+    assert page.real_badge.toolTip().startswith("42% of the ultrasound")
+    assert "left out of exports unless asked for" in page.real_badge.toolTip()
+    assert "pixels of a real frame" in str(page.list.pairs.data(page.list.currentIndex()))
+    page.refresh(made.id)
+    assert not page.real_badge.isVisible()
+
+
 def test_a_stricter_similarity_fails_a_pair_that_is_no_copy(page: ReviewPage) -> None:
     add_measured(page, "alike", similarity=0.6)
     page.refresh()

@@ -9,7 +9,13 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from fetalstudio.engine.jobs.experiment.request import BEFORE, MIXES, SYNTHETIC, Trained
+from fetalstudio.engine.jobs.experiment.request import (
+    BEFORE,
+    MIXES,
+    POSITIVE,
+    SYNTHETIC,
+    Trained,
+)
 from fetalstudio.project.project import Project
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.page import TrainPage
@@ -29,14 +35,15 @@ def _record(project: Project) -> None:
     ids = [frame.id for frame in project.frames.all()][:6]
     data = {
         "test": ids,
-        "subjects": [f"s{i}" for i in range(6)],
-        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3]}],
+        "subjects": [f"s{i}" for i in range(24)],
+        "drawn": [{"train": ids[:2], "pairs": [1, 2, 3], "more": ids[2:5]}],
     }
     run = project.runs.start("experiment-1", {"job": "experiment", "segmenter": "compact"}, data)
-    for mix in (BEFORE, *MIXES):
-        dice = (0.95,) * 6 if mix == SYNTHETIC else (0.93,) * 6
-        trained = Trained(mix, 0, dice, 10, 1, 1.0)
-        project.runs.update(run.id, history_entry=asdict(trained))
+    better = {SYNTHETIC: 0.95, POSITIVE: 0.96}
+    for seed in range(5):
+        for mix in (BEFORE, *MIXES):
+            trained = Trained(mix, seed, (better.get(mix, 0.93),) * 24, 10, 1.0)
+            project.runs.update(run.id, history_entry=asdict(trained))
     project.runs.update(run.id, state="finished")
 
 
@@ -64,7 +71,9 @@ def test_the_newest_answer_is_shown_with_its_figures(page: TrainPage) -> None:
     _record(page.session.open)
     panel.refresh()
     assert panel.sentence.text().startswith("Yes: with 3 synthetic pairs beside 2 real frames")
-    texts = [[text_at(panel.table, r, c) for c in range(3)] for r in range(6)]
+    assert "on 24 test frames of 24 subjects" in panel.evidence.text()
+    texts = [[text_at(panel.table, r, c) for c in range(3)] for r in range(7)]
     assert texts[0] == ["compact, not fine-tuned", "0.930", ""]
     assert [row for row in texts if row[1] == "0.950"] == [["Real and synthetic", "0.950", ""]]
+    assert texts[1] == ["Control: +3 real", "0.960", "-1.00"]
     assert texts[-1][2] == "+2.00"

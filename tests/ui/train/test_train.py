@@ -30,7 +30,7 @@ from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
-from fetalstudio.ui.train.training_plan import plan_training
+from fetalstudio.ui.train.training_plan import TrainingPlan, plan_training
 from fetalstudio.ui.window.main_window import MainWindow
 from tests.ui.loop import HandleFake, add_pairs, text_at, use_fakes, use_small_jobs
 
@@ -63,6 +63,25 @@ def train(qtbot: QtBot, page: TrainPage, epochs: int = 5) -> None:
 # -- the data ----------------------------------------------------------------------------------
 
 
+def test_a_plan_is_made_for_a_page_that_is_shown(
+    page: TrainPage, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def counted(*arguments: Any, **settings: Any) -> TrainingPlan:
+        made.append(arguments)
+        return plan_training(*arguments, **settings)
+
+    monkeypatch.setattr("fetalstudio.ui.train.page.plan_training", counted)
+    window.show_place("library")
+    page.session.project_changed.emit()
+    assert made == []
+    assert not page.start_button.isEnabled()
+    window.show_place("train")
+    assert len(made) == 1
+    assert page.start_button.isEnabled()
+
+
 def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) -> None:
     models = page.session.open.models
     models.add("mine", "segmenter", "models/mine")
@@ -80,7 +99,7 @@ def test_a_segmenter_whose_files_are_gone_can_be_rolled_back(page: TrainPage) ->
 def test_the_counts_are_those_of_the_trainings_own_split(page: TrainPage) -> None:
     project = page.session.open
     labelled = labelled_frames(project)
-    by_subject = split(labelled)
+    by_subject = split(project, labelled)
     for part in ("train", "validation", "test"):
         items = of_part(labelled, by_subject, part)
         subjects, frames = page.data.counts(part)
@@ -93,7 +112,7 @@ def test_accepting_a_pair_counts_it_and_a_held_out_source_does_not(page: TrainPa
     project = page.session.open
     pairs = add_pairs(project, [0.98] * 8)
     labelled = labelled_frames(project)
-    parts = split(labelled)
+    parts = split(project, labelled)
     usable = [
         pair
         for pair in pairs
@@ -111,6 +130,7 @@ def test_a_project_without_ellipses_cannot_be_trained_and_says_why(
     session: Session, window: MainWindow, tmp_path: Any
 ) -> None:
     session.new_project(tmp_path / "bare")
+    window.show_place("train")
     page = window.page("train")
     assert isinstance(page, TrainPage)
     assert not page.start_button.isEnabled()

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.exports import EXPORTS, ExportFormat
 from fetalstudio.ui.window import dialogs
 
 
 @pytest.fixture
 def formats(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, ExportFormat]:
-    known = {**EXPORTS, "other": ExportFormat("Another one", EXPORTS["hc18"].writer)}
+    other = ExportFormat("Another one", EXPORTS["hc18"].writer, Carries(("exact",), labels="yes"))
+    known = {**EXPORTS, "other": other}
     monkeypatch.setattr(dialogs, "EXPORTS", known)
     return known
 
@@ -42,3 +44,42 @@ def test_a_folder_that_a_person_typed_stays(
     dialog.format.setCurrentIndex(dialog.format.findData("other"))
 
     assert dialog.request().out == tmp_path / "mine"
+
+
+def test_pairs_with_pixels_of_a_real_frame_are_exported_only_if_ticked(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = dialogs.ExportDialog(tmp_path, ["a"], None)
+    qtbot.addWidget(dialog)
+    assert dialog.request().synthetic and not dialog.request().real_pixels
+    dialog.real_pixels.setChecked(True)
+    assert dialog.request().real_pixels
+    dialog.synthetic.setChecked(False)
+    assert not dialog.real_pixels.isEnabled()
+
+
+def test_what_a_format_cannot_carry_is_said_before_the_export(
+    qtbot: QtBot, tmp_path: Path, formats: Mapping[str, ExportFormat]
+) -> None:
+    dialog = dialogs.ExportDialog(tmp_path, ["a"], None)
+    qtbot.addWidget(dialog)
+    assert "HC18 challenge stores each ellipse as a ring." in dialog.lost.text()
+
+    dialog.format.setCurrentIndex(dialog.format.findData("other"))
+
+    assert dialog.lost.text() == "Left out: calibration, subject, part, provenance."
+
+
+def test_the_dialog_offers_all_formats_and_no_pairs_where_a_format_takes_none(
+    qtbot: QtBot, tmp_path: Path
+) -> None:
+    dialog = dialogs.ExportDialog(tmp_path, ["a"], None)
+    qtbot.addWidget(dialog)
+    offered = {dialog.format.itemData(i): i for i in range(dialog.format.count())}
+    assert offered.keys() == EXPORTS.keys()
+    for name, format in EXPORTS.items():
+        dialog.format.setCurrentIndex(offered[name])
+        assert dialog.lost.text() == format.lost
+        assert dialog.synthetic.isEnabled() == format.pairs
+    dialog.format.setCurrentIndex(offered["hc18-submission"])
+    assert "Synthetic frames are left out." in dialog.lost.text()

@@ -58,7 +58,7 @@ def choose_adapt_data(project: Project, cohort: str | None, seed: int) -> AdaptD
             f"Adapting needs at least {MIN_FRAMES} annotated frames; {where} has {len(labelled)}. "
             "Annotate more frames, or choose another cohort."
         )
-    parts = split(labelled)
+    parts = split(project, labelled)
     if len(parts) < MIN_SUBJECTS:
         raise InputError(
             "Adapting needs annotated frames of at least three subjects: to learn from, to decide "

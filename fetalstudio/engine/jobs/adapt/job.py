@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import Neighbours
+from fetalstudio.engine.cohort_split import keep_parts
 from fetalstudio.engine.jobs.adapt.choice import (
     AdaptingCountdown,
     Choice,
@@ -34,6 +35,7 @@ from fetalstudio.engine.models.loading import (
     load_segmenter,
     load_synthesizer,
 )
+from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Adapting, Checkpoint, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
@@ -44,7 +46,7 @@ from fetalstudio.engine.resumable import (
     resumable_run,
 )
 from fetalstudio.formats.files import atomic_folder
-from fetalstudio.formats.model_card import ModelCard, training_frames, write_training_frames
+from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
@@ -80,6 +82,7 @@ def run(request: AdaptRequest, report: Report, cancelled: CancelCheck) -> AdaptR
                 f"{model.name} is not a compact synthesizer, which alone can be adapted here. "
                 "Choose compact, or one adapted from it."
             )
+        keep_parts(project, request.cohort)
         data = choose_adapt_data(project, request.cohort, request.seed)
         for sentence in data.notes:
             report(Warned(sentence))
@@ -139,7 +142,8 @@ class _Adapting:
         cancelled: CancelCheck,
     ) -> None:
         self.project, self.request, self.held, self.data = project, request, held, data
-        self.parent, self.model, self.neighbours = parent, model, neighbours
+        self.parent, self.neighbours = parent, neighbours
+        self.seen = seen_by(project, model)
         self.report, self.cancelled = report, cancelled
         self.progress = Steps(None, report, cancelled)
         self.saved = any(m.run_id == held.id for m in project.models.all("synthesizer"))
@@ -269,6 +273,8 @@ class _Adapting:
             saved.save(temporary)
             write_neighbours(self.neighbours, temporary)
             write_training_frames(temporary, list(self.neighbours.ids))
+            used = (*self.data.train, *self.data.held_out)
+            write_seen_subjects(temporary, self.seen.with_subjects_of(used).subjects)
         if not self.saved:
             path = self.held.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
@@ -299,8 +305,7 @@ class _Adapting:
         )
 
     def _card(self, result: AdaptResult) -> ModelCard:
-        known = training_frames(self.model.folder)
-        seen = sum(item.id[:16] in known for item in self.data.held_out)
+        seen = len(self.seen.known(self.data.held_out))
         figures = {**asdict(result), "held_out_frames_that_the_parent_saw": seen}
         return self._base_card({**figures, "protocol": PROTOCOL})
 

@@ -14,7 +14,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.similarity import neighbours_of
-from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.engine.cohort_split import keep_parts, labelled_frames, of_part, split
 from fetalstudio.engine.jobs.adapt_sd.request import (
     AdaptStableDiffusionRequest,
     AdaptStableDiffusionResult,
@@ -27,11 +27,12 @@ from fetalstudio.engine.models.loading import (
     find_model,
     load_neighbours,
 )
+from fetalstudio.engine.models.seen import Seen
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.resumable import ResumableRun, newest_resumable, resumable_run
-from fetalstudio.formats.model_card import ModelCard, write_training_frames
+from fetalstudio.formats.model_card import ModelCard, write_seen_subjects, write_training_frames
 from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.learning import Watch, load_checkpoint, pick_device
 from fetalstudio.project.project import Project
@@ -81,6 +82,7 @@ def run(
                 raise Stopped
             save_adapter(unet, held.folder)
             write_training_frames(held.folder, [item.id for item in frames])
+            write_seen_subjects(held.folder, Seen().with_subjects_of(frames).subjects)
             _write_copy_index(frames, held.folder, report)
             result = training.result(held.name, frames)
             _card(base, held.name, settings, request.memory, frames, result).write(held.folder)
@@ -195,8 +197,9 @@ def _identity(base: FoundModel, frames: Sequence[LabelledFrame]) -> str:
 
 
 def _frames(project: Project, cohort: str | None) -> list[LabelledFrame]:
+    keep_parts(project, cohort)
     labelled = labelled_frames(project, cohort)
-    frames = of_part(labelled, split(labelled), "train")
+    frames = of_part(labelled, split(project, labelled), "train")
     if not frames:
         raise InputError(
             f"All annotated frames of {project.path} are held out to validate and to test, so "

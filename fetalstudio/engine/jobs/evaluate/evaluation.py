@@ -13,24 +13,24 @@ from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import (
+    FAILURE,
     Interval,
-    bootstrap_ci,
     dice,
     iou,
     limits_of_agreement,
     surface_distances,
     wilson_interval,
 )
+from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore, Protocol
 from fetalstudio.engine.jobs.propose.request import Prompt
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.segmenter import Segmenter
 
-FAILURE = 0.9
-"""A Dice below this counts as a failure."""
 _PAPER_SIDE, _PAPER_JITTER, _PAPER_REPEATS = 256, 20, 5
 
 
@@ -77,7 +77,10 @@ def summarise(
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
 ) -> EvaluateResult:
-    """Means over the frames; also by cohort, trimester and label if there are several."""
+    """Means over the frames; also by cohort, trimester and label if there are several.
+
+    The label of the gestational age makes no groups: nearly every frame has its own.
+    """
     whole = _means(segmenter, scores, prompt, protocol)
     groups = {
         name: _means(segmenter, members, prompt, protocol)
@@ -90,8 +93,8 @@ def _means(
     segmenter: str, scores: Sequence[FrameScore], prompt: Prompt, protocol: Protocol
 ) -> EvaluateResult:
     values = [s.dice for s in scores]
-    interval = _mean(scores, lambda s: s.dice)
-    means = {name: _mean(scores, figure) for name, figure in _FIGURES.items()}
+    interval = _mean(scores, lambda s: s.dice, _SHARE)
+    means = {name: _mean(scores, figure, bounds) for name, (figure, bounds) in _FIGURES.items()}
     errors = [s.hc_error_mm for s in scores if s.hc_error_mm is not None]
     failures = sum(v < FAILURE for v in values)
     figures: dict[str, Any] = {name: mean and mean.mean for name, mean in means.items()}
@@ -119,17 +122,22 @@ def _hc_error(score: FrameScore) -> float | None:
     return None if score.hc_error_mm is None else abs(score.hc_error_mm)
 
 
-_FIGURES: Mapping[str, Callable[[FrameScore], float | None]] = {
-    **{n: attrgetter(n) for n in ("iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm")},
-    "hc_mae_mm": _hc_error,
-    "hc_bias_mm": attrgetter("hc_error_mm"),
+_SHARE, _DISTANCE, _ANY = (0.0, 1.0), (0.0, np.inf), (-np.inf, np.inf)
+_FIGURES: Mapping[str, tuple[Callable[[FrameScore], float | None], tuple[float, float]]] = {
+    "iou": (attrgetter("iou"), _SHARE),
+    **{n: (attrgetter(n), _DISTANCE) for n in ("hd95_px", "assd_px", "hd95_mm", "assd_mm")},
+    "hc_mae_mm": (_hc_error, _DISTANCE),
+    "hc_bias_mm": (attrgetter("hc_error_mm"), _ANY),
 }
+"""Each figure of a frame, and the bounds that it has by its nature."""
 
 
 def _mean(
-    scores: Sequence[FrameScore], figure: Callable[[FrameScore], float | None]
+    scores: Sequence[FrameScore],
+    figure: Callable[[FrameScore], float | None],
+    within: tuple[float, float],
 ) -> Interval | None:
-    """The mean over the frames with a value, and its interval by bootstrap over their subjects.
+    """The mean over the frames with a value, and its interval over their subjects.
 
     A frame without a mask has an infinite distance, which would hide all others. It is left out and
     counts as a failure.
@@ -138,13 +146,17 @@ def _mean(
     finite = [(value, subject) for value, subject in known if np.isfinite(value)]
     if known and not finite:
         return Interval(np.inf, np.inf, np.inf, 0)
-    return bootstrap_ci(*zip(*finite, strict=True)) if finite else None
+    if not finite:
+        return None
+    values, subjects = zip(*finite, strict=True)
+    return mean_interval(values, subjects, within=within)
 
 
 def _groups(scores: Sequence[FrameScore]) -> Mapping[str, list[FrameScore]]:
     kinds: dict[str, dict[str, list[FrameScore]]] = {"cohort": {}, "trimester": {}}
     for score in scores:
-        of = {"cohort": score.cohort, **score.labels}
+        labels = {name: value for name, value in score.labels.items() if name != AGE_LABEL}
+        of = {"cohort": score.cohort, **labels}
         if score.hc_mm is not None:
             of["trimester"] = trimester(score.hc_mm)
         for kind, name in of.items():

@@ -19,10 +19,11 @@ from fetalstudio.engine.jobs.evaluate.request import (
 )
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.model_card import fingerprint, training_frames
+from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
@@ -65,48 +66,31 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
 def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
 ) -> tuple[list[LabelledFrame], int]:
-    """The frames to measure on, and how many of them the model was trained on."""
+    """The frames to measure on, and how many of them are of subjects that the model saw."""
     items = checked_real(labelled_frames(project, request.cohort))
     if request.frame_ids is not None:
         items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:
             raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
-    seen = frames_seen(project, model)
+    known = seen_by(project, model).known(items)
     if request.held_out:
-        subjects = {f.subject for f in project.frames.all() if f.id[:16] in seen}
+        subjects = {item.subject for item in known}
         items = [item for item in items if item.subject not in subjects]
         if not items:
             raise InputError(
-                f"{model.name} was trained on all of these subjects. Annotate frames of other "
-                "subjects, or evaluate without leaving out the subjects of its training."
+                f"{model.name} saw all of these subjects before. Annotate frames of other "
+                "subjects, or evaluate without leaving out the subjects that it saw."
             )
-    known = [item for item in items if item.id[:16] in seen]
+        return items, 0
     if known:
         report(
             Warned(
-                f"{len(known)} of the {len(items)} frames were used to train {model.name}, so the "
-                "figures are better than they would be on new frames."
+                f"{len(known)} of the {len(items)} frames are of subjects that {model.name} saw "
+                "before: in its training, when its best epoch was chosen, or in its calibration. "
+                "The figures are better than they would be on new subjects."
             )
         )
     return items, len(known)
-
-
-def frames_seen(project: Project, model: FoundModel) -> frozenset[str]:
-    """The frames that influenced the model, by 16 digits of their ids.
-
-    These are its training frames, the validation frames that chose its best epoch, and the frames
-    of the model that it started from.
-    """
-    seen = training_frames(model.folder)
-    record = next((m for m in project.models.all("segmenter") if m.name == model.name), None)
-    if record is None or record.run_id is None:
-        return seen
-    run = project.runs.get(record.run_id)
-    seen |= {i[:16] for part in ("train", "validation") for i in run.data.get(part, ())}
-    parent = run.settings.get("started_from")
-    if parent is None or parent == model.name:
-        return seen
-    return seen | frames_seen(project, find_model("segmenter", parent, project))
 
 
 def _scores(

@@ -68,7 +68,7 @@ class EvaluateResult:
     n: int
     subjects: int
     dice: Mapping[str, Any]
-    """``mean``, ``ci95`` (pair, by subject), ``median``, ``min``."""
+    """``mean``, ``ci95`` (pair, by subject; NaN for a single subject), ``median``, ``min``."""
     iou: float
     hd95_px: float
     """Mean over the frames with a found head, like all distances; infinite if there are none."""
@@ -89,9 +89,10 @@ class EvaluateResult:
     protocol: Protocol = "native"
     model_sha256: str = ""
     trained_on: int = 0
-    """Number of frames that were used to train the segmenter."""
+    """Number of frames of subjects that the segmenter saw before: in its training, in the choice
+    of its best epoch, or in its calibration."""
     held_out: bool = False
-    """Whether all subjects of the segmenter's training were left out."""
+    """Whether all subjects that the segmenter saw before were left out."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 
@@ -27,15 +28,13 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
             return "", ""
         if not np.isfinite(value):
             return "none found", ""
-        low, high = result.ci95[name]
-        return f"{value:{sign}.{digits}f}", f"{low:{sign}.{digits}f} to {high:{sign}.{digits}f}"
+        return f"{value:{sign}.{digits}f}", _span(result.ci95[name], digits, sign)
 
-    low, high = result.dice["ci95"]
     few, many = (100 * share for share in result.failure_ci95)
     limits = result.hc_limits_mm
     return {
         "n": (str(result.n), counted(result.subjects, "subject")),
-        "Dice": (f"{result.dice['mean']:.4f}", f"{low:.4f} to {high:.4f}"),
+        "Dice": (f"{result.dice['mean']:.4f}", _span(result.dice["ci95"], 4)),
         "worst": (f"{result.dice['min']:.3f}", ""),
         "failures": (str(result.failures), f"{few:.1f} to {many:.1f} %"),
         "HC MAE mm": mean("hc_mae_mm", 2),
@@ -48,6 +47,21 @@ def cells(result: EvaluateResult) -> dict[str, tuple[str, str]]:
         "IoU": mean("iou", 4),
         "median Dice": (f"{result.dice['median']:.4f}", ""),
     }
+
+
+def too_few(result: EvaluateResult) -> str:
+    """A sentence for a person where the subjects are too few to speak for others, or ""."""
+    if result.subjects >= FEW_SUBJECTS:
+        return ""
+    return (
+        f"{counted(result.subjects, 'subject')}: too few to tell how the segmenter does on others "
+        f"({FEW_SUBJECTS} are needed)."
+    )
+
+
+def _span(interval: Sequence[float], digits: int, sign: str = "") -> str:
+    low, high = interval
+    return "" if np.isnan(low) else f"{low:{sign}.{digits}f} to {high:{sign}.{digits}f}"
 
 
 def agreement_points(scores: Sequence[FrameScore]) -> list[tuple[FrameScore, float, float]]:

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+import numpy as np
+
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings, settings_of
 from fetalstudio.core.words import counted
-from fetalstudio.engine.cohort_split import labelled
-from fetalstudio.engine.jobs.evaluate.job import frames_seen
+from fetalstudio.engine.cohort_split import keep_parts, labelled, some_of
+from fetalstudio.engine.comparisons import comparisons
 from fetalstudio.engine.jobs.experiment.mixes import (
-    VALIDATION_FRAMES,
     dice_of,
-    evenly,
+    enough_more,
     examples_of,
+    train_to_the_end,
 )
 from fetalstudio.engine.jobs.experiment.request import (
     BEFORE,
@@ -32,6 +34,7 @@ from fetalstudio.engine.jobs.experiment.request import (
 )
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data, with_duplicates
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.process.events import Checkpoint, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
 from fetalstudio.engine.process.progress import Steps
@@ -45,7 +48,7 @@ from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
-from fetalstudio.segmentation.fine_tuning import FINE_TUNING, fine_tune
+from fetalstudio.segmentation.fine_tuning import FINE_TUNING
 from fetalstudio.segmentation.segmenter import Segmenter
 
 
@@ -62,16 +65,16 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
         model = find_model("segmenter", request.segmenter or BUILT_IN, project)
         request = replace(request, segmenter=model.name)
         drawn = [_draw(project, request, seed) for seed in range(request.seeds)]
-        seen = frames_seen(project, model)
-        known = sum(item.id[:16] in seen for item in drawn[0].test)
-        if known:
+        if known := len(seen_by(project, model).known(drawn[0].test)):
             report(
                 Warned(
-                    f"{counted(known, 'test frame')} of {len(drawn[0].test)} were used to train "
-                    f"{model.name}, so the trainings will seem to gain less than they do."
+                    f"{counted(known, 'test frame')} of {len(drawn[0].test)} are of subjects that "
+                    f"{model.name} saw before, so the trainings will seem to gain less than they "
+                    "do."
                 )
             )
         sha256, data = fingerprint(model.folder), _summary(drawn)
+        number = comparisons(project, data["subjects"])
 
         def same(run: Run) -> bool:
             stored = run.settings.get("segmenter_sha256"), dict(run.data)
@@ -82,7 +85,12 @@ def run(request: ExperimentRequest, report: Report, cancelled: CancelCheck) -> E
             ExperimentRequest.job.name,
             name=None,
             stem=ExperimentRequest.job.name,
-            settings={**asdict(request), "project": None, "segmenter_sha256": sha256},
+            settings={
+                **asdict(request),
+                "project": None,
+                "segmenter_sha256": sha256,
+                "comparison": number,
+            },
             data=data,
             resume=newest_resumable(project, ExperimentRequest.job.name, same),
         ) as held:
@@ -122,8 +130,14 @@ def _request_of(run: Run, project: Project) -> ExperimentRequest:
 
 def _draw(project: Project, request: ExperimentRequest, seed: int) -> TrainingData:
     """The training data of one seed. All seeds have the same validation and test part."""
+    keep_parts(project, request.cohort)
     data = select_training_data(
-        project, request.cohort, real=request.real, synthetic=request.synthetic, seed=seed
+        project,
+        request.cohort,
+        real=request.real,
+        synthetic=request.synthetic,
+        segmenter=request.segmenter,
+        seed=seed,
     )
     if not data.problems:
         data = with_duplicates(data, project)
@@ -142,13 +156,23 @@ def _summary(drawn: Sequence[TrainingData]) -> dict[str, Any]:
     whole = {
         "test": [item.id for item in drawn[0].test],
         "subjects": [item.subject for item in drawn[0].test],
-        "validation": [item.id for item in drawn[0].validation],
         "drawn": [
-            {k: v for k, v in data.summary().items() if k in ("train", "pairs", "ellipses")}
-            for data in drawn
+            {
+                **{k: v for k, v in data.summary().items() if k in ("train", "pairs", "ellipses")},
+                "more": [item.id for item in _more(data, seed)],
+            }
+            for seed, data in enumerate(drawn)
         ],
     }
     return dict(json.loads(json.dumps(whole)))
+
+
+def _more(data: TrainingData, seed: int) -> Sequence[LabelledFrame]:
+    """The real frames that the positive control adds, drawn from those that were not drawn."""
+    drawn = {item.id for item in data.train}
+    spare = [item for item in data.available if item.id not in drawn]
+    chosen = some_of(spare, len(data.pairs), np.random.default_rng(seed))
+    return enough_more(chosen, len(data.train), len(data.pairs))
 
 
 class _Experiment:
@@ -176,35 +200,28 @@ class _Experiment:
     def run(self) -> None:
         """Run the trainings that are missing, all mixes of one seed before the next seed."""
         self.test = _loaded(self.drawn[0].test)
-        self.validation = evenly(_loaded(self.drawn[0].validation), VALIDATION_FRAMES)
         if (BEFORE, 0) not in self.done:
             scores = dice_of(self.base, self.test, self.cache, self.steps)
-            self._keep(Trained(BEFORE, 0, scores, 0, 0, 0.0))
+            self._keep(Trained(BEFORE, 0, scores, 0, 0.0))
         for seed, data in enumerate(self.drawn):
-            real = _loaded(data.train)
+            real, more = _loaded(data.train), _loaded(_more(data, seed))
             pairs = [labelled(self.project, p.frame, p.ellipse).loaded() for p in data.pairs]
             for mix in MIXES:
                 if (mix, seed) not in self.done:
-                    examples = examples_of(mix, real, pairs)
+                    examples = examples_of(mix, real, pairs, more)
                     self._train(mix, seed, examples, self._steps(mix, data))
 
     def _train(self, mix: str, seed: int, examples: Sequence[LabelledFrame], steps: int) -> None:
         started = time.monotonic()
         note = f"{MIXES[mix].lower()}, repeat {seed + 1} of {len(self.drawn)}: step"
         settings = replace(self.settings, seed=seed)
-        tuned, figures = fine_tune(
-            self.base,
-            examples,
-            self.validation,
-            settings,
-            cache=self.cache,
-            progress=_OneTraining(self.steps, note),
+        tuned = train_to_the_end(
+            self.base, examples, settings, self.cache, _OneTraining(self.steps, note)
         )
         self.steps.check()
         scores = dice_of(tuned, self.test, self.cache, self.steps)
-        best = max(row.epoch for row in figures if row.best)
         seconds = time.monotonic() - started
-        self._keep(Trained(mix, seed, scores, steps, best, seconds))
+        self._keep(Trained(mix, seed, scores, steps, seconds))
 
     def _keep(self, trained: Trained) -> None:
         self.held.record(asdict(trained))

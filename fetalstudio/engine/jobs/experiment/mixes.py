@@ -11,16 +11,13 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.training_settings import TrainingSettings
-from fetalstudio.engine.jobs.experiment.request import CONTROL, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.request import POSITIVE, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
 from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune
 from fetalstudio.segmentation.segmenter import Segmenter
 
 Item = TypeVar("Item")
-
-VALIDATION_FRAMES = 20
-"""At most this many frames choose the best epoch. They are the same for all mixes."""
 
 
 def evenly(items: Sequence[Item], count: int) -> list[Item]:
@@ -30,10 +27,25 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
     )
 
 
+def enough_more(spare: Sequence[Item], real: int, pairs: int) -> Sequence[Item]:
+    """The ``spare`` real frames that the positive control adds: as many as there are pairs.
+
+    None if there are fewer than both the pairs and the real frames of the other mixes: the control
+    then leaves out half of these instead.
+    """
+    return spare[:pairs] if len(spare) >= min(real, pairs) else []
+
+
 def examples_of(
-    mix: str, real: Sequence[LabelledFrame], pairs: Sequence[LabelledFrame]
+    mix: str,
+    real: Sequence[LabelledFrame],
+    pairs: Sequence[LabelledFrame],
+    more: Sequence[LabelledFrame] = (),
 ) -> list[LabelledFrame]:
-    """The frames of one epoch on the mix; see :data:`.request.MIXES`."""
+    """The frames of one epoch on the mix; see :data:`.request.MIXES`.
+
+    ``more`` are the real frames that the positive control adds, see :func:`enough_more`.
+    """
     if mix == "real":
         return [*real]
     if mix == "augmented":
@@ -41,8 +53,10 @@ def examples_of(
     if mix == SYNTHETIC:
         return [*real, *pairs]
     shown = range(len(real) + len(pairs))
+    if mix == POSITIVE:
+        real = [*real, *more] if more else real[::2]
     copies = [(real[i % len(real)], i // len(real)) for i in shown]
-    return [varied(example, k) if mix == CONTROL else example for example, k in copies]
+    return [example if mix == "real_steps" else varied(example, k) for example, k in copies]
 
 
 def train_to_the_end(
@@ -50,11 +64,12 @@ def train_to_the_end(
     examples: Sequence[LabelledFrame],
     settings: TrainingSettings,
     cache: EmbeddingCache,
+    progress: Progress = NO_PROGRESS,
 ) -> Segmenter:
     """Fine-tune without copies or patience, and return the segmenter of the last epoch.
 
-    No validation frames choose the best epoch: if only a handful of real frames exist, they are
-    worth more as training data.
+    No validation frames choose the best epoch. Fine-tuning would otherwise return the original
+    segmenter where no epoch is clearly better, and mixes would seem to be alike.
     """
     last = Segmenter(copy.deepcopy(base.sam), base.card, base.device)
 
@@ -63,7 +78,7 @@ def train_to_the_end(
 
     settings = replace(settings, copies=1, patience=settings.epochs)
     # Fine-tuning needs a validation frame. Its Dice decides nothing here.
-    fine_tune(base, examples, examples[:1], settings, cache=cache, on_epoch=keep)
+    fine_tune(base, examples, examples[:1], settings, cache=cache, progress=progress, on_epoch=keep)
     return last
 
 

@@ -1,4 +1,4 @@
-"""Request and result types for experiments, and the sentence that answers: do the pairs help?
+"""Request and result types for experiments, and the answer to: do the pairs help?
 
 Importing this module imports no torch: the window shows an experiment with the same functions as
 the job that ran it.
@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from fetalstudio.core.metrics import Interval
-from fetalstudio.core.statistics import by_repeat, over_repeats, paired_difference
+from fetalstudio.core.metrics import FAILURE, Interval
+from fetalstudio.core.statistics import (
+    FEW_REPEATS,
+    FEW_SUBJECTS,
+    by_repeat,
+    over_repeats,
+    paired_difference,
+)
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
+from fetalstudio.engine.comparisons import comparisons_in_words
 from fetalstudio.engine.process.job import Job
 from fetalstudio.project.records import Run
 
@@ -25,25 +32,34 @@ SYNTHETIC = "synthetic"
 CONTROL = "augmented_steps"
 """The mix that the answer compares with: the best use of the same number of steps without a
 synthetic frame. It was chosen before anything was measured."""
+POSITIVE = "real_frames"
+"""The mix of the positive control, which shows whether the trial could have shown a difference."""
 MIXES: Mapping[str, str] = {
+    POSITIVE: "Control by real frames",
     "real": "Real frames",
     "augmented": "Real, with varied copies",
     SYNTHETIC: "Real and synthetic",
     "real_steps": "Real, as many steps",
     CONTROL: "Real, varied, as many steps",
 }
-"""The data mixes that are trained on and compared, with their names. ``real``: each real frame once
-an epoch. ``augmented``: also one varied copy of each, whose box is derived after it was varied.
+"""The data mixes that are trained on and compared, with their names.
+
+``real_frames``: as ``augmented_steps``, but with as many more real frames as there are pairs; or,
+if there are not enough, with half of the real frames. ``real``: each real frame once an epoch.
+``augmented``: also one varied copy of each, whose box is derived after it was varied.
 ``synthetic``: the real frames and the pairs. ``*_steps``: the real frames, or always new varied
-copies of them, until an epoch has as many frames as that of ``synthetic``. These take the same
-number of optimiser steps as ``synthetic``, so that longer training is not mistaken for better
-data."""
+copies of them, until an epoch has as many frames as that of ``synthetic``. These, and the positive
+control, take the same number of optimiser steps as ``synthetic``, so that longer training is not
+mistaken for better data."""
 MARGIN = 0.002
 """A difference in the mean Dice below this does not matter for measuring heads."""
-FEW_SUBJECTS = 5
-"""With fewer test subjects, the result says nothing about other subjects."""
+SENSITIVE = 2 * MARGIN
+"""Real frames must move the mean Dice by at least this, or the trial could not have shown a
+difference."""
 
-Answer = Literal["yes", "no", "harm", "unknown"]
+Answer = Literal["yes", "no", "harm", "unknown", "too_few", "insensitive"]
+"""``no``: equivalent within :data:`MARGIN`. ``too_few``: too few subjects or repeats to tell.
+``insensitive``: the trial could not have shown a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +81,8 @@ class ExperimentRequest:
     """Number of real frames, drawn again with each seed; by default the whole training part."""
     synthetic: int | None = None
     """Number of accepted pairs, drawn again with each seed; by default all."""
-    seeds: int = 3
-    """Number of repeats."""
+    seeds: int = FEW_REPEATS
+    """Number of repeats; with fewer than five, nothing is claimed."""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     """How each mix is trained. The experiment sets ``copies``, ``patience`` and ``seed`` itself."""
 
@@ -80,8 +96,6 @@ class Trained:
     dice: tuple[float, ...]
     """Dice of the test frames, in the order of the run's record."""
     steps: int
-    best_epoch: int
-    """0 if no epoch was better than the original segmenter."""
     seconds: float
 
     @classmethod
@@ -91,7 +105,7 @@ class Trained:
         In runs of earlier versions the mix is called ``arm``.
         """
         mix = row["mix"] if "mix" in row else row["arm"]
-        others = {key: row[key] for key in ("seed", "steps", "best_epoch", "seconds")}
+        others = {key: row[key] for key in ("seed", "steps", "seconds")}
         return cls(mix=mix, dice=tuple(row["dice"]), **others)
 
 
@@ -101,18 +115,25 @@ class MixFigures:
 
     mix: str
     dice: Interval
-    """Mean Dice, averaged over the seeds for each frame, with its 95 % interval by subject."""
+    """Mean Dice with its 95 % interval over other subjects and seeds."""
     by_seed: tuple[Interval, ...]
     steps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The Dice of the mix with pairs minus that of another mix, on the same test frames."""
+    """The Dice of one mix minus that of another, on the same test frames."""
 
     against: str
     difference: Interval
+    """With its 95 % interval over other subjects and seeds. The ends of both intervals are NaN if
+    there are too few to tell."""
+    equivalence: Interval
+    """The same with the 90 % interval, which decides two one-sided tests at 5 %."""
     by_seed: tuple[float, ...]
+    failures: tuple[float, float]
+    """How many test frames have a Dice below 0.9 with this mix and with the other, mean over the
+    seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +151,19 @@ class ExperimentResult:
     mixes: tuple[MixFigures, ...]
     """The original segmenter, then the mixes in the order of :data:`MIXES`."""
     comparisons: tuple[Comparison, ...]
-    """Comparisons with each of the other mixes."""
+    """The mix with pairs, compared with each of the other mixes."""
+    control: Comparison | None
+    """What real frames bring: the mix with more of them minus that with fewer, at equal steps. None
+    in experiments of earlier versions."""
+    more: int
+    """How many real frames the positive control adds; 0 if it leaves out half of them."""
+    comparison: int
+    """The number of this comparison on these test subjects, among all of the project."""
     answer: Answer
     sentence: str
-    """The answer for a person."""
+    """The answer for a person, with what to do where there is none."""
+    evidence: str
+    """What was measured, in words."""
 
 
 def examples_in(mix: str, real: int, pairs: int) -> int:
@@ -144,6 +174,15 @@ def examples_in(mix: str, real: int, pairs: int) -> int:
 def steps_in(mix: str, real: int, pairs: int, *, epochs: int, batch: int) -> int:
     """How many optimiser steps the mix takes."""
     return epochs * math.ceil(examples_in(mix, real, pairs) / batch)
+
+
+def name_of(mix: str, result: ExperimentResult) -> str:
+    """The name of a mix of the experiment for a person."""
+    if mix == BEFORE:
+        return f"{result.segmenter}, not fine-tuned"
+    if mix == POSITIVE:
+        return f"Control: +{result.more} real" if result.more else "Control: half of real"
+    return MIXES[mix]
 
 
 def result_of(run: Run) -> ExperimentResult | None:
@@ -158,122 +197,220 @@ def result_of(run: Run) -> ExperimentResult | None:
         segmenter=run.settings["segmenter"],
         real=len(drawn["train"]),
         synthetic=len(drawn["pairs"]),
+        more=len(drawn.get("more", ())),
+        comparison=run.settings.get("comparison", 1),
     )
 
 
 def findings(
-    trained: Sequence[Trained], subjects: Sequence[str], *, real: int, synthetic: int, **named: Any
+    trained: Sequence[Trained],
+    subjects: Sequence[str],
+    *,
+    real: int,
+    synthetic: int,
+    more: int,
+    comparison: int = 1,
+    **named: Any,
 ) -> ExperimentResult | None:
     """The figures, the comparisons and the answer; None before all mixes of one seed are done.
 
     ``subjects`` are those of the test frames. ``named`` gives the other fields of the result.
     """
     by_mix = {mix: {t.seed: t for t in trained if t.mix == mix} for mix in (BEFORE, *MIXES)}
-    seeds = sorted(set.intersection(*(set(by_mix[mix]) for mix in MIXES)))
+    # Earlier versions trained no positive control.
+    needed = [mix for mix in MIXES if mix != POSITIVE or by_mix[mix]]
+    seeds = sorted(set.intersection(*(set(by_mix[mix]) for mix in needed)))
     if not seeds:
         return None
-    of = list(subjects)
-    dice = {mix: [by_mix[mix][seed].dice for seed in seeds] for mix in MIXES}
+    dice = {mix: [by_mix[mix][seed].dice for seed in seeds] for mix in needed}
     dice = {BEFORE: [t.dice for t in by_mix[BEFORE].values()], **dice}
     figures = tuple(
         MixFigures(
             mix,
-            over_repeats(rows, of),
-            tuple(over_repeats([row], of) for row in rows),
+            over_repeats(rows, subjects),
+            tuple(over_repeats([row], subjects) for row in rows),
             max(t.steps for t in by_mix[mix].values()),
         )
         for mix, rows in dice.items()
         if rows
     )
-    comparisons = tuple(
-        Comparison(
-            mix,
-            paired_difference(dice[SYNTHETIC], dice[mix], of),
-            by_repeat(dice[SYNTHETIC], dice[mix]),
-        )
-        for mix in MIXES
+    comparisons = {
+        mix: compare(dice[SYNTHETIC], dice[mix], subjects, against=mix)
+        for mix in needed
         if mix != SYNTHETIC
-    )
-    decisive = next(c for c in comparisons if c.against == CONTROL)
-    given = answer(decisive, len(set(subjects)))
+    }
+    control = None
+    if POSITIVE in dice:
+        order = (POSITIVE, CONTROL) if more else (CONTROL, POSITIVE)
+        control = compare(dice[order[0]], dice[order[1]], subjects, against=order[1])
+    tested = len(set(subjects))
+    given = answer(comparisons[CONTROL], control, tested)
     means = {f.mix: f.dice.mean for f in figures}
+    counts = _Counts(real, synthetic, more, len(subjects), tested, comparison)
     return ExperimentResult(
         real=real,
         synthetic=synthetic,
         seeds=len(seeds),
         test_frames=len(subjects),
-        test_subjects=len(set(subjects)),
+        test_subjects=tested,
         mixes=figures,
-        comparisons=comparisons,
+        comparisons=tuple(comparisons.values()),
+        control=control,
+        more=more,
+        comparison=comparison,
         answer=given,
-        sentence=in_words(
-            given,
-            decisive,
-            dice=(means[SYNTHETIC], means[CONTROL]),
-            counts=(real, synthetic, len(subjects), len(set(subjects))),
+        sentence=_answer_in_words(given, comparisons[CONTROL], control, counts),
+        evidence=_evidence(
+            comparisons[CONTROL], control, (means[SYNTHETIC], means[CONTROL]), counts
         ),
         **named,
     )
 
 
-def answer(comparison: Comparison, subjects: int) -> Answer:
+def compare(
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    subjects: Sequence[str],
+    *,
+    against: str,
+) -> Comparison:
+    """Compare the Dice of two mixes, each (seeds, frames), on the test frames of ``subjects``."""
+    difference = paired_difference(first, second, subjects)
+    equivalence = paired_difference(first, second, subjects, level=0.9)
+    if _too_few(len(set(subjects)), len(first)):
+        difference = replace(difference, low=math.nan, high=math.nan)
+        equivalence = difference
+    failures = _failures(first), _failures(second)
+    return Comparison(against, difference, equivalence, by_repeat(first, second), failures)
+
+
+def _failures(dice: Sequence[Sequence[float]]) -> float:
+    return sum(value < FAILURE for row in dice for value in row) / len(dice)
+
+
+def _too_few(subjects: int, repeats: int) -> bool:
+    return subjects < FEW_SUBJECTS or repeats < FEW_REPEATS
+
+
+def answer(pairs: Comparison, control: Comparison | None, subjects: int) -> Answer:
     """The answer to: do the pairs help?
 
-    For ``yes`` and ``harm``, the whole interval and every repeat must be on one side of zero. For
-    ``no``, the whole interval must be within :data:`MARGIN`. With fewer than :data:`FEW_SUBJECTS`
-    subjects, the answer is ``unknown``.
+    ``pairs`` compares the mix with pairs with :data:`CONTROL`. Unless the positive control moved
+    the Dice by :data:`SENSITIVE`, the trial could not have shown a difference. Failures are looked
+    at before the mean: if at least one more frame fails with pairs, they neither help nor make no
+    difference. For ``no``, two one-sided tests must find the difference within :data:`MARGIN`;
+    otherwise the 95 % interval must lie on one side of zero.
     """
-    low, high = comparison.difference.low, comparison.difference.high
-    if subjects < FEW_SUBJECTS:
-        return "unknown"
-    if low >= -MARGIN and high <= MARGIN:
+    if control is None or not _sensitive(control):
+        return "insensitive"
+    if _too_few(subjects, len(pairs.by_seed)):
+        return "too_few"
+    fails_more = pairs.failures[0] >= pairs.failures[1] + 1
+    if pairs.equivalence.low >= -MARGIN and pairs.equivalence.high <= MARGIN and not fails_more:
         return "no"
-    if low > 0 and all(d > 0 for d in comparison.by_seed):
-        return "yes"
-    if high < 0 and all(d < 0 for d in comparison.by_seed):
+    if pairs.difference.high < 0:
         return "harm"
-    return "unknown"
+    return "yes" if pairs.difference.low > 0 and not fails_more else "unknown"
 
 
-def in_words(
-    given: Answer,
-    comparison: Comparison,
-    *,
-    dice: tuple[float, float],
-    counts: tuple[int, int, int, int],
+def _sensitive(control: Comparison) -> bool:
+    """Of too few to tell, there is no interval, and the mean alone counts."""
+    return control.difference.mean >= SENSITIVE and not control.difference.low <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """The numbers that the sentences name."""
+
+    real: int
+    pairs: int
+    more: int
+    frames: int
+    subjects: int
+    comparison: int
+
+
+def _evidence(
+    pairs: Comparison, control: Comparison | None, dice: tuple[float, float], counts: _Counts
 ) -> str:
-    """The answer as a sentence that a clinician understands, with its evidence.
+    """What was measured. ``dice`` are the means with and without the pairs."""
+    repeats = len(pairs.by_seed)
+    better = sum(d > 0 for d in pairs.by_seed)
+    real = "" if control is None else f"{_control_in_words(control, counts)}. "
+    intervals = "" if math.isnan(pairs.difference.low) else ", with 95 % intervals"
+    return (
+        f"Measured on {counted(counts.frames, 'test frame')} of "
+        f"{counted(counts.subjects, 'subject')} that no training saw{intervals}: "
+        f"Dice {dice[0]:.3f} with the pairs and {dice[1]:.3f} without, difference "
+        f"{_points(pairs.difference)}, better in {better} of {counted(repeats, 'repeat')}. {real}"
+        f"Frames that fail (Dice below {FAILURE}): {pairs.failures[0]:.1f} with the pairs and "
+        f"{pairs.failures[1]:.1f} without. {comparisons_in_words(counts.comparison)}"
+    ).strip()
 
-    ``dice``: means with and without the pairs; ``counts``: real frames, pairs, test frames and
-    their subjects.
-    """
-    real, pairs, frames, subjects = counts
-    low, high = 100 * comparison.difference.low, 100 * comparison.difference.high
-    repeats = len(comparison.by_seed)
-    better = sum(d > 0 for d in comparison.by_seed)
-    had = f"{counted(pairs, 'synthetic pair')} beside {counted(real, 'real frame')}"
-    without = "training just as long on varied copies of the real frames alone"
-    evidence = (
-        f"Dice {dice[0]:.3f} with them and {dice[1]:.3f} without, difference {low:+.2f} to "
-        f"{high:+.2f} points (95 % interval), better in {better} of {counted(repeats, 'repeat')}, "
-        f"on {counted(frames, 'test frame')} of {counted(subjects, 'subject')} that no training saw"
+
+def _control_in_words(control: Comparison, counts: _Counts) -> str:
+    real = (
+        f"{counted(counts.more, 'more real frame')} instead of the pairs"
+        if counts.more
+        else "The other half of the real frames"
     )
+    return f"{real}: {_points(control.difference)}"
+
+
+def _points(difference: Interval) -> str:
+    """A difference in points of Dice, with its interval if there is one."""
+    text = f"{100 * difference.mean:+.2f} points"
+    if math.isnan(difference.low):
+        return text
+    return f"{text} ({100 * difference.low:+.2f} to {100 * difference.high:+.2f})"
+
+
+def _answer_in_words(
+    given: Answer, pairs: Comparison, control: Comparison | None, counts: _Counts
+) -> str:
+    """The answer, and what to do where there is none."""
+    had = f"{counted(counts.pairs, 'synthetic pair')} beside {counted(counts.real, 'real frame')}"
+    without = "training just as long on varied copies of the real frames alone"
     if given == "yes":
-        return f"Yes: with {had} the heads are outlined better than by {without}: {evidence}."
+        return f"Yes: with {had} the heads are outlined better than by {without}."
     if given == "harm":
-        return f"No: with {had} the heads are outlined worse than by {without}: {evidence}."
+        return f"No: with {had} the heads are outlined worse than by {without}."
     if given == "no":
         return (
-            f"No: with {had} the heads are outlined as well as by {without}, to within "
-            f"{100 * MARGIN:.1f} points: {evidence}."
+            f"No: with {had} the heads are outlined as well as by {without}, to within a margin of "
+            f"{100 * MARGIN:.1f} points (equivalence test at 5 %)."
         )
-    doubt = _doubt(comparison, subjects)
-    return f"It is not known whether {had} help more than {without}, because {doubt}: {evidence}."
+    if given == "too_few":
+        return (
+            f"Too few to tell whether {had} help. An answer needs {FEW_SUBJECTS} test subjects and "
+            f"{FEW_REPEATS} repeats: annotate frames of more subjects, or ask for more repeats."
+        )
+    if given == "insensitive":
+        return _insensitive(control)
+    doubt = (
+        "more frames fail with them"
+        if pairs.failures[0] >= pairs.failures[1] + 1
+        else "the interval holds both zero and differences that matter"
+    )
+    return (
+        f"It is not known whether {had} help more than {without}, because {doubt}. More test "
+        "subjects or more repeats could tell."
+    )
 
 
-def _doubt(comparison: Comparison, subjects: int) -> str:
-    if subjects < FEW_SUBJECTS:
-        return f"{counted(subjects, 'test subject')} are too few"
-    if comparison.difference.low > 0 or comparison.difference.high < 0:
-        return "the result depends on which real frames were sampled"
-    return "more test subjects are needed"
+def _insensitive(control: Comparison | None) -> str:
+    if control is None:
+        return (
+            "This trial could not have shown a difference: an earlier version made it, which had "
+            "no control by real frames. Compare again."
+        )
+    why = (
+        "even real frames did not move the Dice by "
+        f"{100 * SENSITIVE:.1f} points, twice the margin that matters"
+        if control.difference.mean < SENSITIVE
+        else "what real frames bring may be chance"
+    )
+    return (
+        f"This trial could not have shown a difference: {why}. A segmenter that has not seen such "
+        "frames could show one; so could more annotated frames, or more repeats."
+    )

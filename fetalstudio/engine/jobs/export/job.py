@@ -19,8 +19,14 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
             cohort=request.cohort,
             synthetic=request.synthetic,
             copies=request.copies,
+            real_pixels=request.real_pixels,
             progress=Steps(None, report, cancelled, "exporting"),
         )
     return ExportResult(
-        exported.out, exported.frames, exported.pairs, exported.copies, exported.problems
+        exported.out,
+        exported.frames,
+        exported.pairs,
+        exported.copies,
+        exported.real_pixels,
+        exported.problems,
     )

@@ -25,6 +25,8 @@ class ExportRequest:
     """Export the accepted pairs too."""
     copies: bool = False
     """Also export pairs that are copies of a training frame."""
+    real_pixels: bool = False
+    """Also export pairs that show a part of a real frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,8 @@ class ExportResult:
     pairs: int
     copies_left_out: int
     """Number of accepted pairs that were left out as copies of a training frame."""
+    real_pixels_left_out: int
+    """Number of other accepted pairs that were left out because they show a part of a real
+    frame."""
     problems: tuple[str, ...] = ()
     """A message for each item that the layout cannot hold, and that was left out."""

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.project.importers import ImportReport, import_frames
+from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 
 
-def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportReport:
+def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> ImportResult:
     """Import all or nothing; files that cannot be used are left out and named in the result."""
     with Project.open(request.project) as project:
-        return import_frames(
+        imported = import_frames(
             project,
             request.source,
             request.choices,
             format=request.format,
+            cohort=request.cohort,
+            mask_value=request.mask_value,
+            keep_names=request.keep_names,
+            keep_labels=request.keep_labels,
+            frames=request.frames,
+            redact=request.redact,
+            files=request.files,
+            head_label=request.head_label,
             seen=request.seen,
             author=request.author,
             progress=Steps(None, report, cancelled, "importing"),
         )
+    return ImportResult(
+        imported.cohort,
+        imported.frames,
+        imported.annotated,
+        imported.duplicates,
+        imported.subjects,
+        imported.doubtful_labels,
+        imported.problems,
+        imported.pairs,
+        imported.in_doubt,
+        imported.amendment,
+    )

@@ -1,4 +1,4 @@
-"""The request for an import of frames."""
+"""Request and result types for importing frames."""
 
 from __future__ import annotations
 
@@ -8,25 +8,69 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.engine.process.job import Job
+from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.project.import_plan import NO_CHOICES, Choices
-from fetalstudio.project.importers import AUTHOR, ImportReport
+from fetalstudio.project.importers import AUTHOR
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """Job ``import``: bring frames into a project."""
 
-    job: ClassVar[Job[ImportRequest, ImportReport]] = Job(
+    job: ClassVar[Job[ImportRequest, ImportResult]] = Job(
         "import", "Importing frames", "fetalstudio.engine.jobs.import_frames.job:run"
     )
     project: Path
     source: Path
-    choices: Choices = NO_CHOICES
     format: str = AUTO
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
+    cohort: str | None = None
+    """Default: the source folder's name, unless it may say who a patient is."""
+    mask_value: str | None = None
+    """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
+    frames: str | None = None
+    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    redact: Policy = "auto"
+    """How what a scanner shows around the sector and text in it are blacked out."""
+    files: tuple[Path, ...] = ()
+    """DICOM files and archives: these alone are read, of the folder ``source``."""
+    head_label: str | None = None
+    """How the head is called in annotation files of other programs."""
+    keep_names: bool = False
+    """Whether frames keep the names of their files; otherwise they get neutral ones."""
+    keep_labels: tuple[str, ...] = ()
+    """Labels to import although a text of theirs may say who a patient is."""
+    choices: Choices = NO_CHOICES
+    """What a person decided about what is in doubt."""
     seen: Mapping[str, str | None] | None = None
     """The pictures of the plan that a person has seen, as
     :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""
     author: str = AUTHOR
     """Who imports, for the log of amendments."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did."""
+
+    cohort: str
+    frames: int
+    """New ones."""
+    annotated: int
+    """Ellipses that were imported."""
+    duplicates: int
+    """Pictures that the project already held."""
+    subjects: int
+    """Of the frames in the source that could be read."""
+    doubtful_labels: Mapping[str, str]
+    """Of the labels that were left out, as they may say who a patient is: what each looks like, by
+    name (``a person's name``, ``a number``, ``a date``)."""
+    problems: tuple[str, ...]
+    """A message for each file that was left out or looks wrong, naming it and the cure."""
+    pairs: int = 0
+    """New synthetic pairs, to be reviewed."""
+    in_doubt: int = 0
+    """Pictures with a doubt that nobody has answered."""
+    amendment: int | None = None
+    """The number by which the import can be taken back; None where it added nothing."""

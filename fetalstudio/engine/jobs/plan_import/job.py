@@ -17,5 +17,8 @@ def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportP
             request.source,
             request.choices,
             format=request.format,
+            frames=request.frames,
+            head_label=request.head_label,
+            redact=request.redact,
             progress=Steps(None, report, cancelled, "looking at files"),
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE
+from fetalstudio.core.metrics import FAILURE
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.scorecard import agreement_points
 

@@ -73,7 +73,9 @@ def run(request: SampleRequest, report: Report, cancelled: CancelCheck) -> Sampl
         "background": "made" if request.replaces is None else "frame",
         "fetalstudio": __version__,
     }
-    measured = Measured({}, {}) if judge is None else judge(drawn.image, drawn.ellipse)
+    measured = Measured({}, {})
+    if judge is not None:
+        measured = judge(drawn.image, drawn.ellipse, request.reference)
     provenance |= measured.provenance
     quality = {**measured.quality, **drawn.figures}
     to_scale = synthesizer.to_scale or style == SIMULATED

@@ -18,6 +18,7 @@ from fetalstudio.core.errors import InputError, UserError, check_ranges, is_out_
 from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.texture import CohortTexture
+from fetalstudio.engine.cohort_split import keep_parts
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -37,9 +38,14 @@ from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.engine.quality import Judge, Measured, cohort_texture
 from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.pair_files import PairFiles, PairRecord
+from fetalstudio.formats.pair_files import TABLE, PairFiles, PairRecord
 from fetalstudio.formats.pictures import check_size
-from fetalstudio.formats.synthetic_notes import SyntheticNote, is_marked_copy
+from fetalstudio.formats.synthetic_notes import (
+    SyntheticNote,
+    contains_real_pixels,
+    is_marked_copy,
+)
+from fetalstudio.project.deidentifying import stored_pair_names
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import SYNTHETIC_COHORT, Batch, BatchItem, Frame, Pair
 from fetalstudio.synthesis.interface import Drawn, SceneSynthesizer
@@ -58,14 +64,15 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """Make a batch. Finished chunks are stored at once, so a cancel or a crash loses nothing."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, model = _begin(project, request, Steps(None, report, cancelled))
+            batch, model = _begin(project, request, report, Steps(None, report, cancelled))
         else:
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
             maker = _Maker(project, batch, model, request.out)
-            if maker.files is not None and request.resume is None:
+            files = maker.files
+            if files is not None and (request.resume is None or not files.claimed):
                 try:
-                    maker.files.claim()
+                    files.claim()
                 except UserError:  # nothing is made, and nothing is there to be resumed
                     project.batches.drop(batch.id)
                     raise
@@ -92,7 +99,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 
 
 def _begin(
-    project: Project, request: SynthesizeRequest, progress: Steps
+    project: Project, request: SynthesizeRequest, report: Report, progress: Steps
 ) -> tuple[Batch, FoundModel]:
     """Store the plan of the batch before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
@@ -101,10 +108,19 @@ def _begin(
     frames = {frame.id: frame for frame in project.frames.all()}
     kept = project.annotations.by_frame() if request.background == "frame" else {}
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
+    wanted = _wanted(project, request, progress)
+    names = stored_pair_names([item.name for item in wanted])
     items = [
-        _item(request, frames, owned, number, wanted, to_scale)
-        for number, wanted in enumerate(_wanted(project, request, progress))
+        _item(request, frames, owned, number, replace(one, name=name), to_scale)
+        for number, (one, name) in enumerate(zip(wanted, names, strict=True))
     ]
+    if renamed := sum(one.name != name for one, name in zip(wanted, names, strict=True)):
+        report(
+            Warned(
+                f"{renamed} of the ellipses have names that may be those of patients, numbers or "
+                "dates. Their pairs are called pair_00001 and so on, by their row in the table."
+            )
+        )
     if request.out is not None:
         PairFiles(request.out).check_room([item.name for item in items])
     settings = {
@@ -117,7 +133,7 @@ def _begin(
         "seed": request.seed,
         "cohort": request.cohort,
         "like_cohort": None if request.constraints is None else asdict(request.constraints),
-        "out": None if request.out is None else request.out.absolute(),
+        "out": request.out is not None,  # not where: what is stored may be passed on
     }
     return project.batches.start(settings, items), model
 
@@ -134,7 +150,7 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
             f"Batch {batch.id} of {project.path} lacks the settings {', '.join(sorted(missing))}. "
             "Make a new batch."
         )
-    _check_out(batch, request.out)
+    _check_out(batch, project.batches.items(batch.id), request.out)
     name = batch.settings["synthesizer"]
     model = find_model("synthesizer", name, project)
     if load_synthesizer(model).hash != batch.settings["synthesizer_sha256"]:
@@ -146,22 +162,27 @@ def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundM
     return batch, model
 
 
-def _check_out(batch: Batch, out: Path | None) -> None:
+def _check_out(batch: Batch, items: Sequence[BatchItem], out: Path | None) -> None:
     """A folder is written only if the person who resumes names it.
 
-    The project may come from somebody else, and what it says could be any folder of this machine.
+    The project may come from somebody else, so it does not say where the files of a batch are: it
+    could be any folder of this machine. The table in the folder says which batch it belongs to.
     """
-    begun = batch.settings["out"]
-    if begun is None and out is not None:
+    writes = bool(batch.settings["out"])  # a path in former versions
+    if not writes and out is not None:
         raise InputError(f"Batch {batch.id} writes no files. Resume it without a folder.")
-    if begun is not None and out is None:
+    if writes and out is None:
         raise InputError(
-            f"Batch {batch.id} also writes its pairs as files. Name the folder again, which is "
-            f"said to be {begun}: fetalstudio synthesize PROJECT --resume --out FOLDER."
+            f"Batch {batch.id} also writes its pairs as files. Name the folder again: fetalstudio "
+            "synthesize PROJECT --resume --out FOLDER."
         )
-    if begun is not None and out is not None and Path(begun).absolute() != out.absolute():
+    names = [item.name for item in items]
+    if out is not None and batch.done == 0 and not PairFiles(out).claimed:
+        PairFiles(out).check_room(names)  # the batch ended before it took its folder
+    elif out is not None and not PairFiles(out).holds_only(names):
         raise InputError(
-            f"Batch {batch.id} was begun with files in {begun}, not in {out}. Name that folder."
+            f"{out} is not the folder that batch {batch.id} was begun with: it holds no {TABLE} of "
+            "its pairs. Name that folder."
         )
 
 
@@ -282,7 +303,8 @@ class _Maker:
             ]
             if self.files is not None:
                 for item, (one, measured) in kept:
-                    record = _record(item, one.ellipse, measured.quality, measured.provenance)
+                    provenance = self._provenance(item, measured)
+                    record = _record(item, one.ellipse, measured.quality, provenance)
                     self.files.write(record, one.image, self._note(item, one, measured).text())
                 self.files.write_table()
             for item, (one, measured) in kept:
@@ -376,6 +398,7 @@ def _record(
         provenance.get("nearest_frame"),
         # A pair that was there before (the same picture again) may be of a version without this.
         is_marked_copy(quality, provenance),
+        contains_real_pixels(quality, provenance),
     )
 
 
@@ -390,7 +413,10 @@ def _draw(
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
-    return [(one, _measured(judge, one)) for judge, one in zip(judges, drawn, strict=True)]
+    return [
+        (one, _measured(judge, one, scene.reference))
+        for judge, one, scene in zip(judges, drawn, scenes, strict=True)
+    ]
 
 
 def _drawn_in_memory(
@@ -411,9 +437,9 @@ def _drawn_in_memory(
     return first + _drawn_in_memory(synthesizer, scenes[half:], seeds[half:], options)
 
 
-def _measured(judge: Judge, drawn: Drawn) -> Measured:
+def _measured(judge: Judge, drawn: Drawn, lender: NDArray[np.uint8] | None) -> Measured:
     """The figures of an image and its label, including the synthesizer's own figures."""
-    measured = judge(drawn.image, drawn.ellipse)
+    measured = judge(drawn.image, drawn.ellipse, lender)
     return replace(measured, quality={**measured.quality, **drawn.figures})
 
 
@@ -427,6 +453,7 @@ def _wanted(
     check_ranges({"seed": (request.seed, 0, MAX_SEED)})
     if request.ellipses is None:
         assert request.count is not None
+        keep_parts(project, request.cohort)
         return ellipses_like(
             project,
             request.count,

@@ -13,7 +13,7 @@ from fetalstudio.project.project import Project
 def batch_sources(project: Project, cohort: str | None = None) -> list[LabelledFrame]:
     """The frames that a batch may resemble: the annotated ones of the training part."""
     frames = labelled_frames(project, cohort)
-    return of_part(frames, split(frames), "train")
+    return of_part(frames, split(project, frames), "train")
 
 
 def ellipses_like(

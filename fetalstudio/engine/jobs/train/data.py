@@ -15,6 +15,7 @@ import numpy as np
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
+from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_split import (
     checked_real,
@@ -25,13 +26,13 @@ from fetalstudio.engine.cohort_split import (
     usable_pairs,
 )
 from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
+from fetalstudio.engine.models.seen import Seen, seen_by_named
 from fetalstudio.project.frames import REMOVE_FRAMES, SET_SUBJECT
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
 
 MIN_SUBJECTS = 3
 """One subject for each part."""
-FEW_TEST_SUBJECTS = 5
 FEW_VALIDATION_FRAMES = 4
 
 _SAME_SUBJECT = (
@@ -85,21 +86,24 @@ def select_training_data(
     *,
     real: int | None,
     synthetic: int | None,
+    segmenter: str | None = None,
     seed: int = 0,
 ) -> TrainingData:
     """Split by subject and draw ``real`` frames and ``synthetic`` pairs with ``seed``.
 
-    None takes all. Problems and warnings are in the result; nothing is raised.
+    None takes all. ``segmenter`` is the one to train; None is the one in use. Problems and warnings
+    are in the result; nothing is raised.
     """
     try:
         labelled = labelled_frames(project, cohort)
     except InputError as error:
         return TrainingData((), (), (), (), problems=(str(error),))
-    parts: Mapping[str, Part] = split(labelled)
+    parts: Mapping[str, Part] = split(project, labelled)
     available, validation, test = (
         of_part(labelled, parts, part) for part in ("train", "validation", "test")
     )
-    usable = usable_pairs(project, parts)
+    seen = seen_by_named(project, segmenter)
+    usable = usable_pairs(project, parts, seen)
     rng = np.random.default_rng(seed)
     data = TrainingData(
         some_of(available, real, rng),
@@ -111,7 +115,7 @@ def select_training_data(
         sum(pair.copy for pair in project.pairs.all(state="accepted")),
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
-    warnings = _warnings(data, project, cohort, synthetic)
+    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen)]
     return replace(data, problems=tuple(problems), warnings=tuple(warnings))
 
 
@@ -190,10 +194,10 @@ def _warnings(
             f"{counted(proposed, 'proposal')} left out, because no person has confirmed them."
         )
     tested = len({item.subject for item in data.test})
-    if 0 < tested < FEW_TEST_SUBJECTS:
+    if 0 < tested < FEW_SUBJECTS:
         said.append(
             f"Only {counted(tested, 'subject')} to test on, which is too few to decide whether the "
-            "new model is better."
+            f"new model is better; {FEW_SUBJECTS} are needed."
         )
     if 0 < len(data.validation) < FEW_VALIDATION_FRAMES:
         said.append(
@@ -209,8 +213,24 @@ def _warnings(
     if left_out:
         said.append(
             f"{counted(left_out, 'accepted pair')} left out, because their sectors are from frames "
-            "of held-out subjects."
+            "of held-out subjects, or because their synthesizer saw such subjects."
         )
     if data.usable == 0 and synthetic != 0:
         said.append("There are no accepted pairs, so the training uses real frames alone.")
+    return said
+
+
+def _not_new(data: TrainingData, seen: Seen) -> list[str]:
+    """Warnings about held-out frames of subjects that influenced the segmenter before."""
+    said = []
+    if known := len(seen.known(data.test)):
+        said.append(
+            f"{known} of the {len(data.test)} test frames are of subjects that this segmenter saw "
+            "before. On new patients its Dice is lower than the one reported as before."
+        )
+    if known := len(seen.known(data.validation)):
+        said.append(
+            f"{known} of the {len(data.validation)} validation frames are of subjects that this "
+            "segmenter saw before, so the best epoch may be chosen too early."
+        )
     return said

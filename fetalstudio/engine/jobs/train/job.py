@@ -10,23 +10,23 @@ from typing import Any
 
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import bootstrap_ci
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import settings_of
-from fetalstudio.engine.cohort_split import labelled
-from fetalstudio.engine.jobs.evaluate.evaluation import FAILURE, score_frame, summarise
-from fetalstudio.engine.jobs.evaluate.job import frames_seen
+from fetalstudio.engine.cohort_split import keep_parts, labelled
+from fetalstudio.engine.comparisons import comparisons
+from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import (
-    FEW_TEST_SUBJECTS,
     TrainingData,
     select_training_data,
     with_duplicates,
 )
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
+from fetalstudio.engine.jobs.train.verdict import compare
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
+from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
 from fetalstudio.engine.process.events import Checkpoint, Epoch, Preview, Progress, Warned
 from fetalstudio.engine.process.job import CancelCheck, Report, report_in_run
@@ -38,7 +38,12 @@ from fetalstudio.engine.resumable import (
     cohort_now,
     resumable_run,
 )
-from fetalstudio.formats.model_card import ModelCard, fingerprint, write_training_frames
+from fetalstudio.formats.model_card import (
+    ModelCard,
+    fingerprint,
+    write_seen_subjects,
+    write_training_frames,
+)
 from fetalstudio.learning import describe
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
@@ -63,14 +68,8 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
         request.settings.check()
         model = find_model("segmenter", request.segmenter, project)
         data = choose_data(project, request)
-        known = frames_seen(project, model)
-        if seen := sum(item.id[:16] in known for item in data.test):
-            report(
-                Warned(
-                    f"{seen} of the {len(data.test)} test frames were used to train {model.name}. "
-                    "On new patients its Dice is lower than the one reported as before."
-                )
-            )
+        for said in data.warnings:
+            report(Warned(said))
         if resumed is not None:
             _check_unchanged(resumed, data, model)
         segmenter = load_segmenter(model)
@@ -91,7 +90,8 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             resume=resumed,
         ) as held:
             report = report_in_run(report, project.path, held.id)
-            training = _Training(project, request, held, data, segmenter, report, cancelled)
+            before = seen_by(project, model)
+            training = _Training(project, request, held, data, segmenter, before, report, cancelled)
             result, stopped = training.run()
             held.finish(asdict(result), cancelled=stopped)
     if stopped:
@@ -150,11 +150,13 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
     """
     asked = {"real": request.real or 0, "synthetic": request.synthetic or 0}
     check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
+    keep_parts(project, request.cohort)
     data = select_training_data(
         project,
         request.cohort,
         real=request.real,
         synthetic=request.synthetic,
+        segmenter=request.segmenter,
         seed=request.settings.seed,
     )
     if not data.problems:
@@ -172,6 +174,7 @@ class _Training:
         held: ResumableRun,
         data: TrainingData,
         segmenter: Segmenter,
+        before: Seen,
         report: Report,
         cancelled: CancelCheck,
     ) -> None:
@@ -179,7 +182,8 @@ class _Training:
         self.project, self.held = project, held
         self.data = replace(data, test=[frame.loaded() for frame in data.test])
         self.settings = request.settings
-        self.segmenter, self.report, self.cancelled = segmenter, report, cancelled
+        self.segmenter, self.before = segmenter, before
+        self.report, self.cancelled = report, cancelled
         self.saved_epoch = 0
         self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
         self.recorded = {row["epoch"] for row in held.history}
@@ -272,6 +276,8 @@ class _Training:
         self.saved_epoch = figures.epoch
         if not self.saved:
             write_training_frames(self.held.folder, [i.id for i in self.data.train])
+            seen = self.before.with_subjects_of((*self.data.train, *self.data.validation))
+            write_seen_subjects(self.held.folder, seen.subjects)
             path = self.held.folder.relative_to(self.project.path).as_posix()
             self.project.models.add(
                 self.held.name, "segmenter", path, run_id=self.held.id, metrics=metrics
@@ -295,28 +301,33 @@ class _Training:
     def _result(
         self, before: EvaluateResult, after: EvaluateResult, figures: Sequence[EpochFigures]
     ) -> TrainResult:
-        change = [a.dice - b.dice for a, b in zip(after.frames, before.frames, strict=True)]
         subjects = [score.subject for score in before.frames]
-        interval = bootstrap_ci(change, subjects)
-        # Over a handful of subjects the bootstrap's interval is far too narrow; over one it is a
-        # point.
-        few = len(set(subjects)) < FEW_TEST_SUBJECTS
-        low, high = (math.nan, math.nan) if few else (interval.low, interval.high)
+        number = comparisons(self.project, subjects)
+        verdict = compare(
+            [score.dice for score in before.frames],
+            [score.dice for score in after.frames],
+            subjects,
+            improved=self.saved,
+            comparison=number,
+        )
         best = max(f.epoch for f in figures if f.best)
         return TrainResult(
             run_id=self.held.id,
             model=self.held.name if self.saved else None,
             dice_before=before.dice["mean"],
             dice_after=after.dice["mean"],
-            difference=interval.mean,
-            difference_ci95=(low, high),
-            test_frames=len(change),
+            difference=verdict.difference.mean,
+            difference_ci95=(verdict.difference.low, verdict.difference.high),
+            test_frames=len(subjects),
             test_subjects=len(set(subjects)),
             real=len(self.data.train),
             synthetic=len(self.data.pairs),
             epochs_run=figures[-1].epoch,
             best_epoch=best,
-            verdict=verdict(before, after, low, high, self.saved),
+            verdict=verdict.sentence,
+            answer=verdict.answer,
+            failures=verdict.failures,
+            comparison=number,
             copies_left_out=self.data.copies,
             device=self.where,
         )
@@ -344,41 +355,9 @@ class _Training:
         prompt = "prompt-free ellipse" if self.prompt == "auto" else "ellipse prompted by a box"
         protocol = (
             f"mean Dice of the {prompt} on subject-held-out frames at native resolution; "
-            "95 % interval of the paired difference by bootstrap over subjects"
+            "95 % interval of the paired difference over subjects"
         )
         return self._base_card({**asdict(result), "protocol": protocol})
-
-
-def verdict(
-    before: EvaluateResult, after: EvaluateResult, low: float, high: float, improved: bool
-) -> str:
-    """The verdict for a person, in one or two sentences.
-
-    ``low`` and ``high`` bound the 95 % interval of the difference in Dice, NaN where there is none.
-    The verdict claims no difference where that interval contains zero.
-    """
-    frames = f"{before.n} test frames of {len({s.subject for s in before.frames})} subjects"
-    if not improved:
-        return (
-            f"No epoch was better than the model that the training started from (Dice "
-            f"{before.dice['mean']:.3f} on {frames}). Keep that model."
-        )
-    figures = f"Dice {before.dice['mean']:.3f} before, {after.dice['mean']:.3f} after on {frames}"
-    has_interval = not math.isnan(low)
-    if has_interval:
-        figures += f" (difference {100 * low:+.2f} to {100 * high:+.2f} points, 95 % interval)"
-    if low > 0:
-        return f"The new model is better: {figures}."
-    if high < 0:
-        return f"The new model is worse: {figures}. Keep the current one."
-    if after.failures > before.failures:
-        return (
-            f"Keep the current model: {after.failures} of the test frames fail with the new one (a "
-            f"Dice below {FAILURE}), and {before.failures} with the current one. {figures}."
-        )
-    if not has_interval:
-        return f"Too few test subjects for a verdict: {figures}. Annotate frames of more subjects."
-    return f"No clear difference: {figures}. Annotate frames of more subjects to find one."
 
 
 def _nan(value: object) -> bool:

@@ -43,6 +43,7 @@ class TrainResult:
     dice_after: float
     difference: float
     difference_ci95: tuple[float, float]
+    """NaN with fewer than 20 test subjects."""
     test_frames: int
     test_subjects: int
     real: int
@@ -55,3 +56,9 @@ class TrainResult:
     """Number of accepted pairs that were left out as copies of training frames."""
     device: str = ""
     """The device and the number format of the training, as text."""
+    answer: str = ""
+    """The verdict in a word, see :data:`.verdict.Answer`; empty in runs of earlier versions."""
+    failures: tuple[int, int] | None = None
+    """Test frames with a Dice below 0.9, before and after."""
+    comparison: int = 1
+    """The number of this comparison on these test subjects, among all of the project."""

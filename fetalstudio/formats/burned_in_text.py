@@ -1,0 +1,187 @@
+"""Finds the text that a scanner burned into a picture. What becomes of it is decided in
+:mod:`fetalstudio.formats.redaction`.
+
+Two steps keep this fast. Letters are strokes with edges that are sharper than most that a beam can
+show; where no group of strokes looks like letters, a picture has no text. Groups within the sector
+are shown to PP-OCR's detector, which tells text from bright tissue. Nothing is ever recognised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.resources import text_detector_path
+
+_SHARP = 56
+"""Least step in grey level between neighbours at the edge of a letter."""
+_WIDEST_STROKE = 7
+_HEIGHTS = 5, 72
+"""Of a line of text, in px."""
+_LEAST_WIDTH = 6
+_LEAST_STROKES = 8
+"""Pixels of strokes in a group."""
+_AROUND = 24
+"""Px around a group that the detector sees."""
+_LEAST_SIDE = 96
+"""Of what the detector sees, after enlarging."""
+_ENLARGED = 1.5
+_PROBABLE, _CONFIDENT = 0.25, 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in px; right and bottom are outside it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def padded(self, across: int, down: int, size: tuple[int, int]) -> Box:
+        """Larger by this many px on each side, within (width, height)."""
+        return Box(
+            max(self.left - across, 0),
+            max(self.top - down, 0),
+            min(self.right + across, size[0]),
+            min(self.bottom + down, size[1]),
+        )
+
+    @property
+    def of(self) -> tuple[slice, slice]:
+        """The rows and columns of an array."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom)."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def area(self) -> int:
+        """In px."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    def holds(self, other: Box) -> bool:
+        """Whether another box lies in this one."""
+        return (
+            self.left <= other.left
+            and other.right <= self.right
+            and self.top <= other.top
+            and other.bottom <= self.bottom
+        )
+
+
+def find_text(pixels: NDArray[np.uint8], groups: Iterable[Box]) -> list[Box]:
+    """The lines of text that the detector sees in and around some of the :func:`stroke_groups` of
+    an (H, W) grey picture."""
+    size = (pixels.shape[1], pixels.shape[0])
+    areas = _joined([box.padded(_AROUND, _AROUND, size) for box in groups])
+    return [box for area in areas for box in _detected(pixels, area)]
+
+
+def stroke_groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
+    """Where in an (H, W) grey picture strokes stand side by side like letters."""
+    narrow = np.zeros(pixels.shape, bool)
+    for shape in ((_WIDEST_STROKE, 1), (1, _WIDEST_STROKE)):
+        opened = cv2.morphologyEx(pixels, cv2.MORPH_OPEN, np.ones(shape, np.uint8))
+        narrow |= cv2.subtract(pixels, opened) >= _SHARP
+    if np.count_nonzero(narrow) < _LEAST_STROKES:
+        return
+    sharp = np.zeros(pixels.shape, bool)
+    across = cv2.absdiff(pixels[:, 1:], pixels[:, :-1]) >= _SHARP
+    down = cv2.absdiff(pixels[1:], pixels[:-1]) >= _SHARP
+    sharp[:, 1:] |= across
+    sharp[:, :-1] |= across
+    sharp[1:] |= down
+    sharp[:-1] |= down
+    strokes = (narrow & sharp).astype(np.uint8)
+    near = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
+    inked = np.bincount(labels[strokes > 0], minlength=count)
+    for number in range(1, count):
+        left, top, width, height, _ = (int(value) for value in stats[number])
+        # A ruler or the edge of a bar is a line; letters cover an area.
+        if (
+            _HEIGHTS[0] <= height <= _HEIGHTS[1]
+            and width >= _LEAST_WIDTH
+            and inked[number] >= _LEAST_STROKES
+        ):
+            yield Box(left, top, left + width, top + height)
+
+
+def _joined(boxes: list[Box]) -> list[Box]:
+    """Overlapping boxes as one."""
+    rest, joined = list(boxes), list[Box]()
+    while rest:
+        box = rest.pop()
+        for other in [*rest, *joined]:
+            if (
+                box.left < other.right
+                and other.left < box.right
+                and box.top < other.bottom
+                and other.top < box.bottom
+            ):
+                (rest if other in rest else joined).remove(other)
+                rest.append(
+                    Box(
+                        min(box.left, other.left),
+                        min(box.top, other.top),
+                        max(box.right, other.right),
+                        max(box.bottom, other.bottom),
+                    )
+                )
+                break
+        else:
+            joined.append(box)
+    return joined
+
+
+def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
+    """The lines of text in a part of the frame."""
+    part = pixels[area.of]
+    height, width = part.shape
+    scale = max(_LEAST_SIDE / min(height, width), _ENLARGED if max(height, width) < 500 else 1)
+    columns, rows = (max(32, round(side * scale / 32) * 32) for side in (width, height))
+    seen = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    values = np.broadcast_to(seen.astype(np.float32) / 127.5 - 1, (1, 3, rows, columns))
+    session = _detector()
+    (output,) = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(values)})
+    probability = output[0, 0]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (probability > _PROBABLE).astype(np.uint8)
+    )
+    for number in range(1, count):
+        left, top, wide, high, covered = (int(value) for value in stats[number])
+        if probability[labels == number].mean() < _CONFIDENT:
+            continue
+        grown = 1.6 * covered / (2 * (wide + high))  # the detector marks a line's core
+        x, y = width / columns, height / rows
+        box = Box(
+            area.left + int((left - grown) * x),
+            area.top + int((top - grown) * y),
+            area.left + int((left + wide + grown) * x) + 1,
+            area.top + int((top + high + grown) * y) + 1,
+        )
+        if box.bottom - box.top <= _HEIGHTS[1]:
+            yield box
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Any:
+    import onnxruntime  # a tenth of a second, and 60 MB
+
+    onnxruntime.disable_telemetry_events()  # on Windows; nothing leaves the machine
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        str(text_detector_path()), options, providers=["CPUExecutionProvider"]
+    )

@@ -1,0 +1,134 @@
+"""What a model saw is not new to it: subjects in its training, its choice or its calibration."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
+from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.models.catalogue import FoundModel
+from fetalstudio.engine.models.loading import find_model
+from fetalstudio.engine.models.seen import Seen, seen_by
+from fetalstudio.engine.process.events import Event, Warned
+from fetalstudio.engine.process.local import run_job
+from fetalstudio.formats.model_card import (
+    fingerprint,
+    hashed_subject,
+    seen_subjects,
+    write_seen_subjects,
+    write_training_frames,
+)
+from fetalstudio.project.project import Project
+
+
+def _copied(project: Project, kind: str, name: str, *subjects: str) -> Path:
+    """A copy of the built-in model that has seen these subjects and no frame of this project."""
+    model = find_model("segmenter" if kind == "segmenter" else "synthesizer", "compact")
+    folder = project.path / "models" / name
+    shutil.copytree(model.folder, folder)
+    card = folder / "model.json"
+    card.write_text(card.read_text().replace('"name": "compact"', f'"name": "{name}"'))
+    write_training_frames(folder, ["0" * 16])
+    write_seen_subjects(folder, map(hashed_subject, subjects))
+    project.models.add(name, model.kind, f"models/{name}")
+    return folder
+
+
+def _accept(project: Project, name: str, **made: str) -> None:
+    pair = project.pairs.add(
+        np.full((64, 64), len(project.pairs.all()) + 40, np.uint8),
+        name=name,
+        ellipse=Ellipse(30, 30, 20, 15, 0),
+        cohort="synthetic",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance=made,
+    )
+    project.pairs.review(pair.id, "accepted", reviewer="me")
+
+
+def _held_out(project: Project) -> list[LabelledFrame]:
+    frames = labelled_frames(project)
+    return of_part(frames, split(project, frames), "test")
+
+
+def test_another_frame_of_a_seen_subject_is_not_new(sample_project: Project) -> None:
+    frames = labelled_frames(sample_project)
+    subject = frames[0].subject
+    _copied(sample_project, "segmenter", "mine", subject)
+    heard: list[Event] = []
+    ids = tuple(frame.id for frame in frames[:6])
+    seen = sum(frame.subject == subject for frame in frames[:6])
+    request = EvaluateRequest(sample_project.path, "mine", frame_ids=ids)
+    assert run_job(request, heard.append).trained_on == seen
+    assert any(isinstance(e, Warned) and "saw before" in e.message for e in heard)
+    held_out = run_job(EvaluateRequest(sample_project.path, "mine", frame_ids=ids, held_out=True))
+    assert held_out.n == 6 - seen
+    assert subject not in {score.subject for score in held_out.frames}
+
+
+def test_built_in_models_say_which_subjects_calibrated_them() -> None:
+    segmenter = seen_subjects(find_model("segmenter", "compact").folder)
+    synthesizer = seen_subjects(find_model("synthesizer", "compact").folder)
+    # Of HC18, 478 subjects were trained on, and 32 chose the level and the confidence curve.
+    assert len(segmenter) == 510 and len(synthesizer) == 478 and synthesizer < segmenter
+
+
+def test_seen_test_and_validation_frames_are_warned_of(sample_project: Project) -> None:
+    frames = labelled_frames(sample_project)
+    parts = split(sample_project, frames)
+    for part in ("test", "validation"):
+        subject = of_part(frames, parts, part)[0].subject
+        _copied(sample_project, "segmenter", f"saw-{part}", subject)
+        data = select_training_data(
+            sample_project, None, real=None, synthetic=None, segmenter=f"saw-{part}"
+        )
+        assert [f" {part} frames are of subjects" in said for said in data.warnings].count(True)
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
+    assert not any("saw before" in said for said in data.warnings)
+
+
+def test_a_pair_whose_synthesizer_saw_a_held_out_subject_teaches_nobody(
+    sample_project: Project,
+) -> None:
+    held_out = _held_out(sample_project)[0].subject
+    folder = _copied(sample_project, "synthesizer", "leaky", held_out)
+    made = {"synthesizer": "leaky", "synthesizer_sha256": fingerprint(folder)}
+    _accept(sample_project, "leaky", **made)
+    own = find_model("synthesizer", "compact")
+    made = {"synthesizer": "compact", "synthesizer_sha256": fingerprint(own.folder)}
+    _accept(sample_project, "clean", **made)
+    _accept(sample_project, "elsewhere", synthesizer="leaky", synthesizer_sha256="0" * 64)
+    data = select_training_data(sample_project, None, real=None, synthetic=None)
+    assert {pair.frame.name for pair in data.pairs} == {"clean", "elsewhere"}
+    assert any("synthesizer saw such subjects" in said for said in data.warnings)
+    # The figures of a segmenter that saw this subject are not those of a new one anyway.
+    parts = split(sample_project, labelled_frames(sample_project))
+    saw = Seen(subjects=frozenset({hashed_subject(held_out)}))
+    assert len(usable_pairs(sample_project, parts, saw)) == 3
+
+
+def test_what_a_model_started_from_counts(sample_project: Project) -> None:
+    frames = labelled_frames(sample_project)
+    run = sample_project.runs.start(
+        "child", {"started_from": "parent"}, {"train": [frames[0].id], "validation": []}
+    )
+    _copied(sample_project, "segmenter", "parent", "elsewhere")
+    folder = _copied(sample_project, "segmenter", "other")
+    sample_project.models.add("child", "segmenter", "models/other", run_id=run.id)
+    seen = seen_by(sample_project, FoundModel("child", "segmenter", folder, "project"))
+    assert seen.knows_subject("elsewhere") and seen.knows_subject(frames[0].subject)
+    assert not seen.knows_subject("nobody")
+
+
+def test_a_damaged_list_of_subjects_is_named(sample_project: Project) -> None:
+    folder = _copied(sample_project, "segmenter", "mine")
+    (folder / "seen_subjects.txt").write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(InputError, match=r"seen_subjects\.txt is damaged"):
+        run_job(EvaluateRequest(sample_project.path, "mine"))
