@@ -165,7 +165,8 @@ def read_volume(header: VolumeHeader, page: int | None = None) -> NDArray[Any]:
         samples = samples[:, ::-1]
     if turn.flipped_y:
         samples = samples[::-1]
-    return np.ascontiguousarray(samples)
+    # Always a copy: the memory of SimpleITK's image goes when another file is read.
+    return np.array(samples, order="C")
 
 
 def write_volume(

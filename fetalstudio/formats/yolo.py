@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,9 @@ _LINE = re.compile(
 _DATA, _LISTS = ("data.yaml", "dataset.yaml", "data.yml"), ("classes.txt", "obj.names")
 _LEVELS_UP = 4
 _MAX_NAMES = 1 << 20
+_LONGEST, _DEEPEST = 1 << 16, 50
+"""Characters and open brackets of a ``data.yaml``."""
+_CLASS = re.compile(r"\d{1,6}", re.ASCII)
 _TOLERANCE = 0.01
 """What an outline may reach beyond the picture, as a share of its size."""
 _PARTS: Mapping[str, Part] = {
@@ -117,16 +121,22 @@ def _names_in(path: Path, changed: int) -> Mapping[int, str]:
         raise ValueError(str(error)) from error
     if path.name in _LISTS:
         return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+    depths = accumulate((c in "[{") - (c in "]}") for c in text)
+    if len(text) > _LONGEST or max(depths, default=0) > _DEEPEST:  # PyYAML would take seconds
+        raise ValueError(f"{path} is no list of classes, so these are not known")
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        # Texts alone: no merged mappings, which a short file can make gigabytes of.
+        found = yaml.load(text, yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no YAML, so its classes are not known") from error
     names = found.get("names") if isinstance(found, dict) else None
     if isinstance(names, list):
-        return {number: str(name) for number, name in enumerate(names)}
-    if isinstance(names, dict) and all(isinstance(number, int) for number in names):
-        return {number: str(name) for number, name in names.items()}
-    return {}
+        names = {str(number): name for number, name in enumerate(names)}
+    if not isinstance(names, dict):
+        return {}
+    # A list of lists that repeat each other would be gigabytes as text.
+    texts = {key: name for key, name in names.items() if isinstance(name, str)}
+    return {int(key): name for key, name in texts.items() if _CLASS.fullmatch(str(key))}
 
 
 # -- writing ---------------------------------------------------------------------------------

@@ -207,11 +207,11 @@ def test_the_frames_of_a_video_are_chosen(
     ):
         project = str(tmp_path / f"p{i}")
         assert main(["new", project]) == 0
-        assert main(["import", project, str(video.parent), *choice]) == 0
+        assert main(["import", project, str(video.parent), "--keep-names", *choice]) == 0
         with Project.open(Path(project)) as opened:
             frames = opened.frames.all()
-        assert [frame.name for frame in frames] == names
-        assert {frame.subject for frame in frames} == {"P7"}
+            assert [frame.name for frame in frames] == names
+            assert {frame.subject for frame in frames} == {opened.patients.key("P7")}
     capsys.readouterr()
     assert main(["import", project, str(video.parent), "--every", "0", "--json"]) == 2
     assert "no choice of frames 'every 0'" in capsys.readouterr().err

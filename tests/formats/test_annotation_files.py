@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -398,6 +399,28 @@ def test_the_classes_of_yolo_have_the_names_of_its_data_file(source: Path) -> No
     assert away(read_one(source)[0].ellipse, HEAD) < 0.05
     write(source / "data.yaml", "names:\n  0: stomach\n  1: fetal head\n")
     assert away(read_one(source)[0].ellipse, HEAD) < 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "names: " + "{a: " * 200 + "1" + "}" * 200,
+        "a0: &a0 [head]\n"
+        + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+        + "names: [*a39]\n",
+        "a0: &a0 {b: head}\n"
+        + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 30))
+        + "names: *a29\n",
+    ],
+)
+def test_a_data_file_of_yolo_that_would_grow_without_end(source: Path, text: str) -> None:
+    write(source / "labels" / "a.txt", "1" + yolo_polygon()[1:])
+    write(source / "data.yaml", text)
+    begun = time.monotonic()
+    found, said = read_one(source)
+    assert found.ellipse is None or said == ""
+    assert time.monotonic() - begun < 3
 
 
 def test_two_outlines_of_one_head_are_named_and_none_is_used(source: Path) -> None:

@@ -182,6 +182,9 @@ def test_a_cancelled_import_leaves_nothing_and_can_be_made_again(
     read = 0
 
     class Cancelled:
+        def check(self) -> None:
+            pass
+
         def advance(
             self, done: int | None = None, total: int | None = None, note: str = ""
         ) -> None:

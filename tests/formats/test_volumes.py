@@ -28,7 +28,7 @@ from fetalstudio.formats.pictures import (
     write_png,
 )
 from fetalstudio.formats.sources import read_source
-from fetalstudio.formats.volumes import read_volume_header, write_volume
+from fetalstudio.formats.volumes import read_volume, read_volume_header, write_volume
 
 SUFFIXES = ["mha", "mhd", "nrrd", "nhdr", "nii", "nii.gz"]
 SIZE = (60, 40)
@@ -385,3 +385,11 @@ def test_what_was_written_is_read_by_others_and_says_what_it_is(
         with pytest.raises(InputError, match=said):
             record.read()
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nrrd", ".mha"])
+def test_what_was_read_outlives_the_file(tmp_path: Path, suffix: str) -> None:
+    """The memory of a decoded file is freed when the next ones are read."""
+    path = tmp_path / f"x{suffix}"
+    write_volume(path, np.full((40, 50), 7, np.uint8), (0.2, 0.2), "frame")
+    assert read_volume(read_volume_header(path)).flags.owndata
