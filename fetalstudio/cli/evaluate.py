@@ -27,6 +27,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out the subjects that the segmenter was trained on",
     )
+    parser.add_argument(
+        "--snap",
+        action="store_true",
+        help="measure the ellipses after the second look that moves them onto the skull",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of each frame")
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write everything as one HTML file"
@@ -48,6 +53,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             prompt=options.prompt,
             protocol=options.protocol,
             held_out=options.held_out,
+            snap=options.snap,
         ),
     )
     lines = [_line(f"{result.segmenter} on", result)]

@@ -18,8 +18,9 @@ from fetalstudio.project.removal import removal_effect, sentences, subject_effec
 
 DESCRIPTION = (
     "Lists the real frames of a project and amends them. Every amendment is kept in a log and can "
-    "be undone. A removed frame is deleted for good by purge, and when a window opens or closes "
-    "the project; until then undo restores it with its annotations and its pairs."
+    "be undone; so can every import. A removed frame is deleted for good by purge, and when a "
+    "window opens or closes the project; until then it can be restored with its annotations and "
+    "its pairs."
 )
 
 _LISTED_CHANGES = 20
@@ -81,6 +82,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("--into", required=True, metavar="COHORT", help="one of them, or a new one")
     sub = add("undo", "undo the newest amendment, or the one with this number")
     sub.add_argument("amendment", nargs="?", type=int, metavar="NUMBER", help="from the log")
+    sub = add("redo", "do an amendment again that was undone")
+    sub.add_argument("amendment", type=int, metavar="NUMBER", help="from the log")
     add("log", "list the amendments, the newest first", logged=False)
     sub = add("purge", "delete the removed frames for good", logged=False)
     _yes(sub, "delete them; this cannot be undone")
@@ -132,6 +135,8 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
             return frames.merge_cohorts(options.cohorts, options.into, author=author)
         case "undo":
             return frames.undo(options.amendment, author=author)
+        case "redo":
+            return frames.redo(options.amendment, author=author)
     ids = [frame.id for frame in _chosen(project, options)]
     match options.action:
         case "set-subject":
@@ -279,6 +284,9 @@ def _log(project: Project, console: Console) -> None:
 def _changes(amendment: Amendment) -> list[str]:
     lines = []
     for before, after in amendment.changes:
+        if amendment.adds_frames and amendment.undoes is None:
+            lines.append(f"{after.name}: imported into cohort {after.cohort}")
+            continue
         said = [
             f"{word} {old} -> {new}"
             for word, old, new in (

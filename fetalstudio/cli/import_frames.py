@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
+from fetalstudio.engine.jobs.plan_import.request import PlanRequest
+from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
+from fetalstudio.project.import_choices import read_choices, write_choices
+from fetalstudio.project.import_plan import Choices, ImportPlan, PlannedFrame, Role
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +49,27 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mask-value",
         metavar="N",
-        help="which value (2) or colour ('#ff0000') marks the head in masks of several structures",
+        help="which value (2) or colour ('#ff0000') marks the head in masks of several structures; "
+        "short for --answer head N",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be imported, and store nothing"
+    )
+    parser.add_argument(
+        "--answer",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar=("QUESTION ANSWER", "FILE"),
+        help=f"answer what is in doubt ({', '.join(Question)}) for these files, which may be "
+        "patterns such as '*_overlay.png', or for all; can be repeated",
+    )
+    parser.add_argument(
+        "--choices",
+        type=Path,
+        metavar="FILE",
+        help="the answers in a JSON file; with --dry-run, one that is not there is written, to be "
+        "filled in",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -67,18 +97,53 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Import the source, with a warning for each file that was left out."""
+    """Import the source, or say what an import would do, with a warning for what is in doubt."""
+    choices = _choices(options)
+    frames = options.frames if options.every is None else f"every {options.every}"
+    if options.dry_run:
+        request = PlanRequest(
+            options.project,
+            options.source,
+            choices,
+            options.format,
+            frames,
+            options.head_label,
+            options.redact,
+        )
+        _show(console.run(request), options, console)
+    else:
+        _import(options, choices, frames, console)
+
+
+def _choices(options: argparse.Namespace) -> Choices:
+    """Those of the file, and those of the options, which count before."""
+    path: Path | None = options.choices
+    to_be_written = options.dry_run and path is not None and not path.exists()
+    stored = Choices() if path is None or to_be_written else read_choices(path)
+    answers = [] if options.mask_value is None else [("head", options.mask_value, ())]
+    for words in options.answer:
+        if len(words) < 2:
+            raise InputError(
+                f"--answer {words[0]} lacks the answer. Give --answer QUESTION ANSWER."
+            )
+        answers.append((words[0], words[1], tuple(words[2:])))
+    return stored.joined(Choices.of(answers, cohort=options.cohort))
+
+
+def _import(
+    options: argparse.Namespace, choices: Choices, frames: str | None, console: Console
+) -> None:
     request = ImportRequest(
         options.project,
         options.source,
         options.format,
-        options.cohort,
-        options.mask_value,
         keep_names=options.keep_names,
         keep_labels=tuple(options.keep_labels),
-        frames=options.frames if options.every is None else f"every {options.every}",
+        frames=frames,
         redact=options.redact,
         head_label=options.head_label,
+        choices=choices,
+        author="command line",
     )
     result = console.run(request)
     for problem in result.problems:
@@ -103,4 +168,92 @@ def run(options: argparse.Namespace, console: Console) -> None:
             f"subject ({SET_SUBJECT})."
         )
     warnings = len(result.problems) + len(result.doubtful_labels)
-    console.result(result, f"{text} Warnings: {warnings}.")
+    text += f" Warnings: {warnings}.{_left(result.in_doubt)}"
+    if result.amendment is not None:
+        undo = f"fetalstudio frames {options.project} undo {result.amendment}"
+        text += f" To take the import back: {undo}"
+    console.result(result, text)
+
+
+def _left(in_doubt: int) -> str:
+    if not in_doubt:
+        return ""
+    what = f"{counted(in_doubt, 'picture')} {'is' if in_doubt == 1 else 'are'} in doubt"
+    return f" {what}, of which the safe part was imported. List the questions with --dry-run."
+
+
+def _show(plan: ImportPlan, options: argparse.Namespace, console: Console) -> None:
+    """The plan as a table, with a warning for each problem."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("File", "Taken for", "Subject", "Ellipse", "mm per px", "In doubt"):
+        table.add_column(column, overflow="fold")
+    for frame in plan.frames:
+        questions = ", ".join(doubt.question for doubt in plan.open_doubts(frame))
+        size = frame.calibration
+        cells = (
+            frame.key,
+            frame.taken_for,
+            frame.subject,
+            _ellipse(frame),
+            "" if size is None else f"{size.mm_per_px:.4g} ({size.source})",
+            questions,
+        )
+        table.add_row(*map(Text, cells))
+    root = plan.source if plan.source.is_dir() else plan.source.parent
+    for file in plan.files:
+        if file.role is not Role.OTHER:
+            name = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
+            table.add_row(Text(name.as_posix()), Text(file.role))
+    console.rich.print(table)
+    for text in _questions(plan):
+        console.warn(text)
+    for note in plan.all_notes:
+        console.warn(note)
+    path: Path | None = options.choices
+    if path is not None and not path.exists():
+        write_choices(plan, path)
+        console.say(f"The questions are in {path}. Fill in the answers and import with it.")
+    summary = plan.counts().summary()
+    console.result(_record(plan), f"Nothing was imported. Cohort {plan.cohort}: {summary}")
+
+
+def _questions(plan: ImportPlan) -> list[str]:
+    """What is in doubt, each with the answers that can be given, and how."""
+    texts = []
+    for frame in plan.frames:
+        for doubt in plan.open_doubts(frame):
+            answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
+            option = f"--answer {doubt.question} ANSWER {shlex.quote(frame.key)}"
+            texts.append(f"{doubt.message} Answer with {option}. {answers}.")
+    return texts
+
+
+def _ellipse(frame: PlannedFrame) -> str:
+    if frame.ellipse is None:
+        return ""
+    return "yes" if frame.certain else "proposal"
+
+
+def _record(plan: ImportPlan) -> dict[str, Any]:
+    """The plan in types that JSON has."""
+    return {
+        "source": plan.source,
+        "cohort": plan.cohort,
+        "counts": plan.counts(),
+        "frames": [
+            {
+                "file": frame.key,
+                "taken_for": frame.taken_for,
+                "subject": frame.subject,
+                "size": frame.size,
+                "ellipse": frame.ellipse,
+                "certain": frame.certain,
+                "calibration": frame.calibration,
+                "doubts": plan.open_doubts(frame),
+                "notes": frame.notes,
+            }
+            for frame in plan.frames
+        ],
+        "files": plan.files,
+        "problems": plan.problems,
+    }

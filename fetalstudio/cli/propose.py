@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fetalstudio.cli.console import Console
-from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.propose.request import SNAP, ProposeRequest
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="do not draw as the cohort's annotators do, but as those from whom the segmenter "
         "learnt",
     )
+    parser.add_argument(
+        "--snap",
+        action="store_true",
+        default=SNAP,
+        help="move the ellipses onto the skull by a second look along them, whatever the cohort's "
+        "annotators do",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -41,6 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             prompt=options.prompt,
             again=options.again,
             convention=options.convention,
+            snap=options.snap,
         ),
     )
     console.result(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,29 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.doubts import (
+    FINAL,
+    FRAME,
+    FROM_HC,
+    NO_ANSWERS,
+    NONE,
+    Answers,
+    Doubt,
+    InDoubtError,
+    Question,
+    calibration_doubt,
+    head_doubt,
+    role_doubt,
+    shape_doubt,
+    stated_mm,
+)
 from fetalstudio.formats.outline_pictures import (
     SAME_DICE,
     SeveralStructuresError,
     ShownEllipse,
     ellipse_in,
     is_annotation,
+    structures_in,
 )
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
@@ -54,6 +71,10 @@ class Coding:
     head: str | None
     """None where the head is none of them."""
     others: frozenset[str]
+
+    def knows(self, values: Iterable[str | None]) -> bool:
+        """Whether it says what all of these values are."""
+        return {self.head, *self.others} >= set(values)
 
 
 PSFHS = Coding("2", frozenset({"1"}))
@@ -145,6 +166,10 @@ class FrameRecord:
     problems: tuple[str, ...] = ()
     """What is in doubt about the frame already, naming the file and the cure."""
 
+    doubts: tuple[Doubt, ...] = ()
+    """What is in doubt before any picture is opened: whether it is a frame, and which annotation
+    picture belongs to it."""
+
     def frames(self, choice: str | None = None) -> tuple[FrameRecord, ...]:
         """This record, or one for each frame of its video that is chosen; all are of one subject.
 
@@ -179,22 +204,28 @@ class FrameRecord:
         """Where the picture is, for messages."""
         return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
 
+    def pixels(self) -> NDArray[np.uint8]:
+        """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
+        return read_image(self.path) if self.decode is None else self.decode()
+
     def read(
-        self, mask_value: str | None = None, redactor: Redactor = DEFAULT_REDACTOR
+        self, answers: Answers = NO_ANSWERS, redactor: Redactor = DEFAULT_REDACTOR
     ) -> FrameContent:
-        """Decode and redact the picture, and find the ellipse. A picture that says that it is
-        synthetic, or of which a table says so, is a pair.
+        """Decode and redact the picture, and find the ellipse, where in doubt as the ``answers``
+        say. A picture that says that it is synthetic, or of which a table says so, is a pair. What
+        FetalStudio wrote itself is not redacted.
 
-        ``mask_value`` says which value marks the head in an annotation picture. What FetalStudio
-        wrote itself is not redacted.
-
-        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used,
-        and :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse
-        that cannot be used is a problem of the content.
+        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used;
+        :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt, and
+        :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse that
+        cannot be used is a problem of the content.
         """
-        pixels = read_image(self.path) if self.decode is None else self.decode()
+        for doubt in self.doubts:
+            if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
+                raise InDoubtError(doubt)
+        pixels = self.pixels()
         said = note_in(self.path) if self.note is None else self.note()
-        self._check_frame(pixels, said)
+        self._check_frame(pixels, said, answers)
         if is_synthetic(said) or self.synthetic is not None:
             return self._pair(pixels, said)
         redacted = False
@@ -210,19 +241,63 @@ class FrameRecord:
                 f"{self.place} holds {pages} pages, of which the first alone was imported. Export "
                 "each page as a file of its own to import them all.",
             )
-        shown, notes, errors = self._ellipse(size, mask_value)
+        doubts = self.doubts
+        content = FrameContent(pixels, None, (), doubts, self.calibration, redacted=redacted)
+        mm = stated_mm(answers)
+        if mm is not None:
+            content = replace(content, calibration=self._by_hand(mm))
+        shown, path, notes, errors = self._ellipse(size, answers)
         problems += notes
-        if shown is None:
-            problems += tuple(f"{e} Its frame was imported without an ellipse." for e in errors)
-            several = (e.values for e in errors if isinstance(e, SeveralStructuresInFileError))
-            values = next(several, ())
-            return FrameContent(pixels, None, problems, mask_values=values, redacted=redacted)
-        note = self._disagreement(shown.ellipse)
-        problems += (note,) if note else ()
-        value = () if shown.value is None else (shown.value,)
-        return FrameContent(pixels, shown.ellipse, problems, not shown.doubt, value, redacted)
+        for error in errors if shown is None else ():
+            if isinstance(error, SeveralStructuresInFileError):
+                doubts += (head_doubt(str(error), error.values),)
+            else:
+                problems += (f"{error} Its frame was imported without an ellipse.",)
+        if shown is not None and Question.HEAD in answers:
+            doubts += self._settled(answers)
+        content = replace(content, problems=problems, doubts=doubts)
+        return content if shown is None else self._judged(content, shown, path, answers)
 
-    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None) -> None:
+    def _settled(self, answers: Answers) -> tuple[Doubt, ...]:
+        """The doubt that there would be had nobody stated which value is the head."""
+        annotation = self.annotation_for(answers)
+        if annotation is None or self.ellipse is not None or self.outline is not None:
+            return ()
+        found = read_samples(annotation) if self.mask is None else self.mask()
+        values = () if found is None else tuple(name for name, _ in structures_in(found[0]))
+        if len(values) < 2 or (self.coding is not None and self.coding.knows(values)):
+            return ()
+        return (head_doubt(_several(annotation, values), values),)
+
+    def _judged(
+        self, content: FrameContent, shown: ShownEllipse, path: Path, answers: Answers
+    ) -> FrameContent:
+        """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
+        doubts, certain, calibration = content.doubts, True, content.calibration
+        if shown.doubt:
+            doubt = shape_doubt(f"{path}: {shown.doubt}.")
+            doubts, held = (*doubts, doubt), doubt.holds(answers).value
+            if held == NONE:
+                return replace(content, doubts=doubts)
+            certain = held == FINAL
+        disagreement = self._disagreement(shown.ellipse)
+        if disagreement is not None:
+            doubts += (disagreement[0],)
+            held = disagreement[0].holds(answers).value
+            if held == FROM_HC:
+                calibration = disagreement[1]
+            elif held == NONE:
+                calibration = None
+        return replace(
+            content,
+            ellipse=shown.ellipse,
+            doubts=doubts,
+            calibration=calibration,
+            certain=certain,
+            mask_values=() if shown.value is None else (shown.value,),
+        )
+
+    def _check_frame(self, pixels: NDArray[np.uint8], note: str | None, answers: Answers) -> None:
         """Raise :class:`InputError` for a picture that is no frame."""
         if note == ANNOTATION_NOTE:
             raise InputError(
@@ -239,18 +314,20 @@ class FrameRecord:
                 f"{self.place} is a real frame, as a note in the file says, but a table beside it "
                 "says that it is synthetic. It was left out. Correct the table."
             )
-        if is_annotation(pixels):
-            raise InputError(
-                f"{self.place} looks like an annotation and not like an ultrasound (few grey "
-                "levels in flat regions). It was left out. Name it after its frame (NAME_mask.png) "
-                "to use it as one."
+        if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
+            raise InDoubtError(
+                role_doubt(
+                    f"{self.place} looks like an annotation and not like an ultrasound (few grey "
+                    "levels in flat regions).",
+                    "Name it after its frame (NAME_mask.png) to use it as one.",
+                )
             )
 
     def _pair(self, pixels: NDArray[np.uint8], said: str | None) -> FrameContent:
         """A synthetic picture with its ellipse, or :class:`InputError` where that is not known."""
         size = (pixels.shape[1], pixels.shape[0])
         known, problems = self._stated(said), self.problems
-        shown, notes, errors = self._ellipse(size, None)
+        shown, _, notes, errors = self._ellipse(size, NO_ANSWERS)
         problems += notes
         if shown is None:
             problems += tuple(f"{error} Its picture is synthetic." for error in errors)
@@ -271,7 +348,7 @@ class FrameRecord:
                 "It was left out. Export it again from the project that it came from."
             )
         if shown is not None and not _same_outline(shown.ellipse, known.ellipse):
-            file = next(path for path, _ in self._shown(None))
+            file = next(path for path, _ in self._shown(NO_ANSWERS))
             where = "a table" if self.ellipse is not None else file
             problems += (
                 f"{self.place} states another ellipse than {where}, which was taken. Check it in "
@@ -300,17 +377,17 @@ class FrameRecord:
         return replace(own, provenance={**own.provenance, "copy": True})
 
     def _ellipse(
-        self, size: Size, mask_value: str | None
-    ) -> tuple[ShownEllipse | None, tuple[str, ...], Sequence[InputError]]:
-        """The ellipse, a message for each thing that is wrong with it, and where there is none, the
-        reasons.
+        self, size: Size, answers: Answers
+    ) -> tuple[ShownEllipse | None, Path, tuple[str, ...], Sequence[InputError]]:
+        """The ellipse and the file that shows it, a message for each thing that is wrong with it,
+        and where there is none, the reasons.
 
         The table's counts first, which is exact, then that of the annotation file, then that of
         the picture; but one without a doubt counts before all others.
         """
         found: list[tuple[Path, ShownEllipse]] = []
         errors: list[InputError] = []
-        for path, show in self._shown(mask_value):
+        for path, show in self._shown(answers):
             try:
                 if (seen := show(size)) is not None:
                     found.append((path, seen))
@@ -318,12 +395,10 @@ class FrameRecord:
                 if not found:
                     errors.append(error)
         if not found:
-            return None, (), errors
+            return None, self.path, (), errors
         certain = [item for item in found if not item[1].doubt]
         path, shown = (certain or found)[0]
         notes = tuple(f"{error} Another outline of it was taken." for error in errors)
-        if shown.doubt:
-            notes += (f"{path}: {shown.doubt}. It was imported as a proposal. Check it.",)
         if shown.note:
             notes += (shown.note,)
         for other, also in certain[1:]:
@@ -332,19 +407,20 @@ class FrameRecord:
                     f"{path} and {other} show different ellipses in {self.place}. The former was "
                     "taken, which is the more exact. Check it.",
                 )
-        return shown, notes, ()
+        return shown, path, notes, ()
 
     def _shown(
-        self, mask_value: str | None
+        self, answers: Answers
     ) -> Iterator[tuple[Path, Callable[[Size], ShownEllipse | None]]]:
         """The files that show the ellipse, and how each is read, the most exact first."""
         if self.ellipse is not None:
             yield self.path, self._of_table
         if self.outline is not None:
             yield self.outline_file or self.path, self.outline
-        if self.annotation is not None:
-            path = self.annotation
-            yield path, lambda size: self._annotated(path, size, mask_value)
+        path, head = self.annotation_for(answers), answers.get(Question.HEAD)
+        if path is not None:
+            value = None if head == NONE else head
+            yield path, lambda size: self._annotated(path, size, value)
 
     def _of_table(self, size: Size) -> ShownEllipse:
         assert self.ellipse is not None
@@ -356,6 +432,19 @@ class FrameRecord:
         if not self.ellipse.reaches(size):
             raise InputError(f"{self.place}: its ellipse lies outside. Correct the table.")
         return ShownEllipse(self.ellipse)
+
+    def _by_hand(self, mm: float) -> Calibration:
+        try:
+            return Calibration(mm, mm, "manual")
+        except ValueError as error:
+            raise InputError(f"{self.path}: {error}. State another pixel size.") from error
+
+    def annotation_for(self, answers: Answers) -> Path | None:
+        """The picture that shows its ellipse, where in doubt the one that the answers take."""
+        for doubt in self.doubts:
+            if doubt.question is Question.ANNOTATION:
+                return doubt.holds(answers).file
+        return self.annotation
 
     def _annotated(self, path: Path, size: Size, value: str | None) -> ShownEllipse | None:
         """The ellipse that the annotation shows, None where nothing is marked in it."""
@@ -391,16 +480,23 @@ class FrameRecord:
             return shown
         return ShownEllipse(drawn, value=shown.value)
 
-    def _disagreement(self, ellipse: Ellipse) -> str | None:
+    def _disagreement(self, ellipse: Ellipse) -> tuple[Doubt, Calibration | None] | None:
+        """The doubt about a pixel size that the stated HC contradicts, and the one that this HC
+        gives."""
         if self.calibration is None or self.hc_mm is None:
             return None
         measured = self.calibration.to_mm(ellipse).perimeter
         if abs(measured - self.hc_mm) <= _HC_TOLERANCE * self.hc_mm:
             return None
-        return (
+        scale = self.hc_mm / measured
+        x, y = self.calibration.mm_per_px_x * scale, self.calibration.mm_per_px_y * scale
+        other = Calibration(x, y, self.calibration.source) if max(x, y) <= 10 else None
+        doubt = calibration_doubt(
             f"{self.place}: the annotation's HC is {measured:.1f} mm, the table says "
-            f"{self.hc_mm:.1f}. It was imported as annotated; check its pixel size."
+            f"{self.hc_mm:.1f}.",
+            self.calibration.mm_per_px * scale,
         )
+        return doubt, other
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +508,9 @@ class FrameContent:
     ellipse: Ellipse | None
     problems: tuple[str, ...]
     """A message for each thing that was left out or looks wrong, naming the file and the cure."""
+    doubts: tuple[Doubt, ...] = ()
+    """What is, or without the answers would be, in doubt."""
+    calibration: Calibration | None = None
     certain: bool = True
     """Whether the ellipse is what the source shows; else it is a proposal."""
     mask_values: tuple[str, ...] = ()
@@ -432,11 +531,25 @@ class SeveralStructuresInFileError(InputError):
     """An annotation picture shows several structures, and which is the head was not stated."""
 
     def __init__(self, path: Path, values: tuple[str, ...]) -> None:
-        super().__init__(
-            f"{path} shows several structures, with the values {', '.join(values)}. State which is "
-            "the head with the option --mask-value of the command import."
-        )
+        super().__init__(_several(path, values))
         self.values = values
+
+
+def _several(path: Path, values: Sequence[str]) -> str:
+    return f"{path} shows several structures, with the values {', '.join(values)}."
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadFile:
+    """A file that holds pictures or annotations, but is not read."""
+
+    path: Path
+    kind: str
+    """Such as ``.webp`` or ``COCO json``."""
+    cure: str
+    """A sentence: how to import what is in it."""
+    too_deep: bool = False
+    """Whether it is a picture that could be read, but lies too far down to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +565,11 @@ class FrameSource:
     """Files that are of the format, used or not, where these are not seen from their names."""
     labels: tuple[str, ...] = ()
     """The labels in annotation files, where which of them is the head has to be asked."""
+    unsure: tuple[FrameRecord, ...] = ()
+    """Pictures that are left out unless a person takes them as frames; each has a doubt that says
+    why."""
+    unread: tuple[UnreadFile, ...] = ()
+    """Files that hold pictures or annotations, but in a format that is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,11 +633,11 @@ def _head_in(
     """Raises as :func:`~fetalstudio.formats.outline_pictures.ellipse_in`."""
     try:
         shown = ellipse_in(samples, alpha, value)
-        values = {shown.value}
+        values: tuple[str | None, ...] = (shown.value,)
     except SeveralStructuresError as error:
-        values = set(error.values)
-        if coding is None or not values <= {coding.head, *coding.others}:
+        values = error.values
+        if coding is None or not coding.knows(values):
             raise
-    if value is None and coding and values <= {coding.head, *coding.others}:
+    if value is None and coding and coding.knows(values):
         shown = ellipse_in(samples, alpha, coding.head)
     return shown

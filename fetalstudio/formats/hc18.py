@@ -44,6 +44,7 @@ from fetalstudio.formats.mask_folders import (
     pictures_in,
     records_of,
     split,
+    unsure_records,
 )
 from fetalstudio.formats.outline_pictures import ring
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, write_png
@@ -88,19 +89,19 @@ def read(source: Path) -> FrameSource:
     all_rows = rows | {
         name: joined(rows.get(name, Row()), row) for name, row in of_submissions.items()
     }
-    annotated, unclear = chosen_annotations(found.frames, found.annotations)
-    records, more = records_of(found.frames, annotated, {folder: all_rows})
+    annotated, doubts = chosen_annotations(found.frames, found.annotations)
+    records, more = records_of(found.frames, annotated, {folder: all_rows}, doubts)
     listed = {key_of(record.path.name) for record in records}
     absent = sorted(rows.keys() - listed)
     unlisted = sorted(listed - rows.keys())
-    problems += found.problems + orphans(names_of(found.frames), found.annotations)
-    problems += notes + unclear + more + unmatched(table.parent, of_submissions, found.frames)
+    problems += notes + more + unmatched(table.parent, of_submissions, found.frames)
+    unsure = found.unsure | orphans(names_of(found.frames), found.annotations)
     if absent:
         verb = "is" if len(absent) == 1 else "are"
         problems += (f"{table} names {some(absent)}, which {verb} not in {folder}.",)
     if unlisted and rows:
         problems += (f"{table} lacks {some(unlisted)}: imported without a pixel size.",)
-    return FrameSource(cohort_of(source), records, problems)
+    return FrameSource(cohort_of(source), records, problems, unsure=unsure_records(unsure))
 
 
 def _table_of(source: Path) -> Path | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import Doubt, Question, annotation_doubt, role_doubt
 from fetalstudio.formats.files import read_bounded
 from fetalstudio.formats.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import (
@@ -54,6 +55,7 @@ _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _NO_ROW = Row()
+_NO_DOUBTS: Mapping[Path, Doubt] = {}
 
 Annotations = dict[str, list[Path]]
 """Annotation pictures by the key of the frame that they say they annotate."""
@@ -65,7 +67,8 @@ class Split:
 
     frames: list[Path] = field(default_factory=list)
     annotations: Annotations = field(default_factory=lambda: defaultdict(list))
-    problems: tuple[str, ...] = ()
+    unsure: dict[Path, Doubt] = field(default_factory=dict)
+    """Pictures that are left out, though they may be frames."""
 
 
 def recognise(source: Path) -> bool:
@@ -103,18 +106,25 @@ def read(
         for path in elsewhere.pop(key):
             problems += (f"{path}: several folders have such a frame, so it was not used.",)
     annotated: dict[Path, Path] = {}
+    doubts: dict[Path, Doubt] = {}
+    unsure: dict[Path, Doubt] = {}
     for found in splits.values():
-        problems += found.problems + orphans(names, found.annotations)
+        unsure |= found.unsure | orphans(names, found.annotations)
         chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
         annotated |= chosen
-        problems += more
-    problems += orphans(names, inside)
+        doubts |= more
+    unsure |= orphans(names, inside)
     for folder in drawn_on:
-        problems += tuple(_shows(path) for path in pictures_in(folder))
+        unsure |= {path: _shows(path) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
-    records, unclear = records_of(frames, annotated, rows)
-    records, more = with_pairs(records)
-    return FrameSource(cohort_of(source), records, problems + notes + unclear + more)
+    records, unclear = records_of(frames, annotated, rows, doubts)
+    records, pairs = with_pairs(records)
+    return FrameSource(
+        cohort_of(source),
+        records,
+        problems + notes + unclear + pairs,
+        unsure=unsure_records(unsure),
+    )
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -138,7 +148,7 @@ def split(pictures: Sequence[Path]) -> Split:
         elif prefixed and key_of(prefixed[1]) in names:
             found.annotations[key_of(prefixed[1])].append(path)
         elif shown in names:
-            found.problems += (_shows(path),)
+            found.unsure[path] = _shows(path)
         else:
             found.frames.append(path)
     return found
@@ -152,26 +162,28 @@ def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
     named = [p for p in frames if _FRAME_ALONE.fullmatch(stem_of(p))]
     if len(named) == 1 and len(pictures) <= len(alone) + len(shows) + 2:
         left = [p for p in frames if p not in named]
-        found = Split(named, problems=tuple(_shows(p) for p in (*shows, *left)))
+        found = Split(named, unsure={p: _shows(p) for p in (*shows, *left)})
         found.annotations[key_of(stem_of(named[0]))] += alone
         return found
     if len(frames) == 1:
-        found = Split(frames, problems=tuple(_shows(p) for p in shows))
+        found = Split(frames, unsure={p: _shows(p) for p in shows})
         found.annotations[key_of(stem_of(frames[0]))] += alone
         return found
     found = split(others)
-    found.problems += tuple(
-        f"{path} does not say which frame it annotates. It was left out. Name it after its frame, "
-        "such as NAME_mask.png."
+    found.unsure |= {
+        path: role_doubt(
+            f"{path} does not say which frame it annotates.",
+            "Name it after its frame, such as NAME_mask.png.",
+        )
         for path in alone
-    )
+    }
     return found
 
 
 def chosen_annotations(
     frames: Sequence[Path], annotations: Mapping[str, Sequence[Path]]
-) -> tuple[dict[Path, Path], tuple[str, ...]]:
-    """The annotation of each frame, and a message for each that is not clear.
+) -> tuple[dict[Path, Path], dict[Path, Doubt]]:
+    """The annotation of each frame, and the doubt about each frame for which it is not clear.
 
     ``frames`` are those of one folder.
     """
@@ -182,31 +194,33 @@ def chosen_annotations(
         if key is not None:
             by_key[key].append(path)
     chosen: dict[Path, Path] = {}
-    problems: tuple[str, ...] = ()
+    doubts: dict[Path, Doubt] = {}
     for key, found in by_key.items():
         drawn = annotations[key]
         if len(found) > 1:
-            problems += (
+            message = (
                 f"{some([str(p) for p in drawn])} could annotate each of "
-                f"{some([str(p) for p in found])}, so these were imported without an ellipse. "
-                "Give each frame a name of its own, and its mask the same one.",
+                f"{some([str(p) for p in found])}."
             )
+            cure = "Give each frame a name of its own, and its mask the same one."
+            doubts |= {f: annotation_doubt(message, cure, f, tuple(drawn)) for f in found}
         elif len(drawn) > 1 and not _same(drawn):
-            problems += (
-                f"{found[0]} has several annotations: {some([str(p) for p in drawn])}. None was "
-                "used. Keep the right one and import again.",
-            )
+            message = f"{found[0]} has several annotations: {some([str(p) for p in drawn])}."
+            cure = "Keep the right one and import again."
+            doubts[found[0]] = annotation_doubt(message, cure, found[0], tuple(drawn))
         else:
             chosen[found[0]] = drawn[0]
-    return chosen, problems
+    return chosen, doubts
 
 
 def records_of(
     frames: Sequence[Path],
     annotated: Mapping[Path, Path],
     rows: Mapping[Path, Mapping[str, Row]],
+    doubts: Mapping[Path, Doubt] = _NO_DOUBTS,
 ) -> tuple[tuple[FrameRecord, ...], tuple[str, ...]]:
-    """A record for each frame, with its annotation and the table row of its name, and notes."""
+    """A record for each frame, with its annotation, the doubt about it and the table row of its
+    name, and notes."""
     repeated = _repeated(frames)
     in_folder = Counter((path.parent, key_of(stem_of(path))) for path in frames)
     records = []
@@ -232,33 +246,42 @@ def records_of(
                 f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
                 "ellipse was not used. Add a table with the pixel size.",
             )
+        doubt = doubts.get(path)
+        drawn = [annotated[path]] if path in annotated else _candidates(doubt)
         records.append(
             FrameRecord(
                 path=path,
                 name=name,
                 subject=row.subject or subject,
                 annotation=annotated.get(path),
-                coding=coding_of(annotated[path]) if path in annotated else None,
+                coding=coding_of(drawn[0]) if drawn else None,
                 ellipse=row.in_px(),
                 ellipse_size=row.size,
                 calibration=row.calibration,
                 hc_mm=row.hc_mm,
                 labels={**country_of(stem), **row.labels},
+                doubts=() if doubt is None else (doubt,),
             )
         )
     completed, more = with_headers(records)
     return completed, problems + more
 
 
-def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> tuple[str, ...]:
-    """A message for each annotation, by its frame's key, whose frame is not among ``names``."""
+def unsure_records(pictures: Mapping[Path, Doubt]) -> tuple[FrameRecord, ...]:
+    """A record for each picture that may be a frame, with the doubt whether it is one."""
+    records, _ = records_of(list(pictures), {}, {}, pictures)
+    return records
+
+
+def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> dict[Path, Doubt]:
+    """The doubt about each annotation, by its frame's key, whose frame is not among ``names``."""
     known = set(names)
-    return tuple(
-        f"{path} annotates a frame that is not there. It was left out."
+    return {
+        path: role_doubt(f"{path} annotates a frame that is not there.")
         for base, paths in sorted(annotations.items())
         if base not in known
         for path in paths
-    )
+    }
 
 
 def names_of(frames: Iterable[Path]) -> frozenset[str]:
@@ -338,6 +361,13 @@ def _joined(*several: Mapping[str, Sequence[Path]]) -> Annotations:
     return joined
 
 
+def _candidates(doubt: Doubt | None) -> list[Path]:
+    """The annotation pictures that may belong to a frame."""
+    if doubt is None or doubt.question is not Question.ANNOTATION:
+        return []
+    return [answer.file for answer in doubt.answers if answer.file is not None]
+
+
 def _same(paths: Sequence[Path]) -> bool:
     """Whether these files are copies of one."""
     try:
@@ -346,10 +376,10 @@ def _same(paths: Sequence[Path]) -> bool:
         return False
 
 
-def _shows(path: Path) -> str:
-    return (
-        f"{path} seems to show a frame with something drawn on it. It was left out. If it is a "
-        "frame, import it by itself."
+def _shows(path: Path) -> Doubt:
+    return role_doubt(
+        f"{path} seems to show a frame with something drawn on it.",
+        "If it is a frame, import it by itself.",
     )
 
 

@@ -113,6 +113,14 @@ def ellipse_in(
     return ShownEllipse(whole, doubt, single)
 
 
+def structures_in(samples: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The structures that an annotation picture shows: the value of each, and where it is, (H, W).
+
+    ``samples`` are as for :func:`ellipse_in`.
+    """
+    return _structures(samples, _codes(samples))
+
+
 def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
     step = _step(pixels)

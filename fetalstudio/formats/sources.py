@@ -30,7 +30,7 @@ from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import is_picture
-from fetalstudio.formats.unread_files import unread_below
+from fetalstudio.formats.unread_files import unread_below, unread_messages
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
 AUTO = "auto"
@@ -177,14 +177,16 @@ def read_source(
         unread = unread_below(source, found.files | {record.path for record in found.records})
     except OSError as error:
         raise _unreadable(source, error) from error
+    messages = unread_messages(source, unread)
     if not found.records:
         # Of thousands of CT slices, one stands for all.
         unused = [said for said in found.problems if any(str(p) in said for p in found.files)][:1]
         raise InputError(
             f"{source} holds no images ({_KINDS}), nor does a folder in it. "
-            + " ".join((*unused, *unread) or ("Choose the folder with the frames.",))
+            + " ".join((*unused, *messages) or ("Choose the folder with the frames.",))
         )
-    return _with_frames(replace(found, problems=found.problems + unread), frames)
+    found = replace(found, problems=found.problems + messages, unread=unread)
+    return _with_frames(found, frames)
 
 
 def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
@@ -222,11 +224,11 @@ def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSour
         found = FORMATS[layout].read(source)
     for other in (FORMATS[n] for n in fits if format == AUTO and FORMATS[n].joins):
         more = other.read(source)
-        found = FrameSource(
-            found.cohort,
-            found.records + more.records,
-            found.problems + more.problems,
-            found.files | more.files,
+        found = replace(
+            found,
+            records=found.records + more.records,
+            problems=found.problems + more.problems,
+            files=found.files | more.files,
         )
     return found
 
@@ -247,9 +249,11 @@ def _single(path: Path, format: str, head_label: str | None) -> FrameSource:
         found = mask_folders.read(path.parent, with_tables=False)
         notes = (f"{error} {path.name} was imported without it.",)
     only = tuple(record for record in found.records if record.path == path)
+    # Whoever imports a picture by itself says that it is a frame; its content is still checked.
+    only += tuple(replace(record, doubts=()) for record in found.unsure if record.path == path)
     if not only:
         raise InputError(f"{path} annotates a frame and is not one itself. Import the frame.")
-    return replace(found, records=only, problems=notes)
+    return replace(found, records=only, problems=notes, unsure=())
 
 
 def _unreadable(source: Path, error: OSError) -> InputError:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fetalstudio.formats import yolo
 from fetalstudio.formats.croissant import CROISSANT
+from fetalstudio.formats.frame_records import UnreadFile
 from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
@@ -38,11 +39,10 @@ _READ_BY_DEFAULT = frozenset(
 )
 
 
-def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str, ...]:
-    """A message for each kind of file below a folder that is not read, at any depth, and one for
-    pictures that lie too deep to be found. ``read`` are files that are."""
-    by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    deep: list[Path] = []
+def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[UnreadFile, ...]:
+    """The files below a folder that are not read, at any depth, and pictures that lie too deep to
+    be found. ``read`` are files that are."""
+    found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
@@ -50,28 +50,39 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[str
             continue
         if is_picture(path):
             if depth > 1:
-                deep.append(path)
+                cure = f"Import {path.parent} by itself."
+                found.append(UnreadFile(path, suffix, cure, too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
-            by_cure[_AS_PICTURES][suffix or "DICOM"].append(path)
+            found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
         elif suffix in _ARCHIVES:
-            by_cure[_AS_FOLDERS][suffix].append(path)
+            found.append(UnreadFile(path, suffix, _AS_FOLDERS))
         elif suffix in _SPREADSHEETS:
-            by_cure[_AS_CSV][suffix].append(path)
+            found.append(UnreadFile(path, suffix, _AS_CSV))
         elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
                 cure = _AS_AUTO if kind in _READ_BY_DEFAULT else _AS_MASKS
-                by_cure[cure][kind].append(path)
+                found.append(UnreadFile(path, kind, cure))
+    return tuple(found)
+
+
+def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...]:
+    """A message for each cure, with the kinds of files and where they lie."""
+    by_cure: dict[str, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    deep = [file for file in files if file.too_deep]
+    for file in files:
+        if not file.too_deep:
+            by_cure[file.cure][file.kind].append(file.path)
     messages = []
     for cure, kinds in sorted(by_cure.items()):
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
         messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
         messages.append(
-            f"Not read: {len(deep)} images more than one folder down ({_where(source, deep)}). "
-            f"Import {deep[0].parent} by itself."
+            f"Not read: {len(deep)} images more than one folder down "
+            f"({_where(source, [file.path for file in deep])}). {deep[0].cure}"
         )
     return tuple(messages)
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.frames import Frames, Logged
 from fetalstudio.project.records import Annotation, AnnotationState
 from fetalstudio.project.rows import (
     SOUND_LENGTH,
@@ -60,8 +60,10 @@ class Annotations:
         author: str,
         state: AnnotationState,
         confidence: float | None = None,
+        amendment: Logged | None = None,
     ) -> Annotation:
-        """Append a revision; ``None`` records that the ellipse was removed.
+        """Append a revision; ``None`` records that the ellipse was removed. ``amendment`` is the
+        import that it comes with.
 
         Raises :class:`UserError` for a frame that is not held, or a synthetic one (its label is
         corrected by a review of its pair).
@@ -79,6 +81,7 @@ class Annotations:
                 state=state,
                 confidence=None if confidence is None else min(max(float(confidence), 0.0), 1.0),
                 created_at=now(),
+                amendment_id=amendment and amendment(),
             )
             return self.revisions(frame_id)[-1]
 

@@ -1,8 +1,10 @@
 """The frames of a project: pictures, scale, origin, and amendments.
 
 Name, cohort and subject of a frame, and whether it was removed, are revisions: an amendment appends
-one to each frame that it concerns, and undoing it appends the former values again. A removed frame
-is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for good.
+one to each frame that it concerns, and undoing it appends the former values again. An import is an
+amendment too: undoing it removes its frames, and takes back what it added to frames that were
+there. A removed frame is invisible everywhere but is kept until :meth:`Frames.purge` deletes it for
+good.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import itertools
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +42,11 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
-from fetalstudio.project.schema import PURGED_TABLES
+from fetalstudio.project.schema import AMENDED_TABLES, PURGED_TABLES
 from fetalstudio.project.storage import Storage, now
+
+Logged = Callable[[], int]
+"""Gives the number of the amendment that a change belongs to; it is logged with the first one."""
 
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -55,6 +60,13 @@ _TABLES = ("frames", "frame_revisions", "calibrations", "labels")
 _FRAMES = """SELECT frames.*, c.mm_per_px_x, c.mm_per_px_y, c.source
     FROM current_frames AS frames
     LEFT JOIN newest_calibrations AS c ON c.frame_id = frames.id"""
+
+_NOTHING: Mapping[str, Mapping[str, Any]] = {
+    "calibrations": dict.fromkeys(("mm_per_px_x", "mm_per_px_y", "source")),
+    "annotations": dict.fromkeys(("cx", "cy", "a", "b", "angle_deg", "confidence")),
+    "labels": {"value": ""},
+}
+"""What a revision without a calibration, an ellipse or a label holds."""
 
 # Whether the frame is there is seen by the check of foreign keys.
 _SUSPICIOUS = suspicious(
@@ -129,8 +141,10 @@ class Frames:
         subject: str,
         calibration: Calibration | None = None,
         kind: Kind = "real",
+        amendment: Logged | None = None,
     ) -> tuple[Frame, bool]:
-        """Like :meth:`add` for a picture of ``size`` (width, height) staged before."""
+        """Like :meth:`add` for a picture of ``size`` (width, height) staged before. ``amendment``
+        is the import that adds it."""
         with self._storage.transaction():
             held = self.find(frame_id)
             if held is not None:
@@ -138,7 +152,8 @@ class Frames:
                 return held, False
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
-            self._insert(frame_id, size, name, cohort, subject, calibration, kind)
+            number = None if amendment is None else amendment()
+            self._insert(frame_id, size, name, cohort, subject, calibration, kind, number)
             return self.get(frame_id), True
 
     def get(self, frame_id: str) -> Frame:
@@ -206,13 +221,21 @@ class Frames:
         """The picture's PNG file, to be read only."""
         return self._storage.pictures.path(frame_id)
 
-    def set_calibration(self, frame_id: str, calibration: Calibration | None) -> None:
+    def set_calibration(
+        self,
+        frame_id: str,
+        calibration: Calibration | None,
+        *,
+        amendment: Logged | None = None,
+    ) -> None:
         """From now on the frame has this calibration, or none; earlier ones are kept."""
         with self._storage.transaction():
             self.get(frame_id)
-            self._append_calibration(frame_id, calibration)
+            self._append_calibration(frame_id, calibration, amendment and amendment())
 
-    def set_labels(self, frame_id: str, labels: Mapping[str, str]) -> None:
+    def set_labels(
+        self, frame_id: str, labels: Mapping[str, str], *, amendment: Logged | None = None
+    ) -> None:
         """From now on the frame has these labels, beside those of other names.
 
         An empty value takes the label of that name away.
@@ -229,6 +252,7 @@ class Frames:
                     revision=self._storage.next_revision("labels", frame_id=frame_id, name=name),
                     value=value,
                     created_at=now(),
+                    amendment_id=amendment and amendment(),
                 )
 
     def find(self, frame_id: str) -> Frame | None:
@@ -286,6 +310,7 @@ class Frames:
         subject: str,
         calibration: Calibration | None,
         kind: Kind,
+        amendment_id: int | None = None,
     ) -> None:
         if not name.strip():
             raise InputError("A frame needs a name; it is empty. Give one.")
@@ -298,11 +323,13 @@ class Frames:
             "frames", id=frame_id, width=size[0], height=size[1], kind=kind, added_at=now()
         )
         free = self._free_name(name, cohort, frame_id)
-        self._append_revision(FrameRevision(frame_id, free, cohort, subject, False), None)
+        self._append_revision(FrameRevision(frame_id, free, cohort, subject, False), amendment_id)
         if calibration is not None:
-            self._append_calibration(frame_id, calibration)
+            self._append_calibration(frame_id, calibration, amendment_id)
 
-    def _append_calibration(self, frame_id: str, calibration: Calibration | None) -> None:
+    def _append_calibration(
+        self, frame_id: str, calibration: Calibration | None, amendment_id: int | None
+    ) -> None:
         self._storage.database.insert(
             "calibrations",
             frame_id=frame_id,
@@ -311,6 +338,7 @@ class Frames:
             mm_per_px_y=calibration and float(calibration.mm_per_px_y),
             source=calibration and calibration.source,
             created_at=now(),
+            amendment_id=amendment_id,
         )
 
     def _append_revision(self, revision: FrameRevision, amendment_id: int | None) -> None:
@@ -413,44 +441,132 @@ class Frames:
             text = f"removed {counted(len(real), 'frame')}{pairs}"
             return self._amend(revisions, text, author)
 
+    def log_import(self, description: str, *, author: str) -> int:
+        """Log an import, and return the number of the amendment, to which its frames belong."""
+        return self._log(description, author, undoes=None)
+
     def undo(self, amendment_id: int | None = None, *, author: str) -> Amendment:
         """Take back an amendment, by default the newest that is neither undone nor an undo.
 
         Frames get back what they had before it; where a name was taken meanwhile, it gets a number.
+        The frames of an import are removed with all that was made of them, and what it added to
+        others is taken back where nobody has changed it since.
         Raises :class:`UserError` where there is nothing to undo, where a later amendment changed
         one of the frames again, and where the removed frames were purged or imported again.
         """
         with self._storage.transaction():
             amendment = self._to_undo(amendment_id)
-            if not amendment.changes:
+            return self._take_back(self._last(amendment), f"undid: {amendment.description}", author)
+
+    def redo(self, amendment_id: int, *, author: str) -> Amendment:
+        """Take back the undo of an amendment.
+
+        Raises :class:`UserError` where it is not undone, and as :meth:`undo`.
+        """
+        with self._storage.transaction():
+            amendment = self._amendment(amendment_id)
+            if not amendment.undone or amendment.undoes is not None:
                 raise UserError(
-                    f"Amendment {amendment.id} ({amendment.description}) cannot be undone: its "
-                    "frames were deleted for good or imported again. Import what you miss, or "
-                    "undo another amendment."
+                    f"{self._storage.path} has no amendment {amendment_id} that is undone. "
+                    f"{self._see_log()}"
                 )
-            for before, after in amendment.changes:
-                current = self._newest_revision(before.frame_id)
-                if replace(current, name=after.name) != after:
-                    raise UserError(
-                        f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
-                        f"{current.name} was amended again later. Undo the later amendment first. "
-                        f"{self._see_log()}"
-                    )
-            return self._amend(
-                [before for before, _ in amendment.changes],
-                f"undid: {amendment.description}",
-                author,
-                undoes=amendment.id,
+            return self._take_back(
+                self._last(amendment), f"did again: {amendment.description}", author
             )
+
+    def _last(self, amendment: Amendment) -> Amendment:
+        """The last undo or redo of an amendment, or itself."""
+        while undo := self._amendments("undoes = ?", (amendment.id,)):
+            amendment = undo[0]
+        return amendment
+
+    def _take_back(self, amendment: Amendment, description: str, author: str) -> Amendment:
+        values = [row for table in AMENDED_TABLES for row in self._newest_of(table, amendment.id)]
+        if not amendment.changes and not values:
+            raise UserError(
+                f"Amendment {amendment.id} ({amendment.description}) cannot be undone: its "
+                "frames were deleted for good or imported again. Import what you miss, or "
+                "undo another amendment."
+            )
+        new = self._log(description, author, undoes=amendment.id)
+        self._append_changed(self._former(amendment), new)
+        for table, row in values:
+            self._append_former(table, row, new)
+        return self._amendment(new)
+
+    def _former(self, amendment: Amendment) -> list[FrameRevision]:
+        """What the frames get that an amendment changed, when it is taken back."""
+        if amendment.adds_frames:
+            # Whatever was amended later, the frames go.
+            held = [self._newest_revision(before.frame_id) for before, _ in amendment.changes]
+            made = self.made_from([revision.frame_id for revision in held])
+            synthetic = [self._newest_revision(frame_id) for frame_id in made.values()]
+            gone = {revision.frame_id: revision for revision in (*held, *synthetic)}
+            return [replace(revision, removed=True) for revision in gone.values()]
+        for before, after in amendment.changes:
+            current = self._newest_revision(before.frame_id)
+            if replace(current, name=after.name) != after:
+                raise UserError(
+                    f"Amendment {amendment.id} ({amendment.description}) cannot be undone: "
+                    f"{current.name} was amended again later. Undo the later amendment first. "
+                    f"{self._see_log()}"
+                )
+        return [before for before, _ in amendment.changes]
+
+    def _newest_of(self, table: str, amendment_id: int) -> list[tuple[str, sqlite3.Row]]:
+        """The rows of an amendment that are the newest revisions of frames that it did not add."""
+        rows = self._storage.database.query(
+            f"""SELECT * FROM newest_{table} AS mine WHERE amendment_id = ? AND NOT EXISTS
+                (SELECT 1 FROM frame_revisions AS r WHERE r.frame_id = mine.frame_id
+                    AND r.revision = 1 AND r.amendment_id = mine.amendment_id)""",
+            (amendment_id,),
+        )
+        return [(table, row) for row in rows]
+
+    def _append_former(self, table: str, row: sqlite3.Row, amendment_id: int) -> None:
+        """Append what a frame had before the amendment that this row belongs to."""
+        keys = {"frame_id": row["frame_id"]}
+        if table == "labels":
+            keys["name"] = row["name"]
+        where = " AND ".join(f"{key} = ?" for key in keys)
+        before = self._storage.database.one(
+            f"""SELECT * FROM {table} WHERE {where} AND amendment_id IS NOT ?
+                ORDER BY revision DESC LIMIT 1""",
+            (*keys.values(), row["amendment_id"]),
+        )
+        values = {**dict(row), **_NOTHING[table]} if before is None else dict(before)
+        values |= {
+            "revision": row["revision"] + 1,
+            "created_at": now(),
+            "amendment_id": amendment_id,
+        }
+        self._storage.database.insert(table, **values)
 
     def amendments(self) -> list[Amendment]:
         """The revision log, the newest first."""
+        return self._amendments("id > 0", ())
+
+    def _amendment(self, amendment_id: int) -> Amendment:
+        found = self._amendments("id = ?", (amendment_id,))
+        if not found:
+            raise UserError(
+                f"{self._storage.path} has no amendment {amendment_id}. {self._see_log()}"
+            )
+        return found[0]
+
+    def _amendments(self, where: str, values: tuple[int, ...]) -> list[Amendment]:
+        # What an amendment added has no revision before.
+        chosen = f"SELECT id FROM amendments WHERE {where}"
         rows = self._storage.database.query(
-            """SELECT r.*, was.name AS was_name, was.cohort AS was_cohort,
-                was.subject AS was_subject, was.removed AS was_removed
-            FROM frame_revisions AS r JOIN frame_revisions AS was
+            f"""SELECT r.*, coalesce(was.name, r.name) AS was_name,
+                coalesce(was.cohort, r.cohort) AS was_cohort,
+                coalesce(was.subject, r.subject) AS was_subject,
+                coalesce(was.removed, 1) AS was_removed
+            FROM frame_revisions AS r LEFT JOIN frame_revisions AS was
             ON was.frame_id = r.frame_id AND was.revision = r.revision - 1
-            WHERE r.amendment_id > 0 ORDER BY r.cohort, r.name"""
+            WHERE r.amendment_id IN ({chosen})
+                AND (was.revision IS NOT NULL OR r.revision = 1) ORDER BY r.cohort, r.name""",
+            values,
         )
         revisions = self._storage.read(
             "frame_revisions",
@@ -460,8 +576,10 @@ class Frames:
         changes: dict[int, list[tuple[FrameRevision, FrameRevision]]] = {}
         for amendment_id, before, after in revisions:
             changes.setdefault(amendment_id, []).append((before, after))
-        rows = self._storage.database.query("SELECT * FROM amendments ORDER BY id DESC")
-        undone = {row["undoes"] for row in rows}
+        undone = self._undone()
+        rows = self._storage.database.query(
+            f"SELECT * FROM amendments WHERE id IN ({chosen}) ORDER BY id DESC", values
+        )
         return self._storage.read(
             "amendments",
             rows,
@@ -475,6 +593,15 @@ class Frames:
                 created_at=moment(row, "created_at"),
             ),
         )
+
+    def _undone(self) -> set[int]:
+        """The numbers of the amendments that were taken back."""
+        undone: set[int] = set()
+        sql = "SELECT id, undoes FROM amendments WHERE undoes IS NOT NULL ORDER BY id DESC"
+        for row in self._storage.database.query(sql):
+            if row["id"] not in undone:  # an undo that was undone itself takes nothing back
+                undone.add(row["undoes"])
+        return undone
 
     def made_from(self, frame_ids: Iterable[str]) -> dict[int, str]:
         """The pairs that took their sector or tissue from these frames: pair id to frame id."""
@@ -570,23 +697,26 @@ class Frames:
         revisions: Sequence[FrameRevision],
         description: str,
         author: str,
-        *,
-        undoes: int | None = None,
     ) -> Amendment:
         changed = [r for r in revisions if r != self._newest_revision(r.frame_id)]
         if not changed:
             raise InputError("The frames are like that already. Nothing was changed.")
-        amendment_id = self._storage.database.insert(
-            "amendments",
-            author=author,
-            description=description.replace("{frames}", counted(len(changed), "frame")),
-            undoes=undoes,
-            created_at=now(),
+        description = description.replace("{frames}", counted(len(changed), "frame"))
+        amendment_id = self._log(description, author, undoes=None)
+        self._append_changed(changed, amendment_id)
+        return self._amendment(amendment_id)
+
+    def _log(self, description: str, author: str, *, undoes: int | None) -> int:
+        return self._storage.database.insert(
+            "amendments", author=author, description=description, undoes=undoes, created_at=now()
         )
-        for r in changed:
-            free = r.name if r.removed else self._free_name(r.name, r.cohort, r.frame_id)
-            self._append_revision(replace(r, name=free), amendment_id)
-        return next(a for a in self.amendments() if a.id == amendment_id)
+
+    def _append_changed(self, revisions: Iterable[FrameRevision], amendment_id: int) -> None:
+        """Append those of the revisions that differ from the newest of their frames."""
+        for r in revisions:
+            if r != self._newest_revision(r.frame_id):
+                free = r.name if r.removed else self._free_name(r.name, r.cohort, r.frame_id)
+                self._append_revision(replace(r, name=free), amendment_id)
 
     def _amendable(self, frame_ids: Iterable[str]) -> list[FrameRevision]:
         frames = [self.get(frame_id) for frame_id in dict.fromkeys(frame_ids)]
@@ -613,14 +743,16 @@ class Frames:
         return revision
 
     def _to_undo(self, amendment_id: int | None) -> Amendment:
-        for amendment in self.amendments():
-            open_ = not amendment.undone and amendment.undoes is None
-            if amendment.id == amendment_id and not open_:
+        undone = self._undone()
+        for row in self._storage.database.query("SELECT * FROM amendments ORDER BY id DESC"):
+            number = row["id"]
+            open_ = number not in undone and row["undoes"] is None
+            if number == amendment_id and not open_:
                 raise UserError(
-                    f"Amendment {amendment.id} was undone already, or is an undo. {self._see_log()}"
+                    f"Amendment {number} was undone already, or is an undo. {self._see_log()}"
                 )
-            if open_ and amendment_id in (None, amendment.id):
-                return amendment
+            if open_ and amendment_id in (None, number):
+                return self._amendment(number)
         which = "amendment to undo" if amendment_id is None else f"amendment {amendment_id}"
         raise UserError(f"{self._storage.path} has no {which}. {self._see_log()}")
 

@@ -11,7 +11,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.synthetic_notes import SyntheticNote
-from fetalstudio.project.frames import REMOVE_FRAMES, Frames
+from fetalstudio.project.frames import REMOVE_FRAMES, Frames, Logged
 from fetalstudio.project.pixels import Pixels, Staging, picture_id
 from fetalstudio.project.records import SYNTHESIZER, SYNTHETIC_COHORT, Frame, Pair, ReviewState
 from fetalstudio.project.rows import (
@@ -91,6 +91,7 @@ class Pairs:
         *,
         name: str,
         reviewer: str,
+        amendment: Logged | None = None,
     ) -> tuple[Pair, bool]:
         """Like :meth:`add` for a pair from a file, whose picture of ``size`` was staged before.
 
@@ -111,6 +112,7 @@ class Pairs:
                 subject=_subject(pair_id),
                 calibration=note.calibration,
                 kind="synthetic",
+                amendment=amendment,
             )
             by = reviewer if note.corrected else SYNTHESIZER
             return self._insert(pair_id, frame_id, note, by), True

@@ -72,6 +72,11 @@ class Amendment:
     created_at: datetime
 
     @property
+    def adds_frames(self) -> bool:
+        """Whether it is an import, or did one again that was undone."""
+        return any(before.removed and not after.removed for before, after in self.changes)
+
+    @property
     def renamed(self) -> tuple[tuple[str, str], ...]:
         """Old and new names of the frames whose name was taken in the new cohort."""
         return tuple((a.name, b.name) for a, b in self.changes if a.name != b.name)

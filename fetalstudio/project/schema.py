@@ -255,6 +255,13 @@ _IDENTITY_TABLE = (
     "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
 )
 
+AMENDED_TABLES = ("calibrations", "annotations", "labels")
+"""Tables of revisions of which an import may add some to frames that are there."""
+_AMENDED_VALUES = tuple(
+    f"ALTER TABLE {table} ADD COLUMN amendment_id INTEGER REFERENCES amendments (id)"
+    for table in AMENDED_TABLES
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -320,6 +327,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (*_AMENDMENT_TABLES, *_purge_guards()),
     _PART_TABLES,
     _IDENTITY_TABLE,
+    _AMENDED_VALUES,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -236,6 +236,32 @@ class AmendFrames(ProjectCommand):
         self.session.batches_changed.emit()
 
 
+class ImportFrames(ProjectCommand):
+    """An import, which its job has done before; undo removes its frames again."""
+
+    places = ("library",)
+
+    def __init__(self, session: Session, text: str, amendment_id: int) -> None:
+        super().__init__(session, text)
+        self._amendment_id = amendment_id
+
+    def apply(self) -> None:
+        if self.done:
+            self.session.open.frames.redo(self._amendment_id, author=self.session.author)
+            self._announce()
+
+    def revert(self) -> None:
+        order = [frame.id for frame in self.session.frames()]
+        self.session.open.frames.undo(self._amendment_id, author=self.session.author)
+        self.session.select_another(order)
+        self._announce()
+
+    def _announce(self) -> None:
+        self.session.frames_changed.emit()
+        self.session.pairs_changed.emit()
+        self.session.batches_changed.emit()
+
+
 class ReviewPair(ProjectCommand):
     """Accept or reject a pair, or correct its ellipse."""
 

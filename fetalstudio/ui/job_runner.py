@@ -31,16 +31,27 @@ from fetalstudio.engine.process.job import Job, Request, job_of
 Result = TypeVar("Result")
 
 
-class JobHandle(QObject, Generic[Result]):
+class Work(QObject):
+    """Something that takes its time, which a :class:`~fetalstudio.ui.common.job_bar.JobBar` can
+    follow."""
+
+    started = Signal()
+    progress = Signal(object)
+    """`Progress`, at most 20 a second."""
+    ended = Signal()
+
+    def cancel(self) -> None:
+        """Ask it to stop, and return at once; ``ended`` follows."""
+        raise NotImplementedError
+
+
+class JobHandle(Work, Generic[Result]):
     """One submitted job. ``started`` comes first and one of ``finished``, ``failed``, ``cancelled``
     last, followed by ``ended``; a job cancelled while it waits never starts.
 
     Use :meth:`on_finished` and :meth:`on_cancelled` to receive the result with its type.
     """
 
-    started = Signal()
-    progress = Signal(object)
-    """`Progress`, at most 20 a second."""
     preview = Signal(object)
     """`Preview`, at most 20 a second; some are left out."""
     epoch = Signal(object)
@@ -56,7 +67,6 @@ class JobHandle(QObject, Generic[Result]):
     """`Failed`."""
     cancelled = Signal(object)
     """The job's partial result, or None."""
-    ended = Signal()
 
     def __init__(self, client: EngineClient, job_id: int, job: Job[Any, Result]) -> None:
         super().__init__()

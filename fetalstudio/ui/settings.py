@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from fetalstudio.engine.jobs.propose.request import SNAP
 from fetalstudio.resources import user_config_dir
 
 RECENT = 8
@@ -86,6 +87,15 @@ class Settings:
     @follow_convention.setter
     def follow_convention(self, on: bool) -> None:
         self.set("follow_convention", on)
+
+    @property
+    def snap_proposals(self) -> bool:
+        """Whether a second look moves proposed ellipses onto the skull."""
+        return self.get("snap_proposals", SNAP)
+
+    @snap_proposals.setter
+    def snap_proposals(self, on: bool) -> None:
+        self.set("snap_proposals", on)
 
     @property
     def geometry(self) -> QByteArray | None:

@@ -3,7 +3,8 @@
 Colours and spacings are named here. Widgets that paint use these names; all others follow the
 style sheet. To style a widget, give it a role with :func:`style`:
 
-- ``QPushButton``: ``role`` = ``primary`` (one per page), ``quiet``, ``danger``
+- ``QPushButton``: ``role`` = ``primary`` (one per page), ``quiet``, ``danger``, ``answer`` (one of
+  a list)
 - ``QLabel``: ``role`` = ``title``, ``heading``, ``dim``, ``value`` (measurements), ``error``,
   ``warning``
 - ``QFrame``/``QWidget``: ``role`` = ``panel`` (a raised surface), ``bar`` (a strip of tools)
@@ -159,6 +160,7 @@ QPushButton[role="quiet"] {{ background: transparent; border-color: transparent;
 QPushButton[role="quiet"]:hover {{ background: {HOVER}; }}
 QPushButton[role="quiet"]:checked {{ background: {RAISED}; color: {TEXT_BRIGHT}; }}
 QPushButton[role="quiet"]:focus {{ border-color: {BORDER}; }}
+QPushButton[role="answer"] {{ text-align: left; padding: 5px 10px; }}
 QPushButton[role="danger"] {{ color: {ERROR}; }}
 QPushButton[role="danger"]:disabled {{ color: {TEXT_OFF}; }}
 

@@ -64,6 +64,81 @@ def test_the_value_of_the_head_is_stated(
     assert "'two' is no value of a mask" in capsys.readouterr().err
 
 
+def test_a_dry_run_lists_what_would_come_and_writes_the_questions_down(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, file = str(tmp_path / "p"), tmp_path / "choices.json"
+    (source / "scan.webp").write_bytes(b"x")
+    assert main(["new", project]) == 0
+    run = ["import", project, str(source), "--choices", str(file), "--json"]
+    assert main([*run, "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert "Nothing was imported. Cohort clinic: 3 frames of 3 subjects, 0 with" in said.err
+    for words in (
+        ("0_x.png", "frame", "head"),
+        ("scan.webp", "not read"),
+        ("0_x_mask.png", "annot"),
+    ):
+        assert any(all(w in line for w in words) for line in said.err.splitlines()), said.err
+    plan = json.loads(said.out.splitlines()[-1])
+    assert plan["counts"]["in_doubt"] == 1 and plan["frames"][0]["doubts"][0]["question"] == "head"
+    choices = json.loads(file.read_text())
+    assert "--answer head ANSWER 0_x.png. none: Take no ellipse; 1: The head has" in said.err
+    assert choices["files"] == {"0_x.png": {"head": None}}
+    assert list(choices["doubts"][0]["answers"]) == ["none", "1", "2"]
+    assert main(run) == 0  # nothing was answered yet
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["frames"], result["annotated"], result["in_doubt"]) == (3, 0, 1)
+    choices["files"]["0_x.png"]["head"] = "2"
+    file.write_text(json.dumps(choices))
+    assert main(run) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["annotated"], result["in_doubt"]) == (1, 0)
+
+
+def test_answers_are_options(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    run = ["import", project, str(source), "--json"]
+    answers = ["--answer", "head", "2", "--answer", "role", "leave-out", "1_x.png", "2*"]
+    assert main([*run, *answers]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["frames"], result["annotated"]) == (1, 1)
+    for wrong, message in (
+        (["--answer", "head"], "--answer head lacks the answer"),
+        (["--answer", "role", "frame", "9.png"], "has no picture 9.png"),
+        (["--choices", str(tmp_path / "none.json")], "none.json"),
+        (["--choices", str(source / "0_x.png")], "is no file of choices"),
+    ):
+        assert main([*run, *wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_import_is_taken_back_and_done_again(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = str(tmp_path / "p")
+    assert main(["new", project]) == 0
+    assert main(["import", project, str(source), "--json"]) == 0
+    said = capsys.readouterr()
+    assert f"To take the import back: fetalstudio frames {project} undo 1" in said.err
+    assert json.loads(said.out.splitlines()[-1])["amendment"] == 1
+    assert main(["frames", project, "log"]) == 0
+    assert "command line: imported 3 frames" in capsys.readouterr().err
+    for action, frames in (("undo", 0), ("redo", 3), ("undo", 0)):
+        assert main(["frames", project, action, "1"]) == 0
+        capsys.readouterr()
+        assert main(["frames", project, "list", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["frames"]) == frames
+    assert main(["frames", project, "log"]) == 0
+    said = capsys.readouterr()
+    for words in ("undid: imported 3 frames", "did again: imported 3 frames", "(undone)"):
+        assert words in said.err
+    assert "-00001: imported into cohort clinic" in said.err and "-00001: restored" in said.err
+
+
 def test_the_label_of_the_head_is_stated(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, encode_png, write_png
 from fetalstudio.formats.sources import read_source, recognise
@@ -150,7 +151,7 @@ def test_which_label_of_nnunet_is_the_head(
     assert all(said is not None and said in problem for problem in problems)
     assert len(problems) == (0 if used else 2)
     if not used:
-        assert records[0].read(str(head)).ellipse is not None
+        assert records[0].read({Question.HEAD: str(head)}).ellipse is not None
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"labels": 3}', "[" * 9999])
@@ -364,8 +365,9 @@ def test_parquet(tmp_path: Path, frames: Frames, labels: Labels) -> None:
         pixels, head = frames[int(record.name)]
         asked = record.read()
         assert np.array_equal(asked.pixels, pixels)
-        assert asked.ellipse is None and asked.mask_values == ("1", "2")
-        assert close(record.read("2").ellipse, head)
+        (doubt,) = asked.doubts
+        assert asked.ellipse is None and [a.value for a in doubt.answers] == ["none", "1", "2"]
+        assert close(record.read({Question.HEAD: "2"}).ellipse, head)
 
 
 def test_parquet_without_names_or_masks(tmp_path: Path, frames: Frames) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
@@ -205,8 +206,9 @@ def test_which_structure_is_the_head_is_asked(tmp_path: Path) -> None:
     save(tmp_path / "a_mask.nii.gz", mask)
     (record,) = read_source(tmp_path).records
     content = record.read()
-    assert content.ellipse is None and content.mask_values == ("1", "2")
-    assert record.read("2").ellipse is not None
+    (doubt,) = content.doubts
+    assert content.ellipse is None and [a.value for a in doubt.answers] == ["none", "1", "2"]
+    assert record.read({Question.HEAD: "2"}).ellipse is not None
 
 
 # -- files of several frames -----------------------------------------------------------------

@@ -18,6 +18,7 @@ from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_frames
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair
@@ -431,7 +432,7 @@ def test_a_removed_picture_is_imported_as_a_new_frame(
     project.annotations.add(frame.id, ellipse, author="me", state="final")
     project.frames.set_labels(frame.id, {"quality": "cut"})
     removal = project.frames.remove([frame.id], author="me")
-    report = import_frames(project, source, cohort="another")
+    report = import_frames(project, source, Choices("another"))
     assert (report.frames, report.duplicates) == (1, 0)
     (again,) = project.frames.all()
     assert (again.id, again.cohort, again.labels) == (frame.id, "another", {})

@@ -33,16 +33,16 @@ def fill(path: Path, frames: int) -> None:
                 [(frame_id, f"{n:06}_HC", f"{n // 2}") for n, frame_id in enumerate(ids)],
             ),
             (
-                "INSERT INTO calibrations VALUES (?, 1, 0.1, 0.1, 'table', ?)",
+                "INSERT INTO calibrations VALUES (?, 1, 0.1, 0.1, 'table', ?, NULL)",
                 [(frame_id, ADDED) for frame_id in ids],
             ),
             (
-                "INSERT INTO labels VALUES (?, ?, 1, 'EGY', ?)",
+                "INSERT INTO labels VALUES (?, ?, 1, 'EGY', ?, NULL)",
                 [(frame_id, name, ADDED) for frame_id in ids for name in ("country", "site")],
             ),
             (
                 "INSERT INTO annotations"
-                " VALUES (?, ?, 400, 270, 200, 150, 20, 'me', 'final', NULL, ?)",
+                " VALUES (?, ?, 400, 270, 200, 150, 20, 'me', 'final', NULL, ?, NULL)",
                 [(frame_id, number, ADDED) for frame_id in ids for number in (1, 2)],
             ),
         ):

@@ -21,6 +21,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys
@@ -97,7 +98,7 @@ def test_several_structures_are_taken_where_the_head_is_stated(
         found = ellipses_of(second)
         assert is_head(found["both"]) and is_head(found["head"]) and found["other"] is None
     with pytest.raises(InputError, match="'two' is no value of a mask"):
-        import_named(project, source, mask_value="two")
+        Choices.of([("head", "two", ())])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.project.import_plan import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.named import keys
@@ -86,7 +87,7 @@ def test_one_image_of_the_layout(project: Project, hc18: Path) -> None:
 
 def test_importing_again_adds_nothing(project: Project, hc18: Path) -> None:
     import_frames(project, hc18)
-    again = import_frames(project, hc18, cohort="other")
+    again = import_frames(project, hc18, Choices("other"))
     assert (again.frames, again.annotated, again.duplicates) == (0, 0, 5)
     assert project.frames.cohorts() == ["clinic"]
 

@@ -60,8 +60,13 @@ class ProposalFlow(QObject):
             if self.asks_for(frame_id):
                 return
         path = self._session.open.path
-        convention = self._session.settings.follow_convention
-        request = ProposeRequest(path, frame_ids=(frame_id,), convention=convention)
+        settings = self._session.settings
+        request = ProposeRequest(
+            path,
+            frame_ids=(frame_id,),
+            convention=settings.follow_convention,
+            snap=settings.snap_proposals,
+        )
         self._asked = path, frame_id
         self._job = self._session.submit(request)
         self._job.on_finished(lambda result: self._finished(path, result))
@@ -78,6 +83,7 @@ class ProposalFlow(QObject):
     def _finished(self, path: Path, result: ProposeResult) -> None:
         if not self._session.is_open(path):
             return
+        self._session.keep_spreads(result)
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
             self.proposed.emit(proposal.frame_id, proposal.ellipse)

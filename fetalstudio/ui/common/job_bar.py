@@ -1,8 +1,8 @@
-"""A bar that shows the progress of one job and the time left, and can stop it."""
+"""A bar that shows the progress of one piece of work and the time left, and can stop it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QGridLayout, QProgressBar, QPushButton, QWidget
 
@@ -12,7 +12,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 
 if TYPE_CHECKING:
-    from fetalstudio.ui.job_runner import JobHandle
+    from fetalstudio.ui.job_runner import Work
 
 
 class JobBar(QWidget):
@@ -20,12 +20,13 @@ class JobBar(QWidget):
 
     def __init__(self, cancel_text: str = "Cancel", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._handle: JobHandle[Any] | None = None
+        self._handle: Work | None = None
         self._text = ElidedLabel()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
         self.cancel_button = QPushButton(cancel_text)
+        self.cancel_button.setAutoDefault(False)  # in a dialog, Return is for its own button
         self.cancel_button.clicked.connect(self._cancel)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -41,13 +42,11 @@ class JobBar(QWidget):
         self.hide()
 
     @property
-    def handle(self) -> JobHandle[Any] | None:
+    def handle(self) -> Work | None:
         """The job that is followed, or None."""
         return self._handle
 
-    def follow(
-        self, handle: JobHandle[Any], *, queued: str = "Waiting for the running job to end"
-    ) -> None:
+    def follow(self, handle: Work, *, queued: str = "Waiting for the running job to end") -> None:
         """Show ``handle`` until it ends, in place of the job shown before."""
         self._handle = handle
         self._text.setText(queued)
@@ -62,11 +61,11 @@ class JobBar(QWidget):
         """The line above the bar."""
         return self._text.text()
 
-    def _say(self, handle: JobHandle[Any], text: str) -> None:
+    def _say(self, handle: Work, text: str) -> None:
         if handle is self._handle:
             self._text.setText(text)
 
-    def _progress(self, handle: JobHandle[Any], progress: Progress) -> None:
+    def _progress(self, handle: Work, progress: Progress) -> None:
         if handle is not self._handle or not self.cancel_button.isEnabled():
             return
         self._bar.setRange(0, max(progress.total, 1))
@@ -82,7 +81,7 @@ class JobBar(QWidget):
             self._text.setText("Stopping")
             self._handle.cancel()
 
-    def _ended(self, handle: JobHandle[Any]) -> None:
+    def _ended(self, handle: Work) -> None:
         if handle is self._handle:
             self._handle = None
             self.hide()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from functools import partial
 from typing import Any, Literal
 
 from PySide6.QtCore import (
@@ -37,6 +38,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
 from fetalstudio.ui import theme
@@ -194,7 +196,8 @@ class FrameModel(QStringListModel):
         if role == ANNOTATION:
             return self._annotations.get(frame.id)
         if role == THUMBNAIL and self._project is not None:
-            return self._thumbnails.get(frame.id, self._project.frames.path(frame.id))
+            path = self._project.frames.path(frame.id)
+            return self._thumbnails.get(frame.id, partial(read_image, path))
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._describe(frame)
         return super().data(index, role)
@@ -291,11 +294,11 @@ def _draw_thumbnail(
     if annotation is not None and annotation.ellipse is not None:
         painter.translate(x, y)
         painter.scale(scale, scale)
-        _draw_ellipse(painter, annotation.ellipse, theme.STATE_COLOURS[annotation.state])
+        draw_ellipse(painter, annotation.ellipse, theme.STATE_COLOURS[annotation.state])
     painter.restore()
 
 
-def _draw_ellipse(painter: QPainter, ellipse: Ellipse, colour: str) -> None:
+def draw_ellipse(painter: QPainter, ellipse: Ellipse, colour: str) -> None:
     """In image px. Pixel centres are at whole numbers, hence the half."""
     pen = QPen(QColor(colour), 1.4)
     pen.setCosmetic(True)

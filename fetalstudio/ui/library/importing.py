@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QObject, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from fetalstudio.core.errors import UserError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.find_screens.request import ScreensRequest, ScreensResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
@@ -20,14 +20,17 @@ from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.redaction import Layout, remember
 from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.formats.tables import TABLE_SUFFIXES
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.ui.commands import ImportFrames
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.import_worker import ImportWorker
 from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.session import Session
 
 
 class ImportFlow(QObject):
-    """Asks what is needed, starts the job ``import`` and reports its result."""
+    """Shows what an import would do, starts the job ``import`` and reports its result."""
 
     imported = Signal()
     """Frames came into the project."""
@@ -40,7 +43,7 @@ class ImportFlow(QObject):
         """Not among the settings: a folder may be called after a patient."""
 
     def ask_folder(self) -> None:
-        """Ask for a folder, then for its cohort, and import it."""
+        """Ask for a folder, and import it."""
         folder = QFileDialog.getExistingDirectory(
             self._window, "Import a folder of frames", str(self._import_from)
         )
@@ -49,7 +52,8 @@ class ImportFlow(QObject):
             self.ask([Path(folder)])
 
     def ask(self, paths: list[Path]) -> None:
-        """Ask for the cohort of each folder (single files go together) and import them."""
+        """Plan the import of each folder (single files go together), ask what is in doubt, and
+        import them."""
         project = self.session.project
         if not paths or project is None:
             return
@@ -60,67 +64,43 @@ class ImportFlow(QObject):
         only = [] if folders else dicom or pictures
         source = folders[0] if folders else only[0].parent
         rest = [path for path in paths if path not in (source, *only)]
-        settings = self.session.settings
+        chosen = _Source(source, tuple(only))
+        worker = ImportWorker(project.path, chosen.prepared, chosen.dicom)
         dialog = ImportDialog(
+            chosen.title,
             source,
-            len(only),
             project.frames.cohorts(),
+            worker,
+            self.session.settings,
             self._window,
-            keep_names=settings.get("library/keep_names", False),
         )
-
-        def accepted() -> None:
-            keep = dialog.keep_names.isChecked()
-            settings.set("library/keep_names", keep)
-            self.start(source, only, dialog.cohort, keep_names=keep)
-
-        dialog.accepted.connect(accepted)
+        dialog.accepted.connect(lambda: self._start(chosen, dialog))
+        dialog.rejected.connect(lambda: _after(worker, chosen))
         dialog.finished.connect(lambda _result: self.ask(rest))
         dialog.open()
 
-    def start(
-        self,
-        source: Path,
-        only: list[Path],
-        cohort: str,
-        *,
-        keep_names: bool = False,
-        keep_labels: tuple[str, ...] = (),
-    ) -> None:
-        """Import the folder ``source``, or ``only`` these files where there are any.
-
-        First, ask about each scanner layout in it that nobody has confirmed.
-        """
-        again = partial(self.start, source, only, cohort, keep_names=keep_names)
-        staged: tempfile.TemporaryDirectory[str] | None = None
-        # What is in DICOM files is never written to the disk, not even for a minute.
-        files = tuple(only) if only and recognise_file(only[0]) else ()
-        if only and not files:
-            staged = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
-            source = Path(staged.name)
-            try:
-                for path in only:
-                    shutil.copy2(path, source)
-            except OSError as error:
-                self.session.message.emit(
-                    f"{path} cannot be read: {error.strerror}. Nothing was imported. Check that "
-                    "the file is there and that you may read it, then try again.",
-                    "error",
-                )
-                staged.cleanup()
-                return
+    def _start(self, source: _Source, dialog: ImportDialog) -> None:
+        """Import what is planned. First, ask about each scanner layout in it that nobody has
+        confirmed."""
+        plan = dialog.plan
+        if plan is None:  # the button is disabled without one
+            return
         request = ImportRequest(
             self.session.open.path,
-            source,
-            cohort=cohort,
-            keep_names=keep_names,
-            keep_labels=keep_labels,
-            files=files,
+            plan.source,
+            keep_names=dialog.keep_names.isChecked(),
+            files=source.dicom,
+            choices=dialog.decided,
+            author=self.session.author,
         )
-        looked = self.session.submit(ScreensRequest(source, files=files))
-        looked.on_finished(
-            lambda found: self._confirm(found, lambda: self._import(request, staged, again))
-        )
+
+        def go(found: ScreensResult) -> None:
+            # What was confirmed since the plan changes the pictures.
+            seen = None if found.screens else plan.pictures
+            self._import(replace(request, seen=seen), source, plan)
+
+        looked = self.session.submit(ScreensRequest(plan.source, files=source.dicom))
+        looked.on_finished(lambda found: self._confirm(found, lambda: go(found)))
 
     def _confirm(self, found: ScreensResult, go: Callable[[], None]) -> None:
         """Ask about each layout, one after another, then ``go``. Cancel imports nothing."""
@@ -149,31 +129,37 @@ class ImportFlow(QObject):
 
         ask()
 
-    def _import(
-        self,
-        request: ImportRequest,
-        staged: tempfile.TemporaryDirectory[str] | None,
-        again: Callable[..., None],
-    ) -> None:
+    def _import(self, request: ImportRequest, source: _Source, plan: ImportPlan) -> None:
         if not self.session.is_open(request.project):
             return  # another project was opened meanwhile
         handle = self.session.import_frames(request)
-        handle.on_finished(lambda result: self._came(result, again))
-        if staged is not None:
-            # The lambda keeps the folder alive; Qt would hold a bound method only weakly.
-            handle.ended.connect(lambda: staged.cleanup())
+        handle.on_finished(lambda result: self._came(request, source, plan, result))
+        if not plan.doubtful_labels:
+            # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
+            handle.ended.connect(lambda: source.cleanup())
 
-    def _came(self, result: ImportResult, again: Callable[..., None]) -> None:
+    def _came(
+        self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportResult
+    ) -> None:
         self.imported.emit()
+        if result.amendment is not None and self.session.is_open(request.project):
+            command = ImportFrames(self.session, _step(result), result.amendment)
+            self.session.undo_stack.push(command)
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)
-        if result.problems:
-            heading = "These files have problems. All others were imported."
-            TextDialog("Import", heading, "\n\n".join(result.problems), self._window).open()
+        known = set(plan.problems)
+        if new := [problem for problem in result.problems if problem not in known]:
+            heading = "These files have problems that were not seen before the import."
+            TextDialog("Import", heading, "\n\n".join(new), self._window).open()
         if result.doubtful_labels:
-            self._ask_labels(result.doubtful_labels, again)
+            labels = tuple(result.doubtful_labels)
+            again = replace(request, keep_labels=labels)
+            self._ask_labels(
+                result.doubtful_labels,
+                lambda: self._import(again, source, replace(plan, doubtful_labels={})),
+            )
 
-    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[..., None]) -> None:
+    def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[[], None]) -> None:
         """Ask whether labels that were left out are to be imported after all."""
         box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -189,8 +175,59 @@ class ImportFlow(QObject):
         leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(leave)
         # The frames are there already; the import adds the labels.
-        add.clicked.connect(lambda _checked: again(keep_labels=tuple(doubtful)))
+        add.clicked.connect(lambda _checked: again())
         box.open()
+
+
+def _after(worker: ImportWorker, source: _Source) -> None:
+    """Remove the copies of the files once the worker no longer reads them."""
+    if worker.isRunning():
+        worker.finished.connect(lambda: source.cleanup())
+    else:
+        source.cleanup()
+
+
+@dataclass(slots=True)
+class _Source:
+    """A folder, or some files of it, of which copies are imported."""
+
+    folder: Path
+    files: tuple[Path, ...] = ()
+    _copies: tempfile.TemporaryDirectory[str] | None = field(default=None, init=False)
+
+    @property
+    def dicom(self) -> tuple[Path, ...]:
+        """The files, where they are DICOM: what is in them is never written to the disk, not even
+        for a minute."""
+        return self.files if self.files and recognise_file(self.files[0]) else ()
+
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        return (
+            f"{len(self.files)} of the files in {self.folder}" if self.files else f"{self.folder}"
+        )
+
+    def prepared(self) -> Path:
+        """The folder to import. Raises :class:`InputError` for a file that cannot be read."""
+        if not self.files or self.dicom:
+            return self.folder
+        self._copies = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
+        for path in self.files:
+            try:
+                shutil.copy2(path, self._copies.name)
+            except OSError as error:
+                raise InputError(
+                    f"{path} cannot be read: {error.strerror}. Nothing was imported. Check that "
+                    "the file is there and that you may read it, then try again."
+                ) from error
+        return Path(self._copies.name)
+
+    def cleanup(self) -> None:
+        """Remove the copies."""
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
 
 
 def dropped_paths(data: QMimeData) -> list[Path]:
@@ -206,6 +243,13 @@ def dropped_paths(data: QMimeData) -> list[Path]:
             and (is_picture(p) or p.suffix.lower() in TABLE_SUFFIXES or recognise_file(p))
         )
     ]
+
+
+def _step(result: ImportResult) -> str:
+    """What the menu Edit says of an import, after Undo."""
+    new = [counted(result.frames, "frame")] if result.frames else []
+    new += [counted(result.pairs, "pair")] if result.pairs else []
+    return f"import {' and '.join(new) or 'what frames lacked'}"
 
 
 def import_summary(result: ImportResult) -> str:

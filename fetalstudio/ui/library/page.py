@@ -376,10 +376,15 @@ class LibraryPage(QWidget):
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
-            ids = tuple(todo)
-            convention = self.session.settings.follow_convention
-            request = ProposeRequest(self.session.open.path, frame_ids=ids, convention=convention)
-            self._propose(request)
+            settings = self.session.settings
+            self._propose(
+                ProposeRequest(
+                    self.session.open.path,
+                    frame_ids=tuple(todo),
+                    convention=settings.follow_convention,
+                    snap=settings.snap_proposals,
+                )
+            )
         else:
             text = "The selected frames are annotated; a proposal would not replace your ellipse."
             self.session.message.emit(text, "info")
@@ -390,14 +395,15 @@ class LibraryPage(QWidget):
         ``again``: also where its proposal waits or was rejected.
         """
         if self.propose_button.isEnabled():
-            self._propose(
-                ProposeRequest(
-                    self.session.open.path,
-                    cohort=self.model.cohort,
-                    again=again,
-                    convention=self.session.settings.follow_convention,
-                )
+            settings = self.session.settings
+            request = ProposeRequest(
+                self.session.open.path,
+                cohort=self.model.cohort,
+                again=again,
+                convention=settings.follow_convention,
+                snap=settings.snap_proposals,
             )
+            self._propose(request)
 
     def _propose(self, request: ProposeRequest) -> None:
         if self._propose_job is not None:
@@ -409,6 +415,7 @@ class LibraryPage(QWidget):
 
     def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
         text = f"{counted(len(result.proposals), 'ellipse')} proposed. You decide on each."
+        self.session.keep_spreads(result)
         if not self.session.is_open(request.project):
             text = f"{request.project.name}: {text}"
         if result.without:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from pathlib import Path
+from collections.abc import Callable
 
-import cv2
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal, Slot
 from PySide6.QtGui import QImage
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.formats.pictures import read_image
+from fetalstudio.ui.common.pixmaps import shrunk
 
 log = logging.getLogger(__name__)
 
 _BUDGET = 48 * 2**20
 _THREADS = 2
+
+Read = Callable[[], NDArray[np.uint8]]
+"""Gives a picture, (H, W) grey or (H, W, 3) RGB. Raises :class:`UserError`. It is called on another
+thread."""
 
 
 class Thumbnails(QObject):
@@ -36,14 +41,14 @@ class Thumbnails(QObject):
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(_THREADS)
 
-    def get(self, frame_id: str, path: Path) -> QImage | None:
-        """The thumbnail; None while it is being made, or if the file cannot be read."""
+    def get(self, frame_id: str, read: Read) -> QImage | None:
+        """The thumbnail of what ``read`` gives; None while it is being made, or if that fails."""
         if frame_id in self._images:
             self._images.move_to_end(frame_id)
             return self._images[frame_id]
         if frame_id not in self._asked:
             self._asked.add(frame_id)
-            task = _Task(frame_id, path, self._size, self._generation)
+            task = _Task(frame_id, read, self._size, self._generation)
             task.signals.done.connect(self._came)
             # The newest requests come first: they are on screen now.
             self._order += 1
@@ -76,30 +81,24 @@ class _Signals(QObject):
 
 
 class _Task(QRunnable):
-    def __init__(self, frame_id: str, path: Path, size: QSize, generation: int) -> None:
+    def __init__(self, frame_id: str, read: Read, size: QSize, generation: int) -> None:
         super().__init__()
         self.signals = _Signals()
-        self._frame_id, self._path, self._size = frame_id, path, size
+        self._frame_id, self._read, self._size = frame_id, read, size
         self._generation = generation
 
     def run(self) -> None:
         image: QImage | None = None
         try:
-            image = _thumbnail(self._path, self._size)
+            image = _thumbnail(self._read(), self._size)
         except UserError:
             log.warning("no thumbnail of %s", self._frame_id, exc_info=True)
         self.signals.done.emit(self._frame_id, self._generation, image)
 
 
-def _thumbnail(path: Path, size: QSize) -> QImage:
-    pixels = read_image(path)
-    height, width = pixels.shape
-    scale = min(size.width() / width, size.height() / height, 1.0)
-    small = cv2.resize(
-        pixels,
-        (max(round(width * scale), 1), max(round(height * scale), 1)),
-        interpolation=cv2.INTER_AREA,
-    )
-    h, w = small.shape
+def _thumbnail(pixels: NDArray[np.uint8], size: QSize) -> QImage:
+    small = shrunk(pixels, size.width(), size.height())
+    h, w = small.shape[:2]
+    kind = QImage.Format.Format_Grayscale8 if small.ndim == 2 else QImage.Format.Format_RGB888
     # copy(): the QImage must own its pixels, as the array is freed on return.
-    return QImage(small.tobytes(), w, h, w, QImage.Format.Format_Grayscale8).copy()
+    return QImage(small.tobytes(), w, h, w * small[0, 0].size, kind).copy()

@@ -394,6 +394,8 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     dialog = dialog_of(library, ImportDialog)
     assert dialog.cohort == samples.name
     dialog.field.setEditText("Nijmegen")
+    assert not dialog.accept_button.isEnabled()
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(names(library)) == 24)
@@ -402,6 +404,16 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
+    assert session.undo_stack.undoText() == "import 24 frames"
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert names(library) == [] and library.body.currentWidget() is library.empty
+    assert session.frame_id is None
+    modifiers = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    qtbot.keyClick(window, Qt.Key.Key_Z, modifiers)
+    assert len(names(library)) == 24
+    assert len(session.open.annotations.by_frame()) == 16
 
 
 def test_dropped_files_alone_are_imported_and_bad_ones_listed(
@@ -416,14 +428,16 @@ def test_dropped_files_alone_are_imported_and_bad_ones_listed(
     cut.write_bytes((samples / "050_HC.png").read_bytes()[:4000])
     drop(window, folder / "011_HC.png", folder / "023_HC.png", cut)
     dialog = dialog_of(window.library, ImportDialog)
+    assert dialog.cohort == "stick"
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
+    (bad,) = (row for row in dialog.model.rows if row.notes)
+    assert bad.taken_for == "left out" and "cut.png is truncated" in bad.notes[0]
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.keyClick(dialog, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: bool(window.findChildren(TextDialog)))
+    qtbot.waitUntil(lambda: bool(window.notices.notices))
     assert {frame.name for frame in session.open.frames.all()} == {"011_HC", "023_HC"}
-    report = window.findChildren(TextDialog)[0]
-    assert "cut.png is truncated" in report.text.toPlainText()
     assert window.notices.notices[-1].level == "warning"
-    report.close()
+    assert not window.findChildren(TextDialog), "what is wrong was seen before"
 
 
 def test_a_folder_without_images_is_refused_and_nothing_changes(
@@ -431,13 +445,13 @@ def test_a_folder_without_images_is_refused_and_nothing_changes(
 ) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("no picture")
-    with qtbot.waitSignal(library.session.failure, timeout=60_000) as told:
-        library.importing.start(tmp_path / "letters", [], "letters")
-    assert "letters" in told.args[0]
-    assert told.args[1] == ""
-    qtbot.waitUntil(lambda: library.session.engine.running is None)
+    drop(window, tmp_path / "letters")
+    dialog = dialog_of(library, ImportDialog)
+    qtbot.waitUntil(lambda: "holds no images" in dialog.empty.text(), timeout=60_000)
+    assert not dialog.accept_button.isEnabled()
+    dialog.reject()
     assert len(names(library)) == 24
-    assert window.notices.notices[-1].level == "error"
+    qtbot.waitUntil(dialog.worker.isFinished)
 
 
 def test_import_asks_for_a_folder_and_leaves_without_one(
@@ -452,6 +466,7 @@ def test_import_asks_for_a_folder_and_leaves_without_one(
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not dialog.isVisible()
     assert library.session.engine.running is None
+    qtbot.waitUntil(dialog.worker.isFinished)
 
 
 def test_words_for_what_is_left() -> None:

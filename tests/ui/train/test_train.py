@@ -26,6 +26,7 @@ from fetalstudio.engine.process.events import Epoch, Failed, Preview, Progress, 
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.project.project import Project
 from fetalstudio.ui.commands import AdoptModel
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.page import TrainPage
@@ -269,7 +270,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     page.form.fields["epochs"].show(6)
     qtbot.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     handle = page.job_bar.handle
-    assert handle is not None and not page.start_button.isEnabled()
+    assert isinstance(handle, JobHandle) and not page.start_button.isEnabled()
     handle.epoch.connect(lambda _: seen.append(page.curves.epochs))
     qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=20_000)
     (request,) = requests
@@ -326,7 +327,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     page.runs.setCurrentRow(1)
     assert page.title.text() == "first, finished" and page.curves.epochs == 4
     handle = page.job_bar.handle
-    assert handle is not None
+    assert isinstance(handle, JobHandle)
     with qtbot.waitSignal(handle.epoch):
         pass
     assert page.curves.epochs == 4

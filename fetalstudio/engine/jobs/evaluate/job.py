@@ -18,12 +18,18 @@ from fetalstudio.engine.jobs.evaluate.request import (
     Protocol,
 )
 from fetalstudio.engine.jobs.propose.request import Prompt
-from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
-from fetalstudio.engine.models.seen import seen_by
+from fetalstudio.engine.models.loading import (
+    FoundModel,
+    find_model,
+    load_outline,
+    load_segmenter,
+    outline_folder,
+)
+from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.model_card import fingerprint
+from fetalstudio.formats.model_card import fingerprint, seen_subjects, training_frames
 from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
@@ -45,14 +51,17 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
         model = find_model("segmenter", request.segmenter, project)
         items, known = _frames(project, request, model, report)
         load_segmenter(model)  # its errors come before the first frame
+        if request.snap:
+            load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         subjects = {item.subject for item in known}
         results = []
         for protocol in protocols:
-            scores = _scores(model, items, request.prompt, protocol, steps)
+            scores = _scores(model, items, request, protocol, steps)
             result = summarise(model.name, scores, prompt=request.prompt, protocol=protocol)
             conventions = {}
-            if request.prompt == "auto":  # a box draws the answer to the person's ellipse
+            # A box draws the answer to the person's ellipse, and snapping is not the segmenter's.
+            if request.prompt == "auto" and not request.snap:
                 conventions = conventions_of(model.name, scores, subjects)
             results.append(
                 replace(
@@ -60,6 +69,7 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
                     model_sha256=fingerprint(model.folder),
                     trained_on=len(known),
                     held_out=request.held_out,
+                    snapped=request.snap,
                     conventions=conventions,
                 )
             )
@@ -75,7 +85,10 @@ def _frames(
         items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:
             raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
-    known = seen_by(project, model).known(items)
+    seen = seen_by(project, model)
+    if request.snap:
+        seen |= Seen(training_frames(outline_folder()), seen_subjects(outline_folder()))
+    known = seen.known(items)
     if request.held_out:
         subjects = {item.subject for item in known}
         items = [item for item in items if item.subject not in subjects]
@@ -99,7 +112,7 @@ def _frames(
 def _scores(
     model: FoundModel,
     items: Sequence[LabelledFrame],
-    prompt: Prompt,
+    request: EvaluateRequest,
     protocol: Protocol,
     steps: Steps,
 ) -> list[FrameScore]:
@@ -108,7 +121,10 @@ def _scores(
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
-        work = [(model, item.loaded(), prompt, protocol, start + i) for i, item in enumerate(some)]
+        work = [
+            (model, item.loaded(), request.prompt, protocol, start + i, request.snap)
+            for i, item in enumerate(some)
+        ]
         scores += distributed.each(_score, work)
         steps.advance(steps.done + len(some), note=some[-1].name)
     return scores
@@ -120,6 +136,13 @@ def _score(
     prompt: Prompt,
     protocol: Protocol,
     seed: int,
+    snap: bool,
 ) -> FrameScore:
-    segmenter = load_segmenter(model)
-    return score_frame(segmenter, frame, prompt=prompt, protocol=protocol, seed=seed)
+    return score_frame(
+        load_segmenter(model),
+        frame,
+        prompt=prompt,
+        protocol=protocol,
+        seed=seed,
+        outline=load_outline() if snap else None,
+    )

@@ -31,6 +31,9 @@ class EvaluateRequest:
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
     """Leave out the subjects of the segmenter's training and validation frames."""
+    snap: bool = False
+    """Measure the ellipses after the second look that moves them onto the skull. Frames that this
+    second look was trained on count as seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,8 @@ class EvaluateResult:
     of its best epoch, or in its calibration."""
     held_out: bool = False
     """Whether all subjects that the segmenter saw before were left out."""
+    snapped: bool = False
+    """Whether the ellipses were moved onto the skull."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""

@@ -15,6 +15,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported = import_frames(
             project,
             request.source,
+            request.choices,
             format=request.format,
             cohort=request.cohort,
             mask_value=request.mask_value,
@@ -24,6 +25,8 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             redact=request.redact,
             files=request.files,
             head_label=request.head_label,
+            seen=request.seen,
+            author=request.author,
             progress=Steps(None, report, cancelled, "importing"),
         )
     return ImportResult(
@@ -35,4 +38,6 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.doubtful_labels,
         imported.problems,
         imported.pairs,
+        imported.in_doubt,
+        imported.amendment,
     )

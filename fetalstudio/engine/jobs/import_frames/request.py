@@ -10,6 +10,8 @@ from typing import ClassVar
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
+from fetalstudio.project.import_plan import NO_CHOICES, Choices
+from fetalstudio.project.importers import AUTHOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class ImportRequest:
     """Whether frames keep the names of their files; otherwise they get neutral ones."""
     keep_labels: tuple[str, ...] = ()
     """Labels to import although a text of theirs may say who a patient is."""
+    choices: Choices = NO_CHOICES
+    """What a person decided about what is in doubt."""
+    seen: Mapping[str, str | None] | None = None
+    """The pictures of the plan that a person has seen, as
+    :attr:`~fetalstudio.project.import_plan.ImportPlan.pictures` names them."""
+    author: str = AUTHOR
+    """Who imports, for the log of amendments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +70,7 @@ class ImportResult:
     """A message for each file that was left out or looks wrong, naming it and the cure."""
     pairs: int = 0
     """New synthetic pairs, to be reviewed."""
+    in_doubt: int = 0
+    """Pictures with a doubt that nobody has answered."""
+    amendment: int | None = None
+    """The number by which the import can be taken back; None where it added nothing."""

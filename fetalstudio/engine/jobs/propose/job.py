@@ -5,7 +5,7 @@ from __future__ import annotations
 from fetalstudio.engine.cohort_split import check_cohort
 from fetalstudio.engine.jobs.propose.conventions import measured_conventions
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.loading import find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -41,9 +41,10 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
             report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}"))
             return ProposeResult((), ())
         conventions = {}
-        if request.convention:
+        if request.convention and not request.snap:  # which asks for the skull itself
             conventions = measured_conventions(project, model, request, frames, report, cancelled)
         segmenter = load_segmenter(model)
+        outline = load_outline() if request.snap else None
         steps = Steps(len(frames), report, cancelled, "proposing")
         proposals, without = [], []
         for frame in frames:
@@ -51,13 +52,20 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
                 steps.advance()
                 continue
             box = _box(project, frame) if request.prompt == "box" else None
-            found = segmenter.predict(project.frames.pixels(frame.id), box=box)
+            pixels = project.frames.pixels(frame.id)
+            found = segmenter.predict(pixels, box=box)
             if found.ellipse is None:
                 without.append(frame.name)
             else:
                 convention = conventions.get(frame.cohort)
-                ellipse = convention.apply(found.ellipse) if convention else found.ellipse
-                proposals.append(Proposal(frame.id, ellipse, found.confidence))
+                ellipse, spread = found.ellipse, None
+                if convention is not None:
+                    ellipse = convention.apply(ellipse)
+                if outline is not None:
+                    snapped = outline.snap(pixels, ellipse)
+                    if snapped.ellipse is not None:
+                        ellipse, spread = snapped.ellipse, snapped.spread
+                proposals.append(Proposal(frame.id, ellipse, found.confidence, spread))
                 current = project.annotations.newest(frame.id)
                 if current is None or current.ellipse is None or current.state == "proposed":
                     project.annotations.add(

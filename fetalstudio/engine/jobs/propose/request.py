@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
 Prompt = Literal["auto", "box"]
+SNAP = False
+"""Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
+follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,9 @@ class ProposeRequest:
     convention: bool = True
     """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
     see :func:`~fetalstudio.engine.jobs.propose.conventions.measured_conventions`."""
+    snap: bool = SNAP
+    """Move each ellipse onto the outline of the skull by a second look at the frame. No convention
+    is then followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Proposal:
     frame_id: str
     ellipse: Ellipse
     confidence: float
+    spread: Spread | None = None
+    """How uncertain its sizes are; known of ellipses that were moved onto the skull."""
 
 
 @dataclass(frozen=True, slots=True)

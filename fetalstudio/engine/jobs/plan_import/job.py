@@ -1,0 +1,24 @@
+"""Job ``plan_import``: say what an import would do."""
+
+from __future__ import annotations
+
+from fetalstudio.engine.jobs.plan_import.request import PlanRequest
+from fetalstudio.engine.process.job import CancelCheck, Report
+from fetalstudio.engine.process.progress import Steps
+from fetalstudio.project.import_plan import ImportPlan, plan_import
+from fetalstudio.project.project import Project
+
+
+def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportPlan:
+    """Read every file of the source, and store nothing."""
+    with Project.open(request.project) as project:
+        return plan_import(
+            project,
+            request.source,
+            request.choices,
+            format=request.format,
+            frames=request.frames,
+            head_label=request.head_label,
+            redact=request.redact,
+            progress=Steps(None, report, cancelled, "looking at files"),
+        )

@@ -1,0 +1,226 @@
+"""What a source leaves in doubt: typed questions, with the answers that a person can give.
+
+Nothing in doubt is guessed. Without an answer the first of a doubt's answers holds, which is the
+safe one: it leaves something out, or keeps it as a proposal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.names import checked_key
+from fetalstudio.formats.outline_pictures import MASK_VALUE
+
+
+class Question(StrEnum):
+    """What can be in doubt about a picture of a source."""
+
+    ROLE = "role"
+    """Whether it is a frame: :data:`LEAVE_OUT` or :data:`FRAME`."""
+    ANNOTATION = "annotation"
+    """Which annotation picture belongs to it: a pattern such as ``*_mask.png``, none, or the path
+    of any picture below the source."""
+    HEAD = "head"
+    """Which value (``2``) or colour (``#ff0000``) marks the head in its mask, or none."""
+    SHAPE = "shape"
+    """Whether the ellipse describes the shape: :data:`PROPOSAL`, :data:`FINAL` or none."""
+    CALIBRATION = "calibration"
+    """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, or a number of mm."""
+    SUBJECT = "subject"
+    """Whose frame it is: the key of a patient."""
+
+    @property
+    def text(self) -> str:
+        """The question as a person reads it."""
+        return _TEXTS[self]
+
+
+_TEXTS: Mapping[Question, str] = {
+    Question.ROLE: "Is this a frame?",
+    Question.ANNOTATION: "Which annotation belongs to it?",
+    Question.HEAD: "Which value is the head?",
+    Question.SHAPE: "Is the ellipse right?",
+    Question.CALIBRATION: "Which pixel size is right?",
+    Question.SUBJECT: "Whose frame is it?",
+}
+
+
+LEAVE_OUT, FRAME = "leave-out", "frame"
+PROPOSAL, FINAL = "proposal", "final"
+KEEP, FROM_HC = "keep", "from-hc"
+NONE = "none"
+"""No ellipse, no annotation picture or no pixel size."""
+
+_NUMBER = re.compile(r"\d*\.?\d+")
+_ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
+    Question.ROLE: (re.compile(f"{LEAVE_OUT}|{FRAME}"), f"{LEAVE_OUT} or {FRAME}"),
+    Question.ANNOTATION: (re.compile(".+"), f"{NONE} or a pattern such as *_mask.png"),
+    Question.HEAD: (
+        re.compile(f"{NONE}|{MASK_VALUE.pattern}"),
+        "a number such as 2, or a colour such as #ff0000",
+    ),
+    Question.SHAPE: (
+        re.compile(f"{PROPOSAL}|{FINAL}|{NONE}"),
+        f"{PROPOSAL}, {FINAL} or {NONE}",
+    ),
+    Question.CALIBRATION: (
+        re.compile(f"{KEEP}|{FROM_HC}|{NONE}|{_NUMBER.pattern}"),
+        f"{KEEP}, {FROM_HC}, {NONE} or a number of mm",
+    ),
+}
+
+Answers = Mapping[Question, str]
+"""The answers that hold for one picture."""
+NO_ANSWERS: Answers = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One possible answer to a doubt."""
+
+    value: str
+    """What stands in choices and on the command line."""
+    text: str
+    """What a person reads."""
+    file: Path | None = None
+    """The annotation picture that this answer takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A question about one picture of a source."""
+
+    question: Question
+    message: str
+    """What is in doubt, naming the file."""
+    unanswered: str
+    """What an import without an answer did, and a cure outside of the window."""
+    answers: tuple[Answer, ...]
+    """The first holds without an answer."""
+
+    @property
+    def report(self) -> str:
+        """What is said after an import without an answer."""
+        return f"{self.message} {self.unanswered}"
+
+    def answered(self, answers: Answers) -> bool:
+        """Whether one of its own answers is given."""
+        return answers.get(self.question) in {answer.value for answer in self.answers}
+
+    def holds(self, answers: Answers) -> Answer:
+        """The answer that is given, else the safe one."""
+        given = answers.get(self.question)
+        return next((a for a in self.answers if a.value == given), self.answers[0])
+
+
+class InDoubtError(InputError):
+    """A picture is left out because of a doubt; its message is the doubt's."""
+
+    def __init__(self, doubt: Doubt) -> None:
+        super().__init__(doubt.report)
+        self.doubt = doubt
+
+
+def role_doubt(message: str, cure: str = "") -> Doubt:
+    """The doubt whether a picture is a frame; ``message`` says why."""
+    return Doubt(
+        Question.ROLE,
+        message,
+        f"It was left out. {cure}".strip(),
+        (Answer(LEAVE_OUT, "Leave it out"), Answer(FRAME, "It is a frame")),
+    )
+
+
+def head_doubt(message: str, values: tuple[str, ...]) -> Doubt:
+    """The doubt which of these values marks the head in a mask."""
+    return Doubt(
+        Question.HEAD,
+        message,
+        "Its frame was imported without an ellipse. Import it again and say which value is the "
+        "head, in the window or by the option --mask-value.",
+        (
+            Answer(NONE, "Take no ellipse"),
+            *(Answer(value, f"The head has the value {value}") for value in values),
+        ),
+    )
+
+
+def shape_doubt(message: str) -> Doubt:
+    """The doubt whether an ellipse describes what an annotation shows."""
+    return Doubt(
+        Question.SHAPE,
+        message,
+        "It was imported as a proposal. Check it.",
+        (
+            Answer(PROPOSAL, "Take the ellipse as a proposal, to be checked"),
+            Answer(FINAL, "The ellipse is right"),
+            Answer(NONE, "Take no ellipse"),
+        ),
+    )
+
+
+def annotation_doubt(message: str, cure: str, frame: Path, pictures: tuple[Path, ...]) -> Doubt:
+    """The doubt which of these annotation pictures belongs to a frame."""
+    return Doubt(
+        Question.ANNOTATION,
+        message,
+        f"The frame was imported without an ellipse. {cure}",
+        (
+            Answer(NONE, "Take no ellipse"),
+            *(Answer(pattern_of(frame, p), f"It is {p.name}", p) for p in pictures),
+        ),
+    )
+
+
+def calibration_doubt(message: str, from_hc: float) -> Doubt:
+    """The doubt about a pixel size with which the HC is another than stated, which would take
+    ``from_hc`` mm."""
+    return Doubt(
+        Question.CALIBRATION,
+        message,
+        "It was imported as annotated; check its pixel size.",
+        (
+            Answer(KEEP, "Keep the pixel size"),
+            Answer(FROM_HC, f"Take the pixel size that the stated HC gives, {from_hc:.4g} mm"),
+            Answer(NONE, "Take no pixel size"),
+        ),
+    )
+
+
+def pattern_of(frame: Path, picture: Path) -> str:
+    """How an annotation picture is called, whatever its frame: ``*_mask.png``, ``masks/*.png``."""
+    name = picture.name.replace(frame.stem, "*", 1)
+    return name if picture.parent == frame.parent else f"{picture.parent.name}/{name}"
+
+
+def checked_answer(question: str, value: str) -> tuple[Question, str]:
+    """The question and the answer, in lower case except for patterns.
+
+    Raises :class:`InputError` for a question that there is not, or an answer that it cannot have.
+    """
+    try:
+        found = Question(question)
+    except ValueError as error:
+        known = ", ".join(Question)
+        raise InputError(
+            f"There is no question {question!r} about a picture. Choose one of {known}."
+        ) from error
+    if found is Question.SUBJECT:
+        return found, checked_key("subject", value)
+    given = value if found is Question.ANNOTATION else value.lower()
+    pattern, accepted = _ACCEPTED[found]
+    if not pattern.fullmatch(given):
+        what = "value of a mask" if found is Question.HEAD else f"answer to {found}"
+        raise InputError(f"{value!r} is no {what}. Give {accepted}.")
+    return found, given
+
+
+def stated_mm(answers: Answers) -> float | None:
+    """The pixel size in mm that an answer states; None where it states none."""
+    given = answers.get(Question.CALIBRATION, "")
+    return float(given) if _NUMBER.fullmatch(given) else None

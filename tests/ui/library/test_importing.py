@@ -1,0 +1,352 @@
+"""The dialog of an import, driven with mouse and keys in the real window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QComboBox
+from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.pictures import write_png
+from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan, Planner
+from fetalstudio.ui import theme
+from fetalstudio.ui.common.text_dialog import TextDialog
+from fetalstudio.ui.library import import_worker
+from fetalstudio.ui.library.import_dialog import ImportDialog
+from fetalstudio.ui.library.import_table import Kind, Row
+from fetalstudio.ui.session import Session
+from fetalstudio.ui.window.main_window import MainWindow
+from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
+
+Open = Callable[[Path], ImportDialog]
+CONTROL = Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return doubtful_source(tmp_path / "clinic")
+
+
+@pytest.fixture
+def open_dialog(
+    session: Session, window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> Iterator[Open]:
+    """Opens the dialog on a folder, in an empty project."""
+    opened: list[ImportDialog] = []
+    session.new_project(tmp_path / "new")
+
+    def open_on(folder: Path) -> ImportDialog:
+        window.library.importing.ask([folder])
+        dialogs = (w for w in QApplication.topLevelWidgets() if isinstance(w, ImportDialog))
+        (dialog,) = (dialog for dialog in dialogs if dialog.isVisible())
+        opened.append(dialog)
+        return dialog
+
+    yield open_on
+    for dialog in opened:
+        if isValid(dialog) and dialog.isVisible():
+            dialog.reject()
+        qtbot.waitUntil(dialog.worker.isFinished)
+
+
+@pytest.fixture
+def dialog(open_dialog: Open, source: Path, qtbot: QtBot) -> ImportDialog:
+    """The dialog on the source, with its plan."""
+    dialog = open_dialog(source)
+    planned(qtbot, dialog)
+    return dialog
+
+
+def planned(qtbot: QtBot, dialog: ImportDialog) -> ImportPlan:
+    """Wait for the plan under the dialog's choices."""
+    qtbot.waitUntil(lambda: dialog.plan is not None and dialog.plan.choices == dialog.choices)
+    qtbot.wait(1)  # the details follow when the events are done
+    assert dialog.plan is not None
+    return dialog.plan
+
+
+def row(dialog: ImportDialog, key: str) -> Row:
+    return {row.key: row for row in dialog.model.rows}[key]
+
+
+def select(qtbot: QtBot, dialog: ImportDialog, key: str) -> None:
+    """Click a row."""
+    place = dialog.model.place_of(key)
+    assert place is not None
+    index = dialog.model.index(place, 1)
+    dialog.table.scrollTo(index)
+    at = dialog.table.visualRect(index).center()
+    qtbot.mouseClick(dialog.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    qtbot.wait(1)
+    assert dialog.details.name.text() == key.rpartition("/")[2]
+
+
+def answer(qtbot: QtBot, dialog: ImportDialog, text: str) -> None:
+    """Click the answer with this text."""
+    (button,) = (button for button in dialog.details.buttons if text in button.text())
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def shown(dialog: ImportDialog) -> list[str]:
+    return [dialog.model.row(place).key for place in range(dialog.model.rowCount())]
+
+
+# -- what is shown ---------------------------------------------------------------------------
+
+
+def test_every_file_is_a_row_and_the_first_one_in_doubt_is_selected(dialog: ImportDialog) -> None:
+    taken = {row.key: row.taken_for for row in dialog.model.rows}
+    assert taken["again.png"] == "frame" and taken["sure.png"] == "same as again.png"
+    assert taken["sure_overlay.png"] == taken["drawn.png"] == "left out"
+    assert (taken["twice_seg.png"], taken["t.csv"]) == ("annotation", "table")
+    assert (taken["deep/er/scan.webp"], taken["notes.txt"]) == ("not read", "other")
+    assert "Export such files" in row(dialog, "deep/er/scan.webp").notes[0]
+    texts = [button.text() for button in dialog.kinds.values() if button.isVisible()]
+    assert texts[:2] == ["All  17", "In doubt  6"] and "Left out  2" in texts
+    assert {r.key for r in dialog.model.rows if r.open} == set(shown(dialog)[:6])
+    assert dialog.table.selected()[0].open
+    assert dialog.accept_button.text() == "Import the safe part" and dialog.hint.isVisible()
+    assert "5 frames of 6 subjects, 3 with an ellipse" in dialog.summary.text()
+
+
+def test_rows_are_filtered_searched_and_sorted(dialog: ImportDialog, qtbot: QtBot) -> None:
+    qtbot.mouseClick(dialog.kinds[Kind.LEFT_OUT], Qt.MouseButton.LeftButton)
+    assert set(shown(dialog)) == {"sure_overlay.png", "drawn.png"}
+    qtbot.mouseClick(dialog.kinds[Kind.ALL], Qt.MouseButton.LeftButton)
+    qtbot.keyClick(dialog, Qt.Key.Key_F, CONTROL)
+    qtbot.keyClicks(dialog.search, "TWICE")
+    assert sorted(shown(dialog)) == ["twice.png", "twice_mask.png", "twice_seg.png"]
+    assert dialog.details.name.text() or dialog.table.selected()
+    dialog.search.clear()
+    dialog.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    assert shown(dialog)[0] == "twice_seg.png" and shown(dialog)[-1] == "again.png"
+
+
+def test_pictures_show_the_structures_that_are_in_doubt(dialog: ImportDialog, qtbot: QtBot) -> None:
+    select(qtbot, dialog, "several.png")
+    picture = dialog.model.picture_of(row(dialog, "several.png"))
+    assert picture is not None
+    colours = [np.array([int(c[i : i + 2], 16) for i in (1, 3, 5)]) for c in theme.SERIES[:2]]
+    plain, found = texture(1), picture()
+    for mask, colour in ((HEAD.mask(SIZE) > 0, colours[1]), (found[..., 0] < 0, colours[0])):
+        tinted = plain[mask][:, None] * 0.55 + 0.45 * colour
+        assert np.abs(found[mask] - tinted).max(initial=0) <= 1
+    preview = dialog.details.preview
+    qtbot.waitUntil(lambda: len(set(bytes(preview.grab().toImage().constBits())[::7])) > 50)
+    answer(qtbot, dialog, "value 2")
+    picture = dialog.model.picture_of(row(dialog, "several.png"))
+    assert picture is not None and np.array_equal(picture(), plain)
+
+
+# -- answers ---------------------------------------------------------------------------------
+
+
+def test_an_answer_changes_the_plan_and_is_undone(dialog: ImportDialog, qtbot: QtBot) -> None:
+    select(qtbot, dialog, "several.png")
+    assert [button.text().split()[0] for button in dialog.details.buttons] == ["1", "2", "3"]
+    answer(qtbot, dialog, "value 2")
+    assert not row(dialog, "several.png").open
+    assert not dialog.accept_button.isEnabled(), "the plan is not that of the answer yet"
+    planned(qtbot, dialog)
+    ellipse = row(dialog, "several.png").ellipse
+    assert ellipse is not None and ellipse.overlap(HEAD) > 0.97
+    assert dialog.kinds[Kind.DOUBTS].text() == "In doubt  5"
+    qtbot.keyClick(dialog.table, Qt.Key.Key_Z, CONTROL)
+    planned(qtbot, dialog)
+    assert row(dialog, "several.png").open and row(dialog, "several.png").ellipse is None
+    dialog.redo()
+    planned(qtbot, dialog)
+    assert row(dialog, "several.png").ellipse == ellipse
+
+
+def test_keys_answer_for_one_or_for_all_alike(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "many"
+    labels = (MASK // 255) * 2
+    labels[70:, :20] = 1
+    for number in range(3):
+        write_png(folder / f"{number}.png", texture(number))
+        write_png(folder / f"{number}_mask.png", labels)
+    write_png(folder / "other.png", texture(7))
+    write_png(folder / "other_mask.png", np.where(labels == 1, 5, labels).astype(np.uint8))
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    assert dialog.table.hasFocus(), "nobody is entering a cohort"
+    assert dialog.details.alike.text() == "For all 3 alike"
+    qtbot.keyClick(dialog.table, Qt.Key.Key_3)
+    assert dialog.choices.by_file == {"0.png": {Question.HEAD: "2"}}
+    qtbot.keyClick(dialog.table, Qt.Key.Key_N)
+    assert dialog.table.selected()[0].key == "1.png"
+    planned(qtbot, dialog)
+    qtbot.keyClick(dialog.table, Qt.Key.Key_3, CONTROL)
+    planned(qtbot, dialog)
+    assert {r.key for r in dialog.model.rows if r.open} == {"other.png"}
+    assert [row(dialog, f"{n}.png").ellipse_state for n in range(3)] == ["final"] * 3
+    qtbot.keyClick(dialog.table, Qt.Key.Key_Return)
+    assert QApplication.focusWidget() in dialog.details.buttons and dialog.isVisible()
+
+
+def test_a_picture_is_a_frame_or_the_annotation_of_one(dialog: ImportDialog, qtbot: QtBot) -> None:
+    select(qtbot, dialog, "sure_overlay.png")
+    answer(qtbot, dialog, "It is a frame")
+    planned(qtbot, dialog)
+    assert row(dialog, "sure_overlay.png").taken_for == "frame"
+    select(qtbot, dialog, "drawn.png")
+    (box,) = dialog.details.findChildren(QComboBox)
+    box.setCurrentText("again.png")
+    box.activated.emit(box.currentIndex())
+    planned(qtbot, dialog)
+    assert row(dialog, "drawn.png").taken_for == "annotation"
+    assert row(dialog, "again.png").ellipse_state == "final"
+
+
+def test_subjects_are_entered_and_frames_left_out(dialog: ImportDialog, qtbot: QtBot) -> None:
+    keys = {"square.png", "sized.png"}
+    dialog.table.select(sorted(keys))
+    qtbot.wait(1)
+    assert "2 files selected" in dialog.details.facts.text()
+    qtbot.keyClicks(dialog.details.subject, "P 7")
+    qtbot.keyClick(dialog.details.subject, Qt.Key.Key_Return)
+    plan = planned(qtbot, dialog)
+    assert {f.key for f in plan.frames if f.subject == "P 7"} == keys
+    assert dialog.isVisible(), "Return in the field is no import"
+    dialog.details.subject.clear()
+    dialog.details.subject.editingFinished.emit()
+    plan = planned(qtbot, dialog)
+    assert not [f for f in plan.frames if f.subject == "P 7"]
+    qtbot.keyClick(dialog.table, Qt.Key.Key_Delete)
+    plan = planned(qtbot, dialog)
+    assert {f.key for f in plan.frames if f.frame_id is None} == keys | {
+        "drawn.png",
+        "sure_overlay.png",
+    }
+    qtbot.keyClick(dialog.table, Qt.Key.Key_Delete)
+    assert planned(qtbot, dialog).choices == Choices()
+
+
+# -- importing -------------------------------------------------------------------------------
+
+
+def test_the_safe_part_is_imported_with_the_answers_and_taken_back(
+    dialog: ImportDialog, session: Session, qtbot: QtBot
+) -> None:
+    select(qtbot, dialog, "several.png")
+    answer(qtbot, dialog, "value 2")
+    planned(qtbot, dialog)
+    dialog.field.setEditText("Scanner A")
+    with qtbot.waitSignal(session.message, timeout=60_000) as said:
+        qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    assert "5 frames imported into Scanner A, 4 with an ellipse" in said.args[0]
+    frames = {frame.name: frame.id for frame in session.open.frames.all(cohort="Scanner A")}
+    assert set(frames) == {"again", "several", "twice", "square", "sized"}
+    held = session.open.annotations.by_frame()
+    states = {name: held[id].state for name, id in frames.items() if id in held}
+    assert states == {
+        "again": "final",
+        "several": "final",
+        "sized": "final",
+        "square": "proposed",
+    }
+    session.undo_stack.undo()
+    assert session.open.frames.all() == []
+
+
+def test_what_changes_after_the_plan_is_left_out_and_named(
+    dialog: ImportDialog, session: Session, window: MainWindow, source: Path, qtbot: QtBot
+) -> None:
+    write_png(source / "several.png", texture(77))
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        dialog.accept()
+    assert len(session.open.frames.all()) == 4
+    qtbot.waitUntil(lambda: QApplication.activeModalWidget() is not None)
+    report = QApplication.activeModalWidget()
+    assert isinstance(report, TextDialog)
+    assert "has changed since" in report.text.toPlainText()
+    report.close()
+
+
+# -- planning --------------------------------------------------------------------------------
+
+
+class Slow(Planner):
+    """Waits until it may go on, or is stopped."""
+
+    may_go = threading.Event()
+    begun = threading.Event()
+
+    def plan(
+        self, choices: Choices = NO_CHOICES, *, progress: Progress = NO_PROGRESS, **_: object
+    ) -> ImportPlan:
+        self.begun.set()
+        while not self.may_go.wait(0.005):
+            progress.advance(1, 4)
+        return super().plan(choices, progress=progress)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> type[Slow]:
+    monkeypatch.setattr(import_worker, "Planner", Slow)
+    Slow.may_go.clear()
+    Slow.begun.clear()
+    return Slow
+
+
+def test_planning_says_how_far_it_is_and_stops(
+    open_dialog: Open, source: Path, slow: type[Slow], qtbot: QtBot
+) -> None:
+    dialog = open_dialog(source)
+    qtbot.waitUntil(lambda: "1 of 4" in dialog.bar.text())
+    assert "left" in dialog.bar.text() and not dialog.accept_button.isEnabled()
+    qtbot.mouseClick(dialog.bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not (isValid(dialog) and dialog.isVisible()))
+
+
+def test_a_stopped_change_leaves_the_plan_as_it_was(
+    open_dialog: Open, source: Path, slow: type[Slow], qtbot: QtBot
+) -> None:
+    slow.may_go.set()
+    dialog = open_dialog(source)
+    planned(qtbot, dialog)
+    slow.may_go.clear()
+    select(qtbot, dialog, "several.png")
+    answer(qtbot, dialog, "value 2")
+    answer(qtbot, dialog, "value 1")  # in place of the other
+    qtbot.waitUntil(lambda: "1 of 4" in dialog.bar.text())
+    qtbot.mouseClick(dialog.bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.accept_button.isEnabled)
+    assert dialog.choices == Choices() and row(dialog, "several.png").open
+
+
+def test_a_fault_is_said_in_the_dialog(
+    open_dialog: Open, source: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    def fail(*_: object, **__: object) -> Planner:
+        raise InputError("clinic is upside down. Turn it.")
+
+    monkeypatch.setattr(import_worker, "Planner", fail)
+    dialog = open_dialog(source)
+    qtbot.waitUntil(lambda: dialog.empty.text() == "clinic is upside down. Turn it.")
+    assert dialog.body.currentWidget() is dialog.empty and not dialog.accept_button.isEnabled()
+
+
+def test_the_size_is_remembered(
+    open_dialog: Open, dialog: ImportDialog, source: Path, qtbot: QtBot
+) -> None:
+    dialog.resize(790, 600)
+    dialog.splitter.setSizes([380, 350])
+    parts = dialog.splitter.sizes()
+    dialog.reject()
+    again = open_dialog(source)
+    planned(qtbot, again)
+    assert (again.width(), again.height()) == (790, 600)
+    assert again.splitter.sizes() == pytest.approx(parts, abs=3)
