@@ -193,9 +193,6 @@ def test_a_cancelled_import_leaves_nothing_and_can_be_made_again(
             if done == 3:
                 raise Stopped
 
-        def check(self) -> None:
-            pass
-
     with pytest.raises(Stopped):
         import_frames(project, tmp_path / "in", progress=Cancelled())
     assert read == 4 and project.frames.all() == []
