@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.formats.frame_records import FrameContent
 from fetalstudio.formats.pictures import write_png
 
 SIZE = (96, 80)
@@ -42,3 +43,8 @@ def doubtful_source(folder: Path) -> Path:
     (folder / "deep" / "er" / "scan.webp").write_bytes(b"RIFF")
     (folder / "notes.txt").write_text("nothing")
     return folder
+
+
+def said_of(content: FrameContent) -> tuple[str, ...]:
+    """What an import without answers says about a frame."""
+    return content.problems + tuple(doubt.report for doubt in content.doubts)

@@ -24,6 +24,7 @@ from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair, FrameContent
 from fetalstudio.formats.pictures import encode_png, read_samples, write_png
 from fetalstudio.formats.sources import read_source
+from tests.doubtful import said_of
 
 SIZE = (320, 240)
 HEAD = Ellipse(150.3, 118.6, 92.4, 70.2, 31.0)
@@ -69,7 +70,7 @@ def read_one(source: Path, **options: Any) -> tuple[FrameContent, str]:
     found = read_source(source, **options)
     (record,) = found.records
     content = record.read()
-    return content, "\n".join(found.problems + content.problems)
+    return content, "\n".join(found.problems + said_of(content))
 
 
 def coco_of(*shapes: Mapping[str, Any], name: str = "a.png", **image: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, encode_png, write_png
 from fetalstudio.formats.sources import read_source, recognise
+from tests.doubtful import said_of
 from tests.simulated import labelled
 
 Frames = list[tuple[NDArray[np.uint8], Ellipse]]
@@ -52,7 +53,7 @@ def read(source: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str
     return (
         list(found.records),
         contents,
-        found.problems + tuple(problem for content in contents for problem in content.problems),
+        found.problems + tuple(said for content in contents for said in said_of(content)),
     )
 
 

@@ -29,6 +29,7 @@ from fetalstudio.formats.pictures import (
 )
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.volumes import read_volume, read_volume_header, write_volume
+from tests.doubtful import said_of
 
 SUFFIXES = ["mha", "mhd", "nrrd", "nhdr", "nii", "nii.gz"]
 SIZE = (60, 40)
@@ -56,7 +57,11 @@ def save(
 def contents(folder: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str, ...]]:
     found = read_source(folder)
     read = [record.read() for record in found.records]
-    return list(found.records), read, found.problems + tuple(p for c in read for p in c.problems)
+    return (
+        list(found.records),
+        read,
+        found.problems + tuple(said for content in read for said in said_of(content)),
+    )
 
 
 def refusal(path: Path) -> str:

@@ -142,6 +142,7 @@ class ImportDetails(QWidget):
         self._rows = list(rows)
         while (item := self._parts.takeAt(0)) is not None:
             if (part := item.widget()) is not None:
+                part.hide()
                 part.deleteLater()
         self.buttons = []
         row = rows[0] if rows else None

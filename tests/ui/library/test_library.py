@@ -428,7 +428,7 @@ def test_dropped_files_alone_are_imported_and_bad_ones_listed(
     cut.write_bytes((samples / "050_HC.png").read_bytes()[:4000])
     drop(window, folder / "011_HC.png", folder / "023_HC.png", cut)
     dialog = dialog_of(window.library, ImportDialog)
-    assert dialog.cohort == "stick"
+    assert dialog.cohort == "cohort-1", "stick looks like a name"
     qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
     (bad,) = (row for row in dialog.model.rows if row.notes)
     assert bad.taken_for == "left out" and "cut.png is truncated" in bad.notes[0]
@@ -748,6 +748,7 @@ def test_names_are_neutral_and_doubtful_texts_are_asked_about(
     assert any(
         "looks like a person's name" in label.text() for label in dialog.findChildren(QLabel)
     )
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
@@ -774,6 +775,7 @@ def test_that_names_are_kept_is_remembered(
     drop(window, folder)
     dialog = dialog_of(window.library, ImportDialog)
     dialog.keep_names.setChecked(True)
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     assert [frame.name for frame in session.open.frames.all()] == ["first"]
@@ -781,3 +783,4 @@ def test_that_names_are_kept_is_remembered(
     dialog = dialog_of(window.library, ImportDialog)
     assert dialog.keep_names.isChecked() and dialog.cohort == "clinic"
     dialog.reject()
+    qtbot.waitUntil(dialog.worker.isFinished)

@@ -109,6 +109,12 @@ def confirm(qtbot: QtBot, window: QWidget, key: Qt.Key) -> None:
     qtbot.waitUntil(lambda: not window.findChildren(RedactionDialog))
 
 
+def accept(qtbot: QtBot, window: MainWindow) -> None:
+    dialog = dialog_of(window.library, ImportDialog)
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
+    qtbot.keyClick(dialog, Qt.Key.Key_Return)
+
+
 def test_dropped_dicom_files_are_asked_about_once(
     session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
 ) -> None:
@@ -117,14 +123,13 @@ def test_dropped_dicom_files_are_asked_about_once(
     files = [write(tmp_path / "stick" / f"IM{n}", one.pixels[None]) for n, one in enumerate(made)]
     write(tmp_path / "stick" / "IM9")
     drop(window, *files)
-    dialog = dialog_of(window.library, ImportDialog)
-    qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    accept(qtbot, window)
     confirm(qtbot, window, Qt.Key.Key_Escape)
     assert session.engine.running is None and remembered() == {}
     assert session.open.frames.all() == []
 
     drop(window, *files)
-    qtbot.keyClick(dialog_of(window.library, ImportDialog), Qt.Key.Key_Return)
+    accept(qtbot, window)
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         confirm(qtbot, window, Qt.Key.Key_Return)
     assert len(remembered()) == 1
@@ -136,5 +141,5 @@ def test_dropped_dicom_files_are_asked_about_once(
 
     drop(window, files[0])
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
-        qtbot.keyClick(dialog_of(window.library, ImportDialog), Qt.Key.Key_Return)
+        accept(qtbot, window)
     assert not window.findChildren(RedactionDialog)
