@@ -9,7 +9,7 @@ from fetalstudio.cli.console import Console, ProblemsFoundError, plain
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few
 from fetalstudio.engine.jobs.report.request import ReportRequest
 
 
@@ -26,6 +26,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--held-out",
         action="store_true",
         help="leave out the subjects that the segmenter was trained on",
+    )
+    parser.add_argument(
+        "--snap",
+        action="store_true",
+        help="measure the ellipses after the second look that moves them onto the skull",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of each frame")
     parser.add_argument(
@@ -48,6 +53,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             prompt=options.prompt,
             protocol=options.protocol,
             held_out=options.held_out,
+            snap=options.snap,
         ),
     )
     lines = [_line(f"{result.segmenter} on", result)]
@@ -55,6 +61,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))
         lines += [_line(f"  {name}:", group) for name, group in result.paper.groups.items()]
+    lines += conventions(result)
     if caution := too_few(result):
         lines.append(caution)
     console.say("\n".join(lines))  # before the files: one that cannot be written costs no figures

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fetalstudio.cli.console import Console
-from fetalstudio.engine.jobs.propose.request import ProposeRequest
+from fetalstudio.engine.jobs.propose.request import SNAP, ProposeRequest
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,20 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also where a proposal of this segmenter is waiting or was rejected",
     )
+    parser.add_argument(
+        "--no-convention",
+        dest="convention",
+        action="store_false",
+        help="do not draw as the cohort's annotators do, but as those from whom the segmenter "
+        "learnt",
+    )
+    parser.add_argument(
+        "--snap",
+        action="store_true",
+        default=SNAP,
+        help="move the ellipses onto the skull by a second look along them, whatever the cohort's "
+        "annotators do",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -33,10 +47,12 @@ def run(options: argparse.Namespace, console: Console) -> None:
             options.cohort,
             prompt=options.prompt,
             again=options.again,
+            convention=options.convention,
+            snap=options.snap,
         ),
     )
     console.result(
         result,
         f"Proposed {len(result.proposals)} ellipses, which wait for a person to confirm them. No "
-        f"head was found in {len(result.without)} frames.",
+        f"head was found in {len(result.without)} frames. {result.followed}".rstrip(),
     )

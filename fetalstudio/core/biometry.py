@@ -63,6 +63,22 @@ class Biometry:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the sizes of a found ellipse may be from those that a sonographer would draw.
+
+    Standard deviations, each as a share of the size: 0.01 is 1 %.
+    """
+
+    hc: float
+    bpd: float
+    ofd: float
+
+
+NORMAL_95 = 1.96
+"""Standard deviations to either side within which 95 % of normally distributed errors lie."""
+
+
+@dataclass(frozen=True, slots=True)
 class GestationalAge:
     """A gestational age by one formula, or the reason why there is none."""
 

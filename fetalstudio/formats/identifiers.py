@@ -67,6 +67,9 @@ siemens acuson sequoia juniper toshiba canon aplio xario hitachi aloka arietta n
 resona nuewa dc esaote mylab sonosite butterfly clarius lumify vscan chison sonoscape konted
 expert pro plus max mini portable handheld model type brand vendor
 hcn psfhs jnu ifm acouslic planes db miccai grand kaggle zenodo simulated simulator simulation
+nnunet nii tr ts imagestr labelstr mha mhd nrrd nifti metaimage parquet coco yolo labelme voc cvat
+csv tsv xlsx json xml internal external prospective retrospective screening routine control
+healthy round phase day month year desktop usb disk
 red green blue yellow white black grey gray orange purple
 alpha beta gamma delta epsilon omega
 ii iii iv vi vii viii ix xi xii

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import write_bytes
 
-Kind = Literal["synthesizer", "segmenter"]
+Kind = Literal["synthesizer", "segmenter", "outline"]
 FORMAT = 1
 CARD = "model.json"
 TRAINING_FRAMES = "training_frames.txt"

@@ -12,9 +12,12 @@ from typing import TypeVar
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QUndoStack
 
+from fetalstudio.core.biometry import Spread
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.propose.request import ProposeResult
 from fetalstudio.engine.process.events import Failed
 from fetalstudio.engine.process.job import Request
 from fetalstudio.project.backups import Backup, restore
@@ -78,6 +81,9 @@ class Session(QObject):
         self.project: Project | None = None
         self.frame_id: str | None = None
         self.place: str = PLACES[0]
+        self.spreads: dict[tuple[str, Ellipse], Spread] = {}
+        """How uncertain the sizes of ellipses are, by frame id and ellipse, of those that were
+        moved onto the skull since the program was started."""
         self.undo_stack = QUndoStack(self)
         self._undo_index = 0
         self.undo_stack.indexChanged.connect(self._history_moved)
@@ -102,6 +108,12 @@ class Session(QObject):
     def is_open(self, path: Path | None) -> bool:
         """Whether the project at ``path`` is open; a job continues when it no longer is."""
         return self.project is not None and self.project.path == path
+
+    def keep_spreads(self, result: ProposeResult) -> None:
+        """Remember how uncertain the sizes of these proposals are."""
+        for proposal in result.proposals:
+            if proposal.spread is not None:
+                self.spreads[proposal.frame_id, proposal.ellipse] = proposal.spread
 
     # -- projects ---------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from PySide6.QtCore import QByteArray, QSettings
 
+from fetalstudio.engine.jobs.propose.request import SNAP
 from fetalstudio.resources import user_config_dir
 
 RECENT = 8
@@ -77,6 +78,24 @@ class Settings:
         self.set("recent_projects", "\n".join(str(p) for p in kept))
         if self.last_project == path:
             self.set("last_project", "")
+
+    @property
+    def follow_convention(self) -> bool:
+        """Whether proposals are drawn as the annotators of the cohort draw."""
+        return self.get("follow_convention", True)
+
+    @follow_convention.setter
+    def follow_convention(self, on: bool) -> None:
+        self.set("follow_convention", on)
+
+    @property
+    def snap_proposals(self) -> bool:
+        """Whether a second look moves proposed ellipses onto the skull."""
+        return self.get("snap_proposals", SNAP)
+
+    @snap_proposals.setter
+    def snap_proposals(self, on: bool) -> None:
+        self.set("snap_proposals", on)
 
     @property
     def geometry(self) -> QByteArray | None:

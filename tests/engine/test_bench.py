@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fetalstudio.engine.bench import segmentation
-from fetalstudio.engine.bench.segmentation import proposal_s, sam_figures
+from fetalstudio.engine.bench.segmentation import proposal_s, sam_figures, snap_s
 from tests.segmentation.tiny_sam import TINY
 
 
@@ -36,4 +36,5 @@ def test_both_trainings_are_timed_and_compared(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_proposal_and_our_own_part_are_timed_alone() -> None:
     assert proposal_s(1) > 0
+    assert snap_s(1) > 0
     assert "paper_sam_step_s" not in sam_figures(1, with_paper=False, config=TINY, frames=2)

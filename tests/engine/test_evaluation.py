@@ -47,6 +47,19 @@ def test_held_out_leaves_out_what_chose_the_epoch_and_what_the_parent_learnt_fro
     assert result.n == sum(f.subject not in seen for f in frames.values())
 
 
+def test_ellipses_are_measured_after_they_were_moved_onto_the_skull(
+    sample_project: Project,
+) -> None:
+    plain = run_job(EvaluateRequest(sample_project.path))
+    snapped = run_job(EvaluateRequest(sample_project.path, snap=True))
+    assert snapped.snapped and not plain.snapped
+    assert snapped.dice["mean"] != plain.dice["mean"]
+    assert snapped.dice["mean"] > 0.95
+    for before, after in zip(plain.frames, snapped.frames, strict=True):
+        assert before.found is not None and after.found is not None
+        assert after.found != before.found
+
+
 def test_groups_by_label_and_intervals_of_all_means(sample_project: Project) -> None:
     items = labelled_frames(sample_project)[4:10]
     for i, item in enumerate(items):

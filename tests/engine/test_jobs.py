@@ -21,6 +21,7 @@ from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usa
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
+from fetalstudio.engine.jobs.snap.request import SnapRequest
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.jobs.train import job as train_job
 from fetalstudio.engine.jobs.train.request import TrainRequest
@@ -60,7 +61,7 @@ def test_propose_leaves_what_a_person_has_drawn(sample_project: Project) -> None
     assert {k: after[k].revision for k in drawn} == drawn
     proposed = after[result.proposals[0].frame_id]
     assert proposed.state == "proposed"
-    assert proposed.author == "segmenter:compact"
+    assert proposed.author == "segmenter:compact+cohort"
     assert proposed.confidence == pytest.approx(result.proposals[0].confidence)
 
 
@@ -81,6 +82,29 @@ def test_a_waiting_proposal_is_made_again_only_when_asked(sample_project: Projec
     )
     replaced = run_job(ProposeRequest(sample_project.path))
     assert other in {p.frame_id for p in replaced.proposals}
+
+
+def test_proposals_are_moved_onto_the_skull_when_asked(sample_project: Project) -> None:
+    ids = tuple(item.id for item in labelled_frames(sample_project))
+    references = {item.id: item.ellipse for item in labelled_frames(sample_project)}
+    plain = run_job(ProposeRequest(sample_project.path, frame_ids=ids))
+    snapped = run_job(ProposeRequest(sample_project.path, frame_ids=ids, snap=True))
+    assert all(p.spread is None for p in plain.proposals)
+    for before, after in zip(plain.proposals, snapped.proposals, strict=True):
+        assert after.ellipse != before.ellipse
+        assert after.spread is not None and 0 < after.spread.hc < after.spread.ofd < 0.2
+        assert after.ellipse.overlap(before.ellipse) > 0.9
+        assert after.ellipse.overlap(references[after.frame_id]) > 0.9
+
+
+def test_snapping_moves_a_rough_ellipse_and_stores_nothing(sample_project: Project) -> None:
+    item = labelled_frames(sample_project)[0]
+    true = item.ellipse
+    rough = Ellipse.of(true.cx + 8, true.cy - 6, 1.05 * true.a, 0.96 * true.b, true.angle_deg + 3)
+    result = run_job(SnapRequest(sample_project.path, item.id, rough))
+    assert result.ellipse is not None
+    assert result.ellipse.overlap(true) > rough.overlap(true)
+    assert sample_project.annotations.revisions(item.id)[-1].ellipse == true
 
 
 def test_propose_for_an_annotated_frame_answers_without_storing(sample_project: Project) -> None:
@@ -286,7 +310,7 @@ def test_frames_that_are_removed_meanwhile_get_no_proposal(sample_project: Proje
                 other.frames.remove([frame.id for frame in waiting[1:-1]], author="other")
                 other.frames.purge()
 
-    result = run_job(ProposeRequest(sample_project.path), purge)
+    result = run_job(ProposeRequest(sample_project.path, convention=False), purge)
     assert {p.frame_id for p in result.proposals} <= {waiting[0].id, waiting[-1].id}
     assert sample_project.frames.all(annotated=False) == []
 

@@ -24,19 +24,20 @@ from fetalstudio.formats.model_card import (
     write_seen_subjects,
     write_training_frames,
 )
+from fetalstudio.project.models import ModelKind
 from fetalstudio.project.project import Project
 
 
-def _copied(project: Project, kind: str, name: str, *subjects: str) -> Path:
+def _copied(project: Project, kind: ModelKind, name: str, *subjects: str) -> Path:
     """A copy of the built-in model that has seen these subjects and no frame of this project."""
-    model = find_model("segmenter" if kind == "segmenter" else "synthesizer", "compact")
+    model = find_model(kind, "compact")
     folder = project.path / "models" / name
     shutil.copytree(model.folder, folder)
     card = folder / "model.json"
     card.write_text(card.read_text().replace('"name": "compact"', f'"name": "{name}"'))
     write_training_frames(folder, ["0" * 16])
     write_seen_subjects(folder, map(hashed_subject, subjects))
-    project.models.add(name, model.kind, f"models/{name}")
+    project.models.add(name, kind, f"models/{name}")
     return folder
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from fetalstudio.engine.bench.segmentation import proposal_s, sam_figures
+from fetalstudio.engine.bench.segmentation import proposal_s, sam_figures, snap_s
 from fetalstudio.engine.bench.synthesis import synthesis_figures
 from fetalstudio.learning import pick_device
 
@@ -39,5 +39,6 @@ def bench(
     if part != "synthesis":
         say("Timing the compact segmenter")
         figures["proposal_s"] = proposal_s(repeats)
+        figures["snap_s"] = snap_s(repeats)
         figures |= sam_figures(repeats, with_paper=with_paper, say=say)
     return figures

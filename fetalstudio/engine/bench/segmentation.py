@@ -19,7 +19,7 @@ from torch import Tensor
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 from fetalstudio.engine.bench.timing import median_s
-from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.profiles import Profile, SamProfile
@@ -40,6 +40,14 @@ def proposal_s(repeats: int) -> float:
     image = _frame(Ellipse(400, 270, 220, 165, 10))
     segmenter.predict(image)
     return median_s(repeats, lambda: segmenter.predict(image))
+
+
+def snap_s(repeats: int) -> float:
+    """Median seconds in which the second look moves an ellipse of a frame onto the skull."""
+    outline, head = load_outline(), Ellipse(400, 270, 220, 165, 10)
+    image = _frame(head)
+    outline.snap(image, head)
+    return median_s(repeats, lambda: outline.snap(image, head))
 
 
 def sam_figures(

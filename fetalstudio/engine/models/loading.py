@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, missing_files, models_in
-from fetalstudio.formats.model_card import Kind, ModelCard
+from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
+from fetalstudio.project.models import ModelKind
 from fetalstudio.project.project import Project
 from fetalstudio.resources import models_dir, user_data_dir
 
 if TYPE_CHECKING:
+    from fetalstudio.segmentation.outline import SecondLook
     from fetalstudio.segmentation.segmenter import Segmenter
     from fetalstudio.synthesis.interface import SceneSynthesizer
 
@@ -26,7 +28,7 @@ STABLE_DIFFUSION = "stable-diffusion"
 """Architecture type of cards that refer to weights elsewhere; see :func:`base_folder`."""
 
 
-def find_model(kind: Kind, name: str | None, project: Project | None = None) -> FoundModel:
+def find_model(kind: ModelKind, name: str | None, project: Project | None = None) -> FoundModel:
     """The model of that name, the project's own first. Default: the adopted one, or ``compact``.
 
     Raises :class:`InputError` that lists the available models, or that says which files of the
@@ -63,6 +65,19 @@ def load_segmenter(model: FoundModel) -> Segmenter:
     return _segmenter(model.folder, _state(model.folder))
 
 
+def load_outline() -> SecondLook:
+    """The built-in second look, which moves the ellipse of any segmenter or person onto the skull.
+
+    Raises :class:`InputError` if its files are missing or damaged.
+    """
+    return _outline(outline_folder(), _state(outline_folder()))
+
+
+def outline_folder() -> Path:
+    """The folder of the built-in second look."""
+    return models_dir() / "outline-compact"
+
+
 def load_synthesizer(model: FoundModel) -> SceneSynthesizer:
     """Load a synthesizer of its card's type, and keep it for the next job unless it changes."""
     folder, base = model.folder, None
@@ -76,6 +91,13 @@ def _segmenter(folder: Path, _as: State) -> Segmenter:
     from fetalstudio.segmentation.segmenter import Segmenter
 
     return Segmenter.load(folder)
+
+
+@lru_cache(maxsize=1)
+def _outline(folder: Path, _as: State) -> SecondLook:
+    from fetalstudio.segmentation.outline import SecondLook
+
+    return SecondLook.load(folder)
 
 
 @lru_cache(maxsize=1)

@@ -85,7 +85,9 @@ def seen_by_maker(project: Project, name: str, sha256: str) -> Seen:
 
 def _recorded(project: Project, model: FoundModel) -> Seen:
     seen = Seen(training_frames(model.folder), seen_subjects(model.folder))
-    record = next((m for m in project.models.all(model.kind) if m.name == model.name), None)
+    records = project.models.all()
+    named = (model.kind, model.name)
+    record = next((m for m in records if (m.kind, m.name) == named), None)
     if record is None or record.run_id is None:
         return seen
     run = project.runs.get(record.run_id)

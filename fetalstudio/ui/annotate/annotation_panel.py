@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
@@ -37,6 +45,19 @@ class AnnotationPanel(QWidget):
         self.by.setWordWrap(True)
         self.confirm = theme.style(QPushButton("Confirm, next"), "primary")
         self.confirm.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.convention = QCheckBox("Propose as this cohort is drawn")
+        self.convention.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.convention.setToolTip(
+            "Proposals run as far outside or inside the skull as the ellipses of the cohort's\n"
+            "annotated frames do, from 3 frames on. This holds for proposals in Library, too."
+        )
+        self.snap = QCheckBox("Snap proposals to the skull")
+        self.snap.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.snap.toggled.connect(self.convention.setDisabled)  # it asks for the skull itself
+        self.snap.setToolTip(
+            "A second look moves each proposed ellipse onto the outer edge of the skull.\nLeave it "
+            "off if your ellipses run elsewhere, such as around the skin."
+        )
         self.biometry = BiometryPanel()
         self.calibration = CalibrationPanel()
         self.proposal = self._build_proposal()
@@ -44,7 +65,8 @@ class AnnotationPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(*[2 * theme.SPACE] * 4)
         column.setSpacing(theme.SPACE)
-        for widget in (self.state, self.by, self.confirm, self.proposal):
+        shown = (self.state, self.by, self.confirm, self.proposal, self.convention, self.snap)
+        for widget in shown:
             column.addWidget(widget)
         for title, part in (
             ("Measurements", self.biometry),

@@ -9,7 +9,9 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QLineEdit, QWidget
 from fetalstudio.core.biometry import (
     BPD_DATES_UNTIL,
     CEPHALIC_INDEX_USUAL,
+    NORMAL_95,
     GestationalAge,
+    Spread,
     format_weeks,
     hadlock_1984,
     intergrowth_21st,
@@ -51,6 +53,9 @@ _BPD_DATES = (
     "\nBelow {:.0f} or above {:.0f} %, an age from the BPD may mislead. "
     "The ages here are from the HC."
 ).format(*BPD_DATES_UNTIL)
+_INTERVAL = "± holds about 95 % of sonographers' values, by the second look along the skull"
+_LENGTHS = ("hc", "bpd", "ofd")
+"""The rows whose uncertainty is known, in the order of :class:`Spread`."""
 _NO_MM = "Needs a calibration: the size of a pixel in mm"
 _AGE_TIP = (
     "The gestational age at this examination, if it is known from elsewhere, such as 20+3.\n"
@@ -174,11 +179,17 @@ class BiometryPanel(QWidget):
         ellipse: Ellipse | None,
         calibration: Calibration | None,
         age_days: int | None = None,
+        spread: Spread | None = None,
     ) -> None:
         """Show the measurements of an ellipse given in image px; None shows dashes.
 
         With the age in days that is known, the HC is compared with growth charts.
+        With ``spread``, HC, BPD and OFD have the interval that holds about 95 % of sonographers'
+        values.
         """
+        for key, _name, tip in _ROWS:
+            if key in _LENGTHS:
+                self._explain(key, tip if spread is None else f"{tip}\n{_INTERVAL}")
         self.warning.setVisible(ellipse is not None and calibration is None)
         self._show_sizes(())
         if ellipse is None:
@@ -187,27 +198,39 @@ class BiometryPanel(QWidget):
                 self.names[key].setText(_NAMES.get(key, self.names[key].text()))
             self._flag_index(None)
         elif calibration is None:
-            self._show_pixels(ellipse)
+            self._show_pixels(ellipse, spread)
         else:
-            self._show_mm(ellipse, calibration, age_days)
+            self._show_mm(ellipse, calibration, age_days, spread)
 
-    def _show_pixels(self, ellipse: Ellipse) -> None:
-        self.values["hc"].setText(f"{ellipse.perimeter:.0f} px")
-        self.values["bpd"].setText(f"{2 * ellipse.b:.1f} px")
+    def _show_pixels(self, ellipse: Ellipse, spread: Spread | None) -> None:
+        self._show_lengths((ellipse.perimeter, 2 * ellipse.b, 2 * ellipse.a), spread, "px")
         self.values["bpd_inner"].setText(NONE)
-        self.values["ofd"].setText(f"{2 * ellipse.a:.1f} px")
         self._flag_index(100 * ellipse.b / ellipse.a, "; assumes square pixels")
         for key in ("hadlock", "intergrowth"):
             self.names[key].setText(_NAMES[key])
             self.values[key].setText(NONE)
             self._explain(key, _NO_MM)
 
-    def _show_mm(self, ellipse: Ellipse, calibration: Calibration, age_days: int | None) -> None:
+    def _show_lengths(
+        self, lengths: tuple[float, float, float], spread: Spread | None, unit: str
+    ) -> None:
+        for key, length in zip(_LENGTHS, lengths, strict=True):
+            decimals = 0 if (key, unit) == ("hc", "px") else 1
+            around = ""
+            if spread is not None:
+                around = f" ± {NORMAL_95 * getattr(spread, key) * length:.{decimals}f}"
+            self.values[key].setText(f"{length:.{decimals}f}{around} {unit}")
+
+    def _show_mm(
+        self,
+        ellipse: Ellipse,
+        calibration: Calibration,
+        age_days: int | None,
+        spread: Spread | None,
+    ) -> None:
         head = measure(ellipse, calibration)
-        self.values["hc"].setText(f"{head.hc_mm:.1f} mm")
-        self.values["bpd"].setText(f"{head.bpd_mm:.1f} mm")
+        self._show_lengths((head.hc_mm, head.bpd_mm, head.ofd_mm), spread, "mm")
         self.values["bpd_inner"].setText(f"≈ {head.bpd_outer_inner_mm:.1f} mm")
-        self.values["ofd"].setText(f"{head.ofd_mm:.1f} mm")
         self._flag_index(head.cephalic_index)
         self._show_age("hadlock", hadlock_1984(head.hc_mm))
         self._show_age("intergrowth", intergrowth_21st(head.hc_mm))

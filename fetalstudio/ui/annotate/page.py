@@ -22,6 +22,7 @@ from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_st
 from fetalstudio.ui.annotate.bars import FrameBar, ViewBar
 from fetalstudio.ui.annotate.calibration import CalibrationFlow
 from fetalstudio.ui.annotate.proposing import ProposalFlow
+from fetalstudio.ui.annotate.snapping import SnapFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.commands import SetEllipse, SetLabel
 from fetalstudio.ui.common.empty import EmptyState
@@ -52,6 +53,7 @@ class AnnotatePage(QWidget):
         self.view_bar = ViewBar(self.canvas, self.canvas_actions)
         self.empty = EmptyState()
         self.proposing = ProposalFlow(session, self.canvas, self.panel)
+        self.snapping = SnapFlow(session, self)
         self.calibrating = CalibrationFlow(session, self.canvas, self.panel.calibration)
         self._build_actions()
         self._build()
@@ -83,6 +85,9 @@ class AnnotatePage(QWidget):
         self.propose_action = act(
             "Propose", "Let the segmenter propose an ellipse", self.propose, "P"
         )
+        self.snap_action = act(
+            "Snap", "Move the ellipse onto the outline of the skull near it", self.snap, "S"
+        )
         self.least_certain_action = act(
             "Least certain",
             "Go to the least certain open proposal",
@@ -111,11 +116,12 @@ class AnnotatePage(QWidget):
             self.panel.biometry.age.start,
             "G",
         )
-        for action in (self.confirm_action, self.reject_action, self.use_action):
+        for action in (self.confirm_action, self.reject_action, self.use_action, self.snap_action):
             action.setAutoRepeat(False)  # a key that is held down decides once
         self.undo_action = act("Undo", "Undo (Ctrl+Z)", self._undo)
         self.redo_action = act("Redo", "Redo (Ctrl+Shift+Z)", self._redo)
         self.propose_action.setIcon(icons.icon("propose"))
+        self.snap_action.setIcon(icons.icon("snap"))
         stack = self.session.undo_stack
         for action, changed, can in (
             (self.undo_action, stack.canUndoChanged, stack.canUndo()),
@@ -141,7 +147,7 @@ class AnnotatePage(QWidget):
         self.bar = FrameBar(
             (self.previous_action, self.next_action),
             (self.canvas_actions.draw, self.canvas_actions.box, self.canvas_actions.remove),
-            (self.propose_action,),
+            (self.propose_action, self.snap_action),
             (self.undo_action, self.redo_action),
         )
         column.addWidget(self.bar)
@@ -172,8 +178,13 @@ class AnnotatePage(QWidget):
         canvas.ellipse_edited.connect(self._edited)
         canvas.window_changed.connect(self._keep_window)
         panel.confirm.clicked.connect(self.confirm)
+        panel.snap.setChecked(session.settings.snap_proposals)
+        panel.snap.toggled.connect(self._keep_snap)
+        self.snapping.snapped.connect(self._snapped)
         panel.biometry.age.entered.connect(self._age_entered)
         panel.biometry.age.closed.connect(canvas.setFocus)
+        panel.convention.setChecked(session.settings.follow_convention)
+        panel.convention.toggled.connect(self._keep_convention)
         panel.use_button.clicked.connect(self.use_proposal)
         panel.dismiss_button.clicked.connect(lambda: self.proposing.show(None))
         panel.revisions.pointed.connect(self._point_at)
@@ -326,9 +337,11 @@ class AnnotatePage(QWidget):
 
     def _measure(self, ellipse: Ellipse | None) -> None:
         if self._frame is not None:
+            spread = self.session.spreads.get((self._frame.id, ellipse)) if ellipse else None
             self.panel.biometry.show_ellipse(
-                ellipse, self._frame.calibration, age_of(self._frame.labels)
+                ellipse, self._frame.calibration, age_of(self._frame.labels), spread
             )
+            self.canvas.set_spread(spread)
 
     def _age_entered(self, age: str) -> None:
         if self._frame is not None:
@@ -428,7 +441,33 @@ class AnnotatePage(QWidget):
             self.proposing.show(None)
             self._push(self._frame.id, proposal, "draft")
 
+    def snap(self) -> None:
+        """Move the ellipse onto the outline of the skull near it, as one step of undo."""
+        self.canvas.leave_gesture()
+        if self._frame is None or self._unreadable:
+            return
+        ellipse = self.canvas.ellipse()
+        if ellipse is None:
+            self.session.message.emit(
+                "Draw an ellipse first, roughly around the head, or press P for a proposal.",
+                "warning",
+            )
+            return
+        self.snapping.ask(self._frame.id, ellipse)
+
+    def _snapped(self, frame_id: str, asked: Ellipse, ellipse: Ellipse) -> None:
+        """Take the ellipse, unless the person has gone on or changed it in the meantime."""
+        shown = self._frame is not None and self._frame.id == frame_id
+        if shown and self.canvas.ellipse() == asked and ellipse != asked:
+            self._push(frame_id, ellipse, "draft")
+
     # -- the canvas -------------------------------------------------------------------------
 
     def _keep_window(self, window: GreyWindow) -> None:
         self.session.settings.window_level = (window.width, window.level)
+
+    def _keep_convention(self, on: bool) -> None:
+        self.session.settings.follow_convention = on
+
+    def _keep_snap(self, on: bool) -> None:
+        self.session.settings.snap_proposals = on

@@ -37,6 +37,8 @@ class ProposalFlow(QObject):
         self._job: JobHandle[ProposeResult] | None = None
         self._asked: tuple[Path, str] | None = None
         """The project and the frame of the current request."""
+        self._said = ""
+        """Which convention proposals follow, as it was said last."""
 
     def set_frame(self, frame: Frame, own: Ellipse | None) -> None:
         """Set the frame on the canvas and its own ellipse; drops a proposal for another frame."""
@@ -58,7 +60,13 @@ class ProposalFlow(QObject):
             if self.asks_for(frame_id):
                 return
         path = self._session.open.path
-        request = ProposeRequest(path, frame_ids=(frame_id,))
+        settings = self._session.settings
+        request = ProposeRequest(
+            path,
+            frame_ids=(frame_id,),
+            convention=settings.follow_convention,
+            snap=settings.snap_proposals,
+        )
         self._asked = path, frame_id
         self._job = self._session.submit(request)
         self._job.on_finished(lambda result: self._finished(path, result))
@@ -75,9 +83,13 @@ class ProposalFlow(QObject):
     def _finished(self, path: Path, result: ProposeResult) -> None:
         if not self._session.is_open(path):
             return
+        self._session.keep_spreads(result)
         for proposal in result.proposals:
             self._session.annotation_changed.emit(proposal.frame_id)
             self.proposed.emit(proposal.frame_id, proposal.ellipse)
+        if result.proposals and result.followed not in ("", self._said):
+            self._said = result.followed
+            self._session.message.emit(result.followed, "info")
         for name in result.without:
             self._session.message.emit(
                 f"The segmenter found no head in {name}. Draw the ellipse yourself.", "warning"

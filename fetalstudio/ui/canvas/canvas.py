@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import overlay
@@ -73,6 +74,7 @@ class FrameCanvas(FrameView):
         self._ellipse: Ellipse | None = None
         self._shape: Shape | None = None
         self._ghost: Shape | None = None
+        self._spread: Spread | None = None
         self._style = EllipseStyle()
         self._editable, self._peeking = True, False
         self._tool, self._drawing_tool = Tool.EDIT, Tool.CALLIPER
@@ -114,6 +116,11 @@ class FrameCanvas(FrameView):
     def ghost(self) -> Ellipse | None:
         """The second ellipse that is shown for comparison."""
         return None if self._ghost is None else self._ghost.ellipse()
+
+    def set_spread(self, spread: Spread | None) -> None:
+        """Show how uncertain the ellipse is: a faint double outline where it may be far off."""
+        self._spread = spread
+        self.update()
 
     def handle_points(self) -> dict[Handle, Point]:
         """The positions of the ellipse's handles on screen; empty if there is no ellipse."""
@@ -411,6 +418,9 @@ class FrameCanvas(FrameView):
         shape, colour = self._live_shape(), self._style.colour
         if self._draft is not None and shape is not self._shape and self._shape is not None:
             overlay.paint_ellipse(painter, self._shape, self._view, _REPLACED)
+        if self._spread is not None and self._ellipse is not None and shape is self._shape:
+            of = Shape.of(self._ellipse)
+            overlay.paint_spread(painter, of, self._spread, self._view, colour)
         if shape is not None:
             overlay.paint_ellipse(painter, shape, self._view, self._style)
         if self._drag is not None and shape is not None:

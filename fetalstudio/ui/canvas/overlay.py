@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QCursor, QPainter, QPen, QPixmap, QPolygonF
 
+from fetalstudio.core.biometry import NORMAL_95, Spread
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.ui import theme
 from fetalstudio.ui.canvas.handles import Handle, Shape, handle_points
@@ -19,6 +20,8 @@ _HALO_COLOUR = QColor(0, 0, 0, 130)
 _FLATNESS = 0.1
 """Largest error of the painted line in screen px."""
 _SCALE_BARS_MM = (1, 2, 5, 10, 20, 50, 100)
+_UNSURE = 0.05
+"""Share of the radius. An outline that is surer than this is not doubled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,35 @@ def paint_ellipse(painter: QPainter, shape: Shape, view: View, style: EllipseSty
     if style.label:
         box = points.boundingRect()
         _text(painter, QPointF(box.center().x(), box.top() - 12), style.label, style.colour)
+
+
+def paint_spread(painter: QPainter, shape: Shape, spread: Spread, view: View, colour: str) -> None:
+    """Faint lines on both sides of the outline, between which 95 % of sonographers' lie.
+
+    Only where they are far apart, which is where the skull is not seen. ``shape`` has the major
+    axis as its first one.
+    """
+    faint = QColor(colour)
+    faint.setAlpha(130)
+    painter.setPen(QPen(faint, 1))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    points = outline(shape, view)
+    centre = QPointF(*view.to_screen((shape.cx, shape.cy)))
+    steps = points.size() - 1
+    shares = []
+    for i in range(steps):
+        d = 2 * math.pi * i / steps
+        along, across = spread.ofd * math.cos(d) ** 2, spread.bpd * math.sin(d) ** 2
+        shares.append(NORMAL_95 * math.hypot(along, across))
+    for sign in (-1, 1):
+        for i in range(steps):
+            here, there = shares[i], shares[(i + 1) % steps]
+            if min(here, there) > _UNSURE:
+                first, second = points.at(i), points.at(i + 1)
+                painter.drawLine(
+                    centre + (first - centre) * (1 + sign * here),
+                    centre + (second - centre) * (1 + sign * there),
+                )
 
 
 def paint_axes(painter: QPainter, shape: Shape, view: View, colour: str) -> None:

@@ -376,7 +376,15 @@ class LibraryPage(QWidget):
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
-            self._propose(ProposeRequest(self.session.open.path, frame_ids=tuple(todo)))
+            settings = self.session.settings
+            self._propose(
+                ProposeRequest(
+                    self.session.open.path,
+                    frame_ids=tuple(todo),
+                    convention=settings.follow_convention,
+                    snap=settings.snap_proposals,
+                )
+            )
         else:
             text = "The selected frames are annotated; a proposal would not replace your ellipse."
             self.session.message.emit(text, "info")
@@ -387,7 +395,14 @@ class LibraryPage(QWidget):
         ``again``: also where its proposal waits or was rejected.
         """
         if self.propose_button.isEnabled():
-            request = ProposeRequest(self.session.open.path, cohort=self.model.cohort, again=again)
+            settings = self.session.settings
+            request = ProposeRequest(
+                self.session.open.path,
+                cohort=self.model.cohort,
+                again=again,
+                convention=settings.follow_convention,
+                snap=settings.snap_proposals,
+            )
             self._propose(request)
 
     def _propose(self, request: ProposeRequest) -> None:
@@ -400,10 +415,13 @@ class LibraryPage(QWidget):
 
     def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
         text = f"{counted(len(result.proposals), 'ellipse')} proposed. You decide on each."
+        self.session.keep_spreads(result)
         if not self.session.is_open(request.project):
             text = f"{request.project.name}: {text}"
         if result.without:
             text += f" No head was found in {_names(result.without)}. Draw the ellipse yourself."
+        if result.followed:
+            text += f" {result.followed}"
         self.session.message.emit(text, "warning" if result.without else "info")
 
     def _propose_ended(self) -> None:

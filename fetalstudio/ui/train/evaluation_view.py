@@ -22,7 +22,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.engine.jobs.evaluate.scorecard import cells, too_few, worst
+from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few, worst
 from fetalstudio.engine.jobs.report.request import ReportRequest, ReportResult
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -171,7 +171,7 @@ def _about(result: EvaluateResult) -> str:
         seen = "As far as is known, it saw none of these subjects before."
     return (
         f"Measured {prompt}, {size}. {seen} Each mean has its 95 % interval below it; "
-        f"a failure is a Dice below 0.9. {too_few(result)}"
+        f"a failure is a Dice below 0.9. {' '.join([*conventions(result), too_few(result)])}"
     )
 
 

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from PySide6.QtTest import QSignalSpy, QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from fetalstudio.core.biometry import Spread
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
+from fetalstudio.engine.jobs.snap.request import SnapRequest, SnapResult
 from fetalstudio.engine.process.client import EngineClient
 from fetalstudio.engine.process.events import Cancelled, Event, Failed, Finished
 from fetalstudio.project.database import Database
@@ -833,10 +837,12 @@ class Jobs:
 
     def __init__(self) -> None:
         self.client = Cancels()
-        self.requests: list[ProposeRequest] = []
+        self.requests: list[Any] = []
         self.handles: list[JobHandle[Any]] = []
 
-    def submit(self, request: ProposeRequest, replace: bool = False) -> JobHandle[Any]:
+    def submit(
+        self, request: ProposeRequest | SnapRequest, replace: bool = False
+    ) -> JobHandle[Any]:
         self.requests.append(request)
         self.handles.append(JobHandle(self.client, len(self.requests), request.job))
         return self.handles[-1]
@@ -857,6 +863,28 @@ def jobs(page: AnnotatePage, monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 def found(frame_id: str, ellipse: Ellipse = HEAD) -> Finished:
     return Finished(ProposeResult((Proposal(frame_id, ellipse, 0.93),), ()))
+
+
+def test_whether_proposals_follow_the_cohort_is_chosen_and_remembered(
+    page: AnnotatePage, project: Project, jobs: Jobs, qtbot: QtBot
+) -> None:
+    frame_id = unannotated(page)
+    person, other = HEAD, replace(HEAD, a=HEAD.a / 1.02, b=HEAD.b / 1.02)
+    convention = Convention.measure("compact", [(person, other)] * 3, ["1", "2", "3"])
+    assert convention is not None
+    proposal = Proposal(frame_id, HEAD, 0.93)
+    followed = Finished(ProposeResult((proposal,), (), {"Madrid": convention}))
+    said: list[str] = []
+    page.session.message.connect(lambda text, _kind: said.append(text))
+    for _ in range(2):
+        key(page, Qt.Key.Key_P)
+        jobs.end(followed)
+    assert len(said) == 1, "it is not said again with each proposal"
+    assert "Madrid" in said[0] and "2.0 % outside the skull" in said[0]
+    qtbot.mouseClick(page.panel.convention, Qt.MouseButton.LeftButton)
+    key(page, Qt.Key.Key_P)
+    assert [r.convention for r in jobs.requests] == [True, True, False]
+    assert not page.session.settings.follow_convention
 
 
 def test_a_proposal_for_an_empty_frame_is_shown_to_be_decided(
@@ -1091,6 +1119,97 @@ def test_session_is_left_alone_by_looking(page: AnnotatePage, open_session: Sess
     page.canvas.fit()
     key(page, Qt.Key.Key_F)
     assert open_session.undo_stack.count() == 0
+
+
+# -- snapping to the skull -------------------------------------------------------------------
+
+SPREAD = Spread(0.01, 0.02, 0.03)
+
+
+def snapped(frame_id: str, ellipse: Ellipse | None = HEAD) -> Finished:
+    return Finished(SnapResult(frame_id, ellipse, SPREAD))
+
+
+def test_s_moves_the_ellipse_onto_the_skull_as_one_step_of_undo(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
+    frame_id = annotated(page)
+    own = shown(page)
+    key(page, Qt.Key.Key_S)
+    assert jobs.requests == [SnapRequest(project.path, frame_id, own)]
+    jobs.end(snapped(frame_id))
+    assert ellipse_of(project, frame_id) == HEAD
+    assert newest(project, frame_id).state == "draft"
+    assert " ± " in page.panel.biometry.values["hc"].text()
+    page.undo_action.trigger()
+    assert page.canvas.ellipse() == own
+    assert " ± " not in page.panel.biometry.values["hc"].text()
+
+
+def test_a_snap_that_comes_too_late_changes_nothing(
+    page: AnnotatePage, project: Project, jobs: Jobs
+) -> None:
+    frame_id = annotated(page)
+    key(page, Qt.Key.Key_S)
+    key(page, Qt.Key.Key_Right)
+    moved = shown(page)
+    jobs.end(snapped(frame_id))
+    assert shown(page) == moved
+    key(page, Qt.Key.Key_S)
+    key(page, Qt.Key.Key_PageDown)
+    other = page.canvas.ellipse()
+    jobs.end(snapped(frame_id))
+    assert page.canvas.ellipse() == other
+    assert ellipse_of(project, frame_id) == moved
+
+
+def test_where_no_skull_is_near_the_ellipse_stays(page: AnnotatePage, jobs: Jobs) -> None:
+    frame_id = annotated(page)
+    own, said = shown(page), QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_S)
+    jobs.end(snapped(frame_id, None))
+    assert page.canvas.ellipse() == own
+    assert "No outline" in said.at(0)[0]
+
+
+def test_without_an_ellipse_nothing_is_snapped(page: AnnotatePage, jobs: Jobs) -> None:
+    unannotated(page)
+    said = QSignalSpy(page.session.message)
+    key(page, Qt.Key.Key_S)
+    assert not jobs.requests
+    assert "Draw an ellipse first" in said.at(0)[0]
+
+
+def test_snapping_of_proposals_is_switched_on_and_remembered(
+    page: AnnotatePage, project: Project, jobs: Jobs, qtbot: QtBot
+) -> None:
+    frame_id = unannotated(page)
+    page.panel.snap.click()
+    key(page, Qt.Key.Key_P)
+    assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,), snap=True)]
+    assert page.session.settings.snap_proposals
+    other = AnnotatePage(page.session)
+    qtbot.addWidget(other)
+    assert other.panel.snap.isChecked()
+
+
+def test_sizes_are_shown_with_what_95_percent_of_sonographers_would_measure() -> None:
+    panel = BiometryPanel()
+    panel.show_ellipse(HEAD, Calibration(0.5, 0.5, "manual"), spread=SPREAD)
+    assert panel.values["ofd"].text() == f"{HEAD.a:.1f} ± {1.96 * 0.03 * HEAD.a:.1f} mm"
+    panel.show_ellipse(HEAD, None, spread=SPREAD)
+    assert panel.values["bpd"].text() == f"{2 * HEAD.b:.1f} ± {1.96 * 0.04 * HEAD.b:.1f} px"
+    panel.show_ellipse(HEAD, None)
+    assert panel.values["bpd"].text() == f"{2 * HEAD.b:.1f} px"
+
+
+def test_an_unsure_outline_is_doubled(page: AnnotatePage) -> None:
+    annotated(page)
+    alone = page.canvas.grab().toImage()
+    page.canvas.set_spread(Spread(0.005, 0.005, 0.005))
+    assert page.canvas.grab().toImage() == alone
+    page.canvas.set_spread(SPREAD)
+    assert page.canvas.grab().toImage() != alone
 
 
 def test_the_segmenter_itself_proposes_on_a_real_frame(

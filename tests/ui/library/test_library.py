@@ -275,7 +275,8 @@ def test_proposals_for_all_wait_for_a_person(
     counts = session.open.counts()
     assert (counts["none"], counts["proposed"], counts["final"]) == (0, 8, 16)
     assert library.todo.text() == "8 proposals to check"
-    assert window.notices.notices[-1].text == "8 ellipses proposed. You decide on each."
+    said = window.notices.notices[-1].text
+    assert said.startswith("8 ellipses proposed. You decide on each. Proposals for samples follow ")
     assert library.propose_button.isEnabled(), "another model may propose anew"
     waiting = next(i for i in rows(library) if i.data(ANNOTATION).state == "proposed")
     assert "sure, " in waiting.data(Qt.ItemDataRole.ToolTipRole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fetalstudio.core.biometry import measure, trimester
+from fetalstudio.core.convention import Convention
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL
 from fetalstudio.core.labelled import LabelledFrame
@@ -29,6 +31,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore,
 from fetalstudio.engine.jobs.propose.request import Prompt
 
 if TYPE_CHECKING:
+    from fetalstudio.segmentation.outline import SecondLook
     from fetalstudio.segmentation.segmenter import Segmenter
 
 _PAPER_SIDE, _PAPER_JITTER, _PAPER_REPEATS = 256, 20, 5
@@ -41,25 +44,30 @@ def score_frame(
     prompt: Prompt = "auto",
     protocol: Protocol = "native",
     seed: int = 0,
+    outline: SecondLook | None = None,
 ) -> FrameScore:
     """One frame's figures. The box prompt is the tight box of the known ellipse.
 
     ``paper`` follows the paper's code: the frame is squashed to 256 x 256 px, the reference is
     eroded by its resampling, boxes are moved outwards by up to 19 px, there are five repeats (one
-    without box), and masks are compared instead of ellipses. Raises :class:`InputError` if the
-    erosion leaves nothing of the reference, or if the segmenter needs a prompt.
+    without box), and masks are compared instead of ellipses. With ``outline``, protocol ``native``
+    measures the ellipse that was moved onto the skull. Raises :class:`InputError` if the erosion
+    leaves nothing of the reference, or if the segmenter needs a prompt.
     """
     if protocol == "paper":
         return _score_paper(segmenter, frame, prompt, seed)
     reference = frame.ellipse.mask(frame.size)
     box = frame.ellipse.box() if prompt == "box" else None
     found = segmenter.predict(frame.image, box=box)
-    mask = found.mask if found.ellipse is None else found.ellipse.mask(frame.size)
-    score = replace(_score(frame, mask, reference), found=found.ellipse)
+    ellipse = found.ellipse
+    if outline is not None and ellipse is not None:
+        ellipse = outline.snap(frame.image, ellipse).ellipse or ellipse
+    mask = found.mask if ellipse is None else ellipse.mask(frame.size)
+    score = replace(_score(frame, mask, reference), found=ellipse)
     calibration = frame.calibration
     if calibration is None:
         return score
-    found_hc = None if found.ellipse is None else measure(found.ellipse, calibration).hc_mm
+    found_hc = None if ellipse is None else measure(ellipse, calibration).hc_mm
     spacing = (calibration.mm_per_px_x, calibration.mm_per_px_y)
     distances = surface_distances(mask, reference, spacing)
     return replace(
@@ -87,6 +95,23 @@ def summarise(
         for name, members in _groups(scores).items()
     }
     return replace(whole, groups=groups, frames=tuple(scores))
+
+
+def conventions_of(
+    segmenter: str, scores: Sequence[FrameScore], known: Collection[str]
+) -> dict[str, Convention]:
+    """By cohort, how its annotators draw, where enough subjects are not among the ``known`` ones.
+
+    Scores without a segmenter's ellipse, as those of protocol ``paper``, are left out.
+    """
+    pairs: dict[str, list[tuple[Ellipse, Ellipse]]] = {}
+    subjects: dict[str, list[str]] = {}
+    for s in scores:
+        if s.reference is not None and s.found is not None and s.subject not in known:
+            pairs.setdefault(s.cohort, []).append((s.reference, s.found))
+            subjects.setdefault(s.cohort, []).append(s.subject)
+    measured = {c: Convention.measure(segmenter, pairs[c], subjects[c]) for c in sorted(pairs)}
+    return {cohort: found for cohort, found in measured.items() if found is not None}
 
 
 def _means(

@@ -10,7 +10,7 @@ from fetalstudio import distributed
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import checked_real, labelled_frames
-from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
+from fetalstudio.engine.jobs.evaluate.evaluation import conventions_of, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
     EvaluateRequest,
     EvaluateResult,
@@ -18,12 +18,18 @@ from fetalstudio.engine.jobs.evaluate.request import (
     Protocol,
 )
 from fetalstudio.engine.jobs.propose.request import Prompt
-from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
-from fetalstudio.engine.models.seen import seen_by
+from fetalstudio.engine.models.loading import (
+    FoundModel,
+    find_model,
+    load_outline,
+    load_segmenter,
+    outline_folder,
+)
+from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.model_card import fingerprint
+from fetalstudio.formats.model_card import fingerprint, seen_subjects, training_frames
 from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
@@ -43,36 +49,46 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     )
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
-        items, trained_on = _frames(project, request, model, report)
+        items, known = _frames(project, request, model, report)
         load_segmenter(model)  # its errors come before the first frame
+        if request.snap:
+            load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
-        results = [
-            replace(
-                summarise(
-                    model.name,
-                    _scores(model, items, request.prompt, protocol, steps),
-                    prompt=request.prompt,
-                    protocol=protocol,
-                ),
-                model_sha256=fingerprint(model.folder),
-                trained_on=trained_on,
-                held_out=request.held_out,
+        subjects = {item.subject for item in known}
+        results = []
+        for protocol in protocols:
+            scores = _scores(model, items, request, protocol, steps)
+            result = summarise(model.name, scores, prompt=request.prompt, protocol=protocol)
+            conventions = {}
+            # A box draws the answer to the person's ellipse, and snapping is not the segmenter's.
+            if request.prompt == "auto" and not request.snap:
+                conventions = conventions_of(model.name, scores, subjects)
+            results.append(
+                replace(
+                    result,
+                    model_sha256=fingerprint(model.folder),
+                    trained_on=len(known),
+                    held_out=request.held_out,
+                    snapped=request.snap,
+                    conventions=conventions,
+                )
             )
-            for protocol in protocols
-        ]
     return results[0] if len(results) == 1 else replace(results[0], paper=results[1])
 
 
 def _frames(
     project: Project, request: EvaluateRequest, model: FoundModel, report: Report
-) -> tuple[list[LabelledFrame], int]:
-    """The frames to measure on, and how many of them are of subjects that the model saw."""
+) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """The frames to measure on, and those of them that are of subjects that the model saw."""
     items = checked_real(labelled_frames(project, request.cohort))
     if request.frame_ids is not None:
         items = [item for item in items if item.id in set(request.frame_ids)]
         if not items:
             raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
-    known = seen_by(project, model).known(items)
+    seen = seen_by(project, model)
+    if request.snap:
+        seen |= Seen(training_frames(outline_folder()), seen_subjects(outline_folder()))
+    known = seen.known(items)
     if request.held_out:
         subjects = {item.subject for item in known}
         items = [item for item in items if item.subject not in subjects]
@@ -81,7 +97,7 @@ def _frames(
                 f"{model.name} saw all of these subjects before. Annotate frames of other "
                 "subjects, or evaluate without leaving out the subjects that it saw."
             )
-        return items, 0
+        return items, []
     if known:
         report(
             Warned(
@@ -90,13 +106,13 @@ def _frames(
                 "The figures are better than they would be on new subjects."
             )
         )
-    return items, len(known)
+    return items, known
 
 
 def _scores(
     model: FoundModel,
     items: Sequence[LabelledFrame],
-    prompt: Prompt,
+    request: EvaluateRequest,
     protocol: Protocol,
     steps: Steps,
 ) -> list[FrameScore]:
@@ -105,7 +121,10 @@ def _scores(
     at_once = _AT_ONCE * distributed.size() if distributed.size() > 1 else 1
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
-        work = [(model, item.loaded(), prompt, protocol, start + i) for i, item in enumerate(some)]
+        work = [
+            (model, item.loaded(), request.prompt, protocol, start + i, request.snap)
+            for i, item in enumerate(some)
+        ]
         scores += distributed.each(_score, work)
         steps.advance(steps.done + len(some), note=some[-1].name)
     return scores
@@ -117,6 +136,13 @@ def _score(
     prompt: Prompt,
     protocol: Protocol,
     seed: int,
+    snap: bool,
 ) -> FrameScore:
-    segmenter = load_segmenter(model)
-    return score_frame(segmenter, frame, prompt=prompt, protocol=protocol, seed=seed)
+    return score_frame(
+        load_segmenter(model),
+        frame,
+        prompt=prompt,
+        protocol=protocol,
+        seed=seed,
+        outline=load_outline() if snap else None,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.process.job import Job
@@ -30,6 +31,9 @@ class EvaluateRequest:
     frame_ids: tuple[str, ...] | None = None
     held_out: bool = False
     """Leave out the subjects of the segmenter's training and validation frames."""
+    snap: bool = False
+    """Measure the ellipses after the second look that moves them onto the skull. Frames that this
+    second look was trained on count as seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +97,15 @@ class EvaluateResult:
     of its best epoch, or in its calibration."""
     held_out: bool = False
     """Whether all subjects that the segmenter saw before were left out."""
+    snapped: bool = False
+    """Whether the ellipses were moved onto the skull."""
     groups: Mapping[str, EvaluateResult] = field(default_factory=dict)
     """Results by ``cohort NAME``, ``trimester first`` and each label (``country EGY``) if there are
     several, without ``frames``."""
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    """By cohort, how its annotators draw compared with the segmenter, on subjects that it did not
+    see. Empty for prompt ``box``, which draws the answer to the person's ellipse, for protocol
+    ``paper``, and in ``groups``."""
     paper: EvaluateResult | None = None
     """The result of protocol ``paper``, with protocol ``both``."""
     frames: tuple[FrameScore, ...] = field(default=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -57,6 +58,21 @@ def too_few(result: EvaluateResult) -> str:
         f"{counted(result.subjects, 'subject')}: too few to tell how the segmenter does on others "
         f"({FEW_SUBJECTS} are needed)."
     )
+
+
+def conventions(result: EvaluateResult) -> list[str]:
+    """A sentence for a person on how each cohort is drawn, and one on cohorts that differ."""
+    found = result.conventions
+    lines = [
+        f"Heads of {cohort} are {convention.sentence}." for cohort, convention in found.items()
+    ]
+    lines += [
+        f"{one} and {other} are drawn differently. A segmenter that learns from both draws in "
+        "between: train and export them apart."
+        for one, other in combinations(found, 2)
+        if found[one].differs(found[other])
+    ]
+    return lines
 
 
 def _span(interval: Sequence[float], digits: int, sign: str = "") -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from fetalstudio.engine.cohort_split import check_cohort
+from fetalstudio.engine.jobs.propose.conventions import measured_conventions
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.loading import find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
-from fetalstudio.project.records import Frame
+from fetalstudio.project.records import Annotation, Frame
 
+_FOLLOWING = "+cohort"
+"""Added to the author of a proposal that follows the convention of its cohort."""
 _NOTHING = {
     "auto": "all frames have an ellipse, or had a proposal that was rejected. Propose again "
     "(Library, Propose for all again; or --again) for other proposals.",
@@ -25,39 +28,55 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     Frames that have a proposal of this segmenter, or had one that a person rejected, are left out
     unless they are given by id or with ``again``. Frames given by id that a person has annotated
     get a proposal in the result only.
+
+    The ellipses follow the convention of their cohort, where one was measured and the request does
+    not say otherwise. The author of such a proposal ends in ``+cohort``.
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         author = f"segmenter:{model.name}"
         check_cohort(project, request.cohort)
         frames = _frames(project, request, author)
-        steps = Steps(len(frames), report, cancelled, "proposing")
         if not frames:
             report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}"))
             return ProposeResult((), ())
+        conventions = {}
+        if request.convention and not request.snap:  # which asks for the skull itself
+            conventions = measured_conventions(project, model, request, frames, report, cancelled)
         segmenter = load_segmenter(model)
+        outline = load_outline() if request.snap else None
+        steps = Steps(len(frames), report, cancelled, "proposing")
         proposals, without = [], []
         for frame in frames:
             if project.frames.find(frame.id) is None:  # another process has removed it meanwhile
                 steps.advance()
                 continue
             box = _box(project, frame) if request.prompt == "box" else None
-            found = segmenter.predict(project.frames.pixels(frame.id), box=box)
+            pixels = project.frames.pixels(frame.id)
+            found = segmenter.predict(pixels, box=box)
             if found.ellipse is None:
                 without.append(frame.name)
             else:
-                proposals.append(Proposal(frame.id, found.ellipse, found.confidence))
+                convention = conventions.get(frame.cohort)
+                ellipse, spread = found.ellipse, None
+                if convention is not None:
+                    ellipse = convention.apply(ellipse)
+                if outline is not None:
+                    snapped = outline.snap(pixels, ellipse)
+                    if snapped.ellipse is not None:
+                        ellipse, spread = snapped.ellipse, snapped.spread
+                proposals.append(Proposal(frame.id, ellipse, found.confidence, spread))
                 current = project.annotations.newest(frame.id)
                 if current is None or current.ellipse is None or current.state == "proposed":
                     project.annotations.add(
                         frame.id,
-                        found.ellipse,
-                        author=author,
+                        ellipse,
+                        author=author + _FOLLOWING if convention else author,
                         state="proposed",
                         confidence=found.confidence,
                     )
             steps.advance(note=frame.name)
-    return ProposeResult(tuple(proposals), tuple(without))
+    return ProposeResult(tuple(proposals), tuple(without), conventions)
 
 
 def _frames(project: Project, request: ProposeRequest, author: str) -> list[Frame]:
@@ -71,7 +90,7 @@ def _frames(project: Project, request: ProposeRequest, author: str) -> list[Fram
         held = annotations.get(frame.id)
         if held is None:
             return not boxed and (request.again or not _rejected(project, frame, author))
-        return held.state == "proposed" and (request.again or held.author != author)
+        return held.state == "proposed" and (request.again or not _is_by(held, author))
 
     return [frame for frame in project.frames.all(cohort=request.cohort) if waits(frame)]
 
@@ -84,4 +103,8 @@ def _box(project: Project, frame: Frame) -> tuple[float, float, float, float] | 
 def _rejected(project: Project, frame: Frame, author: str) -> bool:
     """Whether a person removed this segmenter's proposal and has drawn no ellipse since."""
     last = project.annotations.revisions(frame.id)[-2:]
-    return len(last) == 2 and last[1].ellipse is None and last[0].author == author
+    return len(last) == 2 and last[1].ellipse is None and _is_by(last[0], author)
+
+
+def _is_by(annotation: Annotation, author: str) -> bool:
+    return annotation.author in (author, author + _FOLLOWING)

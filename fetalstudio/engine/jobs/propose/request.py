@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from fetalstudio.core.biometry import Spread
+from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.process.job import Job
 
 Prompt = Literal["auto", "box"]
+SNAP = False
+"""Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
+follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,12 @@ class ProposeRequest:
     prompt: Prompt = "auto"
     """``box`` prompts the segmenter with the box of a frame's ellipse, such as another segmenter's
     proposal. Frames without an ellipse are left out."""
+    convention: bool = True
+    """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
+    see :func:`~fetalstudio.engine.jobs.propose.conventions.measured_conventions`."""
+    snap: bool = SNAP
+    """Move each ellipse onto the outline of the skull by a second look at the frame. No convention
+    is then followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,8 @@ class Proposal:
     frame_id: str
     ellipse: Ellipse
     confidence: float
+    spread: Spread | None = None
+    """How uncertain its sizes are; known of ellipses that were moved onto the skull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +58,13 @@ class ProposeResult:
     proposals: tuple[Proposal, ...]
     without: tuple[str, ...]
     """Names of the frames where no head was found."""
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    """By cohort, the convention that its proposals follow."""
+
+    @property
+    def followed(self) -> str:
+        """For a person, which conventions the proposals follow; "" for none."""
+        return " ".join(
+            f"Proposals for {cohort} follow its annotated frames, which are {found.sentence}."
+            for cohort, found in self.conventions.items()
+        )

@@ -1,0 +1,120 @@
+"""Where a cohort's annotators draw the ellipse: on the skull, or around the soft tissue.
+
+A segmenter draws as the annotators did from whom it learnt. The difference between its ellipses and
+those of a cohort, over a few frames, is what proposals for that cohort have to be changed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import Interval
+from fetalstudio.core.statistics import mean_interval
+from fetalstudio.core.words import counted
+
+FEWEST = 3
+"""Frames, each of another subject, from which on a convention is measured."""
+_NONE = 2
+"""The weight, in subjects, of the expectation that there is no convention. The axes of single
+subjects differ from the segmenter's by some 2 to 3 %, conventions by some 2 %."""
+_NO_SHIFT = 8
+"""The same for the centre: known conventions shift it by less than single subjects do."""
+_FAILED = 0.8
+"""The Dice below which the segmenter's ellipse shows another thing than the person's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """How the ellipses of a cohort's annotators differ from a segmenter's, as measured.
+
+    Each interval has the mean over frames and its 95 % limits over subjects. :meth:`apply` uses
+    less than the means: the fewer the subjects, the less.
+    """
+
+    size: Interval
+    """Both axes together, as a share of the segmenter's: 0.02 is 2 % outside of it."""
+    long: Interval
+    """The long axis alone."""
+    short: Interval
+    """The short axis alone."""
+    right: Interval
+    """Shift of the centre to the right, as a share of the head's mean semi-axis."""
+    down: Interval
+    """The same, downwards."""
+    subjects: int
+    segmenter: str
+    """Name of the segmenter that it was measured with; for another one it does not hold."""
+
+    @classmethod
+    def measure(
+        cls, segmenter: str, pairs: Sequence[tuple[Ellipse, Ellipse]], subjects: Sequence[str]
+    ) -> Convention | None:
+        """The convention by frames that have a person's ellipse and a segmenter's, in this order.
+
+        ``subjects`` are those of the frames. Frames where the segmenter failed (Dice below 0.8) are
+        left out. None if fewer than :data:`FEWEST` subjects are left.
+        """
+        sound = [
+            (_difference(*pair), subject)
+            for pair, subject in zip(pairs, subjects, strict=True)
+            if pair[0].overlap(pair[1]) >= _FAILED
+        ]
+        left = [subject for _, subject in sound]
+        if len(set(left)) < FEWEST:
+            return None
+        long, short, right, down = np.array([found for found, _ in sound]).T.tolist()
+        return cls(
+            size=mean_interval(np.mean([long, short], axis=0).tolist(), left),
+            long=mean_interval(long, left),
+            short=mean_interval(short, left),
+            right=mean_interval(right, left),
+            down=mean_interval(down, left),
+            subjects=len(set(left)),
+            segmenter=segmenter,
+        )
+
+    def apply(self, found: Ellipse) -> Ellipse:
+        """The segmenter's ellipse as this cohort's annotators would draw it."""
+        axes, shift = (self.subjects / (self.subjects + w) for w in (_NONE, _NO_SHIFT))
+        radius = shift * float(np.sqrt(found.a * found.b))
+        return Ellipse.of(
+            found.cx + radius * self.right.mean,
+            found.cy + radius * self.down.mean,
+            found.a * (1 + axes * self.long.mean),
+            found.b * (1 + axes * self.short.mean),
+            found.angle_deg,
+        )
+
+    def differs(self, other: Convention) -> bool:
+        """Whether the intervals of the size are more than 1 % apart."""
+        apart = max(self.size.low - other.size.high, other.size.low - self.size.high)
+        return apart > 0.01
+
+    @property
+    def sentence(self) -> str:
+        """For a person, with the cohort as its subject: ``drawn 1.7 % outside the skull as compact
+        sees it (95 % interval +0.9 to +2.5 %; 15 frames)``."""
+        mean, low, high = (100 * v for v in (self.size.mean, self.size.low, self.size.high))
+        frames = counted(self.size.n, "frame")
+        measured = f"95 % interval {low:+.1f} to {high:+.1f} %; {frames}"
+        if low <= 0 <= high:
+            return (
+                f"drawn along the skull as {self.segmenter} sees it, as far as can be said "
+                f"({mean:+.1f} %, {measured})"
+            )
+        side = "outside" if mean > 0 else "inside"
+        return f"drawn {abs(mean):.1f} % {side} the skull as {self.segmenter} sees it ({measured})"
+
+
+def _difference(person: Ellipse, found: Ellipse) -> tuple[float, float, float, float]:
+    radius = float(np.sqrt(found.a * found.b))
+    return (
+        person.a / found.a - 1,
+        person.b / found.b - 1,
+        (person.cx - found.cx) / radius,
+        (person.cy - found.cy) / radius,
+    )

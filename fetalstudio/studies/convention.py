@@ -1,0 +1,114 @@
+"""What following a cohort's convention does to proposals, for docs/evidence/convention.md.
+
+fetalstudio evaluate PROJECT --cohort NAME --csv scores.csv
+python -m fetalstudio.studies.convention scores.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from fetalstudio.core.convention import Convention
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.metrics import Interval
+from fetalstudio.core.statistics import mean_interval
+
+_SUBJECTS = (3, 5, 10, 30)
+_FACTORS = (1.0, 1.02, 1.04)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A frame's ellipse by a person and by a segmenter."""
+
+    subject: str
+    person: Ellipse
+    found: Ellipse
+
+    def grown(self, factor: float) -> Drawn:
+        """The same with the person's axes multiplied by ``factor``."""
+        e = self.person
+        return replace(self, person=replace(e, a=e.a * factor, b=e.b * factor))
+
+
+def read_drawn(path: Path) -> list[Drawn]:
+    """The frames of a table of ``evaluate --csv`` in which the segmenter found a head."""
+    with path.open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["found_a"]]
+    return [Drawn(r["subject"], _ellipse(r, "reference"), _ellipse(r, "found")) for r in rows]
+
+
+def gain(drawn: Sequence[Drawn], subjects: int, draws: int) -> tuple[float, Interval]:
+    """The mean Dice of ellipses that follow the convention, and what they gain by it.
+
+    For each frame, the convention is measured on ``subjects`` drawn among the others, ``draws``
+    times. The interval is over the subjects of the frames.
+    """
+    rng = np.random.default_rng(0)
+    followed = []
+    for one in drawn:
+        others = [d for d in drawn if d.subject != one.subject]
+        made = [_measured(_draw(others, subjects, rng)).apply(one.found) for _ in range(draws)]
+        followed.append(float(np.mean([one.person.overlap(e) for e in made])))
+    gains = [f - d.person.overlap(d.found) for f, d in zip(followed, drawn, strict=True)]
+    return float(np.mean(followed)), mean_interval(gains, [d.subject for d in drawn])
+
+
+def recovered(drawn: Sequence[Drawn], factor: float, subjects: int, draws: int) -> list[float]:
+    """How far the measured size is from ``factor`` - 1, by which the ellipses were grown."""
+    rng = np.random.default_rng(1)
+    grown = [d.grown(factor) for d in drawn]
+    measured = [_measured(_draw(grown, subjects, rng)) for _ in range(draws)]
+    return [m.size.mean - (factor - 1) for m in measured]
+
+
+def main() -> None:
+    """Print both tables for a file of scores."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scores", type=Path)
+    parser.add_argument("--draws", type=int, default=5, help="draws of subjects to measure on")
+    options = parser.parse_args()
+    drawn = read_drawn(options.scores)
+    most = len({d.subject for d in drawn}) - 1
+    for factor in _FACTORS:
+        grown = [d.grown(factor) for d in drawn]
+        plain = np.mean([d.person.overlap(d.found) for d in grown])
+        print(f"grown by {factor - 1:.0%}: {_measured(grown).sentence}; plain Dice {plain:.4f}")
+        for subjects in sorted({min(n, most) for n in _SUBJECTS}):
+            dice, more = gain(grown, subjects, options.draws)
+            errors = np.array(recovered(drawn, factor, subjects, 100))
+            print(
+                f"  {subjects} subjects: Dice {dice:.4f}, gain {more.mean:+.4f} "
+                f"({more.low:+.4f} to {more.high:+.4f}), n = {more.n}; size off by "
+                f"{np.sqrt((errors**2).mean()):.2%} RMS, {(abs(errors) <= 0.005).mean():.0%} of "
+                "draws within 0.5 %",
+                flush=True,
+            )
+
+
+def _draw(drawn: Sequence[Drawn], subjects: int, rng: np.random.Generator) -> Sequence[Drawn]:
+    """All frames of this many subjects, drawn at random."""
+    names = sorted({d.subject for d in drawn})
+    chosen = set(rng.choice(names, subjects, replace=False))
+    return [d for d in drawn if d.subject in chosen]
+
+
+def _measured(drawn: Sequence[Drawn]) -> Convention:
+    pairs, subjects = [(d.person, d.found) for d in drawn], [d.subject for d in drawn]
+    convention = Convention.measure("the segmenter", pairs, subjects)
+    assert convention is not None, "the segmenter failed on too many of these frames"
+    return convention
+
+
+def _ellipse(row: dict[str, str], prefix: str) -> Ellipse:
+    return Ellipse(*(float(row[f"{prefix}_{field.name}"]) for field in fields(Ellipse)))
+
+
+if __name__ == "__main__":
+    main()
