@@ -202,8 +202,14 @@ def test_a_picture_is_a_frame_or_the_annotation_of_one(dialog: ImportDialog, qtb
     planned(qtbot, dialog)
     assert row(dialog, "sure_overlay.png").taken_for == "frame"
     select(qtbot, dialog, "drawn.png")
-    boxes = dialog.details.findChildren(QComboBox)
-    (box,) = (box for box in boxes if box.isVisibleTo(dialog.details))
+    boxes: list[QComboBox] = []
+
+    def shown_box() -> bool:
+        boxes[:] = [b for b in dialog.details.findChildren(QComboBox) if b.isVisible()]
+        return len(boxes) == 1
+
+    qtbot.waitUntil(shown_box)
+    (box,) = boxes
     box.setCurrentText("again.png")
     box.activated.emit(box.currentIndex())
     planned(qtbot, dialog)
