@@ -406,7 +406,9 @@ def test_evaluation_in_both_protocols(sample_project: Project, prompt: str, prot
     result = run_job(request)
     assert result.n == 4 and len(result.frames) == 4
     low, high = result.dice["ci95"]
-    assert 0.85 < result.dice["min"] <= low <= result.dice["mean"] <= high <= 1
+    assert 0.85 < result.dice["min"] <= result.dice["mean"]
+    # Student's interval of four subjects is wide.
+    assert 0.85 < low < result.dice["mean"] < high <= 1
     assert (result.hc_mae_mm is None) == (protocol == "paper")
     json.dumps(result.dice)
 
@@ -418,7 +420,8 @@ def test_both_protocols_by_one_request_with_groups_and_millimetres(
     both = EvaluateRequest(sample_project.path, protocol="both", frame_ids=ids)
     result = run_job(both)
     alone = run_job(replace(both, protocol="paper"))
-    assert result.paper == alone and alone.protocol == "paper"
+    # As text, in which the intervals of single subjects, which are not numbers, are equal too.
+    assert repr(result.paper) == repr(alone) and alone.protocol == "paper"
     assert result.n == 8 and result.subjects == len({f.subject for f in result.frames})
     trimesters = {name: g.n for name, g in result.groups.items()}
     assert sum(trimesters.values()) == 8 and len(trimesters) > 1
