@@ -131,6 +131,7 @@ def test_every_folder_of_jobs_has_a_request_with_a_name_and_a_title() -> None:
     assert set(requests) == {
         *("import", "propose", "sample", "synthesize", "train", "experiment", "adapt"),
         *("evaluate", "report", "export", "adapt-sd", "probe", "screens", "shareable"),
+        *("plan-import", "snap"),
     }
     titles = [kind.job.title for kind in requests.values()]
     assert all(title[0].isupper() for title in titles) and len(set(titles)) == len(titles)

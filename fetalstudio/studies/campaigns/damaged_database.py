@@ -87,6 +87,7 @@ def make_project(path: Path) -> Path:
                 )
             frames.append(frame)
         project.frames.set_subject([frames[0].id], "mother", author="reader")
+        project.parts.divide(frame.subject for frame in project.frames.all())
         items = [
             BatchItem(i, f"pair-{i}", _ELLIPSE, (40, 40), frames[1].id, None, i, "any")
             for i in range(3)
@@ -204,7 +205,7 @@ def _damage_value(path: Path, chance: random.Random) -> str:
         table = chance.choice(tables)
         columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
         column = chance.choice(columns)[1]
-        keys = [c[1] for c in columns if c[5]]
+        keys = [c[1] for c in columns if c[5]] or [c[1] for c in columns]
         row = chance.choice(connection.execute(f"SELECT * FROM {table}").fetchall())
         held: Mapping[str, Any] = dict(zip([c[1] for c in columns], row, strict=True))
         value = chance.choice(_VALUES)(chance, held[column])

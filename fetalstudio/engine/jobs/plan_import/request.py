@@ -17,7 +17,7 @@ class PlanRequest:
     """Job ``plan_import``: say what an import would do, and what is in doubt."""
 
     job: ClassVar[Job[PlanRequest, ImportPlan]] = Job(
-        "plan_import", "Looking at the files", "fetalstudio.engine.jobs.plan_import.job:run"
+        "plan-import", "Looking at the files", "fetalstudio.engine.jobs.plan_import.job:run"
     )
     project: Path
     source: Path
