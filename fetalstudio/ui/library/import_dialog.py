@@ -153,15 +153,12 @@ class ImportDialog(QDialog):
         likeness = None if name in cohorts else looks_like(name)
         offered = [name] if likeness is None else [free_cohort(cohorts), name]
         if likeness is not None:
-            words.addWidget(
-                theme.style(
-                    QLabel(
-                        f"The name of the folder looks like {likeness}. Cohorts are named in "
-                        f"reports, exports and model cards: is {offered[0]} the better name?"
-                    ),
-                    "warning",
-                )
+            question = QLabel(
+                f"The name of the folder looks like {likeness}. Cohorts are named in reports, "
+                f"exports and model cards: is {offered[0]} the better name?"
             )
+            question.setWordWrap(True)
+            words.addWidget(theme.style(question, "warning"))
         self.field.addItems([*offered, *(c for c in cohorts if c != name)])
         completer = self.field.completer()
         if completer is not None:  # completing inline takes the first Enter for itself

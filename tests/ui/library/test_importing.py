@@ -358,3 +358,12 @@ def test_the_size_is_remembered(
     planned(qtbot, again)
     assert (again.width(), again.height()) == (790, 600)
     assert again.splitter.sizes() == pytest.approx(parts, abs=3)
+
+
+def test_the_dialog_fits_a_small_screen(open_dialog: Open, tmp_path: Path, qtbot: QtBot) -> None:
+    """Also with the question about a folder that is named like a person."""
+    folder = tmp_path / "Meier Anna"
+    write_png(folder / "x.png", texture(1))
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    assert dialog.minimumSizeHint().width() <= 1024 and dialog.minimumSizeHint().height() <= 700
