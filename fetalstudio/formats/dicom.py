@@ -201,17 +201,22 @@ class _Archive:
         self.path = path
         self._name, self._data = "", b""
         self._lock = Lock()
+        self.unreadable: list[Path] = []
+        """The files that :meth:`members` could not unpack, by their places for messages."""
 
     def members(self) -> Iterator[tuple[Path, zipfile.ZipInfo]]:
         """The files that start as DICOM, with what stands for their place in messages."""
         with self._opened() as archive:
-            for info in archive.infolist()[:_MOST_ENTRIES]:
+            entries = archive.infolist()
+            self.unreadable += [_safe(info.filename) for info in entries[_MOST_ENTRIES:]]
+            for info in entries[:_MOST_ENTRIES]:
                 if info.is_dir() or PurePosixPath(info.filename).suffix.lower() in _NO_DICOM:
                     continue
                 try:
                     with archive.open(info) as stream:
                         start = stream.read(_SNIFFED)
                 except Exception:  # encrypted, damaged: zipfile and zlib raise several types
+                    self.unreadable.append(_safe(info.filename))
                     continue
                 if starts_as_dicom(start):
                     yield self.path / _safe(info.filename), info
@@ -274,6 +279,12 @@ def _take_archive(found: _Found, path: Path) -> None:
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         found.problems.append(f"{path} is damaged and cannot be unpacked. Copy it again.")
         return
+    if lost := archive.unreadable:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        found.problems.append(
+            f"{path} holds files that could not be unpacked ({lost[0]}{more}): they are encrypted "
+            "or damaged, or there are too many. Unpack the archive and import the folder."
+        )
     for place, info in members:
         _take(found, place, partial(archive.open, info), directory=False)
 

@@ -367,6 +367,20 @@ def test_archives_are_read_in_memory(tmp_path: Path) -> None:
     assert not outside.exists()
 
 
+def test_what_an_archive_does_not_give_is_named(tmp_path: Path) -> None:
+    one = write(tmp_path / "made" / "x", speckle())
+    path = tmp_path / "clinic.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(one, "IM1")
+        archive.write(one, "locked/IM2")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1  # the second file is encrypted
+    path.write_bytes(data)
+    source = read_source(path)
+    assert len(source.records) == 1
+    assert any("could not be unpacked" in said and "IM2" in said for said in source.problems)
+
+
 # -- privacy --------------------------------------------------------------------------------------
 
 SECRET = "ZZQ"
