@@ -263,7 +263,9 @@ def _directory_size(stream: BinaryIO) -> int:
 
 def _holds_dicom(path: Path) -> bool:
     try:
-        return next(_Archive(path).members(), None) is not None
+        archive = _Archive(path)
+        # One that cannot be unpacked may hold DICOM files: it is opened, and then named.
+        return next(archive.members(), None) is not None or bool(archive.unreadable)
     except (InputError, OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return False
 
