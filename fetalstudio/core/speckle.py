@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ BANDS: Final = len(EDGES) - 1
 _STRIDE: Final = 48
 _LONGEST: Final = 20.0
 """Largest correlation length in px that a window can show."""
+_STEP: Final = 0.25
+_SLOW: Final = SIDE / 6
+"""px: sigma of what is taken for anatomy when lengths are measured."""
 _LEAST_SPREAD: Final = 1.0
 """Windows with less spread, in grey levels, show fluid or rounding, not speckle."""
 _Y: Final = np.fft.fftfreq(SIDE)[:, None]
@@ -87,65 +90,79 @@ class Speckle:
 def speckle_of(image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe) -> Speckle:
     """Measure an (H, W) frame in windows of 64 px that lie in ``tissue``, (H, W) of 0 and 1."""
     h, w = image.shape
-    rows: list[tuple[Any, ...]] = []
-    for y in range(0, h - SIDE + 1, _STRIDE):
-        for x in range(0, w - SIDE + 1, _STRIDE):
-            at = np.s_[y : y + SIDE, x : x + SIDE]
-            if not tissue[at].all():
-                continue
-            window = image[at].astype(np.float64)
-            spread = float(window.std())
-            if spread < _LEAST_SPREAD:
-                continue
-            rows.append(_measured(window, spread, probe, x + SIDE / 2, y + SIDE / 2))
-    if not rows:
+    places = [
+        (y, x)
+        for y in range(0, h - SIDE + 1, _STRIDE)
+        for x in range(0, w - SIDE + 1, _STRIDE)
+        if tissue[y : y + SIDE, x : x + SIDE].all()
+    ]
+    grey = image.astype(np.float32)
+    # Slow changes are anatomy, not speckle.
+    fine = grey - cv2.GaussianBlur(grey, (0, 0), _SLOW)
+    seen, flat = (
+        np.array([of[y : y + SIDE, x : x + SIDE] for y, x in places]).reshape(-1, SIDE, SIDE)
+        for of in (grey, fine)
+    )
+    spread = seen.std((1, 2))
+    kept = spread >= _LEAST_SPREAD
+    if not kept.any():
         empty = np.zeros(0)
         return Speckle(empty, np.zeros((0, 2, BANDS)), *(empty,) * 5)
-    return Speckle(*(np.array(column) for column in zip(*rows, strict=True)))
-
-
-def _measured(
-    window: Floats, spread: float, probe: Probe, x: float, y: float
-) -> tuple[float, Floats, float, float, float, float, float]:
-    dx, dy = x - probe.apex_x, y - probe.apex_y
-    r = float(np.hypot(dx, dy)) or 1.0
-    beam = (dx / r, dy / r)
-    depth = float(np.clip((r - probe.near) / (probe.far - probe.near), 0, 1))
-    mean = float(window.mean())
-    # Slow changes are anatomy, not speckle.
-    fine = window - cv2.GaussianBlur(window, (0, 0), SIDE / 6)
-    power = np.abs(np.fft.rfft2((window - mean) * _TAPER)) ** 2 / (_TAPER**2).sum()
-    along, across = np.abs(_X * beam[0] + _Y * beam[1]), np.abs(_X * beam[1] - _Y * beam[0])
-    bands = np.empty((2, BANDS))
-    for i, cone in enumerate((along >= across, along < across)):
-        total = np.bincount(_BAND[cone], power[cone], minlength=BANDS + 2)[1 : BANDS + 1]
-        count = np.bincount(_BAND[cone], minlength=BANDS + 2)[1 : BANDS + 1]
-        bands[i] = np.log10(total / np.maximum(count, 1) + 1e-3)
-    correlation = np.fft.irfft2(np.abs(np.fft.rfft2(fine * _TAPER)) ** 2, s=(SIDE, SIDE))
-    correlation = np.fft.fftshift(correlation / max(correlation[0, 0], 1e-9))
-    lengths = [_half(correlation, step) for step in (beam, (-beam[1], beam[0]))]
-    z = (window - mean) / spread
-    return (
-        depth,
-        bands,
-        *lengths,
-        float((z**3).mean()),
-        float((z**4).mean() - 3),
+    seen, flat, spread = seen[kept], flat[kept], spread[kept].astype(np.float64)
+    at = np.array(places, float)[kept] + SIDE / 2 - np.array([probe.apex_y, probe.apex_x])
+    r = np.maximum(np.hypot(*at.T), 1e-6)
+    beams = (at / r[:, None])[:, ::-1]
+    mean = seen.mean((1, 2), dtype=np.float64)
+    z = (seen - mean[:, None, None]) / spread[:, None, None]
+    axial, lateral = _lengths(flat, beams)
+    return Speckle(
+        np.clip((r - probe.near) / (probe.far - probe.near), 0, 1),
+        _powers(seen - mean[:, None, None], beams),
+        axial,
+        lateral,
+        (z**3).mean((1, 2)),
+        (z**4).mean((1, 2)) - 3,
         mean / spread,
-    )  # type: ignore[return-value]
+    )
 
 
-def _half(correlation: Floats, step: tuple[float, float]) -> float:
-    """px along a direction after which the correlation falls to a half."""
-    at = np.arange(0, _LONGEST + 0.25, 0.25, dtype=np.float32)
+def _powers(windows: Floats, beams: Floats) -> Floats:
+    """(n, 2, 6): log10 of the power along and across the beams."""
+    power = np.abs(np.fft.rfft2(windows * _TAPER)) ** 2 / (_TAPER**2).sum()
+    dx, dy = beams.T[:, :, None]
+    result = np.empty((len(windows), 2, BANDS))
+    for band in range(BANDS):
+        y, x = np.nonzero(band + 1 == _BAND)
+        fx, fy = _X[0, x], _Y[y, 0]
+        along = np.abs(fx * dx + fy * dy) >= np.abs(fx * dy - fy * dx)
+        for i, cone in enumerate((along, ~along)):
+            total = (power[:, y, x] * cone).sum(1) / np.maximum(cone.sum(1), 1)
+            result[:, i, band] = np.log10(total + 1e-3)
+    return result
+
+
+def _lengths(windows: Floats, beams: Floats) -> tuple[Floats, Floats]:
+    """px along and across the beams after which the correlation falls to a half."""
+    power = np.abs(np.fft.rfft2(windows * _TAPER)) ** 2
+    correlation = np.fft.fftshift(np.fft.irfft2(power, s=(SIDE, SIDE)), axes=(1, 2))
     middle = SIDE // 2
-    x, y = middle + at * np.float32(step[0]), middle + at * np.float32(step[1])
-    line = cv2.remap(
-        correlation.astype(np.float32), x[None], y[None], cv2.INTER_LINEAR, borderValue=0
-    )[0]
+    correlation /= np.maximum(correlation[:, middle, middle], 1e-9)[:, None, None]
+    steps = np.arange(0, _LONGEST + _STEP, _STEP)
+    found = []
+    for dx, dy in (beams.T, (-beams[:, 1], beams[:, 0])):
+        x = (middle + dx[:, None] * steps).astype(np.float32)
+        y = (middle + dy[:, None] * steps).astype(np.float32)
+        lines = [
+            cv2.remap(one, x[i : i + 1], y[i : i + 1], cv2.INTER_LINEAR, borderValue=0)[0]
+            for i, one in enumerate(correlation.astype(np.float32))
+        ]
+        found.append(np.array([_half(line) for line in lines]))
+    return found[0], found[1]
+
+
+def _half(line: NDArray[np.float32]) -> float:
     below = np.flatnonzero(line < 0.5)
     if len(below) == 0:
         return _LONGEST
     i = int(below[0])
-    share = (line[i - 1] - 0.5) / max(float(line[i - 1] - line[i]), 1e-6)
-    return float(at[i - 1] + 0.25 * share)
+    return float(i - 1 + (line[i - 1] - 0.5) / max(line[i - 1] - line[i], 1e-6)) * _STEP
