@@ -25,6 +25,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
 from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
@@ -35,6 +36,7 @@ from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
+from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage, without_collections
 
@@ -51,6 +53,8 @@ class Project:
         self.parts = Parts(self._storage)
         self.frames = Frames(self._storage, self.parts)
         self.annotations = Annotations(self._storage, self.frames)
+        self.readings = Readings(self._storage, self.frames, self.annotations)
+        self.audit = Audit(self._storage, self.frames, self.readings)
         self.pairs = Pairs(self._storage, self.frames)
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
@@ -171,6 +175,7 @@ class Project:
         """Read every row; returns a sentence for each that is damaged, and so left out."""
         self.frames.check()
         self.annotations.check()
+        self.readings.check()
         self.pairs.all()
         self.batches.check()
         self.runs.all()
