@@ -45,7 +45,7 @@ def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
 
     def noted(*arguments: object) -> None:
         data, options = arguments[-2:]
-        learnt[options.kind] = {item.subject for item in data["train"]}  # type: ignore
+        learnt[options.kind] = {item.subject for item in data["train"]}  # type: ignore[attr-defined, index]
 
     for name in ("_segmenter", "_synthesizer", "_outline"):
         monkeypatch.setattr(pretrain, name, noted)
