@@ -14,12 +14,12 @@ _NAMED = 8
 
 
 def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffect:
-    """What ``project.frames.remove(frame_ids)`` takes with it, and what was made from the frames.
+    """What ``project.amendments.remove(frame_ids)`` takes with it, and what was made from them.
 
     Raises :class:`UserError` for a frame that the project does not hold.
     """
     frames = [project.frames.get(frame_id) for frame_id in frame_ids]
-    pairs = [project.pairs.get(pair_id) for pair_id in project.frames.made_from(frame_ids)]
+    pairs = [project.pairs.get(pair_id) for pair_id in project.pairs.made_from(frame_ids)]
     ids = {frame.id for frame in frames} | {pair.frame.id for pair in pairs}
     pair_ids = {pair.id for pair in pairs}
     runs = [run for run in project.runs.all() if _uses(run.data, ids, pair_ids)]

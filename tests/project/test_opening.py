@@ -271,7 +271,7 @@ def test_a_project_of_version_4_opens_and_divides_its_subjects(tmp_path: Path) -
     _fixture(tmp_path, VERSION_4)
     with Project.open(tmp_path) as project:
         assert {frame.subject for frame in project.frames.all()} == {"001"}
-        assert len(project.frames.amendments()) == 1
+        assert len(project.amendments.all()) == 1
         assert project.parts.stored() == {}
         assert project.parts.divide(["001"]) == project.parts.stored() == {"001": "train"}
         assert project.check() == []
