@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QListWidget,
     QPushButton,
+    QScrollArea,
     QSplitter,
     QStackedWidget,
     QTableWidget,
@@ -36,7 +37,7 @@ from fetalstudio.ui.common.form import note, tick
 from fetalstudio.ui.readings.comparing import Comparer
 from fetalstudio.ui.session import Session
 
-_LIST_WIDTH = 220
+_LIST_WIDTH = 170
 _FRAMES_HEIGHT = 180
 _FIGURES = (
     ("", "Size of the head, outer to outer"),
@@ -47,7 +48,7 @@ _FIGURES = (
     ("ICC(C,1)", "The same without the bias: Shrout and Fleiss' ICC(3,1)"),
     ("TEM", "Technical error of measurement in mm: the standard deviation of one reading"),
 )
-_FRAMES = ("Frame", "Dice", "First", "Second", "Difference, mm")
+_FRAMES = ("Frame", "Dice", "First", "Second", "mm apart")
 _FRAME_ID = Qt.ItemDataRole.UserRole
 
 
@@ -75,6 +76,12 @@ class AgreementPage(QWidget):
         self.about = note()
         self.figures = _table([name for name, _ in _FIGURES], "Figures")
         self.figures.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.figures.setWordWrap(False)
+        for narrow in (0, len(_FIGURES) - 1):
+            self.figures.horizontalHeader().setSectionResizeMode(
+                narrow, QHeaderView.ResizeMode.ResizeToContents
+            )
+        self.figures.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for column, (_, tip) in enumerate(_FIGURES):
             self.figures.horizontalHeaderItem(column).setToolTip(tip)
         self.size_box = QComboBox()
@@ -126,7 +133,7 @@ class AgreementPage(QWidget):
         upper.addLayout(choice)
         upper.addWidget(self.plot, 1)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(top)
+        split.addWidget(_scrolling(top))
         split.addWidget(self.frames)
         split.setStretchFactor(0, 3)
         split.setStretchFactor(1, 1)
@@ -303,8 +310,8 @@ class AgreementPage(QWidget):
 
     def _fill_frames(self, one: ObserverAgreement) -> None:
         found = one.agreement
-        who = ("the first", "the second") if one.intra else (one.first, one.second)
-        heads = [*_FRAMES[:2], *(f"HC of {name}, mm" for name in who), *_FRAMES[4:]]
+        who = ("first", "second") if one.intra else (one.first, one.second)
+        heads = [*_FRAMES[:2], *(f"HC {name}" for name in who), *_FRAMES[4:]]
         self.frames.setHorizontalHeaderLabels(heads)
         order = sorted(range(len(found.pairs)), key=lambda i: found.dices[i])
         self.frames.setRowCount(len(order))
@@ -380,6 +387,17 @@ def _cell(estimate: Estimate, digits: int, sign: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _scrolling(part: QWidget) -> QScrollArea:
+    """The part, which scrolls where the window is not tall enough."""
+    area = QScrollArea()
+    area.setWidget(part)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
 
 
 def _table(heads: list[str] | tuple[str, ...], name: str) -> QTableWidget:

@@ -24,6 +24,7 @@ from fetalstudio.project.records import ReadingSession
 from fetalstudio.ui import theme
 from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
+from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
 from fetalstudio.ui.readings.commands import DrawReading, StoreReading
 from fetalstudio.ui.session import Session
@@ -110,8 +111,8 @@ class ReadingPage(QWidget):
         self.position = theme.style(QLabel(), "heading")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
-        self.progress.setFixedSize(120, 6)
-        self.observer = theme.style(QLabel(), "dim")
+        self.progress.setFixedSize(80, 6)
+        self.observer = ElidedLabel()
         row.addWidget(self.position)
         row.addWidget(self.progress)
         row.addWidget(self.observer, 1)
