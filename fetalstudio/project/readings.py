@@ -229,7 +229,7 @@ class Readings:
             if row is None:
                 raise UserError(f"{self._storage.path} holds no reading {reading_id}.")
             values = dict(row) | {
-                "revision": row["revision"] + 1,
+                "revision": self._storage.next_revision("readings", id=reading_id),
                 "withdrawn": int(withdrawn),
                 "created_at": now(),
             }

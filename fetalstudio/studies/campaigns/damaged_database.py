@@ -19,6 +19,7 @@ import numpy as np
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.project.agreements import agreements
 from fetalstudio.project.backups import DATABASE, all_backups
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, BatchItem
@@ -88,6 +89,10 @@ def make_project(path: Path) -> Path:
             frames.append(frame)
         project.amendments.set_subject([frames[0].id], "mother", author="reader")
         project.parts.divide(frame.subject for frame in project.frames.all())
+        session = project.readings.start([frame.id for frame in frames], observer="second")
+        for number, frame_id in session.left[:3]:
+            reading = project.readings.add(session, number, _ELLIPSE, seconds=9.5)
+            project.readings.adjudicate(frame_id, _ELLIPSE, [reading.id], author="third")
         items = [
             BatchItem(i, f"pair-{i}", _ELLIPSE, (40, 40), frames[1].id, None, i, "any")
             for i in range(3)
@@ -133,6 +138,11 @@ def use(project: Project) -> None:
         project.batches.unfinished,
         project.runs.all,
         project.models.all,
+        project.readings.with_annotations,
+        project.readings.sessions,
+        project.readings.adjudicated,
+        project.audit.log,
+        lambda: agreements(project),
         lambda: project.models.active("segmenter"),
         lambda: project.models.active("synthesizer"),
         lambda: project.pairs.review(1, "rejected", reviewer="me"),
