@@ -199,9 +199,8 @@ class AnnotatePage(QWidget):
         """Read the project's frames again, and show the selected one."""
         self.canvas.flush()
         self._frames = self.session.frames()
-        held = {frame.id for frame in self._frames}
         wanted = self.session.frame_id
-        if wanted in held:
+        if wanted is not None and any(frame.id == wanted for frame in self._frames):
             self._show_frame(wanted)
             return
         self._frame = None
