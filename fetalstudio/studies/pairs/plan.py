@@ -108,7 +108,7 @@ PRIMARY: Mapping[Design, Primary] = {
         "frames without ellipses help through the synthesizer, at equal labels",
     ),
 }
-"""Decided before the first run of each design (decision 29), and never changed after it."""
+"""Decided before the first run of each design (decision 36), and never changed after it."""
 
 
 def runs_of(design: Design) -> list[Run]:
