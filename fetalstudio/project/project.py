@@ -26,6 +26,7 @@ from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
@@ -37,6 +38,7 @@ from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.purging import purge, removed_frames, unheld_pictures
+from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage, without_collections
 
@@ -53,6 +55,8 @@ class Project:
         self.parts = Parts(self._storage)
         self.frames = Frames(self._storage)
         self.annotations = Annotations(self._storage, self.frames)
+        self.readings = Readings(self._storage, self.frames, self.annotations)
+        self.audit = Audit(self._storage, self.frames, self.readings)
         self.pairs = Pairs(self._storage, self.frames)
         self.amendments = Amendments(self._storage, self.parts, self.frames, self.pairs)
         self.batches = Batches(self._storage)
@@ -175,6 +179,7 @@ class Project:
         self.frames.check()
         self.amendments.all()
         self.annotations.check()
+        self.readings.check()
         self.pairs.all()
         self.batches.check()
         self.runs.all()
