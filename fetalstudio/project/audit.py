@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.files import write_bytes
+from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.frames import Frames
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.records import SYNTHESIZER, FrameRevision
@@ -55,8 +56,11 @@ class _Drawn:
 class Audit:
     """The history of a project."""
 
-    def __init__(self, storage: Storage, frames: Frames, readings: Readings) -> None:
+    def __init__(
+        self, storage: Storage, frames: Frames, amendments: Amendments, readings: Readings
+    ) -> None:
         self._storage, self._frames, self._readings = storage, frames, readings
+        self._amended = amendments
 
     def log(
         self,
@@ -191,7 +195,7 @@ class Audit:
         yield from self._storage.read("labels", rows, labelled)
 
     def _amendments(self) -> Iterator[AuditEntry]:
-        for amendment in self._frames.amendments():
+        for amendment in self._amended.all():
             at, author = amendment.created_at, amendment.author
             yield AuditEntry(at, author, amendment.description, None, "")
             if amendment.adds_frames and amendment.undoes is None:

@@ -210,7 +210,7 @@ def merge_readings(
             rounds[key] = max(rounds.get(key, 0), record.round)
         number = len(plan.new) + len(both)
         people = ", ".join(sorted({record.observer for record in (*plan.new, *both)}))
-        amendment = project.frames.log_import(
+        amendment = project.amendments.log_import(
             f"merged {counted(number, 'reading')} by {people}", author=author
         )
         for record in plan.new:

@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_refused(
     with pytest.raises(InputError, match="needs a reader"):
         project.readings.start([six[0].id], observer=" ")
     session = project.readings.start([six[0].id], observer="ben")
-    project.frames.remove([six[0].id], author="me")
+    project.amendments.remove([six[0].id], author="me")
     with pytest.raises(UserError, match="removed"):
         project.readings.add(session, 0, ellipse, seconds=1)
 
@@ -155,12 +155,12 @@ def test_readings_go_with_their_frame(project: Project, six: list[Frame], ellips
     project.readings.adjudicate(gone, ellipse, [readings[0].id], author="me")
     effect = removal_effect(project, [gone])
     assert "It also removes 1 reading." in sentences(effect)
-    project.frames.remove([gone], author="me")
+    project.amendments.remove([gone], author="me")
     assert len(project.readings.all()) == 5
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert len(project.readings.all()) == 6
-    project.frames.remove([gone], author="me")
-    assert project.frames.purge() == 1
+    project.amendments.remove([gone], author="me")
+    assert project.purge() == 1
     assert len(project.readings.all()) == 5
     assert project.readings.adjudicated() == {}
     assert project.check() == []
@@ -254,7 +254,7 @@ def test_a_colleagues_readings_come_without_names_and_pictures(
     assert plan.sentences() == ["6 new readings by BE."]
     merge_readings(project, plan, author="anna")
     assert {(r.observer, r.round, r.blinded) for r in project.readings.all()} == {("BE", 1, True)}
-    assert project.frames.amendments()[0].description == "merged 6 readings by BE"
+    assert project.amendments.all()[0].description == "merged 6 readings by BE"
     again = plan_merge(project, path)
     assert (again.new, again.known) == ((), COUNT)
     with pytest.raises(InputError, match="nothing new"):
@@ -387,7 +387,7 @@ def test_the_log_says_who_did_what_and_when(
     (reading,) = read_all(project, six[2:3], "eva", ellipse)
     project.readings.adjudicate(six[2].id, larger(ellipse, 1.2), [reading.id], author="anna")
     project.frames.set_labels(six[3].id, {"quality": "clear"})
-    project.frames.set_cohort([six[3].id], "e", author="anna")
+    project.amendments.set_cohort([six[3].id], "e", author="anna")
     pair = project.pairs.add(
         picture(99),
         name="pair_00001",
