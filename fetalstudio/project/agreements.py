@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,53 @@ from fetalstudio.core.agreement import (
     size_mm,
     technical_error,
 )
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTwice:
+    """Frames that two observers read, or one of them twice, before their readings are compared."""
+
+    first: str
+    second: str
+    """The same as ``first`` for one observer."""
+    readings: Mapping[str, tuple[Reading, Reading]]
+    """By frame id."""
+    frames: Mapping[str, Frame]
+
+    @property
+    def title(self) -> str:
+        """``anna, twice`` or ``anna and ben``."""
+        return _title(self.first, self.second)
+
+    def compare(self) -> ObserverAgreement | None:
+        """The agreement; None if no frame could be read by both. Needs no project: it may be
+        called on another thread. It takes some 20 ms a frame."""
+        both, pairs = [], []
+        for frame_id, (one, other) in self.readings.items():
+            if one.ellipse is not None and other.ellipse is not None:
+                frame = self.frames[frame_id]
+                pairs.append(
+                    TwoReadings(
+                        frame_id, frame.subject, frame.calibration, one.ellipse, other.ellipse
+                    )
+                )
+                both.append((one, other))
+        if not pairs:
+            return None
+        unread = [(a.ellipse is None) != (b.ellipse is None) for a, b in self.readings.values()]
+        return ObserverAgreement(
+            first=self.first,
+            second=self.second,
+            readings=tuple(both),
+            agreement=compare(pairs),
+            not_blinded=sum(not (one.blinded and other.blinded) for one, other in both),
+            unread=sum(unread),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +93,7 @@ class ObserverAgreement:
     @property
     def title(self) -> str:
         """``anna, twice`` or ``anna and ben``."""
-        return f"{self.first}, twice" if self.intra else f"{self.first} and {self.second}"
+        return _title(self.first, self.second)
 
     def sentences(self) -> list[str]:
         """What limits the figures, for a person."""
@@ -87,10 +128,10 @@ class GroupAgreement:
     technical_error_mm: float
 
 
-def agreements(
+def read_twice(
     project: Project, *, cohort: str | None = None, annotations: bool = True
-) -> list[ObserverAgreement]:
-    """The agreement of each observer with herself, then of each two observers with each other.
+) -> list[ReadTwice]:
+    """What can be compared: of each observer with herself, then of each two observers.
 
     ``annotations``: the final annotations count as readings that were not blinded. An observer is
     compared with herself by her first two readings of a frame, and with others by her first blinded
@@ -104,12 +145,20 @@ def agreements(
             for frame_id, readings in held.items()
             if len(readings) > 1
         }
-        found.append(_compared(observer, observer, twice, frames))
+        found.append(ReadTwice(observer, observer, twice, frames))
     first = {observer: _first(held) for observer, held in by_observer.items()}
     for one, other in itertools.combinations(by_observer, 2):
         both = {f: (first[one][f], first[other][f]) for f in first[one] if f in first[other]}
-        found.append(_compared(one, other, both, frames))
-    return [one for one in found if one is not None]
+        found.append(ReadTwice(one, other, both, frames))
+    return [one for one in found if one.readings]
+
+
+def agreements(
+    project: Project, *, cohort: str | None = None, annotations: bool = True
+) -> list[ObserverAgreement]:
+    """The agreement of all that :func:`read_twice` finds."""
+    found = read_twice(project, cohort=cohort, annotations=annotations)
+    return [one for one in (twice.compare() for twice in found) if one is not None]
 
 
 def group_agreement(
@@ -196,35 +245,5 @@ def _first(held: Mapping[str, list[Reading]]) -> Mapping[str, Reading]:
     }
 
 
-def _compared(
-    first: str,
-    second: str,
-    both: Mapping[str, tuple[Reading, Reading]],
-    frames: Mapping[str, Frame],
-) -> ObserverAgreement | None:
-    read = dict(_read(both))
-    if not read:
-        return None
-    pairs = [
-        TwoReadings(frame_id, frames[frame_id].subject, frames[frame_id].calibration, *ellipses)
-        for frame_id, ellipses in read.items()
-    ]
-    readings = tuple(both[frame_id] for frame_id in read)
-    return ObserverAgreement(
-        first=first,
-        second=second,
-        readings=readings,
-        agreement=compare(pairs),
-        not_blinded=sum(not (one.blinded and other.blinded) for one, other in readings),
-        unread=sum(
-            (one.ellipse is None) != (other.ellipse is None) for one, other in both.values()
-        ),
-    )
-
-
-def _read(
-    both: Mapping[str, tuple[Reading, Reading]],
-) -> Iterator[tuple[str, tuple[Ellipse, Ellipse]]]:
-    for frame_id, (one, other) in both.items():
-        if one.ellipse is not None and other.ellipse is not None:
-            yield frame_id, (one.ellipse, other.ellipse)
+def _title(first: str, second: str) -> str:
+    return f"{first}, twice" if first == second else f"{first} and {second}"

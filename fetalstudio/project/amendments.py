@@ -28,8 +28,11 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "calibrations": dict.fromkeys(("mm_per_px_x", "mm_per_px_y", "source")),
     "annotations": dict.fromkeys(("cx", "cy", "a", "b", "angle_deg", "confidence")),
     "labels": {"value": ""},
+    "readings": {"withdrawn": 1},
 }
-"""What a revision without a calibration, an ellipse or a label holds."""
+"""What a revision without a calibration, an ellipse or a label holds, and a reading taken back."""
+_TOLD_APART: Mapping[str, str] = {"labels": "name", "readings": "id"}
+"""The column by which several values of a frame differ, by table."""
 
 
 class Amendments:
@@ -192,8 +195,8 @@ class Amendments:
     def _append_former(self, table: str, row: sqlite3.Row, amendment_id: int) -> None:
         """Append what a frame had before the amendment that this row belongs to."""
         keys = {"frame_id": row["frame_id"]}
-        if table == "labels":
-            keys["name"] = row["name"]
+        if column := _TOLD_APART.get(table):
+            keys[column] = row[column]
         where = " AND ".join(f"{key} = ?" for key in keys)
         before = self._storage.database.one(
             f"""SELECT * FROM {table} WHERE {where} AND amendment_id IS NOT ?

@@ -16,7 +16,6 @@ from pathlib import Path
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.project.amendments import Amendments
-from fetalstudio.project.frames import Frames
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.records import SYNTHESIZER, FrameRevision
 from fetalstudio.project.rows import ellipse_of, frame_id_of, moment, text, whole
@@ -56,11 +55,8 @@ class _Drawn:
 class Audit:
     """The history of a project."""
 
-    def __init__(
-        self, storage: Storage, frames: Frames, amendments: Amendments, readings: Readings
-    ) -> None:
-        self._storage, self._frames, self._readings = storage, frames, readings
-        self._amended = amendments
+    def __init__(self, storage: Storage, amendments: Amendments, readings: Readings) -> None:
+        self._storage, self._log, self._readings = storage, amendments, readings
 
     def log(
         self,
@@ -195,7 +191,7 @@ class Audit:
         yield from self._storage.read("labels", rows, labelled)
 
     def _amendments(self) -> Iterator[AuditEntry]:
-        for amendment in self._amended.all():
+        for amendment in self._log.all():
             at, author = amendment.created_at, amendment.author
             yield AuditEntry(at, author, amendment.description, None, "")
             if amendment.adds_frames and amendment.undoes is None:

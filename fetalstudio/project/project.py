@@ -58,7 +58,7 @@ class Project:
         self.readings = Readings(self._storage, self.frames, self.annotations)
         self.pairs = Pairs(self._storage, self.frames)
         self.amendments = Amendments(self._storage, self.parts, self.frames, self.pairs)
-        self.audit = Audit(self._storage, self.frames, self.amendments, self.readings)
+        self.audit = Audit(self._storage, self.amendments, self.readings)
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)

@@ -255,11 +255,12 @@ _IDENTITY_TABLE = (
     "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
 )
 
-AMENDED_TABLES = ("calibrations", "annotations", "labels")
-"""Tables of revisions of which an import may add some to frames that are there."""
+_AMENDED_7 = ("calibrations", "annotations", "labels")
+AMENDED_TABLES = (*_AMENDED_7, "readings")
+"""Tables of revisions of which an import or a merge may add some to frames that are there."""
 _AMENDED_VALUES = tuple(
     f"ALTER TABLE {table} ADD COLUMN amendment_id INTEGER REFERENCES amendments (id)"
-    for table in AMENDED_TABLES
+    for table in _AMENDED_7
 )
 
 _READING_TABLES = (

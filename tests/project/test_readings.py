@@ -252,13 +252,23 @@ def test_a_colleagues_readings_come_without_names_and_pictures(
     plan = plan_merge(project, path)
     assert (len(plan.new), plan.known, plan.conflicts, plan.unknown) == (COUNT, 0, (), ())
     assert plan.sentences() == ["6 new readings by BE."]
-    merge_readings(project, plan, author="anna")
+    number = merge_readings(project, plan, author="anna")
     assert {(r.observer, r.round, r.blinded) for r in project.readings.all()} == {("BE", 1, True)}
     assert project.amendments.all()[0].description == "merged 6 readings by BE"
     again = plan_merge(project, path)
     assert (again.new, again.known) == ((), COUNT)
     with pytest.raises(InputError, match="nothing new"):
         merge_readings(project, again, author="anna")
+    mine = read_all(project, six[:1], "anna", ellipse)
+    for _ in range(2):  # undone and done again
+        project.amendments.undo(number, author="anna")
+        assert project.readings.all() == mine
+        assert len(plan_merge(project, path).new) == COUNT
+        project.amendments.redo(number, author="anna")
+        assert len(project.readings.all()) == COUNT + 1
+    project.amendments.undo(number, author="anna")
+    merge_readings(project, plan_merge(project, path), author="anna")
+    assert len(project.readings.all()) == COUNT + 1
 
 
 def test_conflicts_and_unknown_frames_are_named_and_nothing_is_overwritten(
