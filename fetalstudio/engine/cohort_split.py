@@ -11,7 +11,7 @@ import numpy as np
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.splits import Part, split_subjects
+from fetalstudio.core.splits import Part, is_among, split_subjects
 from fetalstudio.engine.models.seen import Seen, seen_by_maker
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
@@ -96,6 +96,22 @@ def keep_parts(project: Project, cohort: str | None) -> None:
 def bundled_parts(frames: Sequence[LabelledFrame]) -> Mapping[str, Part]:
     """The part of each subject when the bundled models were trained: 20 % test, 5 % validation."""
     return split_subjects((frame.subject for frame in frames), validation=0.05, test=0.2)
+
+
+_JUDGES_SHARE = 0.25
+_JUDGES_SEED = 1
+
+
+def without_judges(
+    frames: Sequence[LabelledFrame],
+) -> tuple[list[LabelledFrame], list[LabelledFrame]]:
+    """The frames of the bundled models' training part that a synthesizer learns from, and those
+    that the judge learns from: a quarter of the subjects, always the same ones."""
+    judges = {f.subject for f in frames if is_among(f.subject, _JUDGES_SHARE, seed=_JUDGES_SEED)}
+    return (
+        [frame for frame in frames if frame.subject not in judges],
+        [frame for frame in frames if frame.subject in judges],
+    )
 
 
 def of_part(
