@@ -34,7 +34,7 @@ _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
 
 _LENGTHS = ("cx", "cy", "a", "b", "angle_deg")
 # Whether the frame is there is seen by the check of foreign keys.
-DOUBTFUL = "SELECT * FROM annotations WHERE " + suspicious(
+DOUBTFUL_ANNOTATIONS = "SELECT * FROM annotations WHERE " + suspicious(
     {
         "revision": SOUND_WHOLE,
         "author": SOUND_TEXT,
@@ -122,7 +122,7 @@ class Annotations:
         return self._storage.read("annotations", rows, _annotation)
 
     def check(self, doubtful: Iterable[sqlite3.Row]) -> None:
-        """Read the revisions that :data:`DOUBTFUL` selects, so that the damaged ones are known."""
+        """Read the rows of :data:`DOUBTFUL_ANNOTATIONS`, so that the damaged ones are known."""
         self._storage.read("annotations", doubtful, _annotation)
 
 

@@ -61,7 +61,7 @@ _LABELS = """SELECT frame_id, max(typeof(name) != 'text' OR typeof(value) != 'te
     FROM newest_labels"""
 
 # Whether the frame is there is seen by the check of foreign keys.
-DOUBTFUL = "SELECT * FROM frame_revisions WHERE " + suspicious(
+DOUBTFUL_REVISIONS = "SELECT * FROM frame_revisions WHERE " + suspicious(
     {
         "revision": SOUND_WHOLE,
         **dict.fromkeys(("name", "cohort", "subject"), SOUND_TEXT),
@@ -414,7 +414,7 @@ class Frames:
         return self._storage.read("frame_revisions", rows, read_revision)
 
     def check(self, doubtful: Iterable[sqlite3.Row]) -> None:
-        """Read the revisions that :data:`DOUBTFUL` selects, so that the damaged ones are known."""
+        """Read the rows of :data:`DOUBTFUL_REVISIONS`, so that the damaged ones are known."""
         self._storage.read("frame_revisions", doubtful, read_revision)
 
 

@@ -27,14 +27,13 @@ from types import TracebackType
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
-from fetalstudio.project import annotations, frames
 from fetalstudio.project.amendments import Amendments
-from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.annotations import DOUBTFUL_ANNOTATIONS, Annotations
 from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.frames import DOUBTFUL_REVISIONS, Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
@@ -50,8 +49,8 @@ from fetalstudio.project.storage import Storage, without_collections
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
 _DOUBTFUL = (
-    frames.DOUBTFUL,
-    annotations.DOUBTFUL,
+    DOUBTFUL_REVISIONS,
+    DOUBTFUL_ANNOTATIONS,
     "PRAGMA foreign_key_check",
     "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)",
 )

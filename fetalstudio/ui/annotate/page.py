@@ -251,8 +251,9 @@ class AnnotatePage(QWidget):
         self.body.setCurrentWidget(self.empty)
 
     def _index(self) -> int:
-        ids = [frame.id for frame in self._frames]
-        return ids.index(self._frame.id) if self._frame is not None else -1
+        if self._frame is None:
+            return -1
+        return next(at for at, frame in enumerate(self._frames) if frame.id == self._frame.id)
 
     def previous_frame(self) -> None:
         """Go one frame back in the list."""
