@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import get_args
 
 from fetalstudio.core.ellipse import Ellipse
@@ -53,6 +55,7 @@ class Annotations:
 
     def __init__(self, storage: Storage, frames: Frames) -> None:
         self._storage, self._frames = storage, frames
+        self._counted: tuple[Mapping[str, Annotation], Mapping[str, int]] | None = None
 
     def add(
         self,
@@ -101,6 +104,13 @@ class Annotations:
             return dict(newest)
         frames = self._frames.all(cohort=cohort, kind=None)
         return {frame.id: newest[frame.id] for frame in frames if frame.id in newest}
+
+    def states(self) -> Mapping[str, int]:
+        """The number of real frames with an ellipse of each state."""
+        newest = self._storage.by_frame(_TABLES, self._newest)
+        if self._counted is None or self._counted[0] is not newest:
+            self._counted = newest, Counter(map(attrgetter("state"), newest.values()))
+        return self._counted[1]
 
     def _newest(self, frame_id: str | None) -> dict[str, Annotation]:
         rows = self._storage.database.query(

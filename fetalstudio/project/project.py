@@ -20,7 +20,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 
@@ -170,7 +169,7 @@ class Project:
         by review state (``pending``, ``accepted``, ``rejected``)."""
         counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
         counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
-        counts |= Counter(map(attrgetter("state"), self.annotations.by_frame().values()))
+        counts |= self.annotations.states()
         counts["none"] = len(self.frames.all()) - sum(counts.values())
         rows = self._storage.database.query(
             f"""SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
