@@ -17,7 +17,12 @@ COUNT = 16
 """The number of pairs that are made if none is given."""
 
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
-_OTHERS = ("cohort", "synthesizer", "steps", "guidance", "style", "background", "seed", "out")
+_OTHERS = (
+    *("cohort", "synthesizer", "steps", "guidance", "style", "background", "convention"),
+    *("seed", "out"),
+)
+
+_FLAGS = {"convention": "--no-convention"}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +51,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--background",
         choices=["made", "frame"],
         help="make the tissue around the head too, or keep that of the real frame",
+    )
+    parser.add_argument(
+        "--no-convention",
+        dest="convention",
+        action="store_false",
+        default=None,
+        help="show the skull on the ellipse, wherever the cohort's annotators draw it",
     )
     parser.add_argument("--seed", type=int, metavar="S")
     parser.add_argument(
@@ -92,7 +104,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "for new ones."
             if result.again
             else "They wait to be reviewed."
-        ),
+        )
+        + f" {result.followed}".rstrip(),
     )
 
 
@@ -108,7 +121,7 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
     if options.resume:
         out = given.pop("out", None)
         if given or heads:
-            names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
+            names = ", ".join(_FLAGS.get(n, "--" + n.replace("_", "-")) for n in (*given, *heads))
             raise InputError(f"A batch is resumed with its own settings. Leave out {names}.")
         batch = _newest_unfinished(options.project)
         return SynthesizeRequest(options.project, resume=batch, out=out)
