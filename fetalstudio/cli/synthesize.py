@@ -19,9 +19,8 @@ COUNT = 16
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
 _OTHERS = (
     *("cohort", "synthesizer", "steps", "guidance", "style", "background", "convention"),
-    *("seed", "out"),
+    *("sector", "seed", "out"),
 )
-
 _FLAGS = {"convention": "--no-convention"}
 
 
@@ -58,6 +57,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         default=None,
         help="show the skull on the ellipse, wherever the cohort's annotators draw it",
+    )
+    parser.add_argument(
+        "--sector",
+        choices=["lent", "made"],
+        help="with --ellipses: take the sector, the grain and the calibration of the frame whose "
+        "head is nearest (the default), or leave the sector to the synthesizer",
     )
     parser.add_argument("--seed", type=int, metavar="S")
     parser.add_argument(
@@ -130,13 +135,18 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
             raise InputError(
                 "The heads are those of the table of --ellipses. Leave out the options for heads."
             )
-        if given.get("background") == "frame":
+        if given.get("background") == "frame" and given.get("sector") == "made":
             raise InputError(
-                "The ellipses of a table do not lie on a frame whose tissue could be kept. Leave "
-                "out --background frame."
+                "Without a frame's sector there is no tissue of a frame to keep. Leave out "
+                "--sector made or --background frame."
             )
         ellipses = read_ellipses(options.ellipses)
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)
+    if "sector" in given:
+        raise InputError(
+            "Pairs like those of the cohort lie on its sectors. Leave out --sector, or give a "
+            "table with --ellipses."
+        )
     count = COUNT if options.count is None else options.count
     return SynthesizeRequest(
         options.project,

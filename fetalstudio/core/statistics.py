@@ -96,11 +96,18 @@ def over_repeats(
     return Interval(mean, float(low), float(high), x.shape[1])
 
 
+def effective_number(subjects: Sequence[str]) -> float:
+    """How many subjects with equally many frames would say as much as these, the subjects of some
+    frames (Kish)."""
+    counts = np.unique(np.asarray(subjects), return_counts=True)[1]
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
+
 def _influence(
     x: NDArray[np.float64], subjects: Sequence[str]
 ) -> tuple[NDArray[np.float64], float]:
-    """(repeats, subjects): how far each subject moves the mean, as the jackknife sees it, and how
-    many subjects with equally many frames would say as much (Kish).
+    """(repeats, subjects): how far each subject moves the mean, as the jackknife sees it, and the
+    effective number of subjects.
 
     A subject with most of the frames decides the mean almost alone.
     """
@@ -109,7 +116,7 @@ def _influence(
     sums = np.stack([np.bincount(group, weights=row) for row in x])
     others = np.maximum(counts.sum() - counts, 1)  # zero for a single subject alone
     moved = (sums - counts * x.mean(axis=1, keepdims=True)) / others
-    return moved * (len(counts) - 1), float(counts.sum() ** 2 / (counts**2).sum())
+    return moved * (len(counts) - 1), effective_number(subjects)
 
 
 def _errors_over_subjects(

@@ -24,7 +24,9 @@ from types import TracebackType
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
+from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
@@ -35,6 +37,8 @@ from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
+from fetalstudio.project.purging import purge, removed_frames, unheld_pictures
+from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.storage import Storage, without_collections
 
@@ -49,9 +53,12 @@ class Project:
         """Use :meth:`create` or :meth:`open`."""
         self._storage = Storage(path, database)
         self.parts = Parts(self._storage)
-        self.frames = Frames(self._storage, self.parts)
+        self.frames = Frames(self._storage)
         self.annotations = Annotations(self._storage, self.frames)
+        self.readings = Readings(self._storage, self.frames, self.annotations)
         self.pairs = Pairs(self._storage, self.frames)
+        self.amendments = Amendments(self._storage, self.parts, self.frames, self.pairs)
+        self.audit = Audit(self._storage, self.amendments, self.readings)
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
@@ -170,7 +177,9 @@ class Project:
     def check(self) -> list[str]:
         """Read every row; returns a sentence for each that is damaged, and so left out."""
         self.frames.check()
+        self.amendments.all()
         self.annotations.check()
+        self.readings.check()
         self.pairs.all()
         self.batches.check()
         self.runs.all()
@@ -202,6 +211,10 @@ class Project:
     def changes(self) -> int:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
+
+    def purge(self) -> int:
+        """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""
+        return purge(self._storage)
 
     def copy_database(self, target: Path) -> None:
         """Write a consistent copy of the database alone, atomically."""
@@ -253,9 +266,9 @@ class Project:
         if self.check():
             return notes
         with self.transaction():
-            unfinished = len(self.frames.unheld())
-        if unfinished or self.frames.removed():
-            self.frames.purge()  # deletes both
+            unfinished = len(unheld_pictures(self._storage))
+        if unfinished or removed_frames(self._storage):
+            self.purge()  # deletes both
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")

@@ -44,6 +44,10 @@ _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "models": ("model", ("name",)),
     "adoptions": ("adoption of model", ("name", "id")),
     "parts": ("part of subject", ("subject",)),
+    "readings": ("reading of frame", ("frame_id", "id")),
+    "reading_sessions": ("reading session", ("id",)),
+    "reading_items": ("item of reading session", ("session_id", "number")),
+    "adjudications": ("adjudication of frame", ("frame_id", "revision")),
 }
 """By table: the word for a row, and the columns that name it."""
 

@@ -176,7 +176,7 @@ class Session(QObject):
         if self.project is not None:
             # Where that fails (a full disk), the next window to open the project does it.
             with contextlib.suppress(UserError):
-                self.project.frames.purge()
+                self.project.purge()
         self._held.close()
         self.project, self.frame_id = None, None
 

@@ -45,7 +45,7 @@ def drawn_outside(sample_project: Project) -> Project:
     kept = list(by_subject.values())[:5]
     waiting = project.frames.all(annotated=False)[0].id
     others = [f.id for f in project.frames.all() if f.id not in {*kept, waiting}]
-    project.frames.remove(others, author="a person")
+    project.amendments.remove(others, author="a person")
     found = run_job(ProposeRequest(project.path, "new", frame_ids=tuple(kept), convention=False))
     for p in found.proposals:
         e = p.ellipse

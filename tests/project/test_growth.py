@@ -99,7 +99,7 @@ def test_a_new_ellipse_or_subject_makes_no_other_frame_be_read_again(
         opened.annotations.by_frame()
         rows_read.clear()
         drawn = opened.annotations.add(first.id, ellipse, author="me", state="draft")
-        opened.frames.set_subject([first.id], "another", author="me")
+        opened.amendments.set_subject([first.id], "another", author="me")
         opened.frames.set_labels(first.id, {"site": "KEN"})
         assert opened.annotations.by_frame()[first.id] == drawn
         assert opened.frames.all()[0].labels == {"country": "EGY", "site": "KEN"}
@@ -107,7 +107,7 @@ def test_a_new_ellipse_or_subject_makes_no_other_frame_be_read_again(
         assert opened.frames.all()[1:] == others
         assert opened.counts()["draft"] == 1
         assert len(rows_read) < 50
-        opened.frames.remove([first.id], author="me")
+        opened.amendments.remove([first.id], author="me")
         assert opened.frames.all() == others
         assert first.id not in opened.annotations.by_frame()
         assert len(rows_read) < 100

@@ -22,7 +22,7 @@ from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import keep_parts
 from fetalstudio.engine.conventions import followed, has_learnt, own_offset, pair_conventions
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
-from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
+from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like, with_lenders
 from fetalstudio.engine.jobs.synthesize.request import (
     SynthesizeRequest,
     SynthesizeResult,
@@ -125,6 +125,8 @@ def _begin(
         )
     if request.out is not None:
         PairFiles(request.out).check_room([item.name for item in items])
+    if alone := _without_a_lender(request, items):
+        report(Warned(alone))
     conventions: Mapping[str, Convention] = {}
     if request.convention and synthesizer.to_scale:
         lenders = {frames[i.source_frame].cohort for i in items if i.source_frame is not None}
@@ -142,12 +144,26 @@ def _begin(
         "guidance": request.guidance,
         "style": request.style,
         "background": request.background,
+        "sector": request.sector,
         "seed": request.seed,
         "cohort": request.cohort,
         "like_cohort": None if request.constraints is None else asdict(request.constraints),
         "out": request.out is not None,  # not where: what is stored may be passed on
     }
     return project.batches.start(settings, items), model
+
+
+def _without_a_lender(request: SynthesizeRequest, items: Sequence[BatchItem]) -> str | None:
+    """A warning about ellipses of a table for which no frame could lend its sector, if any."""
+    alone = [item for item in items if item.source_frame is None]
+    if request.ellipses is None or request.sector == "made" or not alone:
+        return None
+    w, h = alone[0].size
+    return (
+        f"For {len(alone)} of {len(items)} ellipses, such as {alone[0].name} on {w}x{h} px, the "
+        "project has no annotated frame of the same size for training, so the synthesizer makes "
+        "their sector. Give the table the size of the frames that shall lend theirs."
+    )
 
 
 def _resume(project: Project, request: SynthesizeRequest) -> tuple[Batch, FoundModel]:
@@ -508,4 +524,7 @@ def _wanted(
                 f"The ellipse of {item.name} lies outside its frame of {width}x{height} px. "
                 "Correct its row in the table."
             )
-    return request.ellipses
+    if request.sector == "made":
+        return request.ellipses
+    keep_parts(project, request.cohort)
+    return with_lenders(project, request.ellipses, request.cohort, progress)
