@@ -20,11 +20,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import Interval
 from fetalstudio.engine.cohort_split import labelled_if_any
-from fetalstudio.engine.conventions import convention_of_each, has_seen_cohort
-from fetalstudio.engine.models.loading import BUILT_IN, find_model
-from fetalstudio.engine.models.seen import seen_by
-from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.formats.files import write_bytes
+from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
 
 Item = TypeVar("Item", "DrawnFrame", LabelledFrame, "DrawnFrame | LabelledFrame")
@@ -80,36 +77,12 @@ def kept_conventions(
     stored = _read(_path(project))
     if not stored:
         return {}
-    by_cohort = _by_cohort(labelled_if_any(project) if drawn is None else drawn)
+    by_cohort = by_cohort_of(labelled_if_any(project) if drawn is None else drawn)
     return {
         cohort: CohortConvention(cohort, _convention(stored[cohort]["convention"]))
         for cohort, items in by_cohort.items()
         if cohort in stored and stored[cohort]["drawn"] == _digest(items)
     }
-
-
-def measure_conventions(
-    project: Project, cohorts: Iterable[str], report: Report, cancelled: CancelCheck
-) -> dict[str, CohortConvention]:
-    """By cohort, how it is drawn, where the annotated frames are of enough subjects.
-
-    What is not kept yet is measured and kept. Raises
-    :class:`~fetalstudio.core.progress.Stopped` if the job was cancelled.
-    """
-    items = labelled_if_any(project)
-    wanted = set(cohorts) & measurable(items)
-    by_cohort = {c: of for c, of in _by_cohort(items).items() if c in wanted}
-    kept = {c: k for c, k in kept_conventions(project, items).items() if c in by_cohort}
-    if missing := sorted(by_cohort.keys() - kept.keys()):
-        model = find_model("segmenter", BUILT_IN)  # whatever a project calls by that name
-        seen = seen_by(project, model)
-        new = {c: by_cohort[c] for c in missing if not has_seen_cohort(by_cohort[c], seen)}
-        found = convention_of_each(model, new, seen, report, cancelled)
-        # A cohort in which the segmenter fails on most frames has none, and is measured again.
-        made = {c: found.get(c) for c in missing if c in found or c not in new}
-        _keep(project, {c: (_digest(by_cohort[c]), convention) for c, convention in made.items()})
-        kept |= {c: CohortConvention(c, convention) for c, convention in made.items()}
-    return kept
 
 
 def apart(found: Mapping[str, CohortConvention]) -> list[str]:
@@ -128,7 +101,8 @@ def _size(found: CohortConvention) -> str:
     return f"{abs(mean):.1f} % {'outside' if mean >= 0 else 'inside'}"
 
 
-def _by_cohort(drawn: Iterable[Item]) -> dict[str, list[Item]]:
+def by_cohort_of(drawn: Iterable[Item]) -> dict[str, list[Item]]:
+    """The annotated frames of each cohort."""
     by_cohort: dict[str, list[Item]] = {}
     for item in drawn:
         by_cohort.setdefault(item.cohort, []).append(item)
@@ -156,11 +130,16 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(stored)
 
 
-def _keep(project: Project, found: Mapping[str, tuple[str, Convention | None]]) -> None:
+def keep_conventions(
+    project: Project,
+    found: Mapping[str, Convention | None],
+    drawn: Mapping[str, Sequence[DrawnFrame | LabelledFrame]],
+) -> None:
+    """Keep what was found of cohorts, with the annotated frames that it holds for."""
     stored = _read(_path(project))
-    for cohort, (drawn, convention) in found.items():
+    for cohort, convention in found.items():
         values = None if convention is None else asdict(convention)
-        stored[cohort] = {"drawn": drawn, "convention": values}
+        stored[cohort] = {"drawn": _digest(drawn[cohort]), "convention": values}
     _path(project).parent.mkdir(exist_ok=True)
     write_bytes(_path(project), json.dumps(stored, indent=1).encode())
 

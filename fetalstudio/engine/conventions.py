@@ -13,9 +13,22 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.prompts import Prompt
+from fetalstudio.engine.cohort_conventions import (
+    CohortConvention,
+    by_cohort_of,
+    keep_conventions,
+    kept_conventions,
+    measurable,
+)
 from fetalstudio.engine.cohort_split import labelled_if_any, of_part, split
 from fetalstudio.engine.models.catalogue import FoundModel
-from fetalstudio.engine.models.loading import JUDGE, judge_model, load_segmenter
+from fetalstudio.engine.models.loading import (
+    BUILT_IN,
+    JUDGE,
+    find_model,
+    judge_model,
+    load_segmenter,
+)
 from fetalstudio.engine.models.seen import Seen, seen_by, seen_by_outline
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -146,6 +159,30 @@ def convention_of_each(
     new = {cohort: _unseen(items, seen) for cohort, items in cohorts.items()}
     chosen = {cohort: _some(items) for cohort, items in new.items() if _subjects(items) >= FEWEST}
     return _measured(model, chosen, "auto", report, cancelled) if chosen else {}
+
+
+def measure_conventions(
+    project: Project, cohorts: Iterable[str], report: Report, cancelled: CancelCheck
+) -> dict[str, CohortConvention]:
+    """By cohort, how it is drawn, where the annotated frames are of enough subjects.
+
+    What is not kept yet is measured and kept. Raises
+    :class:`~fetalstudio.core.progress.Stopped` if the job was cancelled.
+    """
+    items = labelled_if_any(project)
+    wanted = set(cohorts) & measurable(items)
+    by_cohort = {c: of for c, of in by_cohort_of(items).items() if c in wanted}
+    kept = {c: k for c, k in kept_conventions(project, items).items() if c in by_cohort}
+    if missing := sorted(by_cohort.keys() - kept.keys()):
+        model = find_model("segmenter", BUILT_IN)  # whatever a project calls by that name
+        seen = seen_by(project, model)
+        new = {c: by_cohort[c] for c in missing if not has_seen_cohort(by_cohort[c], seen)}
+        found = convention_of_each(model, new, seen, report, cancelled)
+        # A cohort in which the segmenter fails on most frames has none, and is measured again.
+        made = {c: found.get(c) for c in missing if c in found or c not in new}
+        keep_conventions(project, made, by_cohort)
+        kept |= {c: CohortConvention(c, convention) for c, convention in made.items()}
+    return kept
 
 
 def has_seen_cohort(items: Sequence[LabelledFrame], seen: Seen) -> bool:

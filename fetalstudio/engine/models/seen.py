@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.catalogue import FoundModel, list_models
-from fetalstudio.engine.models.loading import outline_folder
+from fetalstudio.engine.models.catalogue import FoundModel, list_models, outline_folder
 from fetalstudio.formats.model_card import (
     Kind,
     ModelCard,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fetalstudio.engine.cohort_conventions import apart, measure_conventions
+from fetalstudio.engine.cohort_conventions import apart
 from fetalstudio.engine.cohort_split import labelled_cohorts
+from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.export.request import ExportRequest, ExportResult
 from fetalstudio.engine.models.seen import MakersSeen
 from fetalstudio.engine.process.job import CancelCheck, Report

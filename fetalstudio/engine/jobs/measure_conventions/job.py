@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fetalstudio.engine.cohort_conventions import measure_conventions
 from fetalstudio.engine.cohort_split import check_cohort
+from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.measure_conventions.request import (
     MeasureConventionsRequest,
     MeasureConventionsResult,

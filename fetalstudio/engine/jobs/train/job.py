@@ -13,9 +13,9 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.prompts import in_words
 from fetalstudio.core.training_settings import settings_of
-from fetalstudio.engine.cohort_conventions import measure_conventions
 from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
+from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
