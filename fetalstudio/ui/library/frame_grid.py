@@ -39,6 +39,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.cohort_conventions import DrawnFrame
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
@@ -129,6 +130,17 @@ class FrameModel(QStringListModel):
         """The number of frames in each state that match the cohort and the text."""
         found = Counter(map(self._states.__getitem__, self._scope))
         return {state: found[state] for state in STATES}
+
+    def drawn(self) -> list[DrawnFrame]:
+        """The frames of the chosen cohort, or of all, whose ellipse a person drew or confirmed."""
+        return [
+            DrawnFrame(frame.id, frame.cohort, frame.subject, held.ellipse)
+            for frame in self._frames
+            if self.cohort in (None, frame.cohort)
+            and (held := self._annotations.get(frame.id)) is not None
+            and held.ellipse is not None
+            and held.state != "proposed"
+        ]
 
     def _matching(self) -> list[int]:
         """The places of the frames that match the cohort and the text."""
