@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
 ) -> None:
     learnt: dict[str, set[str]] = {}
 
-    def noted(*arguments: object) -> None:
+    def noted(*arguments: Any) -> None:
         data, options = arguments[-2:]
-        learnt[options.kind] = {item.subject for item in data["train"]}  # type: ignore[attr-defined, index]
+        learnt[options.kind] = {item.subject for item in data["train"]}
 
     for name in ("_segmenter", "_synthesizer", "_outline"):
         monkeypatch.setattr(pretrain, name, noted)
