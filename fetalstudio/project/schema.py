@@ -300,7 +300,6 @@ _READING_TABLES = (
     ) WITHOUT ROWID""",
     "CREATE INDEX readings_by_frame ON readings (frame_id)",
     "CREATE INDEX readings_by_amendment ON readings (amendment_id)",
-    "CREATE INDEX readings_by_item ON readings (session_id, number)",
     """CREATE VIEW newest_readings AS SELECT * FROM readings AS mine WHERE revision =
         (SELECT max(revision) FROM readings WHERE id = mine.id)""",
     # An id of a reading may be that of an annotation which counted as one, hence no reference.

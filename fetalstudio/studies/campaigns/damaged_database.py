@@ -95,10 +95,6 @@ def make_project(path: Path) -> Path:
         project.readings.adjudicate(made[0].frame_id, _ELLIPSE, [made[0].id], author="reader")
         project.amendments.set_subject([frames[0].id], "mother", author="reader")
         project.parts.divide(frame.subject for frame in project.frames.all())
-        session = project.readings.start([frame.id for frame in frames], observer="second")
-        for number, frame_id in session.left[:3]:
-            reading = project.readings.add(session, number, _ELLIPSE, seconds=9.5)
-            project.readings.adjudicate(frame_id, _ELLIPSE, [reading.id], author="third")
         items = [
             BatchItem(i, f"pair-{i}", _ELLIPSE, (40, 40), frames[1].id, None, i, "any")
             for i in range(3)
