@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_refused(
         project.readings.start([synthetic.id], observer="ben")
     with pytest.raises(InputError, match="No frames"):
         project.readings.start([], observer="ben")
-    with pytest.raises(InputError, match="needs a reader"):
+    with pytest.raises(InputError, match="needs a name or initials"):
         project.readings.start([six[0].id], observer=" ")
     session = project.readings.start([six[0].id], observer="ben")
     project.amendments.remove([six[0].id], author="me")
