@@ -2,8 +2,9 @@
 
 Rows that record a person's work are only appended: triggers refuse to change or delete them, so
 that neither a bug in FetalStudio nor another program can lose an ellipse. The newest revision
-counts, and views (``newest_...``, ``current_...``) select it. The one exception is a purge: it
-deletes all rows of a frame that was removed before, and of that frame alone.
+counts, and views (``newest_...``, ``current_...``) select it. The exceptions are a purge, which
+deletes all rows of a frame that was removed before, and of that frame alone, and forgetting a
+patient, whose key is then no longer the former subject of any other frame.
 
 To change the schema, append a migration to :data:`MIGRATIONS` and a fixture of the version before
 to ``tests/project/data``; never edit a migration that was released.
@@ -262,6 +263,24 @@ _AMENDED_VALUES = tuple(
     for table in AMENDED_TABLES
 )
 
+_FORGETTING = (
+    # Frames of one video have the same text; where a frame came from alone, there is none.
+    "ALTER TABLE frames ADD COLUMN video TEXT",
+    # What adopted, replaced or started from a model that was deleted stays known.
+    """CREATE TABLE removed_models (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        removed_at TEXT NOT NULL,
+        PRIMARY KEY (kind, name),
+        FOREIGN KEY (kind, name) REFERENCES models (kind, name)
+    ) WITHOUT ROWID""",
+    *_guards("removed_models"),
+    # Frames of other patients may have had the key of one who is forgotten.
+    "CREATE TABLE forgotten (subject TEXT PRIMARY KEY) WITHOUT ROWID",
+    "DROP TRIGGER frame_revisions_no_update",
+    _guard("frame_revisions", "UPDATE", "OLD.subject IN (SELECT subject FROM forgotten)"),
+)
+
 PURGED_TABLES: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
@@ -303,7 +322,11 @@ _APPEND_ONLY_1 = (
 _APPEND_ONLY_2 = ("batch_items", "batch_pairs")
 _APPEND_ONLY_3 = ("labels",)
 _APPEND_ONLY_4 = ("frame_revisions", "amendments", "purged_pairs")
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4)
+_APPEND_ONLY_FORGETTING = ("removed_models",)
+APPEND_ONLY = (
+    *(*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4),
+    *_APPEND_ONLY_FORGETTING,
+)
 """Tables whose rows never change; of a run, only its state and verdict do, and of a batch, whether
 it was dropped."""
 
@@ -328,6 +351,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _PART_TABLES,
     _IDENTITY_TABLE,
     _AMENDED_VALUES,
+    _FORGETTING,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 
