@@ -229,7 +229,7 @@ def test_labels_and_calibrations_are_set_for_many(
     def sizes() -> list[float | None]:
         with Project.open(path) as project:
             every = project.frames.all()
-        return [f.calibration and f.calibration.mm_per_px_x for f in every]
+        return [None if f.calibration is None else f.calibration.mm_per_px_x for f in every]
 
     assert frames(path, "set-label", "quality", "clear", "--subject", "001") == OK
     assert result(capsys)["description"] == "set the label quality of 2 frames"
