@@ -16,6 +16,7 @@ from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, sizes_for_age
 from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.core.words import counted
 from fetalstudio.engine.forgetting import CANNOT_BE_UNDONE, forget, plan_forgetting
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.project.calibrating import from_number, from_table, removal
@@ -116,6 +117,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         selects=True,
         logged=False,
     )
+    sub = add(
+        "conventions",
+        "say how the heads of each cohort are drawn, such as 2 % outside the skull",
+        logged=False,
+    )
+    sub.add_argument("--cohort", metavar="COHORT", help="only this cohort")
     sub = add("rename-cohort", "give a cohort another name")
     sub.add_argument("old", metavar="OLD")
     sub.add_argument("new", metavar="NEW")
@@ -168,6 +175,11 @@ def _selection_options(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Do what ``action`` names."""
+    if options.action == "conventions":
+        result = console.run(MeasureConventionsRequest(options.project, options.cohort))
+        said = result.sentences or ["No cohort has annotated frames of three subjects or more."]
+        console.result(result, "\n".join(said))
+        return
     with Project.open(options.project) as project:
         match options.action:
             case "list":

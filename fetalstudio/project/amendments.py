@@ -30,8 +30,11 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "calibrations": dict.fromkeys(("mm_per_px_x", "mm_per_px_y", "source")),
     "annotations": dict.fromkeys(("cx", "cy", "a", "b", "angle_deg", "confidence")),
     "labels": {"value": ""},
+    "readings": {"withdrawn": 1},
 }
-"""What a revision without a calibration, an ellipse or a label holds."""
+"""What a revision without a calibration, an ellipse or a label holds, and a reading taken back."""
+_TOLD_APART: Mapping[str, str] = {"labels": "name", "readings": "id"}
+"""The column by which several values of a frame differ, by table."""
 
 
 class Amendments:
@@ -390,7 +393,7 @@ class Amendments:
 
 def _keys(table: str, row: sqlite3.Row) -> tuple[str, list[str]]:
     """What a row is about, as a condition and its values."""
-    columns = ["frame_id", "name"] if table == "labels" else ["frame_id"]
+    columns = ["frame_id", *([_TOLD_APART[table]] if table in _TOLD_APART else [])]
     return " AND ".join(f"{column} = ?" for column in columns), [row[c] for c in columns]
 
 

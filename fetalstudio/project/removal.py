@@ -26,6 +26,7 @@ def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffec
     return RemovalEffect(
         frames=tuple(frame.name for frame in frames),
         annotations=sum(len(project.annotations.revisions(frame.id)) for frame in frames),
+        readings=sum(reading.frame_id in ids for reading in project.readings.all()),
         pairs=tuple(pair.frame.name for pair in pairs),
         accepted=sum(pair.state == "accepted" for pair in pairs),
         batch_items=sum(
@@ -44,6 +45,8 @@ def sentences(effect: RemovalEffect) -> list[str]:
     said = [f"This removes {counted(len(effect.frames), 'frame')}: {_named(effect.frames)}."]
     if effect.annotations:
         said.append(f"It also removes {counted(effect.annotations, 'annotation revision')}.")
+    if effect.readings:
+        said.append(f"It also removes {counted(effect.readings, 'reading')}.")
     if effect.pairs:
         accepted = f", {effect.accepted} of them accepted" if effect.accepted else ""
         said.append(

@@ -169,6 +169,9 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     item = BatchItem(0, "s", ellipse, (96, 80), frame.id, None, 5, "any")
     batch = project.batches.start({}, [item])
     project.batches.mark_made(batch.id, 0, pair.id)
+    session = project.readings.start([frame.id], observer="me")
+    reading = project.readings.add(session, 0, ellipse, seconds=1)
+    project.readings.adjudicate(frame.id, ellipse, [reading.id], author="me")
     removed, _ = project.frames.add(picture(3), name="gone", cohort="c", subject="s")
     project.pairs.add(
         picture(4),

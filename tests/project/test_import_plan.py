@@ -148,7 +148,7 @@ def test_what_has_changed_since_the_plan_is_left_out_and_named(
 ) -> None:
     plan = plan_import(project, source)
     write_png(source / "several.png", picture(77))
-    report = import_named(project, source, seen=plan.pictures)
+    report = import_named(project, source, seen=plan.pictures())
     assert report.frames == plan.counts().frames - 1
     assert any("several.png has changed since the import was planned" in p for p in report.problems)
 
