@@ -186,7 +186,7 @@ class Synthesizer:
             image = fit_to(canvas.astype(np.float32), scene.size)
         else:
             image = self.lift.apply(canvas, scene.size, seed)
-        if scene.reference is not None:
+        if scene.reference is not None and scene.grain:
             image = with_grain_of(scene.reference, image, seed)
         return _placed(image, condition, scene)
 
