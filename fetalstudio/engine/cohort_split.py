@@ -54,12 +54,14 @@ def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelle
 
 def labelled_cohorts(project: Project) -> list[str]:
     """The cohorts with a frame of :func:`labelled_frames`, sorted."""
-    drawn = {
-        frame_id
-        for frame_id, annotation in project.annotations.by_frame().items()
-        if annotation.state != "proposed"
-    }
-    return sorted({frame.cohort for frame in project.frames.all() if frame.id in drawn})
+    annotations = project.annotations.by_frame()
+    cohorts: set[str] = set()
+    for frame in project.frames.all():
+        if frame.cohort not in cohorts:
+            annotation = annotations.get(frame.id)
+            if annotation is not None and annotation.state != "proposed":
+                cohorts.add(frame.cohort)
+    return sorted(cohorts)
 
 
 def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:

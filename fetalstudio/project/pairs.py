@@ -25,13 +25,14 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
+from fetalstudio.project.schema import CURRENT_PAIRS
 from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
 
 _STATES: tuple[ReviewState, ...] = get_args(ReviewState)
-_PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
+_PAIRS = f"""SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
         r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
-    FROM current_pairs AS pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
+    FROM {CURRENT_PAIRS} LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
 
 
 class SameAsRealError(UserError):
@@ -178,8 +179,8 @@ class Pairs:
         """The pairs that took their sector or tissue from these frames: pair id to frame id."""
         sources = set(frame_ids)
         rows = self._storage.database.query(
-            """SELECT pairs.id, pairs.frame_id, pairs.provenance, batch_items.source_frame
-            FROM current_pairs AS pairs
+            f"""SELECT pairs.id, pairs.frame_id, pairs.provenance, batch_items.source_frame
+            FROM {CURRENT_PAIRS}
             LEFT JOIN batch_pairs ON batch_pairs.pair_id = pairs.id
             LEFT JOIN batch_items USING (batch_id, number) ORDER BY pairs.id"""
         )

@@ -13,10 +13,12 @@ processes may open it; each instance is used from one thread.
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +27,12 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
 from fetalstudio.project.amendments import Amendments
-from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.annotations import DOUBTFUL_ANNOTATIONS, Annotations
 from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.frames import DOUBTFUL_REVISIONS, Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
@@ -40,10 +42,18 @@ from fetalstudio.project.pixels import Pictures
 from fetalstudio.project.purging import purge, removed_frames, unheld_pictures
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
+from fetalstudio.project.schema import CURRENT_PAIRS
 from fetalstudio.project.storage import Storage, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
+_DOUBTFUL = (
+    DOUBTFUL_REVISIONS,
+    DOUBTFUL_ANNOTATIONS,
+    "PRAGMA foreign_key_check",
+    "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)",
+)
+"""Select the revisions that may be damaged, and the rows that lost what they belong to."""
 
 
 class Project:
@@ -127,6 +137,7 @@ class Project:
         """Close the files; a run that has not ended counts as crashed. May be called twice."""
         self.runs.close()
         self._storage.database.close()
+        gc.unfreeze()  # the records may go
 
     def __enter__(self) -> Project:
         return self
@@ -158,13 +169,11 @@ class Project:
         by review state (``pending``, ``accepted``, ``rejected``)."""
         counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
         counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
-        annotations = self.annotations.by_frame()
-        for frame in self.frames.all():
-            annotation = annotations.get(frame.id)
-            counts["none" if annotation is None else annotation.state] += 1
+        counts |= self.annotations.states()
+        counts["none"] = len(self.frames.all()) - sum(counts.values())
         rows = self._storage.database.query(
-            """SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
-            FROM current_pairs AS pairs
+            f"""SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
+            FROM {CURRENT_PAIRS}
             LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
         return counts | {row["state"]: row["total"] for row in rows if row["state"] in counts}
@@ -176,20 +185,22 @@ class Project:
 
     def check(self) -> list[str]:
         """Read every row; returns a sentence for each that is damaged, and so left out."""
-        self.frames.check()
-        self.amendments.all()
-        self.annotations.check()
-        self.readings.check()
-        self.pairs.all()
-        self.batches.check()
-        self.runs.all()
-        self.models.all()
-        self.parts.stored()
-        query = self._storage.database.query
-        orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
-        unnamed = query(
-            "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)"
-        )
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # SQLite finds these rows, mostly none, on another core while Python reads the others.
+            found = pool.submit(self._storage.query_apart, _DOUBTFUL)
+            self.frames.all(kind=None)
+            self.amendments.all()
+            self.annotations.by_frame()
+            self.readings.check()
+            self.pairs.all()
+            self.batches.check()
+            self.runs.all()
+            self.models.all()
+            self.parts.stored()
+        revisions, ellipses, homeless, unnamed = found.result()
+        self.frames.check(revisions)
+        self.annotations.check(ellipses)
+        orphans = Counter(row["table"] for row in homeless)
         orphans["frames"] = len(unnamed)
         for table, rows in (+orphans).items():
             self._storage.note_damage(

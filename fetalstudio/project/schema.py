@@ -345,6 +345,11 @@ PURGED_TABLES: tuple[tuple[str, str], ...] = (*_PURGED_READINGS, *_PURGED_4)
 """The tables that hold rows of a frame, in the order in which a purge can delete them, and which
 rows it deletes (``{row}`` stands before a column's name)."""
 
+CURRENT_PAIRS = """(SELECT * FROM pairs WHERE EXISTS
+    (SELECT 1 FROM current_frames WHERE current_frames.id = pairs.frame_id)) AS pairs"""
+"""The rows of the view ``current_pairs``, for which SQLite goes through the pairs and not, as for
+the view, through all frames."""
+
 _APPEND_ONLY_1 = (
     "frames",
     "calibrations",

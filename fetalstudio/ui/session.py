@@ -283,11 +283,10 @@ class Session(QObject):
 
     def _first_frame(self) -> str | None:
         """The frame selected last in this project, else the first frame without an ellipse."""
+        last = self.open.frames.by_id().get(self.settings.get(self._frame_key(), ""))
+        if last is not None and last.kind == "real":
+            return last.id
         frames = self.open.frames.all()
-        held = {frame.id for frame in frames}
-        last = self.settings.get(self._frame_key(), "")
-        if last in held:
-            return last
         done = self.open.annotations.by_frame()
         waiting = (frame.id for frame in frames if frame.id not in done)
         return next(waiting, frames[0].id if frames else None)

@@ -86,6 +86,12 @@ def make_project(path: Path) -> Path:
                     frame.id, _ELLIPSE, author="reader", state=state, confidence=0.5
                 )
             frames.append(frame)
+        session = project.readings.start([frame.id for frame in frames[:2]], observer="reader")
+        made = [
+            project.readings.add(session, number, _ELLIPSE, seconds=9.0)
+            for number, _ in session.left
+        ]
+        project.readings.adjudicate(made[0].frame_id, _ELLIPSE, [made[0].id], author="reader")
         project.amendments.set_subject([frames[0].id], "mother", author="reader")
         project.parts.divide(frame.subject for frame in project.frames.all())
         items = [
@@ -128,6 +134,9 @@ def use(project: Project) -> None:
         project.frames.cohorts,
         project.amendments.all,
         project.annotations.by_frame,
+        project.readings.with_annotations,
+        project.readings.sessions,
+        project.readings.adjudicated,
         project.pairs.all,
         project.batches.seeds,
         project.batches.unfinished,

@@ -16,11 +16,17 @@ import numpy as np
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.formats.model_card import fingerprint
-from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.pairs.drawing import (
+    AFRICA,
+    HC18,
+    LEFT_OUT,
+    hc18_parts,
+    of_cohort,
+    one_of_each,
+)
 from fetalstudio.studies.pairs.making import PairSettings, adapted, pairs_in
 from fetalstudio.studies.pairs.plan import (
     ADAPTED,
@@ -46,12 +52,8 @@ from fetalstudio.studies.pairs.segmenters import (
 from fetalstudio.studies.pairs.trial import Material, Trial
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
-TARGET, LENDER = "Africa", "HC18"
 CALIPERS = ("GHA", "UGA")
 """Countries whose frames have the sonographer's calipers burned in, which a model could read."""
-LEFT_OUT = "cut"
-"""The quality of frames that are neither learnt from nor tested on: a part of the head is off the
-frame, so that most of its reference is a guess."""
 LEARNT = "clear"
 """The quality of frames that are learnt from. ``uncertain`` ones are only tested on."""
 UNLABELLED = 15
@@ -61,36 +63,31 @@ UNLABELLED = 15
 class Carrier:
     """The frames of the design ``carrier``."""
 
-    ways = (AUTO,)
+    ways: Sequence[str] = (AUTO,)
 
     def __init__(
         self,
-        project: Project,
+        frames: Sequence[LabelledFrame],
         recipe: Recipe,
         pairs: PairSettings,
         synthesizer: Path | None = None,
     ) -> None:
         self.recipe, self.pairs = recipe, pairs
         self._synthesizer = synthesizer or find_model("synthesizer", BUILT_IN).folder
-        target = [
-            frame
-            for frame in labelled_frames(project, TARGET)
-            if frame.labels.get("quality") != LEFT_OUT
-        ]
+        target = of_cohort(frames, AFRICA)
         if len({frame.subject for frame in target}) < len(target):
-            raise InputError(f"{project.path}: every frame of {TARGET} needs its own subject.")
-        self.test = [frame.loaded() for frame in target]
-        lender = labelled_frames(project, LENDER)
-        self._lender = of_part(lender, bundled_parts(lender), "train")
+            raise InputError(f"Each frame of {AFRICA} needs a subject of its own. Correct them.")
+        self.test: Sequence[LabelledFrame] = [frame.loaded() for frame in target]
+        self._lender = hc18_parts(frames)[0]
         self.settings = Settings(
             design="carrier",
             primary=PRIMARY["carrier"],
             project={
-                "target": TARGET,
+                "target": AFRICA,
                 "target_frames": len(target),
                 "left_out": f"quality {LEFT_OUT}",
                 "learnt_from": f"quality {LEARNT}",
-                "more_real": f"{LENDER}, training part, one frame of each subject",
+                "more_real": f"{HC18}, training part, one frame of each subject",
                 "unlabelled": UNLABELLED,
             },
             segmenter=recipe.said(SMALL),
@@ -175,25 +172,3 @@ class Carrier:
     def _order(self, draw: int) -> list[LabelledFrame]:
         order = np.random.default_rng([draw, 0]).permutation(len(self.test))
         return [self.test[i] for i in order]
-
-
-def one_of_each(
-    frames: Sequence[LabelledFrame], count: int, rng: np.random.Generator
-) -> list[LabelledFrame]:
-    """One frame of each of ``count`` subjects, both drawn at random.
-
-    Those of a smaller count are the first ones of a larger one.
-    """
-    by_subject: dict[str, list[LabelledFrame]] = {}
-    for frame in frames:
-        by_subject.setdefault(frame.subject, []).append(frame)
-    subjects = sorted(by_subject)
-    if len(subjects) < count:
-        raise InputError(f"{count} subjects were requested, but there are {len(subjects)}.")
-    order = rng.permutation(len(subjects))
-    which = rng.random(len(subjects))
-    drawn = []
-    for i in order[:count]:
-        own = by_subject[subjects[i]]
-        drawn.append(own[int(which[i] * len(own))])
-    return drawn
