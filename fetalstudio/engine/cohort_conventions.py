@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -150,10 +150,11 @@ def _convention(values: Any) -> Convention | None:
     if values is None:
         return None
     return Convention(
-        **{
-            field.name: Interval(**values[field.name])
-            if isinstance(values[field.name], dict)
-            else values[field.name]
-            for field in fields(Convention)
-        }
+        size=Interval(**values["size"]),
+        long=Interval(**values["long"]),
+        short=Interval(**values["short"]),
+        right=Interval(**values["right"]),
+        down=Interval(**values["down"]),
+        subjects=int(values["subjects"]),
+        segmenter=str(values["segmenter"]),
     )
