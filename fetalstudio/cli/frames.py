@@ -12,6 +12,7 @@ from fetalstudio.core.biometry import hadlock_1984, intergrowth_21st, measure
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, parse_age, sizes_for_age
 from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Amendment, Frame
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
@@ -74,6 +75,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         selects=True,
         logged=False,
     )
+    sub = add(
+        "conventions",
+        "say how the heads of each cohort are drawn, such as 2 % outside the skull",
+        logged=False,
+    )
+    sub.add_argument("--cohort", metavar="COHORT", help="only this cohort")
     sub = add("rename-cohort", "give a cohort another name")
     sub.add_argument("old", metavar="OLD")
     sub.add_argument("new", metavar="NEW")
@@ -110,6 +117,11 @@ def _selection_options(sub: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Do what ``action`` names."""
+    if options.action == "conventions":
+        result = console.run(MeasureConventionsRequest(options.project, options.cohort))
+        said = result.sentences or ["No cohort has annotated frames of three subjects or more."]
+        console.result(result, "\n".join(said))
+        return
     with Project.open(options.project) as project:
         match options.action:
             case "list":
@@ -127,30 +139,30 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
 
 def _amend(project: Project, options: argparse.Namespace, console: Console) -> Amendment:
-    frames, author = project.frames, options.author
+    amendments, author = project.amendments, options.author
     match options.action:
         case "rename-cohort":
-            return frames.rename_cohort(options.old, options.new, author=author)
+            return amendments.rename_cohort(options.old, options.new, author=author)
         case "merge-cohorts":
-            return frames.merge_cohorts(options.cohorts, options.into, author=author)
+            return amendments.merge_cohorts(options.cohorts, options.into, author=author)
         case "undo":
-            return frames.undo(options.amendment, author=author)
+            return amendments.undo(options.amendment, author=author)
         case "redo":
-            return frames.redo(options.amendment, author=author)
+            return amendments.redo(options.amendment, author=author)
     ids = [frame.id for frame in _chosen(project, options)]
     match options.action:
         case "set-subject":
             for sentence in subject_effect(project, ids):
                 console.warn(sentence)
             subject = project.patients.key(options.new_subject)
-            return frames.set_subject(ids, subject, author=author)
+            return amendments.set_subject(ids, subject, author=author)
         case "set-cohort":
-            return frames.set_cohort(ids, options.new_cohort, author=author)
+            return amendments.set_cohort(ids, options.new_cohort, author=author)
     for sentence in sentences(removal_effect(project, ids)):
         console.say(sentence)
     if not options.yes:
         raise InputError("Nothing was removed. Repeat the command with --yes to remove them.")
-    return frames.remove(ids, author=author)
+    return amendments.remove(ids, author=author)
 
 
 def _selected(project: Project, options: argparse.Namespace) -> list[Frame]:
@@ -263,7 +275,7 @@ def _measure(project: Project, options: argparse.Namespace, console: Console) ->
 
 
 def _log(project: Project, console: Console) -> None:
-    amendments = project.frames.amendments()
+    amendments = project.amendments.all()
     for amendment in amendments:
         when = amendment.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
         undone = "  (undone)" if amendment.undone else ""
@@ -308,7 +320,7 @@ def _purge(project: Project, options: argparse.Namespace, console: Console) -> N
             "Nothing was deleted. Repeat the command with --yes to delete the removed frames for "
             "good, or restore them with undo."
         )
-    purged = project.frames.purge()
+    purged = project.purge()
     console.result({"purged": purged}, f"Deleted {counted(purged, 'frame')} for good.")
 
 

@@ -103,8 +103,8 @@ def _add(options: argparse.Namespace, console: Console) -> None:
         if left_out := ModelCard.read(added.folder).training_data["left_out"]:
             console.say(f"Left out: {left_out}.")
         hint = (
-            f"It needs a prompt until it is fine-tuned: fetalstudio evaluate PROJECT --segmenter "
-            f"{added.name} --prompt box."
+            "It is prompted with a box, which compact finds, until a training has made it better "
+            "without."
         )
     else:
         added = add_base_model(path, options.name, options.config)

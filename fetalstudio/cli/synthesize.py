@@ -17,7 +17,11 @@ COUNT = 16
 """The number of pairs that are made if none is given."""
 
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
-_OTHERS = ("cohort", "synthesizer", "steps", "guidance", "style", "background", "seed", "out")
+_OTHERS = (
+    *("cohort", "synthesizer", "steps", "guidance", "style", "background", "convention"),
+    *("sector", "seed", "out"),
+)
+_FLAGS = {"convention": "--no-convention"}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +50,19 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--background",
         choices=["made", "frame"],
         help="make the tissue around the head too, or keep that of the real frame",
+    )
+    parser.add_argument(
+        "--no-convention",
+        dest="convention",
+        action="store_false",
+        default=None,
+        help="show the skull on the ellipse, wherever the cohort's annotators draw it",
+    )
+    parser.add_argument(
+        "--sector",
+        choices=["lent", "made"],
+        help="with --ellipses: take the sector, the grain and the calibration of the frame whose "
+        "head is nearest (the default), or leave the sector to the synthesizer",
     )
     parser.add_argument("--seed", type=int, metavar="S")
     parser.add_argument(
@@ -92,7 +109,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "for new ones."
             if result.again
             else "They wait to be reviewed."
-        ),
+        )
+        + f" {result.followed}".rstrip(),
     )
 
 
@@ -108,7 +126,7 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
     if options.resume:
         out = given.pop("out", None)
         if given or heads:
-            names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
+            names = ", ".join(_FLAGS.get(n, "--" + n.replace("_", "-")) for n in (*given, *heads))
             raise InputError(f"A batch is resumed with its own settings. Leave out {names}.")
         batch = _newest_unfinished(options.project)
         return SynthesizeRequest(options.project, resume=batch, out=out)
@@ -117,13 +135,18 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
             raise InputError(
                 "The heads are those of the table of --ellipses. Leave out the options for heads."
             )
-        if given.get("background") == "frame":
+        if given.get("background") == "frame" and given.get("sector") == "made":
             raise InputError(
-                "The ellipses of a table do not lie on a frame whose tissue could be kept. Leave "
-                "out --background frame."
+                "Without a frame's sector there is no tissue of a frame to keep. Leave out "
+                "--sector made or --background frame."
             )
         ellipses = read_ellipses(options.ellipses)
         return SynthesizeRequest(options.project, ellipses=ellipses, **given)
+    if "sector" in given:
+        raise InputError(
+            "Pairs like those of the cohort lie on its sectors. Leave out --sector, or give a "
+            "table with --ellipses."
+        )
     count = COUNT if options.count is None else options.count
     return SynthesizeRequest(
         options.project,

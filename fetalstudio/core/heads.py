@@ -277,6 +277,25 @@ class HeadDistribution:
         return np.array([size, math.log(e.b / e.a), angle, e.cx / w, e.cy / h])
 
 
+def nearest_head(heads: Sequence[LabelledFrame], ellipse: Ellipse, size: Size) -> int | None:
+    """The index of the head that is nearest to an ellipse in place and size.
+
+    Only heads on frames of the same ``size`` count; None if there are none. Of equals, the first.
+    """
+    w, h = size
+    best: tuple[float, int] | None = None
+    for i, head in enumerate(heads):
+        if head.size == size:
+            e = head.ellipse
+            apart = math.hypot(
+                (e.cx - ellipse.cx) / w,
+                (e.cy - ellipse.cy) / h,
+                math.log(e.perimeter / ellipse.perimeter),
+            )
+            best = min(best or (apart, i), (apart, i))
+    return None if best is None else best[1]
+
+
 def _kernel(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """(5, 5): maps standard normal numbers to noise on the scale of the kernel."""
     n, d = points.shape

@@ -50,6 +50,15 @@ def split_subjects(
     return parts
 
 
+def is_among(subject: str, share: float, *, seed: int) -> bool:
+    """Whether a subject belongs to ``share`` (0 to 1) of all subjects.
+
+    Only a seeded hash of its key decides, so that the answer is the same whichever other subjects
+    there are.
+    """
+    return int.from_bytes(_rank(subject, seed)[:8], "big") < share * 2**64
+
+
 def _held_out(wanted: float, available: int) -> int:
     """The number of ``available`` subjects that a part takes. One is always left to train on."""
     if wanted <= 0 or available <= 1:

@@ -53,7 +53,7 @@ from fetalstudio.formats.pictures import (
     read_image,
     read_samples,
 )
-from fetalstudio.formats.redaction import Redactor, Screen
+from fetalstudio.formats.redaction import NOTHING, Redaction, Redactor, Screen
 from fetalstudio.formats.synthetic_notes import SyntheticNote, read_note
 
 DEFAULT_REDACTOR = Redactor()
@@ -223,16 +223,13 @@ class FrameRecord:
         for doubt in self.doubts:
             if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
                 raise InDoubtError(doubt)
-        pixels = self.pixels()
-        said = note_in(self.path) if self.note is None else self.note()
-        self._check_frame(pixels, said, answers)
+        before, said = self.pixels(), self._said()
+        self._check_frame(before, said, answers)
         if is_synthetic(said) or self.synthetic is not None:
-            return self._pair(pixels, said)
-        redacted = False
-        if said != FRAME_NOTE:
-            redaction = redactor.redaction(pixels, self.screen)
-            before, pixels = pixels, redaction.apply(pixels)
-            redacted = pixels is not before and not redaction.confirmed
+            return self._pair(before, said)
+        redaction = self._redaction(before, said, redactor)
+        pixels = redaction.apply(before)
+        redacted = pixels is not before and not redaction.confirmed
         size = (pixels.shape[1], pixels.shape[0])
         pages = pages_in(self.path) if self.decode is None else 1
         problems = self.problems
@@ -242,7 +239,9 @@ class FrameRecord:
                 "each page as a file of its own to import them all.",
             )
         doubts = self.doubts
-        content = FrameContent(pixels, None, (), doubts, self.calibration, redacted=redacted)
+        content = FrameContent(
+            pixels, None, (), doubts, self.calibration, redacted=redacted, layout=redaction.layout
+        )
         mm = stated_mm(answers)
         if mm is not None:
             content = replace(content, calibration=self._by_hand(mm))
@@ -257,6 +256,27 @@ class FrameRecord:
             doubts += self._settled(answers)
         content = replace(content, problems=problems, doubts=doubts)
         return content if shown is None else self._judged(content, shown, path, answers)
+
+    def shown(self, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
+        """The picture as an import would store it, (H, W) grey, frame or not.
+
+        Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
+        decoded, and :class:`UnclearScreenError` for one that may show what must not be stored.
+        """
+        pixels = self.pixels()
+        return self._redaction(pixels, self._said(), redactor).apply(pixels)
+
+    def _said(self) -> str | None:
+        """What the file says that its picture is."""
+        return note_in(self.path) if self.note is None else self.note()
+
+    def _redaction(
+        self, pixels: NDArray[np.uint8], said: str | None, redactor: Redactor
+    ) -> Redaction:
+        """What FetalStudio wrote itself is not redacted."""
+        if said == FRAME_NOTE or is_synthetic(said) or self.synthetic is not None:
+            return NOTHING
+        return redactor.redaction(pixels, self.screen, self.path)
 
     def _settled(self, answers: Answers) -> tuple[Doubt, ...]:
         """The doubt that there would be had nobody stated which value is the head."""
@@ -518,6 +538,8 @@ class FrameContent:
     redacted: bool = False
     """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
     the sector."""
+    layout: str | None = None
+    """The fingerprint of its layout, where it is a scanner's screen."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 

@@ -1,7 +1,8 @@
 """What an import would do, before anything is stored.
 
 A plan says of every file what it is taken for, and of every frame its subject, pixel size and
-ellipse, whether it is a duplicate, and what is in doubt. It holds no pixels. A person answers the
+ellipse, whether it is a duplicate, and what is in doubt. Of pixels it holds one frame of each
+layout of a scanner's screen, by which a person confirms what may be stored. A person answers the
 doubts with :class:`Choices`; what is left in doubt is not guessed, and the safe part is imported.
 An import is a plan, made with the choices, that is stored: see
 :mod:`fetalstudio.project.importers`.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ from fetalstudio.formats.frame_records import FrameContent, FrameRecord, FrameSo
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.redaction import Policy, Redactor, UnclearScreenError, remembered
+from fetalstudio.formats.screen_samples import ScreenSample, ScreenSamples
 from fetalstudio.formats.sources import AUTO, read_source
 from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.formats.tables import TABLE_SUFFIXES
@@ -195,6 +197,8 @@ class PlannedFrame:
     """Why it is in doubt what of its screen may be stored; it is then left out."""
     redacted: bool = False
     """Whether something was blacked out that nobody confirmed."""
+    layout: str | None = None
+    """The fingerprint of its layout, where it is a scanner's screen."""
 
     @property
     def path(self) -> Path:
@@ -267,6 +271,10 @@ class ImportPlan:
     doubtful_labels: Mapping[str, str] = field(default_factory=dict)
     """Of the labels that are left out, as they may say who a patient is: what each looks like, by
     name."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Says what is blacked out of the frames; see :meth:`FrameRecord.shown`."""
+    screens: tuple[ScreenSample, ...] = ()
+    """A frame of each layout that shows text, whether a person has confirmed it or not."""
 
     def labels(self, frame: PlannedFrame) -> dict[str, str]:
         """The labels that a frame gets."""
@@ -301,10 +309,10 @@ class ImportPlan:
             )
         return tuple(dict.fromkeys((*self.notes, *notes)))
 
-    @property
-    def pictures(self) -> Mapping[str, str | None]:
-        """The hashes of the pictures, by the keys of the frames."""
-        return {frame.key: frame.frame_id for frame in self.frames}
+    def pictures(self, unseen: Collection[str] = ()) -> Mapping[str, str | None]:
+        """The hashes of the pictures, by the keys of the frames, without those of screens that have
+        one of the ``unseen`` layouts."""
+        return {f.key: f.frame_id for f in self.frames if f.layout not in unseen}
 
     def counts(self) -> PlanCounts:
         """What the plan comes to."""
@@ -359,7 +367,8 @@ def plan_import(
 class Planner:
     """Plans the import of one source under one choice after another.
 
-    A picture is read again only where another answer holds for it.
+    A picture is read again only where another answer holds for it, or where what may be stored of
+    its screen was confirmed meanwhile.
     """
 
     def __init__(
@@ -382,7 +391,9 @@ class Planner:
         """
         _check_not_a_store(source)
         self._found = read_source(source, format, frames, head_label, files)
-        self._redactor = Redactor(redact, {} if redact == "none" else remembered())
+        self._screens = ScreenSamples()
+        self._redactor = Redactor(redact, seen=self._screens.saw)
+        self._follow_confirmed()
         self._keep_labels = keep_labels
         project.patients.check_secret()
         self._project, self._format = project, format
@@ -415,11 +426,16 @@ class Planner:
         Raises :class:`InputError` for choices about a file that is not there, and
         :class:`Stopped` if asked to.
         """
+        changed = self._follow_confirmed()
         records, drawn = self._assigned(choices)
         todo = {}
         for key, record in records.items():
             answers = None if choices.leave_out(key) else choices.answers(key)
-            if key not in self._read or self._read[key][:2] != (answers, record):
+            if (
+                key not in self._read
+                or self._read[key][:2] != (answers, record)
+                or self._read[key][2].layout in changed
+            ):
                 todo[key] = answers, record
         for number, (key, read) in enumerate(_read_ahead(todo, self._redactor)):
             progress.advance(number, len(todo))
@@ -461,7 +477,27 @@ class Planner:
                 for f in frames
                 if f.frame_id is not None
             ),
+            redactor=replace(self._redactor, seen=None),
+            screens=self._samples(frames),
         )
+
+    def _follow_confirmed(self) -> set[str | None]:
+        """Redact as a person has confirmed by now, and say of which layouts that is new. Raises as
+        :func:`remembered`."""
+        if self._redactor.policy == "none":
+            return set()
+        before, confirmed = self._redactor.layouts, remembered()
+        self._redactor = replace(self._redactor, layouts=confirmed)
+        return {layout for layout, how in confirmed.items() if before.get(layout) != how}
+
+    def _samples(self, frames: Sequence[PlannedFrame]) -> tuple[ScreenSample, ...]:
+        """A frame of each layout of those that are imported, or could be once it is confirmed."""
+        layouts = Counter(
+            frame.layout
+            for frame in frames
+            if frame.layout is not None and (frame.frame_id is not None or frame.unclear)
+        )
+        return self._screens.samples(layouts, self._redactor.layouts)
 
     def _unknown_labels(self, frames: Sequence[PlannedFrame]) -> tuple[str, ...]:
         """A message for each of the labels to keep that is not there."""
@@ -542,7 +578,7 @@ def _planned(
     except InDoubtError as error:
         return replace(planned, doubts=(error.doubt,))
     except UnclearScreenError as error:
-        return replace(planned, unclear=str(error))
+        return replace(planned, unclear=str(error), layout=error.layout)
     except InputError as error:
         return replace(planned, notes=(str(error),))
     return replace(
@@ -557,6 +593,7 @@ def _planned(
         mask_values=content.mask_values,
         synthetic=content.synthetic,
         redacted=content.redacted,
+        layout=content.layout,
     )
 
 

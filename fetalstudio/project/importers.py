@@ -212,7 +212,7 @@ def _store(
 ) -> ImportReport:
     """One short transaction for everything."""
     amendment = functools.cache(
-        lambda: project.frames.log_import(_description(plan), author=author)
+        lambda: project.amendments.log_import(_description(plan), author=author)
     )
     staged = [frame for frame in plan.frames if frame.frame_id is not None]
     real = [frame for frame in staged if frame.synthetic is None]

@@ -14,18 +14,19 @@ _NAMED = 8
 
 
 def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffect:
-    """What ``project.frames.remove(frame_ids)`` takes with it, and what was made from the frames.
+    """What ``project.amendments.remove(frame_ids)`` takes with it, and what was made from them.
 
     Raises :class:`UserError` for a frame that the project does not hold.
     """
     frames = [project.frames.get(frame_id) for frame_id in frame_ids]
-    pairs = [project.pairs.get(pair_id) for pair_id in project.frames.made_from(frame_ids)]
+    pairs = [project.pairs.get(pair_id) for pair_id in project.pairs.made_from(frame_ids)]
     ids = {frame.id for frame in frames} | {pair.frame.id for pair in pairs}
     pair_ids = {pair.id for pair in pairs}
     runs = [run for run in project.runs.all() if _uses(run.data, ids, pair_ids)]
     return RemovalEffect(
         frames=tuple(frame.name for frame in frames),
         annotations=sum(len(project.annotations.revisions(frame.id)) for frame in frames),
+        readings=sum(reading.frame_id in ids for reading in project.readings.all()),
         pairs=tuple(pair.frame.name for pair in pairs),
         accepted=sum(pair.state == "accepted" for pair in pairs),
         batch_items=sum(
@@ -44,6 +45,8 @@ def sentences(effect: RemovalEffect) -> list[str]:
     said = [f"This removes {counted(len(effect.frames), 'frame')}: {_named(effect.frames)}."]
     if effect.annotations:
         said.append(f"It also removes {counted(effect.annotations, 'annotation revision')}.")
+    if effect.readings:
+        said.append(f"It also removes {counted(effect.readings, 'reading')}.")
     if effect.pairs:
         accepted = f", {effect.accepted} of them accepted" if effect.accepted else ""
         said.append(

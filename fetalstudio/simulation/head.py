@@ -13,7 +13,7 @@ import numpy as np
 from fetalstudio.core.biometry import Trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.simulation.acoustics import Field, amplitude, smooth_noise
-from fetalstudio.simulation.probe import Grid
+from fetalstudio.simulation.grid import Grid
 
 _TEXELS = 256
 _REACH = 1.1

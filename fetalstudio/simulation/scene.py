@@ -13,7 +13,7 @@ from fetalstudio.core.biometry import Trimester, trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
-from fetalstudio.simulation.probe import Probe
+from fetalstudio.core.probe import Probe
 
 TRIMESTERS: tuple[Trimester, ...] = get_args(Trimester)
 TYPICAL_HC_MM = {"first": 76.0, "second": 176.0, "third": 292.0}

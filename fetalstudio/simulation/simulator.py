@@ -24,8 +24,8 @@ from fetalstudio.simulation.acoustics import (
     smooth_noise,
 )
 from fetalstudio.simulation.clutter import draw_clutter
+from fetalstudio.simulation.grid import Grid
 from fetalstudio.simulation.head import HeadFrame, Skull, brain, head_frame, skull
-from fetalstudio.simulation.probe import Grid
 from fetalstudio.simulation.scene import SimulatedScene, random_scene
 from fetalstudio.simulation.surroundings import FLUID_DB, TISSUE_DB, surroundings
 

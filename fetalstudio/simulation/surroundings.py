@@ -11,8 +11,8 @@ import numpy as np
 from fetalstudio.core.biometry import Trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.simulation.acoustics import Field, smooth_noise
+from fetalstudio.simulation.grid import Grid
 from fetalstudio.simulation.head import HeadFrame
-from fetalstudio.simulation.probe import Grid
 
 TISSUE_DB = -33.0
 FLUID_DB = -60.0

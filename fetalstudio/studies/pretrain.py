@@ -4,10 +4,14 @@ r"""Trains the bundled models from a project of annotated frames, and measures t
         --checkpoint FILE --out DIR
     python -m fetalstudio.studies.pretrain synthesizer PROJECT --steps 2600 \
         --checkpoint FILE --out DIR
+    python -m fetalstudio.studies.pretrain judge PROJECT --steps 3000 --simulated 150 \
+        --checkpoint FILE --out DIR
     python -m fetalstudio.studies.pretrain outline PROJECT --steps 4300 --batch 32 \
         --simulated 300 --checkpoint FILE --out DIR
 
-The outline is the second look, which moves any ellipse onto the skull.
+The outline is the second look, which moves any ellipse onto the skull. The judge is a segmenter
+that learns from a quarter of the training subjects, which are left out when a synthesizer is
+trained. So it knows no head that a synthetic frame may repeat.
 
 A training that is interrupted (Ctrl-C, SIGTERM) saves its state and writes the model that it has
 reached. The same command with the same checkpoint resumes it. It runs on a CPU or a GPU.
@@ -46,11 +50,12 @@ from fetalstudio.engine.cohort_split import (
     labelled_frames,
     of_part,
     some_of,
+    without_judges,
 )
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.models.copy_index import write_copy_index
-from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, JUDGE, find_model, load_segmenter
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.formats.model_card import (
     ModelCard,
@@ -68,6 +73,15 @@ from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.simulation import simulated_frames
+from fetalstudio.studies.calibration import (
+    Level,
+    as_plain,
+    at_level,
+    bias_of,
+    calibrated_level,
+    figures_with_error,
+    shares_of,
+)
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.reliability import estimates, reliability
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -75,7 +89,6 @@ from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
 VIEWS = 2
 """Views of a frame over which the compact segmenter averages: the frame and its mirror image."""
-_LEVEL = -0.4
 BOX_SHARE = 0.3
 """See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides
 are off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
@@ -84,6 +97,13 @@ _UPPER = 1.645
 SIMULATION_SEED = 0
 SIMULATED_SIZE = (480, 324)
 """px; more than the input of either model, and small enough to keep thousands in memory."""
+_PARTS = {
+    "segmenter": "",
+    "outline": "",
+    "synthesizer": "; and a quarter of the others, from which the judge learns",
+    "judge": "; and three quarters of the others, from which synthesizers learn",
+}
+"""What each kind of model does not learn from besides, for its card."""
 CREDIT = (
     "HC18: T.L.A. van den Heuvel, D. de Bruijn, C.L. de Korte, B. van Ginneken, Automated "
     "measurement of fetal head circumference using 2D ultrasound images, Zenodo 1327317, CC BY 4.0"
@@ -93,7 +113,7 @@ CREDIT = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("kind", choices=["segmenter", "synthesizer", "outline"])
+    parser.add_argument("kind", choices=["segmenter", "synthesizer", "outline", "judge"])
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
@@ -126,16 +146,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not 0 <= options.simulated <= 20_000:
         parser.error("--simulated is outside 0 to 20000 frames; more do not fit into memory")
+    if options.kind == "judge" and options.accepted_pairs:
+        parser.error("--accepted-pairs: the judge of synthetic frames learns from none of them")
     if options.threads:
         torch.set_num_threads(options.threads)
     with Project.open(options.project) as project:
         frames = labelled_frames(project)
         parts = bundled_parts(frames)
         data = {part: of_part(frames, parts, part) for part in ("train", "validation", "test")}
-        data["train"] = _some_of(data["train"], options)
+        others, judges = without_judges(data["train"])
+        learnt = {"synthesizer": others, "judge": judges}.get(options.kind, data["train"])
+        data["train"] = _some_of(learnt, options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
-        train_kind = {"segmenter": _segmenter, "synthesizer": _synthesizer, "outline": _outline}
-        train_kind[options.kind](project, data, options)
+        if options.kind == "synthesizer":
+            _synthesizer(data, options)
+        elif options.kind == "outline":
+            _outline(project, data, options)
+        else:
+            _segmenter(project, data, options)
 
 
 def _some_of(items: list[LabelledFrame], options: argparse.Namespace) -> list[LabelledFrame]:
@@ -176,23 +204,34 @@ def _segmenter(
             workers=options.workers,
             watch=Watch(_Log(), lambda: stopped[0]),
         )
-    preprocessing = _calibrated(sam, data["validation"])
-    segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=preprocessing))
+    judge = options.kind == "judge"
+    name = JUDGE if judge else BUILT_IN
+    # The judge is asked about thousands of pairs, and never with a box.
+    plain = {"views": 1} if judge else {"views": VIEWS, "box_share": BOX_SHARE}
+    everyone = [item for part in data.values() for item in part]
+    preprocessing, level = _calibrated(sam, data["validation"], shares_of(everyone), plain)
+    segmenter = Segmenter(sam, compact_card(name, CompactConfig(), preprocessing=preprocessing))
     scores = [score_frame(segmenter, item) for item in data["test"]]
     boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
     metrics = {
         "protocol": "subject-held-out frames, native resolution, ellipse against ellipse; 95 % "
         "interval over subjects",
         "subjects": len({item.subject for item in data["test"]}),
-        "auto": _figures(summarise(BUILT_IN, scores)),
-        "box": _figures(summarise(BUILT_IN, boxed)),
+        "auto": _figures(summarise(name, scores)),
+        "box": _figures(summarise(name, boxed)),
+        "auto_with_the_error_of_the_calibration": as_plain(
+            figures_with_error(
+                lambda item, at: score_frame(at_level(segmenter, at), item), data["test"], level
+            ),
+            level,
+        ),
         "confidence": reliability(estimates(segmenter, data["test"])),
     }
     card = compact_card(
-        BUILT_IN,
+        name,
         CompactConfig(),
         training_data={
-            **_training_data(learnt, asdict(settings), len(simulated)),
+            **_training_data(learnt, asdict(settings), len(simulated), _PARTS[options.kind]),
             "synthetic_pairs": len(pairs),
         },
         preprocessing=preprocessing,
@@ -206,46 +245,34 @@ def _segmenter(
     _say(str(metrics))
 
 
-def _calibrated(sam: Sam, items: Sequence[LabelledFrame]) -> Mapping[str, Any]:
-    """The card's ``preprocessing`` with values that are fitted to frames that no training saw.
+def _calibrated(
+    sam: Sam,
+    items: Sequence[LabelledFrame],
+    shares: Mapping[str, float],
+    more: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Level]:
+    """The card's ``preprocessing``: ``more``, and values fitted to frames that no training saw.
 
-    These are the level at which the outline has the right mean length, and the confidence curve.
+    These are the level at which the outline has the right mean length, with ``shares`` of the
+    trimesters, and the confidence curve.
     """
-    plain: Mapping[str, Any] = {
-        **compact_card(BUILT_IN, CompactConfig()).preprocessing,
-        "views": VIEWS,
-        "box_share": BOX_SHARE,
-    }
+    plain = {**compact_card(BUILT_IN, CompactConfig()).preprocessing, **more}
 
-    def of(values: Mapping[str, Any]) -> Segmenter:
-        return Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=values))
-
-    def bias(level: float) -> float:
-        segmenter = of({**plain, "level": level})
-        ratios = []
-        for item in items:
-            found = segmenter.predict(item.image).ellipse
-            if found is not None:
-                ratios.append(found.perimeter / item.ellipse.perimeter - 1)
-        return float(np.mean(ratios)) if ratios else 0.0
-
-    # The bias is nearly linear in the level, because the outline moves evenly with it.
-    low, high = bias(0.0), bias(_LEVEL)
-    level = round(_LEVEL * low / (low - high), 3) if low != high else 0.0
-    values = {**plain, "level": level if abs(level) <= 2 * abs(_LEVEL) else 0.0}
-    held = estimates(of(values), items)
+    segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=plain))
+    level = calibrated_level(lambda item, at: bias_of(segmenter, item, at), items, shares)
+    level = replace(level, value=round(level.value, 3))
+    values = {**plain, "level": level.value}
+    held = estimates(at_level(segmenter, level.value), items)
     try:
         curve = Confidence.fit(held.expected, held.actual)
     except ValueError as error:
         # Happens if a training was stopped early. Its weights may be wanted all the same.
         _say(f"the confidence is not calibrated: {error}")
-        return values
-    return {**values, "confidence": asdict(curve)}
+        return values, level
+    return {**values, "confidence": asdict(curve)}, level
 
 
-def _synthesizer(
-    project: Project, data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace
-) -> None:
+def _synthesizer(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:
     examples = [frame.loaded() for frame in data["train"]]
     simulated = list(simulated_frames(options.simulated, SIMULATION_SEED, size=SIMULATED_SIZE))
     examples += [frame.labelled() for frame in simulated]
@@ -274,7 +301,7 @@ def _synthesizer(
         preprocessing={"canvas": [384, 256], "resize": "letterbox, centred"},
         licence="Apache-2.0",
         training_data={
-            **_training_data(data["train"], asdict(settings), len(simulated)),
+            **_training_data(data["train"], asdict(settings), len(simulated), _PARTS[options.kind]),
             "started_from": None if options.start is None else fingerprint(options.start),
             "teacher": None if options.teacher is None else fingerprint(options.teacher),
         },
@@ -313,7 +340,7 @@ def _outline(
         BUILT_IN,
         net.config,
         training_data={
-            **_training_data(learnt, asdict(settings), len(simulated)),
+            **_training_data(learnt, asdict(settings), len(simulated), _PARTS[options.kind]),
             "synthetic_pairs": len(pairs),
         },
     )
@@ -416,7 +443,7 @@ def _figures(result: EvaluateResult) -> Mapping[str, Any]:
 
 
 def _training_data(
-    items: Sequence[LabelledFrame], settings: Mapping[str, Any], simulated: int
+    items: Sequence[LabelledFrame], settings: Mapping[str, Any], simulated: int, part: str
 ) -> Mapping[str, Any]:
     drawn = {"frames": simulated, "seed": SIMULATION_SEED, "size": list(SIMULATED_SIZE)}
     cohorts = Counter(item.cohort for item in items)
@@ -424,7 +451,7 @@ def _training_data(
         "cohorts": dict(cohorts),
         "frames": len(items),
         "subjects": len({item.subject for item in items}),
-        "held_out": "20 % of the subjects to test, 5 % to validate, never seen in training",
+        "held_out": f"20 % of the subjects to test, 5 % to validate, never seen in training{part}",
         "credit": CREDIT,
         "settings": dict(settings),
         "simulated": drawn if simulated else {"frames": 0},

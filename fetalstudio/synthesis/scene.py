@@ -24,10 +24,10 @@ class Scene:
     network."""
     reference: NDArray[np.uint8] | None = None
     """A real frame of the same size, (H, W) uint8, whose sector and grain are taken over."""
-    grain: bool = True
-    """Whether the grain is taken over too."""
     replaces: Ellipse | None = None
     """The head in ``reference``, in its px. If it is given, the tissue around this head and
     the new one is kept."""
     mm_per_px: float | None = None
     """The scale, if it is known. Only the simulator uses it, and guesses it otherwise."""
+    grain: bool = True
+    """Whether the grain of ``reference`` is taken over too."""

@@ -13,7 +13,7 @@ from PySide6.QtGui import QUndoCommand
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.words import counted
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.records import (
     Amendment,
@@ -201,9 +201,9 @@ class AmendFrames(ProjectCommand):
     places = ("library",)
 
     def __init__(
-        self, session: Session, text: str, amend: Callable[[Frames, str], Amendment]
+        self, session: Session, text: str, amend: Callable[[Amendments, str], Amendment]
     ) -> None:
-        """``amend`` is called with the project's frames and the author."""
+        """``amend`` is called with the project's amendments and the author."""
         super().__init__(session, text)
         self._amend = amend
         self._amendment: Amendment | None = None
@@ -214,7 +214,7 @@ class AmendFrames(ProjectCommand):
 
     def apply(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self._amendment = self._amend(self.session.open.frames, self.session.author)
+        self._amendment = self._amend(self.session.open.amendments, self.session.author)
         self.session.select_another(order)
         self._announce()
         if renamed := self._amendment.renamed:
@@ -225,7 +225,7 @@ class AmendFrames(ProjectCommand):
 
     def revert(self) -> None:
         assert self._amendment is not None  # a command that did not run is not on the stack
-        self.session.open.frames.undo(self._amendment.id, author=self.session.author)
+        self.session.open.amendments.undo(self._amendment.id, author=self.session.author)
         self._announce()
         if self._selected is not None:
             self.session.select_frame(self._selected)
@@ -247,12 +247,12 @@ class ImportFrames(ProjectCommand):
 
     def apply(self) -> None:
         if self.done:
-            self.session.open.frames.redo(self._amendment_id, author=self.session.author)
+            self.session.open.amendments.redo(self._amendment_id, author=self.session.author)
             self._announce()
 
     def revert(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self.session.open.frames.undo(self._amendment_id, author=self.session.author)
+        self.session.open.amendments.undo(self._amendment_id, author=self.session.author)
         self.session.select_another(order)
         self._announce()
 

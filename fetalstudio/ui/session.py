@@ -176,7 +176,7 @@ class Session(QObject):
         if self.project is not None:
             # Where that fails (a full disk), the next window to open the project does it.
             with contextlib.suppress(UserError):
-                self.project.frames.purge()
+                self.project.purge()
         self._held.close()
         self.project, self.frame_id = None, None
 
@@ -283,11 +283,10 @@ class Session(QObject):
 
     def _first_frame(self) -> str | None:
         """The frame selected last in this project, else the first frame without an ellipse."""
+        last = self.open.frames.by_id().get(self.settings.get(self._frame_key(), ""))
+        if last is not None and last.kind == "real":
+            return last.id
         frames = self.open.frames.all()
-        held = {frame.id for frame in frames}
-        last = self.settings.get(self._frame_key(), "")
-        if last in held:
-            return last
         done = self.open.annotations.by_frame()
         waiting = (frame.id for frame in frames if frame.id not in done)
         return next(waiting, frames[0].id if frames else None)

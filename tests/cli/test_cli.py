@@ -206,7 +206,11 @@ def test_heads_as_wanted_and_a_batch_that_goes_on(
         (["--count", "2", "--hc-mm", "150", "100"], "empty range"),
         (["--hc-px", "500", "900"], "in mm"),
         (["--ellipses", table, "--ratio", "0.7", "0.8"], "Leave out the options for heads"),
-        (["--ellipses", table, "--background", "frame"], "Leave out --background frame"),
+        (
+            ["--ellipses", table, "--background", "frame", "--sector", "made"],
+            "Leave out --sector made or --background frame",
+        ),
+        (["--count", "2", "--sector", "made"], "Leave out --sector, or give a table"),
         (["--resume", "--seed", "0", "--ratio", "0.7", "0.8"], "Leave out --seed, --ratio"),
     ):
         assert main([*base, *wrong]) == 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fetalstudio.core.splits import split_subjects
+from fetalstudio.core.splits import is_among, split_subjects
 
 properties = settings(max_examples=100, deadline=None, derandomize=True)
 SUBJECTS = [f"{i:03d}" for i in range(806)]
@@ -114,3 +114,19 @@ def test_a_known_part_stays_and_new_subjects_fill_up_the_test_part(
     lacking = Counter(wanted.values())["test"] - Counter(known.values())["test"]
     added = Counter(parts[subject] for subject in later - first)
     assert added["test"] == min(max(lacking, 0), len(later - first))
+
+
+@properties
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_share_of_subjects_holds_the_smaller_one(one: float, other: float) -> None:
+    small, large = sorted((one, other))
+    chosen = {key for key in SUBJECTS if is_among(key, small, seed=1)}
+    assert chosen <= {key for key in SUBJECTS if is_among(key, large, seed=1)}
+    assert len(chosen) / len(SUBJECTS) == pytest.approx(small, abs=0.06)
+
+
+def test_a_share_of_subjects_depends_on_the_seed_and_not_on_the_others() -> None:
+    """The examinations that the judge learns from must stay the same in every training."""
+    first = [key for key in SUBJECTS if is_among(key, 0.25, seed=1)]
+    assert first[:6] == ["001", "004", "012", "014", "017", "018"]
+    assert first != [key for key in SUBJECTS if is_among(key, 0.25, seed=2)]

@@ -18,14 +18,16 @@ import pytest
 from fetalstudio.cli import main
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.geometry import Affine
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.screening import REAL_SHARE
+from fetalstudio.core.sector import seen_sector
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
 from fetalstudio.engine.jobs.synthesize import job as synthesize
-from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like
+from fetalstudio.engine.jobs.synthesize.like_cohort import batch_sources, ellipses_like
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
-from fetalstudio.engine.process.events import Event, Preview, Progress
+from fetalstudio.engine.process.events import Event, Preview, Progress, Warned
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.formats.pair_files import PairFiles
@@ -268,9 +270,9 @@ def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
                 return
             chosen = [*items[:2], items[-1]]
             removed.update(item.source_frame for item in chosen if item.source_frame is not None)
-            other.frames.remove(removed, author="me")
+            other.amendments.remove(removed, author="me")
             if purged:
-                other.frames.purge()
+                other.purge()
 
     draw = synthesize._draw
     with pytest.MonkeyPatch.context() as patch:
@@ -454,3 +456,43 @@ def test_two_batches_do_not_write_into_one_folder(
             run_job(replace(ask, seed=2))
     assert len(_table(out)) == len(first.pair_ids) == 2
     assert not sample_project.batches.unfinished()
+
+
+def test_pairs_of_a_table_lie_on_the_sector_of_the_frame_with_the_nearest_head(
+    sample_project: Project,
+) -> None:
+    sources = batch_sources(sample_project)
+    wanted = tuple(
+        NamedEllipse(f"n{i}", s.ellipse.transformed(Affine.translation(3, -2)), s.size)
+        for i, s in enumerate(sources[:3])
+    )
+    other = NamedEllipse("other", Ellipse(130, 100, 80, 60, 0), (260, 200))
+    heard: list[Event] = []
+    request = SynthesizeRequest(sample_project.path, ellipses=(*wanted, other), steps=1)
+    run_job(request, heard.append)
+    pairs = {p.frame.name: p for p in sample_project.pairs.all()}
+    for one, source in zip(wanted, sources, strict=False):
+        pair = pairs[one.name]
+        assert pair.provenance["source_frame"] == source.id
+        calibration, own = pair.frame.calibration, source.calibration
+        assert calibration is not None and own is not None
+        assert calibration.mm_per_px == pytest.approx(own.mm_per_px)
+        sector = seen_sector(source.image)
+        assert sector is not None
+        assert not sample_project.frames.pixels(pair.frame.id)[sector == 0].any()
+    assert pairs["other"].provenance["source_frame"] is None
+    (warning,) = (event.message for event in heard if isinstance(event, Warned))
+    assert warning.startswith("For 1 of 4 ellipses, such as other on 260x200 px, the project has")
+
+
+def test_the_sector_of_a_table_may_be_left_to_the_synthesizer(sample_project: Project) -> None:
+    source = batch_sources(sample_project)[0]
+    wanted = (NamedEllipse("one", source.ellipse, source.size),)
+    heard: list[Event] = []
+    run_job(
+        SynthesizeRequest(sample_project.path, ellipses=wanted, sector="made", steps=1),
+        heard.append,
+    )
+    (pair,) = sample_project.pairs.all()
+    assert pair.provenance["source_frame"] is None and pair.frame.calibration is None
+    assert not any(isinstance(event, Warned) for event in heard)

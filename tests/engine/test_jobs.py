@@ -288,8 +288,8 @@ def test_frames_that_are_purged_meanwhile_do_not_end_a_training(
     def purge(event: Event) -> None:
         if isinstance(event, Epoch) and event.epoch == 1:
             with Project.open(sample_project.path) as other:
-                other.frames.remove(other.runs.all()[0].data["test"], author="other")
-                assert other.frames.purge()
+                other.amendments.remove(other.runs.all()[0].data["test"], author="other")
+                assert other.purge()
 
     settings = TrainingSettings(epochs=1, learning_rate=3e-4)
     request = TrainRequest(
@@ -307,8 +307,8 @@ def test_frames_that_are_removed_meanwhile_get_no_proposal(sample_project: Proje
     def purge(event: Event) -> None:
         if isinstance(event, Progress) and event.done == 1:
             with Project.open(sample_project.path) as other:
-                other.frames.remove([frame.id for frame in waiting[1:-1]], author="other")
-                other.frames.purge()
+                other.amendments.remove([frame.id for frame in waiting[1:-1]], author="other")
+                other.purge()
 
     result = run_job(ProposeRequest(sample_project.path, convention=False), purge)
     assert {p.frame_id for p in result.proposals} <= {waiting[0].id, waiting[-1].id}
@@ -329,7 +329,7 @@ def test_a_training_is_resumed_after_its_cohort_was_renamed(sample_project: Proj
     with pytest.raises(Stopped):
         run_job(request, heard.append, cancelled=first_epoch_done)
     (run,) = sample_project.runs.all()
-    sample_project.frames.rename_cohort(cohort, "Scanner A", author="me")
+    sample_project.amendments.rename_cohort(cohort, "Scanner A", author="me")
     result = run_job(TrainRequest(sample_project.path, resume=run.id))
     assert (result.run_id, result.epochs_run) == (run.id, 2)
 
@@ -341,9 +341,9 @@ def test_a_training_whose_cohort_is_gone_says_so(sample_project: Project) -> Non
     run = sample_project.runs.start("mine", stored, {"train": ids})
     sample_project.runs.update(run.id, state="cancelled")
     state_file(sample_project, run.id).write_bytes(b"")
-    sample_project.frames.set_cohort(ids[:2], "one", author="me")
+    sample_project.amendments.set_cohort(ids[:2], "one", author="me")
     others = [frame.id for frame in sample_project.frames.all(cohort=cohort)]
-    sample_project.frames.set_cohort(others, "two", author="me")
+    sample_project.amendments.set_cohort(others, "two", author="me")
     message = f"mine cannot be resumed: there is no cohort '{cohort}'.*Start a new training"
     with pytest.raises(InputError, match=message):
         run_job(TrainRequest(sample_project.path, resume=run.id))

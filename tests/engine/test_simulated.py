@@ -57,7 +57,9 @@ def test_the_scale_is_the_frames_and_a_guessed_one_is_called_so(sample_project: 
     assert (pictures[0].image != pictures[1].image).mean() > 0.5
 
     heads = tuple(NamedEllipse(name, ellipse, (384, 256)) for name in "ab")
-    request = SynthesizeRequest(sample_project.path, ellipses=heads, style="simulated")
+    request = SynthesizeRequest(
+        sample_project.path, ellipses=heads, style="simulated", sector="made"
+    )
     heard: list[Event] = []
     synthesize.run(request, heard.append, lambda: False)
     (warning,) = (event.message for event in heard if isinstance(event, Warned))

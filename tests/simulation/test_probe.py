@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from fetalstudio.simulation.probe import Grid, Probe
+from fetalstudio.core.probe import Probe
+from fetalstudio.simulation.grid import Grid
 
 SIZE = (400, 270)
 PROBE = Probe(200, -80, 90, 340, 0.5)

@@ -8,8 +8,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.simulation import Clutter, random_scene, scene_for, simulate, simulated_frames
+from fetalstudio.simulation.grid import Grid
 from fetalstudio.simulation.head import head_frame, skull
-from fetalstudio.simulation.probe import Grid
 from fetalstudio.simulation.scene import TRIMESTERS
 
 HEAD = Ellipse(192, 130, 110, 84, 8)

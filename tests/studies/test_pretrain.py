@@ -6,6 +6,7 @@ import json
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,40 @@ def test_simulated_frames_join_a_pretraining_and_its_card(
     assert seen == [data["frames"] + 3]
     with pytest.raises(SystemExit):
         pretrain.main([*command, "--simulated", "-1"])
+
+
+def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: dict[str, set[str]] = {}
+
+    def noted(*arguments: Any) -> None:
+        data, options = arguments[-2:]
+        learnt[options.kind] = {item.subject for item in data["train"]}
+
+    for name in ("_segmenter", "_synthesizer", "_outline"):
+        monkeypatch.setattr(pretrain, name, noted)
+    rest = [str(sample_project.path), "--steps", "1", "--checkpoint", "c", "--out", "o"]
+    for kind in ("segmenter", "synthesizer", "outline", "judge"):
+        pretrain.main([kind, *rest])
+    assert learnt["judge"] and learnt["synthesizer"]
+    assert not learnt["judge"] & learnt["synthesizer"]
+    assert learnt["judge"] | learnt["synthesizer"] == learnt["segmenter"] == learnt["outline"]
+    with pytest.raises(SystemExit):
+        pretrain.main(["judge", *rest, "--accepted-pairs", "also"])
+
+
+@pytest.mark.slow
+def test_a_judge_is_trained_by_one_command(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "estimates", partial(estimates, copies=0))
+    command = ["judge", str(sample_project.path), "--steps", "1", "--batch", "1"]
+    pretrain.main([*command, "--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")])
+    card = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert card["name"] == "judge"
+    assert card["preprocessing"]["views"] == 1 and "box_share" not in card["preprocessing"]
+    assert "synthesizers learn" in card["training_data"]["held_out"]
 
 
 def test_frames_to_learn_from_are_drawn_by_the_seed(

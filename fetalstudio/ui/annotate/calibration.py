@@ -17,6 +17,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.canvas import FrameCanvas, Tool
 from fetalstudio.ui.canvas.view import Point
 from fetalstudio.ui.commands import SetCalibration
+from fetalstudio.ui.common.form import guard_from_wheel
 from fetalstudio.ui.common.number_fields import DecimalField
 from fetalstudio.ui.session import Session
 
@@ -86,6 +87,7 @@ class CalibrationPanel(QWidget):
         column.addWidget(self.spread_button)
         column.addWidget(self.question)
         column.addWidget(self.error)
+        guard_from_wheel(self.question)
         self.question.hide()
         self.error.hide()
         self.spread_button.hide()

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.records import Amendment, Frame
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 from fetalstudio.ui.commands import AmendFrames
@@ -231,7 +231,7 @@ class AmendFlow(QObject):
         dialog.accepted.connect(merge)
         dialog.open()
 
-    def _push(self, text: str, amend: Callable[[Frames, str], Amendment]) -> None:
+    def _push(self, text: str, amend: Callable[[Amendments, str], Amendment]) -> None:
         self.session.undo_stack.push(AmendFrames(self.session, text, amend))
 
     def _some(self, frames: Sequence[Frame]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
@@ -32,6 +32,8 @@ from fetalstudio.ui.library.thumbnails import Thumbnails
 
 _PREVIEW = QSize(1024, 768)
 _CHOOSE_FRAME = "It annotates the frame ..."
+_HIDDEN = "It may show a name. Choose what may be stored of it to see it."
+_CONFIRM, _CHANGE = "Confirm what may be stored of it ...", "Change what is stored of it ..."
 
 
 class Preview(QWidget):
@@ -60,6 +62,11 @@ class Preview(QWidget):
         row = self._row
         read = None if row is None else self._model.picture_of(row)
         if row is None or read is None:
+            if row is not None and row.frame is not None and row.frame.unclear:
+                painter.setPen(QColor(theme.TEXT_DIM))
+                room = self.rect().adjusted(*[4 * theme.SPACE] * 2, *[-4 * theme.SPACE] * 2)
+                flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+                painter.drawText(room, flags, _HIDDEN)
             return
         image = self._pictures.get(picture_key(row), read)
         if image is not None:
@@ -79,6 +86,8 @@ class ImportDetails(QWidget):
     """Whether the selected rows are left out by choice."""
     assigned = Signal(str, str)
     """The key of a picture, and that of the frame which it annotates."""
+    screen_asked = Signal(str)
+    """The fingerprint of a layout: what may be stored of its screens is to be confirmed."""
 
     def __init__(self, model: ImportModel) -> None:
         super().__init__()
@@ -136,9 +145,12 @@ class ImportDetails(QWidget):
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         layout.addWidget(area, 4)
 
-    def show_rows(self, rows: Sequence[Row], choices: Choices, source: str) -> None:
+    def show_rows(
+        self, rows: Sequence[Row], choices: Choices, source: str, confirmed: Mapping[str, bool]
+    ) -> None:
         """Show the first of these rows, which are selected, under these choices; ``source`` is
-        left away from the paths in messages."""
+        left away from the paths in messages. ``confirmed`` says of each layout that can be
+        confirmed whether it was."""
         self._rows = list(rows)
         while (item := self._parts.takeAt(0)) is not None:
             if (part := item.widget()) is not None:
@@ -157,6 +169,9 @@ class ImportDetails(QWidget):
             self.subject.setText(row.frame.subject if len(shown) == 1 else "")
             self.subject.setPlaceholderText("several" if len(shown) > 1 else "")
             self.leave_out.setChecked(choices.leave_out(row.key))
+            layout = row.frame.layout
+            if layout is not None and layout in confirmed:
+                self._parts.addWidget(self._screen_button(layout, confirmed[layout]))
         self._first = (row.open or row.doubts or (None,))[0]
         for doubt in row.doubts:
             given = choices.answers(row.key).get(doubt.question)
@@ -218,6 +233,16 @@ class ImportDetails(QWidget):
         if first:
             self.alike = alike
         return panel
+
+    def _screen_button(self, layout: str, confirmed: bool) -> QPushButton:
+        """Opens the confirmation of a scanner layout."""
+        button = QPushButton(_CHANGE if confirmed else _CONFIRM)
+        button.setAutoDefault(False)
+        button.setToolTip(
+            "Shows a frame of this scanner layout whole, with what is blacked out of all of them"
+        )
+        button.clicked.connect(lambda: self.screen_asked.emit(layout))
+        return button
 
     def _answerer(self, doubt: Doubt, value: str, alike: QCheckBox) -> Callable[[], None]:
         def answer() -> None:

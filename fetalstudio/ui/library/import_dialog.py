@@ -25,9 +25,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.formats.doubts import LEAVE_OUT, Question
 from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.formats.redaction import Layout, remember
 from fetalstudio.project.deidentifying import free_cohort
 from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan
 from fetalstudio.ui import icons, theme
@@ -36,6 +37,7 @@ from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.library.import_details import ImportDetails
 from fetalstudio.ui.library.import_table import ImportModel, ImportTable, Kind
 from fetalstudio.ui.library.import_worker import ImportWorker
+from fetalstudio.ui.library.redaction_dialog import RedactionDialog
 from fetalstudio.ui.settings import Settings
 
 _FIRST_SIZE = (1180, 760)
@@ -69,6 +71,8 @@ class ImportDialog(QDialog):
         self.choices = NO_CHOICES
         self._undone: list[Choices] = []
         self._done: list[Choices] = []
+        self._confirmed = False
+        """Whether a layout was confirmed since the newest plan was asked for."""
         self.model = ImportModel(self.devicePixelRatioF(), self)
         self.table = ImportTable(self.model)
         self.details = ImportDetails(self.model)
@@ -229,6 +233,7 @@ class ImportDialog(QDialog):
         self.details.subject_entered.connect(self._subject_entered)
         self.details.left_out.connect(self._left_out)
         self.details.assigned.connect(self._assigned)
+        self.details.screen_asked.connect(self._ask_screen)
         for keys, slot in (
             (QKeySequence.StandardKey.Undo, self.undo),
             (QKeySequence.StandardKey.Redo, self.redo),
@@ -250,7 +255,7 @@ class ImportDialog(QDialog):
 
     def _planned(self, plan: ImportPlan) -> None:
         first = self.plan is None
-        self.plan = plan
+        self.plan, self._confirmed = plan, False
         self._show_plan()
         if first:
             self.body.setCurrentWidget(self.splitter)
@@ -268,7 +273,9 @@ class ImportDialog(QDialog):
     def _show_details(self) -> None:
         if self.plan is not None:
             source = self.plan.source if self.plan.source.is_dir() else self.plan.source.parent
-            self.details.show_rows(self.table.selected(), self.choices, str(source))
+            confirmed = {sample.layout: sample.confirmed for sample in self.plan.screens}
+            rows = self.table.selected()
+            self.details.show_rows(rows, self.choices, str(source), confirmed)
 
     def _show_state(self) -> None:
         """The counts, and whether it can be imported."""
@@ -284,7 +291,7 @@ class ImportDialog(QDialog):
         self.hint.setVisible(doubts > 0)
         plan = self.plan
         self.accept_button.setText("Import the safe part" if doubts else "Import")
-        current = plan is not None and plan.choices == self.choices
+        current = plan is not None and plan.choices == self.choices and not self._confirmed
         some = plan is not None and any(frame.frame_id for frame in plan.frames)
         self.accept_button.setEnabled(current and some and bool(self.cohort))
         if plan is None:
@@ -333,6 +340,23 @@ class ImportDialog(QDialog):
 
     def _assigned(self, picture: str, frame: str) -> None:
         self._choose_also(Choices.of([(Question.ANNOTATION, picture, (frame,))]))
+
+    def _ask_screen(self, layout: str) -> None:
+        """Ask what may be stored of the screens of a layout, and plan again with it."""
+        found = () if self.plan is None else self.plan.screens
+        for sample in (sample for sample in found if sample.layout == layout):
+            dialog = RedactionDialog(sample, 1, 1, self)
+            dialog.accepted.connect(lambda d=dialog: self._screen_confirmed(layout, d.confirmed))
+            dialog.open()
+
+    def _screen_confirmed(self, layout: str, how: Layout) -> None:
+        try:
+            remember({layout: how})
+        except UserError as error:
+            self.details.facts.setText(str(error))
+            return
+        self._confirmed = True
+        self._follow()
 
     def _choose_also(self, more: Choices) -> None:
         self._decide(self.choices.joined(more))

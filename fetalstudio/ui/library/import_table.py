@@ -36,6 +36,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Doubt
+from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_plan import (
     Choices,
     ImportPlan,
@@ -152,6 +153,7 @@ class ImportModel(QAbstractTableModel):
         self._shown: list[str] = []
         self._places: dict[str, int] = {}
         self._choices = Choices()
+        self._redactor = Redactor()
         self._kind, self._text = Kind.ALL, ""
         self._order: tuple[int, bool] = (-1, False)
         self._thumbnails = Thumbnails(_THUMBNAIL_SIZE * ratio, self)
@@ -159,7 +161,7 @@ class ImportModel(QAbstractTableModel):
 
     def show_plan(self, plan: ImportPlan, choices: Choices) -> None:
         """Show this plan. Rows that are shown stay where they are, in doubt or not."""
-        self._choices = choices
+        self._choices, self._redactor = choices, plan.redactor
         rows = {row.key: row for row in rows_of(plan, choices)}
         before, self._all = self._all, rows
         if before.keys() == rows.keys():
@@ -249,7 +251,7 @@ class ImportModel(QAbstractTableModel):
     def picture_of(self, row: Row) -> Read | None:
         """Reads the picture of a row; None where it has none."""
         if row.frame is not None:
-            return picture_of(row.frame, self._choices.answers(row.key))
+            return picture_of(row.frame, self._choices.answers(row.key), self._redactor)
         if row.file is not None and row.file.role is Role.ANNOTATION:
             return annotation_picture(row.file.path)
         return None
@@ -262,8 +264,10 @@ class ImportModel(QAbstractTableModel):
 
 
 def picture_key(row: Row) -> str:
-    """By what the picture of a row is known: the overlays go when a doubt is answered."""
-    return "\n".join((row.key, *(doubt.question for doubt in row.open)))
+    """By what the picture of a row is known: the overlays go when a doubt is answered, and what is
+    blacked out changes when a screen's layout is confirmed."""
+    pixels = "" if row.frame is None else row.frame.frame_id or ""
+    return "\n".join((row.key, pixels, *(doubt.question for doubt in row.open)))
 
 
 class ImportTable(QTableView):

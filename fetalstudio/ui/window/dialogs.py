@@ -32,7 +32,15 @@ from fetalstudio.version import __version__
 class ExportDialog(AskDialog):
     """Asks what to export, in which format, and where."""
 
-    def __init__(self, project: Path, cohorts: list[str], parent: QWidget | None) -> None:
+    def __init__(
+        self,
+        project: Path,
+        cohorts: list[str],
+        parent: QWidget | None,
+        *,
+        differing: Sequence[str] = (),
+    ) -> None:
+        """``differing``: sentences on cohorts that are drawn differently."""
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
@@ -52,6 +60,13 @@ class ExportDialog(AskDialog):
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
             self.cohort.addItem(name, name)
+        self.differing = theme.style(QLabel("\n".join(differing)), "warning")
+        self.differing.setWordWrap(True)
+        self.differing.setVisible(bool(differing))
+        self.form.addRow("", self.differing)
+        self.cohort.currentIndexChanged.connect(
+            lambda row: self.differing.setVisible(bool(differing) and row == 0)
+        )
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.jobs.export.request import ExportResult
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.project.backups import all_backups
@@ -360,7 +361,8 @@ class MainWindow(QMainWindow):
         if project is None:
             self.session.message.emit("Open a project first: there is nothing to export.", "info")
             return
-        dialog = ExportDialog(project.path, project.frames.cohorts(), self)
+        differing = apart(kept_conventions(project))
+        dialog = ExportDialog(project.path, project.frames.cohorts(), self, differing=differing)
         dialog.accepted.connect(lambda: self._export(dialog))
         dialog.open()
 

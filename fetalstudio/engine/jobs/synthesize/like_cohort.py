@@ -1,11 +1,20 @@
-"""Ellipses for a batch that resemble those of a cohort. Imports no torch."""
+"""Ellipses for a batch that resemble those of a cohort, and their lenders. Imports no torch."""
 
 from __future__ import annotations
 
-from fetalstudio.core.heads import HeadConstraints, HeadDistribution
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fetalstudio.core.heads import HeadConstraints, HeadDistribution, nearest_head
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.engine.cohort_split import labelled_frames, of_part, split
+from fetalstudio.engine.cohort_split import (
+    check_cohort,
+    labelled_frames,
+    labelled_if_any,
+    of_part,
+    split,
+)
 from fetalstudio.formats.ellipse_table import NamedEllipse
 from fetalstudio.project.project import Project
 
@@ -39,4 +48,30 @@ def ellipses_like(
         lender, ellipse = distribution.draw(i, seed)
         frame = sources[lender]
         named.append(NamedEllipse(f"synthetic_{seed}_{i:04d}", ellipse, frame.size, frame.id))
+    return named
+
+
+def with_lenders(
+    project: Project,
+    ellipses: Sequence[NamedEllipse],
+    cohort: str | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> list[NamedEllipse]:
+    """The ellipses, each with the frame of the training part whose head is nearest as its lender.
+
+    A frame of another size cannot lend its sector. An ellipse without such a frame stays as it is,
+    and so does one that names its lender.
+    ``progress`` is checked before each ellipse. Raises :class:`InputError` for a cohort that does
+    not exist.
+    """
+    check_cohort(project, cohort)
+    frames = labelled_if_any(project, cohort)
+    sources = of_part(frames, split(project, frames), "train")
+    named = []
+    for one in ellipses:
+        progress.check()
+        if one.source_frame is None:
+            lender = nearest_head(sources, one.ellipse, one.size)
+            one = one if lender is None else replace(one, source_frame=sources[lender].id)
+        named.append(one)
     return named

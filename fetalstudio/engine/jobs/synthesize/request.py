@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fetalstudio.core.heads import HeadConstraints
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.ellipse_table import NamedEllipse
+
+Sector = Literal["lent", "made"]
+"""Whether the sector around an ellipse of a table is a frame's or the synthesizer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,9 @@ class SynthesizeRequest:
     """Number of ellipses that resemble the project's own."""
     ellipses: tuple[NamedEllipse, ...] | None = None
     """Ellipses to make one pair each for."""
+    sector: Sector = "lent"
+    """With ``ellipses``: ``lent`` takes sector, grain and calibration of the annotated frame of the
+    same size whose head is nearest; ``made`` leaves the sector to the synthesizer."""
     resume: int | None = None
     """Id of an unfinished batch, to make the missing pairs with its own settings."""
     constraints: HeadConstraints | None = None
@@ -39,6 +45,9 @@ class SynthesizeRequest:
     background: Background = "made"
     """``frame`` keeps the tissue around the head of the lender. A frame without an annotation
     lends only its sector."""
+    convention: bool = True
+    """Show the skull where the annotators of each lender's cohort would have drawn the ellipse
+    around it, where that is known."""
     seed: int = 0
     out: Path | None = None
     """Folder for the pairs as files. With ``resume`` it has to be the folder of before."""
@@ -56,3 +65,5 @@ class SynthesizeResult:
     """Number of pairs that existed when the batch was resumed."""
     again: int = 0
     """Number of pairs that the project already had from an earlier batch with the same request."""
+    followed: str = ""
+    """For a person, which conventions the pairs follow; "" for none."""
