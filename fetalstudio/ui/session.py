@@ -146,15 +146,34 @@ class Session(QObject):
         Raises :class:`UserError` while a job runs, for a damaged backup, and as
         :meth:`open_project`.
         """
-        if self.engine.running is not None:
-            raise UserError(
-                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
-            )
+        self.check_idle()
         if self.is_open(path):
             self.close_project()
             self.project_changed.emit()
         restore(path, backup)
         self.open_project(path)
+
+    def check_idle(self) -> None:
+        """Raise :class:`UserError` while a job runs."""
+        if self.engine.running is not None:
+            raise UserError(
+                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
+            )
+
+    def forgotten(self, order: Sequence[str]) -> None:
+        """Let go of what is remembered of frames that were deleted for good.
+
+        Earlier steps may concern them, and can no longer be undone. ``order``: the ids of the
+        frames as they were shown before.
+        """
+        self.undo_stack.clear()
+        left = {frame.id for frame in self.open.frames.all()}
+        self.spreads = {key: spread for key, spread in self.spreads.items() if key[0] in left}
+        self.select_another(order)
+        self.frames_changed.emit()
+        self.pairs_changed.emit()
+        self.batches_changed.emit()
+        self.models_changed.emit()
 
     def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.

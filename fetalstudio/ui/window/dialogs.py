@@ -62,6 +62,7 @@ class ExportDialog(AskDialog):
             self.cohort.addItem(name, name)
         self.differing = theme.style(QLabel("\n".join(differing)), "warning")
         self.differing.setWordWrap(True)
+        self.differing.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.differing.setVisible(bool(differing))
         self.form.addRow("", self.differing)
         self.cohort.currentIndexChanged.connect(
