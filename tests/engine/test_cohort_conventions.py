@@ -52,7 +52,7 @@ def two(sample_project: Project) -> Project:
     items = labelled_frames(sample_project)
     subjects = sorted({item.subject for item in items})
     half = [item.id for item in items if item.subject in subjects[::2]]
-    sample_project.frames.set_cohort(half, "wide", author="a person")
+    sample_project.amendments.set_cohort(half, "wide", author="a person")
     return sample_project
 
 
