@@ -185,6 +185,8 @@ class LibraryPage(QWidget):
         # A key of a disabled action would do nothing, without a word of what is missing.
         self.amend_menu.aboutToHide.connect(lambda: self._set_amendable(True, True, True))
         self.menu.addMenu(self.amend_menu)
+        again = self.menu.addAction("Read again without seeing ...")
+        again.triggered.connect(lambda _checked: self._ask_reading())
         self.amend_button.setMenu(self.amend_menu)
         self.menu.addSeparator()
         self._action("Copy names", self.copy_names, "Ctrl+C")
@@ -435,6 +437,9 @@ class LibraryPage(QWidget):
     def _show_menu(self, at: QPoint) -> None:
         if self.grid.indexAt(at).isValid():
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def _ask_reading(self) -> None:
+        self.session.reading_asked.emit([frame.id for frame in self.selected()])
 
     def change_order(self) -> None:
         """Switch between least certain first and the order of import."""
