@@ -190,8 +190,7 @@ def import_frames(
     of a scanner's screen: by default what was confirmed in the window for its layout, or else all
     but the sector and the text in it; with ``"confirmed"`` other layouts are left out, with
     ``"text"`` only text is blacked out, with ``"none"`` nothing. All of the frames are imported or,
-    after an error or Ctrl-C, none
-    of them. ::
+    after an error or Ctrl-C, none of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)

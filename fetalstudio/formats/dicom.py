@@ -54,7 +54,7 @@ _NO_DICOM = SUFFIXES | frozenset(
     | {".nrrd", ".nhdr", ".npy", ".npz", ".mp4", ".avi", ".mov", ".py", ".md", ".html", ".db"}
 )
 _OTHER_MODALITIES = frozenset(
-    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SR", "PR", "KO"}
+    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SEG", "SR", "PR", "KO"}
     | {"RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "OP", "OCT", "OPT", "ECG", "DOC", "REG", "RWV"}
 )
 """What is certainly no ultrasound; a second capture of one often has the code OT or none."""
