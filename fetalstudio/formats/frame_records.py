@@ -135,6 +135,8 @@ class FrameRecord:
     """Gives what the file of such a picture says that it is."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
+    clip: str | None = None
+    """What the video is called that it is a frame of, where that is known."""
     mask: Callable[[], Samples | None] | None = None
     """Gives the samples of the annotation where its path is no picture file, or has several; None
     where nothing is marked. Raises :class:`InputError`."""
@@ -202,6 +204,7 @@ class FrameRecord:
                 decode=partial(video.decode, index),
                 mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
+                clip=self.name,
                 problems=record.problems if number == 0 else (),
             )
             for number, index in enumerate(chosen_frames(choice or video.usual, video.count))

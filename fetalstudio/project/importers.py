@@ -21,6 +21,7 @@ from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
+from fetalstudio.formats.subjects import video_of
 from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import Logged
 from fetalstudio.project.import_plan import (
@@ -235,10 +236,12 @@ def _store(
             kept = keep_names or is_public_name(item.record.name)
             subject = keys.key(item.subject)
             subjects.add(subject)
+            clip = item.record.clip or video_of(item.record.name)
             frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
+                video=None if clip is None else keys.video(subject, clip),
                 name=item.record.name if kept else neutral,
                 cohort=plan.cohort,
                 subject=subject,
