@@ -35,7 +35,7 @@ def clip(tmp_path: Path) -> Path:
 def test_the_frame_with_the_head_is_found_and_imported(clip: Path, tmp_path: Path) -> None:
     Project.create(tmp_path / "p").close()
     events: list[Event] = []
-    found = run(SharpestRequest(tmp_path / "p", (clip,)), events.append, lambda: False)
+    found = run(SharpestRequest((clip,)), events.append, lambda: False)
     assert found.numbers == {clip: BEST + 1}
     steps = [event for event in events if isinstance(event, Progress)]
     assert steps[-1].done == steps[-1].total == COUNT and steps[-2].eta_s is not None
@@ -67,13 +67,12 @@ def test_the_time_left_begins_again_with_steps_of_another_kind(
     assert isinstance(last, Progress) and last.eta_s == pytest.approx(45)
 
 
-def test_the_search_is_cancelled_within_a_frame(clip: Path, tmp_path: Path) -> None:
-    Project.create(tmp_path / "p").close()
+def test_the_search_is_cancelled_within_a_frame(clip: Path) -> None:
     events: list[Event] = []
 
     def cancelled() -> bool:
         return sum(isinstance(event, Progress) for event in events) >= 3
 
     with pytest.raises(Stopped):
-        run(SharpestRequest(tmp_path / "p", (clip,)), events.append, cancelled)
+        run(SharpestRequest((clip,)), events.append, cancelled)
     assert sum(isinstance(event, Progress) for event in events) == 3
