@@ -70,6 +70,9 @@ def test_added_verified_evaluated_and_exported_by_commands(
         assert "mine finds no head by itself" in said and "compact" in said
     out = tmp_path / "plain.pth"
     command("models", "export", "mine", out)
+    assert (
+        json.loads((tmp_path / "plain.pth.json").read_text())["preprocessing"]["profile"] == "sam"
+    )
     plain = vanilla(seed=1)
     plain.load_state_dict(torch.load(out))
     assert all(torch.equal(plain.state_dict()[k], v) for k, v in vanilla().state_dict().items())
@@ -306,6 +309,7 @@ def test_a_training_of_a_sam_measures_before_and_after_with_the_same_prompt(
     add_sam(checkpoint, "mine")
     few = ["--real", "4", "--synthetic", "0", "--epochs", "1", "--copies", "1"]
     train = ["train", sample_project.path, "--segmenter", "mine", *few]
+    command("frames", sample_project.path, "conventions")
     before = run_job(EvaluateRequest(sample_project.path, "mine", prompt="box"))
     boxed = command(*train)
     test = {item for run in sample_project.runs.all() for item in run.data["test"]}
@@ -313,6 +317,9 @@ def test_a_training_of_a_sam_measures_before_and_after_with_the_same_prompt(
     assert boxed["prompt"] == "box"
     assert boxed["dice_before"] == pytest.approx(sum(measured) / len(measured))
     asked = command(*train, "--prompt", "auto")
+    model = find_model("segmenter", asked["model"], sample_project)
+    learnt = ModelCard.read(model.folder).training_data
+    assert "skull as compact sees it" in learnt["drawn"]["samples"]
     assert asked["prompt"] == "auto" and asked["dice_before"] != boxed["dice_before"]
     refused = command(*train, "--prompt", "auto", "--preset", "paper", status=2)
     assert "mine needs a box as a prompt" in refused["error"]
