@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.files import check_regular
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource, Video
-from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
+from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource, Video
+from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES, Samples
+from fetalstudio.formats.shapes import is_head, is_neutral
 from fetalstudio.formats.subjects import subject_key
 
 if TYPE_CHECKING:
-    from fetalstudio.formats.dicom_file import Header, Opener
+    from fetalstudio.formats.dicom_file import Header, Opener, Segmentation
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Endings of DICOM files, which often have none or one that is part of a number."""
@@ -52,7 +53,7 @@ _NO_DICOM = SUFFIXES | frozenset(
     | {".nrrd", ".nhdr", ".npy", ".npz", ".mp4", ".avi", ".mov", ".py", ".md", ".html", ".db"}
 )
 _OTHER_MODALITIES = frozenset(
-    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SEG", "SR", "PR", "KO"}
+    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SR", "PR", "KO"}
     | {"RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "OP", "OCT", "OPT", "ECG", "DOC", "REG", "RWV"}
 )
 """What is certainly no ultrasound; a second capture of one often has the code OT or none."""
@@ -67,6 +68,7 @@ class _Found:
     """The instances of a source, and what was not used."""
 
     instances: list[tuple[Path, Opener, Header]] = field(default_factory=list)
+    segmentations: list[tuple[Path, Opener, Segmentation]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
     """Of the folder: those that are of this format, used or not."""
@@ -112,10 +114,20 @@ def read(source: Path, files: Sequence[Path] = ()) -> FrameSource:
     folder = source if source.is_dir() else source.parent
     return FrameSource(
         cohort=folder.name or "frames",
-        records=_records(found.instances),
+        records=_with_segments(_records(found.instances), found),
         problems=tuple(found.problems),
         files=frozenset(found.files),
     )
+
+
+def note_in(path: Path) -> str | None:
+    """The note that this DICOM file of ours has, as that of a PNG file; None for any other file."""
+    from fetalstudio.formats.dicom_file import read_header
+
+    try:
+        return read_header(path, partial(_open, path)).note
+    except InputError:
+        return None
 
 
 # -- finding --------------------------------------------------------------------------------------
@@ -174,6 +186,8 @@ def _take(found: _Found, path: Path, open_file: Opener, *, directory: bool) -> N
     if header.directory:
         if directory:
             _take_listed(found, path, header)
+    elif header.segmentation is not None:
+        found.segmentations.append((path, open_file, header.segmentation))
     elif header.modality in _OTHER_MODALITIES:
         found.problems.append(f"{path} is a DICOM image, but no ultrasound. It was left out.")
     else:
@@ -304,15 +318,10 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
     days = _days([header for _, _, header in instances])
     records = []
     for number, (path, open_file, header) in enumerate(instances, 1):
-        name = f"dicom-{number:04d}"
+        # What we wrote ourselves has a neutral name, or one that a person wanted to keep.
+        name = f"dicom-{number:04d}" if header.note is None else path.stem
         decode = partial(_decoded, path, open_file)
         several = header.frames > 1
-        problems: tuple[str, ...] = ()
-        if header.doubt is not None:
-            problems = (
-                f"{path}: {header.doubt}. It was imported without a calibration. Set it in "
-                "Annotate.",
-            )
         records.append(
             FrameRecord(
                 path=path,
@@ -321,12 +330,67 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 decode=None if several else decode,
                 screen=header.screen,
                 video=Video(header.frames, decode) if several else None,
+                note=None if header.note is None else partial(str, header.note),
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),
-                problems=problems,
+                stated=header.stated,
             )
         )
     return tuple(records)
+
+
+def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[FrameRecord, ...]:
+    """The records with the masks that the segmentations in the source have for them."""
+    by_uid: dict[str, list[tuple[Path, Opener, Segmentation]]] = defaultdict(list)
+    uids = {header.uid for _, _, header in found.instances}
+    for path, open_file, segmentation in found.segmentations:
+        about = {frame.uid for frame in segmentation.frames}
+        for uid in about & uids:
+            by_uid[uid].append((path, open_file, segmentation))
+        if not about & uids:
+            found.problems.append(
+                f"{path} is a segmentation of a picture that is not there. Import both together."
+            )
+    joined = []
+    for record, (_, _, header) in zip(records, found.instances, strict=True):
+        known = by_uid.get(header.uid, ())
+        if known:
+            path, open_file, segmentation = known[0]
+            record = _segmented(record, path, open_file, segmentation, header.uid)
+        if len(known) > 1:
+            said = (
+                f"{record.path} has {len(known)} segmentations, of which {known[0][0]} was taken. "
+                "Leave the others out if another one is right.",
+            )
+            record = replace(record, problems=record.problems + said)
+        joined.append(record)
+    return tuple(joined)
+
+
+def _segmented(
+    record: FrameRecord, path: Path, open_file: Opener, segmentation: Segmentation, uid: str
+) -> FrameRecord:
+    labels = segmentation.labels
+    heads = [number for number, label in labels.items() if is_head(label)]
+    coding = None
+    if len(heads) == 1:
+        coding = Coding(str(heads[0]), frozenset(str(n) for n in labels if n != heads[0]))
+    elif not heads and not all(map(is_neutral, labels.values())):
+        coding = Coding(None, frozenset(map(str, labels)))
+    mask = partial(_segments, path, open_file, segmentation, uid)
+    if record.video is not None:
+        video = replace(record.video, mask=lambda index: mask(index + 1))
+        return replace(record, annotation=path, coding=coding, video=video)
+    return replace(record, annotation=path, coding=coding, mask=partial(mask, 1))
+
+
+def _segments(
+    path: Path, open_file: Opener, segmentation: Segmentation, uid: str, number: int
+) -> Samples | None:
+    from fetalstudio.formats.dicom_file import read_segments
+
+    found = read_segments(path, open_file, segmentation, uid, number)
+    return None if found is None else (found, None)
 
 
 def _decoded(path: Path, open_file: Opener, index: int = 0) -> NDArray[np.uint8]:

@@ -125,6 +125,8 @@ def export_readings(
         for reading in held
         if observers is None or reading.observer in observers
     ]
+    if len({(r.frame, r.observer, r.round) for r in records}) < len(records):
+        raise InputError("Two observers would have the same name. Give them different ones.")
     if not records:
         known = ", ".join(sorted({reading.observer for reading in held})) or "nobody"
         raise InputError(
@@ -149,6 +151,11 @@ def plan_merge(
         replace(record, observer=called.get(record.observer, record.observer))
         for record in read_readings(path).readings
     ]
+    if len({(r.frame, r.observer, r.round) for r in readings}) < len(readings):
+        raise InputError(
+            f"{path} has two readings of one frame by the same observer in the same round. Give "
+            "its observers different names, or export the readings again."
+        )
     frames = {frame.id: frame for frame in project.frames.all()}
     held = {reading.id: reading for reading in project.readings.with_annotations()}
     taken = {(r.frame_id, r.observer, r.round): r for r in held.values()}

@@ -333,6 +333,19 @@ def test_a_reading_that_was_changed_in_the_file_is_a_conflict(
         merge_readings(project, plan_merge(project, path), author="me", keep_both=True)
 
 
+def test_two_observers_never_become_one(
+    project: Project, elsewhere: Project, six: list[Frame], ellipse: Ellipse, tmp_path: Path
+) -> None:
+    for observer in ("anna", "ben"):
+        read_all(elsewhere, elsewhere.frames.all(), observer, ellipse)
+    path = tmp_path / "both.json"
+    with pytest.raises(InputError, match="the same name"):
+        export_readings(elsewhere, path, rename={"anna": "ben"})
+    export_readings(elsewhere, path)
+    with pytest.raises(InputError, match=r"both\.json has two readings.*different names"):
+        plan_merge(project, path, rename={"anna": "ben"})
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -42,7 +42,7 @@ from fetalstudio.studies.pairs.plan import (
     SIMULATED_CONVENTION,
     Run,
 )
-from fetalstudio.studies.pairs.results import AUTO, Settings, Tested
+from fetalstudio.studies.pairs.results import AUTO, HeldOut, Settings
 from fetalstudio.studies.pairs.segmenters import (
     SMALL,
     Recipe,
@@ -93,7 +93,7 @@ class Carrier:
             segmenter=recipe.said(SMALL),
             pairs={**asdict(pairs), "synthesizer_sha256": fingerprint(self._synthesizer)},
             test=tuple(
-                Tested(
+                HeldOut(
                     frame.id,
                     frame.name,
                     frame.subject,

@@ -28,7 +28,7 @@ from fetalstudio.studies.pairs.drawing import (
 )
 from fetalstudio.studies.pairs.making import PairSettings, pairs_in
 from fetalstudio.studies.pairs.plan import MORE_REAL, PRIMARY, REAL, Run
-from fetalstudio.studies.pairs.results import WAYS, Settings, Tested
+from fetalstudio.studies.pairs.results import WAYS, HeldOut, Settings
 from fetalstudio.studies.pairs.segmenters import CPU, SMALL, Recipe
 from fetalstudio.studies.pairs.trial import Material, Trial
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -134,7 +134,7 @@ class Paper:
             },
             segmenter=recipe.said(SMALL),
             pairs={**asdict(pairs), "synthesizer": learning.said()},
-            test=tuple(Tested(f.id, f.name, f.subject, f.cohort) for f in self.test),
+            test=tuple(HeldOut(f.id, f.name, f.subject, f.cohort) for f in self.test),
         )
 
     def real(self, run: Run) -> list[LabelledFrame]:

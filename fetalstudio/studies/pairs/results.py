@@ -24,8 +24,8 @@ WAYS = (AUTO, BOX, PAPER_AUTO, PAPER_BOX)
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """A test frame."""
+class HeldOut:
+    """A frame of the test."""
 
     id: str
     name: str
@@ -45,7 +45,7 @@ class Settings:
     """Architecture and training of the segmenters."""
     pairs: Mapping[str, Any]
     """How the pairs are made."""
-    test: tuple[Tested, ...]
+    test: tuple[HeldOut, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Settings:
@@ -58,7 +58,7 @@ class Settings:
                 f"{folder} holds no trial ({error}). Name the folder in which one was run."
             ) from error
         row["primary"] = Primary(**row["primary"])
-        return cls(**{**row, "test": tuple(Tested(**frame) for frame in row["test"])})
+        return cls(**{**row, "test": tuple(HeldOut(**frame) for frame in row["test"])})
 
     def keep(self, folder: Path) -> None:
         """Write the settings before the first run.

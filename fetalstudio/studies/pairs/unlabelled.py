@@ -19,7 +19,7 @@ from fetalstudio.studies.pairs.drawing import HC18, hc18_parts, one_of_each
 from fetalstudio.studies.pairs.making import PairSettings, pairs_in
 from fetalstudio.studies.pairs.paper import Learning
 from fetalstudio.studies.pairs.plan import MORE_REAL, PRIMARY, REAL, SELF_TRAINING, Run
-from fetalstudio.studies.pairs.results import AUTO, Settings, Tested
+from fetalstudio.studies.pairs.results import AUTO, HeldOut, Settings
 from fetalstudio.studies.pairs.segmenters import SMALL, Recipe, pseudo_labelled
 from fetalstudio.studies.pairs.trial import Material, Trial
 
@@ -45,7 +45,7 @@ class Unlabelled:
             project={"learnt_from": f"{HC18}, training part", "frames": len(self._pool)},
             segmenter=recipe.said(SMALL),
             pairs={**asdict(pairs), "synthesizer": learning.said()},
-            test=tuple(Tested(f.id, f.name, f.subject, f.cohort) for f in self.test),
+            test=tuple(HeldOut(f.id, f.name, f.subject, f.cohort) for f in self.test),
         )
 
     def material(self, run: Run, trial: Trial) -> Material | None:

@@ -150,7 +150,10 @@ class AuthorDialog(AskDialog):
 
     def __init__(self, author: str, parent: QWidget | None) -> None:
         super().__init__("Your name", "Use this name", parent)
-        self.explain("Each annotation and review is stored with the name of its author.")
+        self.explain(
+            "Your name or initials. Each annotation, review and reading is stored with it; exports "
+            "of data sets do not hold it."
+        )
         self.field = QLineEdit(author)
         self.field.selectAll()
         self.form.addRow("Name", self.field)

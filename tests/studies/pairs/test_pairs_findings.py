@@ -21,13 +21,14 @@ from fetalstudio.studies.pairs.plan import (
     PRIMARY,
     PSEUDO,
     REAL,
+    UNLABELLED,
     Design,
     Run,
     runs_of,
 )
-from fetalstudio.studies.pairs.results import AUTO, BOX, Figure, Result, Results, Settings, Tested
+from fetalstudio.studies.pairs.results import AUTO, BOX, Figure, HeldOut, Result, Results, Settings
 
-FRAMES = 40
+FRAMES = 24
 
 
 def settings(design: Design) -> Settings:
@@ -36,7 +37,7 @@ def settings(design: Design) -> Settings:
         "paper": ("HC18", "Spain", "Africa"),
         "unlabelled": ("HC18",),
     }[design]
-    test = [Tested(f"f{i}", f"f{i}", f"s{i}", groups[i % len(groups)]) for i in range(FRAMES)]
+    test = [HeldOut(f"f{i}", f"f{i}", f"s{i}", groups[i % len(groups)]) for i in range(FRAMES)]
     return Settings(design, PRIMARY[design], {}, {}, {}, tuple(test))
 
 
@@ -52,7 +53,7 @@ def filled(
     results = Results(folder)
     level = np.random.default_rng(9).uniform(0.8, 0.93, FRAMES)
     for run in runs_of(design):
-        if run.draw >= draws:
+        if run.draw >= draws or run.real > 20:
             continue
         chance = np.random.default_rng([run.draw, len(run.arm)]).normal(0, 0.003, FRAMES)
         values = np.clip(level + gain(run) + chance, 0, 1)
@@ -66,7 +67,7 @@ def filled(
 
 
 def gains(pairs: float, more: float = 0.04) -> Callable[[Run], float]:
-    return lambda run: {PAIRS: pairs, MORE_REAL: more}.get(run.arm, 0.0)
+    return lambda run: {PAIRS: pairs, UNLABELLED: pairs, MORE_REAL: more}.get(run.arm, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +90,15 @@ def test_the_primary_comparison_is_answered_when_all_its_draws_are_there(
 
 
 def test_nothing_is_claimed_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = filled(tmp_path, "carrier", 9, gains(0.05))
+    folder = filled(tmp_path, "carrier", 2, gains(0.05))
     main(["show", str(folder)])
     text = capsys.readouterr().out
-    assert "Interim: 9 of 10 draws; nothing is claimed before all are there." in text
+    assert "Interim: 2 of 10 draws; nothing is claimed before all are there." in text
     assert PRIMARY["carrier"].claim not in text
     assert (folder / "trial.md").read_text().strip() == text.strip()
-    main(["show", str(filled(tmp_path / "whole", "carrier", 10, gains(0.05)))])
-    assert f"It may claim: {PRIMARY['carrier'].claim}." in capsys.readouterr().out
+    folder = filled(tmp_path / "whole", "unlabelled", 5, gains(0.05))
+    main(["show", str(folder)])
+    assert f"It may claim: {PRIMARY['unlabelled'].claim}." in capsys.readouterr().out
 
 
 def test_a_draw_without_all_compared_arms_does_not_count(tmp_path: Path) -> None:
@@ -153,7 +155,7 @@ def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:
 def test_the_figure_is_drawn_from_the_raw_results(tmp_path: Path, design: Design) -> None:
     ways = (AUTO, BOX) if design == "paper" else (AUTO,)
     pictures = []
-    for draws, pairs in ((0, 0.0), (1, 0.0), (2, 0.0), (2, 0.05)):
+    for draws, pairs in ((0, 0.0), (1, 0.0), (1, 0.05)):
         folder = filled(tmp_path / f"{draws}{pairs}", design, draws, gains(pairs), ways)
         main(["show", str(folder)])
         pictures.append(read_image(folder / "trial.png"))
