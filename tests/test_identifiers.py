@@ -188,14 +188,14 @@ def test_a_shared_project_holds_no_identifier(
     with Project.create(tmp_path / "old") as project:
         path = project.path
         import_named(project, source, cohort=FORMER, keep_labels=("site",))
-        project.frames.rename_cohort(FORMER, "Quaresma", author="me")
+        project.amendments.rename_cohort(FORMER, "Quaresma", author="me")
         frames = project.frames.all()
         for i, frame in enumerate(frames):
             # A former version stored a name that a person entered, and hashed one of a table.
             patient = PATIENTS[i // 2]
             subject = subject_key(patient) if i % 2 else patient
-            project.frames.set_subject([frame.id], subject, author="me")
-        project.frames.rename_cohort("Quaresma", "Meier 77120934", author="me")
+            project.amendments.set_subject([frame.id], subject, author="me")
+        project.amendments.rename_cohort("Quaresma", "Meier 77120934", author="me")
         drawn = project.annotations.by_frame()
         run = project.runs.start(
             "Meier-1",
@@ -225,7 +225,7 @@ def test_a_shared_project_holds_no_identifier(
             provenance={"source_frame": frames[0].id, "cohort": "Quaresma", "out": "/a/Meier/b c"},
         )
         project.recover()
-        gone = project.frames.remove([frames[-1].id], author="me")
+        gone = project.amendments.remove([frames[-1].id], author="me")
         assert gone.id and pair.id
         parts = project.parts.divide(frame.subject for frame in project.frames.all())
     export = path / "exports" / "Meier"
@@ -282,7 +282,7 @@ def test_a_project_of_a_former_version_is_shared_and_goes_on(tmp_path: Path) -> 
         archive.extractall(path)
     with Project.open(path) as project:
         renamed = [f.id for f in project.frames.all() if f.name == "068_HC"]
-        project.frames.set_subject(renamed, "Meier", author="me")
+        project.amendments.set_subject(renamed, "Meier", author="me")
     connection = sqlite3.connect(path / "project.db")
     subjects = {row[0] for row in connection.execute(SUBJECTS)}
     connection.close()
@@ -299,8 +299,8 @@ def test_a_project_of_a_former_version_is_shared_and_goes_on(tmp_path: Path) -> 
         (batch,) = project.batches.unfinished()
         assert (batch.wanted, batch.done) == (5, 4)
         frame = project.frames.all()[0]
-        project.frames.set_subject([frame.id], "x", author="me")
-        project.frames.undo(author="me")
+        project.amendments.set_subject([frame.id], "x", author="me")
+        project.amendments.undo(author="me")
     assert [p.name for p in path.glob("project.db*")] == ["project.db"]
     assert not (path / "backups").exists()
 

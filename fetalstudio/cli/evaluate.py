@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fetalstudio.cli.console import Console, ProblemsFoundError, plain
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.prompts import in_words
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
 from fetalstudio.engine.jobs.evaluate.scorecard import cells, conventions, too_few
@@ -15,7 +16,12 @@ from fetalstudio.engine.jobs.report.request import ReportRequest
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than project, segmenter and cohort."""
-    parser.add_argument("--prompt", choices=["auto", "box"], default="auto")
+    parser.add_argument(
+        "--prompt",
+        choices=["auto", "box"],
+        help="nothing (auto), or the box of the person's ellipse; default what the segmenter is "
+        "used with",
+    )
     parser.add_argument(
         "--protocol",
         choices=["native", "paper", "both"],
@@ -56,7 +62,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
             snap=options.snap,
         ),
     )
-    lines = [_line(f"{result.segmenter} on", result)]
+    lines = [_line(f"{result.segmenter}, {in_words(result.prompt)}, on", result)]
     lines += [_line(f"  {name}:", group) for name, group in result.groups.items()]
     if result.paper is not None:
         lines.append(_line("As the paper's code measures, on", result.paper))

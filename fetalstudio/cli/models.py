@@ -103,8 +103,8 @@ def _add(options: argparse.Namespace, console: Console) -> None:
         if left_out := ModelCard.read(added.folder).training_data["left_out"]:
             console.say(f"Left out: {left_out}.")
         hint = (
-            f"It needs a prompt until it is fine-tuned: fetalstudio evaluate PROJECT --segmenter "
-            f"{added.name} --prompt box."
+            "It is prompted with a box, which compact finds, until a training has made it better "
+            "without."
         )
     else:
         added = add_base_model(path, options.name, options.config)
@@ -175,4 +175,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"The learned tokens of {options.what}, with which it finds heads without a prompt, do "
             "not exist in this format and were left out. Prompt the exported model with a box."
         )
-    console.result({"out": options.out}, f"Wrote {options.out}.")
+    console.result(
+        {"out": options.out},
+        f"Wrote {options.out}, and its card beside it as {options.out.name}.json.",
+    )

@@ -13,9 +13,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt",
         choices=["auto", "box"],
-        default="auto",
-        help="box: prompt with the box of another segmenter's proposal, for a SAM that needs a "
-        "prompt",
+        help="box: prompt with the box of each frame's ellipse, such as another segmenter's "
+        "proposal; auto: without a prompt; default what the segmenter is used with, a box found by "
+        "compact where a SAM needs one",
     )
     parser.add_argument(
         "--again",
@@ -33,8 +33,8 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--snap",
         action="store_true",
         default=SNAP,
-        help="move the ellipses onto the skull by a second look along them, whatever the cohort's "
-        "annotators do",
+        help="move the ellipses onto the skull by a second look along them, before they follow "
+        "the cohort's annotators",
     )
 
 

@@ -18,9 +18,10 @@ COUNT = 16
 
 _HEADS = ("hc_mm", "hc_px", "ratio", "angle", "shift", "spread", "balance")
 _OTHERS = (
-    *("cohort", "synthesizer", "steps", "guidance", "style", "background", "sector", "seed"),
-    "out",
+    *("cohort", "synthesizer", "steps", "guidance", "style", "background", "convention"),
+    *("sector", "seed", "out"),
 )
+_FLAGS = {"convention": "--no-convention"}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--background",
         choices=["made", "frame"],
         help="make the tissue around the head too, or keep that of the real frame",
+    )
+    parser.add_argument(
+        "--no-convention",
+        dest="convention",
+        action="store_false",
+        default=None,
+        help="show the skull on the ellipse, wherever the cohort's annotators draw it",
     )
     parser.add_argument(
         "--sector",
@@ -101,7 +109,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
             "for new ones."
             if result.again
             else "They wait to be reviewed."
-        ),
+        )
+        + f" {result.followed}".rstrip(),
     )
 
 
@@ -117,7 +126,7 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
     if options.resume:
         out = given.pop("out", None)
         if given or heads:
-            names = ", ".join("--" + n.replace("_", "-") for n in (*given, *heads))
+            names = ", ".join(_FLAGS.get(n, "--" + n.replace("_", "-")) for n in (*given, *heads))
             raise InputError(f"A batch is resumed with its own settings. Leave out {names}.")
         batch = _newest_unfinished(options.project)
         return SynthesizeRequest(options.project, resume=batch, out=out)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_model_name
 from fetalstudio.core.training_settings import OPTIONS, PRESETS, TrainingSettings
 from fetalstudio.engine.jobs.train.request import TrainRequest
+from fetalstudio.engine.jobs.train.verdict import how_to_use
 from fetalstudio.engine.resumable import newest_resumable
 from fetalstudio.project.project import Project
 
-_DATA = ("segmenter", "cohort", "real", "synthetic", "name")
+_DATA = ("segmenter", "cohort", "real", "synthetic", "prompt", "name")
 
 
 def add_training_settings(
@@ -62,6 +63,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--synthetic", type=int, metavar="M", help="number of accepted pairs, at most; default all"
     )
+    parser.add_argument(
+        "--prompt",
+        choices=["auto", "box"],
+        help="what the new model is meant to be used with, and is validated and tested with: "
+        "nothing (auto) or a box; default that of the segmenter, and without the box of a SAM "
+        "where it has become better so",
+    )
     add_training_settings(parser)
     parser.add_argument("--name", metavar="NAME", help="name of the new model")
     parser.add_argument(
@@ -84,7 +92,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.warn(
             f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
         )
-    console.result(result, result.verdict)
+    console.result(result, f"{result.verdict} {how_to_use(asdict(result))}")
 
 
 def _request(options: argparse.Namespace) -> TrainRequest:

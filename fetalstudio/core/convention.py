@@ -28,6 +28,42 @@ _FAILED = 0.8
 
 
 @dataclass(frozen=True, slots=True)
+class Offset:
+    """What is between an ellipse that is drawn and the skull as a segmenter sees it."""
+
+    long: float = 0.0
+    """How much longer the long axis is drawn, as a share of the segmenter's."""
+    short: float = 0.0
+    """The same for the short axis."""
+    right: float = 0.0
+    """Shift of the centre to the right, as a share of the head's mean semi-axis."""
+    down: float = 0.0
+    """The same, downwards."""
+
+    def apply(self, skull: Ellipse) -> Ellipse:
+        """The ellipse that is drawn for a skull."""
+        radius = float(np.sqrt(skull.a * skull.b))
+        return Ellipse.of(
+            skull.cx + radius * self.right,
+            skull.cy + radius * self.down,
+            skull.a * (1 + self.long),
+            skull.b * (1 + self.short),
+            skull.angle_deg,
+        )
+
+    def remove(self, drawn: Ellipse) -> Ellipse:
+        """The skull for which an ellipse is drawn; undoes :meth:`apply`."""
+        a, b = drawn.a / (1 + self.long), drawn.b / (1 + self.short)
+        radius = float(np.sqrt(a * b))
+        return Ellipse.of(
+            drawn.cx - radius * self.right, drawn.cy - radius * self.down, a, b, drawn.angle_deg
+        )
+
+
+NO_OFFSET = Offset()
+
+
+@dataclass(frozen=True, slots=True)
 class Convention:
     """How the ellipses of a cohort's annotators differ from a segmenter's, as measured.
 
@@ -77,22 +113,30 @@ class Convention:
             segmenter=segmenter,
         )
 
+    @property
+    def offset(self) -> Offset:
+        """The means, shrunk towards none: what is followed."""
+        axes, shift = (self.subjects / (self.subjects + w) for w in (_NONE, _NO_SHIFT))
+        return Offset(
+            axes * self.long.mean,
+            axes * self.short.mean,
+            shift * self.right.mean,
+            shift * self.down.mean,
+        )
+
     def apply(self, found: Ellipse) -> Ellipse:
         """The segmenter's ellipse as this cohort's annotators would draw it."""
-        axes, shift = (self.subjects / (self.subjects + w) for w in (_NONE, _NO_SHIFT))
-        radius = shift * float(np.sqrt(found.a * found.b))
-        return Ellipse.of(
-            found.cx + radius * self.right.mean,
-            found.cy + radius * self.down.mean,
-            found.a * (1 + axes * self.long.mean),
-            found.b * (1 + axes * self.short.mean),
-            found.angle_deg,
-        )
+        return self.offset.apply(found)
 
     def differs(self, other: Convention) -> bool:
         """Whether the intervals of the size are more than 1 % apart."""
         apart = max(self.size.low - other.size.high, other.size.low - self.size.high)
         return apart > 0.01
+
+    @property
+    def differs_from_none(self) -> bool:
+        """Whether the interval of the size is more than 1 % away from none."""
+        return max(self.size.low, -self.size.high) > 0.01
 
     @property
     def sentence(self) -> str:

@@ -21,7 +21,8 @@ FEW_REPEATS = 5
 """With fewer repeats, nothing is claimed about trainings: how much they vary is hardly known."""
 _MANY_SUBJECTS = 1000
 """With more, both intervals are the same, and the bootstrap would take much memory."""
-_DRAWS = 4000
+DRAWS = 4000
+"""Draws of an error; what is added to the interval of a mean has as many."""
 _LEAST_SPREAD = 0.25
 """The least standard error of a resample, as a share of that of the values. Without it, resamples
 that happen to hold equal values alone would make intervals without end."""
@@ -32,12 +33,15 @@ def mean_interval(
     subjects: Sequence[str],
     *,
     within: tuple[float, float] = (-np.inf, np.inf),
+    more: NDArray[np.float64] | None = None,
 ) -> Interval:
     """The mean over the frames with its 95 % interval over subjects; see :func:`over_repeats`.
 
-    The interval is cut at ``within``, the bounds that the values have by their nature.
+    The interval is cut at ``within``, the bounds that the values have by their nature. ``more`` are
+    :data:`DRAWS` of a further error of the mean that has nothing to do with these frames, such as
+    that of a calibration.
     """
-    found = over_repeats([values], subjects)
+    found = over_repeats([values], subjects, more=more)
     low, high = np.clip([found.low, found.high], *within).tolist()
     return replace(found, low=low, high=high)
 
@@ -58,14 +62,21 @@ def by_repeat(first: ArrayLike, second: ArrayLike) -> tuple[float, ...]:
     return tuple(_differences(first, second).mean(axis=1).tolist())
 
 
-def over_repeats(values: ArrayLike, subjects: Sequence[str], *, level: float = 0.95) -> Interval:
+def over_repeats(
+    values: ArrayLike,
+    subjects: Sequence[str],
+    *,
+    level: float = 0.95,
+    more: NDArray[np.float64] | None = None,
+) -> Interval:
     """The mean of (repeats, frames) with its interval over other subjects and other repeats.
 
     ``subjects`` are those of the frames. Over subjects, the interval is the wider one of Student's
     and of a studentised bootstrap that draws whole subjects (from :data:`FEW_SUBJECTS` on). What
     repeats add comes from the analysis of variance of the crossed design, with the chance in the
     variances themselves. With one repeat, the interval is over subjects alone. That of one subject
-    is NaN. Raises ``ValueError`` if there are no values or the shapes do not match.
+    is NaN. For ``more`` see :func:`mean_interval`. Raises ``ValueError`` if there are no values or
+    the shapes do not match.
     """
     x = np.asarray(values, dtype=float)
     if x.ndim != 2 or not x.size or x.shape[1] != len(subjects):
@@ -77,19 +88,26 @@ def over_repeats(values: ArrayLike, subjects: Sequence[str], *, level: float = 0
     influence, effective = _influence(x, subjects)
     if influence.shape[1] < 2:
         return Interval(mean, float("nan"), float("nan"), x.shape[1])
-    by_repeats = _error_over_repeats(influence, x.mean(axis=1))
+    others = _error_over_repeats(influence, x.mean(axis=1)) + (0.0 if more is None else more)
     low, high = np.inf, -np.inf
     for errors in _errors_over_subjects(influence.mean(axis=0), effective):
-        above, below = np.quantile(errors + by_repeats, [(1 - level) / 2, (1 + level) / 2])
+        above, below = np.quantile(errors + others, [(1 - level) / 2, (1 + level) / 2])
         low, high = min(low, mean - below), max(high, mean - above)
     return Interval(mean, float(low), float(high), x.shape[1])
+
+
+def effective_number(subjects: Sequence[str]) -> float:
+    """How many subjects with equally many frames would say as much as these, the subjects of some
+    frames (Kish)."""
+    counts = np.unique(np.asarray(subjects), return_counts=True)[1]
+    return float(counts.sum() ** 2 / (counts**2).sum())
 
 
 def _influence(
     x: NDArray[np.float64], subjects: Sequence[str]
 ) -> tuple[NDArray[np.float64], float]:
-    """(repeats, subjects): how far each subject moves the mean, as the jackknife sees it, and how
-    many subjects with equally many frames would say as much (Kish).
+    """(repeats, subjects): how far each subject moves the mean, as the jackknife sees it, and the
+    effective number of subjects.
 
     A subject with most of the frames decides the mean almost alone.
     """
@@ -98,7 +116,7 @@ def _influence(
     sums = np.stack([np.bincount(group, weights=row) for row in x])
     others = np.maximum(counts.sum() - counts, 1)  # zero for a single subject alone
     moved = (sums - counts * x.mean(axis=1, keepdims=True)) / others
-    return moved * (len(counts) - 1), float(counts.sum() ** 2 / (counts**2).sum())
+    return moved * (len(counts) - 1), effective_number(subjects)
 
 
 def _errors_over_subjects(
@@ -111,7 +129,7 @@ def _errors_over_subjects(
     """
     n = len(values)
     error = float(np.sqrt((values**2).sum() / (n - 1) / n))
-    yield error * np.random.default_rng(0).standard_t(max(effective - 1, 0.1), _DRAWS)
+    yield error * np.random.default_rng(0).standard_t(max(effective - 1, 0.1), DRAWS)
     if not FEW_SUBJECTS <= n <= _MANY_SUBJECTS:
         return
     values = values - values.mean()
@@ -123,9 +141,9 @@ def _errors_over_subjects(
 @lru_cache(maxsize=4)
 def _resamples(n: int) -> NDArray[np.float64]:
     """(draws, n): the share of each of ``n`` subjects in a resample."""
-    drawn = np.random.default_rng(n).integers(0, n, (_DRAWS, n))
-    flat = drawn + n * np.arange(_DRAWS)[:, None]
-    return np.bincount(flat.ravel(), minlength=_DRAWS * n).reshape(_DRAWS, n) / n
+    drawn = np.random.default_rng(n).integers(0, n, (DRAWS, n))
+    flat = drawn + n * np.arange(DRAWS)[:, None]
+    return np.bincount(flat.ravel(), minlength=DRAWS * n).reshape(DRAWS, n) / n
 
 
 def _error_over_repeats(
@@ -137,14 +155,14 @@ def _error_over_repeats(
     """
     repeats, n = influence.shape
     if repeats < 2:
-        return np.zeros(_DRAWS)
+        return np.zeros(DRAWS)
     rng = np.random.default_rng(1)
     rest = influence - influence.mean(axis=0)
     rest = rest - rest.mean(axis=1, keepdims=True)
     free = repeats - 1, (repeats - 1) * (n - 1)
-    variance = means.var(ddof=1) / repeats * free[0] / rng.chisquare(free[0], _DRAWS)
-    variance -= float((rest**2).sum()) / (repeats * n) / rng.chisquare(free[1], _DRAWS)
-    return np.asarray(rng.standard_normal(_DRAWS) * np.sqrt(np.maximum(variance, 0)))
+    variance = means.var(ddof=1) / repeats * free[0] / rng.chisquare(free[0], DRAWS)
+    variance -= float((rest**2).sum()) / (repeats * n) / rng.chisquare(free[1], DRAWS)
+    return np.asarray(rng.standard_normal(DRAWS) * np.sqrt(np.maximum(variance, 0)))
 
 
 def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part, is_among, split_subjects
-from fetalstudio.engine.models.seen import Seen, seen_by_maker
+from fetalstudio.engine.models.seen import MakersSeen, Seen
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Pair
 
@@ -54,12 +54,14 @@ def labelled_if_any(project: Project, cohort: str | None = None) -> list[Labelle
 
 def labelled_cohorts(project: Project) -> list[str]:
     """The cohorts with a frame of :func:`labelled_frames`, sorted."""
-    drawn = {
-        frame_id
-        for frame_id, annotation in project.annotations.by_frame().items()
-        if annotation.state != "proposed"
-    }
-    return sorted({frame.cohort for frame in project.frames.all() if frame.id in drawn})
+    annotations = project.annotations.by_frame()
+    cohorts: set[str] = set()
+    for frame in project.frames.all():
+        if frame.cohort not in cohorts:
+            annotation = annotations.get(frame.id)
+            if annotation is not None and annotation.state != "proposed":
+                cohorts.add(frame.cohort)
+    return sorted(cohorts)
 
 
 def labelled(project: Project, frame: Frame, ellipse: Ellipse) -> LabelledFrame:
@@ -151,17 +153,11 @@ def usable_pairs(project: Project, parts: Mapping[str, Part], segmenter: Seen) -
     subjects = {frame.id: frame.subject for frame in project.frames.all()}
     held_out = {subject for subject, part in parts.items() if part != "train"}
     unseen = {subject for subject in held_out if not segmenter.knows_subject(subject)}
-    makers: dict[tuple[str, str], bool] = {}
+    makers = MakersSeen(project)
 
     def leaks(pair: Pair) -> bool:
-        if subjects.get(str(pair.provenance.get("source_frame"))) in held_out:
-            return True
-        made = pair.provenance
-        maker = str(made.get("synthesizer")), str(made.get("synthesizer_sha256"))
-        if maker not in makers:
-            seen = seen_by_maker(project, *maker)
-            makers[maker] = any(map(seen.knows_subject, unseen))
-        return makers[maker]
+        lender = subjects.get(str(pair.provenance.get("source_frame")))
+        return lender in held_out or makers.one_of(pair, unseen)
 
     accepted = reversed(project.pairs.all(state="accepted"))
     return [pair for pair in accepted if not pair.copy and not leaks(pair)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import dice, surface_distances
 from fetalstudio.core.similarity import Neighbours, real_share
@@ -37,8 +38,8 @@ class Measured:
     quality: Mapping[str, float]
     """The figures, as in ``Pair.quality``."""
     provenance: Mapping[str, Any]
-    """``judge``, ``found``, ``nearest_frame``, ``copy_threshold``, ``cohort_frames``,
-    ``cohort_limits``."""
+    """``judge``, ``found``, ``convention`` and ``skull`` where one is followed, ``nearest_frame``,
+    ``copy_threshold``, ``cohort_frames``, ``cohort_limits``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,26 @@ class Judge:
         image: NDArray[np.uint8],
         ellipse: Ellipse,
         lender: NDArray[np.uint8] | None = None,
+        convention: Offset = NO_OFFSET,
     ) -> Measured:
         """Measure an (H, W) image against its requested ellipse.
 
-        The whole of it is compared with its ``lender``, (H, W), if it has one.
+        The whole of it is compared with its ``lender``, (H, W), if it has one. With a
+        ``convention``, the ellipse was drawn around the skull that the image shows. What the judge
+        finds is then compared, and stored, as it would be drawn.
         """
-        found = self.segmenter.predict(image).ellipse
-        quality = dict(agreement(found, image, ellipse))
+        skull = convention.remove(ellipse)
+        seen_skull = self.segmenter.predict(image).ellipse
+        found = None if seen_skull is None else convention.apply(seen_skull)
+        quality = dict(agreement(found, image, ellipse, skull=skull))
         info: dict[str, Any] = {"judge": self.segmenter.card.name}
         info["found"] = None if found is None else list(astuple(found))
+        if convention != NO_OFFSET:
+            info["convention"], info["skull"] = asdict(convention), list(astuple(skull))
         info["nearest_frame"] = info["copy_threshold"] = None
         if self.neighbours is not None:
             # Also at the judge's ellipse, because a copy may lie beside the requested ellipse.
-            seen = [ellipse] if found is None else [ellipse, found]
+            seen = [skull] if seen_skull is None else [skull, seen_skull]
             looks = [self.neighbours.nearest(image, one) for one in seen]
             nearest = max(looks, key=lambda look: look.similarity)
             quality["similarity"] = nearest.similarity
@@ -85,7 +93,7 @@ class Judge:
         if lender is not None and (share := real_share(image, lender)) is not None:
             quality["real_share"] = share
         if self.cohort is not None:
-            texture = texture_of(image, ellipse)
+            texture = texture_of(image, skull)
             quality["speckle_snr"] = texture.speckle_snr
             quality.update(self.cohort.differences(texture))
             info["cohort_frames"] = self.cohort.frames
@@ -122,17 +130,21 @@ def pair_quality(
 
 
 def agreement(
-    found: Ellipse | None, image: NDArray[np.uint8], ellipse: Ellipse
+    found: Ellipse | None,
+    image: NDArray[np.uint8],
+    ellipse: Ellipse,
+    *,
+    skull: Ellipse | None = None,
 ) -> Mapping[str, float]:
     """Figures of a pair that compare the ellipse found by a segmenter with the requested one.
 
     ``dice`` is 0 to 1 (0 if nothing is found), ``hc_difference`` relative (positive if the found
-    head is larger), ``hd95_px`` in px, and ``edge`` the :func:`edge_score`. Figures that cannot be
-    computed are left out.
+    head is larger), ``hd95_px`` in px, and ``edge`` the :func:`edge_score` along ``skull``, by
+    default the ellipse. Figures that cannot be computed are left out.
     """
     h, w = image.shape
     wanted = ellipse.mask((w, h))
-    quality = {"dice": 0.0, "edge": edge_score(image, ellipse)}
+    quality = {"dice": 0.0, "edge": edge_score(image, skull or ellipse)}
     if found is not None:
         shown = found.mask((w, h))
         quality["dice"] = dice(shown, wanted)

@@ -154,6 +154,7 @@ class DatasetCard:
         self._pairs["calibrated"] += note.calibration is not None
         self._pairs["copies"] += note.copy
         self._pairs["unchecked"] += not note.copy_checked
+        self._pairs["convention"] += made.get("convention") is not None
         self._pairs["imported"] += made.get("imported") is True
         real = {True: "real pixels", False: "no real pixels", None: "not known"}
         self._pairs[real[note.contains_real_pixels]] += 1
@@ -205,6 +206,8 @@ class DatasetCard:
             "training frames of the model are not known, so a copy would not be noticed.",
             f"Pixels of real frames: {n['real pixels']} contain some, {n['no real pixels']} none; "
             f"for {n['not known']} it is not known.",
+            f"{n['convention']} show the skull where the annotators of their cohort draw such an "
+            "ellipse around it, outside or inside; the others show it on the ellipse.",
             f"{n['imported']} came from another project.",
             "By trimester: "
             + ", ".join(f"{self._pair_trimesters[key]} {key}" for key in _TRIMESTERS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -46,11 +46,12 @@ _CONFIRM = (
 
 
 class UnclearScreenError(InputError):
-    """What of a frame may be stored is in doubt. ``reason`` is the same for frames alike."""
+    """What of a frame may be stored is in doubt. The message is the same for frames alike;
+    ``layout`` is the fingerprint of their layout."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, layout: str) -> None:
         super().__init__(f"{reason}. {_CONFIRM}.")
-        self.reason = reason
+        self.layout = layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class Redaction:
     """What is blacked out of what is kept."""
     confirmed: bool = False
     """Whether a person confirmed how frames of this layout are redacted."""
+    layout: str | None = None
+    """The fingerprint of its layout, where the picture is a scanner's screen."""
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A redacted copy of (H, W) grey pixels; the same array where there is nothing to do."""
@@ -116,9 +119,14 @@ class Redactor:
     policy: Policy = "auto"
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     """What was confirmed, by fingerprint."""
+    seen: Callable[[Path | None, NDArray[np.uint8], Screen, list[Box]], None] | None = None
+    """Gets the path, the pixels, the layout and the :func:`stroke_groups` of every screen. It is
+    called on several threads."""
 
-    def redaction(self, pixels: NDArray[np.uint8], screen: Screen | None) -> Redaction:
-        """What to black out of an (H, W) grey frame.
+    def redaction(
+        self, pixels: NDArray[np.uint8], screen: Screen | None, path: Path | None = None
+    ) -> Redaction:
+        """What to black out of an (H, W) grey frame, which is in the file at ``path``.
 
         Any other picture than a ``screen`` counts as one if at least three lines of text stand
         outside its sector; else it is kept as it is. Raises :class:`UnclearScreenError` where the
@@ -130,20 +138,27 @@ class Redactor:
         screen = screen or as_screen(pixels, groups)
         if screen is None:
             return NOTHING
+        if self.seen is not None:
+            self.seen(path, pixels, screen, groups)
+        return replace(self._of_screen(pixels, screen, groups), layout=screen.layout)
+
+    def _of_screen(self, pixels: NDArray[np.uint8], screen: Screen, groups: list[Box]) -> Redaction:
         confirmed = self.layouts.get(screen.layout)
         if self.policy == "text":
             confirmed = Layout("all")
         elif confirmed is None and self.policy == "confirmed":
-            raise UnclearScreenError("Nobody has confirmed what to keep of its scanner layout")
+            raise UnclearScreenError(
+                "Nobody has confirmed what to keep of its scanner layout", screen.layout
+            )
         if confirmed is not None:
             known = self.policy != "text"
             return replace(_redaction(pixels, confirmed, groups), confirmed=known)
         proposed = _redaction(pixels, Layout("sector", screen.area), groups)
         area = 0 if proposed.kept is None else int(proposed.kept.sum())
         if area == 0 and pixels.any():
-            raise UnclearScreenError("Its sector was not found")
+            raise UnclearScreenError("Its sector was not found", screen.layout)
         if sum(box.area for box in proposed.boxes) > _MOST_TEXT * area:
-            raise UnclearScreenError("Text seems to cover much of it")
+            raise UnclearScreenError("Text seems to cover much of it", screen.layout)
         return proposed
 
 

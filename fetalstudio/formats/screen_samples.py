@@ -1,27 +1,21 @@
-"""A frame of each scanner layout in a source that nobody has confirmed yet, to be shown."""
+"""A frame of each scanner layout in a source, to be shown to the person who confirms the layout."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.errors import InputError
-from fetalstudio.core.progress import NO_PROGRESS, Progress
-from fetalstudio.formats.burned_in_text import Box, stroke_groups
-from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.pictures import note_in, read_image
-from fetalstudio.formats.redaction import Layout, Screen, as_screen, propose, remembered, text_boxes
-from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.formats.burned_in_text import Box
+from fetalstudio.formats.redaction import Layout, Screen, propose, text_boxes
 
-_TRIED = 3
-"""Frames of a layout of which the one with the most text is shown."""
-_PICTURES = 24
-"""Pictures without a header that are tried, evenly among all."""
+_MOST = 40
+"""Layouts of which a frame is kept; the frames of others are redacted as it is proposed for each,
+and named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,76 +26,75 @@ class ScreenSample:
     """The fingerprint."""
     path: Path
     frames: int
-    """How many frames of the source have the layout; 0 where that was not counted."""
+    """How many frames of the source have the layout."""
     pixels: NDArray[np.uint8]
     """(H, W) grey."""
     proposal: Layout
+    """What was confirmed before, or else what is proposed."""
     text: tuple[Box, ...]
     """The text that is found in this frame, wherever it stands."""
+    confirmed: bool
+    """Whether a person has confirmed this layout before."""
 
 
-def find_screens(
-    source: Path,
-    format: str = AUTO,
-    frames: str | None = None,
-    files: Sequence[Path] = (),
-    *,
-    progress: Progress = NO_PROGRESS,
-) -> tuple[ScreenSample, ...]:
-    """The layouts in a source that nobody has confirmed and that show something to black out.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    path: Path
+    pixels: NDArray[np.uint8]
+    screen: Screen
+    groups: list[Box]
 
-    Of pictures without a header, some are tried; an import looks at each. Raises as
-    :func:`read_source` and :func:`remembered`, and :class:`Stopped` if asked to.
+    @property
+    def order(self) -> tuple[int, str]:
+        """The frame with the most text is shown."""
+        return len(self.groups), str(self.path)
+
+
+class ScreenSamples:
+    """Gathers the frames while they are read, on any number of threads.
+
+    Of each layout it keeps the frame with the most text, and none where no frame shows any.
     """
-    known = remembered()
-    records = read_source(source, format, frames, files=files).records
-    by_layout: dict[str, list[FrameRecord]] = defaultdict(list)
-    for record in records:
-        if record.screen is not None and record.screen.layout not in known:
-            by_layout[record.screen.layout].append(record)
-    plain = [record for record in records if record.screen is None and record.decode is None]
-    tries = [
-        *((record, len(alike)) for alike in by_layout.values() for record in _some(alike, _TRIED)),
-        *((record, 0) for record in _some(plain, _PICTURES)),
-    ]
-    best: dict[str, tuple[int, ScreenSample]] = {}
-    for done, (record, count) in enumerate(tries):
-        progress.advance(done, len(tries))
-        shown = _shown(record)
-        if shown is None or shown[1].layout in known:
-            continue
-        pixels, screen, groups = shown
-        if len(groups) > best.get(screen.layout, (0, None))[0]:
-            sample = ScreenSample(
-                screen.layout,
-                record.path,
-                count,
-                pixels,
-                propose(pixels, screen),
-                text_boxes(pixels, groups),
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._kept: dict[str, _Seen] = {}
+        self._text: dict[str, tuple[_Seen, tuple[Box, ...]]] = {}
+
+    def saw(
+        self, path: Path | None, pixels: NDArray[np.uint8], screen: Screen, groups: list[Box]
+    ) -> None:
+        """Take note of a screen; see :attr:`Redactor.seen`."""
+        if not groups or path is None:
+            return
+        one = _Seen(path, pixels, screen, groups)
+        with self._lock:
+            before = self._kept.get(screen.layout)
+            if len(self._kept) < _MOST if before is None else before.order < one.order:
+                self._kept[screen.layout] = one
+
+    def samples(
+        self, frames: Mapping[str, int], confirmed: Mapping[str, Layout]
+    ) -> tuple[ScreenSample, ...]:
+        """A frame of each of these layouts. ``frames`` says how many there are of each, by
+        fingerprint, and ``confirmed`` what a person confirmed before."""
+        with self._lock:
+            kept = {layout: self._kept[layout] for layout in frames if layout in self._kept}
+        return tuple(
+            ScreenSample(
+                layout,
+                one.path,
+                frames[layout],
+                one.pixels,
+                confirmed.get(layout) or propose(one.pixels, one.screen),
+                self._text_of(layout, one),
+                layout in confirmed,
             )
-            best[screen.layout] = (len(groups), sample)
-    progress.advance(len(tries), len(tries))
-    return tuple(sample for _, sample in best.values())
+            for layout, one in kept.items()
+        )
 
-
-def _some(records: Sequence[FrameRecord], most: int) -> list[FrameRecord]:
-    """Up to this many of the records, evenly among all."""
-    number = min(most, len(records))
-    return [records[i * len(records) // number] for i in range(number)]
-
-
-def _shown(record: FrameRecord) -> tuple[NDArray[np.uint8], Screen, list[Box]] | None:
-    """The pixels, the layout and the groups of strokes; None for no screen."""
-    try:
-        if record.decode is None:
-            if note_in(record.path) is not None:
-                return None
-            pixels = read_image(record.path)
-        else:
-            pixels = record.decode()
-    except InputError:
-        return None  # the import names it
-    groups = list(stroke_groups(pixels))
-    screen = record.screen or as_screen(pixels, groups)
-    return None if screen is None else (pixels, screen, groups)
+    def _text_of(self, layout: str, one: _Seen) -> tuple[Box, ...]:
+        """Found once: the detector takes a while."""
+        if layout not in self._text or self._text[layout][0] is not one:
+            self._text[layout] = one, text_boxes(one.pixels, one.groups)
+        return self._text[layout][1]

@@ -269,6 +269,8 @@ PROVENANCE: Mapping[str, Callable[[Any], bool]] = {
     "source_frame": _hexadecimal(64),
     "judge": _text,
     "found": _outline,
+    "convention": _numbers,
+    "skull": _outline,
     "nearest_frame": _hexadecimal(16),
     "copy_threshold": _number,
     "copy": _flag,

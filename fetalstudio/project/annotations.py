@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import get_args
 
 from fetalstudio.core.ellipse import Ellipse
@@ -33,7 +36,7 @@ _STATES: tuple[AnnotationState, ...] = get_args(AnnotationState)
 
 _LENGTHS = ("cx", "cy", "a", "b", "angle_deg")
 # Whether the frame is there is seen by the check of foreign keys.
-_SUSPICIOUS = suspicious(
+DOUBTFUL_ANNOTATIONS = "SELECT * FROM annotations WHERE " + suspicious(
     {
         "revision": SOUND_WHOLE,
         "author": SOUND_TEXT,
@@ -44,6 +47,7 @@ _SUSPICIOUS = suspicious(
         "(a >= b AND b > 0 AND angle_deg >= 0 AND angle_deg < 180)": "cx IS NULL OR {0}",
     }
 )
+"""Selects the revisions that have to be read to know whether they are damaged."""
 
 
 class Annotations:
@@ -51,6 +55,7 @@ class Annotations:
 
     def __init__(self, storage: Storage, frames: Frames) -> None:
         self._storage, self._frames = storage, frames
+        self._counted: tuple[Mapping[str, Annotation], Mapping[str, int]] | None = None
 
     def add(
         self,
@@ -93,23 +98,32 @@ class Annotations:
         return self._storage.read_one("annotations", row, _annotation)
 
     def by_frame(self, cohort: str | None = None) -> dict[str, Annotation]:
-        """The newest revision by frame id, of the frames that have an ellipse."""
+        """The newest revision by frame id, of the real frames that have an ellipse."""
         newest = self._storage.by_frame(_TABLES, self._newest)
         if cohort is None:
             return dict(newest)
         frames = self._frames.all(cohort=cohort, kind=None)
         return {frame.id: newest[frame.id] for frame in frames if frame.id in newest}
 
+    def states(self) -> Mapping[str, int]:
+        """The number of real frames with an ellipse of each state."""
+        newest = self._storage.by_frame(_TABLES, self._newest)
+        if self._counted is None or self._counted[0] is not newest:
+            self._counted = newest, Counter(map(attrgetter("state"), newest.values()))
+        return self._counted[1]
+
     def _newest(self, frame_id: str | None) -> dict[str, Annotation]:
         rows = self._storage.database.query(
-            """SELECT n.* FROM newest_annotations AS n
-            JOIN current_frames AS frames ON frames.id = n.frame_id
-            WHERE n.cx IS NOT NULL"""
-            + ("" if frame_id is None else " AND n.frame_id = ?"),
+            "SELECT * FROM newest_annotations WHERE cx IS NOT NULL"
+            + ("" if frame_id is None else " AND frame_id = ?"),
             () if frame_id is None else (frame_id,),
         )
-        read = self._storage.read("annotations", rows, _annotation)
-        return {annotation.frame_id: annotation for annotation in read}
+        frames = self._frames.by_id()
+        return {
+            frame.id: annotation
+            for annotation in self._storage.read("annotations", rows, _annotation)
+            if (frame := frames.get(annotation.frame_id)) is not None and frame.kind == "real"
+        }
 
     def revisions(self, frame_id: str) -> list[Annotation]:
         """All annotations that the frame ever had, oldest first."""
@@ -117,11 +131,9 @@ class Annotations:
         rows = self._storage.database.query(sql, (frame_id,))
         return self._storage.read("annotations", rows, _annotation)
 
-    def check(self) -> None:
-        """Read every revision that may be damaged, so that the damaged ones are known."""
-        self.by_frame()
-        rows = self._storage.database.query(f"SELECT * FROM annotations WHERE {_SUSPICIOUS}")
-        self._storage.read("annotations", rows, _annotation)
+    def check(self, doubtful: Iterable[sqlite3.Row]) -> None:
+        """Read the rows of :data:`DOUBTFUL_ANNOTATIONS`, so that the damaged ones are known."""
+        self._storage.read("annotations", doubtful, _annotation)
 
 
 def _annotation(row: sqlite3.Row) -> Annotation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ def export_frames(
     synthetic: bool = True,
     copies: bool = False,
     real_pixels: bool = False,
+    maker_saw: Callable[[Pair, Set[str]], bool] = lambda pair, subjects: False,
     progress: Progress = NO_PROGRESS,
 ) -> ExportReport:
     """Write a format of :mod:`fetalstudio.formats.exports` into ``out``, a new or empty folder.
@@ -61,8 +62,9 @@ def export_frames(
     patient. A synthetic picture carries a note of how it was made.
 
     Once a subject has a part, all subjects with an ellipse get one, and the frames are written by
-    part, as far as the format has parts. A pair whose sector is from a held-out subject is then
-    left out.
+    part, as far as the format has parts. A pair through which a held-out subject could teach a
+    segmenter is then left out: its sector is from a frame of such a subject, or, as ``maker_saw``
+    says of a pair and these subjects, its synthesizer saw one.
 
     Whatever the format, there are a card of the data, ``croissant.json`` and a manifest of all
     files, by which :func:`~fetalstudio.formats.manifest.check_manifest` checks them.
@@ -89,6 +91,9 @@ def export_frames(
     parts = _parts(project, frames, annotations)
     of_held_out = {pair.id for pair in pairs if _is_held_out(project, pair, parts)}
     pairs = [pair for pair in pairs if pair.id not in of_held_out]
+    held_out = {frame.subject for frame in frames if parts.get(frame.subject, "train") != "train"}
+    of_makers = {pair.id for pair in pairs if held_out and maker_saw(pair, held_out)}
+    pairs = [pair for pair in pairs if pair.id not in of_makers]
     items: list[Frame | Pair] = [*frames, *pairs]
     card = DatasetCard()
     with new_folder(out) as folder:
@@ -111,6 +116,13 @@ def export_frames(
             problems += (
                 f"{counted(len(of_held_out), 'accepted pair')} left out: the sector is from a "
                 "frame of a subject that is held out, and pairs are for training alone.",
+            )
+        if of_makers:
+            problems += (
+                f"{counted(len(of_makers), 'accepted pair')} left out: their synthesizer learnt "
+                "from frames of subjects that are held out in this export, and so would whatever "
+                "learns from these pairs. Make pairs with a synthesizer that did not see them, or "
+                "export without the held-out subjects (--cohort).",
             )
         origin = Origin(
             EXPORTS[format].title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, get_args
 
@@ -18,19 +18,21 @@ from fetalstudio.project.rows import (
     drawn_ellipse,
     ellipse_of,
     figures,
+    frame_id_of,
     mapping,
     moment,
     text,
     whole,
     word,
 )
+from fetalstudio.project.schema import CURRENT_PAIRS
 from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
 
 _STATES: tuple[ReviewState, ...] = get_args(ReviewState)
-_PAIRS = """SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
+_PAIRS = f"""SELECT pairs.*, coalesce(r.state, 'pending') AS state, r.reviewer,
         r.cx AS label_cx, r.cy AS label_cy, r.a AS label_a, r.b AS label_b,
         r.angle_deg AS label_angle_deg, r.created_at AS reviewed_at
-    FROM current_pairs AS pairs LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
+    FROM {CURRENT_PAIRS} LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id"""
 
 
 class SameAsRealError(UserError):
@@ -172,6 +174,26 @@ class Pairs:
         frames = {frame.id: frame for frame in self._frames.all(kind="synthetic")}
         pairs = self._storage.read("pairs", rows, lambda row: self._pair(row, frames))
         return [pair for pair in pairs if state in (None, pair.state)]
+
+    def made_from(self, frame_ids: Iterable[str]) -> dict[int, str]:
+        """The pairs that took their sector or tissue from these frames: pair id to frame id."""
+        sources = set(frame_ids)
+        rows = self._storage.database.query(
+            f"""SELECT pairs.id, pairs.frame_id, pairs.provenance, batch_items.source_frame
+            FROM {CURRENT_PAIRS}
+            LEFT JOIN batch_pairs ON batch_pairs.pair_id = pairs.id
+            LEFT JOIN batch_items USING (batch_id, number) ORDER BY pairs.id"""
+        )
+
+        def read(row: sqlite3.Row) -> tuple[int, str, tuple[Any, Any]]:
+            known = mapping(row, "provenance").get("source_frame"), row["source_frame"]
+            return whole(row, "id"), frame_id_of(row, "frame_id"), known
+
+        return {
+            pair_id: frame_id
+            for pair_id, frame_id, known in self._storage.read("pairs", rows, read)
+            if any(isinstance(one, str) and one in sources for one in known)
+        }
 
     def review(
         self,

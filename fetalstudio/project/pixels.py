@@ -96,13 +96,18 @@ class Pictures:
 
     def ids(self) -> Iterator[str]:
         """The id of every picture in its place."""
+        for _, name in self._files():
+            if name.endswith(".png") and not name.startswith("."):
+                yield name.removesuffix(".png")
+
+    def _files(self) -> Iterator[tuple[Path, str]]:
+        """The folder and the name of each file in the place of pictures."""
         # Without a Path for each: there may be a hundred thousand.
-        for part in self.folder.glob("??/"):
-            with os.scandir(part) as entries:
+        for folder in self.folder.glob("??/"):
+            with os.scandir(folder) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                if name.endswith(".png") and not name.startswith("."):
-                    yield name.removesuffix(".png")
+                yield folder, name
 
     @contextlib.contextmanager
     def staging(self, known: Callable[[str], bool]) -> Iterator[Staging]:
@@ -127,9 +132,10 @@ class Pictures:
         Call inside a write transaction only: no picture is then on its way to its place.
         """
         files = 0
-        for path in self.folder.glob("??/.part-*"):
-            path.unlink(missing_ok=True)
-            files += 1
+        for folder, name in self._files():
+            if name.startswith(".part-"):
+                (folder / name).unlink(missing_ok=True)
+                files += 1
         for path in self.folder.glob(f"{_STAGING}*.lock"):
             lock = Lock(path)
             if lock.acquire():

@@ -13,10 +13,12 @@ processes may open it; each instance is used from one thread.
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -24,22 +26,34 @@ from types import TracebackType
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
-from fetalstudio.project.annotations import Annotations
+from fetalstudio.project.amendments import Amendments
+from fetalstudio.project.annotations import DOUBTFUL_ANNOTATIONS, Annotations
+from fetalstudio.project.audit import Audit
 from fetalstudio.project.backups import DATABASE, put_back, write_backup
 from fetalstudio.project.batches import Batches
 from fetalstudio.project.database import Database
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.frames import DOUBTFUL_REVISIONS, Frames
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.models import Models
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
+from fetalstudio.project.purging import forget, purge, removed_frames, unheld_pictures
+from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
+from fetalstudio.project.schema import CURRENT_PAIRS
 from fetalstudio.project.storage import Storage, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
+_DOUBTFUL = (
+    DOUBTFUL_REVISIONS,
+    DOUBTFUL_ANNOTATIONS,
+    "PRAGMA foreign_key_check",
+    "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)",
+)
+"""Select the revisions that may be damaged, and the rows that lost what they belong to."""
 
 
 class Project:
@@ -49,9 +63,12 @@ class Project:
         """Use :meth:`create` or :meth:`open`."""
         self._storage = Storage(path, database)
         self.parts = Parts(self._storage)
-        self.frames = Frames(self._storage, self.parts)
+        self.frames = Frames(self._storage)
         self.annotations = Annotations(self._storage, self.frames)
+        self.readings = Readings(self._storage, self.frames, self.annotations)
         self.pairs = Pairs(self._storage, self.frames)
+        self.amendments = Amendments(self._storage, self.parts, self.frames, self.pairs)
+        self.audit = Audit(self._storage, self.amendments, self.readings)
         self.batches = Batches(self._storage)
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
@@ -120,6 +137,7 @@ class Project:
         """Close the files; a run that has not ended counts as crashed. May be called twice."""
         self.runs.close()
         self._storage.database.close()
+        gc.unfreeze()  # the records may go
 
     def __enter__(self) -> Project:
         return self
@@ -151,13 +169,11 @@ class Project:
         by review state (``pending``, ``accepted``, ``rejected``)."""
         counts = dict.fromkeys(("none", "proposed", "draft", "final"), 0)
         counts |= dict.fromkeys(("pending", "accepted", "rejected"), 0)
-        annotations = self.annotations.by_frame()
-        for frame in self.frames.all():
-            annotation = annotations.get(frame.id)
-            counts["none" if annotation is None else annotation.state] += 1
+        counts |= self.annotations.states()
+        counts["none"] = len(self.frames.all()) - sum(counts.values())
         rows = self._storage.database.query(
-            """SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
-            FROM current_pairs AS pairs
+            f"""SELECT coalesce(r.state, 'pending') AS state, count(*) AS total
+            FROM {CURRENT_PAIRS}
             LEFT JOIN newest_reviews AS r ON r.pair_id = pairs.id GROUP BY 1"""
         )
         return counts | {row["state"]: row["total"] for row in rows if row["state"] in counts}
@@ -169,18 +185,22 @@ class Project:
 
     def check(self) -> list[str]:
         """Read every row; returns a sentence for each that is damaged, and so left out."""
-        self.frames.check()
-        self.annotations.check()
-        self.pairs.all()
-        self.batches.check()
-        self.runs.all()
-        self.models.all()
-        self.parts.stored()
-        query = self._storage.database.query
-        orphans = Counter(row["table"] for row in query("PRAGMA foreign_key_check"))
-        unnamed = query(
-            "SELECT 1 FROM frames WHERE id NOT IN (SELECT frame_id FROM frame_revisions)"
-        )
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # SQLite finds these rows, mostly none, on another core while Python reads the others.
+            found = pool.submit(self._storage.query_apart, _DOUBTFUL)
+            self.frames.all(kind=None)
+            self.amendments.all()
+            self.annotations.by_frame()
+            self.readings.check()
+            self.pairs.all()
+            self.batches.check()
+            self.runs.all()
+            self.models.all()
+            self.parts.stored()
+        revisions, ellipses, homeless, unnamed = found.result()
+        self.frames.check(revisions)
+        self.annotations.check(ellipses)
+        orphans = Counter(row["table"] for row in homeless)
         orphans["frames"] = len(unnamed)
         for table, rows in (+orphans).items():
             self._storage.note_damage(
@@ -202,6 +222,15 @@ class Project:
     def changes(self) -> int:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
+
+    def purge(self) -> int:
+        """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""
+        return purge(self._storage)
+
+    def forget(self, subjects: Collection[str]) -> bool:
+        """Delete every trace of removed frames and of these subjects; see
+        :func:`fetalstudio.project.purging.forget`."""
+        return forget(self._storage, subjects)
 
     def copy_database(self, target: Path) -> None:
         """Write a consistent copy of the database alone, atomically."""
@@ -253,9 +282,9 @@ class Project:
         if self.check():
             return notes
         with self.transaction():
-            unfinished = len(self.frames.unheld())
-        if unfinished or self.frames.removed():
-            self.frames.purge()  # deletes both
+            unfinished = len(unheld_pictures(self._storage))
+        if unfinished or removed_frames(self._storage):
+            self.purge()  # deletes both
         removed = unfinished + self._remove_abandoned()
         if removed:
             notes.append(f"Removed {removed} unfinished files of an interrupted job.")

@@ -90,6 +90,8 @@ class RemovalEffect:
     """Names of the frames."""
     annotations: int
     """Revisions of their ellipses, which go too."""
+    readings: int
+    """Independent readings of them, which go too."""
     pairs: tuple[str, ...]
     """Names of the synthetic pairs that took their sector or tissue from them, which go too."""
     accepted: int
@@ -117,6 +119,55 @@ class Annotation:
     confidence: float | None
     """Of a proposal, 0 to 1."""
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One observer's independent ellipse of a frame; it never is the frame's annotation."""
+
+    id: str
+    """32 hexadecimal digits, by which it is recognised in every project that it is merged into."""
+    frame_id: str
+    observer: str
+    round: int
+    """Which of the observer's readings of the frame: 1, 2, ...; 0 for an annotation of the usual
+    work that counts as a reading."""
+    ellipse: Ellipse | None
+    """``None`` records that the observer could not read the frame."""
+    blinded: bool
+    """Whether no ellipse, proposal or name was shown meanwhile."""
+    seconds: float | None
+    """How long it took, where that is known."""
+    read_at: datetime
+    session_id: int | None = None
+    """The session in this project in which it was made."""
+    number: int | None = None
+    """Its place in that session."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSession:
+    """Frames that one observer reads without seeing, in a random order."""
+
+    id: int
+    observer: str
+    seed: int
+    frame_ids: tuple[str, ...]
+    """In the order of their presentation; some may be there twice. Frames that were removed since
+    are missing."""
+    numbers: tuple[int, ...]
+    """The place of each in the session."""
+    done: frozenset[int]
+    """The places that were read."""
+    started_at: datetime
+    ended_at: datetime | None
+    """When the observer ended it, or read the last frame."""
+
+    @property
+    def left(self) -> tuple[tuple[int, str], ...]:
+        """Place and frame id of what is left to read, in order."""
+        items = zip(self.numbers, self.frame_ids, strict=True)
+        return tuple((number, frame_id) for number, frame_id in items if number not in self.done)
 
 
 SYNTHESIZER = "synthesizer"

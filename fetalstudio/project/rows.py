@@ -9,6 +9,7 @@ that have to be read.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sqlite3
@@ -124,10 +125,18 @@ def path_inside(row: sqlite3.Row, column: str) -> str:
     return value
 
 
+@functools.cache
+def ellipse_names(prefix: str = "") -> tuple[str, ...]:
+    """The names of the columns of an ellipse."""
+    return tuple(f"{prefix}{name}" for name in ("cx", "cy", "a", "b", "angle_deg"))
+
+
 def ellipse_of(row: sqlite3.Row, prefix: str = "") -> Ellipse | None:
     """The ellipse in a row's columns, or None."""
-    values = [row[f"{prefix}{name}"] for name in ("cx", "cy", "a", "b", "angle_deg")]
-    return None if values[0] is None else Ellipse(*values)
+    cx, cy, a, b, angle = ellipse_names(prefix)
+    if row[cx] is None:
+        return None
+    return Ellipse(row[cx], row[cy], row[a], row[b], row[angle])
 
 
 def drawn_ellipse(row: sqlite3.Row) -> Ellipse:

@@ -2,8 +2,9 @@
 
 Rows that record a person's work are only appended: triggers refuse to change or delete them, so
 that neither a bug in FetalStudio nor another program can lose an ellipse. The newest revision
-counts, and views (``newest_...``, ``current_...``) select it. The one exception is a purge: it
-deletes all rows of a frame that was removed before, and of that frame alone.
+counts, and views (``newest_...``, ``current_...``) select it. The exceptions are a purge, which
+deletes all rows of a frame that was removed before, and of that frame alone, and forgetting a
+patient, whose key is then no longer the former subject of any other frame.
 
 To change the schema, append a migration to :data:`MIGRATIONS` and a fixture of the version before
 to ``tests/project/data``; never edit a migration that was released.
@@ -255,14 +256,86 @@ _IDENTITY_TABLE = (
     "INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))))",
 )
 
-AMENDED_TABLES = ("calibrations", "annotations", "labels")
-"""Tables of revisions of which an import may add some to frames that are there."""
+_AMENDED_7 = ("calibrations", "annotations", "labels")
+AMENDED_TABLES = (*_AMENDED_7, "readings")
+"""Tables of revisions of which an import or a merge may add some to frames that are there."""
 _AMENDED_VALUES = tuple(
     f"ALTER TABLE {table} ADD COLUMN amendment_id INTEGER REFERENCES amendments (id)"
-    for table in AMENDED_TABLES
+    for table in _AMENDED_7
 )
 
-PURGED_TABLES: tuple[tuple[str, str], ...] = (
+_READING_TABLES = (
+    """CREATE TABLE reading_sessions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        observer TEXT NOT NULL,
+        seed INTEGER NOT NULL,
+        started_at TEXT NOT NULL,
+        ended_at TEXT
+    )""",
+    """CREATE TABLE reading_items (
+        session_id INTEGER NOT NULL REFERENCES reading_sessions (id),
+        number INTEGER NOT NULL CHECK (number >= 0),
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        PRIMARY KEY (session_id, number)
+    ) WITHOUT ROWID""",
+    f"""CREATE TABLE readings (
+        id TEXT NOT NULL,
+        revision INTEGER NOT NULL CHECK (revision > 0),
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        observer TEXT NOT NULL,
+        round INTEGER NOT NULL CHECK (round >= 0),
+        blinded INTEGER NOT NULL CHECK (blinded IN (0, 1)),
+        cx REAL, cy REAL, a REAL, b REAL, angle_deg REAL,
+        seconds REAL CHECK (seconds >= 0),
+        read_at TEXT NOT NULL,
+        session_id INTEGER,
+        number INTEGER,
+        withdrawn INTEGER NOT NULL CHECK (withdrawn IN (0, 1)),
+        created_at TEXT NOT NULL,
+        amendment_id INTEGER REFERENCES amendments (id),
+        PRIMARY KEY (id, revision),
+        FOREIGN KEY (session_id, number) REFERENCES reading_items (session_id, number),
+        CHECK ((session_id IS NULL) = (number IS NULL)),
+        CHECK (coalesce(cx, cy, a, b, angle_deg) IS NULL OR
+               (cx IS NOT NULL AND cy IS NOT NULL AND {_ELLIPSE_CHECK}))
+    ) WITHOUT ROWID""",
+    "CREATE INDEX readings_by_frame ON readings (frame_id)",
+    "CREATE INDEX readings_by_amendment ON readings (amendment_id)",
+    """CREATE VIEW newest_readings AS SELECT * FROM readings AS mine WHERE revision =
+        (SELECT max(revision) FROM readings WHERE id = mine.id)""",
+    # An id of a reading may be that of an annotation which counted as one, hence no reference.
+    """CREATE TABLE adjudications (
+        frame_id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        reading_id TEXT NOT NULL,
+        PRIMARY KEY (frame_id, revision, reading_id),
+        FOREIGN KEY (frame_id, revision) REFERENCES annotations (frame_id, revision)
+    ) WITHOUT ROWID""",
+)
+
+_FORGETTING = (
+    # Frames of one video have the same text; where a frame came from alone, there is none.
+    "ALTER TABLE frames ADD COLUMN video TEXT",
+    # What adopted, replaced or started from a model that was deleted stays known.
+    """CREATE TABLE removed_models (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        removed_at TEXT NOT NULL,
+        PRIMARY KEY (kind, name),
+        FOREIGN KEY (kind, name) REFERENCES models (kind, name)
+    ) WITHOUT ROWID""",
+    *_guards("removed_models"),
+    # Frames of other patients may have had the key of one who is forgotten.
+    "CREATE TABLE forgotten (subject TEXT PRIMARY KEY) WITHOUT ROWID",
+    "DROP TRIGGER frame_revisions_no_update",
+    _guard("frame_revisions", "UPDATE", "OLD.subject IN (SELECT subject FROM forgotten)"),
+)
+
+_PURGED_READINGS = tuple(
+    (table, "{row}frame_id IN (SELECT frame_id FROM purge)")
+    for table in ("adjudications", "readings", "reading_items")
+)
+_PURGED_4: tuple[tuple[str, str], ...] = (
     (
         "batch_pairs",
         """EXISTS (SELECT 1 FROM pairs, purge WHERE pairs.id = {row}pair_id
@@ -287,8 +360,14 @@ PURGED_TABLES: tuple[tuple[str, str], ...] = (
     ("frame_revisions", "{row}frame_id IN (SELECT frame_id FROM purge)"),
     ("frames", "{row}id IN (SELECT frame_id FROM purge)"),
 )
+PURGED_TABLES: tuple[tuple[str, str], ...] = (*_PURGED_READINGS, *_PURGED_4)
 """The tables that hold rows of a frame, in the order in which a purge can delete them, and which
 rows it deletes (``{row}`` stands before a column's name)."""
+
+CURRENT_PAIRS = """(SELECT * FROM pairs WHERE EXISTS
+    (SELECT 1 FROM current_frames WHERE current_frames.id = pairs.frame_id)) AS pairs"""
+"""The rows of the view ``current_pairs``, for which SQLite goes through the pairs and not, as for
+the view, through all frames."""
 
 _APPEND_ONLY_1 = (
     "frames",
@@ -303,21 +382,32 @@ _APPEND_ONLY_1 = (
 _APPEND_ONLY_2 = ("batch_items", "batch_pairs")
 _APPEND_ONLY_3 = ("labels",)
 _APPEND_ONLY_4 = ("frame_revisions", "amendments", "purged_pairs")
-APPEND_ONLY = (*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4)
-"""Tables whose rows never change; of a run, only its state and verdict do, and of a batch, whether
-it was dropped."""
+_APPEND_ONLY_8 = ("reading_items", "readings", "adjudications")
+_APPEND_ONLY_9 = ("removed_models",)
+APPEND_ONLY = (
+    *(*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4, *_APPEND_ONLY_8),
+    *_APPEND_ONLY_9,
+)
+"""Tables whose rows never change; of a run, only its state and verdict do, of a batch, whether it
+was dropped, and of a reading session, whether it was ended."""
 
 
 def _purge_guards() -> Iterator[str]:
     """Let a purge, and nothing else, delete."""
     yield _guard("frames", "UPDATE")  # its triggers went with the table that was replaced
     yield _guard("frame_revisions", "UPDATE")
-    for table, purged in PURGED_TABLES:
+    for table, purged in _PURGED_4:
         if table not in ("frames", "frame_revisions"):
             yield f"DROP TRIGGER {table}_no_delete"
         yield _guard(table, "DELETE", unless=purged.format(row="OLD."))
     for table in ("amendments", "purged_pairs"):
         yield from _guards(table)
+
+
+def _reading_guards() -> Iterator[str]:
+    for table, purged in _PURGED_READINGS:
+        yield _guard(table, "UPDATE")
+        yield _guard(table, "DELETE", unless=purged.format(row="OLD."))
 
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -328,6 +418,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _PART_TABLES,
     _IDENTITY_TABLE,
     _AMENDED_VALUES,
+    (*_READING_TABLES, *_reading_guards()),
+    _FORGETTING,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -155,7 +155,7 @@ def write_shareable(
             (folder / name).mkdir()
         project.copy_database(folder / DATABASE)
         with Project.open(folder) as copy:
-            copy.frames.purge()
+            copy.purge()
         _rewrite(folder / DATABASE, sharing, texts)
         pictures = Pictures(folder / "frames")
         for done, frame in enumerate(frames):

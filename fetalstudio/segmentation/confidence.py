@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+_WEAK = 1e-3
+"""The weight of a prior that decides only where the data do not."""
+_SETTLED = 1e-9
 _LEAST = 1e-3
 """Estimates are clipped to this margin from 0 and 1, which have infinite odds."""
 
@@ -33,34 +36,47 @@ class Confidence:
         odds = (estimates + (clamped - estimates).detach()).logit()
         return (self.slope * odds + self.offset).sigmoid()
 
+    def after(self, other: Confidence) -> Confidence:
+        """The curve that applies ``other`` first, and then this one to its result."""
+        return Confidence(self.slope * other.slope, self.slope * other.offset + self.offset)
+
     @classmethod
-    def fit(cls, estimates: ArrayLike, actual: ArrayLike) -> Confidence:
+    def fit(cls, estimates: ArrayLike, actual: ArrayLike, *, prior: float = _WEAK) -> Confidence:
         """The curve with the least cross-entropy between its expectation and the ``actual`` IoUs.
 
-        Newton steps with a weak prior for the default curve, which decides if the data do not.
-        Raises ``ValueError`` for fewer than two values, or if larger estimates mean smaller IoUs:
-        such an IoU head is useless.
+        Newton steps with a ``prior`` for a slope of 1, which decides where the estimates are alike.
+        The offset is hardly held. Raises ``ValueError`` for fewer than two values, or if larger
+        estimates mean smaller IoUs: such an IoU head is useless.
         """
         x = _log_odds(np.asarray(estimates, float))
         y = np.clip(np.asarray(actual, float), 0, 1)
         if len(x) < 2:
             raise ValueError("a curve needs at least two predictions")
-        features = np.column_stack([x, np.ones_like(x)])
-        start = np.array([1.0, 0.0])
-        pull = 1e-3
-        w = start.copy()
+        middle = float(x.mean())
+        features = np.column_stack([x - middle, np.ones_like(x)])
+        start, pull = np.array([1.0, middle]), np.array([prior, _WEAK])
+
+        def loss(w: NDArray[np.float64]) -> float:
+            z = features @ w
+            pulled = (pull * (w - start) ** 2).sum() / 2
+            return float((np.logaddexp(0, z) - y * z).sum() + pulled)
+
+        w = start
         for _ in range(100):
             p = _logistic(features @ w)
             gradient = features.T @ (p - y) + pull * (w - start)
-            curvature = (features * (p * (1 - p))[:, None]).T @ features + pull * np.eye(2)
+            curvature = (features * (p * (1 - p))[:, None]).T @ features + np.diag(pull)
             step = np.linalg.solve(curvature, gradient)
-            # Far from the optimum a full step can overshoot.
-            w = w - step * min(1.0, 2.0 / float(np.linalg.norm(step) + 1e-12))
-            if float(np.abs(step).max()) < 1e-9:
+            # Far from the optimum a full step can overshoot, and come back, without end.
+            while loss(w - step) > loss(w) and float(np.abs(step).max()) >= _SETTLED:
+                step = step / 2
+            w = w - step
+            if float(np.abs(step).max()) < _SETTLED:
                 break
-        if w[0] <= 0:
+        slope, level = w.tolist()
+        if slope <= 0:
             raise ValueError("larger estimates stand for smaller IoUs")
-        return cls(float(w[0]), float(w[1]))
+        return cls(slope, level - slope * middle)
 
 
 def _log_odds(share: ArrayLike) -> NDArray[np.float64]:

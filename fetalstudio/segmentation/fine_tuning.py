@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from torch.nn import functional
 
 from fetalstudio import distributed
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.core.metrics import dice
+from fetalstudio.core.metrics import dice, iou
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import autocast, load_checkpoint, save_checkpoint
+from fetalstudio.segmentation.confidence import Confidence
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import Embedded, embed_all, laid, varied
 from fetalstudio.segmentation.lora import add_lora
@@ -38,6 +40,15 @@ _FAILURE = 0.9
 """A validation frame with a Dice below this counts as failed."""
 _LEAST_GAIN = 1e-4
 """Gain in Dice. A smaller one is rounding, not learning."""
+
+
+_TO_CALIBRATE = 10
+"""With validation frames of fewer subjects, the confidence is withheld: what a few heads say about
+it is chance."""
+_FOLDS = 5
+_PRIOR = 1.0
+"""See ``Confidence.fit``. Validation frames are nearly all found well, which says little about the
+slope of the curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,7 @@ def fine_tune(
     settings: TrainingSettings,
     *,
     cache: EmbeddingCache | None = None,
+    prompt: Prompt | None = None,
     state: Path | None = None,
     progress: Progress = NO_PROGRESS,
     on_epoch: Callable[[EpochFigures, Segmenter], None] = lambda figures, model: None,
@@ -70,25 +82,30 @@ def fine_tune(
     prompt tokens are tuned, and a SAM that had none is given some; without ``settings.lora`` the
     encoder is frozen.
 
+    All epochs are measured with ``prompt``: the one that the result is for, by default the one that
+    the given segmenter is used with. By default, a segmenter that is used with a box is used
+    without one from then on, if its best epoch is better so. The confidence of the result is
+    calibrated by the validation frames, or withheld where they are too few; see ``_confidence``.
+
     If the file ``state`` exists, left by an earlier call with the same arguments, the training
     resumes after its last epoch. When it is asked to stop, it ends after the current step with the
     best so far; while the frames are embedded, it raises :class:`Stopped`. Under a launcher the
-    processes share each step's batch. Raises ``ValueError`` where either part is empty.
+    processes share each step's batch. Raises ``ValueError`` where either part is empty, or for a
+    prompt that :func:`prepared` refuses.
     """
     if not train or not validation:
         raise ValueError("fine-tuning needs at least one training and one validation frame")
-    torch.manual_seed(settings.seed)
-    tuned = Segmenter(copy.deepcopy(segmenter.sam), segmenter.card, segmenter.device)
-    if tuned.needs_prompt and settings.recipe == "recommended":
-        tuned.sam.prompt_encoder.add_auto_tokens(4)
-        tuned.sam.to(tuned.device)
+    tuned = prepared(segmenter, settings, prompt)
     examples = [varied(e, k) for k in range(settings.copies) for e in train] + list(validation)
     if settings.lora:
         embedded = [laid(tuned, example) for example in examples]
     else:
         embedded = embed_all(tuned, examples, cache, progress=progress)
     learnt = len(examples) - len(validation)
-    task = _Task(embedded[:learnt], embedded[learnt:], validation, settings)
+    prompts: list[Prompt] = [tuned.prompt]
+    if prompt is None and tuned.prompt == "box" and not tuned.needs_prompt:
+        prompts.append("auto")
+    task = _Task(embedded[:learnt], embedded[learnt:], validation, settings, prompts)
     begun = None if state is None else load_checkpoint(state)
     steps = _Steps(progress)
     callbacks = _Callbacks(
@@ -96,9 +113,43 @@ def fine_tune(
     )
     saved = None if state is None else _Saved(state)
     changing = Segmenter(copy.deepcopy(tuned.sam), tuned.card, tuned.device)
-    best, figures = distributed.everywhere(_train, changing, task, begun, callbacks, saved)[0]
-    tuned.sam.load_state_dict(best)
-    return tuned, figures
+    done = distributed.everywhere(_train, changing, task, begun, callbacks, saved)[0]
+    tuned.sam.load_state_dict(done.best_state)
+    if done.best_epoch > 0:
+        chosen = _prompt_of_best(done, prompts)
+        subjects = [frame.subject for frame in validation]
+        curve = _confidence([rows[chosen] for rows in done.measured], subjects)
+        known = None if curve is None else asdict(curve.after(tuned.confidence or Confidence()))
+        tuned = _with_card(
+            tuned, {**tuned.card.preprocessing, "prompt": chosen, "confidence": known}
+        )
+    return tuned, done.figures
+
+
+def prepared(
+    segmenter: Segmenter, settings: TrainingSettings, prompt: Prompt | None = None
+) -> Segmenter:
+    """A copy to be fine-tuned and measured with ``prompt``, by default that of the segmenter.
+
+    A SAM that needs a prompt is given learned tokens, so that it may do without, unless the recipe
+    only ever shows boxes. Raises ``ValueError`` for ``auto`` if it then still needs one.
+    """
+    torch.manual_seed(settings.seed)
+    values = {**segmenter.card.preprocessing, "prompt": prompt or segmenter.prompt}
+    # Where it is withheld, the training begins with the IoU head's own estimate.
+    values["confidence"] = values.get("confidence") or {}
+    copied = Segmenter(copy.deepcopy(segmenter.sam), segmenter.card, segmenter.device)
+    if copied.needs_prompt and settings.recipe == "recommended":
+        copied.sam.prompt_encoder.add_auto_tokens(4)
+        copied.sam.to(copied.device)
+    if copied.needs_prompt and prompt == "auto":
+        raise ValueError("this recipe shows boxes only, so a SAM that needs one keeps needing it")
+    return _with_card(copied, values)
+
+
+def _with_card(segmenter: Segmenter, preprocessing: Mapping[str, Any]) -> Segmenter:
+    card = replace(segmenter.card, preprocessing=preprocessing)
+    return Segmenter(segmenter.sam, card, segmenter.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +158,24 @@ class _Task:
     held_out: Sequence[Embedded]
     validation: Sequence[LabelledFrame]
     settings: TrainingSettings
+    prompts: Sequence[Prompt]
+    """Those to validate with. The first one chooses the best epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A validation frame in an epoch."""
+
+    dice: float
+    """Of the mask."""
+    expected: float
+    """The confidence, by the curve that the training began with."""
+    iou: float
+    """Of the ellipse."""
+
+
+_Measured = Mapping[Prompt, Sequence[_Row]]
+"""The validation frames in an epoch, by prompt."""
 
 
 class _Steps:
@@ -160,6 +229,12 @@ class _Progress:
     since: int = 0
     """Number of epochs since the best one."""
     figures: list[EpochFigures] = field(default_factory=list)
+    measured: list[_Measured] = field(default_factory=list)
+    """By epoch, as ``figures``."""
+
+    @property
+    def best_epoch(self) -> int:
+        return max(row.epoch for row in self.figures if row.best)
 
 
 def _train(
@@ -168,7 +243,7 @@ def _train(
     begun: Mapping[str, Any] | None,
     callbacks: _Callbacks,
     saved: _Saved | None,
-) -> tuple[Mapping[str, Tensor], list[EpochFigures]] | None:
+) -> _Progress:
     """Runs in every process at once. Only the first process measures, decides and saves."""
     leads = distributed.rank() == 0
     if not leads:
@@ -181,14 +256,22 @@ def _train(
         done = begun["figures"][-1]["epoch"]
         figures = [EpochFigures(**row) for row in begun["figures"]]
         progress = _Progress(
-            begun["first"], begun["best"], begun["best_state"], begun["since"], figures
+            begun["first"],
+            begun["best"],
+            begun["best_state"],
+            begun["since"],
+            figures,
+            [{p: [_Row(*row) for row in rows] for p, rows in m.items()} for m in begun["measured"]],
         )
     elif leads:
         with weights.averaged() as original:
-            loss, scores = _validate(original, task)
+            loss, measured = _validate(original, task)
+            scores = [row.dice for row in measured[task.prompts[0]]]
             score = float(np.mean(scores))
             figures = [EpochFigures(0, float("nan"), loss, score, True)]
-            progress = _Progress(scores, score, _state(original), figures=figures)
+            progress = _Progress(
+                scores, score, _state(original), figures=figures, measured=[measured]
+            )
             callbacks.on_epoch(figures[0], original)
     for epoch in range(done + 1, task.settings.epochs + 1):
         if distributed.agreed(progress.since >= task.settings.patience):
@@ -203,19 +286,21 @@ def _train(
                 if saved is not None:
                     saved.write(reached | _state_of(progress))
                 callbacks.on_epoch(progress.figures[-1], averaged)
-    return (progress.best_state, progress.figures) if leads else None
+    return progress
 
 
 def _measure(
     segmenter: Segmenter, task: _Task, progress: _Progress, epoch: int, train_loss: float
 ) -> None:
-    loss, scores = _validate(segmenter, task)
+    loss, measured = _validate(segmenter, task)
+    scores = [row.dice for row in measured[task.prompts[0]]]
     improved = _better(scores, progress)
     score = float(np.mean(scores))
     progress.since = 0 if improved else progress.since + 1
     if improved:
         progress.best, progress.best_state = score, _state(segmenter)
     progress.figures.append(EpochFigures(epoch, train_loss, loss, score, improved))
+    progress.measured.append(measured)
 
 
 def _better(scores: Sequence[float], progress: _Progress) -> bool:
@@ -225,14 +310,52 @@ def _better(scores: Sequence[float], progress: _Progress) -> bool:
     frames, the best of twenty epochs would otherwise be better only by chance. No more frames may
     fail than with the original.
     """
-    gains = np.subtract(scores, progress.first)
+    better = _by_more_than_chance(scores, progress.first)
+    return better and float(np.mean(scores)) > progress.best + _LEAST_GAIN
+
+
+def _by_more_than_chance(scores: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the mean gain over the ``others`` exceeds its standard error, and no more frames
+    fail."""
+    gains = np.subtract(scores, others)
     error = float(gains.std(ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-    failures = [sum(score < _FAILURE for score in s) for s in (progress.first, scores)]
-    return (
-        float(np.mean(scores)) > progress.best + _LEAST_GAIN
-        and float(gains.mean()) > error
-        and failures[1] <= failures[0]
-    )
+    failures = [sum(score < _FAILURE for score in s) for s in (others, scores)]
+    return float(gains.mean()) > error and failures[1] <= failures[0]
+
+
+def _prompt_of_best(done: _Progress, prompts: Sequence[Prompt]) -> Prompt:
+    """The prompt that the best epoch is used with: another one than the first only if it is better
+    by more than chance."""
+    rows = done.measured[done.best_epoch]
+    first = [row.dice for row in rows[prompts[0]]]
+    for prompt in prompts[1:]:
+        if _by_more_than_chance([row.dice for row in rows[prompt]], first):
+            return prompt
+    return prompts[0]
+
+
+def _confidence(measured: Sequence[Sequence[_Row]], subjects: Sequence[str]) -> Confidence | None:
+    """The curve from the confidence, as the training knew it, to the expected IoU.
+
+    ``measured`` holds the validation frames of ``subjects`` by epoch. They chose the epoch, so they
+    are not new to the model. Each fold of subjects is therefore looked at in the epoch that the
+    other folds choose. None with too few subjects, or if larger estimates stand for smaller IoUs.
+    """
+    names = sorted(set(subjects))
+    if len(names) < _TO_CALIBRATE:
+        return None
+    fold = np.array([names.index(subject) % _FOLDS for subject in subjects])
+    dices = np.array([[row.dice for row in rows] for rows in measured[1:]])
+    held = []
+    for k in range(_FOLDS):
+        epoch = 1 + int(dices[:, fold != k].mean(axis=1).argmax())
+        held += [measured[epoch][i] for i in np.flatnonzero(fold == k).tolist()]
+    try:
+        return Confidence.fit(
+            [row.expected for row in held], [row.iou for row in held], prior=_PRIOR
+        )
+    except ValueError:
+        return None
 
 
 def _state(segmenter: Segmenter) -> Mapping[str, Tensor]:
@@ -242,7 +365,17 @@ def _state(segmenter: Segmenter) -> Mapping[str, Tensor]:
 def _state_of(progress: _Progress) -> dict[str, Any]:
     figures = [asdict(row) for row in progress.figures]
     best = {"best": progress.best, "best_state": dict(progress.best_state)}
-    return {**best, "first": list(progress.first), "since": progress.since, "figures": figures}
+    measured = [
+        {prompt: [astuple(row) for row in rows] for prompt, rows in epoch.items()}
+        for epoch in progress.measured
+    ]
+    return {
+        **best,
+        "first": list(progress.first),
+        "since": progress.since,
+        "figures": figures,
+        "measured": measured,
+    }
 
 
 def _unfreeze(segmenter: Segmenter, settings: TrainingSettings) -> list[nn.Parameter]:
@@ -366,25 +499,32 @@ def _loss(
         found, true = logits > 0, targets > 0.5
         union = (found | true).sum((1, 2, 3)).clamp(min=1)
         actual = (found & true).sum((1, 2, 3)) / union
-    expected = segmenter.confidence.of_tensor(estimate.float()[:, 0])
+    expected = (segmenter.confidence or Confidence()).of_tensor(estimate.float()[:, 0])
     return dice_ce(logits, targets) + iou_weight * functional.mse_loss(expected, actual)
 
 
 @torch.no_grad()
-def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, list[float]]:
-    """Mean loss, and the Dice of each mask at its frame's own size.
+def _validate(segmenter: Segmenter, task: _Task) -> tuple[float, _Measured]:
+    """Mean loss with the first prompt, and each frame at its own size by prompt.
 
-    There is no prompt, unless the model needs one: then it is the reference's box.
+    The box of a prompt is that of the person's ellipse.
     """
-    losses, scores = [], []
+    losses: list[float] = []
+    measured: dict[Prompt, list[_Row]] = {prompt: [] for prompt in task.prompts}
     for e, example in zip(task.held_out, task.validation, strict=True):
         h, w = example.image.shape
-        box, inner = None, None
-        if segmenter.needs_prompt:
-            box = example.ellipse.box()
-            inner = torch.tensor([e.ellipse.box()], device=segmenter.device).float()
+        reference = example.ellipse.mask((w, h))
         embedding = _embeddings(segmenter, [e])
-        losses.append(_loss(segmenter, embedding, [e], inner).item())
-        found = segmenter.predict_embedded(embedding, (w, h), box=box)
-        scores.append(dice(found.mask, example.ellipse.mask((w, h))))
-    return float(np.mean(losses)), scores
+        for prompt in task.prompts:
+            box, inner = None, None
+            if prompt == "box":
+                box = example.ellipse.box()
+                inner = torch.tensor([e.ellipse.box()], device=segmenter.device).float()
+            if prompt == task.prompts[0]:
+                losses.append(_loss(segmenter, embedding, [e], inner).item())
+            found = segmenter.predict_embedded(embedding, (w, h), box=box)
+            mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
+            measured[prompt].append(
+                _Row(dice(found.mask, reference), found.confidence or 0.0, iou(mask, reference))
+            )
+    return float(np.mean(losses)), measured

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,25 +72,29 @@ def pretrain(
     checkpoint: Path,
     *,
     config: CompactConfig | None = None,
+    start: Mapping[str, Tensor] | None = None,
     device: torch.device | None = None,
     workers: int = 0,
     watch: Watch | None = None,
 ) -> Sam:
     """Train, or resume from ``checkpoint``. Returns the averaged model in evaluation mode.
 
+    Training begins with the weights ``start``, of the same ``config``, or else with random ones.
     ``workers`` processes draw the batches ahead, see ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
     torch.manual_seed(settings.seed)
     sam = build_compact(config or CompactConfig()).to(device)
+    if start is not None:
+        sam.load_state_dict(start)
 
-    def loss_of(batch: _Batch) -> Tensor:
+    def loss_of(batch: Batch) -> Tensor:
         prompt = {
             name: tuple(t.to(device) for t in given) if name == "points" else given.to(device)
             for name, given in batch.prompt.items()
         }
         with autocast(device):
-            return _training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
+            return training_loss(sam, batch.images.to(device), batch.targets.to(device), prompt)
 
     optimizer = OptimizerSettings(
         settings.steps,
@@ -111,7 +115,7 @@ def pretrain(
     )
 
 
-def _training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
+def training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, Any]) -> Tensor:
     """DiceCE on logits at half the input's resolution, plus the IoU head's squared error.
 
     ``images`` (B, 1, S, S) grey values 0 to 255, ``targets`` (B, 1, S/2, S/2) coverage 0 to 1.
@@ -130,8 +134,8 @@ def _training_loss(sam: Sam, images: Tensor, targets: Tensor, prompt: dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """See :func:`_training_loss`."""
+class Batch:
+    """See :func:`training_loss`."""
 
     images: Tensor
     targets: Tensor
@@ -143,7 +147,7 @@ def _draw(
     settings: PretrainSettings,
     side: int,
     rng: np.random.Generator,
-) -> _Batch:
+) -> Batch:
     images, targets, ellipses = [], [], []
     for index in rng.integers(0, len(examples), settings.batch):
         frame = examples[index]
@@ -160,7 +164,7 @@ def _draw(
         targets.append(torch.from_numpy(coverage)[None])
         ellipses.append(ellipse)
     prompt = _prompt(rng, ellipses, settings, side)
-    return _Batch(torch.stack(images), torch.stack(targets), prompt)
+    return Batch(torch.stack(images), torch.stack(targets), prompt)
 
 
 def _prompt(

@@ -17,6 +17,7 @@ from fetalstudio.core.contour import ellipse_of
 from fetalstudio.core.ellipse import Ellipse, largest_component
 from fetalstudio.core.errors import InputError, is_out_of_memory
 from fetalstudio.core.geometry import Affine, Size, warp
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.formats.model_card import ModelCard, Source
 from fetalstudio.learning import pick_device
 from fetalstudio.segmentation.box_prompt import Box, drawn_to_box
@@ -40,8 +41,9 @@ class Prediction:
     """(H, W) of 0 and 1 at the frame's own size: the largest region."""
     ellipse: Ellipse | None
     """Fitted to the logits, and to the box of a prompt; None if no head is found."""
-    confidence: float
-    """The expected IoU, 0 to 1: the model's own estimate, calibrated by its card."""
+    confidence: float | None
+    """The expected IoU, 0 to 1: the model's own estimate, calibrated by its card. None if the card
+    withholds it, because too few frames could calibrate it."""
 
 
 class Segmenter:
@@ -49,14 +51,16 @@ class Segmenter:
 
     The card's ``preprocessing`` gives the profile, the number of ``views`` that are averaged, the
     ``level`` of the logits at the outline, the ``box_share`` by which the ellipse is drawn towards
-    the box of a prompt, and the curve of the confidence.
+    the box of a prompt, the curve of the ``confidence`` (null where it is withheld), and the
+    ``prompt`` that the model is used with.
     """
 
     def __init__(self, sam: Sam, card: ModelCard, device: torch.device | None = None) -> None:
         self.device = device or pick_device()
         self.sam = sam.to(self.device).eval()
         self.card = card
-        self.confidence = Confidence(**card.preprocessing.get("confidence", {}))
+        curve = card.preprocessing.get("confidence", {})
+        self.confidence = None if curve is None else Confidence(**curve)
         self.side: int = sam.image_encoder.img_size
         self.profile = profile_of(card.preprocessing, self.side)
         self.views: int = card.preprocessing.get("views", 1)
@@ -67,6 +71,13 @@ class Segmenter:
     def needs_prompt(self) -> bool:
         """Whether the model needs a prompt, as plain SAM does."""
         return self.sam.prompt_encoder.auto_tokens is None
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the model is used with: a box if it needs one, or if it is better with one."""
+        by_itself: Prompt = "box" if self.needs_prompt else "auto"
+        prompt: Prompt = self.card.preprocessing.get("prompt", by_itself)
+        return prompt
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | None = None) -> Segmenter:
@@ -187,7 +198,8 @@ class Segmenter:
         mask, ellipse = largest_component(logits > 0), ellipse_of(logits)
         if ellipse is not None and box is not None:
             ellipse = drawn_to_box(ellipse, box, self.box_share)
-        return Prediction(mask, ellipse, self.confidence(estimate))
+        expected = None if self.confidence is None else self.confidence(estimate)
+        return Prediction(mask, ellipse, expected)
 
     def _require_prompt(self, box: Box | None, points: Points | None) -> None:
         """Checked before embedding, which can take seconds."""

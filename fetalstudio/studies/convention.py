@@ -1,7 +1,8 @@
 """What following a cohort's convention does to proposals, for docs/evidence/convention.md.
 
 fetalstudio evaluate PROJECT --cohort NAME --csv scores.csv
-python -m fetalstudio.studies.convention scores.csv
+fetalstudio evaluate PROJECT --cohort NAME --snap --csv snapped.csv
+python -m fetalstudio.studies.convention scores.csv [--snapped snapped.csv]
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _FACTORS = (1.0, 1.02, 1.04)
 class Drawn:
     """A frame's ellipse by a person and by a segmenter."""
 
+    frame: str
     subject: str
     person: Ellipse
     found: Ellipse
@@ -41,14 +43,22 @@ def read_drawn(path: Path) -> list[Drawn]:
     """The frames of a table of ``evaluate --csv`` in which the segmenter found a head."""
     with path.open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["found_a"]]
-    return [Drawn(r["subject"], _ellipse(r, "reference"), _ellipse(r, "found")) for r in rows]
+    return [
+        Drawn(r["frame_id"], r["subject"], _ellipse(r, "reference"), _ellipse(r, "found"))
+        for r in rows
+    ]
 
 
-def gain(drawn: Sequence[Drawn], subjects: int, draws: int) -> tuple[float, Interval]:
-    """The mean Dice of ellipses that follow the convention, and what they gain by it.
+def plain(drawn: Sequence[Drawn]) -> list[float]:
+    """The Dice of the segmenter's ellipses."""
+    return [d.person.overlap(d.found) for d in drawn]
+
+
+def following(drawn: Sequence[Drawn], subjects: int, draws: int) -> list[float]:
+    """The Dice of ellipses that follow the convention, by frame.
 
     For each frame, the convention is measured on ``subjects`` drawn among the others, ``draws``
-    times. The interval is over the subjects of the frames.
+    times.
     """
     rng = np.random.default_rng(0)
     followed = []
@@ -56,8 +66,13 @@ def gain(drawn: Sequence[Drawn], subjects: int, draws: int) -> tuple[float, Inte
         others = [d for d in drawn if d.subject != one.subject]
         made = [_measured(_draw(others, subjects, rng)).apply(one.found) for _ in range(draws)]
         followed.append(float(np.mean([one.person.overlap(e) for e in made])))
-    gains = [f - d.person.overlap(d.found) for f, d in zip(followed, drawn, strict=True)]
-    return float(np.mean(followed)), mean_interval(gains, [d.subject for d in drawn])
+    return followed
+
+
+def gain(drawn: Sequence[Drawn], values: Sequence[float], over: Sequence[float]) -> Interval:
+    """What the ``values`` of the frames gain ``over`` others, with the interval over subjects."""
+    gains = np.subtract(values, over).tolist()
+    return mean_interval(gains, [d.subject for d in drawn])
 
 
 def recovered(drawn: Sequence[Drawn], factor: float, subjects: int, draws: int) -> list[float]:
@@ -72,24 +87,58 @@ def main() -> None:
     """Print both tables for a file of scores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scores", type=Path)
+    parser.add_argument(
+        "--snapped", type=Path, help="the scores of the same frames after the second look"
+    )
     parser.add_argument("--draws", type=int, default=5, help="draws of subjects to measure on")
     options = parser.parse_args()
     drawn = read_drawn(options.scores)
+    if options.snapped is not None:
+        _compare_snapped(drawn, read_drawn(options.snapped), options.draws)
+        return
     most = len({d.subject for d in drawn}) - 1
     for factor in _FACTORS:
         grown = [d.grown(factor) for d in drawn]
-        plain = np.mean([d.person.overlap(d.found) for d in grown])
-        print(f"grown by {factor - 1:.0%}: {_measured(grown).sentence}; plain Dice {plain:.4f}")
+        before = plain(grown)
+        dice = np.mean(before)
+        print(f"grown by {factor - 1:.0%}: {_measured(grown).sentence}; plain Dice {dice:.4f}")
         for subjects in sorted({min(n, most) for n in _SUBJECTS}):
-            dice, more = gain(grown, subjects, options.draws)
+            after = following(grown, subjects, options.draws)
+            more = gain(grown, after, before)
             errors = np.array(recovered(drawn, factor, subjects, 100))
             print(
-                f"  {subjects} subjects: Dice {dice:.4f}, gain {more.mean:+.4f} "
+                f"  {subjects} subjects: Dice {np.mean(after):.4f}, gain {more.mean:+.4f} "
                 f"({more.low:+.4f} to {more.high:+.4f}), n = {more.n}; size off by "
                 f"{np.sqrt((errors**2).mean()):.2%} RMS, {(abs(errors) <= 0.005).mean():.0%} of "
                 "draws within 0.5 %",
                 flush=True,
             )
+
+
+def _compare_snapped(drawn: Sequence[Drawn], snapped: Sequence[Drawn], draws: int) -> None:
+    """Print the Dice with and without second look and convention, and the gains of both."""
+    by_frame = {d.frame: d for d in snapped}
+    drawn = [d for d in drawn if d.frame in by_frame]
+    snapped = [by_frame[d.frame] for d in drawn]
+    before, looked = plain(drawn), plain(snapped)
+    print(f"n = {len(drawn)}; {_measured(drawn).sentence}; snapped, {_measured(snapped).sentence}")
+    print(f"no convention: Dice {np.mean(before):.4f}, snapped {np.mean(looked):.4f}")
+    most = len({d.subject for d in drawn}) - 1
+    for subjects in sorted({min(n, most) for n in _SUBJECTS}):
+        followed = following(drawn, subjects, draws)
+        both = following(snapped, subjects, draws)
+        gains = {
+            "over the convention alone": gain(drawn, both, followed),
+            "over nothing": gain(drawn, both, before),
+        }
+        print(
+            f"  {subjects} subjects: convention {np.mean(followed):.4f}, snapped and convention "
+            f"{np.mean(both):.4f}; gain of both "
+            + ", ".join(
+                f"{name} {g.mean:+.4f} ({g.low:+.4f} to {g.high:+.4f})" for name, g in gains.items()
+            ),
+            flush=True,
+        )
 
 
 def _draw(drawn: Sequence[Drawn], subjects: int, rng: np.random.Generator) -> Sequence[Drawn]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from fetalstudio.engine.cohort_split import (
     labelled_frames,
     of_part,
 )
+from fetalstudio.engine.conventions import offset_of_synthesizer
 from fetalstudio.engine.jobs.sample.request import Background
 from fetalstudio.engine.models.loading import judge_model, load_segmenter
 from fetalstudio.engine.pictures import montage
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.quality import agreement, pair_quality
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
@@ -117,6 +118,7 @@ def fidelity(
     sampling = sampling or Sampling()
     judge = load_segmenter(judge_model())
     scores: list[float] = []
+    heads_found: list[tuple[Ellipse, Ellipse | None]] = []
     real_scores: list[float] = []
     styles: list[str] = []
     similar: list[float] = []
@@ -126,7 +128,9 @@ def fidelity(
         image = synthesizer.generate(
             [scene], [seed], steps=sampling.steps, guidance=sampling.guidance
         )[0]
-        scores.append(pair_quality(judge, image, scene.ellipse)["dice"])
+        found = judge.predict(image).ellipse
+        scores.append(agreement(found, image, scene.ellipse)["dice"])
+        heads_found.append((scene.ellipse, found))
         real_scores.append(pair_quality(judge, moved_real, scene.ellipse)["dice"])
         styles.append(scene.style)
         if (power := tissue_power([image, lender], tissue_mask(lender), 10)) is not None:
@@ -141,6 +145,7 @@ def fidelity(
         "steps": sampling.steps or config.default_steps,
         "guidance": config.default_guidance if sampling.guidance is None else sampling.guidance,
         "background": sampling.background,
+        "convention": asdict(offset_of_synthesizer(*zip(*heads_found, strict=True))),
         "n": len(scores),
         "subjects": len(set(subjects)),
         **_dice("dice", scores, styles, subjects),

@@ -81,6 +81,15 @@ from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
 from fetalstudio.simulation import simulated_frames
+from fetalstudio.studies.calibration import (
+    Level,
+    as_plain,
+    at_level,
+    bias_of,
+    calibrated_level,
+    figures_with_error,
+    shares_of,
+)
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.reliability import estimates, reliability
 from fetalstudio.synthesis.detail import Detail
@@ -98,7 +107,6 @@ from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
 VIEWS = 2
 """Views of a frame over which the compact segmenter averages: the frame and its mirror image."""
-_LEVEL = -0.4
 BOX_SHARE = 0.3
 """See ``box_prompt.drawn_to_box``. On validation frames, this value gains with boxes whose sides
 are off by up to 5 %, and loses nothing with boxes that are off by 10 %."""
@@ -229,7 +237,8 @@ def _segmenter(
     name = JUDGE if judge else BUILT_IN
     # The judge is asked about thousands of pairs, and never with a box.
     plain = {"views": 1} if judge else {"views": VIEWS, "box_share": BOX_SHARE}
-    preprocessing = _calibrated(sam, data["validation"], plain)
+    everyone = [item for part in data.values() for item in part]
+    preprocessing, level = _calibrated(sam, data["validation"], shares_of(everyone), plain)
     segmenter = Segmenter(sam, compact_card(name, CompactConfig(), preprocessing=preprocessing))
     scores = [score_frame(segmenter, item) for item in data["test"]]
     boxed = [score_frame(segmenter, item, prompt="box") for item in data["test"]]
@@ -239,6 +248,12 @@ def _segmenter(
         "subjects": len({item.subject for item in data["test"]}),
         "auto": _figures(summarise(name, scores)),
         "box": _figures(summarise(name, boxed)),
+        "auto_with_the_error_of_the_calibration": as_plain(
+            figures_with_error(
+                lambda item, at: score_frame(at_level(segmenter, at), item), data["test"], level
+            ),
+            level,
+        ),
         "confidence": reliability(estimates(segmenter, data["test"])),
     }
     card = compact_card(
@@ -260,38 +275,30 @@ def _segmenter(
 
 
 def _calibrated(
-    sam: Sam, items: Sequence[LabelledFrame], more: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The card's ``preprocessing``, ``more``, and values fitted to frames that no training saw.
+    sam: Sam,
+    items: Sequence[LabelledFrame],
+    shares: Mapping[str, float],
+    more: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Level]:
+    """The card's ``preprocessing``: ``more``, and values fitted to frames that no training saw.
 
-    These are the level at which the outline has the right mean length, and the confidence curve.
+    These are the level at which the outline has the right mean length, with ``shares`` of the
+    trimesters, and the confidence curve.
     """
     plain = {**compact_card(BUILT_IN, CompactConfig()).preprocessing, **more}
 
-    def of(values: Mapping[str, Any]) -> Segmenter:
-        return Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=values))
-
-    def bias(level: float) -> float:
-        segmenter = of({**plain, "level": level})
-        ratios = []
-        for item in items:
-            found = segmenter.predict(item.image).ellipse
-            if found is not None:
-                ratios.append(found.perimeter / item.ellipse.perimeter - 1)
-        return float(np.mean(ratios)) if ratios else 0.0
-
-    # The bias is nearly linear in the level, because the outline moves evenly with it.
-    low, high = bias(0.0), bias(_LEVEL)
-    level = round(_LEVEL * low / (low - high), 3) if low != high else 0.0
-    values = {**plain, "level": level if abs(level) <= 2 * abs(_LEVEL) else 0.0}
-    held = estimates(of(values), items)
+    segmenter = Segmenter(sam, compact_card(BUILT_IN, CompactConfig(), preprocessing=plain))
+    level = calibrated_level(lambda item, at: bias_of(segmenter, item, at), items, shares)
+    level = replace(level, value=round(level.value, 3))
+    values = {**plain, "level": level.value}
+    held = estimates(at_level(segmenter, level.value), items)
     try:
         curve = Confidence.fit(held.expected, held.actual)
     except ValueError as error:
         # Happens if a training was stopped early. Its weights may be wanted all the same.
         _say(f"the confidence is not calibrated: {error}")
-        return values
-    return {**values, "confidence": asdict(curve)}
+        return values, level
+    return {**values, "confidence": asdict(curve)}, level
 
 
 def _synthesizer(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:

@@ -29,3 +29,5 @@ class Scene:
     the new one is kept."""
     mm_per_px: float | None = None
     """The scale, if it is known. Only the simulator uses it, and guesses it otherwise."""
+    grain: bool = True
+    """Whether the grain of ``reference`` is taken over too."""

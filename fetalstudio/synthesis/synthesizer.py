@@ -231,7 +231,8 @@ class Synthesizer:
         if isinstance(finish, Detail):
             plain = _laid(look, scene, enlarged)
             scale = 1 / letterbox(size, CANVAS).scale
-            image = _rounded(finish.apply(plain, scale, seed, scene.reference))
+            lender = scene.reference if scene.grain else None
+            image = _rounded(finish.apply(plain, scale, seed, lender))
         else:
 
             def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
@@ -240,7 +241,7 @@ class Synthesizer:
                 return finish.apply(canvas, size, seed, view).astype(np.float32)
 
             image = _rounded(_laid(look, scene, lifted))
-            if scene.reference is not None:
+            if scene.reference is not None and scene.grain:
                 image = with_grain_of(scene.reference, image, seed)
         return _placed(image, condition, scene)
 

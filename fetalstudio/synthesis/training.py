@@ -79,6 +79,7 @@ def train(
     *,
     start: CompactPipeline | None = None,
     teacher: CompactPipeline | None = None,
+    unlabelled: Sequence[LabelledFrame] = (),
     make: type[CompactPipeline] = CompactPipeline,
     device: torch.device | None = None,
     workers: int = 0,
@@ -88,8 +89,10 @@ def train(
 
     Training begins with a copy of ``start`` instead of random weights if it is given. With a
     ``teacher``, its guided answers are learnt instead of the frames, which takes far fewer steps.
-    Raises ``ValueError`` if the teacher normalises bands differently from ``start``. ``make`` may
-    be another type of pipeline. ``workers`` processes draw the batches ahead, see
+    Raises ``ValueError`` if the teacher normalises bands differently from ``start``. Half of each
+    batch are ``unlabelled`` frames, if there are any: their ellipse and style are not learnt, and
+    their ellipse is only kept in the frame when they are varied. ``make`` may be another type of
+    pipeline. ``workers`` processes draw the batches ahead, see
     ``learning.train_resumably``.
     """
     device = device or torch.device("cpu")
@@ -118,7 +121,7 @@ def train(
     )
     averaged = train_resumably(
         unet,
-        partial(_draw, examples, settings),
+        partial(_draw, examples, unlabelled, settings),
         partial(_step_loss, pipeline, settings, teacher),
         optimizer,
         checkpoint,
@@ -186,12 +189,18 @@ class _Batch:
 
 
 def _draw(
-    examples: Sequence[LabelledFrame], settings: TrainSettings, rng: np.random.Generator
+    examples: Sequence[LabelledFrame],
+    unlabelled: Sequence[LabelledFrame],
+    settings: TrainSettings,
+    rng: np.random.Generator,
 ) -> _Batch:
     drawn = [
         _vary(rng, examples[index], settings)
         for index in rng.integers(0, len(examples), settings.batch)
     ]
+    for place in range(settings.batch // 2 if unlabelled else 0):
+        image, condition = _vary(rng, unlabelled[int(rng.integers(len(unlabelled)))], settings)
+        drawn[place] = image, replace(condition, ellipse=None, style="any")
     conditions = [condition for _, condition in drawn]
     noise = rng.standard_normal((len(drawn), BANDS, GRID[1], GRID[0]), dtype=np.float32)
     logits = rng.normal(settings.level_mean, settings.level_std, len(drawn)).astype(np.float32)

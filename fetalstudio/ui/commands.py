@@ -13,7 +13,7 @@ from PySide6.QtGui import QUndoCommand
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.words import counted
-from fetalstudio.project.frames import Frames
+from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.models import BUILT_IN, ModelKind
 from fetalstudio.project.records import (
     Amendment,
@@ -105,7 +105,7 @@ class SetEllipse(ProjectCommand):
         self._announce()
 
     def revert(self) -> None:
-        _annotate_as(self.session, self.frame_id, self.before)
+        annotate_as(self.session, self.frame_id, self.before)
         self._announce()
 
     def _announce(self) -> None:
@@ -146,7 +146,7 @@ class SetEllipses(ProjectCommand):
     def revert(self) -> None:
         with self.session.open.transaction():
             for frame_id, was in self.before.items():
-                _annotate_as(self.session, frame_id, was)
+                annotate_as(self.session, frame_id, was)
         self.session.frames_changed.emit()
 
 
@@ -201,9 +201,9 @@ class AmendFrames(ProjectCommand):
     places = ("library",)
 
     def __init__(
-        self, session: Session, text: str, amend: Callable[[Frames, str], Amendment]
+        self, session: Session, text: str, amend: Callable[[Amendments, str], Amendment]
     ) -> None:
-        """``amend`` is called with the project's frames and the author."""
+        """``amend`` is called with the project's amendments and the author."""
         super().__init__(session, text)
         self._amend = amend
         self._amendment: Amendment | None = None
@@ -214,7 +214,7 @@ class AmendFrames(ProjectCommand):
 
     def apply(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self._amendment = self._amend(self.session.open.frames, self.session.author)
+        self._amendment = self._amend(self.session.open.amendments, self.session.author)
         self.session.select_another(order)
         self._announce()
         if renamed := self._amendment.renamed:
@@ -225,7 +225,7 @@ class AmendFrames(ProjectCommand):
 
     def revert(self) -> None:
         assert self._amendment is not None  # a command that did not run is not on the stack
-        self.session.open.frames.undo(self._amendment.id, author=self.session.author)
+        self.session.open.amendments.undo(self._amendment.id, author=self.session.author)
         self._announce()
         if self._selected is not None:
             self.session.select_frame(self._selected)
@@ -247,12 +247,12 @@ class ImportFrames(ProjectCommand):
 
     def apply(self) -> None:
         if self.done:
-            self.session.open.frames.redo(self._amendment_id, author=self.session.author)
+            self.session.open.amendments.redo(self._amendment_id, author=self.session.author)
             self._announce()
 
     def revert(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self.session.open.frames.undo(self._amendment_id, author=self.session.author)
+        self.session.open.amendments.undo(self._amendment_id, author=self.session.author)
         self.session.select_another(order)
         self._announce()
 
@@ -386,9 +386,16 @@ class AdoptModel(ProjectCommand):
         return active.name if active is not None else None
 
 
-def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
+def annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
     """Append the annotation that the frame had before."""
-    session.open.annotations.add(
+    project = session.open
+    made_from = project.readings.adjudicated(frame_id).get((frame_id, was.revision if was else 0))
+    if was is not None and was.ellipse is not None and made_from:
+        project.readings.adjudicate(
+            frame_id, was.ellipse, made_from, author=was.author, state=was.state
+        )
+        return
+    project.annotations.add(
         frame_id,
         was.ellipse if was else None,
         author=was.author if was else session.author,

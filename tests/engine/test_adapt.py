@@ -240,7 +240,7 @@ def test_an_adapting_is_resumed_after_its_cohort_was_renamed(
     with pytest.raises(RuntimeError):
         run_job(request_for(sample_project, cohort=cohort), broken)
     (interrupted,) = sample_project.runs.all()
-    sample_project.frames.rename_cohort(cohort, "Scanner A", author="me")
+    sample_project.amendments.rename_cohort(cohort, "Scanner A", author="me")
     resumed = run_job(request_for(sample_project, cohort="Scanner A"))
     assert (resumed.run_id, resumed.steps_run) == (interrupted.id, 16)
 

@@ -270,9 +270,9 @@ def test_no_pair_is_made_from_a_frame_that_is_removed_meanwhile(
                 return
             chosen = [*items[:2], items[-1]]
             removed.update(item.source_frame for item in chosen if item.source_frame is not None)
-            other.frames.remove(removed, author="me")
+            other.amendments.remove(removed, author="me")
             if purged:
-                other.frames.purge()
+                other.purge()
 
     draw = synthesize._draw
     with pytest.MonkeyPatch.context() as patch:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from argparse import Namespace
+from dataclasses import astuple, replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 
-from fetalstudio.core.convention import Convention
+from fetalstudio.core.convention import Convention, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.cohort_split import labelled_frames
+from fetalstudio.engine.conventions import has_learnt, own_offset
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
 from fetalstudio.engine.jobs.evaluate.scorecard import conventions
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.report.page import report_html
+from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.engine.models.loading import find_model
 from fetalstudio.engine.process.events import Event, Progress
 from fetalstudio.engine.process.local import run_job
-from fetalstudio.formats.model_card import write_training_frames
+from fetalstudio.engine.quality import Judge
+from fetalstudio.formats.model_card import ModelCard, write_training_frames
+from fetalstudio.formats.synthetic_notes import read_note
 from fetalstudio.project.project import Project
 
 
@@ -38,7 +45,7 @@ def drawn_outside(sample_project: Project) -> Project:
     kept = list(by_subject.values())[:5]
     waiting = project.frames.all(annotated=False)[0].id
     others = [f.id for f in project.frames.all() if f.id not in {*kept, waiting}]
-    project.frames.remove(others, author="a person")
+    project.amendments.remove(others, author="a person")
     found = run_job(ProposeRequest(project.path, "new", frame_ids=tuple(kept), convention=False))
     for p in found.proposals:
         e = p.ellipse
@@ -77,6 +84,18 @@ def test_a_segmenter_that_learnt_from_the_cohort_is_not_changed(drawn_outside: P
     assert not run_job(ProposeRequest(path, "new", again=True)).conventions
 
 
+def test_what_was_snapped_follows_the_convention_that_is_left(drawn_outside: Project) -> None:
+    path = drawn_outside.path
+    only_snapped = run_job(ProposeRequest(path, "new", convention=False, snap=True))
+    result = run_job(ProposeRequest(path, "new", again=True, snap=True))
+    (convention,) = result.conventions.values()
+    assert convention.segmenter == "new, with a second look," and "sees it" in result.followed
+    (before,), (after,) = only_snapped.proposals, result.proposals
+    assert after.ellipse == convention.apply(before.ellipse) and after.spread == before.spread
+    unsnapped = run_job(ProposeRequest(path, "new", again=True)).conventions
+    assert convention.size.mean != next(iter(unsnapped.values())).size.mean
+
+
 def test_two_annotated_frames_are_too_few(drawn_outside: Project) -> None:
     for item in labelled_frames(drawn_outside)[2:]:
         drawn_outside.annotations.add(item.id, None, author="a person", state="draft")
@@ -110,3 +129,81 @@ def test_an_evaluation_says_how_each_cohort_is_drawn(drawn_outside: Project) -> 
     both = replace(result, conventions={cohort: measured, "other": on_the_skull})
     assert f"{cohort} and other are drawn differently" in conventions(both)[-1]
     assert not run_job(EvaluateRequest(drawn_outside.path, "new", prompt="box")).conventions
+
+
+def _outside(factor: float, seed: int) -> tuple[Ellipse, Ellipse]:
+    skull = Ellipse(100.0 + seed, 90.0, 50.0 + seed, 40.0, 10.0 * seed)
+    return Ellipse(skull.cx, skull.cy, skull.a * factor, skull.b * factor, skull.angle_deg), skull
+
+
+def test_what_is_followed_can_be_undone() -> None:
+    offset = Offset(0.02, 0.03, 0.05, -0.01)
+    for seed in range(4):
+        drawn, skull = _outside(1.0, seed)
+        again = offset.remove(offset.apply(skull))
+        assert astuple(again) == pytest.approx(astuple(drawn))
+
+
+def test_pairs_show_the_skull_where_the_cohort_draws_the_ellipse_around_it(
+    drawn_outside: Project, tmp_path: Path
+) -> None:
+    path = drawn_outside.path
+    request = SynthesizeRequest(path, count=2, seed=3, steps=2)
+    plain = run_job(replace(request, convention=False))
+    followed = run_job(replace(request, out=tmp_path / "pairs"))
+    assert not plain.followed and "outside the skull as judge sees it" in followed.followed
+    for a, b in zip(plain.pair_ids, followed.pair_ids, strict=True):
+        without, pair = drawn_outside.pairs.get(a), drawn_outside.pairs.get(b)
+        assert "convention" not in without.provenance
+        assert pair.ellipse == without.ellipse == pair.requested
+        used = Offset(**pair.provenance["convention"])
+        assert 0.01 < used.long < 0.06  # some 5 % as the judge sees it, of three subjects
+        skull = Ellipse(*pair.provenance["skull"])
+        assert astuple(used.apply(skull)) == pytest.approx(astuple(pair.ellipse))
+        assert pair.frame.id != without.frame.id
+        with PILImage.open(tmp_path / "pairs" / f"{without.frame.name}.png") as picture:
+            note = read_note(picture.info["fetalstudio"])
+        assert note is not None
+        assert note.provenance["convention"] == pair.provenance["convention"]
+    # A synthesizer that draws so by itself is asked for the ellipse itself.
+    used_by_itself = pair.provenance["convention"]
+    folder = path / "models/own"
+    shutil.copytree(find_model("synthesizer", None).folder, folder)
+    card = ModelCard.read(folder)
+    replace(card, name="own", metrics={**card.metrics, "convention": used_by_itself}).write(folder)
+    drawn_outside.models.add("own", "synthesizer", "models/own", run_id=None, metrics={})
+    own = run_job(replace(request, synthesizer="own"))
+    images, expected = (
+        [drawn_outside.frames.pixels(drawn_outside.pairs.get(i).frame.id) for i in ids]
+        for ids in (own.pair_ids, plain.pair_ids)
+    )
+    for image, wanted in zip(images, expected, strict=True):
+        assert np.abs(image.astype(int) - wanted).max() <= 2
+
+
+def test_a_synthesizer_that_was_adapted_to_the_cohort_is_not_changed_twice() -> None:
+    adapted = {"started_from": "compact", "cohorts": ["Madrid"]}
+    card = replace(ModelCard.read(find_model("synthesizer", None).folder), training_data=adapted)
+    assert has_learnt(card, "Madrid") and not has_learnt(card, "Accra")
+    measured = replace(card, metrics={"convention": {"long": 0.01}})
+    assert not has_learnt(measured, "Madrid") and own_offset(measured) == Offset(long=0.01)
+
+
+def test_a_pair_is_compared_with_the_ellipse_that_the_cohort_draws_around_its_skull() -> None:
+    """The judge finds the skull on 40 px where 41.6 px were drawn: that is as it was asked for."""
+    skull = Ellipse(100, 80, 50, 40, 0)
+    offset = Offset(0.04, 0.04)
+
+    class Finds:
+        card = ModelCard.read(find_model("segmenter", None).folder)
+
+        def predict(self, image: object) -> Namespace:
+            return Namespace(ellipse=skull)
+
+    judge = Judge(Finds(), None, None)  # type: ignore[arg-type]
+    image = skull.mask((200, 160)) * np.uint8(80)
+    label = offset.apply(skull)
+    kept = judge(image, label, None, offset)
+    assert kept.quality["dice"] == 1.0 and kept.quality["hc_difference"] == pytest.approx(0)
+    assert Ellipse(*kept.provenance["found"]) == label
+    assert judge(image, label).quality["hc_difference"] == pytest.approx(1 / 1.04 - 1)

@@ -19,6 +19,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.snap.request import SnapRequest
@@ -39,7 +40,7 @@ from fetalstudio.engine.process.events import (
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.model_card import write_training_frames
+from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -288,15 +289,18 @@ def test_frames_that_are_purged_meanwhile_do_not_end_a_training(
     def purge(event: Event) -> None:
         if isinstance(event, Epoch) and event.epoch == 1:
             with Project.open(sample_project.path) as other:
-                other.frames.remove(other.runs.all()[0].data["test"], author="other")
-                assert other.frames.purge()
+                other.amendments.remove(other.runs.all()[0].data["test"], author="other")
+                assert other.purge()
 
     settings = TrainingSettings(epochs=1, learning_rate=3e-4)
     request = TrainRequest(
         sample_project.path, segmenter=worse, real=4, synthetic=0, settings=settings
     )
+    run_job(MeasureConventionsRequest(sample_project.path))
     result = run_job(request, purge)
     assert result.model is not None and result.test_frames > 0
+    card = ModelCard.read(find_model("segmenter", result.model, sample_project).folder)
+    assert "skull as compact sees it" in card.training_data["drawn"]["samples"]
     assert sample_project.runs.all()[0].state == "finished"
 
 
@@ -307,8 +311,8 @@ def test_frames_that_are_removed_meanwhile_get_no_proposal(sample_project: Proje
     def purge(event: Event) -> None:
         if isinstance(event, Progress) and event.done == 1:
             with Project.open(sample_project.path) as other:
-                other.frames.remove([frame.id for frame in waiting[1:-1]], author="other")
-                other.frames.purge()
+                other.amendments.remove([frame.id for frame in waiting[1:-1]], author="other")
+                other.purge()
 
     result = run_job(ProposeRequest(sample_project.path, convention=False), purge)
     assert {p.frame_id for p in result.proposals} <= {waiting[0].id, waiting[-1].id}
@@ -329,7 +333,7 @@ def test_a_training_is_resumed_after_its_cohort_was_renamed(sample_project: Proj
     with pytest.raises(Stopped):
         run_job(request, heard.append, cancelled=first_epoch_done)
     (run,) = sample_project.runs.all()
-    sample_project.frames.rename_cohort(cohort, "Scanner A", author="me")
+    sample_project.amendments.rename_cohort(cohort, "Scanner A", author="me")
     result = run_job(TrainRequest(sample_project.path, resume=run.id))
     assert (result.run_id, result.epochs_run) == (run.id, 2)
 
@@ -341,9 +345,9 @@ def test_a_training_whose_cohort_is_gone_says_so(sample_project: Project) -> Non
     run = sample_project.runs.start("mine", stored, {"train": ids})
     sample_project.runs.update(run.id, state="cancelled")
     state_file(sample_project, run.id).write_bytes(b"")
-    sample_project.frames.set_cohort(ids[:2], "one", author="me")
+    sample_project.amendments.set_cohort(ids[:2], "one", author="me")
     others = [frame.id for frame in sample_project.frames.all(cohort=cohort)]
-    sample_project.frames.set_cohort(others, "two", author="me")
+    sample_project.amendments.set_cohort(others, "two", author="me")
     message = f"mine cannot be resumed: there is no cohort '{cohort}'.*Start a new training"
     with pytest.raises(InputError, match=message):
         run_job(TrainRequest(sample_project.path, resume=run.id))

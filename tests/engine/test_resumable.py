@@ -115,19 +115,19 @@ def test_an_interrupted_run_keeps_its_name_and_its_time(sample_project: Project,
 
 
 def test_the_cohort_of_a_run_is_found_by_its_frames(sample_project: Project) -> None:
-    frames, (cohort,) = sample_project.frames, sample_project.frames.cohorts()
-    ids = [frame.id for frame in frames.all()]
+    amendments, (cohort,) = sample_project.amendments, sample_project.frames.cohorts()
+    ids = [frame.id for frame in sample_project.frames.all()]
     run = sample_project.runs.start(
         "mine", {"cohort": cohort}, {"train": ids[:4], "test": ids[4:8]}
     )
     whole = sample_project.runs.start("whole", {"cohort": None}, {"train": ids})
     assert cohort_now(sample_project, run) == cohort and cohort_now(sample_project, whole) is None
-    frames.rename_cohort(cohort, "new", author="me")
+    amendments.rename_cohort(cohort, "new", author="me")
     assert cohort_now(sample_project, run) == "new"
     # Another cohort that is called as this one was is not the run's.
-    frames.set_cohort(ids[8:], cohort, author="me")
+    amendments.set_cohort(ids[8:], cohort, author="me")
     assert cohort_now(sample_project, run) == "new"
-    frames.set_cohort(ids[:1], "other", author="me")
+    amendments.set_cohort(ids[:1], "other", author="me")
     assert cohort_now(sample_project, run) == cohort
 
 

@@ -24,6 +24,7 @@ from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.checkpoints import to_hugging_face, write_checkpoint
 from fetalstudio.segmentation.profiles import MedSamProfile, SamProfile
+from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 from tests.segmentation.tiny_sam import vanilla
 
 Command = Callable[..., Any]
@@ -63,11 +64,15 @@ def test_added_verified_evaluated_and_exported_by_commands(
     project = sample_project.path
     boxed = command("evaluate", project, "--segmenter", "mine", "--prompt", "box")
     assert boxed["n"] > 0
+    assert command("evaluate", project, "--segmenter", "mine")["prompt"] == "box"
     for asked in (["evaluate", project], ["propose", project]):
-        said = command(*asked, "--segmenter", "mine", status=2)["error"]
+        said = command(*asked, "--segmenter", "mine", "--prompt", "auto", status=2)["error"]
         assert "mine finds no head by itself" in said and "compact" in said
     out = tmp_path / "plain.pth"
     command("models", "export", "mine", out)
+    assert (
+        json.loads((tmp_path / "plain.pth.json").read_text())["preprocessing"]["profile"] == "sam"
+    )
     plain = vanilla(seed=1)
     plain.load_state_dict(torch.load(out))
     assert all(torch.equal(plain.state_dict()[k], v) for k, v in vanilla().state_dict().items())
@@ -271,3 +276,46 @@ def test_shown_the_box_of_a_proposal_it_replaces_that(
     before = sample_project.annotations.newest(drawn)
     run_job(replace(request, frame_ids=(drawn,)))
     assert sample_project.annotations.newest(drawn) == before
+
+
+def test_a_sam_that_needs_a_box_proposes_with_the_boxes_of_the_built_in_segmenter(
+    checkpoint: Path, sample_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_sam(checkpoint, "mine")
+    first = {
+        p.frame_id: p.ellipse.box()
+        for p in run_job(ProposeRequest(sample_project.path, convention=False)).proposals
+    }
+    for frame_id in first:
+        sample_project.annotations.add(frame_id, None, author="a person", state="draft")
+    shown: list[tuple[float, ...]] = []
+    predict = Segmenter.predict
+
+    def noted(self: Segmenter, image: Any, **prompts: Any) -> Prediction:
+        if self.needs_prompt:
+            shown.append(prompts["box"])
+        return predict(self, image, **prompts)
+
+    monkeypatch.setattr(Segmenter, "predict", noted)
+    request = ProposeRequest(sample_project.path, "mine", frame_ids=tuple(first), convention=False)
+    result = run_job(request)
+    assert len(result.proposals) + len(result.without) == len(first) > 0
+    assert shown == list(first.values())
+
+
+def test_a_training_of_a_sam_measures_before_and_after_with_the_same_prompt(
+    checkpoint: Path, sample_project: Project, command: Command
+) -> None:
+    add_sam(checkpoint, "mine")
+    few = ["--real", "4", "--synthetic", "0", "--epochs", "1", "--copies", "1"]
+    train = ["train", sample_project.path, "--segmenter", "mine", *few]
+    before = run_job(EvaluateRequest(sample_project.path, "mine", prompt="box"))
+    boxed = command(*train)
+    test = {item for run in sample_project.runs.all() for item in run.data["test"]}
+    measured = [frame.dice for frame in before.frames if frame.frame_id in test]
+    assert boxed["prompt"] == "box"
+    assert boxed["dice_before"] == pytest.approx(sum(measured) / len(measured))
+    asked = command(*train, "--prompt", "auto")
+    assert asked["prompt"] == "auto" and asked["dice_before"] != boxed["dice_before"]
+    refused = command(*train, "--prompt", "auto", "--preset", "paper", status=2)
+    assert "mine needs a box as a prompt" in refused["error"]

@@ -11,6 +11,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.export.request import ExportRequest
 from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.engine.models.loading import find_model
@@ -113,6 +114,23 @@ def test_a_pair_whose_synthesizer_saw_a_held_out_subject_teaches_nobody(
     parts = split(sample_project, labelled_frames(sample_project))
     saw = Seen(subjects=frozenset({hashed_subject(held_out)}))
     assert len(usable_pairs(sample_project, parts, saw)) == 3
+
+
+def test_a_pair_whose_synthesizer_saw_a_held_out_subject_is_not_exported_with_it(
+    sample_project: Project, tmp_path: Path
+) -> None:
+    frames = labelled_frames(sample_project)
+    held_out = _held_out(sample_project)[0].subject
+    folder = _copied(sample_project, "synthesizer", "leaky", held_out)
+    made = {"synthesizer": "leaky", "synthesizer_sha256": fingerprint(folder)}
+    _accept(sample_project, "leaky", **made)
+    _accept(sample_project, "elsewhere", synthesizer="leaky", synthesizer_sha256="0" * 64)
+    undivided = run_job(ExportRequest(sample_project.path, tmp_path / "undivided"))
+    assert undivided.pairs == 2 and not undivided.problems
+    sample_project.parts.divide(frame.subject for frame in frames)
+    divided = run_job(ExportRequest(sample_project.path, tmp_path / "divided"))
+    assert divided.pairs == 1
+    assert "1 accepted pair left out: their synthesizer learnt" in divided.problems[0]
 
 
 def test_what_a_model_started_from_counts(sample_project: Project) -> None:

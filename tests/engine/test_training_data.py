@@ -36,13 +36,16 @@ def test_one_picture_under_two_subjects_is_refused(sample_project: Project) -> N
         choose_data(sample_project, request)
     assert "again" in str(refused.value) and source.name in str(refused.value)
     for cure, name in (
-        (lambda frames: frames.set_subject([frame.id], source.subject, author="me"), "set-subject"),
-        (lambda frames: frames.remove([frame.id], author="me"), "remove"),
+        (
+            lambda amendments: amendments.set_subject([frame.id], source.subject, author="me"),
+            "set-subject",
+        ),
+        (lambda amendments: amendments.remove([frame.id], author="me"), "remove"),
     ):
         assert f"fetalstudio frames PROJECT {name}" in str(refused.value)
-        cure(sample_project.frames)
+        cure(sample_project.amendments)
         choose_data(sample_project, request)
-        sample_project.frames.undo(author="me")
+        sample_project.amendments.undo(author="me")
 
 
 def test_an_ellipse_off_its_frame_is_refused(sample_project: Project) -> None:
@@ -76,9 +79,9 @@ def test_a_pair_that_came_back_as_a_real_frame_is_refused(sample_project: Projec
     sample_project.annotations.add(frame.id, pair.ellipse, author="me", state="final")
     with pytest.raises(InputError, match=r"made \(synthetic\) and imported.*Reject.*remove"):
         choose_data(sample_project, TrainRequest(sample_project.path))
-    sample_project.frames.remove([frame.id], author="me")
+    sample_project.amendments.remove([frame.id], author="me")
     choose_data(sample_project, TrainRequest(sample_project.path))
-    sample_project.frames.undo(author="me")
+    sample_project.amendments.undo(author="me")
     sample_project.pairs.review(pair.id, "rejected", reviewer="me")
     choose_data(sample_project, TrainRequest(sample_project.path))
 
@@ -121,13 +124,13 @@ def test_a_cohort_that_is_not_there_is_said_to_be_so(sample_project: Project) ->
 
 def test_too_few_subjects_can_be_corrected(sample_project: Project) -> None:
     frames = [frame.id for frame in sample_project.frames.all()]
-    sample_project.frames.set_subject(frames, "everybody", author="import")
+    sample_project.amendments.set_subject(frames, "everybody", author="import")
     data = select_training_data(sample_project, None, real=None, synthetic=None)
     (problem,) = data.problems
     assert "are of 1 subject." in problem
     assert "fetalstudio frames PROJECT set-subject" in problem
     for i, frame_id in enumerate(frames):
-        sample_project.frames.set_subject([frame_id], f"s{i}", author="me")
+        sample_project.amendments.set_subject([frame_id], f"s{i}", author="me")
     data = select_training_data(sample_project, None, real=None, synthetic=None)
     assert data.problems == ()
 

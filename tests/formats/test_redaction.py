@@ -26,9 +26,10 @@ from fetalstudio.formats.redaction import (
     remember,
     remembered,
 )
-from fetalstudio.formats.screen_samples import find_screens
 from fetalstudio.formats.sources import read_source
+from fetalstudio.project.import_plan import Planner, plan_import
 from fetalstudio.project.importers import import_frames
+from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir, user_config_dir
 from tests.formats.dicom_files import region, write
@@ -125,14 +126,19 @@ def test_layouts_are_remembered_outside_of_the_project(project: Project, tmp_pat
     for number, model in enumerate(("A", "A", "B")):
         tags = {"SequenceOfUltrasoundRegions": Sequence([REGION]), "ManufacturerModelName": model}
         write(source / f"IM{number}", screen(number, SAMPLE).pixels[None], **tags)
-    found = find_screens(source)
+    planner = Planner(project, source)
+    found = planner.plan().screens
     assert sorted(sample.frames for sample in found) == [1, 2]
+    assert not any(sample.confirmed for sample in found)
     assert all(sample.text and sample.proposal.keep == "sector" for sample in found)
     layout = Layout("rectangle", Box(10, 10, 900, 700), (Box(1, 2, 30, 40),), find_text=False)
     (two,) = [sample for sample in found if sample.frames == 2]
     remember({two.layout: layout})
     assert remembered() == {two.layout: layout}
-    assert len(find_screens(source)) == 1
+    plan = planner.plan()
+    assert {s.layout: s.proposal for s in plan.screens if s.confirmed} == {two.layout: layout}
+    shown = [frame.record.shown(plan.redactor) for frame in plan.frames]
+    assert [picture_id(pixels) for pixels in shown] == [frame.frame_id for frame in plan.frames]
     report = import_frames(project, source, redact="confirmed")
     assert report.frames == 2
     stored = [project.frames.pixels(frame.id) for frame in project.frames.all()]
@@ -153,11 +159,11 @@ def test_a_damaged_file_of_layouts_is_named(project: Project, tmp_path: Path) ->
     assert import_frames(project, tmp_path / "in").frames == 1
 
 
-def test_pictures_that_are_screens_are_found_among_others(tmp_path: Path) -> None:
+def test_pictures_that_are_screens_are_found_among_others(project: Project, tmp_path: Path) -> None:
     write_png(tmp_path / "plain.png", SAMPLE)
     write_png(tmp_path / "screen.png", screen(2, SAMPLE).pixels)
-    (found,) = find_screens(tmp_path)
-    assert found.path.name == "screen.png" and found.frames == 0
+    (found,) = plan_import(project, tmp_path).screens
+    assert found.path.name == "screen.png" and found.frames == 1
 
 
 def test_the_fingerprint_is_of_the_scanner_and_not_of_the_patient(tmp_path: Path) -> None:

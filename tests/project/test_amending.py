@@ -61,7 +61,7 @@ def test_a_subject_is_corrected_and_the_correction_undone(
 ) -> None:
     a, b, _, _ = frames
     before = held(project)
-    amendment = project.frames.set_subject([a.id, b.id], "mother 7", author="reader")
+    amendment = project.amendments.set_subject([a.id, b.id], "mother 7", author="reader")
     assert project.frames.get(a.id).subject == "mother 7"
     assert held(project)[:2] == [("one", "a", "mother 7"), ("one", "b", "mother 7")]
     assert (amendment.author, amendment.description) == (
@@ -72,13 +72,13 @@ def test_a_subject_is_corrected_and_the_correction_undone(
         ("s0", "mother 7"),
         ("s1", "mother 7"),
     ]
-    undone = project.frames.undo(author="reader")
+    undone = project.amendments.undo(author="reader")
     assert held(project) == before
     assert undone.undoes == amendment.id
-    newest, older = project.frames.amendments()
+    newest, older = project.amendments.all()
     assert (newest.undone, older.undone) == (False, True)
     with pytest.raises(UserError, match="no amendment to undo"):
-        project.frames.undo(author="reader")
+        project.amendments.undo(author="reader")
 
 
 def test_another_subject_names_the_runs_that_used_the_frames(
@@ -94,26 +94,26 @@ def test_another_subject_names_the_runs_that_used_the_frames(
 
 def test_what_changes_nothing_is_no_amendment(project: Project, frames: list[Frame]) -> None:
     for call in (
-        lambda: project.frames.set_subject([frames[0].id], "s0", author="me"),
-        lambda: project.frames.rename_cohort("one", "one", author="me"),
-        lambda: project.frames.set_subject([], "x", author="me"),
-        lambda: project.frames.set_subject([frames[0].id], "  ", author="me"),
-        lambda: project.frames.rename_cohort("nowhere", "x", author="me"),
-        lambda: project.frames.merge_cohorts(["nowhere"], "one", author="me"),
+        lambda: project.amendments.set_subject([frames[0].id], "s0", author="me"),
+        lambda: project.amendments.rename_cohort("one", "one", author="me"),
+        lambda: project.amendments.set_subject([], "x", author="me"),
+        lambda: project.amendments.set_subject([frames[0].id], "  ", author="me"),
+        lambda: project.amendments.rename_cohort("nowhere", "x", author="me"),
+        lambda: project.amendments.merge_cohorts(["nowhere"], "one", author="me"),
     ):
         with pytest.raises(InputError):
             call()
-    assert project.frames.amendments() == []
+    assert project.amendments.all() == []
 
 
 def test_a_cohort_is_renamed(project: Project, frames: list[Frame], ellipse: Ellipse) -> None:
-    project.frames.rename_cohort("one", "Voluson {E10}", author="me")
+    project.amendments.rename_cohort("one", "Voluson {E10}", author="me")
     assert project.frames.cohorts() == ["Voluson {E10}", "two"]
     assert set(project.annotations.by_frame("Voluson {E10}")) == {frames[0].id, frames[1].id}
     assert project.annotations.by_frame("one") == {}
     with pytest.raises(InputError, match=r"already is a cohort two\. Merge"):
-        project.frames.rename_cohort("Voluson {E10}", "two", author="me")
-    project.frames.undo(author="me")
+        project.amendments.rename_cohort("Voluson {E10}", "two", author="me")
+    project.amendments.undo(author="me")
     assert project.frames.cohorts() == ["one", "two"]
 
 
@@ -121,18 +121,18 @@ def test_names_that_meet_in_a_cohort_get_a_number(
     project: Project, frames: list[Frame], picture: Picture
 ) -> None:
     before = held(project)
-    amendment = project.frames.merge_cohorts(["one", "two"], "two", author="me")
+    amendment = project.amendments.merge_cohorts(["one", "two"], "two", author="me")
     assert [name for _, name, _ in held(project)] == ["a", "a-2", "b", "c"]
     assert amendment.renamed == (("a", "a-2"),)
     assert amendment.description == "merged cohort one into two"
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert held(project) == before
-    moved = project.frames.set_cohort([frames[0].id], "two", author="me")
+    moved = project.amendments.set_cohort([frames[0].id], "two", author="me")
     assert moved.renamed == (("a", "a-2"),)
     # The name in the former cohort is free now.
     new, _ = project.frames.add(picture(9), name="a", cohort="one", subject="s")
     assert new.name == "a"
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert project.frames.get(frames[0].id).name == "a-2"
     assert project.frames.get(frames[0].id).cohort == "one"
 
@@ -162,7 +162,7 @@ def test_a_removal_names_first_what_goes_with_it(
     assert effect.runs == (run.name, nested.name)
     assert effect.models == ("first", "second")
     assert removal_effect(project, [c.id]).models == ("second",)  # "first" only measured on it
-    assert project.frames.amendments() == []
+    assert project.amendments.all() == []
 
 
 def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
@@ -194,7 +194,7 @@ def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
         ]
 
     before = everything()
-    project.frames.remove([a.id], author="me")
+    project.amendments.remove([a.id], author="me")
     assert a.id not in {frame.id for frame in project.frames.all(kind=None)}
     assert set(project.annotations.by_frame()) == {frame.id for frame in frames[1:]}
     assert project.frames.find(a.id) is None
@@ -209,18 +209,18 @@ def test_a_removed_frame_is_nowhere_and_comes_back_as_it_was(
     for call in (
         lambda: project.annotations.add(a.id, ellipse, author="me", state="final"),
         lambda: project.pairs.get(mine.id),
-        lambda: project.frames.remove([a.id], author="me"),
+        lambda: project.amendments.remove([a.id], author="me"),
     ):
         with pytest.raises(UserError):
             call()
     report = export_frames(project, tmp_path / "out")
     assert (report.frames, report.pairs) == (3, 0)
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert everything() == before
 
 
 def test_a_removed_cohort_is_gone(project: Project, frames: list[Frame]) -> None:
-    project.frames.remove([frame.id for frame in frames[:2]], author="me")
+    project.amendments.remove([frame.id for frame in frames[:2]], author="me")
     assert project.frames.cohorts() == ["two"]
 
 
@@ -229,27 +229,27 @@ def test_a_synthetic_frame_is_not_amended(
 ) -> None:
     pair = pair_from(project, frames[0], picture(20), ellipse, "p")
     for call in (
-        lambda: project.frames.remove([pair.frame.id], author="me"),
-        lambda: project.frames.set_subject([pair.frame.id], "x", author="me"),
+        lambda: project.amendments.remove([pair.frame.id], author="me"),
+        lambda: project.amendments.set_subject([pair.frame.id], "x", author="me"),
     ):
         with pytest.raises(UserError, match=r"p is synthetic\. Reject its pair"):
             call()
 
 
 def test_undo_keeps_its_order(project: Project, frames: list[Frame]) -> None:
-    first = project.frames.set_subject([frames[0].id], "x", author="me")
-    second = project.frames.set_cohort([frames[0].id, frames[1].id], "two", author="me")
-    third = project.frames.set_subject([frames[3].id], "y", author="me")
+    first = project.amendments.set_subject([frames[0].id], "x", author="me")
+    second = project.amendments.set_cohort([frames[0].id, frames[1].id], "two", author="me")
+    third = project.amendments.set_subject([frames[3].id], "y", author="me")
     with pytest.raises(UserError, match=r"a-2 was amended again later.*frames \S+ log"):
-        project.frames.undo(first.id, author="me")
-    project.frames.undo(second.id, author="me")
-    project.frames.undo(first.id, author="me")
+        project.amendments.undo(first.id, author="me")
+    project.amendments.undo(second.id, author="me")
+    project.amendments.undo(first.id, author="me")
     assert project.frames.get(frames[0].id).subject == "s0"
     with pytest.raises(UserError, match=r"undone already.*frames \S+ log"):
-        project.frames.undo(second.id, author="me")
+        project.amendments.undo(second.id, author="me")
     with pytest.raises(UserError, match="no amendment 99"):
-        project.frames.undo(99, author="me")
-    assert project.frames.undo(author="me").undoes == third.id
+        project.amendments.undo(99, author="me")
+    assert project.amendments.undo(author="me").undoes == third.id
 
 
 @pytest.mark.parametrize("by", ["purge", "recover"])
@@ -271,12 +271,12 @@ def test_a_purge_leaves_nothing_of_a_removed_frame(
     cached = project.path / "cache" / "embeddings" / "x.safetensors"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"features of a picture")
-    assert project.frames.purge() == 0
+    assert project.purge() == 0
     assert cached.exists()
-    amendment = project.frames.remove([a.id], author="me")
+    amendment = project.amendments.remove([a.id], author="me")
     assert f"{a.id}.png" in pictures_in(project.path)
     if by == "purge":
-        assert project.frames.purge() == 2
+        assert project.purge() == 2
     else:
         assert project.recover() == []
     assert pictures_in(project.path) == {f"{frame.id}.png" for frame in frames[1:]}
@@ -287,11 +287,11 @@ def test_a_purge_leaves_nothing_of_a_removed_frame(
             assert not [row for row in rows if a.id in row]
         for table in ("pairs", "reviews", "batch_items", "batch_pairs", "purge"):
             assert database.query(f"SELECT * FROM {table}") == []
-    (entry,) = project.frames.amendments()
+    (entry,) = project.amendments.all()
     assert (entry.id, entry.changes) == (amendment.id, ())
     assert a.name not in entry.description.split()
     with pytest.raises(UserError, match=r"deleted for good.*Import what you miss"):
-        project.frames.undo(author="me")
+        project.amendments.undo(author="me")
     # A number is never given twice, as runs know pairs by it.
     assert pair_from(project, b, picture(22), ellipse, "q").id == mine.id + 1
 
@@ -311,8 +311,8 @@ def test_no_file_of_the_project_names_a_purged_frame(
     project.recover()
     files = {"project.db", *(backup.path.name for backup in all_backups(project.path))}
     assert len(files) == 3
-    project.frames.remove([f.id for f in project.frames.all() if f.name != "kept"], author="me")
-    project.frames.purge()
+    project.amendments.remove([f.id for f in project.frames.all() if f.name != "kept"], author="me")
+    project.purge()
     project.close()
     assert naming(b"kept") == files
     assert naming(b"Zorro") == set()
@@ -330,22 +330,22 @@ def test_a_purge_that_was_killed_is_completed_by_the_next(
     cached = project.path / "cache" / "embeddings" / "x.safetensors"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(b"features of a picture")
-    project.frames.remove([frames[0].id], author="me")
+    project.amendments.remove([frames[0].id], author="me")
     kill = f"""
         import os, signal, shutil, sys
         from pathlib import Path
-        from fetalstudio.project import frames
+        from fetalstudio.project import purging
         from fetalstudio.project.pixels import Pictures
         from fetalstudio.project.project import Project
         project = Project.open(Path(sys.argv[1]))
-        owner = dict(_erase=frames, rmtree=shutil, remove=Pictures)[{step!r}]
+        owner = dict(_erase=purging, rmtree=shutil, remove=Pictures)[{step!r}]
         setattr(owner, {step!r}, lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
-        project.frames.purge()
+        project.purge()
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(kill), str(project.path)])
     assert killed.returncode != 0
     assert f"{frames[0].id}.png" in pictures_in(project.path)
-    assert project.frames.purge() == left
+    assert project.purge() == left
     assert f"{frames[0].id}.png" not in pictures_in(project.path)
     assert not cached.exists()
     (backup,) = all_backups(project.path)
@@ -356,21 +356,21 @@ def test_keys_that_look_the_same_are_the_same(
     project: Project, frames: list[Frame], picture: Picture
 ) -> None:
     a, b, c, d = frames
-    project.frames.set_subject([a.id], " s1\t", author="me")
-    project.frames.set_subject([b.id], "Zoe\u0301", author="me")
-    project.frames.set_subject([c.id], "Zo\u00e9", author="me")
-    project.frames.set_cohort([c.id], "one ", author="me")
-    project.frames.rename_cohort("two", " three ", author="me")
-    project.frames.merge_cohorts(["three"], "one\n", author="me")
+    project.amendments.set_subject([a.id], " s1\t", author="me")
+    project.amendments.set_subject([b.id], "Zoe\u0301", author="me")
+    project.amendments.set_subject([c.id], "Zo\u00e9", author="me")
+    project.amendments.set_cohort([c.id], "one ", author="me")
+    project.amendments.rename_cohort("two", " three ", author="me")
+    project.amendments.merge_cohorts(["three"], "one\n", author="me")
     made, _ = project.frames.add(picture(9), name="n", cohort=" one", subject="s1 ")
     assert {f.cohort for f in project.frames.all()} == {"one"}
     subjects = [project.frames.get(frame.id).subject for frame in (a, b, c, d, made)]
     assert subjects == ["s1", "Zo\u00e9", "Zo\u00e9", "s3", "s1"]
     for key in ("s\u200b1", "s\n1", "\x00"):
         with pytest.raises(InputError, match=r"cannot be seen|it is empty"):
-            project.frames.set_subject([a.id], key, author="me")
+            project.amendments.set_subject([a.id], key, author="me")
         with pytest.raises(InputError, match=r"cannot be seen|it is empty"):
-            project.frames.set_cohort([a.id], key, author="me")
+            project.amendments.set_cohort([a.id], key, author="me")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows forbids such names itself")
@@ -394,9 +394,9 @@ def test_nothing_is_written_about_what_another_process_removed(
     a, b, _, _ = frames
     pair = pair_from(project, a, picture(20), ellipse, "p")
     with Project.open(project.path) as other:
-        other.frames.remove([a.id], author="other")
+        other.amendments.remove([a.id], author="other")
         if purged:
-            other.frames.purge()
+            other.purge()
     for write in (
         lambda: project.pairs.review(pair.id, "accepted", reviewer="me"),
         lambda: project.pairs.review(pair.id, "accepted", reviewer="me", ellipse=ellipse),
@@ -404,9 +404,9 @@ def test_nothing_is_written_about_what_another_process_removed(
         lambda: project.annotations.add(a.id, None, author="me", state="final"),
         lambda: project.frames.set_calibration(a.id, None),
         lambda: project.frames.set_labels(a.id, {"quality": "clear"}),
-        lambda: project.frames.set_subject([b.id, a.id], "s", author="me"),
-        lambda: project.frames.set_cohort([b.id, a.id], "s", author="me"),
-        lambda: project.frames.remove([b.id, a.id], author="me"),
+        lambda: project.amendments.set_subject([b.id, a.id], "s", author="me"),
+        lambda: project.amendments.set_cohort([b.id, a.id], "s", author="me"),
+        lambda: project.amendments.remove([b.id, a.id], author="me"),
         lambda: removal_effect(project, [b.id, a.id]),
     ):
         with pytest.raises(UserError, match="holds no"):
@@ -431,7 +431,7 @@ def test_a_removed_picture_is_imported_as_a_new_frame(
     (frame,) = project.frames.all()
     project.annotations.add(frame.id, ellipse, author="me", state="final")
     project.frames.set_labels(frame.id, {"quality": "cut"})
-    removal = project.frames.remove([frame.id], author="me")
+    removal = project.amendments.remove([frame.id], author="me")
     report = import_frames(project, source, Choices("another"))
     assert (report.frames, report.duplicates) == (1, 0)
     (again,) = project.frames.all()
@@ -439,7 +439,7 @@ def test_a_removed_picture_is_imported_as_a_new_frame(
     assert project.annotations.revisions(frame.id) == []
     assert project.frames.pixels(frame.id).tolist() == picture(1).tolist()
     with pytest.raises(UserError, match="imported again"):
-        project.frames.undo(removal.id, author="me")
+        project.amendments.undo(removal.id, author="me")
 
 
 def test_a_failed_import_of_a_removed_picture_loses_nothing(
@@ -447,11 +447,11 @@ def test_a_failed_import_of_a_removed_picture_loses_nothing(
 ) -> None:
     frame, _ = project.frames.add(picture(1), name="x", cohort="c", subject="s")
     project.annotations.add(frame.id, ellipse, author="me", state="final")
-    project.frames.remove([frame.id], author="me")
+    project.amendments.remove([frame.id], author="me")
     with pytest.raises(OSError, match="disk"), project.transaction():
         project.frames.add(picture(1), name="x", cohort="c", subject="s")
         raise OSError("disk")
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert project.frames.get(frame.id) == frame
     assert project.annotations.by_frame()[frame.id].ellipse == ellipse
     assert project.frames.pixels(frame.id).tolist() == picture(1).tolist()
@@ -479,10 +479,10 @@ def test_another_process_sees_an_amendment_and_can_undo_it(
     project: Project, frames: list[Frame]
 ) -> None:
     before = held(project)
-    project.frames.remove([frames[0].id], author="me")
+    project.amendments.remove([frames[0].id], author="me")
     with Project.open(project.path) as other:
         assert len(other.frames.all()) == 3
-        other.frames.undo(author="someone else")
+        other.amendments.undo(author="someone else")
     assert held(project) == before
 
 
@@ -497,6 +497,6 @@ def test_many_frames_are_amended_quickly_enough_to_wait_for(
             pixels[0, 0], pixels[0, 1] = i % 256, i // 256
             frame, _ = project.frames.add(pixels, name="n", cohort=f"c{i}", subject="s")
             ids.append(frame.id)
-    amendment = project.frames.set_subject(ids, "t", author="me")
+    amendment = project.amendments.set_subject(ids, "t", author="me")
     assert len(amendment.changes) == 1500
     assert {project.frames.get(frame_id).subject for frame_id in ids} == {"t"}

@@ -84,9 +84,9 @@ def test_a_damaged_row_costs_that_row_and_never_the_backup(
         assert "the frame 1, " in sentence and f"restore {project.path}" in sentence
         with pytest.raises(UserError, match="the frame 1, "):
             damaged.frames.get(three[1].id)
-        damaged.frames.remove([three[0].id], author="me")
+        damaged.amendments.remove([three[0].id], author="me")
         with pytest.raises(UserError, match="nothing is deleted for good"):
-            damaged.frames.purge()
+            damaged.purge()
     assert [b.path for b in all_backups(project.path)] == [backup.path]
     assert backup.path.read_bytes() == kept
     assert pictures_in(project.path) == pictures
@@ -336,11 +336,11 @@ def test_an_id_that_is_a_path_deletes_nothing(project: Project, three: list[Fram
     precious.touch()
     with pytest.raises(UserError, match="is not the id of a frame"):
         project.frames.path("../precious")
-    project.frames.remove([three[0].id], author="me")
+    project.amendments.remove([three[0].id], author="me")
     project.close()
     for table, column in (("frame_revisions", "frame_id"), ("frames", "id")):
         sql = f"UPDATE {table} SET {column} = '/../../precious' WHERE {column} = ?"
         change(project.path, sql, (three[0].id,))
     with Project.open(project.path) as opened, contextlib.suppress(UserError):
-        opened.frames.purge()
+        opened.purge()
     assert precious.exists()

@@ -53,7 +53,7 @@ def test_names_are_neutral_unless_they_are_kept(
     # Names as in HC18 are those of a public data set, and too short to be anybody's number.
     assert names(project) == ["007_2HC", "frame-00001", "frame-00002", "frame-00003"]
     first = [frame.id for frame in project.frames.all() if frame.name == "frame-00001"]
-    project.frames.remove(first, author="me")
+    project.amendments.remove(first, author="me")
     write_png(tmp_path / "scanner" / "Roe.png", picture(8))
     write_png(tmp_path / "scanner" / "Doe.png", picture(1))  # is there already
     write_png(tmp_path / "scanner" / "Zoe.png", picture(9))

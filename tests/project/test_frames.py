@@ -164,9 +164,14 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     project.runs.update(run.id, state="finished", history_entry={"epoch": 1})
     project.models.add("m", "segmenter", "models/m", run_id=run.id)
     project.models.adopt("segmenter", "m")
+    project.models.add("old", "segmenter", "models/old")
+    project.models.remove("segmenter", "old")
     item = BatchItem(0, "s", ellipse, (96, 80), frame.id, None, 5, "any")
     batch = project.batches.start({}, [item])
     project.batches.mark_made(batch.id, 0, pair.id)
+    session = project.readings.start([frame.id], observer="me")
+    reading = project.readings.add(session, 0, ellipse, seconds=1)
+    project.readings.adjudicate(frame.id, ellipse, [reading.id], author="me")
     removed, _ = project.frames.add(picture(3), name="gone", cohort="c", subject="s")
     project.pairs.add(
         picture(4),
@@ -177,8 +182,8 @@ def test_the_database_itself_refuses_to_change_what_was_done(
         quality={},
         provenance={"source_frame": removed.id},
     )
-    project.frames.remove([removed.id], author="me")
-    project.frames.purge()
+    project.amendments.remove([removed.id], author="me")
+    project.purge()
     connection = Database(project.path / "project.db")
     assert connection.one(f"SELECT * FROM {table}") is not None
     _, column, *_ = tuple(connection.query(f"PRAGMA table_info({table})")[0])
@@ -221,7 +226,7 @@ def test_importing_a_picture_again_mends_its_file(
     project: Project, frame: Frame, picture: Picture, tmp_path: Path, damage: str, removed: bool
 ) -> None:
     if removed:
-        project.frames.remove([frame.id], author="me")
+        project.amendments.remove([frame.id], author="me")
     path = project.frames.path(frame.id)
     if damage == "changed":
         write_png(path, picture(77))

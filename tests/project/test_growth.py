@@ -13,6 +13,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.project.database import Database
 from fetalstudio.project.project import Project
+from fetalstudio.project.schema import CURRENT_PAIRS
 from tests.project.kinds import Picture
 
 ADDED = "2026-11-29T00:00:00.123456+00:00"
@@ -99,7 +100,7 @@ def test_a_new_ellipse_or_subject_makes_no_other_frame_be_read_again(
         opened.annotations.by_frame()
         rows_read.clear()
         drawn = opened.annotations.add(first.id, ellipse, author="me", state="draft")
-        opened.frames.set_subject([first.id], "another", author="me")
+        opened.amendments.set_subject([first.id], "another", author="me")
         opened.frames.set_labels(first.id, {"site": "KEN"})
         assert opened.annotations.by_frame()[first.id] == drawn
         assert opened.frames.all()[0].labels == {"country": "EGY", "site": "KEN"}
@@ -107,7 +108,7 @@ def test_a_new_ellipse_or_subject_makes_no_other_frame_be_read_again(
         assert opened.frames.all()[1:] == others
         assert opened.counts()["draft"] == 1
         assert len(rows_read) < 50
-        opened.frames.remove([first.id], author="me")
+        opened.amendments.remove([first.id], author="me")
         assert opened.frames.all() == others
         assert first.id not in opened.annotations.by_frame()
         assert len(rows_read) < 100
@@ -138,7 +139,56 @@ def test_opening_reads_no_row_of_which_only_the_check_is_wanted(
         opened.annotations.by_frame()
         rows_read.clear()
         assert opened.check() == []
-        assert len(rows_read) < 10
+        about_the_file = ("PRAGMA", "sqlite_master")
+        assert [sql for sql in rows_read if not any(w in sql for w in about_the_file)] == []
+
+
+def test_opening_reads_one_row_for_all_labels_of_a_frame(
+    project: Project, rows_read: list[str]
+) -> None:
+    project.close()
+    fill(project.path, 50)
+    with Project.open(project.path) as opened:
+        rows_read.clear()
+        assert {tuple(frame.labels.items()) for frame in opened.frames.all()} == {
+            (("country", "EGY"), ("site", "EGY"))
+        }
+    assert sum("labels" in sql for sql in rows_read) == 50
+
+
+def test_a_damaged_label_costs_that_label_alone(project: Project) -> None:
+    """Also one that JSON cannot hold, which stops the query for all labels at once."""
+    project.close()
+    fill(project.path, 3)
+    with contextlib.closing(sqlite3.connect(project.path / "project.db")) as connection:
+        connection.execute("DROP TRIGGER labels_no_update")
+        for number, value in enumerate((b"\xff", "CAST(x'ff' AS TEXT)")):
+            shown = "?" if isinstance(value, bytes) else value
+            connection.execute(
+                f"UPDATE labels SET value = {shown} WHERE name = 'site' AND frame_id ="
+                f" (SELECT id FROM frames ORDER BY id LIMIT 1 OFFSET {number})",
+                (value,) if isinstance(value, bytes) else (),
+            )
+        connection.commit()
+        connection.execute(
+            "CREATE TRIGGER labels_no_update BEFORE UPDATE ON labels"
+            " BEGIN SELECT RAISE(ABORT, 'labels are only appended to'); END"
+        )
+    with Project.open(project.path) as opened:
+        frames = sorted(opened.frames.all(), key=lambda frame: frame.id)
+        assert [dict(frame.labels) for frame in frames] == [
+            {"country": "EGY"},
+            {"country": "EGY"},
+            {"country": "EGY", "site": "EGY"},
+        ]
+        assert len(opened.check()) == 2
+
+
+def test_pairs_are_counted_without_going_through_all_frames(project: Project) -> None:
+    """The window counts them after every stroke."""
+    with contextlib.closing(sqlite3.connect(project.path / "project.db")) as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {CURRENT_PAIRS}").fetchall()
+    assert [step for *_, step in plan if step.startswith("SCAN")] == ["SCAN pairs"]
 
 
 def test_what_nobody_changed_is_not_read_again(

@@ -148,7 +148,7 @@ def test_what_has_changed_since_the_plan_is_left_out_and_named(
 ) -> None:
     plan = plan_import(project, source)
     write_png(source / "several.png", picture(77))
-    report = import_named(project, source, seen=plan.pictures)
+    report = import_named(project, source, seen=plan.pictures())
     assert report.frames == plan.counts().frames - 1
     assert any("several.png has changed since the import was planned" in p for p in report.problems)
 
@@ -293,21 +293,21 @@ def test_one_step_takes_a_whole_import_back_and_does_it_again(
         all(a != b for a, b in zip(after["square"][2:], before["square"][2:], strict=True))
         and len(after) == len(before) + 4
     )
-    newest = project.frames.amendments()[0]
+    newest = project.amendments.all()[0]
     assert (newest.id, newest.author) == (report.amendment, "ann")
     assert newest.description == "imported 3 frames and 1 pair" and newest.adds_frames
 
-    project.frames.undo(author="me")
+    project.amendments.undo(author="me")
     assert shown(project) == before and project.pairs.all() == []
     with pytest.raises(UserError, match="undone already"):
-        project.frames.undo(report.amendment, author="me")
-    project.frames.redo(report.amendment, author="me")
+        project.amendments.undo(report.amendment, author="me")
+    project.amendments.redo(report.amendment, author="me")
     assert shown(project) == after and len(project.pairs.all()) == 1
     with pytest.raises(UserError, match="no amendment 2 that is undone"):
-        project.frames.redo(report.amendment, author="me")
-    project.frames.undo(report.amendment, author="me")
+        project.amendments.redo(report.amendment, author="me")
+    project.amendments.undo(report.amendment, author="me")
     assert shown(project) == before
-    project.frames.purge()
+    project.purge()
     assert shown(project) == before
     assert import_named(project, source).frames == 3
     assert shown(project) == after
@@ -318,8 +318,8 @@ def test_what_a_person_did_since_an_import_does_not_keep_its_frames(
 ) -> None:
     report = import_named(project, source)
     frames = {frame.name: frame.id for frame in project.frames.all()}
-    project.frames.set_subject([frames["twice"]], "P 9", author="me")
-    project.frames.remove([frames["square"]], author="me")
+    project.amendments.set_subject([frames["twice"]], "P 9", author="me")
+    project.amendments.remove([frames["square"]], author="me")
     project.annotations.add(frames["twice"], HEAD, author="me", state="final")
     made = {"source_frame": frames["twice"]}
     project.pairs.add(
@@ -331,10 +331,10 @@ def test_what_a_person_did_since_an_import_does_not_keep_its_frames(
         quality={},
         provenance=made,
     )
-    project.frames.undo(report.amendment, author="me")
+    project.amendments.undo(report.amendment, author="me")
     assert shown(project) == {}
     assert report.amendment is not None
-    project.frames.redo(report.amendment, author="me")
+    project.amendments.redo(report.amendment, author="me")
     assert set(shown(project)) == {*frames, "made"} - {"square"}
     assert project.frames.get(frames["twice"]).subject == "P 9"
 
@@ -346,7 +346,7 @@ def test_what_a_person_changed_since_stays_where_the_import_only_added_to_a_fram
     report = import_named(project, source)
     other = Ellipse(40.0, 36.0, 20.0, 18.0, 0.0)
     project.annotations.add(frame.id, other, author="me", state="final")
-    project.frames.undo(report.amendment, author="me")
+    project.amendments.undo(report.amendment, author="me")
     assert list(shown(project)) == ["mine"]
     assert project.annotations.by_frame()[frame.id].ellipse == other
 
@@ -354,4 +354,4 @@ def test_what_a_person_changed_since_stays_where_the_import_only_added_to_a_fram
 def test_an_import_that_adds_nothing_is_no_amendment(project: Project, source: Path) -> None:
     import_named(project, source)
     assert import_named(project, source).amendment is None
-    assert len(project.frames.amendments()) == 1
+    assert len(project.amendments.all()) == 1

@@ -80,7 +80,7 @@ def test_it_shows_all_that_it_held(old: Project) -> None:
     active = old.models.active("segmenter")
     assert active is not None
     assert (active.name, active.run_id, active.metrics) == ("clinic-1", finished.id, {"dice": 0.97})
-    assert old.frames.amendments() == []
+    assert old.amendments.all() == []
 
 
 def test_it_recovers(old: Project) -> None:
@@ -92,10 +92,10 @@ def test_it_recovers(old: Project) -> None:
 def test_it_goes_on(old: Project) -> None:
     """Its frames can be amended and annotated, and its model rolled back."""
     frame = old.frames.all()[0]
-    old.frames.set_subject([frame.id], "x", author="me")
-    old.frames.remove([frame.id], author="me")
+    old.amendments.set_subject([frame.id], "x", author="me")
+    old.amendments.remove([frame.id], author="me")
     assert len(old.frames.all()) == 11
-    old.frames.undo(author="me")
+    old.amendments.undo(author="me")
     assert old.frames.get(frame.id).subject == "x"
     before = old.annotations.revisions(frame.id)
     old.annotations.add(frame.id, None, author="me", state="draft")

@@ -55,20 +55,20 @@ def test_a_corrected_key_keeps_the_part(project: Project) -> None:
     tested = next(subject for subject, part in parts.items() if part == "test")
     trained = next(subject for subject, part in parts.items() if part == "train")
 
-    project.frames.set_subject([frames[tested]], "corrected", author="me")
+    project.amendments.set_subject([frames[tested]], "corrected", author="me")
     assert project.parts.stored()["corrected"] == "test"
 
     # A subject that was used before keeps its own part, whatever joins it.
-    project.frames.set_subject([frames[tested]], trained, author="me")
+    project.amendments.set_subject([frames[tested]], trained, author="me")
     assert project.parts.stored()[trained] == "train"
 
 
 def test_a_key_goes_with_the_last_frame_and_cannot_be_changed(project: Project) -> None:
     frames = {subject: _add(project, subject) for subject in ("x", "y", "z")}
     project.parts.divide(frames)
-    project.frames.remove([frames["x"]], author="me")
+    project.amendments.remove([frames["x"]], author="me")
     assert set(project.parts.stored()) == {"x", "y", "z"}
-    project.frames.purge()
+    project.purge()
     assert set(project.parts.stored()) == {"y", "z"}
 
 

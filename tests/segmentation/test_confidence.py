@@ -38,3 +38,17 @@ def test_what_tells_nothing_is_refused() -> None:
         Confidence.fit([0.9, 0.8, 0.2, 0.1], [0.1, 0.2, 0.8, 0.9])
     with pytest.raises(ValueError, match="two"):
         Confidence.fit([0.9], [0.8])
+
+
+def test_estimates_that_are_alike_move_the_offset_and_keep_the_slope() -> None:
+    """Full steps would go to and fro between 0.99 and nearly 0 without end."""
+    for estimate, actual in ((0.994, 0.26), (0.5, 0.9), (0.99, 0.95)):
+        curve = Confidence.fit([estimate] * 12, [actual] * 12, prior=1.0)
+        assert curve.slope == pytest.approx(1)
+        assert curve(estimate) == pytest.approx(actual, abs=0.01)
+
+
+def test_curves_are_put_one_on_the_other() -> None:
+    first, second = Confidence(2.0, 0.5), Confidence(0.5, -1.0)
+    for estimate in (0.1, 0.5, 0.9):
+        assert second.after(first)(estimate) == pytest.approx(second(first(estimate)))

@@ -13,7 +13,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import dice
-from fetalstudio.engine.models.loading import load_outline, outline_folder
+from fetalstudio.engine.models.catalogue import outline_folder
+from fetalstudio.engine.models.loading import load_outline
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation.outline import (

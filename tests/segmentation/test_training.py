@@ -10,6 +10,7 @@ import torch
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.metrics import dice, iou
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.learning import Watch
 from fetalstudio.segmentation import fine_tuning
@@ -24,7 +25,7 @@ from fetalstudio.segmentation.fine_tuning import (
 )
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import paper_boxes
-from fetalstudio.segmentation.segmenter import Segmenter, compact_card
+from fetalstudio.segmentation.segmenter import Prediction, Segmenter, compact_card
 from fetalstudio.segmentation.vit import build_vit
 from tests.progress import Watched
 from tests.segmentation import tiny_sam
@@ -263,16 +264,11 @@ def test_the_papers_recipe_knows_where_the_frame_lies_in_the_input(
 
 
 def test_a_plain_sam_learns_to_find_heads_by_itself_or_by_the_papers_boxes(tmp_path: Path) -> None:
-    card = replace(
-        compact_card("tiny", TINY),
-        architecture={"type": "sam"},
-        preprocessing={"profile": "sam"},
-    )
-    plain = Segmenter(build_vit(tiny_sam.TINY), card)
+    plain = _plain_sam()
     settings = TrainingSettings(epochs=2, batch=4, learning_rate=1e-3)
     tuned, figures = fine_tune(plain, EXAMPLES[:4], EXAMPLES[4:], settings)
     assert len(figures) == 3 and not tuned.needs_prompt and plain.needs_prompt
-    tuned.save(tmp_path, card)
+    tuned.save(tmp_path, plain.card)
     found = Segmenter.load(tmp_path).predict(EXAMPLES[4].image)
     np.testing.assert_array_equal(found.mask, tuned.predict(EXAMPLES[4].image).mask)
     boxed, _ = fine_tune(
@@ -281,12 +277,86 @@ def test_a_plain_sam_learns_to_find_heads_by_itself_or_by_the_papers_boxes(tmp_p
     assert boxed.needs_prompt
 
 
+def _plain_sam() -> Segmenter:
+    card = replace(
+        compact_card("tiny", TINY),
+        architecture={"type": "sam"},
+        preprocessing={"profile": "sam"},
+    )
+    return Segmenter(build_vit(tiny_sam.TINY), card)
+
+
+def test_a_sam_that_is_used_with_a_box_is_validated_with_it() -> None:
+    """Its first epoch would otherwise be compared with what random tokens find."""
+    plain = _plain_sam()
+    settings = TrainingSettings(epochs=1, batch=4, copies=1)
+    validation = EXAMPLES[4:]
+    boxed = [
+        dice(plain.predict(f.image, box=f.ellipse.box()).mask, f.ellipse.mask(f.size))
+        for f in validation
+    ]
+    tuned, figures = fine_tune(plain, EXAMPLES[:4], validation, settings)
+    assert figures[0].validation_dice == pytest.approx(np.mean(boxed), abs=1e-3)
+    assert not tuned.needs_prompt and tuned.prompt == "box"
+    asked, figures = fine_tune(plain, EXAMPLES[:4], validation, settings, prompt="auto")
+    assert figures[0].validation_dice != pytest.approx(np.mean(boxed), abs=1e-3)
+    assert asked.prompt == "auto"
+    with pytest.raises(ValueError, match="boxes only"):
+        paper = replace(settings, recipe="paper")
+        fine_tune(plain, EXAMPLES[:4], validation, paper, prompt="auto")
+
+
+def test_a_sam_does_without_its_box_once_it_is_better_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    predict = Segmenter.predict_embedded
+
+    def better_without(self: Segmenter, embedding: Any, size: Any, **prompts: Any) -> Prediction:
+        found = predict(self, embedding, size, **prompts)
+        learnt[0] += 1
+        wanted = next(f for f in EXAMPLES[4:] if f.size == size)
+        head = wanted.ellipse.mask(size) if prompts["box"] is None else found.mask
+        return replace(found, mask=np.maximum(head, 0))
+
+    learnt = [0]
+    monkeypatch.setattr(Segmenter, "predict_embedded", better_without)
+    monkeypatch.setattr(fine_tuning, "_better", lambda *_: True)
+    settings = TrainingSettings(epochs=1, batch=4, copies=1)
+    tuned, _ = fine_tune(_plain_sam(), EXAMPLES[:4], EXAMPLES[4:], settings)
+    assert learnt[0] == 8 and tuned.prompt == "auto"
+
+
+def test_the_confidence_is_calibrated_on_subjects_that_did_not_choose_the_epoch(
+    segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base that is sure of everything keeps nothing of it; few subjects withhold it."""
+    sure = {**segmenter.card.preprocessing, "confidence": {"slope": 1.0, "offset": 12.0}}
+    base = Segmenter(segmenter.sam, replace(segmenter.card, preprocessing=sure))
+    monkeypatch.setattr(fine_tuning, "_better", lambda *_: True)  # there is a new model
+    settings = TrainingSettings(epochs=1, batch=4, copies=1)
+    validation = [replace(_frame(seed), subject=f"s{seed}") for seed in range(20, 32)]
+    tuned, _ = fine_tune(base, EXAMPLES[:4], validation, settings)
+    assert tuned.confidence is not None and base.confidence is not None
+    new = [_frame(seed) for seed in range(50, 60)]
+    found = [tuned.predict(f.image) for f in new]
+    actual = [
+        0.0 if p.ellipse is None else iou(p.ellipse.mask(f.size), f.ellipse.mask(f.size))
+        for p, f in zip(found, new, strict=True)
+    ]
+    assert np.mean([p.confidence for p in found]) == pytest.approx(np.mean(actual), abs=0.15)
+    assert np.mean([base.predict(f.image).confidence for f in new]) > 0.9
+    few, _ = fine_tune(base, EXAMPLES[:4], validation[:5], settings)
+    assert few.confidence is None and few.predict(new[0].image).confidence is None
+    again, _ = fine_tune(few, EXAMPLES[:4], validation, settings)  # a withheld one is no reason
+    assert again.card.preprocessing["confidence"] is not None
+
+
 def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
     segmenter: Segmenter,
 ) -> None:
     before = segmenter.predict(EXAMPLES[0].image).confidence
     settings = TrainingSettings(epochs=14, batch=4, learning_rate=5e-3, patience=14)
-    last: list[float] = []
+    last: list[float | None] = []
     fine_tune(
         segmenter,
         EXAMPLES[:4],
@@ -295,7 +365,8 @@ def test_the_iou_heads_estimate_moves_towards_what_its_masks_are_worth(
         on_epoch=lambda _f, model: last.append(model.predict(EXAMPLES[0].image).confidence),
     )
     found = segmenter.predict(EXAMPLES[0].image)
-    assert last[0] == before == found.confidence < 0.2
+    assert before is not None and last[-1] is not None
+    assert last[0] == before == found.confidence and before < 0.2
     assert last[-1] > before + 0.1
 
 

@@ -10,7 +10,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
-from fetalstudio.studies.convention import gain, read_drawn, recovered
+from fetalstudio.studies.convention import following, gain, main, plain, read_drawn, recovered
 
 
 def test_ellipses_that_were_grown_are_recovered_and_followed(tmp_path: Path) -> None:
@@ -36,6 +36,39 @@ def test_ellipses_that_were_grown_are_recovered_and_followed(tmp_path: Path) -> 
     drawn = read_drawn(tmp_path / "scores.csv")
     assert len(drawn) == 7 and drawn[0].found == Ellipse(300, 200, 150, 110, 10)
     assert np.abs(recovered(drawn, 1.04, 5, 3)).max() < 0.005
-    dice, more = gain([d.grown(1.04) for d in drawn], 5, 1)
+    grown = [d.grown(1.04) for d in drawn]
+    after = following(grown, 5, 1)
+    more = gain(grown, after, plain(grown))
     assert more.mean == pytest.approx(0.03, abs=0.006) and more.low > 0.02
-    assert dice > 0.98
+    assert np.mean(after) > 0.98
+
+
+def test_the_second_look_is_compared_on_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    e = Ellipse(300, 200, 150, 110, 10)
+    for name, factor, count in (("plain", 0.98, 5), ("snapped", 1.0, 6)):
+        found = Ellipse(300, 200, 150 * factor, 110 * factor, 10)
+        scores = [
+            FrameScore(
+                frame_id=f"f{i}",
+                name=f"f{i}",
+                subject=f"s{i}",
+                cohort="c",
+                dice=0.99,
+                iou=0.98,
+                hd95_px=1.0,
+                assd_px=1.0,
+                reference=e,
+                found=found,
+            )
+            for i in range(count)
+        ]
+        write_scores(tmp_path / f"{name}.csv", scores)
+    table = str(tmp_path / "plain.csv")
+    snapped = str(tmp_path / "snapped.csv")
+    monkeypatch.setattr("sys.argv", ["convention", table, "--snapped", snapped, "--draws", "1"])
+    main()
+    printed = capsys.readouterr().out
+    assert "n = 5; drawn 2.0 % outside" in printed and "snapped 1.0000" in printed
+    assert "over the convention alone +0.0" in printed

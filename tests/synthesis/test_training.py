@@ -66,6 +66,20 @@ def test_the_loss_falls(examples: list[LabelledFrame], tmp_path: Path) -> None:
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
+def test_the_ellipses_of_unlabelled_frames_are_not_learnt(
+    examples: list[LabelledFrame], tmp_path: Path
+) -> None:
+    settings = replace(SETTINGS, steps=2, wide=0.0)
+    middle = Ellipse(400, 270, 100, 90, 0)
+    bare = [frame.redrawn(frame.image, middle) for frame in examples[1:]]
+    learnt = [
+        _weights(train(examples[:1], settings, tmp_path / f"{i}.pt", unlabelled=others))
+        for i, others in enumerate((examples[1:], bare, []))
+    ]
+    assert torch.equal(learnt[0], learnt[1])
+    assert not torch.equal(learnt[0], learnt[2])
+
+
 def test_bands_are_normalised_by_the_training_frames(examples: list[LabelledFrame]) -> None:
     mean, std = band_statistics(examples)
     assert len(mean) == len(std) == 16
@@ -90,7 +104,9 @@ def test_the_guidance_pulls_away_from_the_answer_without_the_ellipse(
 ) -> None:
     pipeline = train(examples, SETTINGS, tmp_path / "c.pt")
     settings = replace(SETTINGS, guidance=2.5, guidance_interval=(0.1, 0.95))
-    batch = _draw(examples, replace(settings, drop_ellipse=0.0, batch=3), np.random.default_rng(0))
+    batch = _draw(
+        examples, [], replace(settings, drop_ellipse=0.0, batch=3), np.random.default_rng(0)
+    )
     assert batch.guided == [0, 1, 2]
     noisy, level = torch.randn(3, 16, 64, 96), torch.tensor([0.5, 0.99, 0.2])
     with torch.no_grad():

@@ -22,6 +22,7 @@ from typing import Any
 
 _SEARCHES = ("0", "00", "001", "0012", "00123", "0012", "hc", "egy", "nothing", "")
 _SCROLLS = 60
+_STROKES = 5
 _SETTLED_S = 1.5
 
 Seconds = tuple[float, float]
@@ -50,11 +51,11 @@ def make(path: Path, frames: int) -> Path:
 
 
 def measured(project: Path) -> Mapping[str, Any]:
-    """Open the window on ``project``, search and scroll, in a child.
+    """Open the window on ``project``, search, scroll and draw, in a child.
 
-    Of the searches, of the scrolling and of what the window does while it is left alone, the
-    longest step counts, in seconds of the processor and of the clock. Memory is the most that the
-    process had held until then, in MiB.
+    Of the searches, of the scrolling, of the strokes and of what the window does while it is left
+    alone, the longest step counts, in seconds of the processor and of the clock. Memory is the most
+    that the process had held until then, in MiB.
     """
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "FETALSTUDIO_HOME": home, "QT_QPA_PLATFORM": "offscreen"}
@@ -69,6 +70,7 @@ def _measure(path: Path) -> Mapping[str, Any]:
 
     from PySide6.QtCore import QSettings
 
+    from fetalstudio.core.ellipse import Ellipse
     from fetalstudio.ui.app import make_application
     from fetalstudio.ui.job_runner import Engine
     from fetalstudio.ui.library.page import LibraryPage
@@ -114,6 +116,14 @@ def _measure(path: Path) -> Mapping[str, Any]:
             time.sleep(0.01)
             scrolled.append(timed())
     found["scroll_s"] = max(scrolled)
+
+    def draw(row: int) -> None:
+        frame_id = library.model.frame(row).id
+        ellipse = Ellipse(400, 270, 200, 150 - row, 20)
+        session.open.annotations.add(frame_id, ellipse, author="me", state="draft")
+        session.annotation_changed.emit(frame_id)
+
+    found["draw_s"] = max(timed(partial(draw, row)) for row in range(_STROKES))
     found["memory"] = memory()
     window.close()
     session.close_project()

@@ -63,6 +63,11 @@ def unreadable() -> list[str]:
     return said
 
 
+def outline_folder() -> Path:
+    """The folder of the built-in second look."""
+    return models_dir() / "outline-compact"
+
+
 def missing_files(model: FoundModel) -> str | None:
     """What is missing of a model whose card or weights are gone, with the cure; None if nothing is.
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.similarity import Neighbours
-from fetalstudio.engine.models.catalogue import FoundModel, list_models, missing_files, models_in
+from fetalstudio.engine.models.catalogue import (
+    FoundModel,
+    list_models,
+    missing_files,
+    models_in,
+    outline_folder,
+)
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.models import ModelKind
@@ -71,11 +77,6 @@ def load_outline() -> SecondLook:
     Raises :class:`InputError` if its files are missing or damaged.
     """
     return _outline(outline_folder(), _state(outline_folder()))
-
-
-def outline_folder() -> Path:
-    """The folder of the built-in second look."""
-    return models_dir() / "outline-compact"
 
 
 def load_synthesizer(model: FoundModel) -> SceneSynthesizer:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fetalstudio.core.labelled import LabelledFrame
-from fetalstudio.engine.models.catalogue import FoundModel, list_models
+from fetalstudio.engine.models.catalogue import FoundModel, list_models, outline_folder
 from fetalstudio.formats.model_card import (
     Kind,
     ModelCard,
@@ -21,6 +21,7 @@ from fetalstudio.formats.model_card import (
 )
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
+from fetalstudio.project.records import Pair
 
 _COMPACT = "compact"
 """The type of a synthesizer whose hash is that of its own weights."""
@@ -69,6 +70,12 @@ def seen_by_named(project: Project, name: str | None) -> Seen:
     return Seen() if model is None else seen_by(project, model)
 
 
+def seen_by_outline() -> Seen:
+    """What the built-in second look saw."""
+    folder = outline_folder()
+    return Seen(training_frames(folder), seen_subjects(folder))
+
+
 def seen_by_maker(project: Project, name: str, sha256: str) -> Seen:
     """What the synthesizer of a pair saw. Nothing where the project does not have that model.
 
@@ -81,6 +88,22 @@ def seen_by_maker(project: Project, name: str, sha256: str) -> Seen:
     if own and fingerprint(model.folder) != sha256:
         return Seen()
     return seen_by(project, model)
+
+
+class MakersSeen:
+    """What the synthesizers of pairs saw, each looked up once."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._seen: dict[tuple[str, str], Seen] = {}
+
+    def one_of(self, pair: Pair, subjects: Iterable[str]) -> bool:
+        """Whether the synthesizer of a pair saw one of the subjects."""
+        made = pair.provenance
+        maker = str(made.get("synthesizer")), str(made.get("synthesizer_sha256"))
+        if maker not in self._seen:
+            self._seen[maker] = seen_by_maker(self._project, *maker)
+        return any(map(self._seen[maker].knows_subject, subjects))
 
 
 def _recorded(project: Project, model: FoundModel) -> Seen:

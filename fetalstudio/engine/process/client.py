@@ -31,8 +31,10 @@ from fetalstudio.engine.process.events import (
 )
 from fetalstudio.engine.process.job import Job, Request, failure, job_of
 
-GRACE_S = 5.0
-"""Time for a cancelled job to stop by itself before its process is ended."""
+GRACE_S = 4.0
+"""Time for a cancelled job to stop by itself before its process is ended.
+
+With the end of the process it stays below the 5 s within which any job should have ended."""
 SEEN_INTERVAL_S = 0.05
 """Droppable events of a kind come at most this often: 20 a second."""
 _EXIT_S = 4.0  # torch takes a second or two to leave in good order

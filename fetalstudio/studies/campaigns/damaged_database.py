@@ -19,6 +19,7 @@ import numpy as np
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.project.agreements import agreements
 from fetalstudio.project.backups import DATABASE, all_backups
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, BatchItem
@@ -86,7 +87,13 @@ def make_project(path: Path) -> Path:
                     frame.id, _ELLIPSE, author="reader", state=state, confidence=0.5
                 )
             frames.append(frame)
-        project.frames.set_subject([frames[0].id], "mother", author="reader")
+        session = project.readings.start([frame.id for frame in frames[:2]], observer="reader")
+        made = [
+            project.readings.add(session, number, _ELLIPSE, seconds=9.0)
+            for number, _ in session.left
+        ]
+        project.readings.adjudicate(made[0].frame_id, _ELLIPSE, [made[0].id], author="reader")
+        project.amendments.set_subject([frames[0].id], "mother", author="reader")
         project.parts.divide(frame.subject for frame in project.frames.all())
         items = [
             BatchItem(i, f"pair-{i}", _ELLIPSE, (40, 40), frames[1].id, None, i, "any")
@@ -126,26 +133,31 @@ def use(project: Project) -> None:
     steps: list[Callable[[], object]] = [
         project.counts,
         project.frames.cohorts,
-        project.frames.amendments,
+        project.amendments.all,
         project.annotations.by_frame,
         project.pairs.all,
         project.batches.seeds,
         project.batches.unfinished,
         project.runs.all,
         project.models.all,
+        project.readings.with_annotations,
+        project.readings.sessions,
+        project.readings.adjudicated,
+        project.audit.log,
+        lambda: agreements(project),
         lambda: project.models.active("segmenter"),
         lambda: project.models.active("synthesizer"),
         lambda: project.pairs.review(1, "rejected", reviewer="me"),
         lambda: project.runs.update(1, history_entry={"epoch": 3}),
         lambda: project.batches.items(1),
-        lambda: project.frames.undo(author="me"),
+        lambda: project.amendments.undo(author="me"),
         lambda: project.models.roll_back("segmenter"),
     ]
     for frame in frames:
         if frame.kind == "real":
             steps += _steps_on(project, frame.id)
     if frames:
-        steps.append(lambda: project.frames.remove([frames[0].id], author="me"))
+        steps.append(lambda: project.amendments.remove([frames[0].id], author="me"))
     with project.transaction():  # which makes one write of many, to save time
         for step in steps:
             with contextlib.suppress(UserError), project.transaction():

@@ -53,10 +53,9 @@ class AnnotationPanel(QWidget):
         )
         self.snap = QCheckBox("Snap proposals to the skull")
         self.snap.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.snap.toggled.connect(self.convention.setDisabled)  # it asks for the skull itself
         self.snap.setToolTip(
-            "A second look moves each proposed ellipse onto the outer edge of the skull.\nLeave it "
-            "off if your ellipses run elsewhere, such as around the skin."
+            "A second look moves each proposed ellipse onto the outer edge of the skull,\n"
+            "before it follows how the cohort is drawn."
         )
         self.biometry = BiometryPanel()
         self.calibration = CalibrationPanel()

@@ -199,9 +199,8 @@ class AnnotatePage(QWidget):
         """Read the project's frames again, and show the selected one."""
         self.canvas.flush()
         self._frames = self.session.frames()
-        held = {frame.id for frame in self._frames}
         wanted = self.session.frame_id
-        if wanted in held:
+        if wanted is not None and any(frame.id == wanted for frame in self._frames):
             self._show_frame(wanted)
             return
         self._frame = None
@@ -252,8 +251,9 @@ class AnnotatePage(QWidget):
         self.body.setCurrentWidget(self.empty)
 
     def _index(self) -> int:
-        ids = [frame.id for frame in self._frames]
-        return ids.index(self._frame.id) if self._frame is not None else -1
+        if self._frame is None:
+            return -1
+        return next(at for at, frame in enumerate(self._frames) if frame.id == self._frame.id)
 
     def previous_frame(self) -> None:
         """Go one frame back in the list."""

@@ -171,10 +171,7 @@ def side_panel(width: int, *parts: QWidget) -> QScrollArea:
     layout.addStretch(1)
     area = QScrollArea()
     area.setWidget(column)
-    wheel = _WheelGuard(area)
-    for kind in (QComboBox, QAbstractSpinBox):
-        for field in column.findChildren(kind):
-            wheel.guard(field)
+    guard_from_wheel(column)
     area.setWidgetResizable(True)
     area.setFixedWidth(width)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -182,12 +179,18 @@ def side_panel(width: int, *parts: QWidget) -> QScrollArea:
     return area
 
 
-class _WheelGuard(QObject):
-    """Lets the wheel scroll a panel, instead of changing the field under the pointer unseen.
+def guard_from_wheel(part: QWidget) -> None:
+    """Keep the wheel from changing the fields of ``part`` that do not have the keyboard.
 
-    A field that has the keyboard still follows the wheel.
+    It would change the field under the pointer unseen. In a panel it scrolls the panel instead.
     """
+    guard = _WheelGuard(part)
+    for kind in (QComboBox, QAbstractSpinBox):
+        for field in part.findChildren(kind):
+            guard.guard(field)
 
+
+class _WheelGuard(QObject):
     def guard(self, field: QWidget) -> None:
         # By default the wheel itself gives the keyboard to the field.
         field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QComboBox, QHBoxLayout, QLineEdit, Q
 
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.cohort_box import ALL_COHORTS
+from fetalstudio.ui.common.form import guard_from_wheel
 from fetalstudio.ui.library.frame_grid import STATE_TITLES, STATES, State
 
 
@@ -70,6 +71,7 @@ class FilterBar(QWidget):
         glass = icons.icon("search", theme.TEXT_DIM)
         self.search.addAction(glass, QLineEdit.ActionPosition.LeadingPosition)
         row.addWidget(self.search)
+        guard_from_wheel(self)
         self._group.buttonClicked.connect(self.changed)
         self.cohort_box.currentIndexChanged.connect(self.changed)
         self.search.textChanged.connect(self.changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.engine.cohort_conventions import DrawnFrame
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
@@ -67,7 +69,7 @@ class FrameModel(QStringListModel):
     """The real frames of a project with their newest annotation; its rows are those that a filter
     by cohort, by state, and by a text in their name or labels leaves.
 
-    Qt holds the names of the rows, because a list asks for their number at every row.
+    Qt holds an empty text for each row, because a list asks for their number at every row.
     """
 
     def __init__(self, ratio: float, parent: QObject | None = None) -> None:
@@ -75,7 +77,6 @@ class FrameModel(QStringListModel):
         super().__init__(parent)
         self._project: Project | None = None
         self._frames: list[Frame] = []
-        self._names: list[str] = []
         self._texts: list[str] = []
         """Where a text is looked for, of each frame."""
         self._states: list[State] = []
@@ -100,11 +101,11 @@ class FrameModel(QStringListModel):
             self._thumbnails.clear()
         self._project = project
         self._frames = frames
-        self._texts = [_searched(frame) for frame in frames]
+        self._texts = _searched(frames)
         self._annotations = project.annotations.by_frame() if project is not None else {}
-        self._states = [self._state_of(frame.id) for frame in frames]
+        held = self._annotations.get
+        self._states = [_state(held(frame.id)) for frame in frames]
         self._places = {frame.id: place for place, frame in enumerate(frames)}
-        self._names = [frame.name for frame in frames]
         self._show(again=True)
 
     def choose(self, cohort: str | None, state: State | None, text: str) -> None:
@@ -118,16 +119,28 @@ class FrameModel(QStringListModel):
     def _show(self, *, again: bool = False) -> None:
         """Show the rows that match; ``again``: also if they are the same."""
         self._scope = self._matching()
-        states, wanted = self._states, self._state
-        places = [place for place in self._scope if wanted is None or states[place] == wanted]
+        states, wanted, places = self._states, self._state, list(self._scope)
+        if wanted is not None:
+            places = [place for place in places if states[place] == wanted]
         if again or places != self._rows:
             self._rows = places
-            self.setStringList([self._names[place] for place in places])
+            self.setStringList([""] * len(places))
 
     def counts(self) -> dict[State, int]:
         """The number of frames in each state that match the cohort and the text."""
-        found = Counter([self._states[place] for place in self._scope])
+        found = Counter(map(self._states.__getitem__, self._scope))
         return {state: found[state] for state in STATES}
+
+    def drawn(self) -> list[DrawnFrame]:
+        """The frames of the chosen cohort, or of all, whose ellipse a person drew or confirmed."""
+        return [
+            DrawnFrame(frame.id, frame.cohort, frame.subject, held.ellipse)
+            for frame in self._frames
+            if self.cohort in (None, frame.cohort)
+            and (held := self._annotations.get(frame.id)) is not None
+            and held.ellipse is not None
+            and held.state != "proposed"
+        ]
 
     def _matching(self) -> list[int]:
         """The places of the frames that match the cohort and the text."""
@@ -147,7 +160,7 @@ class FrameModel(QStringListModel):
         else:
             self._annotations[frame_id] = annotation
         place = self._places[frame_id]
-        self._states[place] = self._state_of(frame_id)
+        self._states[place] = _state(self._annotations.get(frame_id))
         frame, row = self._frames[place], bisect_left(self._rows, place)
         matches = self._text in self._texts[place] and self.cohort in (None, frame.cohort)
         matches = matches and self._state in (None, self._states[place])
@@ -157,15 +170,10 @@ class FrameModel(QStringListModel):
         elif matches:
             self._rows.insert(row, place)
             self.insertRow(row)
-            self.setData(self.index(row), frame.name)
         self._changed(frame_id, ANNOTATION)
 
     def _rows_removed(self, _parent: QModelIndex, first: int, last: int) -> None:
         del self._rows[first : last + 1]
-
-    def _state_of(self, frame_id: str) -> State:
-        annotation = self._annotations.get(frame_id)
-        return annotation.state if annotation is not None else "none"
 
     def state(self, frame: Frame) -> State:
         """The frame's annotation state; ``none`` without an ellipse."""
@@ -189,7 +197,7 @@ class FrameModel(QStringListModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         frame = self.frame(index.row())
-        if role == Qt.ItemDataRole.AccessibleTextRole:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return frame.name
         if role == FRAME:
             return frame
@@ -227,10 +235,21 @@ class FrameModel(QStringListModel):
             self.dataChanged.emit(index, index, [role])
 
 
-def _searched(frame: Frame) -> str:
-    """The name and the labels of a frame in lower case, each in a line of its own."""
-    texts = frame.name, *(f"{label} {value}" for label, value in frame.labels.items())
-    return "\n".join(texts).lower()
+def _state(annotation: Annotation | None) -> State:
+    return "none" if annotation is None else annotation.state
+
+
+def _searched(frames: Sequence[Frame]) -> list[str]:
+    """The name and the labels of each frame in lower case, each in a line of its own."""
+    labels: dict[int, str] = {}
+    texts = []
+    for frame in frames:
+        key = id(frame.labels)  # thousands of frames share them
+        if key not in labels:
+            lines = (f"\n{label} {value}" for label, value in frame.labels.items())
+            labels[key] = "".join(lines).lower()
+        texts.append(frame.name.lower() + labels[key])
+    return texts
 
 
 class FrameDelegate(QStyledItemDelegate):

@@ -14,6 +14,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question
 from fetalstudio.formats.outline_pictures import is_annotation, structures_in
 from fetalstudio.formats.pictures import read_samples
+from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_plan import PlannedFrame
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.pixmaps import shrunk
@@ -34,8 +35,11 @@ def colours_of(doubt: Doubt) -> Mapping[str, str]:
     return {v: theme.SERIES[i % len(theme.SERIES)] for i, v in enumerate(values)}
 
 
-def picture_of(frame: PlannedFrame, answers: Answers) -> Read:
-    """Reads a frame, with what its open doubts are about in the colours of the answers."""
+def picture_of(frame: PlannedFrame, answers: Answers, redactor: Redactor) -> Read | None:
+    """Reads a frame as it would be stored, with what its open doubts are about in the colours of
+    the answers; None where it is in doubt what of it may be shown."""
+    if frame.unclear:
+        return None
     overlays: list[tuple[Path, Mapping[str, str] | str]] = []
     for doubt in frame.doubts:
         if doubt.answered(answers):
@@ -47,9 +51,10 @@ def picture_of(frame: PlannedFrame, answers: Answers) -> Read:
         elif doubt.question is Question.ANNOTATION:
             overlays += [(a.file, colours[a.value]) for a in doubt.answers if a.file is not None]
     record = frame.record
-    if frame.frame_id is None and record.decode is None:
-        return partial(_left_out, record.pixels, record.path)
-    return partial(_laid_over, record.pixels, tuple(overlays))
+    shown = partial(record.shown, redactor)
+    if frame.frame_id is None and record.decode is None and record.video is None:
+        return partial(_left_out, shown, record.path)
+    return partial(_laid_over, shown, tuple(overlays))
 
 
 def annotation_picture(path: Path) -> Read:

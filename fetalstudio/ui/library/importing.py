@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.find_screens.request import ScreensRequest, ScreensResult
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.formats.dicom import recognise_file
 from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.redaction import Layout, remember
@@ -71,6 +71,7 @@ class ImportFlow(QObject):
             source,
             project.frames.cohorts(),
             worker,
+            lambda clips: self.session.submit(SharpestRequest(clips)),
             self.session.settings,
             self._window,
         )
@@ -85,26 +86,25 @@ class ImportFlow(QObject):
         plan = dialog.plan
         if plan is None:  # the button is disabled without one
             return
+        asked = [sample for sample in plan.screens if not sample.confirmed]
+        # What is confirmed after the plan changes the pictures.
+        seen = plan.pictures(unseen={sample.layout for sample in asked})
         request = ImportRequest(
             self.session.open.path,
             plan.source,
             keep_names=dialog.keep_names.isChecked(),
             files=source.dicom,
             choices=dialog.decided,
+            seen=seen,
             author=self.session.author,
         )
+        self._confirm(asked, source, lambda: self._import(request, source, plan))
 
-        def go(found: ScreensResult) -> None:
-            # What was confirmed since the plan changes the pictures.
-            seen = None if found.screens else plan.pictures
-            self._import(replace(request, seen=seen), source, plan)
-
-        looked = self.session.submit(ScreensRequest(plan.source, files=source.dicom))
-        looked.on_finished(lambda found: self._confirm(found, lambda: go(found)))
-
-    def _confirm(self, found: ScreensResult, go: Callable[[], None]) -> None:
+    def _confirm(
+        self, asked: Sequence[ScreenSample], source: _Source, go: Callable[[], None]
+    ) -> None:
         """Ask about each layout, one after another, then ``go``. Cancel imports nothing."""
-        waiting = list(found.screens)
+        waiting = list(asked)
         confirmed: dict[str, Layout] = {}
 
         def ask() -> None:
@@ -118,9 +118,10 @@ class ImportFlow(QObject):
                 go()
                 return
             sample = waiting.pop(0)
-            number = len(found.screens) - len(waiting)
-            dialog = RedactionDialog(sample, number, len(found.screens), self._window)
+            number = len(asked) - len(waiting)
+            dialog = RedactionDialog(sample, number, len(asked), self._window)
             dialog.accepted.connect(lambda: take(sample, dialog))
+            dialog.rejected.connect(lambda: source.cleanup())
             dialog.open()
 
         def take(sample: ScreenSample, dialog: RedactionDialog) -> None:

@@ -14,6 +14,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QPoint,
     Qt,
+    QTimer,
 )
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
@@ -27,6 +28,11 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_conventions import apart, kept_conventions, measurable
+from fetalstudio.engine.jobs.measure_conventions.request import (
+    MeasureConventionsRequest,
+    MeasureConventionsResult,
+)
 from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import icons, theme
@@ -45,6 +51,9 @@ from fetalstudio.ui.library.frame_grid import (
 from fetalstudio.ui.library.importing import ImportFlow
 from fetalstudio.ui.session import Session
 
+_SETTLED_MS = 300
+_MEASURE = 'was not measured yet, or has changed. <a href="measure">Measure (Ctrl+M)</a>'
+
 
 class LibraryPage(QWidget):
     """Thumbnails by state and cohort, import, proposals, and a button for the next frame to do."""
@@ -58,6 +67,7 @@ class LibraryPage(QWidget):
         self.importing = ImportFlow(session, self)
         self.amending = AmendFlow(session, self)
         self._propose_job: JobHandle[ProposeResult] | None = None
+        self._convention_job: JobHandle[MeasureConventionsResult] | None = None
         self._build()
         self._build_actions()
         self._connect()
@@ -101,6 +111,14 @@ class LibraryPage(QWidget):
         words.addWidget(theme.style(QLabel("Library"), "title"))
         self.todo = theme.style(QLabel(), "dim")
         words.addWidget(self.todo)
+        self.convention = theme.style(QLabel(), "dim")
+        self.convention.setWordWrap(True)
+        self.convention.linkActivated.connect(lambda _link: self.measure_conventions())
+        self.convention.hide()
+        # Looks at all annotated frames, so not after each stroke of a pen.
+        self._convention_timer = QTimer(self, singleShot=True, interval=_SETTLED_MS)
+        self._convention_timer.timeout.connect(self._show_convention)
+        words.addWidget(self.convention)
         row.addLayout(words, 1)
         self.import_button = QPushButton(icons.icon("import", theme.TEXT), "Import")
         self.import_button.setToolTip(
@@ -118,7 +136,7 @@ class LibraryPage(QWidget):
         self.next_button.setToolTip(theme.tip("Open the next frame that needs you", "N"))
         self.amend_button = QPushButton("Amend")
         self.amend_button.setToolTip(
-            theme.tip("Correct the subject or cohort of the selected frames, or remove them", "A")
+            theme.tip("Correct what is known of the selected frames, or remove them", "A")
         )
         for button in (
             self.import_button,
@@ -139,9 +157,19 @@ class LibraryPage(QWidget):
         self.menu.addSeparator()
         self.amend_menu = QMenu("Amend", self)
         for text, slot, key in (
-            ("Set subject ...", lambda: self.amending.set_subject(self.selected()), "Shift+S"),
-            ("Set cohort ...", lambda: self.amending.set_cohort(self.selected()), "Shift+C"),
-            ("Remove frames ...", lambda: self.amending.remove(self.selected()), "Shift+Del"),
+            ("Set subject ...", self._with_selected(self.amending.set_subject), "Shift+S"),
+            ("Group frames by subject ...", self._group, "Shift+G"),
+            ("Set cohort ...", self._with_selected(self.amending.set_cohort), "Shift+C"),
+            ("Set label ...", self._with_selected(self.amending.set_label), "Shift+L"),
+            ("Set calibration ...", self._with_selected(self.amending.set_calibration), "Shift+K"),
+            (None, None, None),
+            ("Remove frames ...", self._with_selected(self.amending.remove), "Shift+Del"),
+            (
+                "Forget this patient ...",
+                self._with_selected(self.amending.forget),
+                "Ctrl+Shift+Del",
+            ),
+            (None, None, None),
             ("Rename cohort ...", lambda: self.amending.rename_cohort(self._cohort()), "Shift+R"),
             (
                 "Merge cohort into ...",
@@ -149,14 +177,23 @@ class LibraryPage(QWidget):
                 "Shift+M",
             ),
         ):
-            self._action(text, slot, key, menu=self.amend_menu)
+            if text is None or slot is None or key is None:
+                self.amend_menu.addSeparator()
+            else:
+                self._action(text, slot, key, menu=self.amend_menu)
+        self.amend_menu.aboutToShow.connect(self._enable_amendments)
+        # A key of a disabled action would do nothing, without a word of what is missing.
+        self.amend_menu.aboutToHide.connect(lambda: self._set_amendable(True, True, True))
         self.menu.addMenu(self.amend_menu)
+        again = self.menu.addAction("Read again without seeing ...")
+        again.triggered.connect(lambda _checked: self._ask_reading())
         self.amend_button.setMenu(self.amend_menu)
         self.menu.addSeparator()
         self._action("Copy names", self.copy_names, "Ctrl+C")
         for text, slot, key in (
             ("Propose for all", self.propose_all, "Ctrl+P"),
             ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
+            ("Measure how heads are drawn", self.measure_conventions, "Ctrl+M"),
             ("Annotate the next frame to do", self.open_next, "N"),
             ("Amend frames or cohorts", self.amend_button.showMenu, "A"),
             ("Search by name or label", self.filters.focus_search, "Ctrl+F"),
@@ -208,6 +245,7 @@ class LibraryPage(QWidget):
             self.filters.show_order(self.session.least_certain_first)
             self.filters.set_cohorts(project.frames.cohorts() if project is not None else [])
             self._choose()
+        self._convention_timer.start()
 
     def _project_changed(self) -> None:
         # A frame's id is that of its pixels, so a copy of a project has the same ids.
@@ -218,6 +256,7 @@ class LibraryPage(QWidget):
     def _annotation_changed(self, frame_id: str) -> None:
         self.model.refresh(frame_id)
         self._show_counts()
+        self._convention_timer.start()
 
     def _apply_filter(self) -> None:
         with self._selection_kept():
@@ -225,6 +264,8 @@ class LibraryPage(QWidget):
 
     def _choose(self) -> None:
         bar = self.filters
+        if bar.cohort != self.model.cohort:
+            self._convention_timer.start()
         self.model.choose(bar.cohort, bar.state, bar.search.text())
         self._show_counts()
 
@@ -245,6 +286,40 @@ class LibraryPage(QWidget):
         self.propose_button.setEnabled(undecided > 0 and self._propose_job is None)
         self.next_button.setEnabled(total > counts["final"])
         self._show_body()
+
+    def _show_convention(self) -> None:
+        """How the shown cohort is drawn, or which cohorts differ, where it was measured."""
+        project = self.session.project
+        drawn = self.model.drawn() if project is not None else []
+        kept = kept_conventions(project, drawn) if project is not None else {}
+        one = len({frame.cohort for frame in drawn}) == 1
+        said = [found.sentence for found in kept.values()] if one else apart(kept)
+        if measurable(drawn) - kept.keys() and self._convention_job is None:
+            said.append(f"How these heads are drawn {_MEASURE}")
+        self.convention.setText(" ".join(said))
+        self.convention.setVisible(bool(said))
+
+    def measure_conventions(self) -> None:
+        """Measure how the shown cohort is drawn, or all of them."""
+        if self.session.project is None or self._convention_job is not None:
+            return
+        request = MeasureConventionsRequest(self.session.project.path, self.model.cohort)
+        self._convention_job = self.session.submit(request)
+        self._convention_job.on_finished(self._conventions_measured)
+        self._convention_job.ended.connect(self._measuring_ended)
+        self._show_convention()
+
+    def _conventions_measured(self, result: MeasureConventionsResult) -> None:
+        if not result.conventions:
+            self.session.message.emit(
+                "It cannot be said how these heads are drawn: no cohort has annotated frames of "
+                "three subjects or more in which the segmenter finds the head.",
+                "info",
+            )
+
+    def _measuring_ended(self) -> None:
+        self._convention_job = None
+        self._convention_timer.start()
 
     def _show_body(self) -> None:
         if self.model.rowCount():
@@ -283,6 +358,30 @@ class LibraryPage(QWidget):
         ranges = cast(Iterable[QItemSelectionRange], self.grid.selectionModel().selection())
         rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
         return [self.model.frame(row) for row in rows]
+
+    def _with_selected(self, slot: Callable[[list[Frame]], None]) -> Callable[[], None]:
+        return lambda: slot(self.selected())
+
+    def _enable_amendments(self) -> None:
+        """Enable what can be done with the frames that are selected and shown."""
+        cohorts = {frame.cohort for frame in self.model.frames}
+        self._set_amendable(bool(self.selected()), bool(cohorts), len(cohorts) > 1)
+
+    def _set_amendable(self, selected: bool, any_cohort: bool, several: bool) -> None:
+        for action in self.amend_menu.actions():
+            match action.text().partition(" ")[0]:
+                case "Merge":
+                    action.setEnabled(several)
+                case "Rename" | "Group":
+                    action.setEnabled(any_cohort)
+                case _:
+                    action.setEnabled(selected)
+
+    def _group(self) -> None:
+        """Group the selected frames; all that are shown where fewer than two are selected."""
+        selected = self.selected()
+        shown = [self.model.frame(row) for row in range(self.model.rowCount())]
+        self.amending.group(selected if len(selected) > 1 else shown)
 
     def _cohort(self) -> str | None:
         """The cohort that alone is shown, or else that of the first selected frame."""
@@ -338,6 +437,9 @@ class LibraryPage(QWidget):
     def _show_menu(self, at: QPoint) -> None:
         if self.grid.indexAt(at).isValid():
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def _ask_reading(self) -> None:
+        self.session.reading_asked.emit([frame.id for frame in self.selected()])
 
     def change_order(self) -> None:
         """Switch between least certain first and the order of import."""

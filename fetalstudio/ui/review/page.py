@@ -405,5 +405,9 @@ def _details(pair: Pair) -> str:
         for key, label in names.items()
         if pair.provenance.get(key) is not None
     ]
+    if isinstance(convention := pair.provenance.get("convention"), dict):
+        outside = 50 * (convention.get("long", 0.0) + convention.get("short", 0.0))
+        side = "outside" if outside >= 0 else "inside"
+        known.append(f"drawn {abs(outside):.1f} % {side} the skull, as in its cohort")
     made = f"{pair.created_at.astimezone():%d %b %Y, %H:%M}"
     return ", ".join([*known, made])

@@ -26,7 +26,7 @@ from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.filmstrip import Filmstrip
-from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, whole_number
+from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side, tick, whole_number
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.head_plots import SizeHistogram
@@ -102,6 +102,17 @@ class BatchPanel(Section):
         self.row("Pairs", self.count_box, "The number of pairs to make with the settings above")
         self.row("Cohort", self.cohort_box, "The cohort whose heads and sectors the pairs follow")
         self.row("Heads", self.heads_button, self.heads_button.toolTip())
+        self.convention_box = tick(
+            self._session.settings,
+            "synthesise/convention",
+            "Skull as the cohort draws around it",
+            default=True,
+        )
+        self.convention_box.setToolTip(
+            "Show the skull where the annotators of the cohort draw such an ellipse around it; "
+            "otherwise on the ellipse"
+        )
+        self.add(self.convention_box)
         self.add(self.constraints_label)
         self.add(self.size_plot)
         self.add(self.plot_key)
@@ -255,6 +266,7 @@ class BatchPanel(Section):
                 guidance=look.guidance,
                 style=look.style,
                 background=look.background,
+                convention=self.convention_box.isChecked(),
                 seed=self._seed,
                 **what,  # type: ignore[arg-type]
             )
@@ -306,7 +318,9 @@ class BatchPanel(Section):
         before = f" ({result.before} of them earlier)" if result.before else ""
         self.summary.setText(
             f"{counted(n, 'pair')} made{before}, {result.seconds_per_pair:.1f} s each. Mean Dice "
-            f"of the requested ellipses and those that the segmenter finds: {result.mean_dice:.3f}."
+            "of the requested ellipses and those that the segmenter finds: "
+            f"{result.mean_dice:.3f}. "
+            f"{result.followed}".rstrip()
         )
         self.review_button.setVisible(n > 0)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QListView,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.ellipse import Ellipse
@@ -27,6 +33,7 @@ from fetalstudio.ui.common.quality import QualityPanel
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.batch import BatchPanel
+from fetalstudio.ui.synthesise.frame_choices import FrameChoices
 from fetalstudio.ui.synthesise.pair_view import PairView
 from fetalstudio.ui.synthesise.sampler import Sample, Sampler
 from fetalstudio.ui.synthesise.synthesis_controls import Look, SynthesisControls
@@ -110,7 +117,11 @@ class SynthesisePage(QWidget):
         self._stack.addWidget(self.empty)
 
     def _head_section(self) -> Section:
-        self.frame_box = combo()
+        self.frame_box, self._choices = combo(), FrameChoices()
+        items = QListView()
+        items.setUniformItemSizes(True)  # otherwise each of all frames is measured
+        self.frame_box.setView(items)
+        self.frame_box.setModel(self._choices)
         self.frame_box.activated.connect(
             lambda _: self.session.select_frame(str(self.frame_box.currentData()))
         )
@@ -170,26 +181,25 @@ class SynthesisePage(QWidget):
     def _frames_changed(self) -> None:
         project = self.session.project
         frames = project.frames.all() if project is not None else []
-        self.frame_box.clear()
-        for frame in frames:
-            self.frame_box.addItem(f"{frame.name}  ({frame.cohort})", frame.id)
+        self._choices.offer(frames)
         self._stack.setCurrentIndex(0 if frames else 1)
         self.batch.refresh()
-        self._calibrate(frames)
+        self._calibrate()
         shown = self._frame.id if self._frame is not None else self.session.frame_id
-        if self.frame_box.findData(shown) < 0:
+        if self._choices.place(shown) < 0:
             shown = frames[0].id if frames else None
         if shown is not None:
             self.select_frame(shown)
-            self.frame_box.setCurrentIndex(self.frame_box.findData(shown))
+            self.frame_box.setCurrentIndex(self._choices.place(shown))
         elif self._frame is not None:
             self._frame = self._reference = self._ellipse = None
             self._forget_sample()
 
-    def _calibrate(self, frames: Sequence[Frame]) -> None:
+    def _calibrate(self) -> None:
         """Follow a new calibration of the frame on screen."""
-        held = self._frame.id if self._frame is not None else None
-        shown = next((frame for frame in frames if frame.id == held), None)
+        if self._frame is None:
+            return
+        shown = self.session.open.frames.by_id().get(self._frame.id)
         if shown is None or shown == self._frame:
             return
         self._frame = shown
@@ -200,7 +210,7 @@ class SynthesisePage(QWidget):
 
     def select_frame(self, frame_id: str) -> bool:
         """Show this frame. False if it is not in the list or cannot be read."""
-        index = self.frame_box.findData(frame_id)
+        index = self._choices.place(frame_id)
         if index < 0 or (self._frame is not None and self._frame.id == frame_id):
             return index >= 0
         try:

@@ -9,7 +9,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from fetalstudio.ui import theme
-from fetalstudio.ui.common.form import side_panel
+from fetalstudio.ui.common.form import guard_from_wheel, side_panel
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.synthesise.batch import BatchPanel
 
@@ -48,6 +48,7 @@ class SynthesisPanel(QWidget):
         top.setContentsMargins(2 * theme.SPACE, 2 * theme.SPACE, 2 * theme.SPACE, theme.SPACE)
         top.setSpacing(theme.SPACE)
         for part in shared:
+            guard_from_wheel(part)
             top.addWidget(part)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

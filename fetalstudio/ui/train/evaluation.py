@@ -7,15 +7,13 @@ from typing import cast
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, Protocol
-from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.ui.common.cohort_box import annotated_cohorts, chosen_cohort, fill_cohorts
 from fetalstudio.ui.common.form import Section, choice, combo, tick
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.evaluation_view import EvaluationView
-from fetalstudio.ui.train.segmenter_box import fill_segmenters
+from fetalstudio.ui.train.segmenter_box import PROMPTS, chosen_prompt, fill_segmenters
 
-PROMPTS = {"auto": "None", "box": "Box"}
 PROTOCOLS = {"native": "Native size", "paper": "As in the paper", "both": "Both"}
 
 
@@ -28,7 +26,7 @@ class EvaluationPanel(Section):
         self.view = EvaluationView(session)
         self.model_box = combo()
         self.cohort_box = combo()
-        self.prompt_box = choice(session.settings, "evaluate/prompt", "auto", PROMPTS)
+        self.prompt_box = choice(session.settings, "evaluate/prompt", "own", PROMPTS)
         self.protocol_box = choice(session.settings, "evaluate/protocol", "native", PROTOCOLS)
         self.held_out_box = tick(
             session.settings, "evaluate/held_out", "Only subjects new to the model", default=True
@@ -71,7 +69,7 @@ class EvaluationPanel(Section):
             self._session.open.path,
             segmenter=str(self.model_box.currentData()),
             cohort=chosen_cohort(self.cohort_box),
-            prompt=cast(Prompt, self.prompt_box.currentData()),
+            prompt=chosen_prompt(self.prompt_box),
             protocol=cast(Protocol, self.protocol_box.currentData()),
             held_out=self.held_out_box.isChecked(),
         )

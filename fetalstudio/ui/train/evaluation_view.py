@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.prompts import in_words
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
 from fetalstudio.engine.jobs.evaluate.score_table import write_scores
@@ -158,7 +159,6 @@ class EvaluationView(QWidget):
 
 
 def _about(result: EvaluateResult) -> str:
-    prompt = "with a box prompt" if result.prompt == "box" else "without a prompt"
     size = "at native size" if result.protocol == "native" else "as in the paper"
     if result.trained_on:
         seen = (
@@ -170,8 +170,8 @@ def _about(result: EvaluateResult) -> str:
     else:
         seen = "As far as is known, it saw none of these subjects before."
     return (
-        f"Measured {prompt}, {size}. {seen} Each mean has its 95 % interval below it; "
-        f"a failure is a Dice below 0.9. {' '.join([*conventions(result), too_few(result)])}"
+        f"Measured {in_words(result.prompt)}, {size}. {seen} Each mean has its 95 % interval below "
+        f"it; a failure is a Dice below 0.9. {' '.join([*conventions(result), too_few(result)])}"
     )
 
 

@@ -242,6 +242,7 @@ class TrainPage(QWidget):
             cohort=self.data.cohort,
             real=self.form.real,
             synthetic=self.form.synthetic,
+            prompt=self.form.prompt,
             settings=self.form.chosen(),
             name=self.form.name_box.name,
         )

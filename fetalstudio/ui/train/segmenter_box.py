@@ -1,16 +1,28 @@
-"""A combo box of segmenters; its data are their names."""
+"""Combo boxes of segmenters, whose data are their names, and of what they are prompted with."""
 
 from __future__ import annotations
+
+from typing import cast
 
 from PySide6.QtWidgets import QComboBox
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.models.catalogue import list_models
 from fetalstudio.project.models import BUILT_IN
 from fetalstudio.project.project import Project
 
 _USED = "segmenter_in_use"
 """Property of a box: the segmenter that was in use when it was filled."""
+
+
+PROMPTS = {"own": "The model's own", "auto": "None", "box": "Box"}
+
+
+def chosen_prompt(box: QComboBox) -> Prompt | None:
+    """The choice in a box of :data:`PROMPTS`; None for what the model is used with."""
+    chosen = box.currentData()
+    return None if chosen == "own" else cast(Prompt, chosen)
 
 
 def fill_segmenters(box: QComboBox, project: Project | None, *, follow: bool = False) -> None:

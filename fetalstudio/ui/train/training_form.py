@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QToolButton, QWidget
 
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.core.training_settings import OPTIONS, PRESETS, Option, Recipe, TrainingSettings
 from fetalstudio.ui.common.form import Section, choice, decimal_number, tick, whole_number
 from fetalstudio.ui.common.model_name import ModelNameBox
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.train.segmenter_box import PROMPTS, chosen_prompt
 
 MAX_FRAMES = 100_000
 _ALL_REAL, _ALL_PAIRS = 0, -1
@@ -50,12 +52,14 @@ class TrainingForm(Section):
         self.synthetic_box = whole_number(
             settings, "train/synthetic", _ALL_PAIRS, _ALL_PAIRS, MAX_FRAMES, lowest="all accepted"
         )
+        self.prompt_box = choice(settings, "train/prompt", "own", PROMPTS)
         self.recipe_box = choice(settings, "train/recipe", "recommended", _RECIPE_TITLES)
         self.fields = {name: _field(settings, name, option) for name, option in OPTIONS.items()}
         self.row("Name", self.name_box, "Name of the new model")
         self.add(self.name_box.message)
         self.row("Real frames", self.real_box, "Train on at most this many real frames")
         self.row("Pairs", self.synthetic_box, "Train on at most this many accepted pairs")
+        self.row("Prompt", self.prompt_box, "What the new segmenter is meant to be used with")
         self.row("Recipe", self.recipe_box, "Optimizer and prompts; sets the fields below to match")
         self.advanced = Section("")
         self.advanced_button = _disclosure("Advanced", self.advanced)
@@ -65,6 +69,7 @@ class TrainingForm(Section):
         self.add(self.advanced)
         self.recipe_box.activated.connect(lambda _: self._follow_recipe())
         signals = [self.name_box.textChanged, self.recipe_box.currentIndexChanged]
+        signals += [self.prompt_box.currentIndexChanged]
         signals += [self.real_box.valueChanged, self.synthetic_box.valueChanged]
         for signal in (*signals, *(field.changed for field in self.fields.values())):
             signal.connect(lambda *_: self.changed.emit())
@@ -78,6 +83,11 @@ class TrainingForm(Section):
     def synthetic(self) -> int | None:
         """Most accepted pairs; None for all."""
         return self.synthetic_box.value() if self.synthetic_box.value() > _ALL_PAIRS else None
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """What the new segmenter is meant to be used with; None for what the old one is."""
+        return chosen_prompt(self.prompt_box)
 
     def chosen(self) -> TrainingSettings:
         """The settings as the request takes them."""

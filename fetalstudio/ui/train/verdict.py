@@ -8,6 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
+from fetalstudio.engine.jobs.train.verdict import how_to_use
 from fetalstudio.project.records import Run
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import note
@@ -47,7 +48,7 @@ class VerdictCard(QFrame):
         self._protocol.setText(
             f"Test frames: {frames}, of {subjects} held-out subjects. Trained on "
             f"real frames: {verdict.get('real')}, pairs: {verdict.get('synthetic')}. "
-            f"Best epoch: {verdict.get('best_epoch')}."
+            f"Best epoch: {verdict.get('best_epoch')}. {how_to_use(verdict)}".rstrip()
         )
 
     def text(self) -> str:

@@ -32,7 +32,15 @@ from fetalstudio.version import __version__
 class ExportDialog(AskDialog):
     """Asks what to export, in which format, and where."""
 
-    def __init__(self, project: Path, cohorts: list[str], parent: QWidget | None) -> None:
+    def __init__(
+        self,
+        project: Path,
+        cohorts: list[str],
+        parent: QWidget | None,
+        *,
+        differing: Sequence[str] = (),
+    ) -> None:
+        """``differing``: sentences on cohorts that are drawn differently."""
         super().__init__("Export a data set", "Export", parent)
         self._project = project
         self.explain(
@@ -52,6 +60,14 @@ class ExportDialog(AskDialog):
         self.cohort.addItem(ALL_COHORTS, None)
         for name in cohorts:
             self.cohort.addItem(name, name)
+        self.differing = theme.style(QLabel("\n".join(differing)), "warning")
+        self.differing.setWordWrap(True)
+        self.differing.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        self.differing.setVisible(bool(differing))
+        self.form.addRow("", self.differing)
+        self.cohort.currentIndexChanged.connect(
+            lambda row: self.differing.setVisible(bool(differing) and row == 0)
+        )
         self.synthetic = QCheckBox("Include the accepted synthetic pairs")
         self.synthetic.setChecked(True)
         self.form.addRow("", self.synthetic)
@@ -134,7 +150,10 @@ class AuthorDialog(AskDialog):
 
     def __init__(self, author: str, parent: QWidget | None) -> None:
         super().__init__("Your name", "Use this name", parent)
-        self.explain("Each annotation and review is stored with the name of its author.")
+        self.explain(
+            "Your name or initials. Each annotation, review and reading is stored with it; exports "
+            "of data sets do not hold it."
+        )
         self.field = QLineEdit(author)
         self.field.selectAll()
         self.form.addRow("Name", self.field)

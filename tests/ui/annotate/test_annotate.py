@@ -1185,6 +1185,7 @@ def test_snapping_of_proposals_is_switched_on_and_remembered(
 ) -> None:
     frame_id = unannotated(page)
     page.panel.snap.click()
+    assert page.panel.convention.isEnabled()  # what was snapped follows the cohort, too
     key(page, Qt.Key.Key_P)
     assert jobs.requests == [ProposeRequest(project.path, frame_ids=(frame_id,), snap=True)]
     assert page.session.settings.snap_proposals

@@ -16,7 +16,9 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.import_frames.request import ImportResult
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.ask_dialog import AskDialog
@@ -280,6 +282,33 @@ def test_proposals_for_all_wait_for_a_person(
     assert library.propose_button.isEnabled(), "another model may propose anew"
     waiting = next(i for i in rows(library) if i.data(ANNOTATION).state == "proposed")
     assert "sure, " in waiting.data(Qt.ItemDataRole.ToolTipRole)
+
+
+def test_how_a_cohort_is_drawn_is_said_once_it_was_measured(
+    library: LibraryPage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is measured by itself: the window would wait for a segmenter."""
+    shown = library.convention
+    qtbot.waitUntil(lambda: "Ctrl+M" in shown.text())
+    asked: list[object] = []
+    submit = library.session.submit
+
+    def noted(request: Any) -> Any:
+        asked.append(request)
+        return submit(request)
+
+    monkeypatch.setattr(library.session, "submit", noted)
+    qtbot.keyClick(library, Qt.Key.Key_M, Qt.KeyboardModifier.ControlModifier)
+    project = library.session.open
+    assert asked == [MeasureConventionsRequest(project.path)]
+    qtbot.waitUntil(lambda: "as compact sees it" in shown.text(), timeout=120_000)
+    assert shown.isVisibleTo(library) and "Ctrl+M" not in shown.text()
+    assert shown.text().startswith("samples: drawn ")
+    item = labelled_frames(project)[0]
+    grown = replace(item.ellipse, a=item.ellipse.a + 1)
+    project.annotations.add(item.id, grown, author="me", state="final")
+    library.session.annotation_changed.emit(item.id)
+    qtbot.waitUntil(lambda: "Ctrl+M" in shown.text())
 
 
 def test_the_least_certain_proposal_is_offered_first(
@@ -638,11 +667,15 @@ def test_amending_needs_a_selection(library: LibraryPage, qtbot: QtBot) -> None:
 
 
 def test_the_amendments_are_in_the_menus_and_on_the_key_sheet(library: LibraryPage) -> None:
-    texts = [action.text() for action in library.amend_menu.actions()]
+    texts = [action.text() for action in library.amend_menu.actions() if action.text()]
     assert texts == [
         "Set subject ...",
+        "Group frames by subject ...",
         "Set cohort ...",
+        "Set label ...",
+        "Set calibration ...",
         "Remove frames ...",
+        "Forget this patient ...",
         "Rename cohort ...",
         "Merge cohort into ...",
     ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.formats.burned_in_text import Box
@@ -101,6 +105,69 @@ def test_what_is_blacked_out_is_shown_in_red(view: RedactionView) -> None:
     view.set_keep("all")
     red, green = colour(40, 600)
     assert red == green
+
+
+def written(pixels: QImage) -> NDArray[np.uint8]:
+    """What an image on the screen shows, (H, W) grey."""
+    grey = pixels.convertToFormat(QImage.Format.Format_Grayscale8)
+    rows = np.frombuffer(grey.constBits(), np.uint8).reshape(grey.height(), grey.bytesPerLine())
+    return rows[:, : grey.width()].copy()
+
+
+def button_about_screens(qtbot: QtBot, dialog: ImportDialog, does: str) -> QPushButton:
+    """Wait for the button that confirms or changes what is stored of a layout."""
+
+    def found() -> list[QPushButton]:
+        buttons = dialog.details.findChildren(QPushButton)
+        texts = [(b, b.text()) for b in buttons if b.isVisible()]
+        return [b for b, text in texts if text.startswith(does) and "stored of it" in text]
+
+    qtbot.waitUntil(lambda: len(found()) == 1)
+    return found()[0]
+
+
+def test_the_plan_shows_what_would_be_stored_and_asks_for_a_layout(
+    session: Session, window: MainWindow, samples: Path, tmp_path: Path, qtbot: QtBot
+) -> None:
+    session.new_project(tmp_path / "new")
+    made = screen(4, read_image(samples / "011_HC.png"))
+    page = np.zeros_like(made.pixels)
+    for line in range(40, 700, 30):
+        cv2.putText(page, "REPORT OF A PATIENT 1234", (60, line), 0, 1.2, 230, 2)
+    source = tmp_path / "stick"
+    write(source / "IM0", made.pixels[None])
+    write(source / "IM1", page[None], ManufacturerModelName="another")
+    window.library.importing.ask([source])
+    dialog = dialog_of(window.library, ImportDialog)
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
+    frame, left_out = sorted(dialog.model.rows, key=lambda row: row.key)
+    assert frame.taken_for == "frame" and left_out.taken_for == "left out"
+    read = dialog.model.picture_of(frame)
+    assert read is not None and dialog.model.picture_of(left_out) is None
+    assert max(left_of_text(made, read())) <= 0.02
+
+    dialog.table.select([left_out.key])
+    qtbot.waitUntil(lambda: dialog.details.name.text() == left_out.key)
+    button = button_about_screens(qtbot, dialog, "Confirm")
+    grab = written(dialog.details.preview.grab().toImage())
+    assert (grab > 128).mean() < 0.05, "words in place of the picture"
+    qtbot.mouseClick(button, LEFT)
+    (asked,) = dialog.findChildren(RedactionDialog)
+    asked.view.set_keep("all")
+    asked.view.set_find_text(False)
+    qtbot.keyClick(asked, Qt.Key.Key_Return)
+    assert not dialog.accept_button.isEnabled(), "the plan is not that of the layout yet"
+    qtbot.waitUntil(dialog.accept_button.isEnabled, timeout=60_000)
+    (row,) = [row for row in dialog.model.rows if row.key == left_out.key]
+    assert row.taken_for == "frame"
+    read = dialog.model.picture_of(row)
+    assert read is not None and np.array_equal(read(), page)
+    button_about_screens(qtbot, dialog, "Change")
+    with qtbot.waitSignal(session.frames_changed, timeout=60_000):
+        dialog.accept()
+        confirm(qtbot, window, Qt.Key.Key_Return)
+    assert len(session.open.frames.all()) == 2
+    assert len(remembered()) == 2
 
 
 def confirm(qtbot: QtBot, window: QWidget, key: Qt.Key) -> None:

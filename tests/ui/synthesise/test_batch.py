@@ -219,6 +219,19 @@ def test_an_ellipse_drawn_in_annotate_is_one_more_head(
     assert len(batch.heads.cohort) > before
 
 
+def test_whether_pairs_follow_the_cohort_is_chosen_and_remembered(
+    page: SynthesisePage, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    panel = page.batch
+    monkeypatch.setattr(panel, "_submit", lambda request: asked.append(request.convention))
+    panel.make()
+    panel.convention_box.click()
+    panel.make()
+    assert asked == [True, False]
+    assert not page.session.settings.get("synthesise/convention", True)
+
+
 def test_each_batch_has_a_seed_of_its_own(
     page: SynthesisePage, batch: BatchPanel, fakes: list[tuple[Any, HandleFake]], qtbot: QtBot
 ) -> None:

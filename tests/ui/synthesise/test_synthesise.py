@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QModelIndex, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
@@ -19,6 +19,7 @@ from fetalstudio.engine.jobs.synthesize.request import SynthesizeResult
 from fetalstudio.engine.process.events import Failed, Preview, Progress
 from fetalstudio.ui.commands import SetCalibration, SetEllipse
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.synthesise.frame_choices import FrameChoices
 from fetalstudio.ui.synthesise.page import SynthesisePage, typical_ellipse
 from fetalstudio.ui.synthesise.sampler import DRAFT_STEPS
 from fetalstudio.ui.synthesise.synthesis_panel import MANY, ONE
@@ -306,6 +307,28 @@ def test_the_full_picture_comes_back_after_a_drag_that_moved_nothing(
     assert not request.previews
     finish(fakes)
     assert page.keep_button.isEnabled() and "Synthetic, made by" in page.view.caption.text()
+
+
+def test_only_the_frame_in_the_list_of_frames_that_is_shown_is_described(
+    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 100,000 frames, to describe each would stall the window for seconds."""
+    described: list[int] = []
+    data = FrameChoices.data
+
+    def counting(choices: FrameChoices, index: QModelIndex, role: int = 0) -> object:
+        described.append(index.row())
+        return data(choices, index, role)
+
+    monkeypatch.setattr(FrameChoices, "data", counting)
+    frames = open_session.open.frames.all()
+    monkeypatch.setattr(open_session.open.frames, "all", lambda **_: frames * 20)
+    window.show_place("synthesise")
+    page = window.page("synthesise")
+    assert isinstance(page, SynthesisePage)
+    assert page.frame_box.count() == 20 * len(frames) > 200
+    assert frames[0].name in page.frame_box.itemText(0)
+    assert len(set(described)) < len(frames)
 
 
 def test_undo_of_a_move_on_another_frame_shows_that_frame_everywhere(

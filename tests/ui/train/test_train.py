@@ -268,6 +268,8 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     page.form.fields["patience"].show(9)
     seen: list[int] = []
     page.form.fields["epochs"].show(6)
+    assert page.form.prompt is None  # what the model is used with
+    page.form.prompt_box.setCurrentIndex(page.form.prompt_box.findData("box"))
     qtbot.keyClick(page, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     handle = page.job_bar.handle
     assert isinstance(handle, JobHandle) and not page.start_button.isEnabled()
@@ -276,7 +278,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     (request,) = requests
     assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
     assert request.settings.learning_rate == pytest.approx(3e-4)
-    assert (request.real, request.synthetic) == (None, None)
+    assert (request.real, request.synthetic, request.prompt) == (None, None, "box")
     assert len(seen) == 6 and seen == sorted(seen) and seen[-1] == 6
     assert page.curves.best_epoch == 3
     assert "0.950  →  0.970" in page.verdict.text()

@@ -83,3 +83,12 @@ def test_the_dialog_offers_all_formats_and_no_pairs_where_a_format_takes_none(
         assert dialog.synthetic.isEnabled() == format.pairs
     dialog.format.setCurrentIndex(offered["hc18-submission"])
     assert "Synthetic frames are left out." in dialog.lost.text()
+
+
+def test_cohorts_that_differ_are_named_while_all_are_exported(qtbot: QtBot, tmp_path: Path) -> None:
+    said = ["a and b are drawn differently."]
+    dialog = dialogs.ExportDialog(tmp_path, ["a", "b"], None, differing=said)
+    qtbot.addWidget(dialog)
+    assert dialog.differing.text() == said[0] and dialog.differing.isVisibleTo(dialog)
+    dialog.cohort.setCurrentIndex(dialog.cohort.findData("a"))
+    assert not dialog.differing.isVisibleTo(dialog)

@@ -20,8 +20,8 @@ def named(open_session: Session) -> Session:
     """A cohort and a subject have names of people."""
     project = open_session.open
     (cohort,) = project.frames.cohorts()
-    project.frames.rename_cohort(cohort, "Meier", author="me")
-    project.frames.set_subject([project.frames.all()[0].id], "Quaresma", author="me")
+    project.amendments.rename_cohort(cohort, "Meier", author="me")
+    project.amendments.set_subject([project.frames.all()[0].id], "Quaresma", author="me")
     return open_session
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QPushButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.ui.common.form import side_panel, whole_number
@@ -72,10 +79,22 @@ def test_the_wheel_scrolls_a_panel_and_changes_no_field(qtbot: QtBot, settings: 
 def test_no_field_of_a_panel_takes_the_keyboard_by_the_wheel(
     open_session: Session, window: MainWindow
 ) -> None:
-    for place in ("review", "train"):
+    for place in PLACES:
         for kind in (QComboBox, QAbstractSpinBox):
             for field in window.page(place).findChildren(kind):
                 assert field.focusPolicy() != Qt.FocusPolicy.WheelFocus, (place, field)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_place_is_wider_than_the_narrowest_window(
+    open_session: Session, window: MainWindow, place: str
+) -> None:
+    window.show_place(place)
+    window.resize(960, 600)
+    for kind in (QPushButton, QComboBox, QAbstractSpinBox, QLabel):
+        for part in window.page(place).findChildren(kind):
+            if not part.visibleRegion().isEmpty():
+                assert part.mapTo(window, part.rect().topRight()).x() < 960, (place, part)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
+from fetalstudio.core.convention import NO_OFFSET, Offset
 from fetalstudio.core.words import counted
 
 TOLERANCE = 0.01
@@ -30,6 +31,14 @@ class HeldOutFigures:
     """Mean similarity of an image to its nearest training frame, -1 to 1."""
     copies: int
     """Number of images whose similarity to a training frame is above the model's threshold."""
+    offset: Offset = NO_OFFSET
+    """From the skull that the judge finds to the ellipse that was asked for."""
+
+    def plain(self) -> dict[str, float]:
+        """The figures by name, without the offset."""
+        values = asdict(self)
+        del values["offset"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +51,20 @@ class Measured:
 
     def row(self) -> dict[str, float]:
         """The values as an entry of a run's history."""
-        return {"step": self.step, **asdict(self.figures), "best": float(self.best)}
+        offset = {f"drawn_{k}": value for k, value in asdict(self.figures.offset).items()}
+        return {"step": self.step, **self.figures.plain(), **offset, "best": float(self.best)}
 
     @classmethod
     def of_row(cls, row: Mapping[str, float]) -> Measured:
         """The measurement of a :meth:`row`."""
+        offset = Offset(*(row.get(f"drawn_{field.name}", 0.0) for field in fields(Offset)))
         figures = HeldOutFigures(
-            row["fidelity"], row["grey"], row["spectrum"], row["similarity"], int(row["copies"])
+            row["fidelity"],
+            row["grey"],
+            row["spectrum"],
+            row["similarity"],
+            int(row["copies"]),
+            offset,
         )
         return cls(int(row["step"]), figures, bool(row["best"]))
 

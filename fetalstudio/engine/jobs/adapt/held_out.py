@@ -12,9 +12,10 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Progress
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.style import Style
+from fetalstudio.engine.conventions import offset_of_synthesizer
 from fetalstudio.engine.jobs.adapt.choice import HeldOutFigures
 from fetalstudio.engine.pictures import montage, stack
-from fetalstudio.engine.quality import pair_quality
+from fetalstudio.engine.quality import agreement, pair_quality
 from fetalstudio.synthesis.scene import Scene
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ class HeldOut:
         pictures: list[NDArray[np.uint8]] = []
         for seed, scene in enumerate(self.scenes):
             pictures += synthesizer.generate([scene], [seed], on_step=lambda *_: progress.check())
+        found = [self.judge.predict(picture).ellipse for picture in pictures]
         dices = [
-            pair_quality(self.judge, picture, scene.ellipse)["dice"]
-            for picture, scene in zip(pictures, self.scenes, strict=True)
+            agreement(head, picture, scene.ellipse)["dice"]
+            for head, picture, scene in zip(found, pictures, self.scenes, strict=True)
         ]
         distance = Style.of(pictures).distance(self.style)
         nearest = [
@@ -80,6 +82,7 @@ class HeldOut:
             distance.spectrum,
             float(np.mean(nearest)),
             sum(value > self._neighbours.threshold for value in nearest),
+            offset_of_synthesizer([scene.ellipse for scene in self.scenes], found),
         )
         return figures, pictures
 

@@ -272,7 +272,7 @@ class _Adapting:
     # -- the best -----------------------------------------------------------------------------
 
     def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
-        card = self._base_card(asdict(measured.figures))
+        card = self._base_card(_card_figures(measured.figures))
         saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.finish)
         with atomic_folder(self.held.folder) as temporary:
             saved.save(temporary)
@@ -312,7 +312,8 @@ class _Adapting:
     def _card(self, result: AdaptResult) -> ModelCard:
         seen = len(self.seen.known(self.data.held_out))
         figures = {**asdict(result), "held_out_frames_that_the_parent_saw": seen}
-        return self._base_card({**figures, "protocol": PROTOCOL})
+        best = _card_figures(self.choice.best.figures)
+        return self._base_card({**figures, "convention": best["convention"], "protocol": PROTOCOL})
 
     def _result(self) -> AdaptResult:
         best, data = self.choice.best, self.data
@@ -326,13 +327,17 @@ class _Adapting:
             samples=len(self.held_out.scenes),
             held_out_subjects=len({item.subject for item in data.held_out}),
             fidelity_real=self.held_out.fidelity_of_real,
-            before=asdict(before),
-            after=asdict(after),
+            before=before.plain(),
+            after=after.plain(),
             similarity_real=self.held_out.similarity_of_real,
             steps_run=self.measured[-1].step,
             best_step=best.step,
             verdict=self.choice.verdict(self.parent.card.name),
         )
+
+
+def _card_figures(figures: HeldOutFigures) -> dict[str, Any]:
+    return {**figures.plain(), "convention": asdict(figures.offset)}
 
 
 def _check_settings(request: AdaptRequest) -> None:

@@ -26,9 +26,9 @@ from fetalstudio.core.metrics import (
     surface_distances,
     wilson_interval,
 )
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.core.statistics import mean_interval
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore, Protocol
-from fetalstudio.engine.jobs.propose.request import Prompt
 
 if TYPE_CHECKING:
     from fetalstudio.segmentation.outline import SecondLook

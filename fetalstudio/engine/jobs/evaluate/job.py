@@ -9,6 +9,7 @@ from typing import get_args
 from fetalstudio import distributed
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.cohort_split import checked_real, labelled_frames
 from fetalstudio.engine.jobs.evaluate.evaluation import conventions_of, score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import (
@@ -17,19 +18,17 @@ from fetalstudio.engine.jobs.evaluate.request import (
     FrameScore,
     Protocol,
 )
-from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.models.loading import (
     FoundModel,
     find_model,
     load_outline,
     load_segmenter,
-    outline_folder,
 )
-from fetalstudio.engine.models.seen import Seen, seen_by
+from fetalstudio.engine.models.seen import seen_by, seen_by_outline
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
-from fetalstudio.formats.model_card import fingerprint, seen_subjects, training_frames
+from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
 
 _AT_ONCE = 8
@@ -38,7 +37,8 @@ _AT_ONCE = 8
 
 def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> EvaluateResult:
     """Evaluate on the requested frames; warns if the model was trained on some of them."""
-    if request.prompt not in get_args(Prompt) or request.protocol not in get_args(Protocol):
+    prompt_known = request.prompt in (None, *get_args(Prompt))
+    if not prompt_known or request.protocol not in get_args(Protocol):
         raise InputError(
             f"There is no evaluation with prompt {request.prompt!r} and protocol "
             f"{request.protocol!r}. Choose the prompt auto or box, and the protocol native, paper "
@@ -50,18 +50,18 @@ def run(request: EvaluateRequest, report: Report, cancelled: CancelCheck) -> Eva
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
         items, known = _frames(project, request, model, report)
-        load_segmenter(model)  # its errors come before the first frame
+        prompt = request.prompt or load_segmenter(model).prompt
         if request.snap:
             load_outline()
         steps = Steps(len(items) * len(protocols), report, cancelled, "evaluating")
         subjects = {item.subject for item in known}
         results = []
         for protocol in protocols:
-            scores = _scores(model, items, request, protocol, steps)
-            result = summarise(model.name, scores, prompt=request.prompt, protocol=protocol)
+            scores = _scores(model, items, prompt, protocol, request.snap, steps)
+            result = summarise(model.name, scores, prompt=prompt, protocol=protocol)
             conventions = {}
             # A box draws the answer to the person's ellipse, and snapping is not the segmenter's.
-            if request.prompt == "auto" and not request.snap:
+            if prompt == "auto" and not request.snap:
                 conventions = conventions_of(model.name, scores, subjects)
             results.append(
                 replace(
@@ -87,7 +87,7 @@ def _frames(
             raise InputError("None of the chosen frames is annotated. Choose annotated frames.")
     seen = seen_by(project, model)
     if request.snap:
-        seen |= Seen(training_frames(outline_folder()), seen_subjects(outline_folder()))
+        seen |= seen_by_outline()
     known = seen.known(items)
     if request.held_out:
         subjects = {item.subject for item in known}
@@ -112,8 +112,9 @@ def _frames(
 def _scores(
     model: FoundModel,
     items: Sequence[LabelledFrame],
-    request: EvaluateRequest,
+    prompt: Prompt,
     protocol: Protocol,
+    snap: bool,
     steps: Steps,
 ) -> list[FrameScore]:
     """The scores of all frames, divided among the processes, a few frames at a time."""
@@ -122,8 +123,7 @@ def _scores(
     for start in range(0, len(items), at_once):
         some = items[start : start + at_once]
         work = [
-            (model, item.loaded(), request.prompt, protocol, start + i, request.snap)
-            for i, item in enumerate(some)
+            (model, item.loaded(), prompt, protocol, start + i, snap) for i, item in enumerate(some)
         ]
         scores += distributed.each(_score, work)
         steps.advance(steps.done + len(some), note=some[-1].name)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.engine.jobs.propose.request import Prompt
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.process.job import Job
 
 Protocol = Literal["native", "paper", "both"]
@@ -25,7 +25,8 @@ class EvaluateRequest:
     project: Path
     segmenter: str | None = None
     cohort: str | None = None
-    prompt: Prompt = "auto"
+    prompt: Prompt | None = None
+    """By default the one that the segmenter is used with. A box is that of the person's ellipse."""
     protocol: Protocol = "native"
     """With ``both``, the result is that of ``native`` and contains that of ``paper``."""
     frame_ids: tuple[str, ...] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -14,7 +13,7 @@ from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.experiment.request import POSITIVE, SYNTHETIC
 from fetalstudio.segmentation.embeddings import EmbeddingCache, encoder_key
 from fetalstudio.segmentation.examples import varied
-from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune
+from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune, prepared
 from fetalstudio.segmentation.segmenter import Segmenter
 
 Item = TypeVar("Item")
@@ -71,7 +70,7 @@ def train_to_the_end(
     No validation frames choose the best epoch. Fine-tuning would otherwise return the original
     segmenter where no epoch is clearly better, and mixes would seem to be alike.
     """
-    last = Segmenter(copy.deepcopy(base.sam), base.card, base.device)
+    last = prepared(base, settings)
 
     def keep(_figures: EpochFigures, tuned: Segmenter) -> None:
         last.sam.load_state_dict(tuned.sam.state_dict())
@@ -90,15 +89,15 @@ def dice_of(
 ) -> tuple[float, ...]:
     """Dice of each frame's ellipse at the frame's own size, from one view.
 
-    The segmenter has no prompt, unless it needs one: then it is the reference's box. ``progress``
-    is checked before each frame.
+    The prompt is the one that the segmenter is used with; a box is that of the reference.
+    ``progress`` is checked before each frame.
     """
     key, result = encoder_key(segmenter), []
     for example in test:
         progress.check()
         h, w = example.image.shape
         embedding = cache.embed(segmenter, key, example.image)[None].float().to(segmenter.device)
-        box = example.ellipse.box() if segmenter.needs_prompt else None
+        box = example.ellipse.box() if segmenter.prompt == "box" else None
         found = segmenter.predict_embedded(embedding, (w, h), box=box)
         mask = found.mask if found.ellipse is None else found.ellipse.mask((w, h))
         result.append(dice(mask, example.ellipse.mask((w, h))))

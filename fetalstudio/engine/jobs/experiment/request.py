@@ -292,30 +292,33 @@ def _too_few(subjects: int, repeats: int) -> bool:
     return subjects < FEW_SUBJECTS or repeats < FEW_REPEATS
 
 
-def answer(pairs: Comparison, control: Comparison | None, subjects: int) -> Answer:
+def answer(
+    pairs: Comparison, control: Comparison | None, subjects: int, margin: float = MARGIN
+) -> Answer:
     """The answer to: do the pairs help?
 
     ``pairs`` compares the mix with pairs with :data:`CONTROL`. Unless the positive control moved
-    the Dice by :data:`SENSITIVE`, the trial could not have shown a difference. Failures are looked
+    the Dice by twice the margin, the trial could not have shown a difference. Failures are looked
     at before the mean: if at least one more frame fails with pairs, they neither help nor make no
-    difference. For ``no``, two one-sided tests must find the difference within :data:`MARGIN`;
+    difference. For ``no``, two one-sided tests must find the difference within the margin;
     otherwise the 95 % interval must lie on one side of zero.
     """
-    if control is None or not _sensitive(control):
+    if control is None or not _sensitive(control, margin):
         return "insensitive"
     if _too_few(subjects, len(pairs.by_seed)):
         return "too_few"
     fails_more = pairs.failures[0] >= pairs.failures[1] + 1
-    if pairs.equivalence.low >= -MARGIN and pairs.equivalence.high <= MARGIN and not fails_more:
+    equal = pairs.equivalence.low >= -margin and pairs.equivalence.high <= margin
+    if equal and not fails_more:
         return "no"
     if pairs.difference.high < 0:
         return "harm"
     return "yes" if pairs.difference.low > 0 and not fails_more else "unknown"
 
 
-def _sensitive(control: Comparison) -> bool:
+def _sensitive(control: Comparison, margin: float) -> bool:
     """Of too few to tell, there is no interval, and the mean alone counts."""
-    return control.difference.mean >= SENSITIVE and not control.difference.low <= 0
+    return control.difference.mean >= 2 * margin and not control.difference.low <= 0
 
 
 @dataclass(frozen=True, slots=True)

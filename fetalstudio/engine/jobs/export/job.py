@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fetalstudio.engine.cohort_conventions import apart
+from fetalstudio.engine.cohort_split import labelled_cohorts
+from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.export.request import ExportRequest, ExportResult
+from fetalstudio.engine.models.seen import MakersSeen
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.exporters import export_frames
@@ -12,6 +16,10 @@ from fetalstudio.project.project import Project
 def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> ExportResult:
     """Write a new folder, whole or not at all."""
     with Project.open(request.project) as project:
+        cohorts = [] if request.cohort is not None else labelled_cohorts(project)
+        conventions = {}
+        if len(cohorts) > 1:
+            conventions = measure_conventions(project, cohorts, report, cancelled)
         exported = export_frames(
             project,
             request.out,
@@ -20,6 +28,7 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
             synthetic=request.synthetic,
             copies=request.copies,
             real_pixels=request.real_pixels,
+            maker_saw=MakersSeen(project).one_of,
             progress=Steps(None, report, cancelled, "exporting"),
         )
     return ExportResult(
@@ -28,5 +37,5 @@ def run(request: ExportRequest, report: Report, cancelled: CancelCheck) -> Expor
         exported.pairs,
         exported.copies,
         exported.real_pixels,
-        exported.problems,
+        (*exported.problems, *apart(conventions)),
     )

@@ -43,4 +43,5 @@ class ExportResult:
     """Number of other accepted pairs that were left out because they show a part of a real
     frame."""
     problems: tuple[str, ...] = ()
-    """A message for each item that the layout cannot hold, and that was left out."""
+    """A message for each item that the layout cannot hold, and that was left out, and on cohorts
+    that are drawn differently."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.convention import Convention
 from fetalstudio.engine.cohort_split import check_cohort
-from fetalstudio.engine.jobs.propose.conventions import measured_conventions
+from fetalstudio.engine.conventions import measured_conventions
 from fetalstudio.engine.jobs.propose.request import Proposal, ProposeRequest, ProposeResult
-from fetalstudio.engine.models.loading import find_model, load_outline, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_outline, load_segmenter
 from fetalstudio.engine.process.events import Warned
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame
+
+if TYPE_CHECKING:
+    from fetalstudio.segmentation.box_prompt import Box
 
 _FOLLOWING = "+cohort"
 """Added to the author of a proposal that follows the convention of its cohort."""
@@ -30,7 +40,8 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     get a proposal in the result only.
 
     The ellipses follow the convention of their cohort, where one was measured and the request does
-    not say otherwise. The author of such a proposal ends in ``+cohort``.
+    not say otherwise; with ``snap``, the one that is left after they were moved onto the skull. The
+    author of such a proposal ends in ``+cohort``.
     """
     with Project.open(request.project) as project:
         model = find_model("segmenter", request.segmenter, project)
@@ -38,33 +49,41 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
         check_cohort(project, request.cohort)
         frames = _frames(project, request, author)
         if not frames:
-            report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt]}"))
+            report(Warned(f"There is nothing to propose: {_NOTHING[request.prompt or 'auto']}"))
             return ProposeResult((), ())
-        conventions = {}
-        if request.convention and not request.snap:  # which asks for the skull itself
-            conventions = measured_conventions(project, model, request, frames, report, cancelled)
         segmenter = load_segmenter(model)
+        prompt = request.prompt or segmenter.prompt
+        boxes = _Boxes(project, request, frames, report, cancelled) if prompt == "box" else None
+        conventions = {}
         outline = load_outline() if request.snap else None
+        if request.convention:
+            conventions = measured_conventions(
+                project, model, prompt, frames, report, cancelled, outline
+            )
         steps = Steps(len(frames), report, cancelled, "proposing")
         proposals, without = [], []
         for frame in frames:
             if project.frames.find(frame.id) is None:  # another process has removed it meanwhile
                 steps.advance()
                 continue
-            box = _box(project, frame) if request.prompt == "box" else None
             pixels = project.frames.pixels(frame.id)
+            box = None if boxes is None else boxes.of(frame, pixels)
+            if boxes is not None and box is None:
+                without.append(frame.name)
+                steps.advance(note=frame.name)
+                continue
             found = segmenter.predict(pixels, box=box)
             if found.ellipse is None:
                 without.append(frame.name)
             else:
                 convention = conventions.get(frame.cohort)
                 ellipse, spread = found.ellipse, None
-                if convention is not None:
-                    ellipse = convention.apply(ellipse)
                 if outline is not None:
                     snapped = outline.snap(pixels, ellipse)
                     if snapped.ellipse is not None:
                         ellipse, spread = snapped.ellipse, snapped.spread
+                if convention is not None:
+                    ellipse = convention.apply(ellipse)
                 proposals.append(Proposal(frame.id, ellipse, found.confidence, spread))
                 current = project.annotations.newest(frame.id)
                 if current is None or current.ellipse is None or current.state == "proposed":
@@ -79,11 +98,57 @@ def run(request: ProposeRequest, report: Report, cancelled: CancelCheck) -> Prop
     return ProposeResult(tuple(proposals), tuple(without), conventions)
 
 
+class _Boxes:
+    """The boxes to prompt a segmenter with: those of the frames' ellipses, where a person asked for
+    them. Otherwise those of other segmenters' proposals, which no person has drawn, and where there
+    is none, those of what the built-in segmenter finds, drawn as the cohort's annotators do."""
+
+    def __init__(
+        self,
+        project: Project,
+        request: ProposeRequest,
+        frames: Sequence[Frame],
+        report: Report,
+        cancelled: CancelCheck,
+    ) -> None:
+        self._project, self._asked = project, request.prompt == "box"
+        self._conventions: Mapping[str, Convention] = {}
+        bare = [frame for frame in frames if self._held(frame) is None]
+        if not bare:
+            return
+        self._model = find_model("segmenter", BUILT_IN, project)
+        if request.convention:
+            self._conventions = measured_conventions(
+                project, self._model, "auto", bare, report, cancelled
+            )
+
+    def of(self, frame: Frame, pixels: NDArray[np.uint8]) -> Box | None:
+        """The box for a frame; None if nothing was found in it."""
+        if (held := self._held(frame)) is not None:
+            return held
+        found = load_segmenter(self._model).predict(pixels).ellipse
+        if found is None:
+            return None
+        convention = self._conventions.get(frame.cohort)
+        return (found if convention is None else convention.apply(found)).box()
+
+    def _held(self, frame: Frame) -> Box | None:
+        held = self._project.annotations.newest(frame.id)
+        if held is None or held.ellipse is None:
+            return None
+        return held.ellipse.box() if self._asked or held.state == "proposed" else None
+
+
 def _frames(project: Project, request: ProposeRequest, author: str) -> list[Frame]:
     boxed = request.prompt == "box"
     if request.frame_ids is not None:
         asked = [project.frames.get(frame_id) for frame_id in request.frame_ids]
-        return [frame for frame in asked if not boxed or _box(project, frame) is not None]
+        drawn = (project.annotations.newest(frame.id) for frame in asked)
+        return [
+            frame
+            for frame, held in zip(asked, drawn, strict=True)
+            if not boxed or (held is not None and held.ellipse is not None)
+        ]
     annotations = project.annotations.by_frame(request.cohort)
 
     def waits(frame: Frame) -> bool:
@@ -93,11 +158,6 @@ def _frames(project: Project, request: ProposeRequest, author: str) -> list[Fram
         return held.state == "proposed" and (request.again or not _is_by(held, author))
 
     return [frame for frame in project.frames.all(cohort=request.cohort) if waits(frame)]
-
-
-def _box(project: Project, frame: Frame) -> tuple[float, float, float, float] | None:
-    held = project.annotations.newest(frame.id)
-    return None if held is None or held.ellipse is None else held.ellipse.box()
 
 
 def _rejected(project: Project, frame: Frame, author: str) -> bool:

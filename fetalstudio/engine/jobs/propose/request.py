@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from fetalstudio.core.biometry import Spread
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.engine.process.job import Job
 
-Prompt = Literal["auto", "box"]
 SNAP = False
 """Whether proposals are moved onto the skull unless a person chooses. This helps where annotators
 follow the skull, and costs where they draw outside of it (docs/evidence/evaluation.md)."""
@@ -33,12 +33,13 @@ class ProposeRequest:
     """Only these frames, including annotated ones. A person's ellipse is never replaced."""
     again: bool = False
     """Include frames that have a proposal of this segmenter, or had one that was rejected."""
-    prompt: Prompt = "auto"
+    prompt: Prompt | None = None
     """``box`` prompts the segmenter with the box of a frame's ellipse, such as another segmenter's
-    proposal. Frames without an ellipse are left out."""
+    proposal. Frames without an ellipse are left out. By default the prompt is the one that the
+    segmenter is used with, and the built-in segmenter finds the box where no proposal has one."""
     convention: bool = True
     """Draw as the annotators of each frame's cohort do, where enough of their ellipses are known:
-    see :func:`~fetalstudio.engine.jobs.propose.conventions.measured_conventions`."""
+    see :func:`~fetalstudio.engine.conventions.measured_conventions`."""
     snap: bool = SNAP
     """Move each ellipse onto the outline of the skull by a second look at the frame. No convention
     is then followed."""
@@ -48,7 +49,8 @@ class ProposeRequest:
 class Proposal:
     frame_id: str
     ellipse: Ellipse
-    confidence: float
+    confidence: float | None
+    """None where the segmenter's card withholds it."""
     spread: Spread | None = None
     """How uncertain its sizes are; known of ellipses that were moved onto the skull."""
 

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from fetalstudio import distributed
 from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.convention import NO_OFFSET, Convention, Offset
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError, check_ranges, is_out_of_memory
 from fetalstudio.core.labelled import style_of
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.texture import CohortTexture
 from fetalstudio.engine.cohort_split import keep_parts
+from fetalstudio.engine.conventions import followed, has_learnt, own_offset, pair_conventions
 from fetalstudio.engine.jobs.sample.request import MAX_SEED
 from fetalstudio.engine.jobs.synthesize.like_cohort import ellipses_like, with_lenders
 from fetalstudio.engine.jobs.synthesize.request import (
@@ -64,7 +66,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
     """Make a batch. Finished chunks are stored at once, so a cancel or a crash loses nothing."""
     with Project.open(request.project) as project:
         if request.resume is None:
-            batch, model = _begin(project, request, report, Steps(None, report, cancelled))
+            batch, model = _begin(project, request, report, cancelled)
         else:
             batch, model = _resume(project, request)
         with project.batches.lock(batch.id):
@@ -99,7 +101,7 @@ def run(request: SynthesizeRequest, report: Report, cancelled: CancelCheck) -> S
 
 
 def _begin(
-    project: Project, request: SynthesizeRequest, report: Report, progress: Steps
+    project: Project, request: SynthesizeRequest, report: Report, cancelled: CancelCheck
 ) -> tuple[Batch, FoundModel]:
     """Store the plan of the batch before it begins, so that it can be resumed."""
     model = find_model("synthesizer", request.synthesizer, project)
@@ -108,7 +110,7 @@ def _begin(
     frames = {frame.id: frame for frame in project.frames.all()}
     kept = project.annotations.by_frame() if request.background == "frame" else {}
     owned = {frame_id: annotation.ellipse for frame_id, annotation in kept.items()}
-    wanted = _wanted(project, request, progress)
+    wanted = _wanted(project, request, Steps(None, report, cancelled))
     names = stored_pair_names([item.name for item in wanted])
     items = [
         _item(request, frames, owned, number, replace(one, name=name), to_scale)
@@ -125,7 +127,17 @@ def _begin(
         PairFiles(request.out).check_room([item.name for item in items])
     if alone := _without_a_lender(request, items):
         report(Warned(alone))
+    conventions: Mapping[str, Convention] = {}
+    if request.convention and synthesizer.to_scale:
+        lenders = {frames[i.source_frame].cohort for i in items if i.source_frame is not None}
+        if request.cohort is not None:
+            lenders.add(request.cohort)
+        unknown = {c for c in lenders if not has_learnt(synthesizer.card, c)}
+        conventions = pair_conventions(project, unknown, report, cancelled)
     settings = {
+        "conventions": {cohort: asdict(found.offset) for cohort, found in conventions.items()},
+        "followed": followed(conventions),
+        "drawn_by": asdict(own_offset(synthesizer.card)),
         "synthesizer": model.name,
         "synthesizer_sha256": synthesizer.hash,
         "steps": request.steps,
@@ -236,6 +248,10 @@ class _Maker:
         self.synthesizer = load_synthesizer(model)
         self.steps, self.guidance = batch.settings["steps"], batch.settings["guidance"]
         self.files = None if out is None else PairFiles(out)
+        stored = batch.settings.get("conventions", {})
+        self.conventions = {cohort: Offset(**values) for cohort, values in stored.items()}
+        self.drawn_by = Offset(**batch.settings.get("drawn_by", {}))
+        """How the synthesizer itself draws: from the skull to the ellipse that it is asked for."""
         made = project.batches.made(batch.id)
         items = project.batches.items(batch.id)
         self.missing = [item for item in items if item.number not in made]
@@ -300,7 +316,9 @@ class _Maker:
         for chunk in chunks:
             scenes = [self._scene(item) for item in chunk]
             textures = [self._texture(item) for item in chunk]
-            calls.append((self.model, textures, scenes, [item.seed for item in chunk], options))
+            wanted = [(item.ellipse, self._convention(item)) for item in chunk]
+            seeds = [item.seed for item in chunk]
+            calls.append((self.model, textures, scenes, wanted, seeds, options))
         return distributed.each(_draw, calls)
 
     def store(
@@ -341,6 +359,7 @@ class _Maker:
             None if self.files is None else self.files.folder,
             self.before,
             sum(pair.id in self.known for pair in self.pairs[self.before :]),
+            self.batch.settings.get("followed", ""),
         )
 
     def _add(self, item: BatchItem, drawn: Drawn, measured: Measured) -> Pair:
@@ -379,9 +398,7 @@ class _Maker:
         It is that of the lender's cohort, because frames of each scanner look different. If the
         lender is not known, it is that of all annotated frames.
         """
-        cohort = self.batch.settings["cohort"]
-        if cohort is None and item.source_frame is not None:
-            cohort = self.cohorts.get(item.source_frame)
+        cohort = self.batch.settings["cohort"] or self._lenders_cohort(item)
         for name in (cohort, None):
             if name not in self.textures:
                 self.textures[name] = cohort_texture(self.project, name)
@@ -389,10 +406,21 @@ class _Maker:
                 return texture
         return None
 
+    def _lenders_cohort(self, item: BatchItem) -> str | None:
+        return None if item.source_frame is None else self.cohorts.get(item.source_frame)
+
+    def _convention(self, item: BatchItem) -> Offset:
+        """How the annotators of the lender's cohort draw, of the batch's where none is known."""
+        cohort = self._lenders_cohort(item) or self.batch.settings["cohort"]
+        return self.conventions.get(cohort, NO_OFFSET)
+
     def _scene(self, item: BatchItem) -> Scene:
         source, calibration = item.source_frame, item.calibration
+        convention, ellipse = self._convention(item), item.ellipse
+        if convention != NO_OFFSET:
+            ellipse = self.drawn_by.apply(convention.remove(ellipse))
         return Scene(
-            item.ellipse,
+            ellipse,
             item.size,
             item.style,
             None if source is None else self.project.frames.pixels(source),
@@ -422,17 +450,25 @@ def _draw(
     model: FoundModel,
     textures: Sequence[CohortTexture | None],
     scenes: Sequence[Scene],
+    wanted: Sequence[tuple[Ellipse, Offset]],
     seeds: Sequence[int],
     options: Mapping[str, Any],
 ) -> list[Made]:
-    """Make images and their figures in any process. Models are loaded once per process."""
+    """Make images and their figures in any process. Models are loaded once per process.
+
+    ``wanted`` are the ellipses that label the images, and how these are drawn around the skull.
+    """
     segmenter, neighbours = load_segmenter(judge_model()), load_neighbours(model)
     judges = [Judge(segmenter, neighbours, texture) for texture in textures]
     drawn = _drawn_in_memory(load_synthesizer(model), scenes, seeds, options)
-    return [
-        (one, _measured(judge, one, scene.reference))
-        for judge, one, scene in zip(judges, drawn, scenes, strict=True)
-    ]
+    made = []
+    for judge, one, scene, (ellipse, convention) in zip(judges, drawn, scenes, wanted, strict=True):
+        if one.ellipse == scene.ellipse:
+            one = replace(one, ellipse=ellipse)
+        else:  # the label was found in the image
+            convention = NO_OFFSET
+        made.append((one, _measured(judge, one, scene.reference, convention)))
+    return made
 
 
 def _drawn_in_memory(
@@ -453,9 +489,11 @@ def _drawn_in_memory(
     return first + _drawn_in_memory(synthesizer, scenes[half:], seeds[half:], options)
 
 
-def _measured(judge: Judge, drawn: Drawn, lender: NDArray[np.uint8] | None) -> Measured:
+def _measured(
+    judge: Judge, drawn: Drawn, lender: NDArray[np.uint8] | None, convention: Offset
+) -> Measured:
     """The figures of an image and its label, including the synthesizer's own figures."""
-    measured = judge(drawn.image, drawn.ellipse, lender)
+    measured = judge(drawn.image, drawn.ellipse, lender, convention)
     return replace(measured, quality={**measured.quality, **drawn.figures})
 
 

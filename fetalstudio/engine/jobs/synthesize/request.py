@@ -45,6 +45,9 @@ class SynthesizeRequest:
     background: Background = "made"
     """``frame`` keeps the tissue around the head of the lender. A frame without an annotation
     lends only its sector."""
+    convention: bool = True
+    """Show the skull where the annotators of each lender's cohort would have drawn the ellipse
+    around it, where that is known."""
     seed: int = 0
     out: Path | None = None
     """Folder for the pairs as files. With ``resume`` it has to be the folder of before."""
@@ -62,3 +65,5 @@ class SynthesizeResult:
     """Number of pairs that existed when the batch was resumed."""
     again: int = 0
     """Number of pairs that the project already had from an earlier batch with the same request."""
+    followed: str = ""
+    """For a person, which conventions the pairs follow; "" for none."""

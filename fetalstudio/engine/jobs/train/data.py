@@ -17,6 +17,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
+from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.cohort_split import (
     checked_real,
     labelled_frames,
@@ -116,6 +117,10 @@ def select_training_data(
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
     warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen)]
+    # Measured by the job itself, so that before the first one the window knows of none.
+    drawn = kept_conventions(project, labelled)
+    cohorts = {item.cohort for item in data.train}
+    warnings += apart({name: found for name, found in drawn.items() if name in cohorts})
     return replace(data, problems=tuple(problems), warnings=tuple(warnings))
 
 

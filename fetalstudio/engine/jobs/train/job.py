@@ -11,12 +11,14 @@ from typing import Any
 from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
+from fetalstudio.core.prompts import in_words
 from fetalstudio.core.training_settings import settings_of
-from fetalstudio.engine.cohort_split import keep_parts, labelled
+from fetalstudio.engine.cohort_conventions import kept_conventions
+from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
+from fetalstudio.engine.conventions import measure_conventions
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame, summarise
 from fetalstudio.engine.jobs.evaluate.request import EvaluateResult
-from fetalstudio.engine.jobs.propose.request import Prompt
 from fetalstudio.engine.jobs.train.cost import TrainingCountdown, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import (
     TrainingData,
@@ -24,7 +26,7 @@ from fetalstudio.engine.jobs.train.data import (
     with_duplicates,
 )
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
-from fetalstudio.engine.jobs.train.verdict import compare
+from fetalstudio.engine.jobs.train.verdict import compare, how_to_use
 from fetalstudio.engine.models.loading import FoundModel, find_model, load_segmenter
 from fetalstudio.engine.models.seen import Seen, seen_by
 from fetalstudio.engine.pictures import montage, overlay
@@ -49,7 +51,7 @@ from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.segmentation.embeddings import EmbeddingCache
 from fetalstudio.segmentation.examples import EMBEDDING
-from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune
+from fetalstudio.segmentation.fine_tuning import EpochFigures, fine_tune, prepared
 from fetalstudio.segmentation.segmenter import Prediction, Segmenter
 
 
@@ -67,12 +69,15 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             check_new_name(project, "train", request.name)
         request.settings.check()
         model = find_model("segmenter", request.segmenter, project)
+        if request.cohort is None and len(cohorts := labelled_cohorts(project)) > 1:
+            measure_conventions(project, cohorts, report, cancelled)  # for the data's warnings
         data = choose_data(project, request)
         for said in data.warnings:
             report(Warned(said))
         if resumed is not None:
             _check_unchanged(resumed, data, model)
         segmenter = load_segmenter(model)
+        _check_prompt(request, segmenter)
         settings = {
             **asdict(request),
             "project": None,
@@ -128,6 +133,15 @@ def _request_of(record: Run, project: Project) -> TrainRequest:
     origin = {"project": project.path, "segmenter": record.settings["started_from"]}
     settings = settings_of(record.settings)
     return TrainRequest(**{**stored, **origin, "cohort": cohort, "settings": settings})
+
+
+def _check_prompt(request: TrainRequest, segmenter: Segmenter) -> None:
+    boxes_only = request.settings.recipe == "paper" and segmenter.needs_prompt
+    if request.prompt == "auto" and boxes_only:
+        raise InputError(
+            f"{segmenter.card.name} needs a box as a prompt, and the recipe 'paper' shows it "
+            "nothing else. Choose the prompt box, or the recipe 'recommended'."
+        )
 
 
 def _check_unchanged(record: Run, data: TrainingData, model: FoundModel) -> None:
@@ -187,15 +201,24 @@ class _Training:
         self.saved_epoch = 0
         self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
         self.recorded = {row["epoch"] for row in held.history}
+        cohorts = {item.cohort for item in data.train}
+        self.drawn = {
+            cohort: found.sentence
+            for cohort, found in kept_conventions(project).items()
+            if cohort in cohorts
+        }
         self.where = describe(segmenter.device)
         work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
         pace = pace_of(project, kind_of(segmenter.card.architecture), self.settings.lora)
         self.countdown = TrainingCountdown(cost(pace, work, self.settings).epochs_s)
-        self.prompt: Prompt = "box" if segmenter.needs_prompt else "auto"
+        # The model that epochs are compared with: a SAM that shall do without its box has to be
+        # compared without it, too.
+        self.start = prepared(segmenter, self.settings, request.prompt)
+        self.asked = request.prompt
 
     def run(self) -> tuple[TrainResult, bool]:
         """The result, and whether the training was stopped early."""
-        before = self._evaluate(self.segmenter, "measuring the model as it is")
+        before = self._evaluate(self.start, "measuring the model as it is")
         train = [frame.loaded() for frame in self.data.train]
         train += [labelled(self.project, p.frame, p.ellipse).loaded() for p in self.data.pairs]
         self.validation = [frame.loaded() for frame in self.data.validation]
@@ -205,6 +228,7 @@ class _Training:
             self.validation,
             self.settings,
             cache=EmbeddingCache(self.project.path / "cache" / "embeddings"),
+            prompt=self.asked,
             state=self.held.state_file,
             progress=self,
             on_epoch=self._epoch,
@@ -215,9 +239,9 @@ class _Training:
         self._catch_up(tuned, figures)
         # After a cancel, only the test part is measured, which the verdict needs.
         after = before if not self.saved else self._evaluate(tuned, "testing the best epoch", True)
-        result = self._result(before, after, figures)
+        result = self._result(before, after, figures, tuned)
         if self.saved:
-            self._card(result).write(self.held.folder)
+            self._card(result, tuned).write(self.held.folder)
         return result, stopped
 
     def advance(self, done: int, total: int, note: str = "") -> None:
@@ -267,12 +291,14 @@ class _Training:
         self.report(Preview(montage(shown, columns=2), f"validation frames, epoch {figures.epoch}"))
 
     def _predict(self, tuned: Segmenter, example: LabelledFrame) -> Prediction:
-        box = example.ellipse.box() if tuned.needs_prompt else None
+        box = example.ellipse.box() if tuned.prompt == "box" else None
         return tuned.predict(example.image, box=box)
 
     def _save(self, tuned: Segmenter, figures: EpochFigures) -> None:
         metrics = {"validation_dice": figures.validation_dice, "epoch": figures.epoch}
-        tuned.save(self.held.folder, self._base_card(metrics))
+        # Calibrated when the training ends; until then, nothing is known about it.
+        preprocessing = {**tuned.card.preprocessing, "confidence": None}
+        tuned.save(self.held.folder, self._base_card(metrics, preprocessing))
         self.saved_epoch = figures.epoch
         if not self.saved:
             write_training_frames(self.held.folder, [i.id for i in self.data.train])
@@ -294,12 +320,16 @@ class _Training:
         steps = Steps(len(self.data.test), self.report, never, note)
         scores = []
         for item in self.data.test:
-            scores.append(score_frame(segmenter, item, prompt=self.prompt))
+            scores.append(score_frame(segmenter, item, prompt=self.start.prompt))
             steps.advance()
         return summarise(segmenter.card.name, scores)
 
     def _result(
-        self, before: EvaluateResult, after: EvaluateResult, figures: Sequence[EpochFigures]
+        self,
+        before: EvaluateResult,
+        after: EvaluateResult,
+        figures: Sequence[EpochFigures],
+        tuned: Segmenter,
     ) -> TrainResult:
         subjects = [score.subject for score in before.frames]
         number = comparisons(self.project, subjects)
@@ -327,37 +357,42 @@ class _Training:
             verdict=verdict.sentence,
             answer=verdict.answer,
             failures=verdict.failures,
+            prompt=self.start.prompt,
+            used_with=tuned.prompt,
+            confidence_known=tuned.confidence is not None,
             comparison=number,
             copies_left_out=self.data.copies,
             device=self.where,
         )
 
-    def _base_card(self, metrics: Mapping[str, Any]) -> ModelCard:
+    def _base_card(self, metrics: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> ModelCard:
         cohorts = sorted({item.cohort for item in self.data.train})
         base = self.segmenter.card
         return ModelCard(
             name=self.held.name,
             kind="segmenter",
             architecture=base.architecture,
-            preprocessing=base.preprocessing,
+            preprocessing=preprocessing,
             licence=base.licence,
             training_data={
                 "started_from": base.name,
                 "base": base.training_data,
                 "cohorts": cohorts,
+                # What it draws like, where that was measured.
+                "drawn": self.drawn,
                 "real_frames": len(self.data.train),
                 "synthetic_pairs": len(self.data.pairs),
             },
             metrics=metrics,
         )
 
-    def _card(self, result: TrainResult) -> ModelCard:
-        prompt = "prompt-free ellipse" if self.prompt == "auto" else "ellipse prompted by a box"
+    def _card(self, result: TrainResult, tuned: Segmenter) -> ModelCard:
         protocol = (
-            f"mean Dice of the {prompt} on subject-held-out frames at native resolution; "
-            "95 % interval of the paired difference over subjects"
+            f"mean Dice of the ellipse, found {in_words(result.prompt)}, on subject-held-out "
+            "frames at native resolution; 95 % interval of the paired difference over subjects"
         )
-        return self._base_card({**asdict(result), "protocol": protocol})
+        figures = {**asdict(result), "protocol": protocol, "use": how_to_use(asdict(result))}
+        return self._base_card(figures, tuned.card.preprocessing)
 
 
 def _nan(value: object) -> bool:

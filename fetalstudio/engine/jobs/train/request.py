@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from fetalstudio.core.prompts import Prompt
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.process.job import Job
 
@@ -26,6 +27,10 @@ class TrainRequest:
     synthetic: int | None = None
     """Use at most this many accepted pairs; by default all, 0 for none."""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
+    prompt: Prompt | None = None
+    """What the new model is meant to be used with: its epochs are validated, its best epoch is
+    chosen and the test part is measured with this prompt. By default that of the segmenter; a SAM
+    that is used with a box is used without from then on, if it has become better so."""
     name: str | None = None
     """Name of the new model; by default ``<cohort>-<number>``, or ``tuned-<number>``."""
     resume: int | None = None
@@ -60,5 +65,11 @@ class TrainResult:
     """The verdict in a word, see :data:`.verdict.Answer`; empty in runs of earlier versions."""
     failures: tuple[int, int] | None = None
     """Test frames with a Dice below 0.9, before and after."""
+    prompt: Prompt = "auto"
+    """The prompt of both measurements."""
+    used_with: Prompt = "auto"
+    """The prompt that the new model is used with."""
+    confidence_known: bool = True
+    """Whether the confidence of the new model could be calibrated."""
     comparison: int = 1
     """The number of this comparison on these test subjects, among all of the project."""

@@ -5,13 +5,14 @@ Importing this module imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from fetalstudio.core.metrics import FAILURE, Interval
+from fetalstudio.core.prompts import in_words
 from fetalstudio.core.statistics import FEW_SUBJECTS, paired_difference
 from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
@@ -58,6 +59,33 @@ def compare(
     said = _sentence(answer, dice, difference, failures, tested)
     more = comparisons_in_words(comparison) if improved else ""
     return Verdict(answer, difference, failures, f"{said} {more}".strip())
+
+
+def how_to_use(verdict: Mapping[str, Any]) -> str:
+    """For a person, what the new model is used with, and what its confidence is worth.
+
+    ``verdict`` has the fields of ``TrainResult``; in runs of earlier versions some are missing, and
+    the answer is empty then.
+    """
+    prompt, used_with = verdict.get("prompt"), verdict.get("used_with")
+    if prompt is None or used_with is None:
+        return ""
+    said = [f"Measured {in_words(prompt)}, before and after."]
+    if verdict.get("model") is None:
+        return said[0]
+    if used_with != prompt:
+        said.append(
+            f"On the validation frames the new model is better {in_words(used_with)}, and is used "
+            "like that from now on."
+        )
+    if verdict.get("confidence_known"):
+        said.append("Its confidence was calibrated on the validation frames, by cross-validation.")
+    else:
+        said.append(
+            "Its proposals come without a confidence: the validation frames are of too few "
+            "subjects to calibrate it, or do not agree with it. Annotate frames of more subjects."
+        )
+    return " ".join(said)
 
 
 def _failures(dice: Sequence[float]) -> int:

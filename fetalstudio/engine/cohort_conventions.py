@@ -1,0 +1,160 @@
+"""How each cohort of a project is drawn, as the built-in segmenter sees it: measured, and kept.
+
+What is kept is in the project's cache folder, which may be deleted. It counts as long as the
+cohort's annotated frames and ellipses are the same. Imports no torch, so the window may use it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from fetalstudio.core.convention import FEWEST, Convention
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.metrics import Interval
+from fetalstudio.engine.cohort_split import labelled_if_any
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.project.models import BUILT_IN
+from fetalstudio.project.project import Project
+
+Item = TypeVar("Item", "DrawnFrame", LabelledFrame, "DrawnFrame | LabelledFrame")
+
+
+class DrawnFrame(NamedTuple):
+    """An annotated frame, without its picture."""
+
+    id: str
+    cohort: str
+    subject: str
+    ellipse: Ellipse
+
+
+@dataclass(frozen=True, slots=True)
+class CohortConvention:
+    """How a cohort is drawn."""
+
+    cohort: str
+    convention: Convention | None
+    """None for a cohort that the built-in segmenter learnt from: it draws like its annotators."""
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        if self.convention is None:
+            return f"{self.cohort}: drawn along the skull as {BUILT_IN} learnt it from this cohort."
+        return f"{self.cohort}: {self.convention.sentence}."
+
+    def differs(self, other: CohortConvention) -> bool:
+        """Whether the intervals of the size are more than 1 % apart."""
+        if self.convention is None:
+            return other.convention is not None and other.convention.differs_from_none
+        if other.convention is None:
+            return self.convention.differs_from_none
+        return self.convention.differs(other.convention)
+
+
+def measurable(drawn: Iterable[DrawnFrame | LabelledFrame]) -> set[str]:
+    """The cohorts whose annotated frames are of enough subjects to measure them."""
+    subjects = {(item.cohort, item.subject) for item in drawn}
+    counts = Counter(cohort for cohort, _ in subjects)
+    return {cohort for cohort, count in counts.items() if count >= FEWEST}
+
+
+def kept_conventions(
+    project: Project, drawn: Iterable[DrawnFrame | LabelledFrame] | None = None
+) -> dict[str, CohortConvention]:
+    """By cohort, what was measured and still holds. Computes nothing.
+
+    ``drawn`` are the annotated frames of the cohorts in question; by default they are read.
+    """
+    stored = _read(_path(project))
+    if not stored:
+        return {}
+    by_cohort = by_cohort_of(labelled_if_any(project) if drawn is None else drawn)
+    return {
+        cohort: CohortConvention(cohort, _convention(stored[cohort]["convention"]))
+        for cohort, items in by_cohort.items()
+        if cohort in stored and stored[cohort]["drawn"] == _digest(items)
+    }
+
+
+def apart(found: Mapping[str, CohortConvention]) -> list[str]:
+    """A sentence for a person on each two cohorts that are drawn differently."""
+    return [
+        f"{one} and {other} are drawn differently ({one} {_size(found[one])}, {other} "
+        f"{_size(found[other])}). A segmenter that learns from both draws in between: train and "
+        "export them apart."
+        for one, other in combinations(sorted(found), 2)
+        if found[one].differs(found[other])
+    ]
+
+
+def _size(found: CohortConvention) -> str:
+    mean = 0.0 if found.convention is None else 100 * found.convention.size.mean
+    if abs(mean) < 0.05:
+        return "on the skull"
+    return f"{abs(mean):.1f} % {'outside' if mean > 0 else 'inside'}"
+
+
+def by_cohort_of(drawn: Iterable[Item]) -> dict[str, list[Item]]:
+    """The annotated frames of each cohort."""
+    by_cohort: dict[str, list[Item]] = {}
+    for item in drawn:
+        by_cohort.setdefault(item.cohort, []).append(item)
+    return by_cohort
+
+
+def _digest(items: Sequence[DrawnFrame | LabelledFrame]) -> str:
+    drawn = sorted(f"{item.id} {item.subject} {item.ellipse}" for item in items)
+    return hashlib.sha256("\n".join(drawn).encode()).hexdigest()
+
+
+def _path(project: Project) -> Path:
+    return project.path / "cache" / "conventions.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What is kept; nothing where the file is missing or damaged, as it can be made again."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        for entry in stored.values():
+            _convention(entry["convention"])
+            entry["drawn"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return dict(stored)
+
+
+def keep_conventions(
+    project: Project,
+    found: Mapping[str, Convention | None],
+    drawn: Mapping[str, Sequence[DrawnFrame | LabelledFrame]],
+) -> None:
+    """Keep what was found of cohorts, with the annotated frames that it holds for."""
+    stored = _read(_path(project))
+    for cohort, convention in found.items():
+        values = None if convention is None else asdict(convention)
+        stored[cohort] = {"drawn": _digest(drawn[cohort]), "convention": values}
+    _path(project).parent.mkdir(exist_ok=True)
+    write_bytes(_path(project), json.dumps(stored, indent=1).encode())
+
+
+def _convention(values: Any) -> Convention | None:
+    if values is None:
+        return None
+    return Convention(
+        size=Interval(**values["size"]),
+        long=Interval(**values["long"]),
+        short=Interval(**values["short"]),
+        right=Interval(**values["right"]),
+        down=Interval(**values["down"]),
+        subjects=int(values["subjects"]),
+        segmenter=str(values["segmenter"]),
+    )

@@ -1,0 +1,239 @@
+"""Exporting readings as a small file, and merging a colleague's.
+
+Frames are recognised by their pixels. A reading has an id, so that merging a file twice changes
+nothing. What contradicts a reading of this project is listed and left out unless a person keeps
+both; nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import counted
+from fetalstudio.formats.readings_file import (
+    SUFFIX,
+    ReadingRecord,
+    ReadingsFile,
+    read_readings,
+    write_readings,
+)
+from fetalstudio.project.patients import is_key
+from fetalstudio.project.project import Project
+from fetalstudio.project.readings import checked_observer
+from fetalstudio.project.records import Frame, Reading
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A reading of a file that contradicts one of the project."""
+
+    record: ReadingRecord
+    held: Reading
+    frame: Frame
+    kind: Literal["another", "changed"]
+    """``another``: the same observer read the frame in the same round and drew something else.
+    ``changed``: it is the same reading, but the file says something else of it."""
+
+    def sentence(self) -> str:
+        """What is wrong, for a person."""
+        who, name = self.record.observer, self.frame.name
+        if self.kind == "changed":
+            return f"{name}: the reading of {who} was changed in the file or here."
+        which = f"reading {self.record.round}" if self.record.round else "annotation"
+        dice = ""
+        if self.record.ellipse is not None and self.held.ellipse is not None:
+            dice = f"; their Dice is {self.record.ellipse.overlap(self.held.ellipse):.3f}"
+        return f"{name}: another {which} of {who} is here already{dice}."
+
+
+@dataclass(frozen=True, slots=True)
+class MergePlan:
+    """What merging a file would do; nothing is stored yet."""
+
+    path: Path
+    observers: tuple[str, ...]
+    """Of all readings of the file, as they would be called here."""
+    new: tuple[ReadingRecord, ...]
+    known: int
+    """Readings that are here already."""
+    unknown: tuple[ReadingRecord, ...]
+    """Readings of frames that the project does not hold."""
+    conflicts: tuple[Conflict, ...]
+    other_subjects: tuple[Frame, ...]
+    """Frames that have the key of another subject here. Each project makes keys of its own, so that
+    this is usual; the subject here counts."""
+
+    def sentences(self) -> list[str]:
+        """What would happen, for a person."""
+        said = [f"{counted(len(self.new), 'new reading')} by {', '.join(self.observers)}."]
+        if self.known:
+            said.append(f"{counted(self.known, 'reading')} here already; nothing changes for them.")
+        if self.unknown:
+            frames = list(dict.fromkeys(record.frame for record in self.unknown))
+            shown = ", ".join(frame[:16] for frame in frames[:_NAMED])
+            more = f" and {len(frames) - _NAMED} more" if len(frames) > _NAMED else ""
+            said.append(
+                f"{counted(len(self.unknown), 'reading')} of frames that this project does not "
+                f"hold, left out: {shown}{more}. Import these frames first to merge them too."
+            )
+        if self.conflicts:
+            said.append(
+                f"{counted(len(self.conflicts), 'reading')} in conflict, left out unless you keep "
+                "both:"
+            )
+        return said
+
+
+def export_readings(
+    project: Project,
+    path: Path,
+    *,
+    observers: Collection[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    annotations: bool = False,
+) -> int:
+    """Write readings into a file, and return their number.
+
+    ``observers``: only theirs; ``rename``: what observers are called in the file, such as by
+    initials; ``annotations``: also the final annotations, which count as readings that were not
+    blinded. The file holds no picture, no name of a frame and no subject that is not a key.
+
+    Raises :class:`InputError` where there is nothing to write, :class:`UserError` where the file
+    cannot be written.
+    """
+    called = rename or {}
+    frames = {frame.id: frame for frame in project.frames.all()}
+    held = project.readings.with_annotations() if annotations else project.readings.all()
+    records = [
+        ReadingRecord(
+            id=reading.id,
+            frame=reading.frame_id,
+            subject=_shown_subject(frames[reading.frame_id].subject),
+            observer=checked_observer(called.get(reading.observer, reading.observer)),
+            round=reading.round,
+            blinded=reading.blinded,
+            ellipse=reading.ellipse,
+            seconds=reading.seconds,
+            read_at=reading.read_at,
+        )
+        for reading in held
+        if observers is None or reading.observer in observers
+    ]
+    if len({(r.frame, r.observer, r.round) for r in records}) < len(records):
+        raise InputError("Two observers would have the same name. Give them different ones.")
+    if not records:
+        known = ", ".join(sorted({reading.observer for reading in held})) or "nobody"
+        raise InputError(
+            f"There are no readings to export. This project has readings by: {known}. Read frames "
+            "first (Readings, Read again without seeing)."
+        )
+    path = path if path.suffix else path.with_name(path.name + SUFFIX)
+    write_readings(path, ReadingsFile(project.patients.project_id, tuple(records)))
+    return len(records)
+
+
+def plan_merge(
+    project: Project, path: Path, *, rename: Mapping[str, str] | None = None
+) -> MergePlan:
+    """What merging a file would do. ``rename``: what its observers are called here, where two
+    people have the same initials.
+
+    Raises :class:`InputError` for a file that holds no readings or is damaged.
+    """
+    called = {old: checked_observer(new) for old, new in (rename or {}).items()}
+    readings = [
+        replace(record, observer=called.get(record.observer, record.observer))
+        for record in read_readings(path).readings
+    ]
+    if len({(r.frame, r.observer, r.round) for r in readings}) < len(readings):
+        raise InputError(
+            f"{path} has two readings of one frame by the same observer in the same round. Give "
+            "its observers different names, or export the readings again."
+        )
+    frames = {frame.id: frame for frame in project.frames.all()}
+    held = {reading.id: reading for reading in project.readings.with_annotations()}
+    taken = {(r.frame_id, r.observer, r.round): r for r in held.values()}
+    new: list[ReadingRecord] = []
+    unknown: list[ReadingRecord] = []
+    conflicts: list[Conflict] = []
+    for record in readings:
+        frame = frames.get(record.frame)
+        if frame is None:
+            unknown.append(record)
+        elif (same := held.get(record.id)) is not None:
+            if (same.frame_id, same.ellipse) != (record.frame, record.ellipse):
+                conflicts.append(Conflict(record, same, frame, "changed"))
+        elif other := taken.get((record.frame, record.observer, record.round)):
+            conflicts.append(Conflict(record, other, frame, "another"))
+        else:
+            new.append(record)
+    return MergePlan(
+        path=path,
+        observers=tuple(sorted({record.observer for record in readings})),
+        new=tuple(new),
+        known=len(readings) - len(new) - len(unknown) - len(conflicts),
+        unknown=tuple(unknown),
+        conflicts=tuple(conflicts),
+        other_subjects=tuple(
+            frames[record.frame]
+            for record in {record.frame: record for record in readings}.values()
+            if record.frame in frames and record.subject not in (None, frames[record.frame].subject)
+        ),
+    )
+
+
+def merge_readings(
+    project: Project,
+    plan: MergePlan,
+    *,
+    author: str,
+    keep_both: bool = False,
+    rename: Mapping[str, str] | None = None,
+) -> int:
+    """Store the new readings of a plan, as one amendment, and return their number.
+
+    ``keep_both`` also stores those of conflicts where the same observer drew something else, as a
+    further reading. ``rename`` as for the plan. The plan is made again, so that what has been
+    merged meanwhile is not stored twice. Raises as :func:`plan_merge`, and :class:`InputError`
+    where there is nothing to store.
+    """
+    with project.transaction():
+        plan = plan_merge(project, plan.path, rename=rename)
+        both = [c.record for c in plan.conflicts if keep_both and c.kind == "another"]
+        if not plan.new and not both:
+            raise InputError(f"{plan.path} holds nothing new. Nothing was stored.")
+        rounds: dict[tuple[str, str], int] = {}
+        for reading in project.readings.all():
+            key = reading.frame_id, reading.observer
+            rounds[key] = max(rounds.get(key, 0), reading.round)
+        for record in plan.new:
+            key = record.frame, record.observer
+            rounds[key] = max(rounds.get(key, 0), record.round)
+        number = len(plan.new) + len(both)
+        people = ", ".join(sorted({record.observer for record in (*plan.new, *both)}))
+        amendment = project.amendments.log_import(
+            f"merged {counted(number, 'reading')} by {people}", author=author
+        )
+        for record in plan.new:
+            project.readings.store(
+                record, observer=record.observer, number=record.round, merge=lambda: amendment
+            )
+        for record in both:
+            key = record.frame, record.observer
+            rounds[key] = rounds.get(key, 0) + 1
+            project.readings.store(
+                record, observer=record.observer, number=rounds[key], merge=lambda: amendment
+            )
+    return amendment
+
+
+def _shown_subject(subject: str) -> str | None:
+    """A subject that says nothing about who the patient is; projects of former versions hold
+    texts."""
+    return subject if is_key(subject) else None
