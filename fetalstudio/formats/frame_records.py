@@ -216,7 +216,10 @@ class FrameRecord:
         return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
+        """The picture, (H, W) grey; of several, the middle one. Raises :class:`InputError`, naming
+        the file and the cure."""
+        if self.video is not None:
+            return self.video.decode(self.video.count // 2)
         return read_image(self.path) if self.decode is None else self.decode()
 
     def read(

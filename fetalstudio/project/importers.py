@@ -132,6 +132,7 @@ def import_frames(
         files=files,
         keep_labels=keep_labels,
         sharpest=sharpest,
+        progress=progress,
     )
     with project.frames.staging() as staging:
         plan = planner.plan(choices, keep=staging.put, progress=progress)
