@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from fnmatch import fnmatch
+from pathlib import Path
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.biometry import hadlock_1984, intergrowth_21st, measure
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, parse_age, sizes_for_age
+from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, sizes_for_age
+from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.core.words import counted
+from fetalstudio.engine.forgetting import CANNOT_BE_UNDONE, forget, plan_forgetting
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
+from fetalstudio.formats.frame_tables import some
+from fetalstudio.formats.identifiers import looks_like
+from fetalstudio.project.calibrating import from_number, from_table, removal
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Amendment, Frame
+from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 
 DESCRIPTION = (
     "Lists the real frames of a project and amends them. Every amendment is kept in a log and can "
     "be undone; so can every import. A removed frame is deleted for good by purge, and when a "
     "window opens or closes the project; until then it can be restored with its annotations and "
-    "its pairs."
+    "its pairs. Only forgetting a patient cannot be undone."
 )
 
 _LISTED_CHANGES = 20
@@ -59,15 +67,49 @@ def options(parser: argparse.ArgumentParser) -> None:
     _yes(sub, "remove them; without this option, only say what would be removed")
     sub = add("set-subject", "correct the subject (the patient key) of frames", selects=True)
     sub.add_argument("new_subject", metavar="SUBJECT")
+    _yes(sub, "set it also where a person should decide; without this option that is refused")
+    sub = add(
+        "group-by-name",
+        "give frames the subjects that their names state; names that do not match stay",
+        selects=True,
+    )
+    sub.add_argument(
+        "pattern",
+        metavar="PATTERN",
+        help="where the subject stands in the name, as in '{subject}_*'; * stands for anything, # "
+        "for a number, ? for one character",
+    )
+    sub.add_argument(
+        "--regular-expression",
+        action="store_true",
+        help="PATTERN is a regular expression whose first group is the subject",
+    )
+    _yes(sub, "group them; without this option, only say what would change")
     sub = add("set-cohort", "move frames into another cohort, or into a new one", selects=True)
     sub.add_argument("new_cohort", metavar="COHORT")
     sub = add(
         "set-age",
         "set the gestational age at the examination, if it is known from elsewhere",
         selects=True,
-        logged=False,
     )
     sub.add_argument("age", metavar="AGE", help="weeks+days, such as 20+3; none takes it away")
+    sub = add("set-label", "give frames a label, such as quality or scanner", selects=True)
+    sub.add_argument("label", metavar="LABEL")
+    sub.add_argument("value", metavar="VALUE")
+    sub = add("remove-label", "take a label away from frames", selects=True)
+    sub.add_argument("label", metavar="LABEL")
+    sub = add("set-calibration", "set the pixel size of frames, or take it away", selects=True)
+    sub.add_argument(
+        "mm_per_px",
+        metavar="MM",
+        help="mm per pixel, such as 0.12; or the path of a table with the columns filename and "
+        "pixel size(mm), in which frames are found by their names; or none",
+    )
+    sub.add_argument(
+        "--replace",
+        action="store_true",
+        help="also for frames that have another calibration; without this option they are refused",
+    )
     add(
         "measure",
         "list the measurements of the annotated frames: HC, BPD, OFD, the gestational age from "
@@ -92,6 +134,22 @@ def options(parser: argparse.ArgumentParser) -> None:
     sub = add("redo", "do an amendment again that was undone")
     sub.add_argument("amendment", type=int, metavar="NUMBER", help="from the log")
     add("log", "list the amendments, the newest first", logged=False)
+    sub = add(
+        "forget",
+        "delete every trace of the subjects of the chosen frames, which cannot be undone",
+        selects=True,
+    )
+    sub.add_argument(
+        "--dry-run", action="store_true", help="only say what would be deleted (the default)"
+    )
+    _yes(sub, "delete it")
+    models = sub.add_mutually_exclusive_group()
+    models.add_argument(
+        "--remove-models",
+        action="store_true",
+        help="also delete the models that learned from these subjects",
+    )
+    models.add_argument("--keep-models", action="store_true", help="keep them")
     sub = add("purge", "delete the removed frames for good", logged=False)
     _yes(sub, "delete them; this cannot be undone")
 
@@ -130,6 +188,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
                 _log(project, console)
             case "set-age":
                 _set_age(project, options, console)
+            case "forget":
+                _forget(project, options, console)
             case "measure":
                 _measure(project, options, console)
             case "purge":
@@ -152,10 +212,22 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
     ids = [frame.id for frame in _chosen(project, options)]
     match options.action:
         case "set-subject":
+            subject = project.patients.key(options.new_subject)
             for sentence in subject_effect(project, ids):
                 console.warn(sentence)
-            subject = project.patients.key(options.new_subject)
+            _check(Regrouper(project).questions(dict.fromkeys(ids, subject)), options, console)
             return amendments.set_subject(ids, subject, author=author)
+        case "group-by-name":
+            return amendments.set_subjects(_grouped(project, options, console), author=author)
+        case "set-label" | "remove-label":
+            value = "" if options.action == "remove-label" else options.value
+            if likeness := looks_like(value):
+                console.warn(f"The value may be {likeness}; labels are exported with the frames.")
+            return amendments.set_label(ids, options.label, value, author=author)
+        case "set-calibration":
+            return amendments.set_calibrations(
+                _calibrations(project, options, console), author=author
+            )
         case "set-cohort":
             return amendments.set_cohort(ids, options.new_cohort, author=author)
     for sentence in sentences(removal_effect(project, ids)):
@@ -163,6 +235,89 @@ def _amend(project: Project, options: argparse.Namespace, console: Console) -> A
     if not options.yes:
         raise InputError("Nothing was removed. Repeat the command with --yes to remove them.")
     return amendments.remove(ids, author=author)
+
+
+def _check(questions: Sequence[str], options: argparse.Namespace, console: Console) -> None:
+    """Raise where a person should decide something first and has not."""
+    for question in questions:
+        console.warn(question)
+    if questions and not options.yes:
+        raise InputError("Nothing was changed. Repeat the command with --yes if this is right.")
+
+
+def _grouped(project: Project, options: argparse.Namespace, console: Console) -> Mapping[str, str]:
+    """The new subjects of the chosen frames, by frame id."""
+    pattern = NamePattern.parse(options.pattern, regular_expression=options.regular_expression)
+    grouping = Regrouper(project).by_names(_chosen(project, options), pattern)
+    for reading in grouping.readings:
+        said = f"subject {reading.frame.subject}"
+        if reading.read is None:
+            said += ", does not match"
+        elif reading.subject != reading.frame.subject:
+            said += f" -> {reading.subject} ({reading.read})"
+        console.say(f"{reading.frame.id[:16]}  {reading.frame.name:24} {said}")
+    console.say(grouping.summary())
+    for sentence in subject_effect(project, grouping.subjects):
+        console.warn(sentence)
+    _check(grouping.questions, options, console)
+    if not grouping.subjects:
+        raise InputError("Nothing was changed: no frame would get another subject.")
+    if not options.yes:
+        raise InputError("Nothing was changed. Repeat the command with --yes to group them.")
+    return grouping.subjects
+
+
+def _calibrations(
+    project: Project, options: argparse.Namespace, console: Console
+) -> Mapping[str, Calibration | None]:
+    frames, text = _chosen(project, options), options.mm_per_px
+    if text.lower() == "none":
+        return removal(frames).chosen(replace=True)
+    try:
+        number = float(text)
+    except ValueError:
+        wanted = from_table(frames, Path(text))
+    else:
+        wanted = from_number(frames, number)
+    for note in wanted.notes:
+        console.warn(note)
+    if wanted.replaced and not options.replace:
+        raise InputError(
+            f"{counted(len(wanted.replaced), 'frame')} of {len(frames)} have another calibration "
+            f"({wanted.sources()}). Nothing was changed. Repeat the command with --replace to "
+            "replace it, or choose other frames."
+        )
+    return wanted.chosen(replace=True)
+
+
+def _forget(project: Project, options: argparse.Namespace, console: Console) -> None:
+    plan = plan_forgetting(project, (frame.subject for frame in _chosen(project, options)))
+    for sentence in plan.sentences():
+        console.say(sentence)
+    console.warn(CANNOT_BE_UNDONE)
+    models = [model.name for model in plan.learned]
+    result = {
+        "subjects": len(plan.subjects),
+        "frames": len(plan.frames),
+        "pairs": len(plan.effect.pairs),
+        "exports": [path.name for path in plan.exports],
+        "models": models,
+    }
+    if options.dry_run:
+        console.result({"forgotten": False, **result}, "Nothing was deleted.")
+        return
+    if not options.yes:
+        raise InputError("Nothing was deleted. Repeat the command with --yes to delete it.")
+    if models and not (options.remove_models or options.keep_models):
+        raise InputError(
+            f"Nothing was deleted. Decide on the models that learned from them ({some(models)}): "
+            "--remove-models or --keep-models."
+        )
+    left = forget(project, plan, author=options.author, remove_models=options.remove_models)
+    for sentence in left:
+        console.warn(sentence)
+    frames, subjects = counted(len(plan.frames), "frame"), counted(len(plan.subjects), "subject")
+    console.result({"forgotten": True, **result}, f"Deleted {frames} of {subjects} for good.")
 
 
 def _selected(project: Project, options: argparse.Namespace) -> list[Frame]:
@@ -220,18 +375,14 @@ def _list(project: Project, options: argparse.Namespace, console: Console) -> No
 
 
 def _set_age(project: Project, options: argparse.Namespace, console: Console) -> None:
-    try:
-        age = "" if options.age.lower() == "none" else age_text(parse_age(options.age))
-    except ValueError as error:
-        raise InputError(f"{error}; or none.") from error
-    frames = _chosen(project, options)
-    with project.transaction():
-        for frame in frames:
-            project.frames.set_labels(frame.id, {AGE_LABEL: age})
-    done = f"Set the gestational age of {counted(len(frames), 'frame')} to {age}."
+    ids = [frame.id for frame in _chosen(project, options)]
+    age = "" if options.age.lower() == "none" else options.age
+    amendment = project.amendments.set_label(ids, AGE_LABEL, age, author=options.author)
+    age = project.frames.get(ids[0]).labels.get(AGE_LABEL, "")
+    done = f"Set the gestational age of {counted(len(ids), 'frame')} to {age}."
     if not age:
-        done = f"Took the gestational age of {counted(len(frames), 'frame')} away."
-    console.result({"frames": len(frames), "gestational_age": age or None}, done)
+        done = f"Took the gestational age of {counted(len(ids), 'frame')} away."
+    console.result({**_entry(amendment), "frames": len(ids), "gestational_age": age or None}, done)
 
 
 def _measure(project: Project, options: argparse.Namespace, console: Console) -> None:

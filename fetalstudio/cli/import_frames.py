@@ -15,7 +15,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
-from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.doubts import CLIP_CHOICES, Question
 from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
 from fetalstudio.project.frames import SET_SUBJECT
@@ -74,9 +74,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--frames",
-        choices=["first", "middle", "last", "all"],
-        help="which frames of a file with several (default: all; of a DICOM video the middle one, "
-        "with a warning)",
+        metavar="CHOICE",
+        help=f"which frames of a file with several: {', '.join(CLIP_CHOICES)} (as the segmenter "
+        "sees it) or numbers such as 1,5,9-12 (default: all; of a DICOM clip the middle one, with "
+        "a warning)",
     )
     which.add_argument(
         "--every", type=int, metavar="N", help="every Nth frame of a file with several"
@@ -223,7 +224,8 @@ def _questions(plan: ImportPlan) -> list[str]:
     for frame in plan.frames:
         for doubt in plan.open_doubts(frame):
             answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
-            option = f"--answer {doubt.question} ANSWER {shlex.quote(frame.key)}"
+            about = frame.clip if doubt.question is Question.FRAMES else frame.key
+            option = f"--answer {doubt.question} ANSWER {shlex.quote(about or frame.key)}"
             texts.append(f"{doubt.message} Answer with {option}. {answers}.")
     return texts
 

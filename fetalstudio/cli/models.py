@@ -175,4 +175,7 @@ def _export(options: argparse.Namespace, console: Console) -> None:
             f"The learned tokens of {options.what}, with which it finds heads without a prompt, do "
             "not exist in this format and were left out. Prompt the exported model with a box."
         )
-    console.result({"out": options.out}, f"Wrote {options.out}.")
+    console.result(
+        {"out": options.out},
+        f"Wrote {options.out}, and its card beside it as {options.out.name}.json.",
+    )

@@ -182,10 +182,10 @@ def _size(size: SizeAgreement) -> str:
     def spanned(estimate: Estimate, digits: int = 1, sign: str = "+") -> str:
         if math.isnan(estimate.value):
             return "not known"
-        said = f"{estimate.value:{sign}.{digits}f}"
+        said = f"{estimate.value:{sign}z.{digits}f}"
         if math.isnan(estimate.low):
             return said
-        return f"{said} ({estimate.low:{sign}.{digits}f} to {estimate.high:{sign}.{digits}f})"
+        return f"{said} ({estimate.low:{sign}z.{digits}f} to {estimate.high:{sign}z.{digits}f})"
 
     bias = Estimate(size.bias.mean, size.bias.low, size.bias.high)
     return (

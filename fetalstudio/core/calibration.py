@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,16 @@ Source = Literal["table", "dicom", "header", "manual", "inherited", "simulated"]
 MetaImage, NRRD or NIfTI file. ``manual``: two points on a ruler. ``inherited``: from another frame
 of the same machine or, for a synthetic frame, from its lender. ``simulated``: from the simulated
 scanner; such frames are never stored."""
+
+SOURCES: Mapping[Source, str] = {
+    "table": "table",
+    "dicom": "DICOM",
+    "header": "header of the file",
+    "manual": "by hand",
+    "inherited": "from another frame",
+    "simulated": "simulated",
+}
+"""What a person reads of each source."""
 
 
 @dataclass(frozen=True, slots=True)

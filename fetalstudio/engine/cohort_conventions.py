@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -88,9 +88,9 @@ def kept_conventions(
 def apart(found: Mapping[str, CohortConvention]) -> list[str]:
     """A sentence for a person on each two cohorts that are drawn differently."""
     return [
-        f"{one} and {other} are drawn differently ({_size(found[one])} and {_size(found[other])} "
-        "of the skull). A segmenter that learns from both draws in between: train and export them "
-        "apart."
+        f"{one} and {other} are drawn differently ({one} {_size(found[one])}, {other} "
+        f"{_size(found[other])}). A segmenter that learns from both draws in between: train and "
+        "export them apart."
         for one, other in combinations(sorted(found), 2)
         if found[one].differs(found[other])
     ]
@@ -98,7 +98,9 @@ def apart(found: Mapping[str, CohortConvention]) -> list[str]:
 
 def _size(found: CohortConvention) -> str:
     mean = 0.0 if found.convention is None else 100 * found.convention.size.mean
-    return f"{abs(mean):.1f} % {'outside' if mean >= 0 else 'inside'}"
+    if abs(mean) < 0.05:
+        return "on the skull"
+    return f"{abs(mean):.1f} % {'outside' if mean > 0 else 'inside'}"
 
 
 def by_cohort_of(drawn: Iterable[Item]) -> dict[str, list[Item]]:
@@ -148,10 +150,11 @@ def _convention(values: Any) -> Convention | None:
     if values is None:
         return None
     return Convention(
-        **{
-            field.name: Interval(**values[field.name])
-            if isinstance(values[field.name], dict)
-            else values[field.name]
-            for field in fields(Convention)
-        }
+        size=Interval(**values["size"]),
+        long=Interval(**values["long"]),
+        short=Interval(**values["short"]),
+        right=Interval(**values["right"]),
+        down=Interval(**values["down"]),
+        subjects=int(values["subjects"]),
+        segmenter=str(values["segmenter"]),
     )

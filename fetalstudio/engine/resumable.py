@@ -172,6 +172,7 @@ def names_in_use(project: Project, kind: Kind | None, *, besides: int | None = N
         for model in project.models.all()
         if model.kind == kind and (model.run_id is None or model.run_id != besides)
     }
+    names |= project.models.removed(kind) if kind is not None else set()
     for run in project.runs.all():
         unfinished = run.state == "running" or can_resume(project, run)
         if unfinished and _MAKES.get(run.job) == kind and run.id != besides:

@@ -26,19 +26,15 @@ from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import key_of, some
 from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse
 from fetalstudio.formats.pictures import SUFFIXES, orientation_in
-from fetalstudio.formats.shapes import AnnotatedPicture, Shape
+from fetalstudio.formats.shapes import (
+    AnnotatedPicture,
+    Shape,
+    is_head,
+    is_neutral,
+    plain_label,
+)
 from fetalstudio.formats.unread_files import files_below, start_of
 
-_HEADS = frozenset(
-    {"head", "fetalhead", "foetalhead", "fetushead", "skull", "fetalskull", "cranium"}
-    | {"hc", "headcircumference"}
-)
-"""What the head is called, without spaces and punctuation."""
-_NEUTRAL = frozenset(
-    {"", "object", "mask", "ellipse", "polygon", "circle", "annotation", "foreground", "roi"}
-    | {"segmentation", "target", "region", "shape", "outline", "contour"}
-)
-"""Labels that say nothing: where all outlines have one of these, they are of the head."""
 _SNIFFED_BYTES = 1 << 18
 _OURS = b'"fetalstudio-'
 _EQUAL = 0.999
@@ -248,30 +244,24 @@ def _nearest(
 # -- which outline ---------------------------------------------------------------------------
 
 
-def _plain(label: str) -> str:
-    return "".join(c for c in key_of(label) if c.isalnum())
-
-
 def _heads(labels: Sequence[str], stated: str | None) -> tuple[frozenset[str], str | None]:
     """The labels that mean the head, and what is to be said where that is not known."""
     names = ", ".join(repr(label) for label in labels)
     if not labels:
         return frozenset(), None
     if stated is not None:
-        chosen = frozenset(label for label in labels if _plain(label) == _plain(stated))
+        chosen = frozenset(label for label in labels if plain_label(label) == plain_label(stated))
         if chosen:
             return chosen, None
         return frozenset(), (
             f"nothing in it is labelled {stated!r}; the labels are {names}. The frames were "
             "imported without an ellipse from it."
         )
-    known = frozenset(label for label in labels if _plain(label) in _HEADS)
+    known = frozenset(label for label in labels if is_head(label))
     if known:
         return known, None
-    if len({_plain(label) for label in labels}) == 1:
-        plain = _plain(labels[0])
-        if plain in _NEUTRAL or plain.isdecimal():
-            return frozenset(labels), None
+    if len({plain_label(label) for label in labels}) == 1 and is_neutral(labels[0]):
+        return frozenset(labels), None
     return frozenset(), (
         f"which of its labels is the head is not known: {names}. The frames were imported without "
         "an ellipse from it. State the label with the option --head-label of the command import."

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.resources import text_detector_path
 
 _SHARP = 56
@@ -67,6 +68,16 @@ class Box:
     def area(self) -> int:
         """In px."""
         return (self.right - self.left) * (self.bottom - self.top)
+
+    def contains(self, ellipse: Ellipse) -> bool:
+        """Whether an ellipse lies in this box, but for a pixel or two."""
+        left, top, right, bottom = ellipse.box()
+        return (
+            self.left - 2 <= left
+            and right <= self.right + 1
+            and self.top - 2 <= top
+            and bottom <= self.bottom + 1
+        )
 
     def holds(self, other: Box) -> bool:
         """Whether another box lies in this one."""

@@ -13,7 +13,7 @@ import struct
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -23,13 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.files import check_regular
-from fetalstudio.formats.frame_records import FrameRecord, FrameSource, Video
-from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES
+from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource, Video
+from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES, Samples
+from fetalstudio.formats.shapes import is_head, is_neutral
 from fetalstudio.formats.subjects import subject_key
 
 if TYPE_CHECKING:
-    from fetalstudio.formats.dicom_file import Header, Opener
+    from fetalstudio.formats.dicom_file import Header, Opener, Segmentation
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Endings of DICOM files, which often have none or one that is part of a number."""
@@ -67,6 +69,7 @@ class _Found:
     """The instances of a source, and what was not used."""
 
     instances: list[tuple[Path, Opener, Header]] = field(default_factory=list)
+    segmentations: list[tuple[Path, Opener, Segmentation]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
     """Of the folder: those that are of this format, used or not."""
@@ -84,18 +87,21 @@ def recognise_file(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and _holds_dicom(path)
 
 
-def read(source: Path, files: Sequence[Path] = ()) -> FrameSource:
+def read(source: Path, files: Sequence[Path] = (), progress: Progress = NO_PROGRESS) -> FrameSource:
     """Find the frames in a folder, a DICOMDIR, an archive or a file; no pixels are decoded.
 
     With ``files``, these alone are read, and the folder ``source`` gives the cohort its name.
 
     A file with several frames is one record with a video. Raises :class:`InputError` for a single
-    file that cannot be used, and ``OSError`` for a folder that cannot be listed.
+    file that cannot be used, ``OSError`` for a folder that cannot be listed, and :class:`Stopped`
+    if asked to.
     """
     found = _Found()
     below = source.is_dir() and not files
     if below:
-        for path, kind in _candidates(source):
+        candidates = list(_candidates(source))
+        for number, (path, kind) in enumerate(candidates):
+            progress.advance(number, len(candidates))
             if kind == "zip":
                 _take_archive(found, path)
             else:
@@ -112,10 +118,20 @@ def read(source: Path, files: Sequence[Path] = ()) -> FrameSource:
     folder = source if source.is_dir() else source.parent
     return FrameSource(
         cohort=folder.name or "frames",
-        records=_records(found.instances),
+        records=_with_segments(_records(found.instances), found),
         problems=tuple(found.problems),
         files=frozenset(found.files),
     )
+
+
+def note_in(path: Path) -> str | None:
+    """The note that this DICOM file of ours has, as that of a PNG file; None for any other file."""
+    from fetalstudio.formats.dicom_file import read_header
+
+    try:
+        return read_header(path, partial(_open, path)).note
+    except InputError:
+        return None
 
 
 # -- finding --------------------------------------------------------------------------------------
@@ -174,6 +190,8 @@ def _take(found: _Found, path: Path, open_file: Opener, *, directory: bool) -> N
     if header.directory:
         if directory:
             _take_listed(found, path, header)
+    elif header.segmentation is not None:
+        found.segmentations.append((path, open_file, header.segmentation))
     elif header.modality in _OTHER_MODALITIES:
         found.problems.append(f"{path} is a DICOM image, but no ultrasound. It was left out.")
     else:
@@ -304,15 +322,10 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
     days = _days([header for _, _, header in instances])
     records = []
     for number, (path, open_file, header) in enumerate(instances, 1):
-        name = f"dicom-{number:04d}"
+        # What we wrote ourselves has a neutral name, or one that a person wanted to keep.
+        name = f"dicom-{number:04d}" if header.note is None else path.stem
         decode = partial(_decoded, path, open_file)
         several = header.frames > 1
-        problems: tuple[str, ...] = ()
-        if header.doubt is not None:
-            problems = (
-                f"{path}: {header.doubt}. It was imported without a calibration. Set it in "
-                "Annotate.",
-            )
         records.append(
             FrameRecord(
                 path=path,
@@ -321,12 +334,67 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 decode=None if several else decode,
                 screen=header.screen,
                 video=Video(header.frames, decode) if several else None,
+                note=None if header.note is None else partial(str, header.note),
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),
-                problems=problems,
+                stated=header.stated,
             )
         )
     return tuple(records)
+
+
+def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[FrameRecord, ...]:
+    """The records with the masks that the segmentations in the source have for them."""
+    by_uid: dict[str, list[tuple[Path, Opener, Segmentation]]] = defaultdict(list)
+    uids = {header.uid for _, _, header in found.instances}
+    for path, open_file, segmentation in found.segmentations:
+        about = {frame.uid for frame in segmentation.frames}
+        for uid in about & uids:
+            by_uid[uid].append((path, open_file, segmentation))
+        if not about & uids:
+            found.problems.append(
+                f"{path} is a segmentation of a picture that is not there. Import both together."
+            )
+    joined = []
+    for record, (_, _, header) in zip(records, found.instances, strict=True):
+        known = by_uid.get(header.uid, ())
+        if known:
+            path, open_file, segmentation = known[0]
+            record = _segmented(record, path, open_file, segmentation, header.uid)
+        if len(known) > 1:
+            said = (
+                f"{record.path} has {len(known)} segmentations, of which {known[0][0]} was taken. "
+                "Leave the others out if another one is right.",
+            )
+            record = replace(record, problems=record.problems + said)
+        joined.append(record)
+    return tuple(joined)
+
+
+def _segmented(
+    record: FrameRecord, path: Path, open_file: Opener, segmentation: Segmentation, uid: str
+) -> FrameRecord:
+    labels = segmentation.labels
+    heads = [number for number, label in labels.items() if is_head(label)]
+    coding = None
+    if len(heads) == 1:
+        coding = Coding(str(heads[0]), frozenset(str(n) for n in labels if n != heads[0]))
+    elif not heads and not all(map(is_neutral, labels.values())):
+        coding = Coding(None, frozenset(map(str, labels)))
+    mask = partial(_segments, path, open_file, segmentation, uid)
+    if record.video is not None:
+        video = replace(record.video, mask=lambda index: mask(index + 1))
+        return replace(record, annotation=path, coding=coding, video=video)
+    return replace(record, annotation=path, coding=coding, mask=partial(mask, 1))
+
+
+def _segments(
+    path: Path, open_file: Opener, segmentation: Segmentation, uid: str, number: int
+) -> Samples | None:
+    from fetalstudio.formats.dicom_file import read_segments
+
+    found = read_segments(path, open_file, segmentation, uid, number)
+    return None if found is None else (found, None)
 
 
 def _decoded(path: Path, open_file: Opener, index: int = 0) -> NDArray[np.uint8]:

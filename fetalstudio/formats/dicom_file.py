@@ -15,7 +15,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -38,12 +38,17 @@ from pydicom.uid import (
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
 from fetalstudio.formats import dicom_codecs
 from fetalstudio.formats.burned_in_text import Box
+from fetalstudio.formats.frame_records import StatedSize
 from fetalstudio.formats.pictures import MAX_BYTES, check_size
 from fetalstudio.formats.redaction import Screen, fingerprint
 
 _KEYWORDS = (
+    *("SOPInstanceUID", "SegmentationType", "SegmentSequence", "MaximumFractionalValue"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("ReferencedSeriesSequence",),
     *("Modality", "PatientID", "StudyInstanceUID", "DirectoryRecordSequence"),
     *("Manufacturer", "ManufacturerModelName"),
     *("AcquisitionDate", "ContentDate", "StudyDate", "LastMenstrualDate"),
@@ -56,7 +61,11 @@ _KEYWORDS = (
     *(f"{c}PaletteColorLookupTable{part}" for c in ("Red", "Green", "Blue")
       for part in ("Descriptor", "Data")),
 )  # fmt: skip
-_TAGS = [Tag(keyword) for keyword in _KEYWORDS]
+MANUFACTURER = "FetalStudio"
+NOTE_GROUP, NOTE_CREATOR, NOTE_ELEMENT = 0x0077, "FETALSTUDIO", 0x01
+"""The private tag in which a file that we wrote says what it is."""
+_NOTE = Tag(NOTE_GROUP, 0x1000 | NOTE_ELEMENT)
+_TAGS = [*(Tag(keyword) for keyword in _KEYWORDS), Tag(NOTE_GROUP, 0x10), _NOTE]
 """The tags that are read."""
 
 DIRECTORY = "1.2.840.10008.1.3.10"
@@ -75,6 +84,7 @@ _AGREE = 0.01
 """Relative difference between two statements of a pixel's size that counts as none."""
 _TISSUE, _TWO_DIMENSIONAL, _CENTIMETRE = 1, 1, 3
 _LONGEST_PREGNANCY = 310
+_MOST_STATED = 8
 
 # pydicom's warnings and log messages quote values.
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
@@ -87,6 +97,31 @@ class Opener(Protocol):
     """Opens a file, or what stands for one, such as a member of an archive."""
 
     def __call__(self) -> BinaryIO: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFrame:
+    """A frame of a segmentation: which pixels of another frame belong to a segment."""
+
+    index: int
+    """Its number among the frames of the segmentation, from 0."""
+    segment: int
+    """The number of the segment; 0 where the pixels are such numbers themselves."""
+    uid: str
+    """The UID of the instance that it is about. Never stored."""
+    number: int
+    """The frame of that instance, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What a file says about parts of the pictures in other files."""
+
+    labels: Mapping[int, str]
+    """What each segment is called, by its number."""
+    frames: tuple[SegmentFrame, ...]
+    least: float
+    """The value from which on a pixel belongs to the segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +138,20 @@ class Header:
     gestational_age: int | None
     """In days, from the last menstrual period to the acquisition."""
     calibration: Calibration | None
-    doubt: str | None
-    """Why there is no calibration although the file states one."""
+    stated: tuple[StatedSize, ...] = ()
+    """The pixel sizes that the file states, where they disagree; there is then no calibration."""
     screen: Screen | None = None
     """The layout of the scanner's screen; None for a DICOMDIR."""
     members: tuple[str, ...] = ()
     """Of a DICOMDIR: the files that it lists, as relative paths."""
     directory: bool = False
     """Whether the file is a DICOMDIR."""
+    uid: str = ""
+    """Of the instance, to find its segmentation. Never stored."""
+    note: str | None = None
+    """What a file that we wrote says that it is, as in a PNG file."""
+    segmentation: Segmentation | None = None
+    """What the file says about others, where it is a segmentation."""
 
 
 def read_header(path: Path, open_file: Opener) -> Header:
@@ -122,14 +163,14 @@ def read_header(path: Path, open_file: Opener) -> Header:
     with _messages(path), open_file() as stream:
         dataset, _ = _parsed(stream, path)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
-            return Header(0, "", "", None, None, None, None, None, _listed(dataset), True)
+            return Header(0, "", "", None, None, None, members=_listed(dataset), directory=True)
         if "Rows" not in dataset or "Columns" not in dataset:
             raise InputError(
                 f"{path} is a DICOM file without a picture, or truncated. It was left out. Export "
                 "it again if it should show one."
             )
         _check_pixels(path, dataset)
-        calibration, doubt = _calibration(dataset)
+        calibration, stated = _calibration(dataset)
         date = _date(dataset, "AcquisitionDate", "ContentDate", "StudyDate")
         return Header(
             frames=_frames(dataset),
@@ -139,8 +180,11 @@ def read_header(path: Path, open_file: Opener) -> Header:
             date=date,
             gestational_age=_gestational_age(dataset, date),
             calibration=calibration,
-            doubt=doubt,
+            stated=stated,
             screen=_screen(dataset),
+            uid=str(dataset.get("SOPInstanceUID") or ""),
+            note=_note(dataset),
+            segmentation=_segmentation(dataset) if "SegmentSequence" in dataset else None,
         )
 
 
@@ -154,6 +198,34 @@ def read_frame(path: Path, open_file: Opener, index: int = 0) -> NDArray[np.uint
         dataset, body = _parsed(stream, path)
         _check_pixels(path, dataset)
         return _grey(dataset, _samples(dataset, body, index))
+
+
+def read_segments(
+    path: Path, open_file: Opener, segmentation: Segmentation, uid: str, number: int
+) -> NDArray[np.uint8] | None:
+    """The segments of a frame of an instance as (H, W) numbers, 0 for none; None where there are
+    no pixels of any. ``number`` is that of the frame, from 1.
+
+    Raises :class:`InputError` as :func:`read_frame`, and where segments overlap.
+    """
+    wanted = [f for f in segmentation.frames if (f.uid, f.number) == (uid, number)]
+    labels: NDArray[np.uint8] | None = None
+    for frame in wanted:
+        with _messages(path), open_file() as stream:
+            dataset, body = _parsed(stream, path)
+            _check_pixels(path, dataset)
+            samples = _samples(dataset, body, frame.index)
+        if labels is None:
+            labels = np.zeros(samples.shape, np.uint8)
+        if frame.segment == 0:
+            return samples.astype(np.uint8) if samples.any() else None
+        region = samples >= segmentation.least
+        if (labels[region] > 0).any():
+            raise InputError(
+                f"{path} has segments that overlap. Export the head as a segmentation of its own."
+            )
+        labels[region] = min(frame.segment, 255)
+    return labels if labels is not None and labels.any() else None
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -289,23 +361,93 @@ def _gestational_age(dataset: Dataset, date: datetime.date | None) -> int | None
     return (date - last).days
 
 
-def _calibration(dataset: Dataset) -> tuple[Calibration | None, str | None]:
-    """The size of a pixel as the regions of 2-D tissue state it, or else the pixel spacing; and why
-    there is none, where statements disagree."""
-    stated = [size for region in _regions(dataset) if (size := _region_size(region))]
-    stated = [size for size in stated if _is_size(size)]
+def _note(dataset: Dataset) -> str | None:
+    """The note of a file that we wrote."""
+    if dataset.get((NOTE_GROUP, 0x10)) is None or dataset.get(_NOTE) is None:
+        return None
+    ours = str(dataset[NOTE_GROUP, 0x10].value).strip() == NOTE_CREATOR
+    value = dataset[_NOTE].value
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text.rstrip(" \0") if ours else None
+
+
+def _segmentation(dataset: Dataset) -> Segmentation:
+    """Which frames of which instances it is about, as each frame or the whole says."""
+    labels = {
+        int(segment.SegmentNumber): str(segment.get("SegmentLabel") or "").strip()
+        for segment in dataset.SegmentSequence
+    }
+    kind = str(dataset.get("SegmentationType") or "BINARY")
+    whole = [
+        reference
+        for series in dataset.get("ReferencedSeriesSequence") or ()
+        for reference in series.get("ReferencedInstanceSequence") or ()
+    ]
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    groups = list(dataset.get("PerFrameFunctionalGroupsSequence") or ())[:MOST_FRAMES]
+    frames = []
+    for index in range(_frames(dataset)):
+        group = groups[index] if index < len(groups) else Dataset()
+        which = _within(group, shared, "SegmentIdentificationSequence")
+        number = 1 if which is None else int(which.get("ReferencedSegmentNumber") or 1)
+        derivation = _within(group, shared, "DerivationImageSequence")
+        sources = list((derivation and derivation.get("SourceImageSequence")) or ())
+        for source in sources or (whole if len(whole) == 1 else ()):
+            numbers = source.get("ReferencedFrameNumber") or 1
+            for about in [numbers] if isinstance(numbers, int) else numbers:
+                uid = str(source.get("ReferencedSOPInstanceUID") or "")
+                segment = 0 if kind == "LABELMAP" else number
+                frames.append(SegmentFrame(index, segment, uid, int(about)))
+    most = float(dataset.get("MaximumFractionalValue") or 255)
+    return Segmentation(labels, tuple(frames), most / 2 if kind == "FRACTIONAL" else 1)
+
+
+def _within(group: Dataset, shared: Dataset, keyword: str) -> Dataset | None:
+    """The item of a functional group: the frame's own, or else the one of all frames."""
+    sequence = group.get(keyword) or shared.get(keyword)
+    return sequence[0] if sequence else None
+
+
+def _calibration(dataset: Dataset) -> tuple[Calibration | None, tuple[StatedSize, ...]]:
+    """The size of a pixel as the regions of 2-D tissue state it, or else the pixel spacing; or the
+    statements, where they disagree."""
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    stated = [
+        _stated(size, f"the region {_place(box, (width, height))}", box)
+        for region in _regions(dataset)
+        if (size := _region_size(region)) and _is_size(size)
+        for box in (_region_box(region),)
+    ]
     if not stated:
         for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
             size = _spacing(dataset, keyword)
             if size is not None:
-                return Calibration(*size, "dicom"), None
-        return None, None
-    if not all(_agree(stated[0], size) for size in stated):
-        return None, "its regions of 2-D tissue have different pixel sizes"
+                return Calibration(*size, "dicom"), ()
+        return None, ()
     spacing = _spacing(dataset, "PixelSpacing")
-    if spacing is not None and not _agree(stated[0], spacing):
-        return None, "its ultrasound region and its pixel spacing state different pixel sizes"
-    return Calibration(*stated[0], "dicom"), None
+    if spacing is not None:
+        stated.append(_stated(spacing, "the pixel spacing of the file"))
+    first = stated[0].calibration
+    if all(_agree(first, one.calibration) for one in stated):
+        return first, ()
+    return None, tuple(stated[:_MOST_STATED])
+
+
+def _stated(size: tuple[float, float], what: str, area: Box | None = None) -> StatedSize:
+    x, y = size
+    shown = f"{x:.4g}" if abs(x - y) <= _AGREE * x else f"{x:.4g} x {y:.4g}"
+    return StatedSize(Calibration(x, y, "dicom"), f"{shown} mm per px: {what}", area)
+
+
+def _place(box: Box | None, size: Size) -> str:
+    """Where in the frame a region lies, for a person."""
+    if box is None:
+        return "without a stated place"
+    x, y = (box.left + box.right) / 2 / size[0], (box.top + box.bottom) / 2 / size[1]
+    across = "left" if x < 0.4 else "right" if x > 0.6 else ""
+    down = "top" if y < 0.4 else "bottom" if y > 0.6 else ""
+    where = " ".join(filter(None, (down, across))) or "middle"
+    return f"at the {where} ({box.right - box.left} x {box.bottom - box.top} px)"
 
 
 def _regions(dataset: Dataset) -> list[Dataset]:
@@ -366,8 +508,9 @@ def _is_size(size: tuple[float, float]) -> bool:
     return all(math.isfinite(side) and 0 < side <= 10 for side in size)
 
 
-def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return all(abs(a - b) <= _AGREE * max(a, b) for a, b in zip(one, other, strict=True))
+def _agree(one: Calibration, other: Calibration) -> bool:
+    pairs = (one.mm_per_px_x, other.mm_per_px_x), (one.mm_per_px_y, other.mm_per_px_y)
+    return all(abs(a - b) <= _AGREE * max(a, b) for a, b in pairs)
 
 
 # -- pixels ---------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
+from fetalstudio.core.words import counted
 from fetalstudio.formats.outline_pictures import MASK_VALUE
 
 
@@ -30,9 +31,13 @@ class Question(StrEnum):
     SHAPE = "shape"
     """Whether the ellipse describes the shape: :data:`PROPOSAL`, :data:`FINAL` or none."""
     CALIBRATION = "calibration"
-    """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, or a number of mm."""
+    """Its pixel size: :data:`KEEP`, :data:`FROM_HC`, none, ``stated-N`` for the Nth of those that
+    its header states, or a number of mm."""
     SUBJECT = "subject"
     """Whose frame it is: the key of a patient."""
+    FRAMES = "frames"
+    """Which frames of a clip are taken: :data:`MIDDLE`, ``first``, ``last``, ``all``,
+    :data:`SHARPEST`, ``every N``, none, or numbers such as ``1,5,9-12``."""
 
     @property
     def text(self) -> str:
@@ -47,6 +52,7 @@ _TEXTS: Mapping[Question, str] = {
     Question.SHAPE: "Is the ellipse right?",
     Question.CALIBRATION: "Which pixel size is right?",
     Question.SUBJECT: "Whose frame is it?",
+    Question.FRAMES: "Which frames of the clip?",
 }
 
 
@@ -54,9 +60,18 @@ LEAVE_OUT, FRAME = "leave-out", "frame"
 PROPOSAL, FINAL = "proposal", "final"
 KEEP, FROM_HC = "keep", "from-hc"
 NONE = "none"
-"""No ellipse, no annotation picture or no pixel size."""
+"""No ellipse, no annotation picture, no pixel size or no frame."""
+MIDDLE, SHARPEST = "middle", "sharpest"
+CLIP_CHOICES = ("first", MIDDLE, "last", "all", SHARPEST, NONE)
+"""Which frames of a clip can be taken, besides ``every N`` and numbers."""
+_EVERY = re.compile(r"every ([1-9]\d{0,5})")
+_SPAN = r"[1-9]\d{0,5}(?:-[1-9]\d{0,5})?"
+_SPANS = re.compile(rf"{_SPAN}(?:,{_SPAN})*")
+_OFFERED = 10
+"""Every how many-th frame of a clip is offered."""
 
 _NUMBER = re.compile(r"\d*\.?\d+")
+_STATED = "stated"
 _ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
     Question.ROLE: (re.compile(f"{LEAVE_OUT}|{FRAME}"), f"{LEAVE_OUT} or {FRAME}"),
     Question.ANNOTATION: (re.compile(".+"), f"{NONE} or a pattern such as *_mask.png"),
@@ -69,8 +84,12 @@ _ACCEPTED: Mapping[Question, tuple[re.Pattern[str], str]] = {
         f"{PROPOSAL}, {FINAL} or {NONE}",
     ),
     Question.CALIBRATION: (
-        re.compile(f"{KEEP}|{FROM_HC}|{NONE}|{_NUMBER.pattern}"),
-        f"{KEEP}, {FROM_HC}, {NONE} or a number of mm",
+        re.compile(rf"{KEEP}|{FROM_HC}|{NONE}|{_STATED}-\d{{1,3}}|{_NUMBER.pattern}"),
+        f"{KEEP}, {FROM_HC}, {NONE}, {_STATED}-1 or a number of mm",
+    ),
+    Question.FRAMES: (
+        re.compile("|".join((*CLIP_CHOICES, _EVERY.pattern, _SPANS.pattern))),
+        f"{', '.join(CLIP_CHOICES)}, 'every N' or numbers such as 1,5,9-12",
     ),
 }
 
@@ -102,6 +121,8 @@ class Doubt:
     """What an import without an answer did, and a cure outside of the window."""
     answers: tuple[Answer, ...]
     """The first holds without an answer."""
+    free: bool = False
+    """Whether there are other answers than these."""
 
     @property
     def report(self) -> str:
@@ -109,8 +130,9 @@ class Doubt:
         return f"{self.message} {self.unanswered}"
 
     def answered(self, answers: Answers) -> bool:
-        """Whether one of its own answers is given."""
-        return answers.get(self.question) in {answer.value for answer in self.answers}
+        """Whether one of its own answers is given, or any if it is free."""
+        given = answers.get(self.question)
+        return given in {a.value for a in self.answers} or (self.free and given is not None)
 
     def holds(self, answers: Answers) -> Answer:
         """The answer that is given, else the safe one."""
@@ -190,6 +212,53 @@ def calibration_doubt(message: str, from_hc: float) -> Doubt:
             Answer(NONE, "Take no pixel size"),
         ),
     )
+
+
+def stated_doubt(path: Path, stated: tuple[str, ...]) -> Doubt:
+    """The doubt about a pixel size of which the header makes these different statements."""
+    return Doubt(
+        Question.CALIBRATION,
+        f"{path} states different pixel sizes for parts of the frame.",
+        "It was imported without a pixel size. Import it again and say which one is that of the "
+        "head, or set it in Annotate.",
+        (
+            Answer(NONE, "Take no pixel size"),
+            *(Answer(f"{_STATED}-{n}", text) for n, text in enumerate(stated, 1)),
+        ),
+    )
+
+
+def frames_doubt(path: Path, count: int) -> Doubt:
+    """The doubt which frames of a clip are taken, which has ``count`` of them."""
+    every = f"every {_OFFERED}"
+    said = counted(len(chosen_frames(every, count)), "frame")
+    return Doubt(
+        Question.FRAMES,
+        f"{path} is a clip of {count} frames.",
+        "The middle frame was imported.",
+        (
+            Answer(MIDDLE, "The middle frame"),
+            Answer(SHARPEST, "The sharpest, as the segmenter sees it"),
+            Answer("first", "The first frame"),
+            Answer("last", "The last frame"),
+            Answer(every, f"Every {_OFFERED}th frame: {said}"),
+            Answer("all", "All frames"),
+            Answer(NONE, "No frame"),
+        ),
+        free=True,
+    )
+
+
+def chosen_frames(choice: str, count: int) -> list[int]:
+    """The numbers, from 0, of the frames of a clip that an answer to :attr:`Question.FRAMES` takes;
+    :data:`SHARPEST` is none that is known without looking. Numbers beyond the last are left out."""
+    if every := _EVERY.fullmatch(choice):
+        return list(range(0, count, int(every[1])))
+    if _SPANS.fullmatch(choice):
+        spans = [[int(n) for n in span.split("-")] for span in choice.split(",")]
+        return sorted({n - 1 for s in spans for n in range(s[0], min(s[-1], count) + 1)})
+    known = {"first": [0], MIDDLE: [count // 2], "last": [count - 1], NONE: []}
+    return list(range(count)) if choice == "all" else known[choice]
 
 
 def pattern_of(frame: Path, picture: Path) -> str:

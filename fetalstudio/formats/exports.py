@@ -65,6 +65,12 @@ class ExportFormat:
         return said if self.pairs else f"{said} Synthetic frames are left out.".lstrip()
 
 
+def _dicom_writer(folder: Path) -> DatasetWriter:
+    from fetalstudio.formats.dicom_export import DicomWriter  # pydicom takes 0.2 s
+
+    return DicomWriter(folder)
+
+
 _BESIDE = Carries(
     calibration="beside", subject="beside", part="beside", labels="beside", provenance="beside"
 )
@@ -111,6 +117,11 @@ EXPORTS: Mapping[str, ExportFormat] = {
             ("nifti", "NIfTI with masks", ".nii.gz"),
         )
     },
+    "dicom": ExportFormat(
+        "DICOM (Secondary Capture and SEG)",
+        _dicom_writer,
+        replace(_BESIDE, ellipse=("mask",), calibration="yes", subject="yes", provenance="yes"),
+    ),
     "coco": ExportFormat("COCO", CocoWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),
     "yolo": ExportFormat("YOLO", YoloWriter, replace(_BESIDE, ellipse=("polygon",), part="yes")),
     "labelme": ExportFormat("labelme", LabelmeWriter, replace(_BESIDE, ellipse=("polygon",))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,10 +17,12 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.fit import distances
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.burned_in_text import Box
 from fetalstudio.formats.doubts import (
     FINAL,
     FRAME,
     FROM_HC,
+    MIDDLE,
     NO_ANSWERS,
     NONE,
     Answers,
@@ -29,9 +30,12 @@ from fetalstudio.formats.doubts import (
     InDoubtError,
     Question,
     calibration_doubt,
+    chosen_frames,
+    frames_doubt,
     head_doubt,
     role_doubt,
     shape_doubt,
+    stated_doubt,
     stated_mm,
 )
 from fetalstudio.formats.outline_pictures import (
@@ -82,9 +86,15 @@ JNU_IFM = Coding("8", frozenset({"7"}))
 """In both, the other structure is the pubic symphysis."""
 
 
-MIDDLE = "middle"
-_CHOICES = ("first", MIDDLE, "last", "all")
-_EVERY = re.compile(r"every ([1-9]\d{0,5})")
+@dataclass(frozen=True, slots=True)
+class StatedSize:
+    """One of several pixel sizes that a header states."""
+
+    calibration: Calibration
+    text: str
+    """What a person reads, such as ``0.2 mm per px: the region at the left (512 x 768 px)``."""
+    area: Box | None = None
+    """The part of the frame for which it holds; None for all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +109,8 @@ class Video:
     """Gives what :func:`~fetalstudio.formats.pictures.read_samples` does of the mask of a frame, by
     its number, where a file has one for each; None where nothing is marked."""
     usual: str = MIDDLE
-    """Which frames are taken where nobody has chosen: see :meth:`chosen`."""
-
-    def chosen(self, choice: str) -> Sequence[int]:
-        """The numbers of the frames for ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
-        every = _EVERY.fullmatch(choice)
-        if choice == "all" or every:
-            return range(0, self.count, int(every[1]) if every else 1)
-        return [{"first": 0, MIDDLE: self.count // 2, "last": self.count - 1}[choice]]
-
-
-def check_choice(choice: str) -> None:
-    """Raise :class:`InputError` for what :meth:`Video.chosen` does not take."""
-    if choice not in _CHOICES and not _EVERY.fullmatch(choice):
-        raise InputError(
-            f"There is no choice of frames {choice!r}. Choose one of {', '.join(_CHOICES)}, or "
-            "'every N'."
-        )
+    """Which frames are taken where nobody has chosen; :data:`~fetalstudio.formats.doubts.MIDDLE`
+    makes it a clip, of which that is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +135,8 @@ class FrameRecord:
     """Gives what the file of such a picture says that it is."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
+    from_video: str | None = None
+    """What the video is called that it is a frame of, where that is known."""
     mask: Callable[[], Samples | None] | None = None
     """Gives the samples of the annotation where its path is no picture file, or has several; None
     where nothing is marked. Raises :class:`InputError`."""
@@ -156,6 +153,9 @@ class FrameRecord:
     ellipse_size: Size | None = None
     """(width, height) in px of the frame that the table's ellipse was drawn on."""
     calibration: Calibration | None = None
+    stated: tuple[StatedSize, ...] = ()
+    """What the header states in place of one calibration. The size of the part that holds the head
+    counts; where no head is known, it is asked."""
     hc_mm: float | None = None
     """As a table states it; it is compared with the ellipse."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -170,11 +170,21 @@ class FrameRecord:
     """What is in doubt before any picture is opened: whether it is a frame, and which annotation
     picture belongs to it."""
 
+    @property
+    def is_clip(self) -> bool:
+        """Whether it has to be asked which of its frames are taken."""
+        return self.video is not None and self.video.usual == MIDDLE
+
+    @property
+    def frames_doubt(self) -> Doubt | None:
+        """The doubt which frames of a clip are taken; None for any other record."""
+        return frames_doubt(self.path, self.video.count) if self.video and self.is_clip else None
+
     def frames(self, choice: str | None = None) -> tuple[FrameRecord, ...]:
         """This record, or one for each frame of its video that is chosen; all are of one subject.
 
-        ``choice`` is one of :meth:`Video.chosen`, by default what is usual for the video. The
-        frames are numbered from 1.
+        ``choice`` is one of :func:`~fetalstudio.formats.doubts.chosen_frames`, by default what is
+        usual for the video. The frames are numbered from 1.
         """
         video = self.video
         if video is None:
@@ -194,9 +204,10 @@ class FrameRecord:
                 decode=partial(video.decode, index),
                 mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
+                from_video=self.name,
                 problems=record.problems if number == 0 else (),
             )
-            for number, index in enumerate(video.chosen(choice or video.usual))
+            for number, index in enumerate(chosen_frames(choice or video.usual, video.count))
         )
 
     @property
@@ -205,7 +216,10 @@ class FrameRecord:
         return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
+        """The picture, (H, W) grey; of several, the middle one. Raises :class:`InputError`, naming
+        the file and the cure."""
+        if self.video is not None:
+            return self.video.decode(self.video.count // 2)
         return read_image(self.path) if self.decode is None else self.decode()
 
     def read(
@@ -254,8 +268,25 @@ class FrameRecord:
                 problems += (f"{error} Its frame was imported without an ellipse.",)
         if shown is not None and Question.HEAD in answers:
             doubts += self._settled(answers)
+        if self.stated and mm is None:
+            head = None if shown is None else shown.ellipse
+            calibration, unclear = self._of_stated(head, answers)
+            content = replace(content, calibration=calibration)
+            doubts += () if unclear is None else (unclear,)
         content = replace(content, problems=problems, doubts=doubts)
         return content if shown is None else self._judged(content, shown, path, answers)
+
+    def _of_stated(
+        self, head: Ellipse | None, answers: Answers
+    ) -> tuple[Calibration | None, Doubt | None]:
+        """The pixel size at the head, and the doubt about it where no part alone holds it."""
+        if head is not None:
+            holding = [s for s in self.stated if s.area is not None and s.area.contains(head)]
+            if len(holding) == 1 and all(s.area is not None for s in self.stated):
+                return holding[0].calibration, None
+        doubt = stated_doubt(self.path, tuple(s.text for s in self.stated))
+        chosen = doubt.answers.index(doubt.holds(answers))
+        return (self.stated[chosen - 1].calibration if chosen else None), doubt
 
     def shown(self, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
         """The picture as an import would store it, (H, W) grey, frame or not.

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats import dicom, pictures
 from fetalstudio.formats.files import is_inside, read_bounded, write_bytes
-from fetalstudio.formats.pictures import is_synthetic, note_in
+from fetalstudio.formats.pictures import is_synthetic
 
 MANIFEST, SYNTHETIC_FILES = "manifest-sha256.txt", "synthetic-files.txt"
 _MAX_BYTES = 256 * 2**20
@@ -50,7 +51,7 @@ def write_manifest(folder: Path) -> None:
 
     Raises :class:`~fetalstudio.core.errors.UserError` where it cannot be written.
     """
-    synthetic = [name for name in _files(folder) if is_synthetic(note_in(folder / name))]
+    synthetic = [name for name in _files(folder) if is_synthetic(_note_in(folder / name))]
     write_bytes(folder / SYNTHETIC_FILES, "".join(f"{name}\n" for name in synthetic).encode())
     lines = [f"{sha256_of(folder / name)}  {name}\n" for name in _files(folder)]
     write_bytes(folder / MANIFEST, "".join(lines).encode())
@@ -81,7 +82,7 @@ def check_manifest(folder: Path, progress: Progress = NO_PROGRESS) -> Checked:
             changed.append(name)
     progress.advance(len(listed), len(listed))
     synthetic = _lines(folder / SYNTHETIC_FILES) if SYNTHETIC_FILES in there else []
-    unmarked = [n for n in synthetic if n in there and not is_synthetic(note_in(folder / n))]
+    unmarked = [n for n in synthetic if n in there and not is_synthetic(_note_in(folder / n))]
     added = sorted(name for name in there - listed.keys() if not _is_the_systems(name))
     return Checked(len(listed), *map(tuple, (missing, changed, added, unmarked)))
 
@@ -99,6 +100,12 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Check the disk.") from error
     return digest.hexdigest()
+
+
+def _note_in(path: Path) -> str | None:
+    """The note that a picture of ours carries, whatever its format."""
+    of_dicom = path.suffix.lower() in dicom.DICOM_SUFFIXES
+    return dicom.note_in(path) if of_dicom else pictures.note_in(path)
 
 
 def _files(folder: Path) -> list[str]:

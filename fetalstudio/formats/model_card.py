@@ -80,8 +80,12 @@ class ModelCard:
 
     def write(self, folder: Path) -> None:
         """Write the card into a model's folder, atomically."""
+        self.write_file(folder / CARD)
+
+    def write_file(self, path: Path) -> None:
+        """Write the card under a name of its own, atomically."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
-        write_bytes(folder / CARD, text.encode())
+        write_bytes(path, text.encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from fetalstudio.core.fit import Points
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.carries import Outline
+from fetalstudio.formats.frame_tables import key_of
 from fetalstudio.formats.outline_pictures import ShownEllipse, ellipse_in
 
 _FARTHEST = 4
@@ -32,6 +33,32 @@ _MOST_POINTS = 100_000
 _LONGEST = 20
 """Times the width and height that the sides of an outline may be long, together. Drawing them takes
 memory in proportion."""
+
+_HEADS = frozenset(
+    {"head", "fetalhead", "foetalhead", "fetushead", "skull", "fetalskull", "cranium"}
+    | {"hc", "headcircumference"}
+)
+"""What the head is called, without spaces and punctuation."""
+_NEUTRAL = frozenset(
+    {"", "object", "mask", "ellipse", "polygon", "circle", "annotation", "foreground", "roi"}
+    | {"segmentation", "target", "region", "shape", "outline", "contour"}
+)
+"""Labels that say nothing: where all outlines have one of these, they are of the head."""
+
+
+def is_head(label: str) -> bool:
+    """Whether a label in an annotation file means the head."""
+    return plain_label(label) in _HEADS
+
+
+def is_neutral(label: str) -> bool:
+    """Whether a label says nothing about what is outlined."""
+    plain = plain_label(label)
+    return plain in _NEUTRAL or plain.isdecimal()
+
+
+def plain_label(label: str) -> str:
+    return "".join(c for c in key_of(label) if c.isalnum())
 
 
 @dataclass(frozen=True, slots=True)

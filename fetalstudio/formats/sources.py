@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats import (
     acouslic,
     dicom,
@@ -27,7 +28,7 @@ from fetalstudio.formats.annotation_files import (
 )
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
-from fetalstudio.formats.frame_records import MIDDLE, FrameSource, check_choice
+from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.unread_files import unread_below, unread_messages
@@ -123,7 +124,14 @@ FORMATS: Mapping[str, SourceFormat] = {
         "DICOM",
         dicom.recognise,
         dicom.read,
-        Carries(calibration="yes", subject="yes", labels="yes"),
+        Carries(
+            ellipse=("mask",),
+            calibration="yes",
+            subject="yes",
+            part="beside",
+            labels="yes",
+            provenance="yes",
+        ),
         joins=True,
     ),
     **{name: _with_annotation_files(name, kind) for name, kind in ANNOTATION_KINDS.items()},
@@ -145,35 +153,33 @@ def recognise(source: Path) -> str:
 def read_source(
     source: Path,
     format: str = AUTO,
-    frames: str | None = None,
     head_label: str | None = None,
     files: Sequence[Path] = (),
+    progress: Progress = NO_PROGRESS,
 ) -> FrameSource:
     """Find the frames in a folder, or in a single file with what lies beside it.
 
     ``format`` is :data:`AUTO` or a name in :data:`FORMATS`. Annotation files of all kinds are read
     whatever the format, but where the format is one of them, only its own. ``head_label`` says how
-    the head is called in them. Of a file with several frames, those of ``frames`` are found
-    (``first``, ``middle``, ``last``, ``all`` or ``every N``); by default all of a TIFF, MetaImage,
-    NRRD or NIfTI file, and the middle one of any other, with a note. With ``files``, DICOM files
-    and archives, these alone are read, of the folder. No picture is decoded.
+    the head is called in them. A file with several frames is one record: see
+    :meth:`FrameRecord.frames`. With ``files``, DICOM files and archives, these alone are read, of
+    the folder. No picture is decoded.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
-    up the format is missing or damaged.
+    up the format is missing or damaged; and :class:`Stopped` if asked to.
     """
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
         raise InputError(f"There is no format {format!r} to import from. Choose one of {known}.")
-    check_choice(frames or MIDDLE)
     source = Path(source).absolute()
     try:
         if files:
-            return _with_frames(dicom.read(source, files), frames)
+            return dicom.read(source, files, progress)
         if source.is_file():
-            return _with_frames(_single(source, format, head_label), frames)
+            return _single(source, format, head_label)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
-        found = _folder(source, format, head_label)
+        found = _folder(source, format, head_label, progress)
         unread = unread_below(source, found.files | {record.path for record in found.records})
     except OSError as error:
         raise _unreadable(source, error) from error
@@ -185,29 +191,16 @@ def read_source(
             f"{source} holds no images ({_KINDS}), nor does a folder in it. "
             + " ".join((*unused, *messages) or ("Choose the folder with the frames.",))
         )
-    found = replace(found, problems=found.problems + messages, unread=unread)
-    return _with_frames(found, frames)
+    return replace(found, problems=found.problems + messages, unread=unread)
 
 
-def _with_frames(found: FrameSource, choice: str | None) -> FrameSource:
-    """The source with a record for each frame of its videos that is chosen."""
-    videos = [r for r in found.records if r.video is not None and r.video.usual == MIDDLE]
-    records = (frame for record in found.records for frame in record.frames(choice))
-    note: tuple[str, ...] = ()
-    if videos and choice is None:
-        more = f" and {len(videos) - 1} more" if len(videos) > 1 else ""
-        note = (
-            f"{videos[0].path}{more}: of each file with several frames the middle frame was "
-            "imported. Choose others with the options --frames and --every of the command import.",
-        )
-    return replace(found, records=tuple(records), problems=found.problems + note)
-
-
-def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSource:
+def _folder(
+    source: Path, format: str, head_label: str | None = None, progress: Progress = NO_PROGRESS
+) -> FrameSource:
     """The frames of a folder, with what annotation files and an export of ours say about them."""
     kinds = {format: ANNOTATION_KINDS[format]} if format in ANNOTATION_KINDS else ANNOTATION_KINDS
     annotations = _annotations(source, kinds)
-    found = _in_format(source, format, annotations)
+    found = _in_format(source, format, annotations, progress)
     above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
     records = found.records
     for folder in dict.fromkeys((above, source)):
@@ -215,15 +208,17 @@ def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSo
     return with_annotations(replace(found, records=records), annotations, head_label)
 
 
-def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSource:
+def _in_format(
+    source: Path, format: str, annotations: Annotations, progress: Progress
+) -> FrameSource:
     fits = [n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and f.recognise(source)]
     layout = next(n for n in fits if not FORMATS[n].joins) if format == AUTO else format
     if layout == "folder" or layout in ANNOTATION_KINDS:
         found = mask_folders.read(source, deeper=annotations.folders(source))
     else:
-        found = FORMATS[layout].read(source)
-    for other in (FORMATS[n] for n in fits if format == AUTO and FORMATS[n].joins):
-        more = other.read(source)
+        found = _read_as(layout, source, progress)
+    for other in (n for n in fits if format == AUTO and FORMATS[n].joins):
+        more = _read_as(other, source, progress)
         found = replace(
             found,
             records=found.records + more.records,
@@ -231,6 +226,11 @@ def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSour
             files=found.files | more.files,
         )
     return found
+
+
+def _read_as(format: str, source: Path, progress: Progress) -> FrameSource:
+    """Only of DICOM, every file has to be opened to find the frames, which takes its time."""
+    return dicom.read(source, (), progress) if format == "dicom" else FORMATS[format].read(source)
 
 
 def _single(path: Path, format: str, head_label: str | None) -> FrameSource:

@@ -53,10 +53,13 @@ def subject_of(name: str) -> str:
         return subject_key(found[0])
     if found := _NUMBERED.fullmatch(name):
         return subject_key(found[1])
-    for pattern in _FRAME_OF_VIDEO:
-        if found := pattern.fullmatch(name):
-            return found[1]
-    return name
+    return video_of(name) or name
+
+
+def video_of(name: str) -> str | None:
+    """What the video is called whose frame has this name (``clip 3_frame_012``), if it is one."""
+    matches = (pattern.fullmatch(name) for pattern in _FRAME_OF_VIDEO)
+    return next((found[1] for found in matches if found), None)
 
 
 def subject_of_folder(name: str) -> str | None:

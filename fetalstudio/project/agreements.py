@@ -21,6 +21,7 @@ from fetalstudio.core.agreement import (
     size_mm,
     technical_error,
 )
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import write_bytes
@@ -44,9 +45,9 @@ class ReadTwice:
         """``anna, twice`` or ``anna and ben``."""
         return _title(self.first, self.second)
 
-    def compare(self) -> ObserverAgreement | None:
+    def compare(self, progress: Progress = NO_PROGRESS) -> ObserverAgreement | None:
         """The agreement; None if no frame could be read by both. Needs no project: it may be
-        called on another thread. It takes some 20 ms a frame."""
+        called on another thread. It takes some 10 ms a frame. Raises :class:`Stopped`."""
         both, pairs = [], []
         for frame_id, (one, other) in self.readings.items():
             if one.ellipse is not None and other.ellipse is not None:
@@ -64,7 +65,7 @@ class ReadTwice:
             first=self.first,
             second=self.second,
             readings=tuple(both),
-            agreement=compare(pairs),
+            agreement=compare(pairs, progress),
             not_blinded=sum(not (one.blinded and other.blinded) for one, other in both),
             unread=sum(unread),
         )

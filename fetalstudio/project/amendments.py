@@ -1,9 +1,9 @@
 """The amendments of a project: what people corrected about its frames, and undoing it.
 
-Name, cohort and subject of a frame, and whether it was removed, are revisions: an amendment appends
-one to each frame that it concerns, and undoing it appends the former values again. An import is an
-amendment too: undoing it removes its frames, and takes back what it added to frames that were
-there.
+Name, cohort and subject of a frame, whether it was removed, its calibration and its labels are
+revisions: an amendment appends one to each frame that it concerns, and undoing it appends the
+former values again. An import is an amendment too: undoing it removes its frames, and takes back
+what it added to frames that were there.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.names import checked_key
+from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
+from fetalstudio.core.names import checked_key, visible_key
 from fetalstudio.core.words import counted
 from fetalstudio.project.frames import Frames, read_revision
 from fetalstudio.project.pairs import Pairs
@@ -48,11 +50,24 @@ class Amendments:
         Raises :class:`InputError` for an empty subject, or where all have it already, and
         :class:`UserError` for a frame that the project does not hold.
         """
-        subject = checked_key("subject", subject)
+        return self.set_subjects(dict.fromkeys(frame_ids, subject), author=author)
+
+    def set_subjects(self, subjects: Mapping[str, str], *, author: str) -> Amendment:
+        """From now on each of these real frames is of its subject; ``subjects`` are by frame id.
+
+        A subject that was never used gets the part of those that the frames were of; see
+        :func:`~fetalstudio.project.parts.joined_part`. Raises as :meth:`set_subject`.
+        """
+        checked = {f: checked_key("subject", subject) for f, subject in subjects.items()}
         with self._storage.transaction():
-            former = self._amendable(frame_ids)
-            revisions = [replace(r, subject=subject) for r in former]
-            self._parts.inherit(subject, (r.subject for r in former))
+            former: dict[str, list[str]] = {}
+            revisions = []
+            for revision in self._amendable(checked):
+                subject = checked[revision.frame_id]
+                former.setdefault(subject, []).append(revision.subject)
+                revisions.append(replace(revision, subject=subject))
+            for subject, before in former.items():
+                self._parts.inherit(subject, before)
             return self._amend(revisions, "set the subject of {frames}", author)
 
     def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
@@ -110,6 +125,48 @@ class Amendments:
             text = f"removed {counted(len(real), 'frame')}{pairs}"
             return self._amend(revisions, text, author)
 
+    def set_calibrations(
+        self, calibrations: Mapping[str, Calibration | None], *, author: str
+    ) -> Amendment:
+        """From now on each of these real frames has its calibration, or none; by frame id.
+
+        Raises as :meth:`set_subject`.
+        """
+        with self._storage.transaction():
+            held = [self._frames.get(r.frame_id) for r in self._amendable(calibrations)]
+            changed = [frame for frame in held if frame.calibration != calibrations[frame.id]]
+            _check_changed(changed)
+            verb = "set" if any(calibrations[frame.id] for frame in changed) else "removed"
+            number = self._log(
+                f"{verb} the calibration of {counted(len(changed), 'frame')}", author, undoes=None
+            )
+            for frame in changed:
+                self._frames.set_calibration(
+                    frame.id, calibrations[frame.id], amendment=lambda: number
+                )
+            return self.get(number)
+
+    def set_label(
+        self, frame_ids: Iterable[str], name: str, value: str, *, author: str
+    ) -> Amendment:
+        """From now on these real frames have this label; an empty value takes it away.
+
+        Raises :class:`InputError` for an age that is none, and as :meth:`set_subject`.
+        """
+        name = checked_key("label", name)
+        value = _checked_value(name, value)
+        with self._storage.transaction():
+            held = [self._frames.get(r.frame_id) for r in self._amendable(frame_ids)]
+            changed = [frame for frame in held if frame.labels.get(name, "") != value]
+            _check_changed(changed)
+            verb = "set" if value else "removed"
+            number = self._log(
+                f"{verb} the label {name} of {counted(len(changed), 'frame')}", author, undoes=None
+            )
+            for frame in changed:
+                self._frames.set_labels(frame.id, {name: value}, amendment=lambda: number)
+            return self.get(number)
+
     def log_import(self, description: str, *, author: str) -> int:
         """Log an import, and return the number of the amendment, to which its frames belong."""
         return self._log(description, author, undoes=None)
@@ -150,12 +207,14 @@ class Amendments:
         return amendment
 
     def _take_back(self, amendment: Amendment, description: str, author: str) -> Amendment:
-        values = [row for table in AMENDED_TABLES for row in self._newest_of(table, amendment.id)]
+        values = [
+            row for table in AMENDED_TABLES for row in self._unchanged_since(table, amendment.id)
+        ]
         if not amendment.changes and not values:
             raise UserError(
                 f"Amendment {amendment.id} ({amendment.description}) cannot be undone: its "
-                "frames were deleted for good or imported again. Import what you miss, or "
-                "undo another amendment."
+                "frames were deleted for good or imported again, or what it set was changed "
+                "since. Import what you miss, or undo another amendment."
             )
         new = self._log(description, author, undoes=amendment.id)
         self._frames.revise(self._former(amendment), new)
@@ -182,30 +241,37 @@ class Amendments:
                 )
         return [before for before, _ in amendment.changes]
 
-    def _newest_of(self, table: str, amendment_id: int) -> list[tuple[str, sqlite3.Row]]:
-        """The rows of an amendment that are the newest revisions of frames that it did not add."""
+    def _unchanged_since(self, table: str, amendment_id: int) -> list[tuple[str, sqlite3.Row]]:
+        """The rows of an amendment, on frames that it did not add, whose values still hold: nobody
+        has set others since, or what was set has been taken back."""
         rows = self._storage.database.query(
-            f"""SELECT * FROM newest_{table} AS mine WHERE amendment_id = ? AND NOT EXISTS
+            f"""SELECT * FROM {table} AS mine WHERE amendment_id = ? AND NOT EXISTS
                 (SELECT 1 FROM frame_revisions AS r WHERE r.frame_id = mine.frame_id
                     AND r.revision = 1 AND r.amendment_id = mine.amendment_id)""",
             (amendment_id,),
         )
-        return [(table, row) for row in rows]
+        return [(table, row) for row in rows if _values(self._newest(table, row)) == _values(row)]
+
+    def _newest(self, table: str, row: sqlite3.Row) -> sqlite3.Row:
+        """The newest row about the same as this one."""
+        where, keys = _keys(table, row)
+        found = self._storage.database.one(
+            f"SELECT * FROM newest_{table} WHERE {where}", tuple(keys)
+        )
+        assert found is not None  # at least the row itself
+        return found
 
     def _append_former(self, table: str, row: sqlite3.Row, amendment_id: int) -> None:
         """Append what a frame had before the amendment that this row belongs to."""
-        keys = {"frame_id": row["frame_id"]}
-        if column := _TOLD_APART.get(table):
-            keys[column] = row[column]
-        where = " AND ".join(f"{key} = ?" for key in keys)
+        where, keys = _keys(table, row)
         before = self._storage.database.one(
-            f"""SELECT * FROM {table} WHERE {where} AND amendment_id IS NOT ?
+            f"""SELECT * FROM {table} WHERE {where} AND revision < ? AND amendment_id IS NOT ?
                 ORDER BY revision DESC LIMIT 1""",
-            (*keys.values(), row["amendment_id"]),
+            (*keys, row["revision"], row["amendment_id"]),
         )
         values = {**dict(row), **_NOTHING[table]} if before is None else dict(before)
         values |= {
-            "revision": row["revision"] + 1,
+            "revision": self._newest(table, row)["revision"] + 1,
             "created_at": now(),
             "amendment_id": amendment_id,
         }
@@ -280,8 +346,7 @@ class Amendments:
         author: str,
     ) -> Amendment:
         changed = [r for r in revisions if r != self._frames.revision(r.frame_id)]
-        if not changed:
-            raise InputError("The frames are like that already. Nothing was changed.")
+        _check_changed(changed)
         description = description.replace("{frames}", counted(len(changed), "frame"))
         amendment_id = self._log(description, author, undoes=None)
         self._frames.revise(changed, amendment_id)
@@ -324,6 +389,33 @@ class Amendments:
 
     def _see_log(self) -> str:
         return f"See the log of amendments: fetalstudio frames {self._storage.path} log."
+
+
+def _keys(table: str, row: sqlite3.Row) -> tuple[str, list[str]]:
+    """What a row is about, as a condition and its values."""
+    columns = ["frame_id", *([_TOLD_APART[table]] if table in _TOLD_APART else [])]
+    return " AND ".join(f"{column} = ?" for column in columns), [row[c] for c in columns]
+
+
+def _values(row: sqlite3.Row) -> dict[str, Any]:
+    """What a row says, without when it was said."""
+    said = ("revision", "created_at", "amendment_id")
+    return {column: value for column, value in dict(row).items() if column not in said}
+
+
+def _check_changed(changed: Sequence[object]) -> None:
+    if not changed:
+        raise InputError("The frames are like that already. Nothing was changed.")
+
+
+def _checked_value(name: str, value: str) -> str:
+    value = visible_key(value)
+    if name != AGE_LABEL or not value:
+        return value
+    try:
+        return age_text(parse_age(value))
+    except ValueError as error:
+        raise InputError(f"{error}.") from error
 
 
 def _revision(frame: Frame) -> FrameRevision:

@@ -90,6 +90,13 @@ def write_backup(project: Path, copy: Callable[[Path], None]) -> None:
         remove_backup(backup)
 
 
+def update_copies(project: Path) -> list[Path]:
+    """The copies that were made of the database, and of its backups, before an update of the
+    format."""
+    name = f"{DATABASE}.version-*"
+    return sorted([*project.glob(name), *(project / FOLDER).glob("*.db.version-*")])
+
+
 def remove_backup(backup: Backup) -> None:
     """Delete a backup and the log beside it."""
     for path in (backup.path, _log(backup.path)):

@@ -192,6 +192,17 @@ class Database:
         ):
             self._connection.backup(copy)
 
+    def scrub(self) -> bool:
+        """Write the file again without its free pages, and empty the log beside it, so that nothing
+        of deleted rows is left in either.
+
+        Returns False where another process is reading: the log is then emptied when the last one
+        closes the file. Not to be called in a transaction.
+        """
+        self.execute("VACUUM")
+        row = self.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        return row is None or row[0] == 0
+
     # -- opening -----------------------------------------------------------------------------
 
     def _check_header(self) -> None:

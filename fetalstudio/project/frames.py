@@ -105,10 +105,12 @@ class Frames:
         calibration: Calibration | None = None,
         kind: Kind = "real",
         note: str | None = None,
+        video: str | None = None,
     ) -> tuple[Frame, bool]:
         """Keep a picture, (H, W) uint8, 32 to 8192 px a side.
 
-        ``note`` is what its file says about it, by default its kind.
+        ``note`` is what its file says about it, by default its kind. ``video`` is the key of the
+        video that it is a frame of; see :meth:`~fetalstudio.project.patients.Keys.video`.
 
         Returns the frame and whether it is new: a picture that the project already holds stays as
         it is, under its own name, cohort and subject; one that was removed becomes a new frame. A
@@ -124,7 +126,8 @@ class Frames:
                 return held, False
             self._storage.write_picture(frame_id, pixels, note or NOTES[kind])
             height, width = pixels.shape
-            self._insert(frame_id, (width, height), name, cohort, subject, calibration, kind)
+            size = width, height
+            self._insert(frame_id, size, name, cohort, subject, calibration, kind, video)
             return self.get(frame_id), True
 
     def staging(self) -> AbstractContextManager[Staging]:
@@ -145,6 +148,7 @@ class Frames:
         subject: str,
         calibration: Calibration | None = None,
         kind: Kind = "real",
+        video: str | None = None,
         amendment: Logged | None = None,
     ) -> tuple[Frame, bool]:
         """Like :meth:`add` for a picture of ``size`` (width, height) staged before. ``amendment``
@@ -157,7 +161,7 @@ class Frames:
             self._storage.unsettled.append(frame_id)
             staging.place(frame_id)
             number = None if amendment is None else amendment()
-            self._insert(frame_id, size, name, cohort, subject, calibration, kind, number)
+            self._insert(frame_id, size, name, cohort, subject, calibration, kind, video, number)
             return self.get(frame_id), True
 
     def get(self, frame_id: str) -> Frame:
@@ -217,6 +221,17 @@ class Frames:
     def _annotated(self) -> set[str]:
         sql = "SELECT frame_id FROM newest_annotations WHERE cx IS NOT NULL"
         return {row["frame_id"] for row in self._storage.database.query(sql)}
+
+    def videos(self) -> Mapping[str, str]:
+        """The key of the video that each frame comes from, by its id; other frames are missing."""
+        sql = """SELECT id, video FROM frames JOIN current_frames USING (id)
+            WHERE video IS NOT NULL"""
+        rows = self._storage.database.query(sql)
+        return dict(
+            self._storage.read(
+                "frames", rows, lambda row: (frame_id_of(row, "id"), text(row, "video"))
+            )
+        )
 
     def cohorts(self) -> list[str]:
         """The names of the cohorts with real frames, sorted."""
@@ -326,6 +341,7 @@ class Frames:
         subject: str,
         calibration: Calibration | None,
         kind: Kind,
+        video: str | None = None,
         amendment_id: int | None = None,
     ) -> None:
         if not name.strip():
@@ -335,7 +351,13 @@ class Frames:
             # It was removed; nothing of it comes back with the picture.
             delete_rows(self._storage.database, [frame_id])
         self._storage.database.insert(
-            "frames", id=frame_id, width=size[0], height=size[1], kind=kind, added_at=now()
+            "frames",
+            id=frame_id,
+            width=size[0],
+            height=size[1],
+            kind=kind,
+            added_at=now(),
+            video=video,
         )
         free = self._free_name(name, cohort, frame_id)
         self._append_revision(FrameRevision(frame_id, free, cohort, subject, False), amendment_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.project.import_plan import Choices, ImportPlan
 
@@ -34,10 +35,11 @@ def write_choices(plan: ImportPlan, path: Path) -> None:
     doubts = []
     for frame in plan.frames:
         for doubt in plan.open_doubts(frame):
-            files.setdefault(frame.key, {})[str(doubt.question)] = None
+            about = frame.clip if doubt.question is Question.FRAMES else None
+            files.setdefault(about or frame.key, {})[str(doubt.question)] = None
             doubts.append(
                 {
-                    "file": frame.key,
+                    "file": about or frame.key,
                     "question": str(doubt.question),
                     "message": doubt.message,
                     "answers": {answer.value: answer.text for answer in doubt.answers},

@@ -29,7 +29,9 @@ from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.doubts import (
     LEAVE_OUT,
+    MIDDLE,
     NONE,
+    SHARPEST,
     Answers,
     Doubt,
     InDoubtError,
@@ -56,7 +58,12 @@ from fetalstudio.project.records import Frame
 _MOST_READERS = 4
 """Threads that decode frames; each may hold one of the largest size."""
 Keep = Callable[[Pixels, str], str]
+Sharpest = Callable[[FrameRecord, Redactor], int | None]
+"""Gives the number, from 0, of the frame of a clip that shows a head best; None where none does.
+It raises :class:`Stopped` if asked to."""
 _GLOB = re.compile(r"[*?\[]")
+_OF_A_CLIP = (Question.FRAMES, Question.SUBJECT)
+"""What holds for all frames of a clip, or for none."""
 
 
 class Role(StrEnum):
@@ -95,10 +102,18 @@ class Choices:
     """Answers for single pictures, by :attr:`PlannedFrame.key`, by file name or by a pattern such
     as ``scans/*_overlay.png``. They count before those for all."""
     _patterns: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _of_clips: Mapping[str, Answers] = field(init=False, repr=False, compare=False)
+    """What was answered for one frame of a clip and holds for all, by the clip's key."""
 
     def __post_init__(self) -> None:
         patterns = tuple(filter(_GLOB.search, self.by_file))
         object.__setattr__(self, "_patterns", patterns)
+        of_clips: dict[str, dict[Question, str]] = defaultdict(dict)
+        for file, answers in self.by_file.items():
+            clip, mark, _ = file.rpartition("#")
+            if mark:
+                of_clips[clip] |= {q: a for q, a in answers.items() if q in _OF_A_CLIP}
+        object.__setattr__(self, "_of_clips", of_clips)
 
     @classmethod
     def of(
@@ -132,12 +147,15 @@ class Choices:
             {f: {**self.by_file.get(f, {}), **more.by_file.get(f, {})} for f in files},
         )
 
-    def answers(self, key: str) -> Answers:
-        """The answers that hold for the picture of this key."""
-        return {**self.alike, **self.named(key)}
+    def answers(self, key: str, clip: str | None = None) -> Answers:
+        """The answers that hold for the picture of this key, which may be one of a ``clip``."""
+        return {**self.alike, **self.named(key, clip)}
 
-    def named(self, key: str) -> Answers:
-        """The answers that were given for the picture of this key, not for all alike."""
+    def named(self, key: str, clip: str | None = None) -> Answers:
+        """The answers that were given for the picture of this key, or for its clip, not for all
+        alike."""
+        if clip is not None:
+            return {**self.named(clip), **self.named(key), **self._of_clips.get(clip, {})}
         found: dict[Question, str] = {}
         for pattern in self._patterns:
             if fnmatch.fnmatchcase(key, pattern):
@@ -147,9 +165,9 @@ class Choices:
             found |= self.by_file.get(key, {})
         return found
 
-    def leave_out(self, key: str) -> bool:
+    def leave_out(self, key: str, clip: str | None = None) -> bool:
         """Whether the picture of this key is left out by choice, in doubt or not."""
-        return self.named(key).get(Question.ROLE) == LEAVE_OUT
+        return self.named(key, clip).get(Question.ROLE) == LEAVE_OUT
 
     def without(self, question: Question, keys: Iterable[str]) -> Choices:
         """These choices without the answers that were given for the pictures of these keys."""
@@ -199,6 +217,8 @@ class PlannedFrame:
     """Whether something was blacked out that nobody confirmed."""
     layout: str | None = None
     """The fingerprint of its layout, where it is a scanner's screen."""
+    clip: str | None = None
+    """Key of the clip that it is a frame of."""
 
     @property
     def path(self) -> Path:
@@ -275,6 +295,8 @@ class ImportPlan:
     """Says what is blacked out of the frames; see :meth:`FrameRecord.shown`."""
     screens: tuple[ScreenSample, ...] = ()
     """A frame of each layout that shows text, whether a person has confirmed it or not."""
+    clips: Mapping[str, FrameRecord] = field(default_factory=dict)
+    """The clips, by their keys."""
 
     def labels(self, frame: PlannedFrame) -> dict[str, str]:
         """The labels that a frame gets."""
@@ -288,8 +310,20 @@ class ImportPlan:
     @property
     def problems(self) -> tuple[str, ...]:
         """The message of every doubt that the choices leave open, and every note, each once."""
-        doubts = (d.report for frame in self.frames for d in self.open_doubts(frame))
-        return tuple(dict.fromkeys((*doubts, *self.all_notes)))
+        said, clips = list[str](), list[Path]()
+        for frame in self.frames:
+            for doubt in self.open_doubts(frame):
+                if doubt.question is Question.FRAMES:
+                    clips.append(frame.path)
+                else:
+                    said.append(doubt.report)
+        if clips:
+            said.append(
+                f"{_and_more(clips)}: of each clip, the middle frame was imported. Choose others "
+                "in the window, which asks for each, or with the options --frames and --every of "
+                "the command import."
+            )
+        return tuple(dict.fromkeys((*said, *self.all_notes)))
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -335,9 +369,9 @@ class ImportPlan:
 
 def open_doubts(frame: PlannedFrame, choices: Choices) -> tuple[Doubt, ...]:
     """The doubts about a frame that choices do not answer."""
-    if not frame.doubts or choices.leave_out(frame.key):
+    if not frame.doubts or choices.leave_out(frame.key, frame.clip):
         return ()
-    answers = choices.answers(frame.key)
+    answers = choices.answers(frame.key, frame.clip)
     return tuple(doubt for doubt in frame.doubts if not doubt.answered(answers))
 
 
@@ -350,6 +384,7 @@ def plan_import(
     frames: str | None = None,
     head_label: str | None = None,
     redact: Policy = "auto",
+    sharpest: Sharpest | None = None,
     progress: Progress = NO_PROGRESS,
 ) -> ImportPlan:
     """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
@@ -359,9 +394,23 @@ def plan_import(
     :class:`Planner` and :meth:`Planner.plan`.
     """
     planner = Planner(
-        project, source, format=format, frames=frames, head_label=head_label, redact=redact
+        project,
+        source,
+        format=format,
+        head_label=head_label,
+        redact=redact,
+        sharpest=sharpest,
+        progress=progress,
     )
-    return planner.plan(choices, progress=progress)
+    return planner.plan(with_frames(choices, frames), progress=progress)
+
+
+def with_frames(choices: Choices, frames: str | None) -> Choices:
+    """The choices with those frames of every file that has several, where nothing else is chosen.
+
+    Raises :class:`InputError` for what is no answer to :attr:`Question.FRAMES`.
+    """
+    return choices if frames is None else Choices.of([("frames", frames, ())]).joined(choices)
 
 
 class Planner:
@@ -377,20 +426,22 @@ class Planner:
         source: Path,
         *,
         format: str = AUTO,
-        frames: str | None = None,
         head_label: str | None = None,
         redact: Policy = "auto",
         files: Sequence[Path] = (),
         keep_labels: Collection[str] = (),
+        sharpest: Sharpest | None = None,
+        progress: Progress = NO_PROGRESS,
     ) -> None:
-        """Find the frames of the source; no picture is decoded.
+        """Find the frames of the source; no picture is decoded. ``sharpest`` looks for the best
+        frame of a clip, where that is chosen.
 
         The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
         :class:`InputError` for a source without an image, for the store of a project, or where the
-        secret of the patients' keys is on another computer.
+        secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
         """
         _check_not_a_store(source)
-        self._found = read_source(source, format, frames, head_label, files)
+        self._found = read_source(source, format, head_label, files, progress)
         self._screens = ScreenSamples()
         self._redactor = Redactor(redact, seen=self._screens.saw)
         self._follow_confirmed()
@@ -406,6 +457,9 @@ class Planner:
             while key in self._records:
                 key += "+"
             self._records[key] = record
+        self._look = sharpest
+        self._frames: dict[tuple[str, str | None], tuple[FrameRecord, ...]] = {}
+        """By the key of a file with several frames and the choice among them."""
         self._files = _other_files(source, self._found)
         self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
         """By key: under which answers each picture was read (None where it is left out by choice),
@@ -427,10 +481,15 @@ class Planner:
         :class:`Stopped` if asked to.
         """
         changed = self._follow_confirmed()
-        records, drawn = self._assigned(choices)
+        chosen = self._chosen(choices)
+        records, drawn = self._assigned(
+            choices, {key: record for key, (record, _) in chosen.items()}
+        )
         todo = {}
         for key, record in records.items():
-            answers = None if choices.leave_out(key) else choices.answers(key)
+            clip = chosen[key][1]
+            left_out = choices.leave_out(key, clip) or key == clip
+            answers = None if left_out else choices.answers(key, clip)
             if (
                 key not in self._read
                 or self._read[key][:2] != (answers, record)
@@ -446,7 +505,11 @@ class Planner:
         known: dict[str, PlannedFrame] = {}
         keys: Keys | None = None
         for key in records:
-            planned = self._read[key][2]
+            planned, clip = self._read[key][2], chosen[key][1]
+            if clip is not None:
+                doubt = self._records[clip].frames_doubt
+                doubts = planned.doubts if doubt is None else (doubt, *planned.doubts)
+                planned = replace(planned, clip=clip, doubts=doubts)
             if planned.frame_id is not None:
                 held = self._project.frames.find(planned.frame_id)
                 first = known.setdefault(planned.frame_id, planned)
@@ -479,6 +542,7 @@ class Planner:
             ),
             redactor=replace(self._redactor, seen=None),
             screens=self._samples(frames),
+            clips={key: record for key, record in self._records.items() if record.is_clip},
         )
 
     def _follow_confirmed(self) -> set[str | None]:
@@ -509,17 +573,56 @@ class Planner:
             if name not in found
         )
 
-    def _assigned(self, choices: Choices) -> tuple[dict[str, FrameRecord], set[Path]]:
+    def _chosen(self, choices: Choices) -> dict[str, tuple[FrameRecord, str | None]]:
+        """The records of single frames by key, each with the key of its clip. A clip of which no
+        frame is taken is there itself."""
+        found: dict[str, tuple[FrameRecord, str | None]] = {}
+        for file, record in self._records.items():
+            if record.video is None:
+                found[file] = record, None
+                continue
+            clip = file if record.is_clip else None
+            choice = choices.answers(file, file).get(Question.FRAMES)
+            if (file, choice) not in self._frames:
+                self._frames[file, choice] = self._frames_of(record, choice)
+            frames = self._frames[file, choice]
+            found |= {_numbered(file, frame): (frame, clip) for frame in frames}
+            if not frames and clip is not None:
+                found[file] = record, clip
+        return found
+
+    def _frames_of(self, record: FrameRecord, choice: str | None) -> tuple[FrameRecord, ...]:
+        if choice != SHARPEST:
+            return record.frames(choice)
+        if not record.is_clip:
+            return record.frames()
+        if self._look is None:
+            raise InputError(
+                f"The sharpest frame of {record.path} was not looked for. State the numbers of its "
+                "frames, or import it with the command import."
+            )
+        number = self._look(record, self._redactor)
+        if number is not None:
+            return record.frames(str(number + 1))
+        said = (
+            f"{record.path}: the segmenter saw no head in the clip, so the middle frame was taken. "
+            "Choose another by its number."
+        )
+        return replace(record, problems=(*record.problems, said)).frames(MIDDLE)
+
+    def _assigned(
+        self, choices: Choices, found: Mapping[str, FrameRecord]
+    ) -> tuple[dict[str, FrameRecord], set[Path]]:
         """The records without the pictures that a person takes for the annotations of others, and
         these."""
-        _check_named(choices, self._records, self._source)
+        _check_named(choices, {**self._records, **found}, self._source)
         given = {
-            answers[Question.ANNOTATION]: self._records[answers[Question.ANNOTATION]].path
+            answers[Question.ANNOTATION]: found[answers[Question.ANNOTATION]].path
             for answers in choices.by_file.values()
-            if answers.get(Question.ANNOTATION) in self._records
+            if answers.get(Question.ANNOTATION) in found
         }
         records = {}
-        for key, record in self._records.items():
+        for key, record in found.items():
             path = given.get(choices.named(key).get(Question.ANNOTATION, "")) if given else None
             if key in given:
                 continue
@@ -652,16 +755,17 @@ def _with_single_structures(
 
 def _head(choices: Choices, frame: PlannedFrame) -> str | None:
     """The value that is stated to be the head, if there is one."""
-    given = choices.answers(frame.key).get(Question.HEAD)
+    given = choices.answers(frame.key, frame.clip).get(Question.HEAD)
     return None if given == NONE else given
 
 
 def _doubted(frame: PlannedFrame, choices: Choices, unclear: set[str]) -> PlannedFrame:
     if frame.ellipse is None or unclear.isdisjoint(frame.mask_values):
         return frame
+    annotation = frame.record.annotation_for(choices.answers(frame.key, frame.clip))
     doubt = head_doubt(
-        f"{frame.record.annotation_for(choices.answers(frame.key))} shows one structure, but other "
-        "masks show several and which is the head was not stated.",
+        f"{annotation} shows one structure, but other masks show several and which is the head was "
+        "not stated.",
         frame.mask_values,
     )
     ellipse = frame.ellipse if _head(choices, frame) in frame.mask_values else None
@@ -671,6 +775,11 @@ def _doubted(frame: PlannedFrame, choices: Choices, unclear: set[str]) -> Planne
 def subject_of(record: FrameRecord) -> str:
     """The subject's key; one that a file's name gives may have any characters."""
     return visible_key(record.subject) or visible_key(record.name) or "unnamed"
+
+
+def _numbered(file: str, frame: FrameRecord) -> str:
+    """The key of a frame in a file that has several."""
+    return f"{file}#{frame.name}"
 
 
 def _key(record: FrameRecord, root: Path) -> str:
@@ -683,6 +792,8 @@ def _key(record: FrameRecord, root: Path) -> str:
 def _check_named(choices: Choices, records: Mapping[str, FrameRecord], source: Path) -> None:
     """Raise :class:`InputError` for choices about a file that is not there."""
     wanted = set(choices.by_file)
+    # Of a file with several frames, an answer may be about one that is no longer chosen.
+    wanted -= {file for file in wanted if file.rpartition("#")[0] in records}
     for key in records if wanted else ():
         wanted -= {key, key.rpartition("/")[2]}
         wanted -= {p for p in wanted if _GLOB.search(p) and fnmatch.fnmatchcase(key, p)}

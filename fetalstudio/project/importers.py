@@ -21,6 +21,7 @@ from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
+from fetalstudio.formats.subjects import video_of
 from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import Logged
 from fetalstudio.project.import_plan import (
@@ -29,7 +30,9 @@ from fetalstudio.project.import_plan import (
     ImportPlan,
     PlannedFrame,
     Planner,
+    Sharpest,
     is_synthetic_frame,
+    with_frames,
 )
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.patients import Keys
@@ -83,6 +86,7 @@ def import_frames(
     redact: Policy = "auto",
     files: Sequence[Path] = (),
     seen: Mapping[str, str | None] | None = None,
+    sharpest: Sharpest | None = None,
     author: str = AUTHOR,
     progress: Progress = NO_PROGRESS,
 ) -> ImportReport:
@@ -99,7 +103,9 @@ def import_frames(
     a patient is. Labels that may say it are left out, unless they are among ``keep_labels``.
     ``mask_value`` says which value (``2``) or colour (``#ff0000``) marks the head in mask pictures,
     and ``head_label`` how annotation files call it. ``frames`` says which frames of a file with
-    several are taken (``first``, ``middle``, ``last``, ``all``, ``every N``). With ``files``, these
+    several are taken, as :attr:`~fetalstudio.formats.doubts.Question.FRAMES` has it; by default the
+    middle one of a clip, and all of other files. ``sharpest`` looks for the best frame of a clip,
+    where that is chosen. With ``files``, these
     DICOM files and archives alone are imported, of the folder ``source``.
 
     What a scanner shows around the sector, and text in it, are blacked out as ``redact`` says, with
@@ -116,16 +122,17 @@ def import_frames(
     project is then as it was.
     """
     head = [] if mask_value is None else [(Question.HEAD, mask_value, ())]
-    choices = choices.joined(Choices.of(head, cohort=cohort))
+    choices = with_frames(choices.joined(Choices.of(head, cohort=cohort)), frames)
     planner = Planner(
         project,
         source,
         format=format,
-        frames=frames,
         head_label=head_label,
         redact=redact,
         files=files,
         keep_labels=keep_labels,
+        sharpest=sharpest,
+        progress=progress,
     )
     with project.frames.staging() as staging:
         plan = planner.plan(choices, keep=staging.put, progress=progress)
@@ -229,10 +236,12 @@ def _store(
             kept = keep_names or is_public_name(item.record.name)
             subject = keys.key(item.subject)
             subjects.add(subject)
+            video = item.record.from_video or video_of(item.record.name)
             frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
+                video=None if video is None else keys.video(subject, video),
                 name=item.record.name if kept else neutral,
                 cohort=plan.cohort,
                 subject=subject,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ ModelKind = Literal["synthesizer", "segmenter"]
 
 BUILT_IN = "compact"
 """The name of the built-in model of either kind."""
+
+
+_MODELS = "SELECT * FROM models WHERE (kind, name) NOT IN (SELECT kind, name FROM removed_models)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Models:
         if not is_inside(relative):
             raise InputError(f"The model folder {path} must lie inside the project. Move it there.")
         with self._storage.transaction():
-            if name == BUILT_IN or self._find(kind, name) is not None:
+            sql = "SELECT 1 FROM models WHERE kind = ? AND name = ?"
+            if name == BUILT_IN or self._storage.database.one(sql, (kind, name)):
                 raise InputError(f"There already is a {kind} named {name}. Choose another name.")
             self._storage.database.insert(
                 "models",
@@ -78,10 +83,38 @@ class Models:
     def all(self, kind: ModelKind | None = None) -> list[ModelRecord]:
         """The project's own models, the newest first."""
         rows = self._storage.database.query(
-            "SELECT * FROM models WHERE ?1 IS NULL OR kind = ?1 ORDER BY created_at DESC", (kind,)
+            f"{_MODELS} AND (?1 IS NULL OR kind = ?1) ORDER BY created_at DESC", (kind,)
         )
         adopted = {one: self._adoption(one).name for one in get_args(ModelKind)}
         return self._storage.read("models", rows, lambda row: _record(row, adopted))
+
+    def removed(self, kind: str) -> set[str]:
+        """The names of the models that were removed, which are not given again."""
+        rows = self._storage.database.query(
+            "SELECT name FROM removed_models WHERE kind = ?", (kind,)
+        )
+        return set(self._storage.read("models", rows, lambda row: text(row, "name")))
+
+    def remove(self, kind: ModelKind, name: str) -> None:
+        """Delete a model's folder for good. Where it is in use, the built-in one is used instead.
+
+        Its name is not given again: pairs and runs refer to it. Raises :class:`InputError` as
+        :meth:`get`, and :class:`UserError` where the folder cannot be deleted.
+        """
+        with self._storage.transaction():
+            record = self.get(kind, name)
+            if record.active:
+                self.adopt(kind, None)
+            self._storage.database.insert("removed_models", kind=kind, name=name, removed_at=now())
+            folder = self._storage.path / record.path
+            try:
+                if folder.exists():
+                    shutil.rmtree(folder)
+            except OSError as error:
+                raise UserError(
+                    f"{folder} could not be deleted: {error.strerror or error}. Close the programs "
+                    "that use it and try again."
+                ) from error
 
     def active(self, kind: ModelKind) -> ModelRecord | None:
         """The adopted model, or None where the built-in one is used."""
@@ -123,7 +156,7 @@ class Models:
         return next(iter(self._storage.read("adoptions", rows, _adoption)), _NONE)
 
     def _find(self, kind: ModelKind, name: str) -> ModelRecord | None:
-        sql = "SELECT * FROM models WHERE kind = ? AND name = ?"
+        sql = f"{_MODELS} AND kind = ? AND name = ?"
         row = self._storage.database.one(sql, (kind, name))
         adopted = {kind: self._adoption(kind).name}
         return self._storage.read_one("models", row, lambda row: _record(row, adopted))

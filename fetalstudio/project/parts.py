@@ -68,15 +68,24 @@ class Parts:
         }
 
     def inherit(self, subject: str, former: Iterable[str]) -> None:
-        """Give a subject that was never used the part of the first of its ``former`` keys that has
-        one, when a person corrects the key."""
+        """Give a subject that was never used the part of its ``former`` keys, when a person
+        corrects the key; see :func:`joined_part`."""
         stored = self.stored()
-        part = next((stored[key] for key in former if key in stored), None)
+        part = joined_part(stored[key] for key in former if key in stored)
         if subject not in stored and part is not None:
             self._store(subject, part)
 
     def _store(self, subject: str, part: Part) -> None:
         self._storage.database.insert("parts", subject=subject, part=part, created_at=now())
+
+
+def joined_part(parts: Iterable[Part]) -> Part | None:
+    """The part of a subject that is made of others with these parts.
+
+    Where one of them is in the training part, so is the joined one: a model may have learned from
+    it, and would be tested on what it knows.
+    """
+    return min(parts, key=_PARTS.index, default=None)
 
 
 def _part(row: sqlite3.Row) -> tuple[str, Part]:

@@ -57,6 +57,11 @@ class Keys:
         held = next((one for one in (plain, former) if one in self._held), None)
         return held or self.renewed(former)
 
+    def video(self, subject: str, name: str) -> str:
+        """The key of a video, by the key of its subject and what its file is called."""
+        said = f"video {subject} {name}".encode(errors="replace")
+        return f"video-{hmac.new(self._secret, said, hashlib.sha256).hexdigest()[:_DIGITS]}"
+
     def renewed(self, subject: str) -> str:
         """The key for a subject, also for one that former versions stored as it was."""
         plain = visible_key(subject)

@@ -17,7 +17,7 @@ import gc
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -39,7 +39,7 @@ from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
 from fetalstudio.project.patients import Patients
 from fetalstudio.project.pixels import Pictures
-from fetalstudio.project.purging import purge, removed_frames, unheld_pictures
+from fetalstudio.project.purging import forget, purge, removed_frames, unheld_pictures
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.schema import CURRENT_PAIRS
@@ -226,6 +226,11 @@ class Project:
     def purge(self) -> int:
         """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""
         return purge(self._storage)
+
+    def forget(self, subjects: Collection[str]) -> bool:
+        """Delete every trace of removed frames and of these subjects; see
+        :func:`fetalstudio.project.purging.forget`."""
+        return forget(self._storage, subjects)
 
     def copy_database(self, target: Path) -> None:
         """Write a consistent copy of the database alone, atomically."""

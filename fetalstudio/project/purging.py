@@ -1,13 +1,19 @@
-"""Deleting removed frames for good."""
+"""Deleting removed frames for good, and forgetting patients."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.project.backups import Backup, opening_backups, put_back, remove_backup
+from fetalstudio.project.backups import (
+    Backup,
+    opening_backups,
+    put_back,
+    remove_backup,
+    update_copies,
+)
 from fetalstudio.project.database import Database
 from fetalstudio.project.schema import PURGED_TABLES
 from fetalstudio.project.storage import Storage
@@ -27,11 +33,7 @@ def purge(storage: Storage) -> int:
     Raises :class:`UserError` where rows are known to be damaged: what is left of the project
     may not be what was removed.
     """
-    if storage.damage:
-        raise UserError(
-            f"{storage.database.path} is damaged, so nothing is deleted for good. "
-            f"{put_back(storage.path)}"
-        )
+    _check_undamaged(storage)
     removed = removed_frames(storage)
     if removed:
         # First, so that a purge that was interrupted is begun again by the next one.
@@ -41,9 +43,48 @@ def purge(storage: Storage) -> int:
             still = set(removed_frames(storage))
             removed = [frame_id for frame_id in removed if frame_id in still]
             delete_rows(storage.database, removed)
+    _delete_unheld(storage)
+    return len(removed)
+
+
+def forget(storage: Storage, subjects: Collection[str]) -> bool:
+    """Delete every trace of removed frames and of these subjects, whose frames were all removed.
+
+    Unlike :func:`purge` it also deletes copies that were made before an update of the format, the
+    keys of the subjects that other frames had, and what deleted rows leave in the free space of the
+    files. Runs and models keep hashes of frames and subjects, by which they know what is not new to
+    them. Returns False where the log of the database could not be emptied because another process
+    is reading it; it is emptied when that process ends. Raises as :func:`purge`.
+    """
+    _check_undamaged(storage)
+    frame_ids = set(removed_frames(storage))
+    current = _current_subjects(storage.database)
+    for backup in opening_backups(storage.path):
+        _forget_in(backup, frame_ids, subjects, current)
+    for path in update_copies(storage.path):
+        # In another format, nothing can be deleted from it but all.
+        path.unlink(missing_ok=True)
+    with storage.transaction():
+        delete_rows(storage.database, sorted(frame_ids.intersection(removed_frames(storage))))
+        _replace_former(storage.database, subjects, current)
+        storage.pictures.remove_abandoned()
+    _delete_unheld(storage)
+    shutil.rmtree(storage.path / "cache", ignore_errors=True)
+    return storage.database.scrub()
+
+
+def _check_undamaged(storage: Storage) -> None:
+    if storage.damage:
+        raise UserError(
+            f"{storage.database.path} is damaged, so nothing is deleted for good. "
+            f"{put_back(storage.path)}"
+        )
+
+
+def _delete_unheld(storage: Storage) -> None:
     with storage.transaction():
         if not unheld_pictures(storage):
-            return len(removed)
+            return
     # Caches were computed from the pictures and reveal them; they are rebuilt when needed.
     shutil.rmtree(storage.path / "cache", ignore_errors=True)
     # Last, so that a purge that was interrupted is completed by the next one, which finds them;
@@ -51,7 +92,6 @@ def purge(storage: Storage) -> int:
     with storage.transaction():
         for frame_id in unheld_pictures(storage):
             storage.pictures.remove(frame_id)
-    return len(removed)
 
 
 def unheld_pictures(storage: Storage) -> set[str]:
@@ -85,7 +125,60 @@ def delete_rows(database: Database, frame_ids: Sequence[str]) -> None:
     database.execute("DELETE FROM purge")
 
 
-def _erase(backup: Backup, frame_ids: Sequence[str]) -> None:
+def _current_subjects(database: Database) -> dict[str, str]:
+    rows = database.query("SELECT frame_id, subject FROM newest_frame_revisions")
+    return {row["frame_id"]: row["subject"] for row in rows}
+
+
+def _replace_former(
+    database: Database, subjects: Collection[str], current: Mapping[str, str]
+) -> None:
+    """Frames that were of these subjects before they were corrected have always been of the
+    ``current`` one, which is given by frame id."""
+    for subject in subjects:
+        database.insert("forgotten", subject=subject)
+    rows = database.query(
+        """SELECT DISTINCT frame_id FROM frame_revisions
+        WHERE subject IN (SELECT subject FROM forgotten)"""
+    )
+    now = {**_current_subjects(database), **current}
+    for row in rows:
+        database.execute(
+            """UPDATE frame_revisions SET subject = ? WHERE frame_id = ?
+            AND subject IN (SELECT subject FROM forgotten)""",
+            (now[row["frame_id"]], row["frame_id"]),
+        )
+    database.execute("DELETE FROM parts WHERE subject NOT IN (SELECT subject FROM frame_revisions)")
+    database.execute("DELETE FROM forgotten")
+
+
+def _forget_in(
+    backup: Backup,
+    frame_ids: Collection[str],
+    subjects: Collection[str],
+    current: Mapping[str, str],
+) -> None:
+    """Delete all traces of these frames and subjects from a backup."""
+    with contextlib.suppress(UserError, RuntimeError):
+        with contextlib.closing(Database(backup.path)) as database:
+            # Those that only the backup has are of the patient too.
+            held = _current_subjects(database).items()
+            frame_ids = {
+                f
+                for f, subject in held
+                if f in frame_ids or (subject in subjects and f not in current)
+            }
+        _erase(backup, frame_ids)
+        if backup.path.exists():
+            with contextlib.closing(Database(backup.path)) as database:
+                with database.transaction():
+                    _replace_former(database, subjects, current)
+                database.scrub()
+        return
+    remove_backup(backup)
+
+
+def _erase(backup: Backup, frame_ids: Collection[str]) -> None:
     """Delete all rows of these frames from a backup. One that cannot be opened is deleted whole."""
     try:
         with contextlib.closing(Database(backup.path)) as database, database.transaction():
@@ -100,5 +193,7 @@ def _erase(backup: Backup, frame_ids: Sequence[str]) -> None:
                     (frame_id,),
                 )
             delete_rows(database, held)
+        for path in backup.path.parent.glob(f"{backup.path.name}.version-*"):
+            path.unlink()  # where it had a former format, opening it has left a copy in that
     except (UserError, RuntimeError):
         remove_backup(backup)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.names import checked_key
+from fetalstudio.core.names import MAX_LENGTH, visible_key
 from fetalstudio.formats.readings_file import ReadingRecord
 from fetalstudio.project.annotations import Annotations
 from fetalstudio.project.frames import Frames, Logged
@@ -51,7 +51,7 @@ class Readings:
         :class:`InputError` for no frames and for an observer without a name, :class:`UserError` for
         a frame that the project does not hold or a synthetic one.
         """
-        observer = checked_key("reader", observer)
+        observer = checked_observer(observer)
         if not frame_ids:
             raise InputError("No frames were chosen to be read. Choose at least one.")
         with self._storage.transaction():
@@ -71,11 +71,11 @@ class Readings:
 
     def sessions(self) -> list[ReadingSession]:
         """All sessions, the newest first."""
-        return self._sessions("id > 0", ())
+        return self._sessions(None)
 
     def session(self, session_id: int) -> ReadingSession:
         """Raises :class:`UserError` if there is none of this number."""
-        found = self._sessions("id = ?", (session_id,))
+        found = self._sessions(session_id)
         if not found:
             raise UserError(f"{self._storage.path} has no reading session {session_id}.")
         return found[0]
@@ -90,39 +90,44 @@ class Readings:
         sql = "UPDATE reading_sessions SET ended_at = ? WHERE id = ?"
         self._storage.database.execute(sql, (now() if ended else None, session_id))
 
-    def _sessions(self, where: str, values: tuple[int, ...]) -> list[ReadingSession]:
-        query = self._storage.database.query
-        items: dict[int, list[tuple[int, str]]] = {}
+    def _sessions(self, session_id: int | None) -> list[ReadingSession]:
+        query, one = self._storage.database.query, (session_id,)
         rows = query(
-            """SELECT reading_items.* FROM reading_items
-            JOIN current_frames ON current_frames.id = frame_id ORDER BY session_id, number"""
+            """SELECT i.*, r.id AS reading FROM reading_items AS i
+            JOIN current_frames ON current_frames.id = i.frame_id
+            LEFT JOIN newest_readings AS r ON r.session_id = i.session_id
+                AND r.number = i.number AND r.frame_id = i.frame_id AND NOT r.withdrawn
+            WHERE ?1 IS NULL OR i.session_id = ?1 ORDER BY i.session_id, i.number""",
+            one,
         )
-        for session_id, number, frame_id in self._storage.read(
+        items: dict[int, dict[int, tuple[str, bool]]] = {}
+        for held, number, frame_id, done in self._storage.read(
             "reading_items",
             rows,
-            lambda r: (whole(r, "session_id"), whole(r, "number"), frame_id_of(r, "frame_id")),
+            lambda r: (
+                whole(r, "session_id"),
+                whole(r, "number"),
+                frame_id_of(r, "frame_id"),
+                r["reading"] is not None,
+            ),
         ):
-            items.setdefault(session_id, []).append((number, frame_id))
-        done: dict[int, set[int]] = {}
-        for reading in self.all():
-            if reading.session_id is not None and reading.number is not None:
-                done.setdefault(reading.session_id, set()).add(reading.number)
-        rows = query(f"SELECT * FROM reading_sessions WHERE {where} ORDER BY id DESC", values)
+            items.setdefault(held, {})[number] = frame_id, done
+        sql = "SELECT * FROM reading_sessions WHERE ?1 IS NULL OR id = ?1 ORDER BY id DESC"
 
         def read(row: sqlite3.Row) -> ReadingSession:
-            held = items.get(row["id"], [])
+            held = items.get(row["id"], {})
             return ReadingSession(
                 id=whole(row, "id"),
                 observer=text(row, "observer"),
                 seed=whole(row, "seed"),
-                frame_ids=tuple(frame_id for _, frame_id in held),
-                numbers=tuple(number for number, _ in held),
-                done=frozenset(done.get(row["id"], ())),
+                frame_ids=tuple(frame_id for frame_id, _ in held.values()),
+                numbers=tuple(held),
+                done=frozenset(number for number, (_, done) in held.items() if done),
                 started_at=moment(row, "started_at"),
                 ended_at=optional(moment, row, "ended_at"),
             )
 
-        return self._storage.read("reading_sessions", rows, read)
+        return self._storage.read("reading_sessions", query(sql, one), read)
 
     # -- readings ----------------------------------------------------------------------------
 
@@ -224,7 +229,7 @@ class Readings:
             if row is None:
                 raise UserError(f"{self._storage.path} holds no reading {reading_id}.")
             values = dict(row) | {
-                "revision": row["revision"] + 1,
+                "revision": self._storage.next_revision("readings", id=reading_id),
                 "withdrawn": int(withdrawn),
                 "created_at": now(),
             }
@@ -281,15 +286,19 @@ class Readings:
                 )
             return annotation
 
-    def adjudicated(self) -> Mapping[tuple[str, int], tuple[str, ...]]:
-        """By frame and revision of an annotation: the ids of the readings that it was made from."""
+    def adjudicated(self, frame_id: str | None = None) -> Mapping[tuple[str, int], tuple[str, ...]]:
+        """By frame and revision of an annotation, of one frame or of all: the ids of the readings
+        that it was made from."""
         found: dict[tuple[str, int], tuple[str, ...]] = {}
-        for frame_id, revision, reading_id in self._storage.read(
+        rows = self._storage.database.query(
+            "SELECT * FROM adjudications WHERE ?1 IS NULL OR frame_id = ?1", (frame_id,)
+        )
+        for frame, revision, reading_id in self._storage.read(
             "adjudications",
-            self._storage.database.query("SELECT * FROM adjudications"),
+            rows,
             lambda r: (frame_id_of(r, "frame_id"), whole(r, "revision"), text(r, "reading_id")),
         ):
-            found[frame_id, revision] = (*found.get((frame_id, revision), ()), reading_id)
+            found[frame, revision] = (*found.get((frame, revision), ()), reading_id)
         return found
 
     def check(self) -> None:
@@ -300,18 +309,40 @@ class Readings:
         self.adjudicated()
 
 
+def checked_observer(name: str) -> str:
+    """The name of an observer without spaces around it and characters that cannot be seen.
+
+    Raises :class:`InputError` for one that is empty or too long to be shown.
+    """
+    checked = visible_key(name)
+    if not 0 < len(checked) <= MAX_LENGTH:
+        raise InputError(
+            f"An observer needs a name or initials of at most {MAX_LENGTH} characters. Enter one."
+        )
+    return checked
+
+
+def sampled(frame_ids: Sequence[str], count: int | None, *, seed: int) -> list[str]:
+    """A random choice of ``count`` frames, the same for the same seed; all for None."""
+    frames = sorted(set(frame_ids))
+    if count is None or count >= len(frames):
+        return frames
+    return sorted(random.Random(seed).sample(frames, count))
+
+
 def reading_order(frame_ids: Sequence[str], *, twice: float, seed: int) -> list[str]:
     """The order in which a session presents frames: random, the same for the same seed.
 
-    ``twice`` is the share of the frames that come again: the first time in the first two fifths of
-    the session, the second time in the last two, so that they are not remembered.
+    ``twice`` is the share of the frames that come again, at least one unless it is 0: the first
+    time in the first two fifths of the session, the second time in the last two, so that they are
+    not remembered.
     """
     if not 0 <= twice <= 1:
         raise InputError(f"The share of frames that are read twice is {twice}; it must be 0 to 1.")
     # By id first, so that the order in which they were chosen decides nothing.
     frames = sorted(set(frame_ids))
     chance = random.Random(seed)
-    again = set(chance.sample(frames, round(twice * len(frames))))
+    again = set(chance.sample(frames, max(round(twice * len(frames)), int(twice > 0))))
     places = [(chance.uniform(0, 0.4 if f in again else 1.0), f) for f in frames]
     places += [(chance.uniform(0.6, 1.0), f) for f in frames if f in again]
     return [frame_id for _, frame_id in sorted(places)]

@@ -22,7 +22,7 @@ def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffec
     pairs = [project.pairs.get(pair_id) for pair_id in project.pairs.made_from(frame_ids)]
     ids = {frame.id for frame in frames} | {pair.frame.id for pair in pairs}
     pair_ids = {pair.id for pair in pairs}
-    runs = [run for run in project.runs.all() if _uses(run.data, ids, pair_ids)]
+    runs = [run for run in project.runs.all() if uses(run.data, ids, pair_ids)]
     return RemovalEffect(
         frames=tuple(frame.name for frame in frames),
         annotations=sum(len(project.annotations.revisions(frame.id)) for frame in frames),
@@ -68,7 +68,7 @@ def sentences(effect: RemovalEffect) -> list[str]:
 def subject_effect(project: Project, frame_ids: Collection[str]) -> list[str]:
     """What another subject of these frames means for the runs that used them: sentences."""
     ids = set(frame_ids)
-    runs = [run.name for run in reversed(project.runs.all()) if _uses(run.data, ids, ())]
+    runs = [run.name for run in reversed(project.runs.all()) if uses(run.data, ids, ())]
     if not runs:
         return []
     return [
@@ -94,18 +94,18 @@ def _models(project: Project, ids: Collection[str], pair_ids: Collection[int]) -
         parent = model.kind, str(run.settings.get("started_from"))
         # The frames of the test part were measured on, not learned from.
         learned = {part: value for part, value in run.data.items() if part != "test"}
-        if _uses(learned, ids, pair_ids) or parent in found:
+        if uses(learned, ids, pair_ids) or parent in found:
             found.append((model.kind, model.name))
     return tuple(name for _, name in found)
 
 
-def _uses(data: Any, ids: Collection[str], pair_ids: Collection[int]) -> bool:
+def uses(data: Any, ids: Collection[str], pair_ids: Collection[int]) -> bool:
     """Whether a run's data, nested by part, holds one of the frames, or one of the pairs."""
     if isinstance(data, Mapping):
         pairs = data.get("pairs")
         if isinstance(pairs, list) and any(isinstance(p, int) and p in pair_ids for p in pairs):
             return True
-        return any(_uses(value, ids, pair_ids) for value in data.values())
+        return any(uses(value, ids, pair_ids) for value in data.values())
     if isinstance(data, list | tuple):
-        return any(_uses(value, ids, pair_ids) for value in data)
+        return any(uses(value, ids, pair_ids) for value in data)
     return data in ids

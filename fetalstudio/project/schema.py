@@ -2,8 +2,9 @@
 
 Rows that record a person's work are only appended: triggers refuse to change or delete them, so
 that neither a bug in FetalStudio nor another program can lose an ellipse. The newest revision
-counts, and views (``newest_...``, ``current_...``) select it. The one exception is a purge: it
-deletes all rows of a frame that was removed before, and of that frame alone.
+counts, and views (``newest_...``, ``current_...``) select it. The exceptions are a purge, which
+deletes all rows of a frame that was removed before, and of that frame alone, and forgetting a
+patient, whose key is then no longer the former subject of any other frame.
 
 To change the schema, append a migration to :data:`MIGRATIONS` and a fixture of the version before
 to ``tests/project/data``; never edit a migration that was released.
@@ -312,6 +313,24 @@ _READING_TABLES = (
     ) WITHOUT ROWID""",
 )
 
+_FORGETTING = (
+    # Frames of one video have the same text; where a frame came from alone, there is none.
+    "ALTER TABLE frames ADD COLUMN video TEXT",
+    # What adopted, replaced or started from a model that was deleted stays known.
+    """CREATE TABLE removed_models (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        removed_at TEXT NOT NULL,
+        PRIMARY KEY (kind, name),
+        FOREIGN KEY (kind, name) REFERENCES models (kind, name)
+    ) WITHOUT ROWID""",
+    *_guards("removed_models"),
+    # Frames of other patients may have had the key of one who is forgotten.
+    "CREATE TABLE forgotten (subject TEXT PRIMARY KEY) WITHOUT ROWID",
+    "DROP TRIGGER frame_revisions_no_update",
+    _guard("frame_revisions", "UPDATE", "OLD.subject IN (SELECT subject FROM forgotten)"),
+)
+
 _PURGED_READINGS = tuple(
     (table, "{row}frame_id IN (SELECT frame_id FROM purge)")
     for table in ("adjudications", "readings", "reading_items")
@@ -364,8 +383,10 @@ _APPEND_ONLY_2 = ("batch_items", "batch_pairs")
 _APPEND_ONLY_3 = ("labels",)
 _APPEND_ONLY_4 = ("frame_revisions", "amendments", "purged_pairs")
 _APPEND_ONLY_8 = ("reading_items", "readings", "adjudications")
+_APPEND_ONLY_9 = ("removed_models",)
 APPEND_ONLY = (
     *(*_APPEND_ONLY_1, *_APPEND_ONLY_2, *_APPEND_ONLY_3, *_APPEND_ONLY_4, *_APPEND_ONLY_8),
+    *_APPEND_ONLY_9,
 )
 """Tables whose rows never change; of a run, only its state and verdict do, of a batch, whether it
 was dropped, and of a reading session, whether it was ended."""
@@ -398,6 +419,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _IDENTITY_TABLE,
     _AMENDED_VALUES,
     (*_READING_TABLES, *_reading_guards()),
+    _FORGETTING,
 )
 """The statements that take a file from version i to i + 1 (``PRAGMA user_version``)."""
 

@@ -105,7 +105,7 @@ class SetEllipse(ProjectCommand):
         self._announce()
 
     def revert(self) -> None:
-        _annotate_as(self.session, self.frame_id, self.before)
+        annotate_as(self.session, self.frame_id, self.before)
         self._announce()
 
     def _announce(self) -> None:
@@ -146,7 +146,7 @@ class SetEllipses(ProjectCommand):
     def revert(self) -> None:
         with self.session.open.transaction():
             for frame_id, was in self.before.items():
-                _annotate_as(self.session, frame_id, was)
+                annotate_as(self.session, frame_id, was)
         self.session.frames_changed.emit()
 
 
@@ -386,9 +386,16 @@ class AdoptModel(ProjectCommand):
         return active.name if active is not None else None
 
 
-def _annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
+def annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:
     """Append the annotation that the frame had before."""
-    session.open.annotations.add(
+    project = session.open
+    made_from = project.readings.adjudicated(frame_id).get((frame_id, was.revision if was else 0))
+    if was is not None and was.ellipse is not None and made_from:
+        project.readings.adjudicate(
+            frame_id, was.ellipse, made_from, author=was.author, state=was.state
+        )
+        return
+    project.annotations.add(
         frame_id,
         was.ellipse if was else None,
         author=was.author if was else session.author,

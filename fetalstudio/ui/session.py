@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 PLACES = ("library", "annotate", "synthesise", "review", "train")
 """The five places in the order of the work."""
+VIEWS = ("reading", "agreement", "adjudication")
+"""What is shown like a place, but opened from the menu Readings."""
 
 _WATCH_MS = 2000
 SAMPLE_COHORT = "HC18"
@@ -62,6 +64,12 @@ class Session(QObject):
     annotation_changed = Signal(str)
     """The ellipse on this frame (id) changed."""
     pairs_changed = Signal()
+    readings_changed = Signal()
+    """Readings were made, taken back or merged."""
+    reading_asked = Signal(object)
+    """A person wants to read frames without seeing: the ids of those that are selected."""
+    adjudication_asked = Signal(str)
+    """A person wants to decide between the readings of this frame (id)."""
     batches_changed = Signal()
     """An unfinished batch was dismissed or offered again."""
     models_changed = Signal()
@@ -138,15 +146,34 @@ class Session(QObject):
         Raises :class:`UserError` while a job runs, for a damaged backup, and as
         :meth:`open_project`.
         """
-        if self.engine.running is not None:
-            raise UserError(
-                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
-            )
+        self.check_idle()
         if self.is_open(path):
             self.close_project()
             self.project_changed.emit()
         restore(path, backup)
         self.open_project(path)
+
+    def check_idle(self) -> None:
+        """Raise :class:`UserError` while a job runs."""
+        if self.engine.running is not None:
+            raise UserError(
+                f"{self.engine.running.job.title} is still running. Let it end, or cancel it."
+            )
+
+    def forgotten(self, order: Sequence[str]) -> None:
+        """Let go of what is remembered of frames that were deleted for good.
+
+        Earlier steps may concern them, and can no longer be undone. ``order``: the ids of the
+        frames as they were shown before.
+        """
+        self.undo_stack.clear()
+        left = {frame.id for frame in self.open.frames.all()}
+        self.spreads = {key: spread for key, spread in self.spreads.items() if key[0] in left}
+        self.select_another(order)
+        self.frames_changed.emit()
+        self.pairs_changed.emit()
+        self.batches_changed.emit()
+        self.models_changed.emit()
 
     def open_sample_project(self) -> JobHandle[ImportResult] | None:
         """Open the sample project in the user's data folder; make it on the first call.
@@ -234,6 +261,7 @@ class Session(QObject):
         self._changes = project.changes
         self.frames_changed.emit()
         self.pairs_changed.emit()
+        self.readings_changed.emit()
         self.batches_changed.emit()
         self.models_changed.emit()
 
@@ -355,9 +383,9 @@ class Session(QObject):
     # -- the window -------------------------------------------------------------------------
 
     def go(self, place: str) -> None:
-        """Show one of :data:`PLACES`."""
-        if place not in PLACES:
-            raise ValueError(f"there is no place {place!r}, only {', '.join(PLACES)}")
+        """Show one of :data:`PLACES` or of :data:`VIEWS`."""
+        if place not in PLACES + VIEWS:
+            raise ValueError(f"there is no place {place!r}, only {', '.join(PLACES + VIEWS)}")
         self.place_requested.emit(place)
 
     def report(self, error: Exception) -> None:

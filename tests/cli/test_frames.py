@@ -69,12 +69,13 @@ def test_heads_are_measured_and_compared_at_a_known_age(
         for frame in project.frames.all(cohort="one"):
             project.frames.set_calibration(frame.id, Calibration(1.6, 1.6, "table"))
     assert frames(path, "set-age", "20w3d", "--name", "001_HC") == OK
-    assert result(capsys) == {"frames": 1, "gestational_age": "20+3"}
+    said = result(capsys)
+    assert (said["frames"], said["gestational_age"], said["amendment"]) == (1, "20+3", 1)
     assert frames(path, "measure") == OK
-    said = capsys.readouterr()
-    by_name = {entry["name"]: entry for entry in json.loads(said.out.splitlines()[-1])["frames"]}
+    printed = capsys.readouterr()
+    by_name = {entry["name"]: entry for entry in json.loads(printed.out.splitlines()[-1])["frames"]}
     assert set(by_name) == {"001_HC", "001_2HC"}
-    assert "1 annotated frame without a calibration" in said.err
+    assert "1 annotated frame without a calibration" in printed.err
     known, unknown = by_name["001_HC"], by_name["001_2HC"]
     assert known["hc_mm"] == pytest.approx(176.8, abs=0.1)
     assert known["bpd_outer_inner_mm"] < known["bpd_mm"] == pytest.approx(48)
@@ -84,7 +85,7 @@ def test_heads_are_measured_and_compared_at_a_known_age(
     ]  # fmt: skip
     assert all(20 < size["centile"] < 70 for size in known["sizes"])
     assert (unknown["gestational_age"], unknown["sizes"]) == (None, [])
-    assert "INTERGROWTH-21st 2014" in said.err
+    assert "INTERGROWTH-21st 2014" in printed.err
 
 
 def test_an_age_is_taken_away_and_a_doubtful_one_refused(
@@ -185,3 +186,72 @@ def test_nothing_chosen_is_not_everything(path: Path, capsys: pytest.CaptureFixt
         assert frames(path, *action, "--name", "nothing like it") == BAD_INPUT
         assert "matches" in result(capsys)["error"]
     assert len(held(path)) == 3
+
+
+def test_frames_are_grouped_by_their_names_after_a_yes(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Project.open(path) as project:
+        for frame in project.frames.all():
+            project.amendments.set_subject([frame.id], frame.name, author="me")
+    before = held(path)
+    every = ("--name", "*")
+    assert frames(path, "group-by-name", "{subject}_*", *every) == BAD_INPUT
+    printed = capsys.readouterr()
+    assert "3 frames become 2 subjects." in printed.err and "--yes" in printed.out
+    assert held(path) == before
+    assert frames(path, "group-by-name", "{subject}_*", *every, "--yes") == OK
+    assert result(capsys)["description"] == "set the subject of 3 frames"
+    groups = {name: subject for _, name, subject in held(path)}
+    assert groups["001_HC"] == groups["001_2HC"] != groups["002_HC"]
+    assert frames(path, "group-by-name", "{subject}_*", *every, "--yes") == BAD_INPUT
+    assert "no frame would get another subject" in result(capsys)["error"]
+    assert frames(path, "group-by-name", r".*_(\d?HC)", *every, "--regular-expression") == BAD_INPUT
+    assert "3 frames become 2 subjects." in capsys.readouterr().err
+    assert frames(path, "group-by-name", "*", *every) == BAD_INPUT
+    assert frames(path, "undo") == OK
+    assert held(path) == before
+
+
+def test_a_join_of_parts_needs_a_yes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Project.open(path) as project:
+        project.parts.adopt({"001": "test", "002": "train"})
+    assert frames(path, "set-subject", "002", "--subject", "001") == BAD_INPUT
+    assert "Subjects of different parts would become one" in capsys.readouterr().err
+    assert [subject for _, _, subject in held(path)] == ["001", "001", "002"]
+    assert frames(path, "set-subject", "002", "--subject", "001", "--yes") == OK
+    assert {subject for _, _, subject in held(path)} == {"002"}
+
+
+def test_labels_and_calibrations_are_set_for_many(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def sizes() -> list[float | None]:
+        with Project.open(path) as project:
+            every = project.frames.all()
+        return [None if f.calibration is None else f.calibration.mm_per_px_x for f in every]
+
+    assert frames(path, "set-label", "quality", "clear", "--subject", "001") == OK
+    assert result(capsys)["description"] == "set the label quality of 2 frames"
+    assert frames(path, "set-label", "site", "Meier Anna", "--name", "002*") == OK
+    assert "may be a person's name" in capsys.readouterr().err
+    assert frames(path, "remove-label", "quality", "--name", "*") == OK
+    with Project.open(path) as project:
+        assert {name for f in project.frames.all() for name in f.labels} == {"site"}
+    assert frames(path, "set-calibration", "0.2", "--subject", "001") == OK
+    assert frames(path, "set-calibration", "0.3", "--name", "*") == BAD_INPUT
+    assert "2 frames of 3 have another calibration (2 by hand)" in capsys.readouterr().out
+    assert sorted(map(str, sizes())) == ["0.2", "0.2", "None"]
+    assert frames(path, "set-calibration", "0.3", "--name", "*", "--replace") == OK
+    assert sizes() == [0.3] * 3
+    table = tmp_path / "sizes.csv"
+    table.write_text("filename,pixel size(mm)\n001_HC.png,0.4\n")
+    assert frames(path, "set-calibration", str(table), "--subject", "001", "--replace") == OK
+    assert "no pixel size for 001_2HC" in capsys.readouterr().err
+    assert sorted(filter(None, sizes())) == [0.3, 0.3, 0.4]
+    assert frames(path, "set-calibration", "none", "--name", "*") == OK
+    assert sizes() == [None] * 3
+    assert frames(path, "set-calibration", "20", "--name", "*") == BAD_INPUT
+    assert frames(path, "set-calibration", "missing.csv", "--name", "*") == BAD_INPUT
+    assert frames(path, "undo") == OK
+    assert sorted(filter(None, sizes())) == [0.3, 0.3, 0.4]

@@ -214,4 +214,4 @@ def test_the_frames_of_a_video_are_chosen(
             assert {frame.subject for frame in frames} == {opened.patients.key("P7")}
     capsys.readouterr()
     assert main(["import", project, str(video.parent), "--every", "0", "--json"]) == 2
-    assert "no choice of frames 'every 0'" in capsys.readouterr().err
+    assert "'every 0' is no answer to frames" in capsys.readouterr().err

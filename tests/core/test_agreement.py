@@ -13,6 +13,7 @@ from fetalstudio.core.agreement import (
     f_quantile,
     intraclass_correlation,
     limits_with_intervals,
+    mean_ellipse,
     t_quantile,
     technical_error,
 )
@@ -178,3 +179,15 @@ def test_few_subjects_are_too_few_and_uncalibrated_frames_have_no_sizes() -> Non
     assert math.isnan(one.technical_error)
     with pytest.raises(ValueError, match="no frames"):
         compare([])
+
+
+def test_the_mean_of_ellipses_lies_between_them() -> None:
+    first, second = Ellipse.of(100, 90, 60, 40, 170), Ellipse.of(104, 92, 64, 42, 10)
+    found = mean_ellipse([first, second])
+    assert (found.cx, found.cy) == (102, 91)
+    assert found.a == pytest.approx(62, abs=1)
+    assert found.b == pytest.approx(41, abs=1)
+    assert min(found.angle_deg, 180 - found.angle_deg) < 1.5  # not 90, the mean of the numbers
+    assert mean_ellipse([first, first]).overlap(first) == 1
+    with pytest.raises(ValueError, match="no ellipse"):
+        mean_ellipse([])

@@ -52,7 +52,7 @@ def two(sample_project: Project) -> Project:
     items = labelled_frames(sample_project)
     subjects = sorted({item.subject for item in items})
     half = [item.id for item in items if item.subject in subjects[::2]]
-    sample_project.frames.set_cohort(half, "wide", author="a person")
+    sample_project.amendments.set_cohort(half, "wide", author="a person")
     return sample_project
 
 
@@ -92,7 +92,7 @@ def test_training_and_export_of_cohorts_that_differ_are_warned_of(
     assert not any("differently" in said for said in one.problems)
     assert main(["frames", str(two.path), "conventions", "--json"]) == 0
     printed = capsys.readouterr()
-    assert "3.0 % outside of the skull" in printed.err
+    assert "(samples on the skull, wide 3.0 % outside)" in printed.err
     said = json.loads(printed.out.splitlines()[-1])["conventions"]
     assert said["wide"]["convention"]["size"]["mean"] == 0.03
 

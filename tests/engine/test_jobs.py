@@ -19,6 +19,7 @@ from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.cohort_split import labelled_frames, of_part, split, usable_pairs
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest
+from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.engine.jobs.propose.request import ProposeRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.engine.jobs.snap.request import SnapRequest
@@ -39,7 +40,7 @@ from fetalstudio.engine.process.events import (
 from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.formats.ellipse_table import NamedEllipse
-from fetalstudio.formats.model_card import write_training_frames
+from fetalstudio.formats.model_card import ModelCard, write_training_frames
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
@@ -295,8 +296,11 @@ def test_frames_that_are_purged_meanwhile_do_not_end_a_training(
     request = TrainRequest(
         sample_project.path, segmenter=worse, real=4, synthetic=0, settings=settings
     )
+    run_job(MeasureConventionsRequest(sample_project.path))
     result = run_job(request, purge)
     assert result.model is not None and result.test_frames > 0
+    card = ModelCard.read(find_model("segmenter", result.model, sample_project).folder)
+    assert "skull as compact sees it" in card.training_data["drawn"]["samples"]
     assert sample_project.runs.all()[0].state == "finished"
 
 

@@ -70,6 +70,9 @@ def test_added_verified_evaluated_and_exported_by_commands(
         assert "mine finds no head by itself" in said and "compact" in said
     out = tmp_path / "plain.pth"
     command("models", "export", "mine", out)
+    assert (
+        json.loads((tmp_path / "plain.pth.json").read_text())["preprocessing"]["profile"] == "sam"
+    )
     plain = vanilla(seed=1)
     plain.load_state_dict(torch.load(out))
     assert all(torch.equal(plain.state_dict()[k], v) for k, v in vanilla().state_dict().items())

@@ -23,6 +23,7 @@ from fetalstudio.formats.frame_records import FrameContent, FrameRecord
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, encode_png, write_png
 from fetalstudio.formats.sources import read_source, recognise
 from tests.doubtful import said_of
+from tests.formats.chosen import frames_of
 from tests.simulated import labelled
 
 Frames = list[tuple[NDArray[np.uint8], Ellipse]]
@@ -49,9 +50,10 @@ def labels() -> Labels:
 
 def read(source: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str, ...]]:
     found = read_source(source)
-    contents = [record.read() for record in found.records]
+    records = frames_of(found)
+    contents = [record.read() for record in records]
     return (
-        list(found.records),
+        list(records),
         contents,
         found.problems + tuple(said for content in contents for said in said_of(content)),
     )

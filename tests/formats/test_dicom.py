@@ -8,6 +8,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,16 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.dicom_file import read_frame, read_header
+from fetalstudio.formats.doubts import Question, checked_answer
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from tests.formats.chosen import frames_of
 from tests.formats.dicom_files import dataset, region, save, speckle, write
 
 NATIVE = (
@@ -208,10 +214,8 @@ def test_pydicoms_own_files_are_read_or_refused_with_one_message(packaged: Path)
 
 def test_the_packaged_ultrasound_is_read_whole() -> None:
     folder = Path(pydicom.__file__).parent / "data" / "test_files"
-    source = read_source(folder / "examples_ybr_color.dcm", frames="all")
-    assert [record.name for record in source.records] == [
-        f"dicom-0001_{n:04d}" for n in range(1, 31)
-    ]
+    frames = frames_of(read_source(folder / "examples_ybr_color.dcm"), "all")
+    assert [record.name for record in frames] == [f"dicom-0001_{n:04d}" for n in range(1, 31)]
     palette = folder / "examples_palette.dcm"
     assert np.array_equal(frame(palette), grey(second_decoder(palette)[0]))
     assert np.array_equal(frame(folder / "examples_rgb_color.dcm"), grey(second_decoder(
@@ -277,15 +281,57 @@ def test_spacing_counts_where_no_region_does(path: Path) -> None:
     assert size_of(header(path, PixelSpacing=[0, 0])) is None
 
 
-def test_disagreement_is_left_out_with_a_word(tmp_path: Path) -> None:
-    two = [region(), region(size_cm=(0.02, 0.02))]
+def test_disagreement_is_asked_about(tmp_path: Path) -> None:
+    two = [region((0, 0, 31, 47)), region((32, 0, 63, 47), size_cm=(0.02, 0.03))]
     write(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=Sequence(two))
     write(tmp_path / "b.dcm", SequenceOfUltrasoundRegions=Sequence([region()]),
           PixelSpacing=[0.3, 0.3])  # fmt: skip
-    records = read_source(tmp_path).records
-    assert [record.calibration for record in records] == [None, None]
-    said = [problem for record in records for problem in record.problems]
-    assert len(said) == 2 and all("different pixel sizes" in problem for problem in said)
+    a, b = read_source(tmp_path).records
+    for record, texts in (
+        (
+            a,
+            [
+                "0.1 mm per px: the region at the left",
+                "0.2 x 0.3 mm per px: the region at",
+            ],
+        ),
+        (b, ["0.1 mm per px: the region at the middle", "0.3 mm per px: the pixel spacing"]),
+    ):
+        content = record.read()
+        (doubt,) = content.doubts
+        assert content.calibration is None and "different pixel sizes" in doubt.message
+        assert doubt.question is Question.CALIBRATION and doubt.answers[0].value == "none"
+        for answer, text in zip(doubt.answers[1:], texts, strict=True):
+            assert text in answer.text
+    _, value = checked_answer("calibration", "stated-2")
+    chosen = a.read({Question.CALIBRATION: value})
+    assert size_of(chosen) == pytest.approx((0.2, 0.3))
+    assert chosen.calibration is not None and chosen.calibration.source == "dicom"
+    assert chosen.doubts and chosen.doubts[0].answered({Question.CALIBRATION: value})
+    by_hand = a.read({Question.CALIBRATION: "0.15"})
+    assert by_hand.calibration == Calibration(0.15, 0.15, "manual") and by_hand.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (Ellipse(14, 24, 11, 9, 20), (0.1, 0.1)),
+        (Ellipse(47, 24, 12, 9, 160), (0.2, 0.3)),
+        (Ellipse(32, 24, 12, 9, 0), None),  # it lies in both
+    ],
+)
+def test_the_region_that_holds_the_ellipse_decides(
+    tmp_path: Path, head: Ellipse, expected: tuple[float, float] | None
+) -> None:
+    two = [region((0, 0, 31, 47)), region((32, 0, 63, 47), size_cm=(0.02, 0.03))]
+    write(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=Sequence(two))
+    (record,) = read_source(tmp_path).records
+    content = replace(record, ellipse=head).read()
+    assert content.ellipse == head
+    if expected is None:
+        assert content.calibration is None and len(content.doubts) == 1
+    else:
+        assert size_of(content) == pytest.approx(expected) and content.doubts == ()
 
 
 def test_dates_become_an_age_or_an_offset(tmp_path: Path) -> None:
@@ -305,30 +351,35 @@ def test_folders_files_and_pictures_are_read_together(tmp_path: Path) -> None:
     write(tmp_path / "ct.dcm", Modality="CT")
     cv2.imwrite(str(tmp_path / "P01_001.png"), speckle()[0])
     source = read_source(tmp_path)
-    assert [(record.name, record.subject) for record in source.records] == [
+    assert [(record.name, record.subject) for record in frames_of(source)] == [
         ("P01_001", "P01"),
         ("dicom-0001", "P07"),
         ("dicom-0002_0004", "P09"),
     ]
+    assert [record.is_clip for record in source.records] == [False, False, True]
     assert any("ct.dcm is a DICOM image, but no ultrasound" in said for said in source.problems)
-    assert any("the middle frame was imported" in said for said in source.problems)
     assert not any("Not read" in said for said in source.problems)
 
 
 @pytest.mark.parametrize(
     ("choice", "numbers"),
-    [("first", [1]), ("last", [7]), ("every 3", [1, 4, 7]), ("all", list(range(1, 8)))],
+    [
+        *[("first", [1]), ("last", [7]), ("every 3", [1, 4, 7]), ("all", list(range(1, 8)))],
+        *[("none", []), ("2,5-6", [2, 5, 6]), ("6-9", [6, 7]), ("5,5,1-2", [1, 2, 5]), ("9", [])],
+    ],
 )
 def test_frames_of_a_video_are_chosen(tmp_path: Path, choice: str, numbers: list[int]) -> None:
     pixels = speckle(frames=7)
     write(tmp_path / "cine", pixels, syntax=JPEGLSLossless)
-    source = read_source(tmp_path, frames=choice)
+    source = read_source(tmp_path)
     assert source.problems == ()
-    assert [record.name[-4:] for record in source.records] == [f"{n:04d}" for n in numbers]
-    for record, number in zip(source.records, numbers, strict=True):
+    frames = frames_of(source, choice)
+    assert [record.name[-4:] for record in frames] == [f"{n:04d}" for n in numbers]
+    for record, number in zip(frames, numbers, strict=True):
         assert np.array_equal(record.read().pixels, pixels[number - 1])
-    with pytest.raises(InputError, match="no choice of frames"):
-        read_source(tmp_path, frames="every 0")
+    for wrong in ("every 0", "0", "1-", "1, 2", "last 2"):
+        with pytest.raises(InputError, match="no answer to frames"):
+            checked_answer("frames", wrong)
 
 
 def test_a_dicomdir_gives_the_files_that_it_lists(tmp_path: Path) -> None:
@@ -358,12 +409,12 @@ def test_archives_are_read_in_memory(tmp_path: Path) -> None:
         archive.write(one, "../../outside.dcm")
         archive.write(one, "/etc/study/IM1")
         archive.writestr("notes.txt", "nothing")
-    source = read_source(tmp_path / "clinic.zip", frames="last")
-    assert [record.path.relative_to(tmp_path / "clinic.zip") for record in source.records] == [
+    frames = frames_of(read_source(tmp_path / "clinic.zip"), "last")
+    assert [record.path.relative_to(tmp_path / "clinic.zip") for record in frames] == [
         Path("outside.dcm"),
         Path("etc/study/IM1"),
     ]
-    assert all(np.array_equal(record.read().pixels, pixels[2]) for record in source.records)
+    assert all(np.array_equal(record.read().pixels, pixels[2]) for record in frames)
     assert not outside.exists()
 
 
@@ -379,6 +430,25 @@ def test_what_an_archive_does_not_give_is_named(tmp_path: Path) -> None:
     source = read_source(path)
     assert len(source.records) == 1
     assert any("could not be unpacked" in said and "IM2" in said for said in source.problems)
+
+
+def test_reading_thousands_of_headers_can_be_followed_and_stopped(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / f"IM{number}")
+    told: list[tuple[int, int]] = []
+
+    class Progress:
+        def advance(self, done: int, total: int, note: str = "") -> None:
+            told.append((done, total))
+            if done == 2:
+                raise Stopped
+
+        def check(self) -> None:
+            pass
+
+    with pytest.raises(Stopped):
+        read_source(tmp_path, progress=Progress())
+    assert told == [(0, 4), (1, 4), (2, 4)]
 
 
 # -- privacy --------------------------------------------------------------------------------------

@@ -28,10 +28,11 @@ HEADS = (
 PARTS: tuple[Part | None, ...] = ("train", "validation", "test", "train")
 OBLONG = Calibration(0.11, 0.17, "manual")
 VOLUMES = ("metaimage", "nrrd", "nifti", "psfhs")
-FORMATS = ("nnunet", "nnunet-nifti", "huggingface", "parquet", *VOLUMES)
+FORMATS = ("nnunet", "nnunet-nifti", "huggingface", "parquet", "dicom", *VOLUMES)
 IMPORTED_AS = {
     **dict.fromkeys(("nnunet", "nnunet-nifti"), "nnunet"),
     **dict.fromkeys(("metaimage", "nrrd", "nifti"), "folder"),
+    "dicom": "dicom",
 }
 
 

@@ -30,6 +30,7 @@ from fetalstudio.formats.pictures import (
 from fetalstudio.formats.sources import read_source
 from fetalstudio.formats.volumes import read_volume, read_volume_header, write_volume
 from tests.doubtful import said_of
+from tests.formats.chosen import frames_of
 
 SUFFIXES = ["mha", "mhd", "nrrd", "nhdr", "nii", "nii.gz"]
 SIZE = (60, 40)
@@ -56,9 +57,10 @@ def save(
 
 def contents(folder: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str, ...]]:
     found = read_source(folder)
-    read = [record.read() for record in found.records]
+    records = frames_of(found)
+    read = [record.read() for record in records]
     return (
-        list(found.records),
+        list(records),
         read,
         found.problems + tuple(said for content in read for said in said_of(content)),
     )
@@ -248,7 +250,7 @@ def test_frames_of_one_file_are_of_one_subject_with_masks_page_by_page(
         else:
             assert content.ellipse is not None
             assert content.ellipse.cx == pytest.approx(heads[i].cx, abs=0.5)
-    middle = read_source(tmp_path, frames="middle").records
+    middle = frames_of(read_source(tmp_path), "middle")
     assert [record.name for record in middle] == ["sweep_0003"]
 
 
@@ -281,7 +283,7 @@ def test_three_slices_with_one_mask_are_the_colours_of_one_frame(tmp_path: Path)
     assert np.array_equal(content.pixels, read_image(tmp_path / "b.png"))
     (tmp_path / "a_mask.mha").unlink()
     (tmp_path / "b.png").unlink()
-    assert len(read_source(tmp_path).records) == 3
+    assert len(frames_of(read_source(tmp_path))) == 3
 
 
 # -- what is refused -------------------------------------------------------------------------

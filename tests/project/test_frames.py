@@ -164,6 +164,8 @@ def test_the_database_itself_refuses_to_change_what_was_done(
     project.runs.update(run.id, state="finished", history_entry={"epoch": 1})
     project.models.add("m", "segmenter", "models/m", run_id=run.id)
     project.models.adopt("segmenter", "m")
+    project.models.add("old", "segmenter", "models/old")
+    project.models.remove("segmenter", "old")
     item = BatchItem(0, "s", ellipse, (96, 80), frame.id, None, 5, "any")
     batch = project.batches.start({}, [item])
     project.batches.mark_made(batch.id, 0, pair.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -40,7 +41,7 @@ def _bias(rng: np.random.Generator, frames: list[LabelledFrame], third: float = 
     return {f.subject: rng.normal(third if f.style == "third" else 0.0, 0.02) for f in frames}
 
 
-def _found(bias: dict):
+def _found(bias: dict) -> Callable[[LabelledFrame, float], float]:
     return lambda item, level: bias[item.subject] - 0.05 * (level - TRUE)
 
 
@@ -79,9 +80,17 @@ def test_the_interval_of_a_figure_holds_the_error_of_the_level() -> None:
 
     def score(item: LabelledFrame, at: float) -> FrameScore:
         error = errors[item.subject] - 9.0 * (at - level.value)  # 0.05 of an HC of 180 mm
-        figures = {"dice": 0.98, "iou": 0.96, "hd95_px": 1.0, "assd_px": 1.0}
-        names = {"frame_id": "", "name": "", "subject": item.subject, "cohort": ""}
-        return FrameScore(**names, **figures, hc_error_mm=error)
+        return FrameScore(
+            frame_id="",
+            name="",
+            subject=item.subject,
+            cohort="",
+            dice=0.98,
+            iou=0.96,
+            hd95_px=1.0,
+            assd_px=1.0,
+            hc_error_mm=error,
+        )
 
     wide = figures_with_error(score, frames, level)
     plain = mean_interval(list(errors.values()), [frame.subject for frame in frames])

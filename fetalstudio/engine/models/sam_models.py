@@ -108,6 +108,9 @@ def add_sam(
 def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> bool:
     """Write a segmenter's weights for other programs. Returns whether learned tokens were left out.
 
+    Its card is written beside them, as ``OUT.json``: with the frames' preparation, the prompt, and
+    how the cohorts are drawn that it learnt from.
+
     ``out`` is a ``.pth`` that ``segment_anything.sam_model_registry`` loads, or a ``.safetensors``;
     with ``hugging_face`` it has the names of transformers' ``SamModel``. Raises :class:`InputError`
     for a model that is not a SAM.
@@ -117,7 +120,8 @@ def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> b
             f"{out} has no ending that says how to write it. Choose a name that ends in .pth or "
             ".safetensors."
         )
-    if ModelCard.read(model.folder).architecture.get("type") != "sam":
+    card = ModelCard.read(model.folder)
+    if card.architecture.get("type") != "sam":
         raise InputError(
             f"{model.name} has FetalStudio's own encoder, which no other program can load. Export "
             "a model that was trained from vit_b, vit_l or vit_h."
@@ -125,4 +129,5 @@ def export_sam(model: FoundModel, out: Path, *, hugging_face: bool = False) -> b
     state = dict(load_segmenter(model).sam.state_dict())
     learned = state.pop(AUTO_TOKENS, None) is not None
     write_checkpoint(to_hugging_face(state) if hugging_face else state, out)
+    card.write_file(out.with_name(f"{out.name}.json"))
     return learned

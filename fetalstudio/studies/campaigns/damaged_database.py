@@ -19,6 +19,7 @@ import numpy as np
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.project.agreements import agreements
 from fetalstudio.project.backups import DATABASE, all_backups
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, BatchItem
@@ -134,14 +135,16 @@ def use(project: Project) -> None:
         project.frames.cohorts,
         project.amendments.all,
         project.annotations.by_frame,
-        project.readings.with_annotations,
-        project.readings.sessions,
-        project.readings.adjudicated,
         project.pairs.all,
         project.batches.seeds,
         project.batches.unfinished,
         project.runs.all,
         project.models.all,
+        project.readings.with_annotations,
+        project.readings.sessions,
+        project.readings.adjudicated,
+        project.audit.log,
+        lambda: agreements(project),
         lambda: project.models.active("segmenter"),
         lambda: project.models.active("synthesizer"),
         lambda: project.pairs.review(1, "rejected", reviewer="me"),

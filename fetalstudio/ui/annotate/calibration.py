@@ -10,7 +10,7 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from fetalstudio.core.calibration import Calibration, Source
+from fetalstudio.core.calibration import SOURCES, Calibration
 from fetalstudio.core.words import counted
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import theme
@@ -21,13 +21,6 @@ from fetalstudio.ui.common.form import guard_from_wheel
 from fetalstudio.ui.common.number_fields import DecimalField
 from fetalstudio.ui.session import Session
 
-_SOURCES: dict[Source, str] = {
-    "table": "table",
-    "dicom": "DICOM",
-    "header": "header of the file",
-    "manual": "by hand",
-    "inherited": "from another frame",
-}
 _USUAL_RULER_MM = 10.0
 _MIN_RULER_PX = 20.0
 """Each end is placed to within about half a px. A shorter line would be off by several per cent."""
@@ -105,7 +98,7 @@ class CalibrationPanel(QWidget):
         else:
             x, y = calibration.mm_per_px_x, calibration.mm_per_px_y
             size = f"{x:.4f}" if x == y else f"{x:.4f} x {y:.4f}"
-            text = f"{size} mm/px ({_SOURCES[calibration.source]})"
+            text = f"{size} mm/px ({SOURCES[calibration.source]})"
         self.label.setText(text)
         theme.style(self.label, "warning" if calibration is None else "dim")
 

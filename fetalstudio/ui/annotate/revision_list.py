@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QDateTime, QEvent, QLocale, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from fetalstudio.core.biometry import measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.project.records import Annotation
 from fetalstudio.ui import theme
-
-_DOT = 10
+from fetalstudio.ui.common.dots import DOT, dot_icon
 
 
 class RevisionList(QListWidget):
@@ -30,7 +29,7 @@ class RevisionList(QListWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setSelectionMode(QListWidget.SelectionMode.NoSelection)
         self.setMouseTracking(True)
-        self.setIconSize(QSize(_DOT, _DOT))
+        self.setIconSize(QSize(DOT, DOT))
         self.setMinimumHeight(96)
         self.setAccessibleName("Revisions")
         self.setToolTip("Point at a revision to see it; double-click to restore it")
@@ -71,14 +70,4 @@ def describe(revision: Annotation, calibration: Calibration | None) -> str:
 
 def _dot(revision: Annotation) -> QIcon:
     """A dot in the colour of the revision's state."""
-    state = "none" if revision.ellipse is None else revision.state
-    pixmap = QPixmap(_DOT * 2, _DOT * 2)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(theme.STATE_COLOURS[state]))
-    painter.drawEllipse(3, 3, 2 * _DOT - 6, 2 * _DOT - 6)
-    painter.end()
-    pixmap.setDevicePixelRatio(2)
-    return QIcon(pixmap)
+    return dot_icon(theme.STATE_COLOURS["none" if revision.ellipse is None else revision.state])

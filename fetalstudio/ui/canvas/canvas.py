@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
@@ -75,6 +76,7 @@ class FrameCanvas(FrameView):
         self._shape: Shape | None = None
         self._ghost: Shape | None = None
         self._spread: Spread | None = None
+        self._compared: list[tuple[Shape, EllipseStyle]] = []
         self._style = EllipseStyle()
         self._editable, self._peeking = True, False
         self._tool, self._drawing_tool = Tool.EDIT, Tool.CALLIPER
@@ -116,6 +118,11 @@ class FrameCanvas(FrameView):
     def ghost(self) -> Ellipse | None:
         """The second ellipse that is shown for comparison."""
         return None if self._ghost is None else self._ghost.ellipse()
+
+    def set_compared(self, ellipses: Sequence[tuple[Ellipse, EllipseStyle]]) -> None:
+        """Show further ellipses without handles, such as those of several observers."""
+        self._compared = [(Shape.of(ellipse), style) for ellipse, style in ellipses]
+        self.update()
 
     def set_spread(self, spread: Spread | None) -> None:
         """Show how uncertain the ellipse is: a faint double outline where it may be far off."""
@@ -413,6 +420,8 @@ class FrameCanvas(FrameView):
         super().paint_overlay(painter)
         if self._peeking:
             return
+        for compared, style in self._compared:
+            overlay.paint_ellipse(painter, compared, self._view, style)
         if self._ghost is not None:
             overlay.paint_ellipse(painter, self._ghost, self._view, _GHOST)
         shape, colour = self._live_shape(), self._style.colour

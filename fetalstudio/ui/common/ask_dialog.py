@@ -52,6 +52,14 @@ class AskDialog(QDialog):
         label.setWordWrap(True)
         self._layout.insertWidget(self._layout.count() - 2, label)
 
+    def make_editable(self, box: QComboBox) -> None:
+        """Let any text be entered in a box; Enter in it accepts, as in other fields."""
+        box.setEditable(True)
+        box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        edit = box.lineEdit()
+        if edit is not None:
+            edit.returnPressed.connect(self.accept_button.click)
+
     def add_choice(self, label: str) -> QComboBox:
         """Add a row with a combo box as wide as the form, and return the box."""
         box = QComboBox()

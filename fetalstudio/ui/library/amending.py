@@ -1,22 +1,37 @@
-"""Correcting the subject and cohort of frames, removing frames, and renaming cohorts."""
+"""Correcting what is known of frames, removing frames, and forgetting patients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QRadioButton, QWidget
 
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
+from fetalstudio.engine.forgetting import (
+    CANNOT_BE_UNDONE,
+    ForgettingPlan,
+    forget,
+    plan_forgetting,
+)
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.records import Amendment, Frame
+from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
+from fetalstudio.ui import theme
 from fetalstudio.ui.commands import AmendFrames
 from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.library.group_dialog import GroupDialog
+from fetalstudio.ui.library.value_dialogs import CalibrationDialog, LabelDialog
 from fetalstudio.ui.session import Session
 
 _NAMED = 4
+_VALUES = 50
+"""How many values of a label are offered."""
 _SUBJECT_ADVICE = (
     "All frames of a subject are in the same part of a split: training, validation or test. Choose "
     "a key of the list, or enter how the patient is called: only a key made from it is stored."
@@ -34,7 +49,7 @@ class KeyDialog(AskDialog):
         super().__init__(f"Set the {word}", f"Set {word}", parent)
         self.explain(f"{_said(frames)}. {advice}")
         self.field = self.add_choice(word.capitalize())
-        self.field.setEditable(True)
+        self.make_editable(self.field)
         self.field.addItems(keys)
         self.field.setCurrentText(getattr(frames[0], word))
         edit = self.field.lineEdit()
@@ -131,6 +146,44 @@ class RemoveDialog(AskDialog):
         )
 
 
+class DecideDialog(AskDialog):
+    """Names what a person should decide before frames become of other subjects."""
+
+    def __init__(self, questions: Sequence[str], verb: str, parent: QWidget) -> None:
+        super().__init__("Is this right?", verb, parent)
+        for question in questions:
+            self.explain(question)
+
+
+class ForgetDialog(AskDialog):
+    """Says what is deleted for good, and asks what becomes of the models that learned from it."""
+
+    def __init__(self, plan: ForgettingPlan, parent: QWidget) -> None:
+        patients = len(plan.subjects)
+        whom = "this patient" if patients == 1 else f"these {patients} patients"
+        super().__init__(f"Forget {whom}?", "Delete for good", parent)
+        for sentence in plan.sentences():
+            self.explain(sentence)
+        self.remove_models = QRadioButton("Delete the models that learned from them")
+        self.keep_models = QRadioButton("Keep these models, which go on knowing what they learned")
+        self._asks = bool(plan.learned)
+        if self._asks:
+            self.form.addRow(self.remove_models)
+            self.form.addRow(self.keep_models)
+        warning = theme.style(QLabel(CANNOT_BE_UNDONE), "warning")
+        warning.setWordWrap(True)
+        self.form.addRow(warning)
+        self.understood = QCheckBox("Delete all of this; I know that it cannot be undone")
+        self.form.addRow(self.understood)
+        for button in (self.remove_models, self.keep_models, self.understood):
+            button.toggled.connect(self._check)
+        self._check()
+
+    def _check(self) -> None:
+        decided = self.remove_models.isChecked() or self.keep_models.isChecked()
+        self.accept_button.setEnabled(self.understood.isChecked() and (decided or not self._asks))
+
+
 class AmendFlow(QObject):
     """Asks for what an amendment needs, and makes each amendment a step of undo."""
 
@@ -143,10 +196,18 @@ class AmendFlow(QObject):
         """Ask for the subject of the frames."""
         if not self._some(frames):
             return
+        regrouper = self._regrouper()
+        if regrouper is None:
+            return
         subjects = sorted({frame.subject for frame in self.session.open.frames.all()})
         effect = subject_effect(self.session.open, _ids(frames))
         advice = " ".join([_SUBJECT_ADVICE, *effect])
         dialog = KeyDialog("subject", advice, frames, subjects, self._window)
+        others = regrouper.same_video(_ids(frames))
+        also = QCheckBox(f"Also for the {counted(len(others), 'other frame')} of the same video")
+        if others:
+            also.setChecked(True)
+            dialog.form.addRow("", also)
 
         def amend() -> None:
             try:
@@ -154,9 +215,80 @@ class AmendFlow(QObject):
             except UserError as error:
                 self.session.report(error)
                 return
+            chosen = [*frames, *(others if also.isChecked() else [])]
+            self._regroup(regrouper, dict.fromkeys(_ids(chosen), subject), "Set subject")
+
+        dialog.accepted.connect(amend)
+        dialog.open()
+
+    def group(self, frames: Sequence[Frame]) -> None:
+        """Ask for the pattern by which the names of the frames say their subjects."""
+        regrouper = self._regrouper() if self._some(frames) else None
+        if regrouper is None:
+            return
+        dialog = GroupDialog(regrouper, frames, self._window)
+        dialog.accepted.connect(
+            lambda: self._regroup(regrouper, dialog.grouping.subjects, "Group frames")
+        )
+        dialog.open()
+
+    def _regrouper(self) -> Regrouper | None:
+        try:
+            return Regrouper(self.session.open)
+        except UserError as error:
+            self.session.report(error)
+            return None
+
+    def _regroup(self, regrouper: Regrouper, subjects: Mapping[str, str], verb: str) -> None:
+        """Set the subjects, by frame id, after a person has decided what is to be decided."""
+
+        def push() -> None:
             self._push(
-                f"set the subject of {counted(len(frames), 'frame')}",
-                lambda held, author: held.set_subject(_ids(frames), subject, author=author),
+                f"set the subject of {counted(len(subjects), 'frame')}",
+                lambda held, author: held.set_subjects(subjects, author=author),
+            )
+
+        questions = regrouper.questions(subjects)
+        if not questions:
+            push()
+            return
+        dialog = DecideDialog(questions, verb, self._window)
+        dialog.accepted.connect(push)
+        dialog.open()
+
+    def set_label(self, frames: Sequence[Frame]) -> None:
+        """Ask for a label and its value."""
+        if not self._some(frames):
+            return
+        known: dict[str, set[str]] = defaultdict(set)
+        for frame in self.session.open.frames.all():
+            for name, value in frame.labels.items():
+                known[name].add(value)
+        values = {name: sorted(held)[:_VALUES] for name, held in known.items()}
+        dialog = LabelDialog(frames, values, _said(frames), self._window)
+
+        def amend() -> None:
+            name, value = dialog.name, dialog.value
+            verb = "set" if value else "remove"
+            self._push(
+                f"{verb} the label {name} of {counted(len(frames), 'frame')}",
+                lambda held, author: held.set_label(_ids(frames), name, value, author=author),
+            )
+
+        dialog.accepted.connect(amend)
+        dialog.open()
+
+    def set_calibration(self, frames: Sequence[Frame]) -> None:
+        """Ask for the pixel size of the frames."""
+        if not self._some(frames):
+            return
+        dialog = CalibrationDialog(frames, _said(frames), self._window)
+
+        def amend() -> None:
+            chosen = dialog.chosen
+            self._push(
+                f"set the calibration of {counted(len(chosen), 'frame')}",
+                lambda held, author: held.set_calibrations(chosen, author=author),
             )
 
         dialog.accepted.connect(amend)
@@ -197,6 +329,38 @@ class AmendFlow(QObject):
         )
         dialog.open()
 
+    def forget(self, frames: Sequence[Frame]) -> None:
+        """Say what is deleted with the subjects of the frames, and delete it for good if the person
+        confirms."""
+        if not self._some(frames):
+            return
+        try:
+            plan = plan_forgetting(self.session.open, [frame.subject for frame in frames])
+        except UserError as error:
+            self.session.report(error)
+            return
+        dialog = ForgetDialog(plan, self._window)
+        dialog.accepted.connect(
+            lambda: self._forget(plan, remove_models=dialog.remove_models.isChecked())
+        )
+        dialog.open()
+
+    def _forget(self, plan: ForgettingPlan, *, remove_models: bool) -> None:
+        session = self.session
+        order = [frame.id for frame in session.frames()]
+        try:
+            session.check_idle()
+            with _waiting():
+                left = forget(
+                    session.open, plan, author=session.author, remove_models=remove_models
+                )
+        except UserError as error:
+            session.report(error)
+            return
+        session.forgotten(order)
+        done = f"All traces of {counted(len(plan.frames), 'frame')} were deleted for good."
+        session.message.emit(" ".join([done, *left]), "warning" if left else "info")
+
     def rename_cohort(self, chosen: str | None) -> None:
         """Ask for a cohort, by default ``chosen``, and its new name."""
         cohorts = self._cohorts(1)
@@ -232,7 +396,12 @@ class AmendFlow(QObject):
         dialog.open()
 
     def _push(self, text: str, amend: Callable[[Amendments, str], Amendment]) -> None:
-        self.session.undo_stack.push(AmendFrames(self.session, text, amend))
+        stack = self.session.undo_stack
+        before = stack.index()
+        with _waiting():
+            stack.push(AmendFrames(self.session, text, amend))
+        if stack.index() > before:
+            self.session.message.emit(f"Done: {text}. Ctrl+Z takes it back.", "info")
 
     def _some(self, frames: Sequence[Frame]) -> bool:
         if not frames:
@@ -247,6 +416,16 @@ class AmendFlow(QObject):
         text = "There is no cohort yet." if not cohorts else "There is only one cohort."
         self.session.message.emit(f"{text} Import frames into another one first.", "info")
         return None
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Thousands of frames take a second or two."""
+    QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+    try:
+        yield
+    finally:
+        QGuiApplication.restoreOverrideCursor()
 
 
 def _ids(frames: Sequence[Frame]) -> list[str]:

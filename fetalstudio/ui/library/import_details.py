@@ -86,6 +86,8 @@ class ImportDetails(QWidget):
     """Whether the selected rows are left out by choice."""
     assigned = Signal(str, str)
     """The key of a picture, and that of the frame which it annotates."""
+    clip_asked = Signal(str)
+    """The key of a clip: its frames are to be chosen by hand."""
     screen_asked = Signal(str)
     """The fingerprint of a layout: what may be stored of its screens is to be confirmed."""
 
@@ -168,13 +170,13 @@ class ImportDetails(QWidget):
             shown = {r.frame.subject for r in rows if r.frame is not None}
             self.subject.setText(row.frame.subject if len(shown) == 1 else "")
             self.subject.setPlaceholderText("several" if len(shown) > 1 else "")
-            self.leave_out.setChecked(choices.leave_out(row.key))
+            self.leave_out.setChecked(choices.leave_out(row.key, row.frame.clip))
             layout = row.frame.layout
             if layout is not None and layout in confirmed:
                 self._parts.addWidget(self._screen_button(layout, confirmed[layout]))
         self._first = (row.open or row.doubts or (None,))[0]
         for doubt in row.doubts:
-            given = choices.answers(row.key).get(doubt.question)
+            given = row.answers(choices).get(doubt.question)
             self._parts.addWidget(self._doubt_panel(row, doubt, given, source))
         for note in row.notes:
             self._parts.addWidget(_note(_short(note, source)))
@@ -201,7 +203,10 @@ class ImportDetails(QWidget):
         layout.setSpacing(theme.SPACE - 2)
         title = theme.style(QLabel(doubt.question.text), "heading")
         layout.addWidget(title)
-        message = theme.style(QLabel(_short(doubt.message, source)), "dim")
+        said = _short(doubt.message, source)
+        if given is not None and given not in {answer.value for answer in doubt.answers}:
+            said += f" Taken: {given.replace(',', ', ')}."
+        message = theme.style(QLabel(said), "dim")
         message.setTextFormat(Qt.TextFormat.PlainText)
         message.setWordWrap(True)
         layout.addWidget(message)
@@ -229,6 +234,12 @@ class ImportDetails(QWidget):
                 self.buttons.append(button)
         if doubt.question is Question.ROLE:
             layout.addWidget(self._frame_box(row))
+        if doubt.question is Question.FRAMES:
+            by_hand = QPushButton("Choose by hand ...")
+            by_hand.setAutoDefault(False)
+            by_hand.setToolTip("Shows all frames of the clip, to select those that are imported")
+            by_hand.clicked.connect(lambda: self.clip_asked.emit(_about(row, doubt)))
+            layout.addWidget(by_hand)
         layout.addWidget(alike)
         if first:
             self.alike = alike
@@ -247,14 +258,14 @@ class ImportDetails(QWidget):
     def _answerer(self, doubt: Doubt, value: str, alike: QCheckBox) -> Callable[[], None]:
         def answer() -> None:
             among = self._model.rows if alike.isChecked() else self._rows
-            keys = [row.key for row in among if _is_alike(row, doubt)]
-            self.answered.emit(doubt.question, value, keys)
+            keys = dict.fromkeys(_about(row, doubt) for row in among if _is_alike(row, doubt))
+            self.answered.emit(doubt.question, value, list(keys))
 
         return answer
 
     def _scope(self, panel: QWidget, doubt: Doubt) -> QCheckBox:
         """The box that makes an answer hold for all rows with the same doubt."""
-        alike = sum(_is_alike(row, doubt) for row in self._model.rows)
+        alike = len({_about(row, doubt) for row in self._model.rows if _is_alike(row, doubt)})
         box = QCheckBox(f"For all {alike} alike", panel)
         box.setToolTip("The answer holds for all files with the same question and the same answers")
         box.setVisible(alike > 1)
@@ -283,6 +294,12 @@ class ImportDetails(QWidget):
             self.subject_entered.emit(subject)
 
 
+def _about(row: Row, doubt: Doubt) -> str:
+    """The key of what an answer is for: the frame, or the whole clip."""
+    clip = row.frame.clip if row.frame is not None else None
+    return clip if clip is not None and doubt.question is Question.FRAMES else row.key
+
+
 def _is_alike(row: Row, doubt: Doubt) -> bool:
     """Whether a row has the same question, with the same answers."""
     values = [answer.value for answer in doubt.answers]
@@ -301,9 +318,9 @@ def _facts(rows: Sequence[Row]) -> str:
     if frame is not None and frame.size is not None:
         facts.append(f"{frame.size[0]} x {frame.size[1]} px")
         if frame.calibration is not None:
-            facts.append(
-                f"{frame.calibration.mm_per_px:.4g} mm per px ({frame.calibration.source})"
-            )
+            x, y = frame.calibration.mm_per_px_x, frame.calibration.mm_per_px_y
+            shown = f"{x:.4g}" if x == y else f"{x:.4g} x {y:.4g}"
+            facts.append(f"{shown} mm per px ({frame.calibration.source})")
         facts += [f"{name} {value}" for name, value in frame.record.labels.items()]
     if len(rows) > 1:
         facts.append(f"{counted(len(rows), 'file')} selected")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,9 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.formats.doubts import LEAVE_OUT, Question
+from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.sharpest.request import SharpestResult
+from fetalstudio.formats.doubts import LEAVE_OUT, MIDDLE, SHARPEST, Question, chosen_frames
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.formats.redaction import Layout, remember
 from fetalstudio.project.deidentifying import free_cohort
@@ -34,6 +37,8 @@ from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.library.clip_dialog import ClipDialog
 from fetalstudio.ui.library.import_details import ImportDetails
 from fetalstudio.ui.library.import_table import ImportModel, ImportTable, Kind
 from fetalstudio.ui.library.import_worker import ImportWorker
@@ -56,11 +61,13 @@ class ImportDialog(QDialog):
         folder: Path,
         cohorts: list[str],
         worker: ImportWorker,
+        look: Callable[[tuple[Path, ...]], JobHandle[SharpestResult]],
         settings: Settings,
         parent: QWidget | None,
     ) -> None:
         """``title`` says where the files come from; the cohort is proposed after the ``folder``.
-        ``worker`` plans, and is closed with the dialog."""
+        ``worker`` plans, and is closed with the dialog. ``look`` starts the search for the sharpest
+        frames of clips."""
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Import frames")
@@ -71,6 +78,8 @@ class ImportDialog(QDialog):
         self.choices = NO_CHOICES
         self._undone: list[Choices] = []
         self._done: list[Choices] = []
+        self._look = look
+        self._looking: JobHandle[SharpestResult] | None = None
         self._confirmed = False
         """Whether a layout was confirmed since the newest plan was asked for."""
         self.model = ImportModel(self.devicePixelRatioF(), self)
@@ -234,6 +243,7 @@ class ImportDialog(QDialog):
         self.details.left_out.connect(self._left_out)
         self.details.assigned.connect(self._assigned)
         self.details.screen_asked.connect(self._ask_screen)
+        self.details.clip_asked.connect(self._ask_clip)
         for keys, slot in (
             (QKeySequence.StandardKey.Undo, self.undo),
             (QKeySequence.StandardKey.Redo, self.redo),
@@ -293,7 +303,8 @@ class ImportDialog(QDialog):
         self.accept_button.setText("Import the safe part" if doubts else "Import")
         current = plan is not None and plan.choices == self.choices and not self._confirmed
         some = plan is not None and any(frame.frame_id for frame in plan.frames)
-        self.accept_button.setEnabled(current and some and bool(self.cohort))
+        ready = current and some and self._looking is None
+        self.accept_button.setEnabled(ready and bool(self.cohort))
         if plan is None:
             return
         found = plan.counts()
@@ -319,10 +330,57 @@ class ImportDialog(QDialog):
     # -- choices ----------------------------------------------------------------------------
 
     def _answered(self, question: str, value: str, keys: list[str]) -> None:
-        self._choose_also(Choices.of([(question, value, tuple(keys))]))
+        if (question, value) == (Question.FRAMES, SHARPEST):
+            self._find_sharpest(keys)
+        else:
+            self._choose_also(Choices.of([(question, value, tuple(keys))]))
+
+    def _find_sharpest(self, clips: list[str]) -> None:
+        """Let the segmenter look for the best frame of each clip; it is then chosen by number."""
+        known = {} if self.plan is None else self.plan.clips
+        paths = {known[key].path: key for key in clips if key in known}
+        looking = self._looking = self._look(tuple(paths))
+
+        def found(result: SharpestResult) -> None:
+            if self._looking is not looking:
+                return
+            chosen = [
+                (Question.FRAMES, str(number), (paths[path],))
+                for path, number in result.numbers.items()
+            ]
+            self._choose_also(Choices.of(chosen))
+            if without := len(paths) - len(result.numbers):
+                self.details.facts.setText(
+                    f"No head was seen in {counted(without, 'clip')}. Choose frames by hand."
+                )
+
+        def ended() -> None:
+            if self._looking is looking:
+                self._looking = None
+                self._details_timer.start()  # the answer that was clicked is not given yet
+                self._show_state()
+
+        looking.on_finished(found)
+        looking.ended.connect(ended)
+        self.bar.follow(looking)
+        self._show_state()
+
+    def _ask_clip(self, key: str) -> None:
+        """Let a person choose the frames of a clip by hand."""
+        plan = self.plan
+        clip = None if plan is None else plan.clips.get(key)
+        if plan is None or clip is None or clip.video is None:
+            return
+        given = self.choices.answers(key, key).get(Question.FRAMES, MIDDLE)
+        chosen = chosen_frames(given, clip.video.count)
+        dialog = ClipDialog(clip, plan.redactor, chosen, self)
+        dialog.accepted.connect(lambda: self._answered(Question.FRAMES, dialog.choice, [key]))
+        dialog.open()
 
     def _subject_entered(self, subject: str) -> None:
-        keys = tuple(row.key for row in self.table.selected() if row.frame is not None)
+        # The frames of a clip are of one subject.
+        frames = (row.frame for row in self.table.selected() if row.frame is not None)
+        keys = tuple(dict.fromkeys(frame.clip or frame.key for frame in frames))
         if not subject:
             self._decide(self.choices.without(Question.SUBJECT, keys))
             return
@@ -414,6 +472,9 @@ class ImportDialog(QDialog):
 
     def done(self, result: int) -> None:
         """Close, remember the size and end the worker."""
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.cancel()
         self._settings.set("library/keep_names", self.keep_names.isChecked())
         self._settings.set("import/width", self.width())
         self._settings.set("import/height", self.height())

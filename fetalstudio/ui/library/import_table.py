@@ -35,7 +35,7 @@ from PySide6.QtWidgets import (
 )
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.doubts import Doubt
+from fetalstudio.formats.doubts import Answers, Doubt
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_plan import (
     Choices,
@@ -83,6 +83,10 @@ class Row:
     file: PlannedFile | None = None
     open: tuple[Doubt, ...] = ()
     """The doubts that are not answered."""
+
+    def answers(self, choices: Choices) -> Answers:
+        """The answers that hold for it."""
+        return choices.answers(self.key, self.frame.clip if self.frame is not None else None)
 
     @property
     def name(self) -> str:
@@ -163,13 +167,13 @@ class ImportModel(QAbstractTableModel):
         """Show this plan. Rows that are shown stay where they are, in doubt or not."""
         self._choices, self._redactor = choices, plan.redactor
         rows = {row.key: row for row in rows_of(plan, choices)}
-        before, self._all = self._all, rows
-        if before.keys() == rows.keys():
+        if self._all.keys() == rows.keys():
+            self._all = rows
             if rows:
                 corner = self.index(max(self.rowCount() - 1, 0), len(_COLUMNS) - 1)
                 self.dataChanged.emit(self.index(0, 0), corner)
         else:
-            self._choose()
+            self._choose(rows)
 
     def choose(self, kind: Kind, text: str) -> None:
         """Show the rows of this kind whose path or subject holds a text."""
@@ -181,8 +185,10 @@ class ImportModel(QAbstractTableModel):
         self._order = column, order == Qt.SortOrder.DescendingOrder
         self._choose()
 
-    def _choose(self) -> None:
+    def _choose(self, found: dict[str, Row] | None = None) -> None:
+        """Show what the filter leaves of the rows, which are others now if they are ``found``."""
         self.beginResetModel()
+        self._all = self._all if found is None else found
         rows = [row for row in self._all.values() if self._matches(row)]
         column, descending = self._order
         rows.sort(key=_SORTED_BY[column], reverse=descending)
@@ -251,7 +257,7 @@ class ImportModel(QAbstractTableModel):
     def picture_of(self, row: Row) -> Read | None:
         """Reads the picture of a row; None where it has none."""
         if row.frame is not None:
-            return picture_of(row.frame, self._choices.answers(row.key), self._redactor)
+            return picture_of(row.frame, row.answers(self._choices), self._redactor)
         if row.file is not None and row.file.role is Role.ANNOTATION:
             return annotation_picture(row.file.path)
         return None
@@ -308,7 +314,7 @@ class ImportTable(QTableView):
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(64)
         # What was selected and is still shown is selected again.
-        self._kept: tuple[list[str], int] = ([], 0)
+        self._kept: tuple[list[Row], int] = ([], 0)
         model.modelAboutToBeReset.connect(self._keep)
         model.modelReset.connect(self._restore)
 
@@ -319,11 +325,15 @@ class ImportTable(QTableView):
         return [self._model.row(p) for p in sorted(places, key=lambda p: (p != current, p))]
 
     def _keep(self) -> None:
-        self._kept = [row.key for row in self.selected()], self.verticalScrollBar().value()
+        self._kept = self.selected(), self.verticalScrollBar().value()
 
     def _restore(self) -> None:
-        keys, scrolled = self._kept
-        self.select(keys)
+        rows, scrolled = self._kept
+        self.select([row.key for row in rows])
+        if not self.selectionModel().hasSelection():  # other frames of the clip are taken now
+            clips = {row.frame.clip for row in rows if row.frame is not None} - {None}
+            shown = map(self._model.row, range(self._model.rowCount() if clips else 0))
+            self.select([r.key for r in shown if r.frame and r.frame.clip in clips][:1])
         self.verticalScrollBar().setValue(scrolled)
         if not self.selectionModel().hasSelection() and self._model.rowCount():
             self.select([self._model.row(0).key])

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.formats.dicom import recognise_file
 from fetalstudio.formats.pictures import is_picture
 from fetalstudio.formats.redaction import Layout, remember
@@ -70,6 +71,7 @@ class ImportFlow(QObject):
             source,
             project.frames.cohorts(),
             worker,
+            lambda clips: self.session.submit(SharpestRequest(clips)),
             self.session.settings,
             self._window,
         )

@@ -136,7 +136,7 @@ class LibraryPage(QWidget):
         self.next_button.setToolTip(theme.tip("Open the next frame that needs you", "N"))
         self.amend_button = QPushButton("Amend")
         self.amend_button.setToolTip(
-            theme.tip("Correct the subject or cohort of the selected frames, or remove them", "A")
+            theme.tip("Correct what is known of the selected frames, or remove them", "A")
         )
         for button in (
             self.import_button,
@@ -157,9 +157,19 @@ class LibraryPage(QWidget):
         self.menu.addSeparator()
         self.amend_menu = QMenu("Amend", self)
         for text, slot, key in (
-            ("Set subject ...", lambda: self.amending.set_subject(self.selected()), "Shift+S"),
-            ("Set cohort ...", lambda: self.amending.set_cohort(self.selected()), "Shift+C"),
-            ("Remove frames ...", lambda: self.amending.remove(self.selected()), "Shift+Del"),
+            ("Set subject ...", self._with_selected(self.amending.set_subject), "Shift+S"),
+            ("Group frames by subject ...", self._group, "Shift+G"),
+            ("Set cohort ...", self._with_selected(self.amending.set_cohort), "Shift+C"),
+            ("Set label ...", self._with_selected(self.amending.set_label), "Shift+L"),
+            ("Set calibration ...", self._with_selected(self.amending.set_calibration), "Shift+K"),
+            (None, None, None),
+            ("Remove frames ...", self._with_selected(self.amending.remove), "Shift+Del"),
+            (
+                "Forget this patient ...",
+                self._with_selected(self.amending.forget),
+                "Ctrl+Shift+Del",
+            ),
+            (None, None, None),
             ("Rename cohort ...", lambda: self.amending.rename_cohort(self._cohort()), "Shift+R"),
             (
                 "Merge cohort into ...",
@@ -167,8 +177,16 @@ class LibraryPage(QWidget):
                 "Shift+M",
             ),
         ):
-            self._action(text, slot, key, menu=self.amend_menu)
+            if text is None or slot is None or key is None:
+                self.amend_menu.addSeparator()
+            else:
+                self._action(text, slot, key, menu=self.amend_menu)
+        self.amend_menu.aboutToShow.connect(self._enable_amendments)
+        # A key of a disabled action would do nothing, without a word of what is missing.
+        self.amend_menu.aboutToHide.connect(lambda: self._set_amendable(True, True, True))
         self.menu.addMenu(self.amend_menu)
+        again = self.menu.addAction("Read again without seeing ...")
+        again.triggered.connect(lambda _checked: self._ask_reading())
         self.amend_button.setMenu(self.amend_menu)
         self.menu.addSeparator()
         self._action("Copy names", self.copy_names, "Ctrl+C")
@@ -341,6 +359,30 @@ class LibraryPage(QWidget):
         rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
         return [self.model.frame(row) for row in rows]
 
+    def _with_selected(self, slot: Callable[[list[Frame]], None]) -> Callable[[], None]:
+        return lambda: slot(self.selected())
+
+    def _enable_amendments(self) -> None:
+        """Enable what can be done with the frames that are selected and shown."""
+        cohorts = {frame.cohort for frame in self.model.frames}
+        self._set_amendable(bool(self.selected()), bool(cohorts), len(cohorts) > 1)
+
+    def _set_amendable(self, selected: bool, any_cohort: bool, several: bool) -> None:
+        for action in self.amend_menu.actions():
+            match action.text().partition(" ")[0]:
+                case "Merge":
+                    action.setEnabled(several)
+                case "Rename" | "Group":
+                    action.setEnabled(any_cohort)
+                case _:
+                    action.setEnabled(selected)
+
+    def _group(self) -> None:
+        """Group the selected frames; all that are shown where fewer than two are selected."""
+        selected = self.selected()
+        shown = [self.model.frame(row) for row in range(self.model.rowCount())]
+        self.amending.group(selected if len(selected) > 1 else shown)
+
     def _cohort(self) -> str | None:
         """The cohort that alone is shown, or else that of the first selected frame."""
         selected = self.selected()
@@ -395,6 +437,9 @@ class LibraryPage(QWidget):
     def _show_menu(self, at: QPoint) -> None:
         if self.grid.indexAt(at).isValid():
             self.menu.popup(self.grid.viewport().mapToGlobal(at))
+
+    def _ask_reading(self) -> None:
+        self.session.reading_asked.emit([frame.id for frame in self.selected()])
 
     def change_order(self) -> None:
         """Switch between least certain first and the order of import."""

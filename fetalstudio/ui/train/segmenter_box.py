@@ -16,7 +16,7 @@ _USED = "segmenter_in_use"
 """Property of a box: the segmenter that was in use when it was filled."""
 
 
-PROMPTS = {"own": "As the model is used", "auto": "None", "box": "Box"}
+PROMPTS = {"own": "The model's own", "auto": "None", "box": "Box"}
 
 
 def chosen_prompt(box: QComboBox) -> Prompt | None:

@@ -62,6 +62,7 @@ class ExportDialog(AskDialog):
             self.cohort.addItem(name, name)
         self.differing = theme.style(QLabel("\n".join(differing)), "warning")
         self.differing.setWordWrap(True)
+        self.differing.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.differing.setVisible(bool(differing))
         self.form.addRow("", self.differing)
         self.cohort.currentIndexChanged.connect(
@@ -149,7 +150,10 @@ class AuthorDialog(AskDialog):
 
     def __init__(self, author: str, parent: QWidget | None) -> None:
         super().__init__("Your name", "Use this name", parent)
-        self.explain("Each annotation and review is stored with the name of its author.")
+        self.explain(
+            "Your name or initials. Each annotation, review and reading is stored with it; exports "
+            "of data sets do not hold it."
+        )
         self.field = QLineEdit(author)
         self.field.selectAll()
         self.form.addRow("Name", self.field)

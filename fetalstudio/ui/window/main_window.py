@@ -38,7 +38,8 @@ from fetalstudio.ui import icons, theme
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
-from fetalstudio.ui.session import PLACES, Session, sample_project_path
+from fetalstudio.ui.readings.flow import ReadingsFlow
+from fetalstudio.ui.session import PLACES, VIEWS, Session, sample_project_path
 from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
 from fetalstudio.ui.window.place_shortcuts import PlaceShortcuts
@@ -92,10 +93,11 @@ class MainWindow(QMainWindow):
     # -- places -----------------------------------------------------------------------------
 
     def show_place(self, place: str) -> None:
-        """Show one of the five places and give it the keyboard."""
+        """Show one of the five places, or a view of the menu Readings, and give it the
+        keyboard."""
         page = self.page(place)
         self.session.place = place
-        self.rail.show_place(place)
+        self.rail.show_place("annotate" if place in VIEWS else place)
         self.stack.setCurrentWidget(page)
         activated: Callable[[], None] | None = getattr(page, "activated", None)
         if activated is not None:
@@ -105,7 +107,7 @@ class MainWindow(QMainWindow):
             page.setFocus()
 
     def page(self, place: str) -> QWidget:
-        """The page of a place, made on the first call."""
+        """The page of a place or a view, made on the first call."""
         if place not in self.pages:
             self.pages[place] = _make_page(place, self.session)
             self.stack.addWidget(self.pages[place])
@@ -155,6 +157,17 @@ class MainWindow(QMainWindow):
         file.addSeparator()
         quit_action = self._add(file, "&Quit", self.close, "Ctrl+Q")
         quit_action.setMenuRole(QAction.MenuRole.QuitRole)
+        self._build_edit_menu()
+        self.readings = ReadingsFlow(
+            self.session, self, self.page, lambda: [f.id for f in self.library.selected()]
+        )
+        self.readings.fill(self.menuBar().addMenu("&Readings"), self._add)
+        help_menu = self.menuBar().addMenu("&Help")
+        self._add(help_menu, "&Keys", self.show_keys, "?", "F1")
+        about = self._add(help_menu, "&About FetalStudio", self.show_about)
+        about.setMenuRole(QAction.MenuRole.AboutRole)
+
+    def _build_edit_menu(self) -> None:
         edit = self.menuBar().addMenu("&Edit")
         stack = self.session.undo_stack
         for action, keys in (
@@ -163,10 +176,6 @@ class MainWindow(QMainWindow):
         ):
             action.setShortcuts([QKeySequence(key) for key in keys])
             edit.addAction(action)
-        help_menu = self.menuBar().addMenu("&Help")
-        self._add(help_menu, "&Keys", self.show_keys, "?", "F1")
-        about = self._add(help_menu, "&About FetalStudio", self.show_about)
-        about.setMenuRole(QAction.MenuRole.AboutRole)
 
     def _add(
         self,
@@ -196,6 +205,7 @@ class MainWindow(QMainWindow):
         self.rail.place_requested.connect(self.show_place)
         self.rail.keys_button.clicked.connect(self.show_keys)
         session.place_requested.connect(self.show_place)
+        session.reading_asked.connect(self.readings.start)
         session.message.connect(self.notices.add)
         session.failure.connect(lambda text, details: self.notices.add(text, "error", details))
         session.project_changed.connect(self._project_changed)
@@ -393,12 +403,14 @@ class MainWindow(QMainWindow):
 
     def show_keys(self) -> None:
         """Open the sheet of all keys: of the window, of the current place, then of the others."""
-        pages = tuple(self.page(place) for place in PLACES)
+        pages = tuple(self.page(place) for place in PLACES + VIEWS)
         groups = {"Everywhere": keys_of(self, without=pages)}
         for place in sorted(PLACES, key=lambda place: place != self.session.place):
             groups[PLACE_TITLES[place][0]] = keys_of(self.page(place))
             for dialog in self.page(place).findChildren(QDialog):
                 groups[dialog.windowTitle()] = keys_of(dialog)
+        for view in VIEWS:
+            groups[view.capitalize()] = keys_of(self.page(view))
         ShortcutSheet({title: keys for title, keys in groups.items() if keys}, self).open()
 
     def show_about(self) -> None:
@@ -486,4 +498,16 @@ def _make_page(place: str, session: Session) -> QWidget:
         from fetalstudio.ui.train.page import TrainPage
 
         return TrainPage(session)
+    if place == "reading":
+        from fetalstudio.ui.readings.reading_page import ReadingPage
+
+        return ReadingPage(session)
+    if place == "agreement":
+        from fetalstudio.ui.readings.agreement_page import AgreementPage
+
+        return AgreementPage(session)
+    if place == "adjudication":
+        from fetalstudio.ui.readings.adjudication_page import AdjudicationPage
+
+        return AdjudicationPage(session)
     raise ValueError(f"there is no place {place!r}, only {', '.join(PLACES)}")

@@ -667,11 +667,15 @@ def test_amending_needs_a_selection(library: LibraryPage, qtbot: QtBot) -> None:
 
 
 def test_the_amendments_are_in_the_menus_and_on_the_key_sheet(library: LibraryPage) -> None:
-    texts = [action.text() for action in library.amend_menu.actions()]
+    texts = [action.text() for action in library.amend_menu.actions() if action.text()]
     assert texts == [
         "Set subject ...",
+        "Group frames by subject ...",
         "Set cohort ...",
+        "Set label ...",
+        "Set calibration ...",
         "Remove frames ...",
+        "Forget this patient ...",
         "Rename cohort ...",
         "Merge cohort into ...",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -23,6 +24,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             keep_labels=request.keep_labels,
             frames=request.frames,
             redact=request.redact,
+            sharpest=sharpest_finder(report, cancelled),
             files=request.files,
             head_label=request.head_label,
             seen=request.seen,

@@ -30,7 +30,7 @@ class ImportRequest:
     mask_value: str | None = None
     """Which value (``2``) or colour (``#ff0000``) marks the head in mask pictures."""
     frames: str | None = None
-    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    """Of files with several: see :attr:`fetalstudio.formats.doubts.Question.FRAMES`."""
     redact: Policy = "auto"
     """How what a scanner shows around the sector and text in it are blacked out."""
     files: tuple[Path, ...] = ()

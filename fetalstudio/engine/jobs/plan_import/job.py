@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fetalstudio.engine.clips import sharpest_finder
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
@@ -20,5 +21,6 @@ def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportP
             frames=request.frames,
             head_label=request.head_label,
             redact=request.redact,
+            sharpest=sharpest_finder(report, cancelled),
             progress=Steps(None, report, cancelled, "looking at files"),
         )

@@ -25,7 +25,7 @@ class PlanRequest:
     format: str = AUTO
     """Of the source: ``auto`` or a name in :data:`fetalstudio.formats.sources.FORMATS`."""
     frames: str | None = None
-    """Of files with several: ``first``, ``middle``, ``last``, ``all`` or ``every N``."""
+    """Of files with several: see :attr:`fetalstudio.formats.doubts.Question.FRAMES`."""
     head_label: str | None = None
     """How the head is called in annotation files of other programs."""
     redact: Policy = "auto"

@@ -13,6 +13,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.prompts import in_words
 from fetalstudio.core.training_settings import settings_of
+from fetalstudio.engine.cohort_conventions import kept_conventions
 from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
 from fetalstudio.engine.conventions import measure_conventions
@@ -200,6 +201,12 @@ class _Training:
         self.saved_epoch = 0
         self.saved = any(m.run_id == held.id for m in project.models.all("segmenter"))
         self.recorded = {row["epoch"] for row in held.history}
+        cohorts = {item.cohort for item in data.train}
+        self.drawn = {
+            cohort: found.sentence
+            for cohort, found in kept_conventions(project).items()
+            if cohort in cohorts
+        }
         self.where = describe(segmenter.device)
         work = Work(len(data.train) + len(data.pairs), len(data.validation), len(data.test))
         pace = pace_of(project, kind_of(segmenter.card.architecture), self.settings.lora)
@@ -371,6 +378,8 @@ class _Training:
                 "started_from": base.name,
                 "base": base.training_data,
                 "cohorts": cohorts,
+                # What it draws like, where that was measured.
+                "drawn": self.drawn,
                 "real_frames": len(self.data.train),
                 "synthetic_pairs": len(self.data.pairs),
             },

@@ -1,0 +1,209 @@
+"""Forgetting a patient leaves no byte of her frames, and says before what it takes with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fetalstudio.cli.main import BAD_INPUT, OK, main
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.engine.forgetting import forget, plan_forgetting
+from fetalstudio.formats.model_card import hashed_subject, write_seen_subjects
+from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.project import Project
+from fetalstudio.project.records import Frame
+
+ELLIPSE = Ellipse(48, 32, 20, 15, 10)
+NAME, LABEL, AUTHOR = "Quaresma_1", "Meier-scan", "reader Nakamura"
+"""What is said of the patient's frames alone."""
+
+
+def picture(seed: int) -> NDArray[np.uint8]:
+    """Noise: no two rows of two pictures are the same."""
+    return np.random.default_rng(seed).integers(0, 256, (64, 96), dtype=np.uint8)
+
+
+def traces(folder: Path, texts: list[str], pictures: list[NDArray[np.uint8]]) -> list[str]:
+    """Which files below a folder hold one of the texts, or a row of one of the pictures."""
+    rows = [bytes(row) for one in pictures for row in (one[0], one[20], one[-1])]
+    needles = [text.encode() for text in texts] + rows
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        contents = [str(path.relative_to(folder)).encode(), path.read_bytes()]
+        if path.suffix == ".png":
+            decoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            assert decoded is not None
+            contents.append(decoded.tobytes())
+        if any(needle in content for needle in needles for content in contents):
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+def filled(path: Path) -> tuple[Project, list[Frame]]:
+    """A project with two frames of the patient, one of another, and all that can be made of it."""
+    project = Project.create(path)
+    frames = []
+    for number, (name, subject) in enumerate(
+        [(NAME, "subject-aaaaaaaaaaaaaaaa"), ("second", "subject-aaaaaaaaaaaaaaaa"), ("c", "s2")]
+    ):
+        calibration = Calibration(0.123456 if number < 2 else 0.2, 0.2, "table")
+        frame, _ = project.frames.add(
+            picture(number), name=name, cohort="c", subject=subject, calibration=calibration
+        )
+        frames.append(frame)
+        if number < 2:
+            project.frames.set_labels(frame.id, {"scanner": LABEL})
+            project.annotations.add(frame.id, ELLIPSE, author=AUTHOR, state="final")
+    # A frame of another patient that was taken for one of hers, and was corrected.
+    project.amendments.set_subject([frames[2].id], frames[0].subject, author="me")
+    project.recover()
+    project.amendments.set_subject([frames[2].id], "s3", author="me")
+    pair = project.pairs.add(
+        picture(7),
+        name="made of Quaresma",
+        ellipse=ELLIPSE,
+        cohort="synthetic",
+        calibration=None,
+        quality={"dice": 0.9},
+        provenance={"source_frame": frames[0].id},
+    )
+    project.pairs.review(pair.id, "accepted", reviewer="me")
+    project.parts.divide(frame.subject for frame in project.frames.all())
+    project.recover()
+    return project, frames
+
+
+def with_models(project: Project, frames: list[Frame]) -> None:
+    """One that learned from the patient, one that started from it, and one that did neither."""
+    run = project.runs.start("first", {"job": "train"}, {"train": [frames[0].id]})
+    project.runs.update(run.id, state="finished")
+    later = project.runs.start("later", {"job": "train", "started_from": "first"}, {"train": []})
+    project.runs.update(later.id, state="finished")
+    unrelated = project.runs.start("unrelated", {"job": "train"}, {"train": [frames[2].id]})
+    project.runs.update(unrelated.id, state="finished")
+    for name, record in (("first", run), ("later", later), ("unrelated", unrelated)):
+        folder = project.path / "models" / str(record.id)
+        folder.mkdir(parents=True)
+        (folder / "model.json").write_text(json.dumps({"name": name}))
+        project.models.add(name, "segmenter", f"models/{record.id}", run_id=record.id)
+    # One from elsewhere, of which only the hashes of its subjects are known.
+    folder = project.path / "models" / "9"
+    folder.mkdir()
+    write_seen_subjects(folder, [hashed_subject(frames[0].subject)])
+    project.models.add("given", "segmenter", "models/9")
+    project.models.adopt("segmenter", "first")
+
+
+def test_no_byte_of_a_forgotten_patient_is_left(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    path = project.path
+    project.close()
+    project = Project.open(path)
+    export = path / "exports" / "all"
+    assert main(["export", str(path), str(export), "--format", "coco"]) == OK
+    cached = path / "cache" / "embeddings" / f"{frames[0].id}.safetensors"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(picture(0).tobytes())
+    shutil.copy(path / "project.db", path / "project.db.version-3")
+    backup = next((path / "backups").glob("*.db"))
+    shutil.copy(backup, f"{backup}.version-3")
+    # One that was removed before and could still be restored.
+    project.amendments.remove([frames[1].id], author="me")
+    texts = [frames[0].id, frames[1].id, frames[0].subject, NAME, LABEL, AUTHOR, "made of Quaresma"]
+    pictures = [picture(0), picture(1), picture(7)]
+    before = traces(path, texts, pictures)
+    assert {Path(name).parts[0] for name in before} >= {
+        *("backups", "cache", "exports", "frames", "project.db", "project.db.version-3"),
+    }
+    plan = plan_forgetting(project, [frames[0].subject])
+    assert plan.exports == (export,)
+    assert traces(path, texts, pictures) == before, "a plan changes nothing"
+    assert forget(project, plan, author="me", remove_models=False) == []
+    # Also while the window still has the project open: the log beside the database is empty.
+    assert traces(path, texts, pictures) == []
+    (kept,) = project.frames.all(kind=None)
+    assert (kept.id, kept.subject) == (frames[2].id, "s3")
+    assert np.array_equal(project.frames.pixels(kept.id), picture(2))
+    assert project.check() == [] and set(project.parts.stored()) == {"s3"}
+    project.close()
+    with Project.open(path) as again:
+        again.recover()
+        assert again.frames.all() == [kept]
+    assert traces(path, texts, pictures) == []
+
+
+def test_the_models_that_learned_are_named_and_removed_or_kept(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    with_models(project, frames)
+    plan = plan_forgetting(project, [frames[0].subject])
+    assert {model.name for model in plan.learned} == {"first", "later", "given"}
+    said = " ".join(plan.sentences())
+    assert "2 frames of 1 subject" in said and "1 synthetic pair" in said
+    assert all(name in said for name in ("first", "later", "given")) and "unrelated" not in said
+    forget(project, plan, author="me", remove_models=True)
+    assert [model.name for model in project.models.all()] == ["unrelated"]
+    assert project.models.active("segmenter") is None
+    assert {path.name for path in (project.path / "models").iterdir() if path.is_dir()} == {"3"}
+    with pytest.raises(InputError, match="There already is"):
+        project.models.add("first", "segmenter", "models/x")
+    assert project.check() == []
+
+
+def test_a_model_that_is_kept_still_knows_her(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    with_models(project, frames)
+    plan = plan_forgetting(project, [frames[0].subject])
+    forget(project, plan, author="me", remove_models=False)
+    assert len(project.models.all()) == 4
+    again, _ = project.frames.add(
+        picture(8), name="new", cohort="c", subject="subject-aaaaaaaaaaaaaaaa"
+    )
+    learned = plan_forgetting(project, [again.subject]).learned
+    assert "given" in {model.name for model in learned}
+
+
+def test_nobody_is_forgotten_while_a_training_runs(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    plan = plan_forgetting(project, [frames[0].subject])
+    project.runs.start("busy", {"job": "train"}, {"train": [frames[0].id]})
+    with pytest.raises(UserError, match="busy is under way"):
+        forget(project, plan, author="me", remove_models=False)
+    assert len(project.frames.all()) == 3
+
+
+def test_the_command_says_first_what_goes_and_asks_about_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, frames = filled(tmp_path / "p")
+    with_models(project, frames)
+    path = str(project.path)
+    project.close()
+
+    def command(*options: str) -> int:
+        return main(["frames", path, "forget", "--name", "second", *options, "--json"])
+
+    assert command("--dry-run") == OK
+    printed = capsys.readouterr()
+    said = json.loads(printed.out.splitlines()[-1])
+    assert (said["forgotten"], said["frames"], said["pairs"]) == (False, 2, 1)
+    assert "cannot be undone" in printed.err and NAME in printed.err
+    assert command() == BAD_INPUT
+    assert command("--yes") == BAD_INPUT
+    assert "--remove-models or --keep-models" in capsys.readouterr().out
+    with Project.open(path) as held:
+        assert len(held.frames.all()) == 3
+    assert command("--yes", "--remove-models") == OK
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["forgotten"]
+    with Project.open(path) as held:
+        assert [frame.name for frame in held.frames.all()] == ["c"]
+        assert [model.name for model in held.models.all()] == ["unrelated"]
+        assert picture_id(held.frames.pixels(held.frames.all()[0].id)) == frames[2].id
+    assert command("--dry-run") == BAD_INPUT

@@ -1,0 +1,114 @@
+"""Which frames of a clip are imported: what is asked, answered and said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.formats.doubts import LEAVE_OUT, Question
+from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.redaction import Redactor
+from fetalstudio.project.import_choices import read_choices, write_choices
+from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, plan_import
+from fetalstudio.project.importers import import_frames
+from fetalstudio.project.project import Project
+from tests.formats.dicom_files import speckle, write
+
+COUNT = 24
+CLIP = "cine"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Two clips of one patient without a number, and a frame of another."""
+    pixels = speckle(COUNT)
+    write(tmp_path / "in" / CLIP, pixels, PatientID="", StudyInstanceUID="1.2.3")
+    write(tmp_path / "in" / "long", speckle(2 * COUNT, seed=1), PatientID="P08")
+    write(tmp_path / "in" / "still", speckle(seed=2), PatientID="P09")
+    return tmp_path / "in"
+
+
+def taken(plan: ImportPlan, clip: str = CLIP) -> list[int]:
+    """The numbers of the frames that are taken of a clip."""
+    return [int(f.key[-4:]) for f in plan.frames if f.clip == clip and f.frame_id is not None]
+
+
+def test_the_middle_frame_is_taken_and_that_is_said(project: Project, source: Path) -> None:
+    plan = plan_import(project, source)
+    assert taken(plan) == [13] and taken(plan, "long") == [25]
+    (doubt,) = next(f for f in plan.frames if f.clip == CLIP).doubts
+    assert doubt.question is Question.FRAMES and f"{COUNT} frames" in doubt.message
+    assert plan.counts().in_doubt == 2
+    (said,) = plan.problems
+    assert "cine and 1 more: of each clip, the middle frame was imported" in said
+    assert "--frames and --every" in said
+    report = import_frames(project, source)
+    assert report.frames == 3 and report.problems == plan.problems
+
+
+def test_an_answer_holds_for_one_clip_or_for_all(project: Project, source: Path) -> None:
+    planner = Planner(project, source)
+    plan = planner.plan(Choices.of([("frames", "1,5,9-12", [CLIP]), ("frames", "every 10", [])]))
+    assert taken(plan) == [1, 5, 9, 10, 11, 12] and taken(plan, "long") == [1, 11, 21, 31, 41]
+    assert plan.problems == () and plan.counts().in_doubt == 0
+    assert all(f.doubts[0].answered({Question.FRAMES: "1,5"}) for f in plan.frames if f.clip)
+    plan = planner.plan(Choices.of([("frames", "last", [f"{CLIP}#dicom-0001_0005"])]))
+    assert taken(plan) == [24], "a frame stands for its clip"
+    with pytest.raises(InputError, match="'every 0' is no answer to frames"):
+        import_frames(project, source, frames="every 0")
+
+
+def test_a_clip_of_which_none_is_taken_can_be_taken_again(project: Project, source: Path) -> None:
+    planner = Planner(project, source)
+    plan = planner.plan(Choices.of([("frames", "none", [CLIP])]))
+    (none,) = [f for f in plan.frames if f.clip == CLIP]
+    assert (none.key, none.taken_for) == (CLIP, "left out") and none.doubts
+    assert np.array_equal(none.record.shown(), speckle(COUNT)[COUNT // 2]), "what is shown of it"
+    assert taken(planner.plan(Choices.of([("frames", "first", [CLIP])]))) == [1]
+    one = Choices.of([("frames", "all", [CLIP]), ("role", LEAVE_OUT, [f"{CLIP}#dicom-0001_0002"])])
+    assert taken(planner.plan(one)) == [1, *range(3, COUNT + 1)]
+
+
+def test_the_frames_of_a_clip_are_of_one_subject(project: Project, source: Path) -> None:
+    planner = Planner(project, source)
+    plan = planner.plan(Choices.of([("frames", "all", [])]))
+    assert len({f.subject for f in plan.frames if f.clip == CLIP}) == 1
+    answers = [("frames", "all", []), ("subject", "A7", [f"{CLIP}#dicom-0001_0004"])]
+    plan = planner.plan(Choices.of(answers))
+    assert {f.subject for f in plan.frames if f.clip == CLIP} == {"A7"}
+    assert {f.subject for f in plan.frames if f.clip != CLIP} == {"P08", "P09"}
+
+
+def test_the_sharpest_frame_is_looked_for_once(project: Project, source: Path) -> None:
+    seen: list[Path] = []
+
+    def sharpest(clip: FrameRecord, _: Redactor) -> int | None:
+        seen.append(clip.path)
+        return 6 if clip.path.name == CLIP else None
+
+    planner = Planner(project, source, sharpest=sharpest)
+    choices = Choices.of([("frames", "sharpest", [])])
+    plan = planner.plan(choices)
+    assert taken(plan) == [7] and taken(plan, "long") == [25]
+    (said,) = plan.problems
+    assert "long: the segmenter saw no head in the clip" in said
+    planner.plan(choices)
+    assert [path.name for path in seen] == [CLIP, "long"]
+    with pytest.raises(InputError, match="was not looked for"):
+        plan_import(project, source, choices)
+
+
+def test_the_file_of_choices_asks_about_the_clip(project: Project, source: Path) -> None:
+    path = source.parent / "choices.json"
+    write_choices(plan_import(project, source), path)
+    path.write_text(path.read_text().replace('"frames": null', '"frames": "2-3"', 1))
+    choices = read_choices(path)
+    assert choices.by_file == {CLIP: {Question.FRAMES: "2-3"}}
+    assert taken(plan_import(project, source, choices)) == [2, 3]
+    stored = import_frames(project, source, choices)
+    assert stored.frames == 4
+    read = [project.frames.pixels(f.id) for f in project.frames.all()]
+    assert any(np.array_equal(p, speckle(COUNT)[1]) for p in read)
