@@ -59,9 +59,9 @@ FEW = PairSettings(count=2, tries=2, adapt_steps=1)
 def frames() -> list[LabelledFrame]:
     """12 African frames, one of them cut and two uncertain; 100 of HC18 and a Spanish one.
 
-    They share the pixels of six, whose size shows more detail than a synthesizer draws.
+    They share the pixels of six.
     """
-    made = [f.labelled() for f in simulated_frames(6, 1, size=(420, 284))]
+    made = [f.labelled() for f in simulated_frames(6, 1, size=(96, 64))]
     result = []
     for i in range(12):
         quality = "cut" if i == 11 else "uncertain" if i > 8 else "clear"
@@ -96,6 +96,12 @@ def tiny(tmp_path: Path) -> Path:
 
 def carried(frames: Sequence[LabelledFrame], tiny: Path) -> Carrier:
     return Carrier(frames, RECIPE, FEW, tiny)
+
+
+@pytest.fixture
+def no_lift(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames are too small to show more detail than a synthesizer draws."""
+    monkeypatch.setattr("fetalstudio.studies.pairs.paper.fit_lift", lambda *_: None)
 
 
 @pytest.fixture
@@ -228,6 +234,7 @@ def test_the_sixty_frames_of_the_synthesizer_are_no_others_of_the_segmenter(
     tiny: Path,
     tmp_path: Path,
     all_kept: None,
+    no_lift: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fetalstudio.studies.pairs.paper.SYNTHESIZER_FRAMES", 6)
@@ -257,6 +264,7 @@ def test_frames_without_ellipses_teach_the_synthesizer_no_ellipse(
     tiny: Path,
     tmp_path: Path,
     all_kept: None,
+    no_lift: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = Unlabelled(frames, RECIPE, FEW, Learning(tiny, steps=1, batch=2))
