@@ -185,12 +185,12 @@ def import_frames(
     patient, a number or a date. ``keep_names`` lets the frames keep the names of their files, and
     ``keep_labels`` names columns to import although their texts look like such. ``mask_value`` says
     which value (``"2"``) or colour (``"#ff0000"``) marks the head in masks of several structures.
-    ``frames`` says which frames of a DICOM video are taken (``"first"``, ``"middle"``, ``"last"``,
-    ``"all"``, ``"every 10"``). ``redact`` says what is blacked out of a scanner's screen: by
-    default what was confirmed in the window for its layout, or else all but the sector and the text
-    in it; with ``"confirmed"`` other layouts are left out, with ``"text"`` only text is blacked
-    out, with ``"none"`` nothing. All of the frames are imported or, after an error or Ctrl-C, none
-    of them. ::
+    ``frames`` says which frames of a DICOM clip are taken (``"first"``, ``"middle"``, ``"last"``,
+    ``"all"``, ``"sharpest"``, ``"every 10"``, ``"1,5,9-12"``). ``redact`` says what is blacked out
+    of a scanner's screen: by default what was confirmed in the window for its layout, or else all
+    but the sector and the text in it; with ``"confirmed"`` other layouts are left out, with
+    ``"text"`` only text is blacked out, with ``"none"`` nothing. All of the frames are imported or,
+    after an error or Ctrl-C, none of them. ::
 
         imported = fs.import_frames(project, "frames", cohort="Scanner A")
         print(imported.frames, imported.annotated, imported.problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,9 +76,12 @@ class Probe:
             if closing > 0.05:
                 y = (left[1] + right[1] - (w - 1)) / closing
                 apex = (left[0] * y + left[1], y)
-        ys, xs = np.nonzero(sector)
-        if len(ys) == 0:
-            ys, xs = np.array([0, h - 1]), np.array([0, w - 1])
+        # The nearest and the farthest place and both ends of the angle lie on the outline.
+        contours, _ = cv2.findContours(sector, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        if contours:
+            xs, ys = np.concatenate(contours)[:, 0].T
+        else:
+            xs, ys = np.array([0, w - 1]), np.array([0, h - 1])
         # An apex below the uppermost lit row would send beams upwards.
         x0, y0 = apex[0], min(apex[1], float(ys.min()) - 4.0)
         r, theta = np.hypot(xs - x0, ys - y0), np.arctan2(xs - x0, ys - y0)

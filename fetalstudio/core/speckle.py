@@ -32,7 +32,7 @@ _LEAST_SPREAD: Final = 1.0
 _Y: Final = np.fft.fftfreq(SIDE)[:, None]
 _X: Final = np.fft.rfftfreq(SIDE)[None]
 _BAND: Final = np.digitize(np.hypot(_X, _Y), EDGES)
-_TAPER: Final = np.outer(np.hanning(SIDE), np.hanning(SIDE))
+_TAPER: Final = np.outer(np.hanning(SIDE), np.hanning(SIDE)).astype(np.float32)
 
 Floats = NDArray[np.float64]
 
@@ -72,58 +72,85 @@ class Speckle:
         kept = (self.depth >= low) & (self.depth < high)
         return Speckle(*(getattr(self, f.name)[kept] for f in fields(self)))
 
-    def at_ends(self) -> Floats:
-        """(2, 2, 6): the power near the probe and far from it, as straight lines over depth.
-
-        Raises ``ValueError`` if there are no windows.
-        """
-        if not len(self):
-            raise ValueError("no speckle was measured")
-        # A prior of level lines: a few windows at one depth say nothing about the slope.
-        centred = self.depth - self.depth.mean()
-        mean = self.power.mean(axis=0)
-        slope = np.tensordot(centred, self.power - mean, 1) / ((centred**2).sum() + 0.5)
-        ends = np.array([0.0, 1.0]) - self.depth.mean()
-        return np.asarray(mean + ends[:, None, None] * slope)
-
 
 def speckle_of(image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe) -> Speckle:
     """Measure an (H, W) frame in windows of 64 px that lie in ``tissue``, (H, W) of 0 and 1."""
-    h, w = image.shape
-    places = [
-        (y, x)
-        for y in range(0, h - SIDE + 1, _STRIDE)
-        for x in range(0, w - SIDE + 1, _STRIDE)
-        if tissue[y : y + SIDE, x : x + SIDE].all()
-    ]
-    grey = image.astype(np.float32)
-    # Slow changes are anatomy, not speckle.
-    fine = grey - cv2.GaussianBlur(grey, (0, 0), _SLOW)
-    seen, flat = (
-        np.array([of[y : y + SIDE, x : x + SIDE] for y, x in places]).reshape(-1, SIDE, SIDE)
-        for of in (grey, fine)
-    )
-    spread = seen.std((1, 2))
-    kept = spread >= _LEAST_SPREAD
-    if not kept.any():
+    windows = _Windows.of(image, tissue, probe)
+    if windows is None:
         empty = np.zeros(0)
         return Speckle(empty, np.zeros((0, 2, BANDS)), *(empty,) * 5)
-    seen, flat, spread = seen[kept], flat[kept], spread[kept].astype(np.float64)
-    at = np.array(places, float)[kept] + SIDE / 2 - np.array([probe.apex_y, probe.apex_x])
-    r = np.maximum(np.hypot(*at.T), 1e-6)
-    beams = (at / r[:, None])[:, ::-1]
-    mean = seen.mean((1, 2), dtype=np.float64)
-    z = (seen - mean[:, None, None]) / spread[:, None, None]
-    axial, lateral = _lengths(flat, beams)
+    z = windows.centred / windows.spread[:, None, None]
+    axial, lateral = _lengths(windows.flat, windows.beams)
     return Speckle(
-        np.clip((r - probe.near) / (probe.far - probe.near), 0, 1),
-        _powers(seen - mean[:, None, None], beams),
+        windows.depth,
+        _powers(windows.centred, windows.beams),
         axial,
         lateral,
         (z**3).mean((1, 2)),
         (z**4).mean((1, 2)) - 3,
-        mean / spread,
+        windows.mean / windows.spread,
     )
+
+
+def power_at_ends(
+    image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe, least: int = 6
+) -> Floats | None:
+    """(2, 2, 6): the power of :class:`Speckle` near the probe and far from it, as straight lines
+    over depth. None if fewer than ``least`` windows show tissue."""
+    windows = _Windows.of(image, tissue, probe)
+    if windows is None or len(windows.depth) < least:
+        return None
+    power = _powers(windows.centred, windows.beams)
+    # A prior of level lines: a few windows at one depth say nothing about the slope.
+    middle, mean = windows.depth.mean(), power.mean(axis=0)
+    centred = windows.depth - middle
+    slope = np.tensordot(centred, power - mean, 1) / ((centred**2).sum() + 0.5)
+    ends = np.array([0.0, 1.0]) - middle
+    return np.asarray(mean + ends[:, None, None] * slope)
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """n windows of tissue, their beams' directions (n, 2), and what lies around."""
+
+    centred: Floats
+    """(n, 64, 64) grey levels minus their mean."""
+    flat: Floats
+    """(n, 64, 64) grey levels without slow changes, which are anatomy."""
+    mean: Floats
+    spread: Floats
+    beams: Floats
+    depth: Floats
+
+    @classmethod
+    def of(
+        cls, image: NDArray[np.uint8], tissue: NDArray[np.uint8], probe: Probe
+    ) -> _Windows | None:
+        h, w = image.shape
+        places = [
+            (y, x)
+            for y in range(0, h - SIDE + 1, _STRIDE)
+            for x in range(0, w - SIDE + 1, _STRIDE)
+            if tissue[y : y + SIDE, x : x + SIDE].all()
+        ]
+        grey = image.astype(np.float32)
+        small = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        slow = cv2.resize(cv2.GaussianBlur(small, (0, 0), _SLOW / 4), (w, h))
+        seen, flat = (
+            np.array([of[y : y + SIDE, x : x + SIDE] for y, x in places]).reshape(-1, SIDE, SIDE)
+            for of in (grey, grey - slow)
+        )
+        spread = seen.std((1, 2)).astype(np.float64)
+        kept = spread >= _LEAST_SPREAD
+        if not kept.any():
+            return None
+        at = np.array(places, float)[kept] + SIDE / 2 - np.array([probe.apex_y, probe.apex_x])
+        r = np.maximum(np.hypot(*at.T), 1e-6)
+        depth = np.clip((r - probe.near) / (probe.far - probe.near), 0, 1)
+        mean = seen[kept].mean((1, 2), dtype=np.float64)
+        centred = seen[kept] - mean.astype(np.float32)[:, None, None]
+        beams = (at / r[:, None])[:, ::-1]
+        return cls(centred, flat[kept], mean, spread[kept], beams, depth)
 
 
 def _powers(windows: Floats, beams: Floats) -> Floats:

@@ -1,30 +1,28 @@
-"""Finds the frame of a clip that shows a head best, by the confidence of a segmenter."""
+"""Finds the frame of a clip that shows a head best, by the confidence of the built-in segmenter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.engine.models.loading import find_model, load_segmenter
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_plan import Sharpest
-from fetalstudio.project.project import Project
 
 _SPREAD, _AROUND = 24, 8
 """Frames that are looked at: evenly among all, and then around the best of them."""
 
 
-def sharpest_finder(project: Project, report: Report, cancelled: CancelCheck) -> Sharpest:
-    """Look with the adopted segmenter of the project, or else the built-in one, which is loaded
-    when the first clip comes. Each clip has progress of its own."""
+def sharpest_finder(report: Report, cancelled: CancelCheck) -> Sharpest:
+    """The segmenter is loaded when the first clip comes. Each clip has progress of its own."""
 
     def find(clip: FrameRecord, redactor: Redactor) -> int | None:
         note = f"looking for the sharpest frame of {clip.path.name}"
         steps = Steps(steps_of(clip), report, cancelled, note)
-        return sharpest(clip, redactor, project, steps)
+        return sharpest(clip, redactor, steps)
 
     return find
 
@@ -35,8 +33,9 @@ def steps_of(clip: FrameRecord) -> int:
     return min(clip.video.count, _SPREAD + _AROUND)
 
 
-def sharpest(clip: FrameRecord, redactor: Redactor, project: Project, steps: Steps) -> int | None:
-    """The number, from 0, of the frame in which the segmenter expects the best outline of a head;
+def sharpest(clip: FrameRecord, redactor: Redactor, steps: Steps) -> int | None:
+    """The number, from 0, of the frame in which the built-in segmenter, whose confidence is always
+    known, expects the best outline of a head;
     None where it sees none, or no frame can be read.
 
     Of a long clip, 24 frames are looked at, and eight around the best of them. They are redacted
@@ -44,7 +43,7 @@ def sharpest(clip: FrameRecord, redactor: Redactor, project: Project, steps: Ste
     """
     assert clip.video is not None
     count, seen = clip.video.count, dict[int, float]()
-    segmenter = load_segmenter(find_model("segmenter", None, project))
+    segmenter = load_segmenter(find_model("segmenter", BUILT_IN))
 
     def look(numbers: Iterable[int]) -> None:
         for number in sorted(set(numbers) - seen.keys()):
@@ -52,7 +51,7 @@ def sharpest(clip: FrameRecord, redactor: Redactor, project: Project, steps: Ste
             try:
                 pixels = clip.frames(str(number + 1))[0].shown(redactor)
                 found = segmenter.predict(pixels)
-                seen[number] = 0.0 if found.ellipse is None else found.confidence
+                seen[number] = 0.0 if found.ellipse is None else found.confidence or 0.0
             except InputError:  # a damaged frame is no reason against the others
                 pass
             steps.advance()

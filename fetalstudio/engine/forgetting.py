@@ -52,8 +52,8 @@ class ForgettingPlan:
         effect = self.effect
         said = [
             f"This deletes {counted(len(self.frames), 'frame')} of "
-            f"{counted(len(self.subjects), 'subject')}: {_named(effect.frames)}. Their annotations "
-            "and labels, thumbnails and embeddings go too, here and in all backups."
+            f"{counted(len(self.subjects), 'subject')}: {_named(effect.frames)}. Their "
+            "annotations, readings, labels and embeddings go too, here and in all backups."
         ]
         if effect.pairs:
             said.append(

@@ -58,6 +58,7 @@ _TYPES = {
     ".md": "text/markdown",
     ".parquet": "application/vnd.apache.parquet",
     ".png": "image/png",
+    ".dcm": "application/dicom",
     ".txt": "text/plain",
     ".xml": "application/xml",
     ".yaml": "application/yaml",

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.files import check_regular
 from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource, Video
 from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES, Samples
@@ -53,7 +54,7 @@ _NO_DICOM = SUFFIXES | frozenset(
     | {".nrrd", ".nhdr", ".npy", ".npz", ".mp4", ".avi", ".mov", ".py", ".md", ".html", ".db"}
 )
 _OTHER_MODALITIES = frozenset(
-    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SR", "PR", "KO"}
+    {"CT", "MR", "PT", "NM", "CR", "DX", "MG", "XA", "RF", "IO", "PX", "SEG", "SR", "PR", "KO"}
     | {"RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "OP", "OCT", "OPT", "ECG", "DOC", "REG", "RWV"}
 )
 """What is certainly no ultrasound; a second capture of one often has the code OT or none."""
@@ -86,18 +87,21 @@ def recognise_file(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and _holds_dicom(path)
 
 
-def read(source: Path, files: Sequence[Path] = ()) -> FrameSource:
+def read(source: Path, files: Sequence[Path] = (), progress: Progress = NO_PROGRESS) -> FrameSource:
     """Find the frames in a folder, a DICOMDIR, an archive or a file; no pixels are decoded.
 
     With ``files``, these alone are read, and the folder ``source`` gives the cohort its name.
 
     A file with several frames is one record with a video. Raises :class:`InputError` for a single
-    file that cannot be used, and ``OSError`` for a folder that cannot be listed.
+    file that cannot be used, ``OSError`` for a folder that cannot be listed, and :class:`Stopped`
+    if asked to.
     """
     found = _Found()
     below = source.is_dir() and not files
     if below:
-        for path, kind in _candidates(source):
+        candidates = list(_candidates(source))
+        for number, (path, kind) in enumerate(candidates):
+            progress.advance(number, len(candidates))
             if kind == "zip":
                 _take_archive(found, path)
             else:

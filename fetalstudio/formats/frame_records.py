@@ -135,7 +135,7 @@ class FrameRecord:
     """Gives what the file of such a picture says that it is."""
     video: Video | None = None
     """The frames of the path, where it holds several; :meth:`frames` makes a record of each."""
-    clip: str | None = None
+    from_video: str | None = None
     """What the video is called that it is a frame of, where that is known."""
     mask: Callable[[], Samples | None] | None = None
     """Gives the samples of the annotation where its path is no picture file, or has several; None
@@ -204,7 +204,7 @@ class FrameRecord:
                 decode=partial(video.decode, index),
                 mask=None if video.mask is None else partial(video.mask, index),
                 video=None,
-                clip=self.name,
+                from_video=self.name,
                 problems=record.problems if number == 0 else (),
             )
             for number, index in enumerate(chosen_frames(choice or video.usual, video.count))
@@ -216,7 +216,10 @@ class FrameRecord:
         return f"{self.path}" if self.file_name is None else f"{self.path} ({self.file_name})"
 
     def pixels(self) -> NDArray[np.uint8]:
-        """The picture, (H, W) grey. Raises :class:`InputError`, naming the file and the cure."""
+        """The picture, (H, W) grey; of several, the middle one. Raises :class:`InputError`, naming
+        the file and the cure."""
+        if self.video is not None:
+            return self.video.decode(self.video.count // 2)
         return read_image(self.path) if self.decode is None else self.decode()
 
     def read(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats import (
     acouslic,
     dicom,
@@ -154,6 +155,7 @@ def read_source(
     format: str = AUTO,
     head_label: str | None = None,
     files: Sequence[Path] = (),
+    progress: Progress = NO_PROGRESS,
 ) -> FrameSource:
     """Find the frames in a folder, or in a single file with what lies beside it.
 
@@ -164,7 +166,7 @@ def read_source(
     the folder. No picture is decoded.
 
     Raises :class:`InputError` if there is no picture, if the format is not known, and if what makes
-    up the format is missing or damaged.
+    up the format is missing or damaged; and :class:`Stopped` if asked to.
     """
     if format != AUTO and format not in FORMATS:
         known = ", ".join((AUTO, *FORMATS))
@@ -172,12 +174,12 @@ def read_source(
     source = Path(source).absolute()
     try:
         if files:
-            return dicom.read(source, files)
+            return dicom.read(source, files, progress)
         if source.is_file():
             return _single(source, format, head_label)
         if not source.is_dir():
             raise InputError(f"{source} does not exist. Check the path.")
-        found = _folder(source, format, head_label)
+        found = _folder(source, format, head_label, progress)
         unread = unread_below(source, found.files | {record.path for record in found.records})
     except OSError as error:
         raise _unreadable(source, error) from error
@@ -192,11 +194,13 @@ def read_source(
     return replace(found, problems=found.problems + messages, unread=unread)
 
 
-def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSource:
+def _folder(
+    source: Path, format: str, head_label: str | None = None, progress: Progress = NO_PROGRESS
+) -> FrameSource:
     """The frames of a folder, with what annotation files and an export of ours say about them."""
     kinds = {format: ANNOTATION_KINDS[format]} if format in ANNOTATION_KINDS else ANNOTATION_KINDS
     annotations = _annotations(source, kinds)
-    found = _in_format(source, format, annotations)
+    found = _in_format(source, format, annotations, progress)
     above = source.parent if source.name.lower() in mask_folders.IMAGE_FOLDERS else source
     records = found.records
     for folder in dict.fromkeys((above, source)):
@@ -204,15 +208,17 @@ def _folder(source: Path, format: str, head_label: str | None = None) -> FrameSo
     return with_annotations(replace(found, records=records), annotations, head_label)
 
 
-def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSource:
+def _in_format(
+    source: Path, format: str, annotations: Annotations, progress: Progress
+) -> FrameSource:
     fits = [n for n, f in FORMATS.items() if n not in ANNOTATION_KINDS and f.recognise(source)]
     layout = next(n for n in fits if not FORMATS[n].joins) if format == AUTO else format
     if layout == "folder" or layout in ANNOTATION_KINDS:
         found = mask_folders.read(source, deeper=annotations.folders(source))
     else:
-        found = FORMATS[layout].read(source)
-    for other in (FORMATS[n] for n in fits if format == AUTO and FORMATS[n].joins):
-        more = other.read(source)
+        found = _read_as(layout, source, progress)
+    for other in (n for n in fits if format == AUTO and FORMATS[n].joins):
+        more = _read_as(other, source, progress)
         found = replace(
             found,
             records=found.records + more.records,
@@ -220,6 +226,11 @@ def _in_format(source: Path, format: str, annotations: Annotations) -> FrameSour
             files=found.files | more.files,
         )
     return found
+
+
+def _read_as(format: str, source: Path, progress: Progress) -> FrameSource:
+    """Only of DICOM, every file has to be opened to find the frames, which takes its time."""
+    return dicom.read(source, (), progress) if format == "dicom" else FORMATS[format].read(source)
 
 
 def _single(path: Path, format: str, head_label: str | None) -> FrameSource:

@@ -22,7 +22,8 @@ from fetalstudio.project.rows import ellipse_of, frame_id_of, moment, text, whol
 from fetalstudio.project.storage import Storage
 
 NOT_RECORDED = ""
-"""The author of a change whose author the project does not record, such as a calibration."""
+"""The author of what the project keeps no author of: a calibration or a label that was set in the
+window for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,25 +171,28 @@ class Audit:
         yield from self._storage.read("readings", rows, read)
 
     def _values(self) -> Iterator[AuditEntry]:
-        """Calibrations and labels, except those that are in the log as an import."""
-        rows = self._query(
-            "SELECT *, '' AS name, frame_id AS id FROM calibrations WHERE amendment_id IS NULL"
-        )
+        """Calibrations and labels, except those that a frame was imported with."""
+        sql = """SELECT mine.*, mine.frame_id AS id, coalesce(a.author, '') AS author {}
+            FROM {} AS mine LEFT JOIN amendments AS a ON a.id = mine.amendment_id
+            WHERE NOT EXISTS (SELECT 1 FROM frame_revisions AS r WHERE r.frame_id = mine.frame_id
+                AND r.revision = 1 AND r.amendment_id = mine.amendment_id)"""
 
         def calibrated(row: sqlite3.Row) -> AuditEntry:
-            verb = "took the calibration away" if row["source"] is None else "calibrated"
-            at = moment(row, "created_at")
-            return AuditEntry(at, NOT_RECORDED, verb, frame_id_of(row, "frame_id"), "")
-
-        yield from self._storage.read("calibrations", rows, calibrated)
-        rows = self._query("SELECT * FROM labels WHERE amendment_id IS NULL")
+            action = "took the calibration away" if row["source"] is None else "calibrated"
+            return changed(row, action)
 
         def labelled(row: sqlite3.Row) -> AuditEntry:
-            verb = "set" if row["value"] else "took away"
-            action, at = f"{verb} the label {text(row, 'name')}", moment(row, "created_at")
-            return AuditEntry(at, NOT_RECORDED, action, frame_id_of(row, "frame_id"), "")
+            return changed(
+                row, f"{'set' if row['value'] else 'took away'} the label {text(row, 'name')}"
+            )
 
-        yield from self._storage.read("labels", rows, labelled)
+        def changed(row: sqlite3.Row, action: str) -> AuditEntry:
+            at, author = moment(row, "created_at"), text(row, "author")
+            return AuditEntry(at, author, action, frame_id_of(row, "frame_id"), "")
+
+        rows = self._query(sql.format(", '' AS name", "calibrations"))
+        yield from self._storage.read("calibrations", rows, calibrated)
+        yield from self._storage.read("labels", self._query(sql.format("", "labels")), labelled)
 
     def _amendments(self) -> Iterator[AuditEntry]:
         for amendment in self._log.all():

@@ -394,7 +394,13 @@ def plan_import(
     :class:`Planner` and :meth:`Planner.plan`.
     """
     planner = Planner(
-        project, source, format=format, head_label=head_label, redact=redact, sharpest=sharpest
+        project,
+        source,
+        format=format,
+        head_label=head_label,
+        redact=redact,
+        sharpest=sharpest,
+        progress=progress,
     )
     return planner.plan(with_frames(choices, frames), progress=progress)
 
@@ -425,16 +431,17 @@ class Planner:
         files: Sequence[Path] = (),
         keep_labels: Collection[str] = (),
         sharpest: Sharpest | None = None,
+        progress: Progress = NO_PROGRESS,
     ) -> None:
         """Find the frames of the source; no picture is decoded. ``sharpest`` looks for the best
         frame of a clip, where that is chosen.
 
         The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
         :class:`InputError` for a source without an image, for the store of a project, or where the
-        secret of the patients' keys is on another computer.
+        secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
         """
         _check_not_a_store(source)
-        self._found = read_source(source, format, head_label, files)
+        self._found = read_source(source, format, head_label, files, progress)
         self._screens = ScreenSamples()
         self._redactor = Redactor(redact, seen=self._screens.saw)
         self._follow_confirmed()

@@ -132,6 +132,7 @@ def import_frames(
         files=files,
         keep_labels=keep_labels,
         sharpest=sharpest,
+        progress=progress,
     )
     with project.frames.staging() as staging:
         plan = planner.plan(choices, keep=staging.put, progress=progress)
@@ -235,12 +236,12 @@ def _store(
             kept = keep_names or is_public_name(item.record.name)
             subject = keys.key(item.subject)
             subjects.add(subject)
-            clip = item.record.clip or video_of(item.record.name)
+            video = item.record.from_video or video_of(item.record.name)
             frame, new = project.frames.add_staged(
                 staging,
                 item.frame_id,
                 item.size,
-                video=None if clip is None else keys.video(subject, clip),
+                video=None if video is None else keys.video(subject, video),
                 name=item.record.name if kept else neutral,
                 cohort=plan.cohort,
                 subject=subject,

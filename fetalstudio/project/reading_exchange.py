@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
 from fetalstudio.formats.readings_file import (
     SUFFIX,
@@ -24,6 +23,7 @@ from fetalstudio.formats.readings_file import (
 )
 from fetalstudio.project.patients import is_key
 from fetalstudio.project.project import Project
+from fetalstudio.project.readings import checked_observer
 from fetalstudio.project.records import Frame, Reading
 
 _NAMED = 5
@@ -107,7 +107,7 @@ def export_readings(
     Raises :class:`InputError` where there is nothing to write, :class:`UserError` where the file
     cannot be written.
     """
-    called = {old: checked_key("reader", new) for old, new in (rename or {}).items()}
+    called = rename or {}
     frames = {frame.id: frame for frame in project.frames.all()}
     held = project.readings.with_annotations() if annotations else project.readings.all()
     records = [
@@ -115,7 +115,7 @@ def export_readings(
             id=reading.id,
             frame=reading.frame_id,
             subject=_shown_subject(frames[reading.frame_id].subject),
-            observer=called.get(reading.observer, reading.observer),
+            observer=checked_observer(called.get(reading.observer, reading.observer)),
             round=reading.round,
             blinded=reading.blinded,
             ellipse=reading.ellipse,
@@ -146,7 +146,7 @@ def plan_merge(
 
     Raises :class:`InputError` for a file that holds no readings or is damaged.
     """
-    called = {old: checked_key("reader", new) for old, new in (rename or {}).items()}
+    called = {old: checked_observer(new) for old, new in (rename or {}).items()}
     readings = [
         replace(record, observer=called.get(record.observer, record.observer))
         for record in read_readings(path).readings

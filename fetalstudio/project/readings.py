@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.names import checked_key
+from fetalstudio.core.names import MAX_LENGTH, visible_key
 from fetalstudio.formats.readings_file import ReadingRecord
 from fetalstudio.project.annotations import Annotations
 from fetalstudio.project.frames import Frames, Logged
@@ -51,7 +51,7 @@ class Readings:
         :class:`InputError` for no frames and for an observer without a name, :class:`UserError` for
         a frame that the project does not hold or a synthetic one.
         """
-        observer = checked_key("reader", observer)
+        observer = checked_observer(observer)
         if not frame_ids:
             raise InputError("No frames were chosen to be read. Choose at least one.")
         with self._storage.transaction():
@@ -307,6 +307,19 @@ class Readings:
         self._storage.read("readings", rows, _reading)
         self.sessions()
         self.adjudicated()
+
+
+def checked_observer(name: str) -> str:
+    """The name of an observer without spaces around it and characters that cannot be seen.
+
+    Raises :class:`InputError` for one that is empty or too long to be shown.
+    """
+    checked = visible_key(name)
+    if not 0 < len(checked) <= MAX_LENGTH:
+        raise InputError(
+            f"An observer needs a name or initials of at most {MAX_LENGTH} characters. Enter one."
+        )
+    return checked
 
 
 def sampled(frame_ids: Sequence[str], count: int | None, *, seed: int) -> list[str]:

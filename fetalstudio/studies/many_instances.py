@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,28 +109,40 @@ class _Half:
         """Nothing to do between the steps."""
 
 
-def measure(source: Path, project: Path) -> dict[str, float]:
-    """Cancel an import half-way, import all, and import all again."""
-    figures: dict[str, float] = {}
-    with Project.create(project) as opened:
-        empty = _files(project)
-        try:
-            import_frames(opened, source, progress=_Half())
-        except Stopped:
-            figures["left_after_cancel"] = len(_files(project) - empty)
+def measure(source: Path, folder: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Import all, import all again, and cancel an import half-way; give the figures of each."""
+    with Project.create(folder / "project") as project:
         for name in ("import", "again"):
             wall, used = time.perf_counter(), time.process_time()
-            report = import_frames(opened, source)
+            report = import_frames(project, source)
             wall, used = time.perf_counter() - wall, time.process_time() - used
             count = report.frames + report.duplicates
-            figures |= {
-                f"{name}_frames": report.frames,
-                f"{name}_per_s": count / wall,
-                f"{name}_cpu_ms_each": 1000 * used / count,
-            }
+            yield (
+                name,
+                {
+                    "frames": report.frames,
+                    "per_s": count / wall,
+                    "cpu_ms_each": 1000 * used / count,
+                    **_peak(),
+                },
+            )
+    with Project.create(folder / "cancelled") as project:
+        empty = _files(folder / "cancelled")
+        try:
+            import_frames(project, source, progress=_Half())
+        except Stopped:
+            left = _files(folder / "cancelled") - empty
+            yield "cancelled", {"frames": len(project.frames.all()), "files_left": len(left)}
+
+
+def _peak() -> dict[str, float]:
+    """The most memory of the process so far; nothing on Windows, which does not say it so."""
+    try:
+        import resource
+    except ImportError:
+        return {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["peak_mib"] = peak / (1024 if sys.platform != "darwin" else 1024**2)
-    return figures
+    return {"peak_mib": peak / (1024**2 if sys.platform == "darwin" else 1024)}
 
 
 def _files(folder: Path) -> set[Path]:
@@ -139,7 +150,7 @@ def _files(folder: Path) -> set[Path]:
 
 
 def main() -> None:
-    """Make the instances and print the figures as JSON."""
+    """Make the instances and print the figures, a line for each step."""
     parser = argparse.ArgumentParser(prog="python -m fetalstudio.studies.many_instances")
     parser.add_argument("--instances", type=int, default=1000, metavar="N")
     options = parser.parse_args()
@@ -148,7 +159,8 @@ def main() -> None:
         os.environ["FETALSTUDIO_HOME"] = str(Path(folder, "home"))
         source = Path(folder, "source")
         make_instances(source, options.instances)
-        print(json.dumps(measure(source, Path(folder, "project")), indent=1))
+        for name, figures in measure(source, Path(folder)):
+            print(name, json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

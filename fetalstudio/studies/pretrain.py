@@ -4,12 +4,17 @@ r"""Trains the bundled models from a project of annotated frames, and measures t
         --checkpoint FILE --out DIR
     python -m fetalstudio.studies.pretrain synthesizer PROJECT --steps 2600 \
         --checkpoint FILE --out DIR
+    python -m fetalstudio.studies.pretrain detail PROJECT --start MODEL --steps 8000 --batch 16 \
+        --checkpoint FILE --out DIR
     python -m fetalstudio.studies.pretrain judge PROJECT --steps 3000 --simulated 150 \
         --checkpoint FILE --out DIR
     python -m fetalstudio.studies.pretrain outline PROJECT --steps 4300 --batch 32 \
         --simulated 300 --checkpoint FILE --out DIR
 
-The outline is the second look, which moves any ellipse onto the skull. The judge is a segmenter
+The detail stage belongs to a synthesizer: it learns what a real frame shows at its own size where
+the canvases of that synthesizer show too little. DIR is a copy of MODEL with the detail stage
+instead of the lift. The outline is the second look, which moves any ellipse onto the skull. The
+judge is a segmenter
 that learns from a quarter of the training subjects, which are left out when a synthesizer is
 trained. So it knows no head that a synthetic frame may repeat.
 
@@ -29,6 +34,8 @@ the seed; with 0, only simulated frames are left.
 from __future__ import annotations
 
 import argparse
+import io
+import shutil
 import sys
 import time
 from collections import Counter
@@ -57,6 +64,7 @@ from fetalstudio.engine.jobs.evaluate.request import EvaluateResult, FrameScore
 from fetalstudio.engine.models.copy_index import write_copy_index
 from fetalstudio.engine.models.loading import BUILT_IN, JUDGE, find_model, load_segmenter
 from fetalstudio.engine.models.seen import Seen
+from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import (
     ModelCard,
     fingerprint,
@@ -84,6 +92,16 @@ from fetalstudio.studies.calibration import (
 )
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.reliability import estimates, reliability
+from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.detail_training import (
+    SIZES,
+    DetailSettings,
+    Material,
+    canvases_of,
+    material_of,
+    train_detail,
+)
+from fetalstudio.synthesis.lift import FILE as LIFT
 from fetalstudio.synthesis.synthesizer import Synthesizer
 from fetalstudio.synthesis.training import TrainSettings, fit_lift, train
 
@@ -100,6 +118,7 @@ SIMULATED_SIZE = (480, 324)
 _PARTS = {
     "segmenter": "",
     "outline": "",
+    "detail": "; and a quarter of the others, from which the judge learns",
     "synthesizer": "; and a quarter of the others, from which the judge learns",
     "judge": "; and three quarters of the others, from which synthesizers learn",
 }
@@ -113,7 +132,7 @@ CREDIT = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("kind", choices=["segmenter", "synthesizer", "outline", "judge"])
+    parser.add_argument("kind", choices=["segmenter", "synthesizer", "detail", "outline", "judge"])
     parser.add_argument("project", type=Path)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int, default=8)
@@ -124,7 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that prepare frames; for a GPU 2 to 6"
     )
-    parser.add_argument("--start", type=Path, help="model folder to start from (synthesizer only)")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="model folder to start from (synthesizer) or to complete (detail)",
+    )
     parser.add_argument(
         "--teacher", type=Path, help="model folder whose guided output is learnt (synthesizer only)"
     )
@@ -146,6 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not 0 <= options.simulated <= 20_000:
         parser.error("--simulated is outside 0 to 20000 frames; more do not fit into memory")
+    if options.kind == "detail" and options.start is None:
+        parser.error("--start: name the synthesizer that the detail stage is for")
     if options.kind == "judge" and options.accepted_pairs:
         parser.error("--accepted-pairs: the judge of synthetic frames learns from none of them")
     if options.threads:
@@ -155,11 +180,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parts = bundled_parts(frames)
         data = {part: of_part(frames, parts, part) for part in ("train", "validation", "test")}
         others, judges = without_judges(data["train"])
-        learnt = {"synthesizer": others, "judge": judges}.get(options.kind, data["train"])
+        learnt = {"synthesizer": others, "detail": others, "judge": judges}.get(
+            options.kind, data["train"]
+        )
         data["train"] = _some_of(learnt, options)
         _say(f"{ {part: len(items) for part, items in data.items()} } frames, by subject")
         if options.kind == "synthesizer":
             _synthesizer(data, options)
+        elif options.kind == "detail":
+            _detail(data, options)
         elif options.kind == "outline":
             _outline(project, data, options)
         else:
@@ -315,6 +344,53 @@ def _synthesizer(data: Mapping[str, list[LabelledFrame]], options: argparse.Name
         found = write_copy_index(data["train"], options.out)
         write_seen_subjects(options.out, Seen().with_subjects_of(data["train"]).subjects)
         _say(f"a copy is above a similarity of {found.threshold:.3f}")
+    _say(str(card.metrics))
+
+
+def _detail(data: Mapping[str, list[LabelledFrame]], options: argparse.Namespace) -> None:
+    parent = Synthesizer.load(options.start)
+    settings = DetailSettings(steps=options.steps, batch=options.batch, seed=options.seed)
+    if options.learning_rate is not None:
+        settings = replace(settings, learning_rate=options.learning_rate)
+    kept = options.checkpoint.with_suffix(".canvases") / parent.hash[:12]
+    examples = [frame.loaded() for frame in data["train"]]
+    with until_stopped() as stopped:
+        # Canvases take longer than the rest of the preparation, so they are kept.
+        material: list[Material] = []
+        for seed, example in enumerate(examples):
+            if stopped[0]:
+                return
+            path = kept / f"{example.id}.npy"
+            if not path.exists():
+                stream = io.BytesIO()
+                np.save(stream, canvases_of(parent.pipeline, [example], [seed])[0])
+                write_bytes(path, stream.getvalue())
+            material += material_of(example, np.load(path))
+            if (seed + 1) % 50 == 0:
+                _say(f"{seed + 1} of {len(examples)} frames prepared")
+        net = train_detail(
+            material,
+            settings,
+            options.checkpoint,
+            device=pick_device(),
+            watch=Watch(_Log(), lambda: stopped[0]),
+        )
+    detail = {
+        **_training_data(data["train"], asdict(settings), 0, _PARTS["detail"]),
+        "sizes": list(SIZES),
+        "canvases_of": parent.hash,
+    }
+    card = replace(
+        parent.card,
+        architecture={**parent.card.architecture, "detail": {"width": settings.width}},
+        training_data={**parent.card.training_data, "detail": detail},
+    )
+    shutil.copytree(options.start, options.out, dirs_exist_ok=True)
+    (options.out / LIFT).unlink(missing_ok=True)
+    synthesizer = Synthesizer(parent.pipeline, card, "unsaved", Detail(net))
+    synthesizer.save(options.out)
+    card = replace(card, metrics=fidelity(synthesizer, data["test"]))
+    card.write(options.out)
     _say(str(card.metrics))
 
 

@@ -99,8 +99,8 @@ def _adapted(
         on_step=lambda step, loss: None,
         on_halt=keep,
     )
-    # A segmenter's input does not resolve the fine grain, so the parent's lift is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.lift)
+    # A segmenter's input does not resolve the fine grain, so the parent's finish is good enough.
+    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)
 
 
 def _make(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from fetalstudio.core.errors import InputError, is_out_of_memory
-from fetalstudio.core.geometry import Size, letterbox, warp
+from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.spectrum import radial_power, tissue_power
 from fetalstudio.formats.files import write_bytes
@@ -115,10 +116,15 @@ class Lift:
         """Write into a model's folder, atomically."""
         write_bytes(folder / FILE, save({f.name: getattr(self, f.name) for f in fields(self)}))
 
-    def apply(self, canvas: NDArray[np.uint8], size: Size, seed: int) -> NDArray[np.uint8]:
-        """Enlarge a (256, 384) canvas to ``size``, (H, W) uint8. A seed gives the same result."""
+    def apply(
+        self, canvas: NDArray[np.uint8], size: Size, seed: int, view: Affine | None = None
+    ) -> NDArray[np.uint8]:
+        """Enlarge a (256, 384) canvas to ``size``, (H, W) uint8. A seed gives the same result.
+
+        ``view`` is that of :func:`fit_to`.
+        """
         detailed = self.predicted(canvas) + self.noise(canvas, seed)
-        return fit_to(np.clip(detailed, 0, 255), size)
+        return fit_to(np.clip(detailed, 0, 255), size, view)
 
     def predicted(self, canvas: NDArray[np.generic]) -> Image:
         """The detail predicted from the canvas, on the double grid, in grey levels."""
@@ -141,10 +147,20 @@ def _white(seed: int) -> Image:
     return np.random.default_rng(seed).standard_normal(DOUBLE[::-1], np.float32)
 
 
-def fit_to(image: Image, size: Size) -> NDArray[np.uint8]:
-    """Map an image of the canvas, at any resolution, back to the frame."""
-    to_frame = letterbox(size, (image.shape[1], image.shape[0])).inverse()
-    return np.clip(warp(image, to_frame, size) + 0.5, 0, 255).astype(np.uint8)
+def fit_to(image: Image, size: Size, view: Affine | None = None) -> NDArray[np.uint8]:
+    """Map an image of the canvas, at any resolution, back to the frame.
+
+    ``view`` maps the frame to the canvas; by default, the canvas shows the whole frame.
+    """
+    return np.clip(enlarged(image, size, view) + 0.5, 0, 255).astype(np.uint8)
+
+
+def enlarged(image: NDArray[Any], size: Size, view: Affine | None = None) -> Image:
+    """As :func:`fit_to`, in grey levels that are not rounded."""
+    finer = letterbox(CANVAS, (image.shape[1], image.shape[0]))
+    return warp(
+        image.astype(np.float32), (finer @ (view or letterbox(size, CANVAS))).inverse(), size
+    )
 
 
 @dataclass(frozen=True, slots=True)

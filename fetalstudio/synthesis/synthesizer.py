@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError, is_out_of_memory
-from fetalstudio.core.geometry import letterbox, warp
+from fetalstudio.core.geometry import Affine, Size, letterbox, warp
 from fetalstudio.core.sector import seen_sector
 from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
+from fetalstudio.synthesis.closer import closer_condition, closer_view, made_around
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
+from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
-from fetalstudio.synthesis.lift import Lift, fit_to
+from fetalstudio.synthesis.lift import Image, Lift, enlarged
 from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
@@ -31,22 +33,25 @@ from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulat
 # The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
 
-_MARGIN, _FEATHER = 0.12, 0.2
-"""Width of the margin of new tissue around a head that replaces another, and of its fading into
-the surroundings, in semi-minor axes."""
+_CLOSER_FROM = 3
+"""Steps from which a small head is drawn again. Drafts of fewer show where the skull will be."""
 
 
 class Synthesizer:
     """A :class:`CompactPipeline` with its card, which makes images at the size of frames."""
 
     def __init__(
-        self, pipeline: CompactPipeline, card: ModelCard, hash_: str, lift: Lift | None = None
+        self,
+        pipeline: CompactPipeline,
+        card: ModelCard,
+        hash_: str,
+        finish: Lift | Detail | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.card = card
         self.hash = hash_
-        self.lift = lift
-        """None enlarges without added detail."""
+        self.finish = finish
+        """What takes the canvas to the frame's size; None enlarges without added detail."""
 
     to_scale = True
     """See ``SceneSynthesizer``."""
@@ -71,10 +76,10 @@ class Synthesizer:
                 "copy, or choose another synthesizer."
             ) from error
         pipeline = pipeline.to(device or pick_device())
-        return cls(pipeline, card, fingerprint(folder), Lift.read(folder))
+        return cls(pipeline, card, fingerprint(folder), Detail.read(folder) or Lift.read(folder))
 
     def save(self, folder: Path) -> None:
-        """Save the pipeline in the format of diffusers (fp16), the lift, and then the card.
+        """Save the pipeline in the format of diffusers (fp16), the finish, and then the card.
 
         Raises :class:`UserError` if a file cannot be written.
         """
@@ -89,8 +94,8 @@ class Synthesizer:
             ) from error
         finally:
             self.pipeline.unet.float()
-        if self.lift is not None:
-            self.lift.write(folder)
+        if self.finish is not None:
+            self.finish.write(folder)
         self.card.write(folder)
 
     def generate(
@@ -114,30 +119,70 @@ class Synthesizer:
         if any(scene.style == SIMULATED for scene in scenes):
             return simulate_scenes(scenes, seeds, on_step)
         conditions = [_condition(scene) for scene in scenes]
+        views: dict[int, Affine] = {}
+        if steps >= _CLOSER_FROM:
+            found = ((i, closer_view(s.ellipse, s.size)) for i, s in enumerate(scenes))
+            views = {i: view for i, view in found if view is not None}
+        total = 2 * steps if views else steps
+
+        def report(done: int, look: Callable[[], _Look]) -> None:
+            def preview() -> NDArray[np.uint8]:
+                # Without detail, which would take as long as a third of a step.
+                return _placed(
+                    _rounded(_laid(look(), scenes[0], enlarged)), conditions[0], scenes[0]
+                )
+
+            if on_step is not None:
+                on_step(done, total, preview)
+
+        canvases = self._sampled(
+            conditions,
+            seeds,
+            (steps, guidance),
+            lambda done, first: report(done, lambda: _Look(first())),
+        )
+        looks = [_Look(canvas) for canvas in canvases]
+        if views:
+            closer = [closer_condition(scenes[i], view, canvases[i]) for i, view in views.items()]
+
+            def look_so_far(first: Callable[[], NDArray[np.uint8]]) -> _Look:
+                return _Look(canvases[0], first(), views[0]) if 0 in views else looks[0]
+
+            again = self._sampled(
+                closer,
+                [seeds[i] for i in views],
+                (steps, guidance),
+                lambda done, first: report(steps + done, lambda: look_so_far(first)),
+            )
+            for (i, view), canvas in zip(views.items(), again, strict=True):
+                looks[i] = _Look(canvases[i], canvas, view)
+        return [
+            self._picture(*parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
+        ]
+
+    def _sampled(
+        self,
+        conditions: Sequence[Condition],
+        seeds: Sequence[int],
+        how: tuple[int, float],
+        on_step: Callable[[int, Callable[[], NDArray[np.uint8]]], None],
+    ) -> NDArray[np.uint8]:
+        """Canvases, (B, 256, 384), in ``how`` = (steps, guidance). ``on_step`` is given the steps
+        done and a function that renders the first canvas so far."""
 
         def step_end(
             pipeline: DiffusionPipeline, i: int, _t: Tensor, tensors: dict[str, Tensor]
         ) -> dict[str, Any]:
-            def preview() -> NDArray[np.uint8]:
-                # Without grain, which would take as long as a third of a step.
-                canvas = self.pipeline.decode(tensors["clean"][:1])[0]
-                plain = fit_to(canvas.astype(np.float32), scenes[0].size)
-                return _placed(plain, conditions[0], scenes[0])
-
-            if on_step is not None:
-                on_step(i + 1, steps, preview)
+            on_step(i + 1, lambda: self.pipeline.decode(tensors["clean"][:1])[0])
             return {}
 
-        canvases = self.pipeline(
+        return self.pipeline(
             conditions,
             seeds,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
+            num_inference_steps=how[0],
+            guidance_scale=how[1],
             callback_on_step_end=step_end,
         )
-        return [
-            self._picture(*parts) for parts in zip(canvases, conditions, scenes, seeds, strict=True)
-        ]
 
     def draw(
         self,
@@ -179,16 +224,54 @@ class Synthesizer:
         )
 
     def _picture(
-        self, canvas: NDArray[np.uint8], condition: Condition, scene: Scene, seed: int
+        self, look: _Look, condition: Condition, scene: Scene, seed: int
     ) -> NDArray[np.uint8]:
         """The image at the frame's size, in its sector or surroundings."""
-        if self.lift is None:
-            image = fit_to(canvas.astype(np.float32), scene.size)
+        finish, size = self.finish, scene.size
+        if isinstance(finish, Detail):
+            plain = _laid(look, scene, enlarged)
+            scale = 1 / letterbox(size, CANVAS).scale
+            lender = scene.reference if scene.grain else None
+            image = _rounded(finish.apply(plain, scale, seed, lender))
         else:
-            image = self.lift.apply(canvas, scene.size, seed)
-        if scene.reference is not None and scene.grain:
-            image = with_grain_of(scene.reference, image, seed)
+
+            def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
+                if finish is None:
+                    return enlarged(canvas.astype(np.float32), size, view)
+                return finish.apply(canvas, size, seed, view).astype(np.float32)
+
+            image = _rounded(_laid(look, scene, lifted))
+            if scene.reference is not None and scene.grain:
+                image = with_grain_of(scene.reference, image, seed)
         return _placed(image, condition, scene)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The drawing of a whole frame, and the closer one of its head, if it is small."""
+
+    canvas: NDArray[np.uint8]
+    closer: NDArray[np.uint8] | None = None
+    view: Affine | None = None
+    """Maps the frame to the closer drawing."""
+
+
+def _laid(
+    look: _Look,
+    scene: Scene,
+    enlarge: Callable[[NDArray[np.uint8], Size, Affine | None], Image],
+) -> Image:
+    """Both drawings at the frame's size, the closer one on the head."""
+    image = enlarge(look.canvas, scene.size, None)
+    if look.closer is None or look.view is None:
+        return image
+    made = made_around(scene.ellipse.transformed(look.view))
+    share = np.clip(enlarged(made, scene.size, look.view), 0, 1)
+    return image + share * (enlarge(look.closer, scene.size, look.view) - image)
+
+
+def _rounded(image: Image) -> NDArray[np.uint8]:
+    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
 
 
 def simulate_scenes(
@@ -243,12 +326,8 @@ def _condition(scene: Scene) -> Condition:
     laid = warp(scene.reference, to_canvas, CANVAS)
     surroundings = None
     if scene.replaces is not None:
-        made = np.maximum(*(_made(e) for e in (ellipse, scene.replaces.transformed(to_canvas))))
+        made = np.maximum(
+            *(made_around(e) for e in (ellipse, scene.replaces.transformed(to_canvas)))
+        )
         surroundings = Surroundings(laid, made)
     return Condition(ellipse, seen_sector(laid), scene.style, surroundings)
-
-
-def _made(head: Ellipse) -> NDArray[np.float32]:
-    """(256, 384): 1 on the head and a margin around it, fading to 0."""
-    beyond = head.sdf(CANVAS) / head.b - _MARGIN
-    return np.clip(1 - beyond / _FEATHER, 0, 1).astype(np.float32)

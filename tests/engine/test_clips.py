@@ -13,6 +13,7 @@ from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sharpest.job import run
 from fetalstudio.engine.jobs.sharpest.request import SharpestRequest
 from fetalstudio.engine.process.events import Event, Progress
+from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir
@@ -34,7 +35,7 @@ def clip(tmp_path: Path) -> Path:
 def test_the_frame_with_the_head_is_found_and_imported(clip: Path, tmp_path: Path) -> None:
     Project.create(tmp_path / "p").close()
     events: list[Event] = []
-    found = run(SharpestRequest(tmp_path / "p", (clip,)), events.append, lambda: False)
+    found = run(SharpestRequest((clip,)), events.append, lambda: False)
     assert found.numbers == {clip: BEST + 1}
     steps = [event for event in events if isinstance(event, Progress)]
     assert steps[-1].done == steps[-1].total == COUNT and steps[-2].eta_s is not None
@@ -49,13 +50,29 @@ def test_the_frame_with_the_head_is_found_and_imported(clip: Path, tmp_path: Pat
     assert np.array_equal(stored[stored > 0], head[stored > 0]) and (stored > 0).mean() > 0.3
 
 
-def test_the_search_is_cancelled_within_a_frame(clip: Path, tmp_path: Path) -> None:
-    Project.create(tmp_path / "p").close()
+def test_the_time_left_begins_again_with_steps_of_another_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    events: list[Event] = []
+    steps = Steps(None, events.append, lambda: False)
+    for number in range(1, 101):  # headers, each in a second
+        now += 1
+        steps.advance(number, 100)
+    steps.advance(0, 10)
+    now += 5
+    steps.advance(1, 10)
+    last = events[-1]
+    assert isinstance(last, Progress) and last.eta_s == pytest.approx(45)
+
+
+def test_the_search_is_cancelled_within_a_frame(clip: Path) -> None:
     events: list[Event] = []
 
     def cancelled() -> bool:
         return sum(isinstance(event, Progress) for event in events) >= 3
 
     with pytest.raises(Stopped):
-        run(SharpestRequest(tmp_path / "p", (clip,)), events.append, cancelled)
+        run(SharpestRequest((clip,)), events.append, cancelled)
     assert sum(isinstance(event, Progress) for event in events) == 3

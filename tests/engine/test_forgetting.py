@@ -113,6 +113,8 @@ def test_no_byte_of_a_forgotten_patient_is_left(tmp_path: Path) -> None:
     cached.parent.mkdir(parents=True)
     cached.write_bytes(picture(0).tobytes())
     shutil.copy(path / "project.db", path / "project.db.version-3")
+    backup = next((path / "backups").glob("*.db"))
+    shutil.copy(backup, f"{backup}.version-3")
     # One that was removed before and could still be restored.
     project.amendments.remove([frames[1].id], author="me")
     texts = [frames[0].id, frames[1].id, frames[0].subject, NAME, LABEL, AUTHOR, "made of Quaresma"]

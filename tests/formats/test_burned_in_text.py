@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from pydicom.uid import JPEGBaseline8Bit
 
@@ -52,6 +52,18 @@ def still_there(seeds: range) -> tuple[int, list[str]]:
 def test_text_on_generated_screens_is_found() -> None:
     lines, missed = still_there(range(8))
     assert lines > 40 and missed == []
+
+
+def test_dark_text_on_a_bright_panel_in_the_sector_is_found() -> None:
+    for seed in range(5):
+        picture = Image.fromarray(made(seed).pixels)
+        draw, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
+        left, top, right, bottom = map(int, draw.textbbox((430, 420), "DOE^JANE 4711", font=font))
+        draw.rectangle((left - 6, top - 4, right + 6, bottom + 4), fill=225)
+        draw.text((430, 420), "DOE^JANE 4711", fill=20, font=font)
+        shown = MadeScreen(np.asarray(picture).copy(), ((left, top, right, bottom),))
+        redacted = REDACTOR.redaction(shown.pixels, SCREEN).apply(shown.pixels)
+        assert left_of_text(shown, redacted) == [pytest.approx(0, abs=0.02)], seed
 
 
 @pytest.mark.perf

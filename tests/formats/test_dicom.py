@@ -45,6 +45,7 @@ from pydicom.uid import (
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.dicom_file import read_frame, read_header
 from fetalstudio.formats.doubts import Question, checked_answer
 from fetalstudio.formats.sources import read_source
@@ -429,6 +430,25 @@ def test_what_an_archive_does_not_give_is_named(tmp_path: Path) -> None:
     source = read_source(path)
     assert len(source.records) == 1
     assert any("could not be unpacked" in said and "IM2" in said for said in source.problems)
+
+
+def test_reading_thousands_of_headers_can_be_followed_and_stopped(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / f"IM{number}")
+    told: list[tuple[int, int]] = []
+
+    class Progress:
+        def advance(self, done: int, total: int, note: str = "") -> None:
+            told.append((done, total))
+            if done == 2:
+                raise Stopped
+
+        def check(self) -> None:
+            pass
+
+    with pytest.raises(Stopped):
+        read_source(tmp_path, progress=Progress())
+    assert told == [(0, 4), (1, 4), (2, 4)]
 
 
 # -- privacy --------------------------------------------------------------------------------------

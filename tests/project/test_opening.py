@@ -27,6 +27,7 @@ from tests.project.kinds import Contents, Picture
 VERSION_1 = Path(__file__).parent / "data" / "version_1.sql"
 VERSION_2 = VERSION_1.with_name("version_2.sql")
 VERSION_4 = VERSION_1.with_name("version_4.sql")
+VERSION_8 = VERSION_1.with_name("version_8.sql")
 VERSION_7 = VERSION_1.with_name("version_7.sql")
 
 
@@ -291,6 +292,24 @@ def test_a_project_of_version_7_opens_and_is_read(tmp_path: Path) -> None:
         assert project.readings.all(frame.id) == [reading]
         assert project.check() == []
         assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
+
+
+def test_a_project_of_version_8_opens_and_can_forget(tmp_path: Path) -> None:
+    """Like the ones above; it has a model and a corrected subject, and knows no videos."""
+    _fixture(tmp_path, VERSION_8)
+    with Project.open(tmp_path) as project:
+        first, second = project.frames.all()
+        assert (first.subject, second.subject) == ("001", "003")
+        assert project.frames.videos() == {}
+        project.amendments.remove([first.id], author="me")
+        assert project.forget(["001", "002"])
+        assert project.frames.all() == [second]
+        assert {revision.subject for revision in project.frames.revisions()} == {"003"}
+        project.models.remove("segmenter", "c-1")
+        assert project.models.all() == [] and project.models.active("segmenter") is None
+        assert project.check() == []
+        assert pragma(tmp_path, "user_version") == len(schema.MIGRATIONS)
+    assert not list(tmp_path.glob("project.db.version-*")), "the copy from before has her frame"
 
 
 def test_version_0_is_what_a_crash_while_creating_leaves(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_refused(
         project.readings.start([synthetic.id], observer="ben")
     with pytest.raises(InputError, match="No frames"):
         project.readings.start([], observer="ben")
-    with pytest.raises(InputError, match="needs a reader"):
+    with pytest.raises(InputError, match="needs a name or initials"):
         project.readings.start([six[0].id], observer=" ")
     session = project.readings.start([six[0].id], observer="ben")
     project.amendments.remove([six[0].id], author="me")
@@ -411,6 +411,8 @@ def test_the_log_says_who_did_what_and_when(
     project.readings.adjudicate(six[2].id, larger(ellipse, 1.2), [reading.id], author="anna")
     project.frames.set_labels(six[3].id, {"quality": "clear"})
     project.amendments.set_cohort([six[3].id], "e", author="anna")
+    coarser = Calibration(0.6, 0.6, "manual")
+    project.amendments.set_calibrations({six[4].id: coarser}, author="eva")
     pair = project.pairs.add(
         picture(99),
         name="pair_00001",
@@ -438,6 +440,8 @@ def test_the_log_says_who_did_what_and_when(
         (NOT_RECORDED, "set the label quality", "frame-00003"),
         ("anna", "moved 1 frame into cohort e", ""),
         ("anna", "cohort c -> e", "frame-00003"),
+        ("eva", "set the calibration of 1 frame", ""),
+        ("eva", "calibrated", "frame-00004"),
         ("ben", "accepted the pair", "pair_00001"),
         ("eva", "corrected the ellipse of the pair and rejected the pair", "pair_00001"),
     ]

@@ -89,7 +89,7 @@ def test_a_cut_head_keeps_its_place_in_the_sector(sample_project: Project) -> No
             return [scene.reference for scene in scenes]
 
     model = built_in()
-    echo = Asked(model.pipeline, model.card, model.hash, model.lift)
+    echo = Asked(model.pipeline, model.card, model.hash, model.finish)
     figures = {heads: fidelity(echo, [item], heads=heads) for heads in HEADS}
     lent = {
         heads: np.array_equal(np.asarray(scene.reference), item.image)

@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
+from fetalstudio.engine.models.loading import find_model
+from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.studies import pretrain
 from fetalstudio.studies.reliability import estimates
+from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.synthesizer import Synthesizer
 
 
 @pytest.mark.slow
@@ -48,11 +52,13 @@ def test_the_judge_knows_no_head_that_a_synthesizer_learnt_from(
         data, options = arguments[-2:]
         learnt[options.kind] = {item.subject for item in data["train"]}
 
-    for name in ("_segmenter", "_synthesizer", "_outline"):
+    for name in ("_segmenter", "_synthesizer", "_detail", "_outline"):
         monkeypatch.setattr(pretrain, name, noted)
     rest = [str(sample_project.path), "--steps", "1", "--checkpoint", "c", "--out", "o"]
     for kind in ("segmenter", "synthesizer", "outline", "judge"):
         pretrain.main([kind, *rest])
+    pretrain.main(["detail", *rest, "--start", "m"])
+    assert learnt["detail"] == learnt["synthesizer"]
     assert learnt["judge"] and learnt["synthesizer"]
     assert not learnt["judge"] & learnt["synthesizer"]
     assert learnt["judge"] | learnt["synthesizer"] == learnt["segmenter"] == learnt["outline"]
@@ -71,6 +77,33 @@ def test_a_judge_is_trained_by_one_command(
     assert card["name"] == "judge"
     assert card["preprocessing"]["views"] == 1 and "box_share" not in card["preprocessing"]
     assert "synthesizers learn" in card["training_data"]["held_out"]
+
+
+@pytest.mark.slow
+def test_a_detail_stage_completes_a_synthesizer(
+    sample_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = find_model("synthesizer", "compact").folder
+    measured: list[object] = []
+
+    def figures(synthesizer: Synthesizer, items: list) -> dict[str, int]:
+        measured.append(synthesizer.finish)
+        return {"n": len(items)}
+
+    monkeypatch.setattr(pretrain, "fidelity", figures)
+    command = ["detail", str(sample_project.path), "--steps", "1", "--batch", "1", "--frames", "2"]
+    command += ["--checkpoint", str(tmp_path / "c.pt"), "--out", str(tmp_path / "m")]
+    with pytest.raises(SystemExit):
+        pretrain.main(command)
+    pretrain.main([*command, "--start", str(start)])
+    assert len(list(tmp_path.glob("c.canvases/*/*.npy"))) == 2
+    model = Synthesizer.load(tmp_path / "m")
+    assert isinstance(model.finish, Detail) and isinstance(measured[0], Detail)
+    assert not (tmp_path / "m" / "lift.safetensors").exists()
+    learnt = model.card.training_data["detail"]
+    assert learnt["frames"] == 2 and learnt["settings"]["steps"] == 1
+    assert "judge learns" in learnt["held_out"]
+    assert read_neighbours(tmp_path / "m") is not None
 
 
 def test_frames_to_learn_from_are_drawn_by_the_seed(

@@ -13,6 +13,7 @@ from fetalstudio.engine.models.loading import STABLE_DIFFUSION, base_folder
 from fetalstudio.formats.model_card import ModelCard, Source, seen_subjects, training_frames
 from fetalstudio.formats.neighbours import read_neighbours
 from fetalstudio.segmentation.segmenter import WEIGHTS
+from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.stable_diffusion.loading import weight_files
 
@@ -43,6 +44,7 @@ def verify(model: FoundModel) -> str | None:
         seen_subjects(model.folder)
         read_neighbours(model.folder)
         Lift.read(model.folder)
+        Detail.read(model.folder)
     except UserError as error:
         return str(error)
     except Exception as error:

@@ -41,8 +41,11 @@ class Steps:
             raise Stopped
 
     def advance(self, done: int | None = None, total: int | None = None, note: str = "") -> None:
-        """One step further, or to ``done``; then :meth:`check`."""
-        self.done = self.done + 1 if done is None else done
+        """One step further, or to ``done``; then :meth:`check`. Where ``done`` goes back, steps of
+        another kind begin, and so does the estimate."""
+        before, self.done = self.done, self.done + 1 if done is None else done
+        if self.done < before:
+            self._started, self._before = time.monotonic(), self.done
         self._total = self._total if total is None else total
         self.note = note or self.note
         total = self.done if self._total is None else self._total

@@ -129,4 +129,4 @@ def adapted(
         on_halt=keep,
     )
     # A segmenter's input does not resolve the fine grain, so the parent's lift is good enough.
-    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.lift)
+    return Synthesizer(halts[0].pipeline, parent.card, "unsaved", parent.finish)

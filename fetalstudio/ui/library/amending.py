@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QGuiApplication
@@ -347,15 +348,15 @@ class AmendFlow(QObject):
     def _forget(self, plan: ForgettingPlan, *, remove_models: bool) -> None:
         session = self.session
         order = [frame.id for frame in session.frames()]
-        QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
             session.check_idle()
-            left = forget(session.open, plan, author=session.author, remove_models=remove_models)
+            with _waiting():
+                left = forget(
+                    session.open, plan, author=session.author, remove_models=remove_models
+                )
         except UserError as error:
             session.report(error)
             return
-        finally:
-            QGuiApplication.restoreOverrideCursor()
         session.forgotten(order)
         done = f"All traces of {counted(len(plan.frames), 'frame')} were deleted for good."
         session.message.emit(" ".join([done, *left]), "warning" if left else "info")
@@ -397,7 +398,8 @@ class AmendFlow(QObject):
     def _push(self, text: str, amend: Callable[[Amendments, str], Amendment]) -> None:
         stack = self.session.undo_stack
         before = stack.index()
-        stack.push(AmendFrames(self.session, text, amend))
+        with _waiting():
+            stack.push(AmendFrames(self.session, text, amend))
         if stack.index() > before:
             self.session.message.emit(f"Done: {text}. Ctrl+Z takes it back.", "info")
 
@@ -414,6 +416,16 @@ class AmendFlow(QObject):
         text = "There is no cohort yet." if not cohorts else "There is only one cohort."
         self.session.message.emit(f"{text} Import frames into another one first.", "info")
         return None
+
+
+@contextlib.contextmanager
+def _waiting() -> Iterator[None]:
+    """Thousands of frames take a second or two."""
+    QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+    try:
+        yield
+    finally:
+        QGuiApplication.restoreOverrideCursor()
 
 
 def _ids(frames: Sequence[Frame]) -> list[str]:

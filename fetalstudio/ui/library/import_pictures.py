@@ -52,7 +52,7 @@ def picture_of(frame: PlannedFrame, answers: Answers, redactor: Redactor) -> Rea
             overlays += [(a.file, colours[a.value]) for a in doubt.answers if a.file is not None]
     record = frame.record
     shown = partial(record.shown, redactor)
-    if frame.frame_id is None and record.decode is None:
+    if frame.frame_id is None and record.decode is None and record.video is None:
         return partial(_left_out, shown, record.path)
     return partial(_laid_over, shown, tuple(overlays))
 

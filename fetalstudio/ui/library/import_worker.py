@@ -133,9 +133,10 @@ class ImportWorker(QThread):
         planner: Planner | None = None
         while (choices := self._next()) is not None:
             try:
-                if planner is None:
-                    planner = Planner(project, self._prepare(), files=self._files)
                 steps = Steps(None, self._report, self._must_stop, "Looking at files")
+                if planner is None:
+                    source = self._prepare()
+                    planner = Planner(project, source, files=self._files, progress=steps)
                 plan = planner.plan(choices, progress=steps)
             except Stopped:
                 if self._cancelled:

@@ -71,7 +71,7 @@ class ImportFlow(QObject):
             source,
             project.frames.cohorts(),
             worker,
-            lambda clips: self.session.submit(SharpestRequest(project.path, clips)),
+            lambda clips: self.session.submit(SharpestRequest(clips)),
             self.session.settings,
             self._window,
         )

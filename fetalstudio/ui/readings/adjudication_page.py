@@ -121,9 +121,9 @@ class AdjudicationPage(QWidget):
             (self.previous_action, Qt.ArrowType.LeftArrow),
             (self.next_action, Qt.ArrowType.RightArrow),
         ):
-            button = tool_button(action)
-            button.setArrowType(arrow)
-            row.addWidget(button)
+            arrow_button = tool_button(action)
+            arrow_button.setArrowType(arrow)
+            row.addWidget(arrow_button)
         self.name = theme.style(QLabel(), "heading")
         self.position = ElidedLabel()
         row.addSpacing(theme.SPACE)

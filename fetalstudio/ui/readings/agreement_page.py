@@ -82,8 +82,10 @@ class AgreementPage(QWidget):
                 narrow, QHeaderView.ResizeMode.ResizeToContents
             )
         self.figures.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        for column, (_, tip) in enumerate(_FIGURES):
-            self.figures.horizontalHeaderItem(column).setToolTip(tip)
+        for column, (name, tip) in enumerate(_FIGURES):
+            head = QTableWidgetItem(name)
+            head.setToolTip(tip)
+            self.figures.setHorizontalHeaderItem(column, head)
         self.size_box = QComboBox()
         self.size_box.addItems(SIZES)
         self.size_box.setAccessibleName("Size that is plotted")

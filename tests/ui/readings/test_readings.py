@@ -12,7 +12,14 @@ from typing import TypeVar
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QLabel, QLineEdit
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDialog,
+    QLabel,
+    QLineEdit,
+    QTableWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.agreement import mean_ellipse
@@ -64,6 +71,12 @@ def dialog_of(window: MainWindow, kind: type[D]) -> D:
     found = [dialog for dialog in window.findChildren(kind) if dialog.isVisible()]
     assert len(found) == 1
     return found[0]
+
+
+def cell(table: QTableWidget, row: int, column: int) -> str:
+    item = table.item(row, column)
+    assert item is not None
+    return item.text()
 
 
 def begin(window: MainWindow, frame_ids: list[str], twice: int = 0) -> ReadingPage:
@@ -186,10 +199,10 @@ def test_a_colleagues_file_is_planned_merged_undone_and_compared(
     assert page.list.item(0).text() == "ben and import\n16 frames"
     assert "16 frames of" in page.about.text()
     assert "Too few to tell" in page.about.text()
-    assert page.figures.item(0, 0).text() == "HC"
-    assert page.figures.item(0, 1).text().count("\n") == 1  # the bias with its interval
+    assert cell(page.figures, 0, 0) == "HC"
+    assert cell(page.figures, 0, 1).count("\n") == 1  # the bias with its interval
     assert len(page.plot.points.data) == 16
-    dices = [float(page.frames.item(row, 1).text()) for row in range(16)]
+    dices = [float(cell(page.frames, row, 1)) for row in range(16)]
     assert dices == sorted(dices)
     page.save_csv(tmp_path / "frames.csv")
     assert len(list(csv.DictReader((tmp_path / "frames.csv").open()))) == 16

@@ -51,6 +51,7 @@ from fetalstudio.formats.neighbours import write_neighbours
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
 from fetalstudio.synthesis.adapting import Halt, adapt, adapt_settings
+from fetalstudio.synthesis.detail import Detail
 from fetalstudio.synthesis.lift import Lift
 from fetalstudio.synthesis.pipeline import CompactPipeline
 from fetalstudio.synthesis.synthesizer import Synthesizer
@@ -197,13 +198,18 @@ class _Adapting:
             self._card(result).write(self.held.folder)
         return result, stopped
 
-    def _own_lift(self, pipeline: CompactPipeline) -> Lift | None:
-        """The fine grain of these frames, or the parent's if they are too small to show any."""
+    def _own_finish(self, pipeline: CompactPipeline) -> Lift | Detail | None:
+        """A lift of these frames, or the parent's if they are too small to show fine detail.
+
+        A detail stage follows the frame that lends its sector and needs no adapting.
+        """
+        if isinstance(self.parent.finish, Detail):
+            return self.parent.finish
         some = self.examples[:: -(-len(self.examples) // LIFT_FRAMES)]
         try:
             return fit_lift(pipeline, some, progress=self.progress)
         except ValueError:
-            return self.parent.lift
+            return self.parent.finish
 
     def _measure_start(self) -> None:
         """Measure the parent, also in a resumed run: later images are compared with its own."""
@@ -223,8 +229,7 @@ class _Adapting:
         """Measure, keep the model if it is the best so far, and return whether to continue."""
         name, step = self.held.name, halt.step
         card = replace(self.parent.card, name=name)
-        lift = self._own_lift(halt.pipeline)
-        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", lift)
+        synthesizer = Synthesizer(halt.pipeline, card, "unsaved", self._own_finish(halt.pipeline))
         left = self.countdown.left(step)
         self.report(Progress(step, self.request.steps, left, "adapting, measuring"))
         figures, pictures = self._measure(synthesizer)
@@ -268,7 +273,7 @@ class _Adapting:
 
     def _save(self, synthesizer: Synthesizer, measured: Measured) -> None:
         card = self._base_card(_card_figures(measured.figures))
-        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.lift)
+        saved = Synthesizer(synthesizer.pipeline, card, "unsaved", synthesizer.finish)
         with atomic_folder(self.held.folder) as temporary:
             saved.save(temporary)
             write_neighbours(self.neighbours, temporary)

@@ -24,7 +24,7 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
             keep_labels=request.keep_labels,
             frames=request.frames,
             redact=request.redact,
-            sharpest=sharpest_finder(project, report, cancelled),
+            sharpest=sharpest_finder(report, cancelled),
             files=request.files,
             head_label=request.head_label,
             seen=request.seen,

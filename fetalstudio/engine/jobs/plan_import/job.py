@@ -21,6 +21,6 @@ def run(request: PlanRequest, report: Report, cancelled: CancelCheck) -> ImportP
             frames=request.frames,
             head_label=request.head_label,
             redact=request.redact,
-            sharpest=sharpest_finder(project, report, cancelled),
+            sharpest=sharpest_finder(report, cancelled),
             progress=Steps(None, report, cancelled, "looking at files"),
         )

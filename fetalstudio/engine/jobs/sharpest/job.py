@@ -13,23 +13,20 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats import dicom
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor, remembered
-from fetalstudio.project.project import Project
 
 
 def run(request: SharpestRequest, report: Report, cancelled: CancelCheck) -> SharpestResult:
-    """Look at frames of each clip with the project's segmenter; clips that can no longer be read
-    are left out."""
+    """Look at frames of each clip; clips that can no longer be read are left out."""
     redactor, numbers = Redactor(layouts=remembered()), {}
-    with Project.open(request.project) as project:
-        clips = list(_clips(request.clips))
-        steps = Steps(sum(map(steps_of, clips)), report, cancelled, "looking at frames")
-        done = 0
-        for clip in clips:
-            number = sharpest(clip, redactor, project, steps)
-            if number is not None:
-                numbers[clip.path] = number + 1
-            done += steps_of(clip)
-            steps.advance(done)  # fewer were needed
+    clips = list(_clips(request.clips))
+    steps = Steps(sum(map(steps_of, clips)), report, cancelled, "looking at frames")
+    done = 0
+    for clip in clips:
+        number = sharpest(clip, redactor, steps)
+        if number is not None:
+            numbers[clip.path] = number + 1
+        done += steps_of(clip)
+        steps.advance(done)  # fewer were needed
     return SharpestResult(numbers)
 
 

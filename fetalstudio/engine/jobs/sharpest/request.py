@@ -17,7 +17,6 @@ class SharpestRequest:
     job: ClassVar[Job[SharpestRequest, SharpestResult]] = Job(
         "sharpest", "Looking for the sharpest frames", "fetalstudio.engine.jobs.sharpest.job:run"
     )
-    project: Path
     clips: tuple[Path, ...]
     """DICOM files, in an archive or not."""
 

@@ -1,0 +1,385 @@
+r"""Measures how far synthetic frames can be told from real ones.
+
+    python -m fetalstudio.studies.realism PROJECT MODEL --cache DIR --out realism.json
+
+One frame is made for each real one that the bundled models never learnt from (``--part held``), on
+its sector and for its ellipse, with its position as the seed. Then the two sets are compared:
+
+- by a small network that learns to tell them apart, from 96 px patches, from the 16 patches of a
+  frame, and from whole heads at 96 px (see ``two_samples``);
+- by spectra, radial and along and across the beams, and by speckle statistics at three depths;
+- by the distance of their features in the segmenter's encoder;
+- by copies: the most similar training frame, and what is shared with the frame's lender.
+
+Two halves of the real frames, by subject, are compared in the same way (``real``): what a
+measurement gives where there is nothing to tell. Pictures and finished parts are kept in
+``--cache`` (a folder for each model's weights), so a study that is interrupted goes on. ``--card``
+also writes the figures into the model's card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.core.metrics import Interval
+from fetalstudio.core.probe import Probe
+from fetalstudio.core.screening import REAL_SHARE
+from fetalstudio.core.sector import seen_sector, tissue_mask
+from fetalstudio.core.similarity import Neighbours, real_share
+from fetalstudio.core.speckle import EDGES, Speckle, speckle_of
+from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.core.statistics import mean_interval
+from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
+from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
+from fetalstudio.engine.pictures import montage
+from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.formats.neighbours import read_neighbours
+from fetalstudio.formats.pictures import read_image, write_png
+from fetalstudio.learning import pick_device
+from fetalstudio.project.project import Project
+from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.two_samples import (
+    Kind,
+    Shown,
+    TestSettings,
+    folds_of,
+    told_apart,
+    two_sample_scores,
+)
+from fetalstudio.synthesis.scene import Scene
+from fetalstudio.synthesis.synthesizer import Synthesizer
+
+PROTOCOL = (
+    "one synthetic frame for each real frame, on its sector and for its ellipse, with its position "
+    "as the seed; AUROC of a network with three blocks, 800 steps of 48, gamma and gain varied, "
+    "three folds by subject; 95 % intervals over subjects"
+)
+DEPTHS = ("near", "middle", "far")
+"""Thirds of the scanned depth."""
+_FIGURES = ("axial", "lateral", "skewness", "kurtosis", "snr")
+_CROP = (240, 162)
+"""(width, height) in px of what a sheet shows enlarged."""
+_SPLITS = 10
+"""Divisions of the real frames into halves, of which distances are averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Real frames, each with the frame that was made for it."""
+
+    items: Sequence[LabelledFrame]
+    """With their pixels loaded."""
+    made: Sequence[NDArray[np.uint8]]
+
+    def shown(self) -> tuple[list[Shown], list[Shown]]:
+        """The real and the made frames, for a two-sample test."""
+        real = [Shown(item.image, item.ellipse, item.subject, _group(item)) for item in self.items]
+        return real, [replace(s, image=m) for s, m in zip(real, self.made, strict=True)]
+
+
+def pictures_of(
+    synthesizer: Synthesizer, items: Sequence[LabelledFrame], cache: Path, *, batch: int = 4
+) -> Pictures:
+    """The frames with their pictures. Those that ``cache`` holds are read, the others added."""
+    items = [item.loaded() for item in items]
+    paths = [cache / f"{seed:04d}_{item.id[:12]}.png" for seed, item in enumerate(items)]
+    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    for start in range(0, len(missing), batch):
+        chosen = missing[start : start + batch]
+        scenes = [Scene(x.ellipse, x.size, x.style, x.image) for x in (items[i] for i in chosen)]
+        for i, image in zip(chosen, synthesizer.generate(scenes, chosen), strict=True):
+            write_png(paths[i], image)
+        _say(f"{start + len(chosen)} of {len(missing)} pictures")
+    return Pictures(items, [read_image(path) for path in paths])
+
+
+def classifier_tests(
+    pictures: Pictures, kinds: Sequence[Kind], settings: TestSettings, *, real: bool = False
+) -> Mapping[str, Any]:
+    """How well each kind of view tells the sets apart, in all and by trimester or cohort.
+
+    With ``real``, the sets are two halves of the real frames, by subject.
+    """
+    one, other = pictures.shown()
+    if real:
+        half = folds_of([s.subject for s in one], 2, seed=1)
+        one, other = ([s for s in one if half[s.subject] == i] for i in (0, 1))
+    groups = sorted({s.group for s in one})
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        scores = two_sample_scores(one, other, kind, settings, device=pick_device())
+        rows = {kind: False, "frame": True} if kind == "patch" else {kind: False}
+        for name, whole in rows.items():
+            found[name] = _interval(told_apart(scores, one, other, whole=whole))
+            if not real:
+                found[name]["by_group"] = {
+                    group: _interval(told_apart(scores, one, other, whole=whole, groups=[group]))
+                    for group in groups
+                }
+    return found
+
+
+def texture(pictures: Pictures) -> Mapping[str, Any]:
+    """Spectra and speckle of real and made frames.
+
+    ``radial_off_by`` is the mean absolute difference in log10 power between a frame and its
+    picture, over ten rings; ``directional_off_by`` the same over the bands along and across the
+    beams, after the mean over the windows. ``by_depth`` holds medians over windows, real and made.
+    The ``real`` ones compare halves of the real frames: the differences of their means.
+    """
+    radial, directional, subjects = [], [], []
+    real_speckle, made_speckle, owners = [], [], []
+    for item, made in zip(pictures.items, pictures.made, strict=True):
+        tissue, probe = tissue_mask(item.image), _probe_of(item.image)
+        if (power := tissue_power([made, item.image], tissue, 10)) is None:
+            continue
+        of_real, of_made = (speckle_of(image, tissue, probe) for image in (item.image, made))
+        if not len(of_real) or not len(of_made):
+            continue
+        radial.append(np.log10(power[0] + 1e-6) - np.log10(power[1] + 1e-6))
+        directional.append(of_made.power.mean(0) - of_real.power.mean(0))
+        subjects.append(item.subject)
+        real_speckle.append(of_real)
+        made_speckle.append(of_made)
+        owners.append(item.subject)
+    if not subjects:
+        return {"frames": 0}
+    half = folds_of(owners, 2, seed=1)
+    halves = [
+        [s for s, o in zip(real_speckle, owners, strict=True) if half[o] == i] for i in (0, 1)
+    ]
+    sets = {"real": real_speckle, "made": made_speckle, "half": halves[0], "other_half": halves[1]}
+    off = {
+        "radial_off_by": mean_interval([float(np.abs(d).mean()) for d in radial], subjects),
+        "directional_off_by": mean_interval(
+            [float(np.abs(d).mean()) for d in directional], subjects
+        ),
+    }
+    return {
+        "frames": len(subjects),
+        **{name: _interval(value) for name, value in off.items()},
+        "radial": np.mean(radial, axis=0).round(3).tolist(),
+        "bands": list(EDGES),
+        "along": np.mean(directional, axis=0)[0].round(3).tolist(),
+        "across": np.mean(directional, axis=0)[1].round(3).tolist(),
+        "real_halves_off_by": _halves_off_by(halves),
+        "by_depth": {
+            name: {
+                depth: _medians(Speckle.joined(of).between(i / 3, (i + 1) / 3 + (i == 2)))
+                for i, depth in enumerate(DEPTHS)
+            }
+            for name, of in sets.items()
+            if of
+        },
+    }
+
+
+def features(pictures: Pictures, segmenter: Segmenter) -> Mapping[str, Any]:
+    """The distance of the sets in the segmenter's encoder: a kernel distance (KID, Binkowski et
+    al. 2018), in thousandths, with that between halves of the real frames."""
+    real, made = (
+        np.stack([_feature(segmenter, image) for image in images])
+        for images in ([item.image for item in pictures.items], pictures.made)
+    )
+    middle, spread = real.mean(axis=0), real.std(axis=0) + 1e-6
+    real, made = (real - middle) / spread, (made - middle) / spread
+    subjects = np.array([item.subject for item in pictures.items])
+    apart = []
+    for seed in range(_SPLITS):
+        half = folds_of(subjects.tolist(), 2, seed)
+        first = np.array([half[s] == 0 for s in subjects])
+        if min(first.sum(), (~first).sum()) > 1:
+            apart.append(kernel_distance(real[first], real[~first]))
+    return {
+        "kid": 1000 * kernel_distance(real, made, paired=True),
+        "real": 1000 * float(np.mean(apart)) if apart else None,
+        "real_largest": 1000 * float(np.max(apart)) if apart else None,
+    }
+
+
+def kernel_distance(
+    one: NDArray[np.floating], other: NDArray[np.floating], *, paired: bool = False
+) -> float:
+    """The unbiased squared maximum mean discrepancy of (n, d) and (m, d) by a cubic kernel.
+
+    Rows that are ``paired``, such as a frame and the picture on its sector, are not compared with
+    each other: the sets would seem closer than they are.
+    """
+
+    def mean(a: NDArray[np.floating], b: NDArray[np.floating], apart: bool) -> float:
+        k = (a @ b.T / a.shape[1] + 1) ** 3
+        return float((k.sum() - np.trace(k)) / (k.size - len(k)) if apart else k.mean())
+
+    return mean(one, one, True) + mean(other, other, True) - 2 * mean(one, other, paired)
+
+
+def copies(pictures: Pictures, neighbours: Neighbours | None) -> Mapping[str, Any]:
+    """The similarity to training frames, around the head, and what is shared with the lender, on
+    the whole frame."""
+    shares = [
+        share
+        for item, made in zip(pictures.items, pictures.made, strict=True)
+        if (share := real_share(made, item.image)) is not None
+    ]
+    found: dict[str, Any] = {
+        "real_share_largest": max(shares, default=None),
+        "with_real_pixels": sum(share > REAL_SHARE for share in shares),
+    }
+    if neighbours is not None:
+        similar = [
+            neighbours.nearest(made, item.ellipse).similarity
+            for item, made in zip(pictures.items, pictures.made, strict=True)
+        ]
+        found |= {
+            "similarity_median": float(np.median(similar)),
+            "similarity_largest": max(similar),
+            "threshold": neighbours.threshold,
+            "copies": int((np.array(similar) > neighbours.threshold).sum()),
+        }
+    return found
+
+
+def sheet(pictures: Pictures, group: str, count: int = 4) -> NDArray[np.uint8]:
+    """An RGB sheet with a row for each of the first frames of a group, none of them picked.
+
+    A row shows the real frame and its picture, and of both what lies around the upper edge of the
+    skull, 240 x 162 px, with each px drawn as four.
+    """
+    cells = []
+    chosen = [i for i, item in enumerate(pictures.items) if _group(item) == group][:count]
+    for i in chosen:
+        item, made = pictures.items[i], pictures.made[i]
+        x0, y0, x1, _ = item.ellipse.box()
+        left = int(np.clip((x0 + x1) / 2 - _CROP[0] / 2, 0, max(item.size[0] - _CROP[0], 0)))
+        top = int(np.clip(y0 - _CROP[1] / 3, 0, max(item.size[1] - _CROP[1], 0)))
+        at = np.s_[top : top + _CROP[1], left : left + _CROP[0]]
+        near = [np.kron(image[at], np.ones((2, 2), np.uint8)) for image in (item.image, made)]
+        cells += [item.image, made, *near]
+    return montage(cells, columns=4, cell=(2 * _CROP[0], 2 * _CROP[1]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("project", type=Path, metavar="PROJECT")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="its folder")
+    parser.add_argument(
+        "--cache", type=Path, required=True, metavar="DIR", help="one of its own for each PROJECT"
+    )
+    parser.add_argument(
+        "--part", choices=["held", "all"], default="held", help="all: frames of other hospitals"
+    )
+    parser.add_argument("--tests", nargs="*", choices=get_args(Kind), default=get_args(Kind))
+    parser.add_argument(
+        "--steps", type=int, default=TestSettings().steps, help="of a network; the protocol has 800"
+    )
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--out", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--sheets", type=Path, metavar="DIR", help="write sheets of pictures by group instead"
+    )
+    parser.add_argument("--card", action="store_true", help="write the figures into MODEL's card")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    synthesizer = Synthesizer.load(options.model)
+    with Project.open(options.project) as project:
+        items = labelled_frames(project)
+        if options.part == "held":
+            parts = bundled_parts(items)
+            items = [*of_part(items, parts, "validation"), *of_part(items, parts, "test")]
+        cache = options.cache / synthesizer.hash[:12]
+        pictures = pictures_of(synthesizer, items, cache)
+    if options.sheets is not None:
+        for group in sorted({_group(item) for item in items}):
+            image = sheet(pictures, group)[..., ::-1]
+            jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+            write_bytes(options.sheets / f"{group}.jpg", jpeg.tobytes())
+        return
+    settings = TestSettings(steps=options.steps)
+    figures: dict[str, Any] = {
+        "protocol": PROTOCOL,
+        "n": len(items),
+        "subjects": len({item.subject for item in items}),
+        "settings": asdict(settings),
+    }
+    parts_of: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "texture": lambda: texture(pictures),
+        "features": lambda: features(pictures, load_segmenter(find_model("segmenter", BUILT_IN))),
+        "copies": lambda: copies(pictures, read_neighbours(options.model)),
+    }
+    for kind in options.tests:
+        compared = partial(classifier_tests, pictures, [kind], settings)
+        parts_of[f"told_apart_{kind}"] = compared
+        parts_of[f"real_{kind}"] = partial(compared, real=True)
+    for name, measured in parts_of.items():
+        own = options.cache if name.startswith("real_") else cache
+        kept = own / f"{name}_{options.part}_{len(items)}_{settings.steps}.json"
+        if not kept.exists():
+            write_bytes(kept, json.dumps(measured(), indent=2).encode())
+        figures[name] = json.loads(kept.read_text())
+        _say(f"{name}: {json.dumps(figures[name])}")
+    text = json.dumps(figures, indent=2)
+    if options.out is not None:
+        write_bytes(options.out, text.encode())
+    if options.card:
+        card = ModelCard.read(options.model)
+        replace(card, metrics={**card.metrics, "realism": figures}).write(options.model)
+    print(text)
+
+
+def _group(item: LabelledFrame) -> str:
+    """The trimester, or the cohort where it is not known."""
+    return item.cohort if item.style == "any" else item.style
+
+
+def _probe_of(image: NDArray[np.uint8]) -> Probe:
+    sector = seen_sector(image)
+    return Probe.of_sector(np.ones_like(image) if sector is None else sector)
+
+
+def _medians(speckle: Speckle) -> Mapping[str, float | int]:
+    if not len(speckle):
+        return {"windows": 0}
+    values = {name: float(np.median(getattr(speckle, name))) for name in _FIGURES}
+    return {"windows": len(speckle), **{name: round(v, 3) for name, v in values.items()}}
+
+
+def _halves_off_by(halves: Sequence[Sequence[Speckle]]) -> float | None:
+    if not all(halves):
+        return None
+    means = [np.mean([s.power.mean(0) for s in half], axis=0) for half in halves]
+    return float(np.abs(means[0] - means[1]).mean())
+
+
+def _feature(segmenter: Segmenter, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean and spread of each channel over the frame."""
+    with torch.inference_mode():
+        embedded = segmenter.embed([image])[0].float().cpu().numpy()
+    return np.concatenate([embedded.mean((1, 2)), embedded.std((1, 2))]).astype(np.float32)
+
+
+def _interval(value: Interval) -> dict[str, Any]:
+    return {"mean": value.mean, "ci95": [value.low, value.high], "n": value.n}
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
