@@ -36,6 +36,7 @@ class Cell:
     dice: Interval
     """The mean, with its 95 % interval over subjects and draws."""
     by_draw: tuple[float, ...]
+    """The mean of each draw over the frames that it tested; nothing is filled in."""
     failures: float
     """Share of the tests with a Dice below 0.9."""
     hc_mae_mm: float | None
@@ -159,7 +160,7 @@ class _Scope:
             int(tested.sum()),
             len(set(names)),
             replace(dice, low=max(dice.low, 0.0), high=min(dice.high, 1.0)),
-            tuple(filled.mean(axis=1).tolist()),
+            tuple(np.nanmean(values, axis=1).tolist()),
             float((values[~np.isnan(values)] < FAILURE).mean()),
             None if np.isnan(errors).all() else float(np.nanmean(errors)),
             against,
@@ -174,10 +175,11 @@ class _Scope:
         names = [self.names[i] for i in np.flatnonzero(tested)]
         a, b = (completed(values[:, tested]) for values in pair)
         found = compare(a.tolist(), b.tolist(), names, against=second[2])
-        # Failures are counted, not filled in.
+        # Failures and the draws' own differences are of the tested frames alone, not filled in.
         both = ~np.isnan(pair[0]) & ~np.isnan(pair[1])
         failed = [float((values[both] < FAILURE).sum()) / len(draws) for values in pair]
-        return replace(found, failures=(failed[0], failed[1]))
+        plain = np.nanmean(pair[0] - pair[1], axis=1)
+        return replace(found, failures=(failed[0], failed[1]), by_seed=tuple(plain.tolist()))
 
     def _by_draw(self, base: str, real: int, arm: str) -> dict[int, Sequence[Figure | None]]:
         return {

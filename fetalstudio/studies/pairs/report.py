@@ -83,6 +83,8 @@ def verdict(found: Findings) -> str:
         f"failures a draw against {found.primary.failures[1]:.1f}. Positive control, "
         f"{ARMS[primary.control]}: {_points(found.control.difference)} points"
     )
+    by_draw = ", ".join(f"{100 * value:+.2f}" for value in found.primary.by_seed)
+    numbers += f". By draw, on the frames that it tested: {by_draw}"
     if found.answer is None:
         return (
             f"{about}. Interim: {found.draws} of {primary.draws} draws; nothing is claimed before "

@@ -71,7 +71,8 @@ def frames() -> list[LabelledFrame]:
     for i in range(100):
         one = replace(made[i % 6], id=f"h{i}", name=f"h{i}", subject=f"h{i // 2}", cohort="HC18")
         result.append(replace(one, calibration=Calibration(0.1, 0.1, "table")))
-    result.append(replace(made[0], id="s", name="s", subject="s", cohort="Spain"))
+    spanish = replace(made[0], id="s", name="s", subject="s", cohort="Spain", calibration=None)
+    result.append(spanish)
     return result
 
 
