@@ -215,6 +215,8 @@ def test_a_shared_project_holds_no_identifier(
         (path / "models" / ".run-9.pt").write_bytes(b"Meier")
         project.models.add("Meier-1", "segmenter", "models/Meier-1", run_id=run.id)
         project.models.adopt("segmenter", "Meier-1")
+        project.models.add("Quaresma-2", "segmenter", "models/Quaresma-2")
+        project.models.remove("segmenter", "Quaresma-2")
         pair = project.pairs.add(
             project.frames.pixels(frames[0].id)[::-1].copy(),
             name="Meier_Anna",

@@ -71,7 +71,7 @@ COMMANDS = (
         "frames",
         frames.options,
         frames.run,
-        "list frames, correct their subject or cohort, remove them, undo",
+        "list frames, amend or remove them, undo that, forget patients",
     ),
     Command(
         "readings",

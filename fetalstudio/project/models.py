@@ -88,10 +88,10 @@ class Models:
         adopted = {one: self._adoption(one).name for one in get_args(ModelKind)}
         return self._storage.read("models", rows, lambda row: _record(row, adopted))
 
-    def removed(self, kind: str) -> set[str]:
+    def removed(self, kind: str | None = None) -> set[str]:
         """The names of the models that were removed, which are not given again."""
         rows = self._storage.database.query(
-            "SELECT name FROM removed_models WHERE kind = ?", (kind,)
+            "SELECT name FROM removed_models WHERE ?1 IS NULL OR kind = ?1", (kind,)
         )
         return set(self._storage.read("models", rows, lambda row: text(row, "name")))
 

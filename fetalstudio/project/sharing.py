@@ -268,7 +268,8 @@ def _doubtful_names(project: Project, pairs: Collection[str]) -> Mapping[str, st
         item.name: "pair" for item in items if not is_counted(item.name) and looks_like(item.name)
     }
     found |= {run.name: "run" for run in project.runs.all() if looks_like(run.name)}
-    found |= {model.name: "model" for model in project.models.all() if looks_like(model.name)}
+    models = {model.name for model in project.models.all()} | project.models.removed()
+    found |= {name: "model" for name in sorted(models) if looks_like(name)}
     return {name: f"{what}-{number}" for number, (name, what) in enumerate(found.items(), 1)}
 
 
@@ -339,7 +340,8 @@ def _rewrite(database: Path, sharing: Sharing, texts: _Texts) -> None:
         connection.create_function("plain_json", 1, texts.in_json_or_text, deterministic=True)
         for table, column in (
             *(("frame_revisions", "cohort"), ("runs", "name"), ("models", "name")),
-            *(("models", "path"), ("adoptions", "name"), ("batch_items", "name")),
+            *(("models", "path"), ("removed_models", "name"), ("adoptions", "name")),
+            ("batch_items", "name"),
         ):
             run(f"UPDATE {table} SET {column} = plain({column}) WHERE {column} IS NOT NULL")
         run(

@@ -4,5 +4,5 @@ Three designs share the machinery: ``carrier`` (a generator that may be shared s
 that may not), ``paper`` (the paper's situation with its missing control) and ``unlabelled`` (frames
 without ellipses teach the synthesizer). A design says which frames each training learns from
 (:mod:`.carrier`, :mod:`.paper`, :mod:`.unlabelled`). :mod:`.trial` trains and tests one run after
-the other, and :mod:`.findings` makes tables and figures from the raw results alone.
+the other, and :mod:`.report` makes tables and figures from the raw results alone.
 """

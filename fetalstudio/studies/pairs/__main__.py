@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         if options.what == "show":
-            from fetalstudio.studies.pairs.findings import show
+            from fetalstudio.studies.pairs.report import show
 
             print(show(options.out))
         else:

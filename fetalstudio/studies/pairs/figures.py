@@ -6,19 +6,16 @@ Imports no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from fetalstudio.core.metrics import Interval
+from fetalstudio.studies.pairs.findings import Cell, Findings
 from fetalstudio.studies.pairs.plan import ARMS, MORE_REAL, PAIRS, RANDOM, REAL
 from fetalstudio.studies.pairs.results import AUTO, BOX
 from fetalstudio.studies.plots import blank_figure, pixels_of
-
-if TYPE_CHECKING:
-    from fetalstudio.studies.pairs.findings import Cell, Findings
 
 _SIZE = (1400, 1000)
 _COLOURS = {REAL: "#d68c28", PAIRS: "#148c82", MORE_REAL: "#6e747e"}

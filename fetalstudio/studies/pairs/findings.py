@@ -1,4 +1,4 @@
-"""Tables and figures of a trial, from its settings and raw results alone.
+"""What a trial shows so far, from its settings and raw results alone.
 
 Imports no torch.
 """
@@ -8,31 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import over_repeats
-from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.experiment.request import Answer, Comparison, answer, compare
-from fetalstudio.formats.files import write_bytes
-from fetalstudio.formats.tables import table_text
-from fetalstudio.studies.pairs.figures import figure
-from fetalstudio.studies.pairs.plan import ARMS, BASES, RANDOM, REAL, Run, runs_of
+from fetalstudio.studies.pairs.plan import RANDOM, REAL, Run, runs_of
 from fetalstudio.studies.pairs.results import AUTO, WAYS, Figure, Results, Settings
 
 Values = NDArray[np.float64]
-SAID: dict[Answer, str] = {
-    "yes": "Yes",
-    "no": "No: as well without them, to within the margin",
-    "harm": "No: it is worse with them",
-    "unknown": "It is not known",
-    "too_few": "Too few subjects or draws to tell",
-    "insensitive": "This trial could not have shown a difference",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +36,7 @@ class Cell:
     dice: Interval
     """The mean, with its 95 % interval over subjects and draws."""
     by_draw: tuple[float, ...]
+    """The mean of each draw over the frames that it tested; nothing is filled in."""
     failures: float
     """Share of the tests with a Dice below 0.9."""
     hc_mae_mm: float | None
@@ -173,7 +160,7 @@ class _Scope:
             int(tested.sum()),
             len(set(names)),
             replace(dice, low=max(dice.low, 0.0), high=min(dice.high, 1.0)),
-            tuple(filled.mean(axis=1).tolist()),
+            tuple(np.nanmean(values, axis=1).tolist()),
             float((values[~np.isnan(values)] < FAILURE).mean()),
             None if np.isnan(errors).all() else float(np.nanmean(errors)),
             against,
@@ -188,10 +175,11 @@ class _Scope:
         names = [self.names[i] for i in np.flatnonzero(tested)]
         a, b = (completed(values[:, tested]) for values in pair)
         found = compare(a.tolist(), b.tolist(), names, against=second[2])
-        # Failures are counted, not filled in.
+        # Failures and the draws' own differences are of the tested frames alone, not filled in.
         both = ~np.isnan(pair[0]) & ~np.isnan(pair[1])
         failed = [float((values[both] < FAILURE).sum()) / len(draws) for values in pair]
-        return replace(found, failures=(failed[0], failed[1]))
+        plain = np.nanmean(pair[0] - pair[1], axis=1)
+        return replace(found, failures=(failed[0], failed[1]), by_seed=tuple(plain.tolist()))
 
     def _by_draw(self, base: str, real: int, arm: str) -> dict[int, Sequence[Figure | None]]:
         return {
@@ -220,118 +208,3 @@ def _anywhere(values: Values) -> NDArray[np.bool_]:
 
 def _hc_error(figure: Figure) -> float | None:
     return None if figure.hc_error_mm is None else abs(figure.hc_error_mm)
-
-
-def show(folder: Path) -> str:
-    """Write ``trial.md``, ``trial.csv`` and ``trial.png``, and return the text of the first.
-
-    Raises ``InputError`` if the folder holds no trial.
-    """
-    settings, results = Settings.read(folder), Results(folder)
-    found = findings(settings, results)
-    text = markdown(found)
-    write_bytes(folder / "trial.md", text.encode())
-    write_bytes(folder / "trial.csv", long_table(found.cells).encode())
-    png = cv2.imencode(".png", figure(found)[..., ::-1])[1]
-    write_bytes(folder / "trial.png", png.tobytes())
-    return text
-
-
-def markdown(found: Findings) -> str:
-    """The primary comparison in a sentence, and a table for each way and group."""
-    lines = [verdict(found), ""]
-    for way in dict.fromkeys(cell.way for cell in found.cells):
-        for group in dict.fromkeys(cell.group for cell in found.cells):
-            cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
-            lines += [f"### {group or 'All test frames'}, {_WAY_WORDS[way]}", ""]
-            lines += [*_table(cells), ""]
-    hours = found.seconds / 3600
-    lines.append(
-        f"{found.done} of {found.planned} runs are done; they took {hours:.1f} hours of one core."
-    )
-    return "\n".join(lines) + "\n"
-
-
-_WAY_WORDS = {
-    "auto native": "without a prompt, native resolution",
-    "box native": "box, native resolution",
-    "auto paper": "without a prompt, the paper's protocol",
-    "box paper": "box, the paper's protocol",
-}
-
-
-def verdict(found: Findings) -> str:
-    """The primary comparison in words. Nothing is claimed before all its draws are there."""
-    primary = found.settings.primary
-    about = (
-        f"Primary comparison: {ARMS[primary.first]}, minus {ARMS[primary.second]}, at N = "
-        f"{primary.real}"
-    )
-    if found.primary is None or found.control is None:
-        return f"{about}. No draw of it is complete yet."
-    numbers = (
-        f"{_points(found.primary.difference)} points of Dice; {found.primary.failures[0]:.1f} "
-        f"failures a draw against {found.primary.failures[1]:.1f}. Positive control, "
-        f"{ARMS[primary.control]}: {_points(found.control.difference)} points"
-    )
-    if found.answer is None:
-        return (
-            f"{about}. Interim: {found.draws} of {primary.draws} draws; nothing is claimed before "
-            f"all are there. So far {numbers}."
-        )
-    claim = f" It may claim: {primary.claim}." if found.answer == "yes" else ""
-    return f"{about}. {SAID[found.answer]} ({counted(found.draws, 'draw')}): {numbers}.{claim}"
-
-
-def _table(cells: Sequence[Cell]) -> list[str]:
-    hc = any(cell.hc_mae_mm is not None for cell in cells)
-    head = ["base", "N", "arm", "draws", "frames", "Dice (95 %)", "failures"]
-    head += [*(["HC error mm"] if hc else []), "minus N real, points"]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    for c in cells:
-        row = [BASES[c.base], str(c.real), ARMS[c.arm], str(len(c.draws)), str(c.frames)]
-        row += [_interval(c.dice), f"{100 * c.failures:.0f} %"]
-        if hc:
-            row.append("" if c.hc_mae_mm is None else f"{c.hc_mae_mm:.2f}")
-        row.append("" if c.against_real is None else _points(c.against_real.difference))
-        lines.append(f"| {' | '.join(row)} |")
-    return lines
-
-
-def long_table(cells: Sequence[Cell]) -> str:
-    """CSV with a row for each cell."""
-    rows = [
-        {
-            "base": c.base,
-            "real": c.real,
-            "arm": c.arm,
-            "prompt_and_protocol": c.way,
-            "group": c.group or "all",
-            "draws": len(c.draws),
-            "frames": c.frames,
-            "subjects": c.subjects,
-            "dice": f"{c.dice.mean:.6f}",
-            "low": f"{c.dice.low:.6f}",
-            "high": f"{c.dice.high:.6f}",
-            "failures": f"{c.failures:.4f}",
-            "hc_mae_mm": "" if c.hc_mae_mm is None else f"{c.hc_mae_mm:.3f}",
-            "minus_real": c.against_real and round(c.against_real.difference.mean, 6),
-        }
-        for c in cells
-    ]
-    names = tuple(rows[0]) if rows else ("base",)
-    return table_text(names, rows)
-
-
-def _interval(value: Interval) -> str:
-    if math.isnan(value.low):
-        return f"{value.mean:.4f}"
-    return f"{value.mean:.4f} ({value.low:.4f} to {value.high:.4f})"
-
-
-def _points(value: Interval) -> str:
-    """In points of Dice; without an interval where there are too few draws or subjects."""
-    text = f"{100 * value.mean:+.2f}"
-    if math.isnan(value.low):
-        return f"{text} (too few for an interval)"
-    return f"{text} ({100 * value.low:+.2f} to {100 * value.high:+.2f})"

@@ -86,6 +86,7 @@ def test_the_primary_comparison_is_answered_when_all_its_draws_are_there(
     found = findings(Settings.read(folder), Results(folder))
     assert found.answer == said and found.draws == 10
     assert found.primary is not None
+    assert found.primary.by_seed == pytest.approx([pairs] * 10, abs=0.003)
     assert found.primary.difference.mean == pytest.approx(pairs, abs=0.003)
 
 
@@ -120,6 +121,23 @@ def test_frames_that_a_draw_learnt_from_are_filled_in_fairly() -> None:
         missing[draw, rng.permutation(20)[:5]] = np.nan
     assert completed(missing) == pytest.approx(whole, abs=1e-5)
     assert completed(whole) is not whole and (completed(whole) == whole).all()
+
+
+def test_a_draw_counts_with_the_frames_that_it_tested(tmp_path: Path) -> None:
+    """A frame that one draw learnt from and another failed on must not count for the first."""
+    settings("carrier").keep(tmp_path)
+    results = Results(tmp_path)
+    for arm, failed in ((REAL, 0.1), (PAIRS, 0.9), (MORE_REAL, 0.9)):
+        for draw in range(2):
+            values = [failed if i < 2 else 0.9 for i in range(FRAMES)]
+            figures = tuple(
+                None if draw and i < 2 else Figure(v, None, None) for i, v in enumerate(values)
+            )
+            results.add(Result(Run(arm, 5, draw), (), 1, 1.0, 1.0, {AUTO: figures}))
+    found = findings(Settings.read(tmp_path), Results(tmp_path))
+    assert found.primary is not None
+    assert found.primary.by_seed == pytest.approx((0.8 * 2 / FRAMES, 0.0))
+    assert found.primary.failures == (0.0, 1.0)
 
 
 def test_raw_results_are_read_as_they_were_written(tmp_path: Path) -> None:
