@@ -32,6 +32,7 @@ from fetalstudio.studies.pairs.plan import (
     ADAPTED,
     AS_IT_IS,
     CONVENTION,
+    MANY_REAL,
     MORE_REAL,
     NO_GRAIN,
     PAIRS,
@@ -115,8 +116,12 @@ class Carrier:
         return [f for f in self._order(run.draw) if f.id not in real][:UNLABELLED]
 
     def more_real(self, run: Run) -> list[LabelledFrame]:
-        """As many frames of the lender, each of another subject."""
-        return one_of_each(self._lender, run.real, np.random.default_rng([run.draw, 1]))
+        """Frames of the lender, each of another subject: N, or as many as there are pairs.
+
+        The first are the same ones in both cases.
+        """
+        count = self.pairs.count if run.arm == MANY_REAL else run.real
+        return one_of_each(self._lender, count, np.random.default_rng([run.draw, 1]))
 
     def material(self, run: Run, trial: Trial) -> Material | None:
         """See ``trial.Source``."""
@@ -131,7 +136,7 @@ class Carrier:
             return Material((), learnt, use, convention_of(use, real))
         if run.arm == REAL:
             return Material((tuple(real),), learnt)
-        if run.arm == MORE_REAL:
+        if run.arm in (MORE_REAL, MANY_REAL):
             more = self.more_real(run)
             return Material((tuple(real), tuple(more)), (*learnt, *(f.id for f in more)))
         pairs = self._pairs(run, real, trial)

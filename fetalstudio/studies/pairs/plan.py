@@ -12,6 +12,7 @@ from typing import Literal
 Design = Literal["carrier", "paper", "unlabelled"]
 
 REAL, PAIRS, MORE_REAL = "real", "pairs", "more-real"
+MANY_REAL = "many-real"
 ADAPTED, NO_GRAIN, SIMULATED, PSEUDO = "adapted", "no-grain", "simulated", "pseudo-labels"
 AS_IT_IS, CONVENTION = "built-in", "built-in-convention"
 SIMULATED_CONVENTION = "simulated-convention"
@@ -21,6 +22,7 @@ ARMS: Mapping[str, str] = {
     REAL: "N real frames",
     PAIRS: "N real + pairs",
     MORE_REAL: "N real + other real",
+    MANY_REAL: "N real + as many other real as there are pairs",
     ADAPTED: "N real + pairs, synthesizer adapted on the N",
     NO_GRAIN: "N real + pairs without the grain",
     SIMULATED: "simulator's pairs alone",
@@ -125,6 +127,7 @@ def _carrier() -> list[Run]:
     others = (ADAPTED, NO_GRAIN, SIMULATED, SIMULATED_CONVENTION, PSEUDO)
     return [
         *(Run(arm, 5, draw) for draw in range(10) for arm in compared),
+        *(Run(MANY_REAL, 5, draw) for draw in range(10)),
         *(Run(arm, 10, draw) for draw in range(5) for arm in compared),
         *(Run(arm, 5, draw) for draw in range(3) for arm in others),
         *(Run(arm, 5, draw) for draw in range(10) for arm in (AS_IT_IS, CONVENTION)),

@@ -26,6 +26,7 @@ from fetalstudio.studies.pairs.paper import Learning, Paper
 from fetalstudio.studies.pairs.plan import (
     ADAPTED,
     ARMS,
+    MANY_REAL,
     MORE_REAL,
     NO_GRAIN,
     PAIRS,
@@ -121,7 +122,7 @@ def test_no_test_frame_is_learnt_from_and_all_arms_of_a_draw_share_the_real_ones
     assert source.real(large)[:3] == source.real(small)
     assert {f.labels["quality"] for f in source.real(large)} == {"clear"}
     made.go_on([Run(PAIRS, 3, 0), Run(SIMULATED, 3, 0)])
-    for arm in (REAL, PAIRS, MORE_REAL, ADAPTED, NO_GRAIN, SIMULATED, PSEUDO):
+    for arm in (REAL, PAIRS, MORE_REAL, MANY_REAL, ADAPTED, NO_GRAIN, SIMULATED, PSEUDO):
         material = source.material(Run(arm, 3, 0), made)
         assert material is not None
         ids = {f.id for group in material.groups for f in group} - {""}
@@ -132,6 +133,8 @@ def test_no_test_frame_is_learnt_from_and_all_arms_of_a_draw_share_the_real_ones
         drawn = balanced(material.groups)
         share = np.mean([any(f is r for r in source.real(small)) for f in drawn])
         assert share == {REAL: 1.0, SIMULATED: 0.0}.get(arm, pytest.approx(0.5, abs=0.1))
+    three, as_pairs = (source.more_real(Run(arm, 3, 0)) for arm in (MORE_REAL, MANY_REAL))
+    assert (len(three), len(as_pairs)) == (3, FEW.count) and as_pairs == three[: FEW.count]
     used = source.material(Run(SIMULATED_CONVENTION, 3, 0), made)
     assert used is not None and used.use is not None and not used.groups
     results = {r.run.arm: r for r in made.results.all}
