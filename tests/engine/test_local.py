@@ -130,7 +130,16 @@ def test_every_folder_of_jobs_has_a_request_with_a_name_and_a_title() -> None:
     requests = _requests()
     assert set(requests) == {
         *("import", "propose", "sample", "synthesize", "train", "experiment", "adapt"),
-        *("evaluate", "report", "export", "adapt-sd", "probe", "screens", "shareable"),
+        *(
+            "measure_conventions",
+            "evaluate",
+            "report",
+            "export",
+            "adapt-sd",
+            "probe",
+            "sharpest",
+            "shareable",
+        ),
         *("plan-import", "snap"),
     }
     titles = [kind.job.title for kind in requests.values()]

@@ -25,7 +25,7 @@ def fill(path: Path, frames: int) -> None:
     with contextlib.closing(sqlite3.connect(path / "project.db")) as connection:
         for sql, rows in (
             (
-                "INSERT INTO frames VALUES (?, 800, 540, 'real', ?)",
+                "INSERT INTO frames VALUES (?, 800, 540, 'real', ?, NULL)",
                 [(frame_id, ADDED) for frame_id in ids],
             ),
             (
