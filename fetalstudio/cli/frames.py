@@ -249,13 +249,13 @@ def _grouped(project: Project, options: argparse.Namespace, console: Console) ->
     """The new subjects of the chosen frames, by frame id."""
     pattern = NamePattern.parse(options.pattern, regular_expression=options.regular_expression)
     grouping = Regrouper(project).by_names(_chosen(project, options), pattern)
-    for reading in grouping.readings:
-        said = f"subject {reading.frame.subject}"
-        if reading.read is None:
+    for match in grouping.matches:
+        said = f"subject {match.frame.subject}"
+        if match.read is None:
             said += ", does not match"
-        elif reading.subject != reading.frame.subject:
-            said += f" -> {reading.subject} ({reading.read})"
-        console.say(f"{reading.frame.id[:16]}  {reading.frame.name:24} {said}")
+        elif match.subject != match.frame.subject:
+            said += f" -> {match.subject} ({match.read})"
+        console.say(f"{match.frame.id[:16]}  {match.frame.name:24} {said}")
     console.say(grouping.summary())
     for sentence in subject_effect(project, grouping.subjects):
         console.warn(sentence)

@@ -26,7 +26,7 @@ _SAID: Mapping[Part, str] = {"train": "training", "validation": "validation", "t
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class NameMatch:
     """What a pattern reads in the name of a frame."""
 
     frame: Frame
@@ -40,7 +40,7 @@ class Reading:
 class Grouping:
     """The subjects that frames get by their names."""
 
-    readings: tuple[Reading, ...]
+    matches: tuple[NameMatch, ...]
     """Of every frame, in the order in which they were given."""
     questions: tuple[str, ...]
     """A sentence for each thing that a person should decide before; see this module."""
@@ -48,17 +48,17 @@ class Grouping:
     @property
     def subjects(self) -> dict[str, str]:
         """The new subject of each frame that gets another one, by frame id."""
-        return {r.frame.id: r.subject for r in self.readings if r.subject != r.frame.subject}
+        return {r.frame.id: r.subject for r in self.matches if r.subject != r.frame.subject}
 
     @property
     def unmatched(self) -> tuple[Frame, ...]:
         """The frames whose names the pattern does not match, which stay as they are."""
-        return tuple(reading.frame for reading in self.readings if reading.read is None)
+        return tuple(match.frame for match in self.matches if match.read is None)
 
     def summary(self) -> str:
         """One sentence: ``32 frames become 9 subjects. 3 names do not match; ...``"""
-        matched = [reading for reading in self.readings if reading.read is not None]
-        found = len({reading.subject for reading in matched})
+        matched = [match for match in self.matches if match.read is not None]
+        found = len({match.subject for match in matched})
         said = f"{counted(len(matched), 'frame')} become {counted(found, 'subject')}."
         if len(matched) == 1:
             said = "1 frame becomes 1 subject."
@@ -92,15 +92,15 @@ class Regrouper:
     def by_names(self, frames: Sequence[Frame], pattern: NamePattern) -> Grouping:
         """The subjects that the pattern gives these frames; only their keys are ever stored."""
         made: dict[str, str] = {}
-        readings = []
+        matches = []
         for frame in frames:
             read = pattern.read(frame.name)
             if read is not None and read not in made:
                 made[read] = self._keys.key(read)
             subject = frame.subject if read is None else made[read]
-            readings.append(Reading(frame, read, subject))
-        changed = {r.frame.id: r.subject for r in readings if r.subject != r.frame.subject}
-        return Grouping(tuple(readings), self.questions(changed))
+            matches.append(NameMatch(frame, read, subject))
+        changed = {r.frame.id: r.subject for r in matches if r.subject != r.frame.subject}
+        return Grouping(tuple(matches), self.questions(changed))
 
     def questions(self, subjects: Mapping[str, str]) -> tuple[str, ...]:
         """What a person should decide before these frames (by id) become of these subjects."""

@@ -32,7 +32,7 @@ def test_frames_are_grouped_by_their_names_under_keys(
     project: Project, frames: list[Frame]
 ) -> None:
     grouping = Regrouper(project).by_names(frames, NamePattern.parse("{subject}_#"))
-    assert [reading.read for reading in grouping.readings] == [
+    assert [match.read for match in grouping.matches] == [
         "Meier_Anna", "Meier_Anna", "Quaresma", "Quaresma", None
     ]  # fmt: skip
     assert grouping.summary() == (

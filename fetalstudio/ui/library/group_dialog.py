@@ -21,7 +21,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.name_patterns import NamePattern, proposed_patterns
 from fetalstudio.core.words import counted
 from fetalstudio.project.records import Frame
-from fetalstudio.project.regrouping import Grouping, Reading, Regrouper
+from fetalstudio.project.regrouping import Grouping, NameMatch, Regrouper
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
 
@@ -46,16 +46,16 @@ class GroupingModel(QAbstractTableModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._rows: list[Reading] = []
+        self._rows: list[NameMatch] = []
         self._shaded: list[bool] = []
 
-    def show_grouping(self, readings: Sequence[Reading]) -> None:
+    def show_grouping(self, matches: Sequence[NameMatch]) -> None:
         """Show these rows in place of the former ones."""
         self.beginResetModel()
-        self._rows = sorted(readings, key=lambda r: (r.read is None, r.read or "", r.frame.name))
+        self._rows = sorted(matches, key=lambda r: (r.read is None, r.read or "", r.frame.name))
         self._shaded, shaded, last = [], True, None
-        for reading in self._rows:
-            subject = None if reading.read is None else reading.subject
+        for match in self._rows:
+            subject = None if match.read is None else match.subject
             shaded = shaded if subject == last and self._shaded else not shaded
             self._shaded.append(shaded)
             last = subject
@@ -75,18 +75,18 @@ class GroupingModel(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        reading, column = self._rows[index.row()], index.column()
-        changed = reading.subject != reading.frame.subject
+        match, column = self._rows[index.row()], index.column()
+        changed = match.subject != match.frame.subject
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            new = reading.subject if changed else "stays"
-            read = reading.read if reading.read is not None else "does not match"
-            return (reading.frame.name, read, reading.frame.subject, new)[column]
+            new = match.subject if changed else "stays"
+            read = match.read if match.read is not None else "does not match"
+            return (match.frame.name, read, match.frame.subject, new)[column]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{reading.frame.name}, cohort {reading.frame.cohort}"
+            return f"{match.frame.name}, cohort {match.frame.cohort}"
         if role == Qt.ItemDataRole.ForegroundRole:
-            if reading.read is None and column == 1:
+            if match.read is None and column == 1:
                 return QColor(theme.WARNING)
-            bright = (column == 1 or (column == 3 and changed)) and reading.read is not None
+            bright = (column == 1 or (column == 3 and changed)) and match.read is not None
             return QColor(theme.TEXT_BRIGHT if bright else theme.TEXT_DIM if column else theme.TEXT)
         if role == Qt.ItemDataRole.BackgroundRole and self._shaded[index.row()]:
             return QColor(theme.RAISED)
@@ -162,13 +162,13 @@ class GroupDialog(AskDialog):
             self.grouping = self._regrouper.by_names(self._frames, pattern)
         except InputError as error:
             failed = str(error)
-            unread = tuple(Reading(frame, None, frame.subject) for frame in self._frames)
+            unread = tuple(NameMatch(frame, None, frame.subject) for frame in self._frames)
             self.grouping = Grouping(unread, ())
         self.error.setText(failed)
         self.error.setVisible(bool(failed))
         self.summary.setText(self.grouping.summary())
         self.summary.setVisible(not failed)
-        self.model.show_grouping(self.grouping.readings)
+        self.model.show_grouping(self.grouping.matches)
         self.questions.setText("\n".join(self.grouping.questions))
         self.questions.setVisible(bool(self.grouping.questions))
         changed = len(self.grouping.subjects)
