@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from itertools import islice
 
 
 def counted(n: int, noun: str) -> str:
     """``1 pair``, ``8 pairs``."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def listed(names: Collection[str], most: int) -> str:
+    """``a, b, c and 4 more``: the first ``most`` names, and how many there are besides."""
+    shown = ", ".join(islice(names, most))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def format_duration(seconds: float) -> str:

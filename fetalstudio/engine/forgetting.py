@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, listed
 from fetalstudio.engine.models.catalogue import FoundModel, list_models
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.resumable import state_file
@@ -52,34 +52,33 @@ class ForgettingPlan:
         effect = self.effect
         said = [
             f"This deletes {counted(len(self.frames), 'frame')} of "
-            f"{counted(len(self.subjects), 'subject')}: {_named(effect.frames)}. Their "
+            f"{counted(len(self.subjects), 'subject')}: {listed(effect.frames, _NAMED)}. Their "
             "annotations, readings, labels and embeddings go too, here and in all backups."
         ]
         if effect.pairs:
             said.append(
                 f"It also deletes {counted(len(effect.pairs), 'synthetic pair')} made from them: "
-                f"{_named(effect.pairs)}."
+                f"{listed(effect.pairs, _NAMED)}."
             )
         if effect.batch_items:
             pairs = counted(effect.batch_items, "pair")
             said.append(f"Unfinished batches will make {pairs} fewer.")
         if self.exports:
-            names = _named([path.name for path in self.exports])
+            names = listed([path.name for path in self.exports], _NAMED)
             said.append(
                 f"It also deletes the exports in the project's folder that hold them, which you "
                 f"can export again: {names}."
             )
         if self.unfinished:
-            names = _named([run.name for run in self.unfinished])
+            names = listed([run.name for run in self.unfinished], _NAMED)
             said.append(f"Unfinished trainings on them can no longer be resumed: {names}.")
         if self.learned:
-            said.append(
-                f"Models that learned from them: {_named([model.name for model in self.learned])}."
-            )
+            names = listed([model.name for model in self.learned], _NAMED)
+            said.append(f"Models that learned from them: {names}.")
         if self.elsewhere:
             said.append(
                 "Models outside the project that know the subject too, and stay: "
-                f"{_named([model.name for model in self.elsewhere])}."
+                f"{listed([model.name for model in self.elsewhere], _NAMED)}."
             )
         said.append(
             "What lies outside the project is not deleted: the files that the frames were imported "
@@ -191,9 +190,3 @@ def _delete(folder: Path) -> None:
             f"{folder} could not be deleted: {error.strerror or error}. Close the programs that "
             "use it and try again."
         ) from error
-
-
-def _named(names: Collection[str]) -> str:
-    shown = list(names)
-    more = len(shown) - _NAMED
-    return ", ".join(shown[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fetalstudio.core.name_patterns import NamePattern
 from fetalstudio.core.splits import Part
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, listed
 from fetalstudio.project.parts import joined_part
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
@@ -122,7 +122,7 @@ class Regrouper:
             before = {frame.subject for frame in frames}
             after = {subjects.get(frame.id, frame.subject) for frame in frames}
             if len(after) > max(1, len(before)):
-                split.append(_named([frame.name for frame in frames]))
+                split.append(listed([frame.name for frame in frames], _NAMED))
         if not split:
             return []
         return [
@@ -148,11 +148,6 @@ class Regrouper:
             "that was trained before may have learned from a patient whom it is tested on. Its "
             "figures are then too good: train again."
         ]
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _listed(said: Sequence[str], word: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, listed
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import RemovalEffect
 
@@ -42,7 +42,9 @@ def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffec
 
 def sentences(effect: RemovalEffect) -> list[str]:
     """The effect in words, a sentence for each thing that goes or that is touched."""
-    said = [f"This removes {counted(len(effect.frames), 'frame')}: {_named(effect.frames)}."]
+    said = [
+        f"This removes {counted(len(effect.frames), 'frame')}: {listed(effect.frames, _NAMED)}."
+    ]
     if effect.annotations:
         said.append(f"It also removes {counted(effect.annotations, 'annotation revision')}.")
     if effect.readings:
@@ -51,15 +53,15 @@ def sentences(effect: RemovalEffect) -> list[str]:
         accepted = f", {effect.accepted} of them accepted" if effect.accepted else ""
         said.append(
             f"It also removes {counted(len(effect.pairs), 'synthetic pair')} made from them"
-            f"{accepted}: {_named(effect.pairs)}."
+            f"{accepted}: {listed(effect.pairs, _NAMED)}."
         )
     if effect.batch_items:
         said.append(f"Unfinished batches will make {counted(effect.batch_items, 'pair')} fewer.")
     if effect.runs:
-        said.append(f"Runs that used them keep their records: {_named(effect.runs)}.")
+        said.append(f"Runs that used them keep their records: {listed(effect.runs, _NAMED)}.")
     if effect.models:
         said.append(
-            f"Models that were trained on them stay as they are: {_named(effect.models)}. "
+            f"Models that were trained on them stay as they are: {listed(effect.models, _NAMED)}. "
             "Train again if the frames must have no influence."
         )
     return said
@@ -72,15 +74,10 @@ def subject_effect(project: Project, frame_ids: Collection[str]) -> list[str]:
     if not runs:
         return []
     return [
-        f"Runs that used them under their present subject: {_named(runs)}. If that is wrong, a "
-        "patient may have been in two parts of their split, and their figures are too good. "
-        "Train again after the correction."
+        f"Runs that used them under their present subject: {listed(runs, _NAMED)}. If that is "
+        "wrong, a patient may have been in two parts of their split, and their figures are too "
+        "good. Train again after the correction."
     ]
-
-
-def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _models(project: Project, ids: Collection[str], pair_ids: Collection[int]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fetalstudio.core.words import format_duration
+from fetalstudio.core.words import format_duration, listed
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,11 @@ from fetalstudio.core.words import format_duration
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_a_long_list_names_the_first_and_counts_the_others() -> None:
+    names = ["a", "b", "c", "d"]
+    assert listed(names, 4) == "a, b, c, d"
+    assert listed(names, 3) == "a, b, c and 1 more"
+    assert listed(dict.fromkeys(names), 2) == "a, b and 2 more"
+    assert listed([], 3) == ""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QStackedWidget,
@@ -17,7 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.growth import AGE_LABEL, age_of
 from fetalstudio.project.records import Annotation, AnnotationState, Frame
-from fetalstudio.ui import icons, theme
+from fetalstudio.ui import icons
 from fetalstudio.ui.annotate.annotation_panel import AnnotationPanel, ellipse_style, scrolling
 from fetalstudio.ui.annotate.bars import FrameBar, ViewBar
 from fetalstudio.ui.annotate.calibration import CalibrationFlow
@@ -26,6 +24,7 @@ from fetalstudio.ui.annotate.snapping import SnapFlow
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.commands import SetEllipse, SetLabel
 from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.common.form import page_action
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.worklist import least_certain, next_to_do
 
@@ -69,7 +68,7 @@ class AnnotatePage(QWidget):
     # -- building ---------------------------------------------------------------------------
 
     def _build_actions(self) -> None:
-        act = self._action
+        act = partial(page_action, self)
         self.previous_action = act("Previous", "Previous frame", self.previous_frame, "PgUp")
         self.next_action = act("Next", "Next frame", self.next_frame, "PgDown")
         self.unfinished_action = act(
@@ -129,16 +128,6 @@ class AnnotatePage(QWidget):
         ):
             changed.connect(action.setEnabled)
             action.setEnabled(can)
-
-    def _action(self, text: str, tip: str, run: Callable[[], object], *keys: str) -> QAction:
-        action = QAction(text, self)
-        action.setShortcuts([QKeySequence(key) for key in keys])
-        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        action.setToolTip(theme.tip(tip, native))
-        action.triggered.connect(lambda _checked: run())
-        self.addAction(action)
-        return action
 
     def _build(self) -> None:
         work = QWidget()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -236,3 +236,17 @@ def keyed(page: QWidget, button: QPushButton, *keys: str) -> QPushButton:
         shortcut.activated.connect(button.click)
     button.setToolTip(theme.tip(tip, ", ".join(keys)))
     return button
+
+
+def page_action(
+    page: QWidget, text: str, tip: str, run: Callable[[], object], *keys: str
+) -> QAction:
+    """An action whose keys work anywhere on ``page``; they are appended to its tooltip."""
+    action = QAction(text, page)
+    action.setShortcuts([QKeySequence(key) for key in keys])
+    action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    action.setToolTip(theme.tip(tip, native))
+    action.triggered.connect(lambda _checked: run())
+    page.addAction(action)
+    return action

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, listed
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions, measurable
 from fetalstudio.engine.jobs.measure_conventions.request import (
     MeasureConventionsRequest,
@@ -521,7 +521,7 @@ class LibraryPage(QWidget):
         if not self.session.is_open(request.project):
             text = f"{request.project.name}: {text}"
         if result.without:
-            text += f" No head was found in {_names(result.without)}. Draw the ellipse yourself."
+            text += f" No head was found in {listed(result.without, 3)}. Draw the ellipse yourself."
         if result.followed:
             text += f" {result.followed}"
         self.session.message.emit(text, "warning" if result.without else "info")
@@ -550,8 +550,3 @@ def what_is_left(counts: dict[State, int]) -> str:
     if parts:
         return ", ".join(parts)
     return "All ellipses are final" if counts["final"] else "Nothing here yet"
-
-
-def _names(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

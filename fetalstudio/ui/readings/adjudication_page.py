@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QColor, QKeySequence
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -33,7 +32,7 @@ from fetalstudio.ui.canvas import CanvasActions, EllipseStyle, FrameCanvas, Grey
 from fetalstudio.ui.common.dots import dot_icon
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
-from fetalstudio.ui.common.form import note
+from fetalstudio.ui.common.form import note, page_action
 from fetalstudio.ui.readings.commands import Adjudicate
 from fetalstudio.ui.session import Session
 
@@ -83,12 +82,15 @@ class AdjudicationPage(QWidget):
     # -- building ---------------------------------------------------------------------------
 
     def _build_actions(self) -> None:
-        self.previous_action = self._action(
-            "Previous", "Previous frame", lambda: self._step(-1), "PgUp"
+        self.previous_action = page_action(
+            self, "Previous", "Previous frame", lambda: self._step(-1), "PgUp"
         )
-        self.next_action = self._action("Next", "Next frame", lambda: self._step(1), "PgDown")
-        self.mean_action = self._action("Mean", "Take the mean of the readings", self.mean, "M")
-        self.decide_action = self._action(
+        self.next_action = page_action(self, "Next", "Next frame", lambda: self._step(1), "PgDown")
+        self.mean_action = page_action(
+            self, "Mean", "Take the mean of the readings", self.mean, "M"
+        )
+        self.decide_action = page_action(
+            self,
             "Decide, next",
             "Make this ellipse the final one, and go to the next frame to decide on",
             self.decide,
@@ -97,19 +99,9 @@ class AdjudicationPage(QWidget):
         )
         self.decide_action.setAutoRepeat(False)
         for i in range(_MOST):
-            self._action(
-                f"Take {i + 1}", f"Take reading {i + 1}", partial(self.take, i), f"{i + 1}"
+            page_action(
+                self, f"Take {i + 1}", f"Take reading {i + 1}", partial(self.take, i), f"{i + 1}"
             )
-
-    def _action(self, text: str, tip: str, run: Callable[[], object], *keys: str) -> QAction:
-        action = QAction(text, self)
-        action.setShortcuts([QKeySequence(key) for key in keys])
-        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        action.setToolTip(theme.tip(tip, native))
-        action.triggered.connect(lambda _checked: run())
-        self.addAction(action)
-        return action
 
     def _build(self) -> None:
         bar = theme.style(QWidget(), "bar")

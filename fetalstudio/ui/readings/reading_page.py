@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QHideEvent, QKeySequence, QShowEvent
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -26,6 +25,7 @@ from fetalstudio.ui.annotate.bars import ViewBar, tool_button
 from fetalstudio.ui.canvas import CanvasActions, FrameCanvas, GreyWindow, Tool
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.empty import EmptyState
+from fetalstudio.ui.common.form import page_action
 from fetalstudio.ui.readings.commands import DrawReading, StoreReading
 from fetalstudio.ui.session import Session
 
@@ -80,27 +80,22 @@ class ReadingPage(QWidget):
     # -- building ---------------------------------------------------------------------------
 
     def _build_actions(self) -> None:
-        self.save_action = self._action(
-            "Save, next", "Save this reading and go to the next frame", self.save, "Return", "Enter"
+        self.save_action = page_action(
+            self,
+            "Save, next",
+            "Save this reading and go to the next frame",
+            self.save,
+            "Return",
+            "Enter",
         )
-        self.unread_action = self._action(
-            "Cannot be read", "Say that this frame cannot be read, and go on", self.skip, "X"
+        self.unread_action = page_action(
+            self, "Cannot be read", "Say that this frame cannot be read, and go on", self.skip, "X"
         )
-        self.end_action = self._action(
-            "End", "End this session; what was saved stays", self.end, "Ctrl+Shift+E"
+        self.end_action = page_action(
+            self, "End", "End this session; what was saved stays", self.end, "Ctrl+Shift+E"
         )
         for action in (self.save_action, self.unread_action):
             action.setAutoRepeat(False)  # a key that is held down decides once
-
-    def _action(self, text: str, tip: str, run: Callable[[], object], *keys: str) -> QAction:
-        action = QAction(text, self)
-        action.setShortcuts([QKeySequence(key) for key in keys])
-        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        native = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-        action.setToolTip(theme.tip(tip, native))
-        action.triggered.connect(lambda _checked: run())
-        self.addAction(action)
-        return action
 
     def _build(self) -> None:
         bar = theme.style(QWidget(), "bar")
