@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from fetalstudio.cli.console import Console, ProblemsFoundError, plain
+from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.prompts import in_words
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
@@ -38,9 +38,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure the ellipses after the second look that moves them onto the skull",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of each frame")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write everything as one HTML file"
+        "--csv", type=output_file, metavar="FILE", help="write the figures of each frame"
+    )
+    parser.add_argument(
+        "--report", type=output_file, metavar="FILE", help="write everything as one HTML file"
     )
 
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from fetalstudio.cli.console import Console
+from fetalstudio.cli.outputs import author
 from fetalstudio.core.biometry import hadlock_1984, intergrowth_21st, measure
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
@@ -56,6 +57,7 @@ def options(parser: argparse.ArgumentParser) -> None:
         if logged:
             sub.add_argument(
                 "--author",
+                type=author,
                 default="command line",
                 metavar="NAME",
                 help='name that is stored in the log (default "command line")',

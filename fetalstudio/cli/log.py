@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
-from pathlib import Path
 
 from fetalstudio.cli.console import Console
+from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError
 from fetalstudio.project.audit import NOT_RECORDED, write_audit_log
 from fetalstudio.project.project import Project
@@ -23,7 +23,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since", metavar="TIME", help="only from this day or time on, such as 2026-03-31"
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write it as a table")
+    parser.add_argument("--csv", type=output_file, metavar="FILE", help="write it as a table")
 
 
 def run(options: argparse.Namespace, console: Console) -> None:

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from fetalstudio.cli.console import Console, ProblemsFoundError
+from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, unreadable
 from fetalstudio.engine.models.loading import find_model
@@ -35,7 +36,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what", nargs="?", metavar="PATH|NAME", help="model to add, adopt or export"
     )
-    parser.add_argument("out", type=Path, nargs="?", metavar="OUT", help="file to export to")
+    parser.add_argument("out", type=output_file, nargs="?", metavar="OUT", help="file to export to")
     parser.add_argument("--name", metavar="NAME", help="name of the added model")
     parser.add_argument(
         "--kind",

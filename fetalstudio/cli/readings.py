@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fetalstudio.cli.console import Console
+from fetalstudio.cli.outputs import author, output_file
 from fetalstudio.core.agreement import SIZES, Estimate, SizeAgreement
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
@@ -50,9 +51,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--blinded", action="store_true", help="leave out the annotations of the usual work"
     )
-    sub.add_argument("--csv", type=Path, metavar="FILE", help="write a table of all frames")
+    sub.add_argument("--csv", type=output_file, metavar="FILE", help="write a table of all frames")
     sub = add("export", "write readings into a small file for a colleague")
-    sub.add_argument("file", type=Path, metavar="FILE")
+    sub.add_argument("file", type=output_file, metavar="FILE")
     sub.add_argument(
         "--observer", action="append", metavar="NAME", help="only those of this observer"
     )
@@ -69,7 +70,9 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="where the same observer read a frame in both projects, keep both readings",
     )
     _rename(sub, "in this project")
-    sub.add_argument("--author", default="command line", help="who merges, for the log")
+    sub.add_argument(
+        "--author", type=author, default="command line", help="who merges, for the log"
+    )
 
 
 def _rename(sub: argparse.ArgumentParser, where: str) -> None:

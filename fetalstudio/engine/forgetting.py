@@ -81,8 +81,9 @@ class ForgettingPlan:
                 f"{listed([model.name for model in self.elsewhere], _NAMED)}."
             )
         said.append(
-            "What lies outside the project is not deleted: the files that the frames were imported "
-            "from, exports and reports in other folders, and copies of the project."
+            "Not deleted are the files that the frames were imported from, copies of the project, "
+            "exports outside its folder exports, and every table, report and file of readings that "
+            "was written, wherever it lies."
         )
         return said
 

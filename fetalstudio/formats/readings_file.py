@@ -23,6 +23,10 @@ _MAX_BYTES = 64 << 20
 _MAX_ROUND = 10_000
 _FARTHEST = 1e6
 """px; the centre and the axes of an ellipse are below."""
+_SMALLEST = 1.0
+"""px, of a semi-axis."""
+_EARLIEST, _LATEST = 1970, 9000
+"""Years; no time zone carries such a time beyond what can be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def _read(entry: Mapping[str, Any]) -> ReadingRecord:
     read_at = datetime.fromisoformat(entry["read_at"])
     if read_at.tzinfo is None:
         raise ValueError("a time has no time zone")
+    if not _EARLIEST <= read_at.year <= _LATEST:
+        raise ValueError("a time is out of range")
     return ReadingRecord(
         id=_matching("[0-9a-f]{32}", entry["id"], "id of a reading"),
         frame=_matching("[0-9a-f]{64}", entry["frame"], "hash of a frame"),
@@ -131,7 +137,7 @@ def _read(entry: Mapping[str, Any]) -> ReadingRecord:
 def _ellipse(value: Mapping[str, Any] | None) -> Ellipse | None:
     if value is None:
         return None
-    low = {"cx": -_FARTHEST, "cy": -_FARTHEST}
+    low = {"cx": -_FARTHEST, "cy": -_FARTHEST, "a": _SMALLEST, "b": _SMALLEST}
     names = ("cx", "cy", "a", "b", "angle_deg")
     return Ellipse(*(_number(value[name], low.get(name, 0.0), _FARTHEST) for name in names))
 

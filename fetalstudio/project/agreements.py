@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from fetalstudio.core.agreement import (
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.statistics import FEW_SUBJECTS
 from fetalstudio.core.words import counted
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.tables import write_table
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, Reading
 
@@ -195,28 +193,24 @@ def group_agreement(
 def write_disagreements(path: Path, found: Sequence[ObserverAgreement], project: Project) -> None:
     """Write a table of all compared frames as CSV. Raises :class:`UserError` where it cannot be
     written."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table: list[dict[str, object]] = []
     sizes = [f"{size.lower()}_{which}_mm" for size in SIZES for which in ("first", "second")]
-    table.writerow(
-        [
-            *("first_observer", "second_observer", "frame", "cohort", "subject"),
-            *("first_round", "second_round", "first_blinded", "second_blinded", "dice", *sizes),
-        ]
+    columns = (
+        *("first_observer", "second_observer", "frame", "cohort", "subject"),
+        *("first_round", "second_round", "first_blinded", "second_blinded", "dice", *sizes),
     )
     for one in found:
         rows = zip(one.readings, one.agreement.pairs, one.agreement.dices, strict=True)
         for (first, second), pair, dice in rows:
             frame = project.frames.get(pair.frame_id)
             measured = [pair.sizes_mm(size) or ("", "") for size in SIZES]
-            table.writerow(
-                [
-                    *(one.first, one.second, frame.name, frame.cohort, frame.subject),
-                    *(first.round, second.round, int(first.blinded), int(second.blinded)),
-                    *(f"{dice:.5f}", *(_cell(v) for values in measured for v in values)),
-                ]
+            row = (
+                *(one.first, one.second, frame.name, frame.cohort, frame.subject),
+                *(first.round, second.round, int(first.blinded), int(second.blinded)),
+                *(f"{dice:.5f}", *(_cell(v) for values in measured for v in values)),
             )
-    write_bytes(path, text.getvalue().encode())
+            table.append(dict(zip(columns, row, strict=True)))
+    write_table(path, columns, table)
 
 
 def _cell(value: float | str) -> str:

@@ -9,6 +9,7 @@ what it added to frames that were there.
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -409,7 +410,13 @@ def _check_changed(changed: Sequence[object]) -> None:
 
 
 def _checked_value(name: str, value: str) -> str:
-    value = visible_key(value)
+    visible = visible_key(value)
+    if visible != unicodedata.normalize("NFC", value).strip():
+        raise InputError(
+            f"The value of the label {name} has characters that cannot be seen, such as a line "
+            "break. Leave them out."
+        )
+    value = visible
     if name != AGE_LABEL or not value:
         return value
     try:

@@ -5,8 +5,6 @@ Nothing is written for it. Rows of a project are only appended, so that its hist
 
 from __future__ import annotations
 
-import csv
-import io
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.files import write_bytes
+from fetalstudio.formats.tables import write_table
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.records import SYNTHESIZER, FrameRevision
@@ -206,13 +204,9 @@ class Audit:
 
 def write_audit_log(path: Path, entries: Iterable[AuditEntry]) -> None:
     """Write entries as CSV. Raises :class:`UserError` where that is not possible."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["time", "author", "action", "frame", "frame_id", "pair"])
-    for e in entries:
-        pair = "" if e.pair_id is None else e.pair_id
-        table.writerow([e.at.isoformat(), e.author, e.action, e.frame, e.frame_id or "", pair])
-    write_bytes(path, out.getvalue().encode())
+    columns = ("time", "author", "action", "frame", "frame_id", "pair")
+    rows = ((e.at.isoformat(), e.author, e.action, e.frame, e.frame_id, e.pair_id) for e in entries)
+    write_table(path, columns, (dict(zip(columns, row, strict=True)) for row in rows))
 
 
 def _drawn(before: _Drawn | None, now: _Drawn) -> str:

@@ -97,6 +97,16 @@ def test_a_label_is_set_changed_and_taken_away(project: Project, frames: list[Fr
     assert [frame.labels for frame in project.frames.all()[1:]] == [{}, {}, {}]
 
 
+@pytest.mark.parametrize("value", ["\ud800", "good\nbad", "a\x1b[31m"])
+def test_a_label_that_cannot_be_seen_whole_changes_nothing(
+    project: Project, frames: list[Frame], value: str
+) -> None:
+    project.frames.set_labels(frames[0].id, {"quality": "clear"})
+    with pytest.raises(InputError, match="cannot be seen"):
+        project.amendments.set_label([frames[0].id], "quality", value, author="me")
+    assert project.frames.get(frames[0].id).labels == {"quality": "clear"}
+
+
 def test_an_age_is_checked_wherever_it_is_set(project: Project, frames: list[Frame]) -> None:
     ids = [frame.id for frame in frames]
     project.amendments.set_label(ids, "gestational_age", "20w3d", author="me")

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -358,6 +359,9 @@ def test_two_observers_never_become_one(
         ("subject", ["s"]),
         ("seconds", -1),
         ("read_at", "2026-01-01T00:00:00"),
+        ("read_at", "0001-01-01T00:00:00+14:00"),
+        ("read_at", "9999-12-31T23:59:59-12:00"),
+        ("ellipse", {"cx": 1, "cy": 1, "a": 1e-300, "b": 1e-300, "angle_deg": 0}),
         ("ellipse", {"cx": 1, "cy": 1, "a": 1, "b": 2, "angle_deg": 0}),
         ("ellipse", {"cx": 1e300, "cy": 1, "a": 3, "b": 2, "angle_deg": 0}),
         ("ellipse", {"cx": 1}),
@@ -449,7 +453,8 @@ def test_the_log_says_who_did_what_and_when(
     assert {e.author for e in project.audit.log(author="eva")} == {"eva"}
     assert project.audit.log(since=datetime.now(UTC) + timedelta(days=1)) == []
     path = tmp_path / "log.csv"
-    write_audit_log(path, log)
+    write_audit_log(path, [replace(log[0], author="=HYPERLINK(1)"), *log[1:]])
     rows = list(csv.DictReader(path.open()))
+    assert rows[0]["author"] == "'=HYPERLINK(1)"
     assert len(rows) == len(log)
     assert rows[-1]["pair"] == f"{pair.id}"
