@@ -27,9 +27,15 @@ SOURCES: Mapping[Source, str] = {
 """What a person reads of each source."""
 
 
+_LEAST_MM, _MOST_MM = 0.001, 10
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Width and height of a pixel in mm, each in (0, 10]. Raises ``ValueError`` otherwise."""
+    """Width and height of a pixel in mm, each from 0.001 to 10. Raises ``ValueError`` otherwise.
+
+    No head is measured on finer or coarser pixels: those of HC18 are 0.05 to 0.4 mm wide.
+    """
 
     mm_per_px_x: float
     mm_per_px_y: float
@@ -37,8 +43,8 @@ class Calibration:
 
     def __post_init__(self) -> None:
         for value in (self.mm_per_px_x, self.mm_per_px_y):
-            if not (math.isfinite(value) and 0 < value <= 10):
-                raise ValueError(f"a pixel is more than 0 and at most 10 mm wide, not {value}")
+            if not (_LEAST_MM <= value <= _MOST_MM):
+                raise ValueError(f"a pixel is {_LEAST_MM} to {_MOST_MM} mm wide, not {value}")
 
     @property
     def mm_per_px(self) -> float:

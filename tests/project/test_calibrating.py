@@ -78,7 +78,7 @@ def test_a_table_gives_each_frame_its_pixel_size(frames: list[Frame], tmp_path: 
 
 
 def test_what_is_no_pixel_size_is_refused(frames: list[Frame]) -> None:
-    for number in (0.0, -1.0, 11.0, float("nan")):
+    for number in (0.0, 1e-300, 0.0009, -1.0, 11.0, float("nan")):
         with pytest.raises(InputError, match="is not possible"):
             from_number(frames, number)
 
