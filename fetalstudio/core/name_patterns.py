@@ -27,8 +27,9 @@ _TEMPLATES = (
 _MOST_PROPOSED = 4
 _FITS = 0.8
 """The least share of the names that a pattern has to match to be proposed."""
-_ENDLESS = re.compile(r"[*+}][^()\[\]]*\)+[*+{]")
-"""A repetition of a group that ends with one: the time to match may grow beyond all measure."""
+_ENDLESS = re.compile(r"(?<!\\)(?:\\\\)*\)[*+{]")
+"""A group that is repeated: the time to match it may grow beyond all measure. No name of a frame
+needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class NamePattern:
     def _of_expression(cls, text: str) -> NamePattern:
         if _ENDLESS.search(text):
             raise InputError(
-                f"The regular expression {text!r} repeats a group that ends with a repetition, "
-                "which may take for ever. Leave one of the two out."
+                f"The regular expression {text!r} repeats a group, which may take for ever. Repeat "
+                "single characters instead, as in [a-z_]+."
             )
         try:
             expression = re.compile(text)

@@ -54,6 +54,11 @@ def test_a_regular_expression_finds_the_subject(
         (r"(\d+", True, "is no regular expression"),
         (r"(\w+)+_x", True, "for ever"),
         (r"((a+))*b", True, "for ever"),
+        (r"(a|a)*x", True, "for ever"),
+        (r"(.+[a]?)+!", True, "for ever"),
+        (r"(.+(b)?)+!", True, "for ever"),
+        (r"(\w+[_-]?)+\.png", True, "for ever"),
+        (r"(a|aa){9}x", True, "for ever"),
     ],
 )
 def test_what_is_no_pattern_says_why(text: str, regular: bool, says: str) -> None:
