@@ -39,7 +39,8 @@ from fetalstudio.formats.doubts import (
     checked_answer,
     head_doubt,
 )
-from fetalstudio.formats.frame_records import FrameContent, FrameRecord, FrameSource
+from fetalstudio.formats.frame_reading import FrameContent, read_content
+from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import some
 from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.redaction import Policy, Redactor, UnclearScreenError, remembered
@@ -659,7 +660,7 @@ def _read_ahead(
 def _content(record: FrameRecord, answers: Answers | None, redactor: Redactor) -> FrameContent:
     if answers is None:
         raise InputError("left out by choice")
-    return record.read(answers, redactor)
+    return read_content(record, answers, redactor)
 
 
 def _planned(
