@@ -244,6 +244,30 @@ def test_conflicts_are_shown_and_another_name_makes_another_person(
     assert observers == {"ben": 24, "another ben": 24}
 
 
+def test_a_reading_under_another_name_is_shown_and_known_once_the_name_is_entered(
+    reading_window: MainWindow, open_session: Session, ben: Path
+) -> None:
+    reading_window.readings.ask_merge(ben)
+    dialog_of(reading_window, MergeDialog).accept()
+    content = json.loads(ben.read_text())
+    for reading in content["readings"]:
+        reading["observer"] = "B"
+    ben.write_text(json.dumps(content))
+    reading_window.readings.ask_merge(ben)
+    dialog = dialog_of(reading_window, MergeDialog)
+    assert dialog.conflicts.count() == 24
+    assert "observer B in the file, ben here" in dialog.conflicts.item(0).text()
+    assert not dialog.keep_both.isVisible()  # the same reading is not kept twice
+    assert not dialog.accept_button.isEnabled()
+    (name,) = dialog.findChildren(QLineEdit)
+    name.setText("ben")
+    name.editingFinished.emit()
+    assert dialog.conflicts.count() == 0
+    assert "24 readings here already" in dialog.summary.text()
+    dialog.reject()
+    assert {reading.observer for reading in open_session.open.readings.all()} == {"ben"}
+
+
 def test_two_outlines_are_decided_on_with_the_keyboard(
     qtbot: QtBot, reading_window: MainWindow, open_session: Session, ben: Path
 ) -> None:
