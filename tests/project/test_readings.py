@@ -213,6 +213,9 @@ def test_what_one_cannot_read_is_counted_and_three_observers_have_one_correlatio
     assert group is not None
     assert (group.observers, group.frames, group.subjects) == (("anna", "ben", "eva"), 5, 3)
     assert group.technical_error_mm > 0
+    assert group.title == "anna, ben and eva together"
+    assert group.figures().startswith(f"ICC(A,1) {group.hc.agreement.value:.3f} (")
+    assert group.sentences() == ["Too few to tell: 3 subjects, of at least 20."]
 
 
 # -- adjudication ------------------------------------------------------------------------------
@@ -354,7 +357,7 @@ def test_a_reading_that_was_changed_in_the_file_is_a_conflict(
     assert said in conflict.sentence()
     assert "What is here stays" in " ".join(plan.sentences())
     assert "keep both" not in " ".join(plan.sentences())
-    with pytest.raises(InputError, match="nothing new.*1 reading in conflict"):
+    with pytest.raises(InputError, match=r"nothing new.*1 reading in conflict"):
         merge_readings(project, plan, author="me", keep_both=True)
     assert project.readings.all() == mine
 

@@ -24,6 +24,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.agreement import mean_ellipse
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.agreements import group_agreement
 from fetalstudio.project.project import Project
 from fetalstudio.project.reading_exchange import export_readings
 from fetalstudio.project.records import Annotation, Frame
@@ -215,6 +216,37 @@ def test_a_colleagues_file_is_planned_merged_undone_and_compared(
     qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
     page.annotations.setChecked(False)
     qtbot.waitUntil(lambda: not page.found, timeout=30_000)
+
+
+def test_three_observers_have_their_correlation_as_on_the_command_line(
+    qtbot: QtBot, reading_window: MainWindow, open_session: Session, ben: Path
+) -> None:
+    reading_window.readings.ask_merge(ben)
+    dialog_of(reading_window, MergeDialog).accept()
+    page = reading_window.page("agreement")
+    assert isinstance(page, AgreementPage)
+    qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
+    assert not page.together.isVisible()
+    project = open_session.open
+    readings = project.readings.start([f.id for f in project.frames.all()][:8], observer="eva")
+    for number, frame_id in readings.left:
+        held = project.annotations.newest(frame_id)
+        drawn = None if held is None else held.ellipse
+        project.readings.add(readings, number, drawn or HEAD, seconds=10)
+    open_session.readings_changed.emit()
+    qtbot.waitUntil(lambda: len(page.found) == 3, timeout=30_000)
+    group = group_agreement(project)
+    assert group is not None
+    assert group.observers == ("ben", "eva", "import")
+    shown = page.together.text()
+    assert page.together.isVisible()
+    assert group.title in shown
+    assert group.about() in shown
+    assert group.figures() in shown
+    assert "Too few to tell" in shown
+    page.annotations.setChecked(False)  # ben and eva remain
+    qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
+    assert not page.together.isVisible()
 
 
 def test_conflicts_are_shown_and_another_name_makes_another_person(
