@@ -80,6 +80,8 @@ _FRAME_BYTES, _FRAME_READS = 256 << 20, 500_000
 a sequence and a million empty fragments are all bounded by these."""
 _LARGEST_VALUE = 1 << 20
 _PIXEL_DATA = 0x7FE00010
+_UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a mark."""
 _AGREE = 0.01
 """Relative difference between two statements of a pixel's size that counts as none."""
 _TISSUE, _TWO_DIMENSIONAL, _CENTIMETRE = 1, 1, 3
@@ -129,6 +131,7 @@ class Header:
     """What is taken from a file besides its pixels."""
 
     frames: int
+    """That can be read."""
     modality: str
     """A code such as ``US``; empty where the file states none."""
     patient: str
@@ -152,16 +155,18 @@ class Header:
     """What a file that we wrote says that it is, as in a PNG file."""
     segmentation: Segmentation | None = None
     """What the file says about others, where it is a segmentation."""
+    counts: tuple[int, int] | None = None
+    """How many frames the file states, and how many its pixels hold, where these differ."""
 
 
 def read_header(path: Path, open_file: Opener) -> Header:
-    """Read the listed values of a file; its pixels are not touched.
+    """Read the listed values of a file; its pixels are counted and not decoded.
 
     ``path`` names it in messages. Raises :class:`InputError` for a file that is no DICOM image, is
     damaged or whose frames are of a size that none may have.
     """
     with _messages(path), open_file() as stream:
-        dataset, _ = _parsed(stream, path)
+        dataset, body = _parsed(stream, path)
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
             return Header(0, "", "", None, None, None, members=_listed(dataset), directory=True)
         if "Rows" not in dataset or "Columns" not in dataset:
@@ -170,21 +175,24 @@ def read_header(path: Path, open_file: Opener) -> Header:
                 "it again if it should show one."
             )
         _check_pixels(path, dataset)
-        calibration, stated = _calibration(dataset)
+        calibration, sizes = _calibration(dataset)
         date = _date(dataset, "AcquisitionDate", "ContentDate", "StudyDate")
+        stated = _frames(dataset)
+        held = _held(dataset, body) or stated
         return Header(
-            frames=_frames(dataset),
+            frames=min(stated, held),
             modality=str(dataset.get("Modality") or "").strip(),
             patient=str(dataset.get("PatientID") or "").strip()
             or str(dataset.get("StudyInstanceUID") or "").strip(),
             date=date,
             gestational_age=_gestational_age(dataset, date),
             calibration=calibration,
-            stated=stated,
+            stated=sizes,
             screen=_screen(dataset),
             uid=str(dataset.get("SOPInstanceUID") or ""),
             note=_note(dataset),
             segmentation=_segmentation(dataset) if "SegmentSequence" in dataset else None,
+            counts=None if held == stated else (stated, held),
         )
 
 
@@ -514,6 +522,54 @@ def _agree(one: Calibration, other: Calibration) -> bool:
 
 
 # -- pixels ---------------------------------------------------------------------------------------
+
+
+def _held(dataset: Dataset, stream: BinaryIO) -> int | None:
+    """How many whole frames the pixels hold, of a file at their tag; None where that is not known
+    without decoding: of one compressed frame, of frames in several parts without a table of them,
+    and of pixels in a bit each."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID") or _guessed(dataset)
+    order = "<" if syntax.is_little_endian else ">"
+    tag, kind = stream.read(4), stream.read(4)
+    if len(kind) < 4 or struct.unpack(f"{order}HH", tag) != (0x7FE0, 0x0010):
+        return None
+    length = stream.read(4) if kind[:2] in (b"OB", b"OW", b"UN") else kind
+    if len(length) < 4:
+        return None
+    (stated,) = struct.unpack(f"{order}I", length)
+    begin = stream.tell()
+    end = stream.seek(0, io.SEEK_END)
+    if not syntax.is_encapsulated:
+        samples = _samples_per_pixel(dataset) * int(dataset.Rows) * int(dataset.Columns)
+        size = samples * int(dataset.BitsAllocated) // 8
+        if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+            size = size * 2 // 3
+        whole = int(dataset.BitsAllocated) >= 8 and stated != _UNDEFINED
+        return min(stated, end - begin) // size if whole else None
+    if _frames(dataset) == 1:
+        return None
+    stream.seek(begin)
+    table, parts = _parts(stream, order, end)
+    if dataset.get("ExtendedOffsetTable"):
+        table = len(dataset.ExtendedOffsetTable) // 8
+    return min(table, parts) if table else parts if parts < _frames(dataset) else None
+
+
+def _parts(stream: BinaryIO, order: str, end: int) -> tuple[int, int]:
+    """The length of the table of offsets at the begin of compressed pixels, and the number of whole
+    parts that follow in a file of ``end`` bytes."""
+    table, parts = -1, 0
+    while parts <= _FRAME_READS and len(head := stream.read(8)) == 8:
+        group, element, length = struct.unpack(f"{order}HHI", head)
+        after = stream.tell() + length
+        if (group, element) != (0xFFFE, 0xE000) or after > end:
+            break
+        if table < 0:
+            table = length // 4
+        else:
+            parts += 1
+        stream.seek(after)
+    return max(table, 0), parts
 
 
 def _samples(dataset: Dataset, stream: BinaryIO, index: int) -> NDArray[Any]:
