@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.words import counted
 from fetalstudio.formats.files import check_regular
 from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource, Video
 from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES, Samples
@@ -340,9 +341,22 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),
                 stated=header.stated,
+                problems=() if header.counts is None else (_miscounted(path, *header.counts),),
             )
         )
     return tuple(records)
+
+
+def _miscounted(path: Path, stated: int, held: int) -> str:
+    """What is said of a file that states another number of frames than its pixels hold."""
+    if held > stated:
+        which = f"the first {stated}" if stated > 1 else "the first"
+    else:
+        which = f"these {held}" if held > 1 else "this one"
+    return (
+        f"{path} states {counted(stated, 'frame')}, but its pixels hold {held}. Only {which} can "
+        "be imported. Export the file again if others are missing."
+    )
 
 
 def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[FrameRecord, ...]:

@@ -24,7 +24,7 @@ from fetalstudio.formats.dicom_dataset import (
     frame_count,
     opened,
 )
-from fetalstudio.formats.dicom_pixels import as_grey, decoded
+from fetalstudio.formats.dicom_pixels import as_grey, decoded, held_frames
 from fetalstudio.formats.dicom_regions import calibration_of, screen_of
 from fetalstudio.formats.dicom_segmentations import Segmentation, segmentation_of
 from fetalstudio.formats.frame_records import StatedSize
@@ -38,6 +38,7 @@ class Header:
     """What is taken from a file besides its pixels."""
 
     frames: int
+    """That can be read."""
     modality: str
     """A code such as ``US``; empty where the file states none."""
     patient: str
@@ -61,15 +62,17 @@ class Header:
     """What a file that we wrote says that it is, as in a PNG file."""
     segmentation: Segmentation | None = None
     """What the file says about others, where it is a segmentation."""
+    counts: tuple[int, int] | None = None
+    """How many frames the file states, and how many its pixels hold, where these differ."""
 
 
 def read_header(path: Path, open_file: Opener) -> Header:
-    """Read the listed values of a file; its pixels are not touched.
+    """Read the listed values of a file; its pixels are counted and not decoded.
 
     ``path`` names it in messages. Raises :class:`InputError` for a file that is no DICOM image, is
     damaged or whose frames are of a size that none may have.
     """
-    with opened(path, open_file) as (dataset, _):
+    with opened(path, open_file) as (dataset, body):
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
             return Header(0, "", "", None, None, None, members=_listed(dataset), directory=True)
         if "Rows" not in dataset or "Columns" not in dataset:
@@ -78,21 +81,24 @@ def read_header(path: Path, open_file: Opener) -> Header:
                 "it again if it should show one."
             )
         check_pixels(path, dataset)
-        calibration, stated = calibration_of(dataset)
+        calibration, sizes = calibration_of(dataset)
         date = _date(dataset, "AcquisitionDate", "ContentDate", "StudyDate")
+        stated = frame_count(dataset)
+        held = held_frames(dataset, body) or stated
         return Header(
-            frames=frame_count(dataset),
+            frames=min(stated, held),
             modality=str(dataset.get("Modality") or "").strip(),
             patient=str(dataset.get("PatientID") or "").strip()
             or str(dataset.get("StudyInstanceUID") or "").strip(),
             date=date,
             gestational_age=_gestational_age(dataset, date),
             calibration=calibration,
-            stated=stated,
+            stated=sizes,
             screen=screen_of(dataset),
             uid=str(dataset.get("SOPInstanceUID") or ""),
             note=_note(dataset),
             segmentation=segmentation_of(dataset) if "SegmentSequence" in dataset else None,
+            counts=None if held == stated else (stated, held),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 from typing import Any, BinaryIO
@@ -15,10 +16,12 @@ from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fetalstudio.formats import dicom_codecs
-from fetalstudio.formats.dicom_dataset import PIXEL_DATA, Bounded, frame_count
+from fetalstudio.formats.dicom_dataset import PIXEL_DATA, Bounded, frame_count, samples_per_pixel
 
 _FRAME_BYTES, _FRAME_READS = 256 << 20, 500_000
 """What a parser may read, at most, for a frame. A million empty fragments are bounded by these."""
+_UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a mark."""
 
 dicom_codecs.register()
 
@@ -44,6 +47,54 @@ def decoded(dataset: Dataset, stream: BinaryIO, index: int) -> NDArray[Any]:
     )
     dataset.PhotometricInterpretation = how["photometric_interpretation"]
     return np.asarray(array)
+
+
+def held_frames(dataset: Dataset, stream: BinaryIO) -> int | None:
+    """How many whole frames the pixels hold, of a file at their tag; None where that is not known
+    without decoding: of one compressed frame, of frames in several parts without a table of them,
+    and of pixels in a bit each."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID") or _guessed(dataset)
+    order = "<" if syntax.is_little_endian else ">"
+    tag, kind = stream.read(4), stream.read(4)
+    if len(kind) < 4 or struct.unpack(f"{order}HH", tag) != (0x7FE0, 0x0010):
+        return None
+    length = stream.read(4) if kind[:2] in (b"OB", b"OW", b"UN") else kind
+    if len(length) < 4:
+        return None
+    (stated,) = struct.unpack(f"{order}I", length)
+    begin = stream.tell()
+    end = stream.seek(0, io.SEEK_END)
+    if not syntax.is_encapsulated:
+        samples = samples_per_pixel(dataset) * int(dataset.Rows) * int(dataset.Columns)
+        size = samples * int(dataset.BitsAllocated) // 8
+        if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
+            size = size * 2 // 3
+        whole = int(dataset.BitsAllocated) >= 8 and stated != _UNDEFINED
+        return min(stated, end - begin) // size if whole else None
+    if frame_count(dataset) == 1:
+        return None
+    stream.seek(begin)
+    table, parts = _parts(stream, order, end)
+    if dataset.get("ExtendedOffsetTable"):
+        table = len(dataset.ExtendedOffsetTable) // 8
+    return min(table, parts) if table else parts if parts < frame_count(dataset) else None
+
+
+def _parts(stream: BinaryIO, order: str, end: int) -> tuple[int, int]:
+    """The length of the table of offsets at the begin of compressed pixels, and the number of whole
+    parts that follow in a file of ``end`` bytes."""
+    table, parts = -1, 0
+    while parts <= _FRAME_READS and len(head := stream.read(8)) == 8:
+        group, element, length = struct.unpack(f"{order}HHI", head)
+        after = stream.tell() + length
+        if (group, element) != (0xFFFE, 0xE000) or after > end:
+            break
+        if table < 0:
+            table = length // 4
+        else:
+            parts += 1
+        stream.seek(after)
+    return max(table, 0), parts
 
 
 def _guessed(dataset: Dataset) -> UID:

@@ -510,7 +510,12 @@ class Planner:
             if clip is not None:
                 doubt = self._records[clip].frames_doubt
                 doubts = planned.doubts if doubt is None else (doubt, *planned.doubts)
-                planned = replace(planned, clip=clip, doubts=doubts)
+                of_clip = clip if self._records[clip].is_clip else None
+                planned = replace(planned, clip=of_clip, doubts=doubts)
+            if key == clip:  # none of its frames is taken
+                choice = choices.answers(key, key).get(Question.FRAMES)
+                missing = self._records[key].beyond(choice)
+                planned = replace(planned, notes=() if missing is None else (missing,))
             if planned.frame_id is not None:
                 held = self._project.frames.find(planned.frame_id)
                 first = known.setdefault(planned.frame_id, planned)
@@ -575,8 +580,8 @@ class Planner:
         )
 
     def _chosen(self, choices: Choices) -> dict[str, tuple[FrameRecord, str | None]]:
-        """The records of single frames by key, each with the key of its clip. A clip of which no
-        frame is taken is there itself."""
+        """The records of single frames by key, each with the key of its clip. A file of several
+        frames of which none is taken is there itself."""
         found: dict[str, tuple[FrameRecord, str | None]] = {}
         for file, record in self._records.items():
             if record.video is None:
@@ -588,8 +593,8 @@ class Planner:
                 self._frames[file, choice] = self._frames_of(record, choice)
             frames = self._frames[file, choice]
             found |= {_numbered(file, frame): (frame, clip) for frame in frames}
-            if not frames and clip is not None:
-                found[file] = record, clip
+            if not frames:
+                found[file] = record, file
         return found
 
     def _frames_of(self, record: FrameRecord, choice: str | None) -> tuple[FrameRecord, ...]:
