@@ -16,6 +16,7 @@ from fetalstudio.project.backups import (
 )
 from fetalstudio.project.database import Database
 from fetalstudio.project.schema import PURGED_TABLES
+from fetalstudio.project.staging import remove_stagings
 from fetalstudio.project.storage import Storage
 
 
@@ -68,6 +69,7 @@ def forget(storage: Storage, subjects: Collection[str]) -> bool:
         delete_rows(storage.database, sorted(frame_ids.intersection(removed_frames(storage))))
         _replace_former(storage.database, subjects, current)
         storage.pictures.remove_abandoned()
+        remove_stagings(storage.pictures.folder)
     _delete_unheld(storage)
     shutil.rmtree(storage.path / "cache", ignore_errors=True)
     return storage.database.scrub()
