@@ -77,6 +77,11 @@ class Staged:
         self._stand_ins = stand_ins
         self._made, self.total = _read_journal(folder)
 
+    @property
+    def unfinished(self) -> UnfinishedImport:
+        """How far the import came."""
+        return UnfinishedImport(len(self._made), max(self.total, len(self._made)))
+
     def key(self, path: Path, inside: str) -> str | None:
         """What stands for a picture file in its present state, or for what is ``inside`` of it.
 
@@ -132,11 +137,6 @@ class Staging(Staged):
         self._waiting = deque[Future[None]]()
         self.resumed = 0
         """Pictures that an import of this source had read before it was stopped."""
-
-    @property
-    def unfinished(self) -> UnfinishedImport:
-        """What an import leaves that is stopped now."""
-        return UnfinishedImport(len(self._made), max(self.total, len(self._made)))
 
     def expect(self, total: int) -> None:
         """Note how many pictures are to be read."""
@@ -223,7 +223,8 @@ class Imports:
         """A place for the pictures of an import.
 
         It is deleted at the end of the block; but that of a ``source`` is kept where the block is
-        stopped (:class:`Stopped`, Ctrl-C), and found again by the next import of this source.
+        stopped (:class:`Stopped`, Ctrl-C), and found again by the next import of this source. The
+        result of :class:`Stopped` is then an :class:`UnfinishedImport`.
         """
         stand_ins = self._patients.stand_ins()
         named = source is not None
@@ -241,8 +242,10 @@ class Imports:
                 staging = Staging(folder, self._storage, stand_ins, writer)
                 try:
                     yield staging
-                except (Stopped, KeyboardInterrupt):
+                except (Stopped, KeyboardInterrupt) as stop:
                     keep = named and staging.unfinished.pictures > 0
+                    if isinstance(stop, Stopped) and keep:
+                        raise Stopped(staging.unfinished) from stop
                     raise
         finally:
             if keep:
@@ -263,14 +266,15 @@ class Imports:
         """The imports that were stopped or killed and can go on."""
         found = []
         for folder, _ in _abandoned(self._storage.pictures.folder):
-            made, total = _read_journal(folder)
-            if made:
-                found.append(UnfinishedImport(len(made), max(total, len(made))))
+            left = Staged(folder, self._storage.pictures, self._patients.stand_ins()).unfinished
+            if left.pictures:
+                found.append(left)
         return found
 
-    def discard(self) -> None:
-        """Delete what imports that were stopped or killed have left."""
-        remove_stagings(self._storage.pictures.folder)
+    def discard(self, source: Path | None = None) -> None:
+        """Delete what stopped or killed imports have left, of this source or of all."""
+        one = None if source is None else self._of(source, self._patients.stand_ins())
+        remove_stagings(self._storage.pictures.folder, one=one)
 
     def _of(self, source: Path, stand_ins: StandIns) -> Path:
         name = stand_ins.of("source", Path(source).absolute())
@@ -280,11 +284,14 @@ class Imports:
         return self._storage.pictures.folder / f"{_STAGING}{secrets.token_hex(8)}"
 
 
-def remove_stagings(folder: Path, older_than_s: float = 0.0) -> int:
-    """Delete the stagings in the ``folder`` of the pictures that no import uses; returns the number
-    of files. With ``older_than_s``, what an import can go on from is kept that long."""
+def remove_stagings(folder: Path, older_than_s: float = 0.0, one: Path | None = None) -> int:
+    """Delete the stagings in the ``folder`` of the pictures that no import uses, or ``one`` of
+    them; returns the number of files. With ``older_than_s``, what an import can go on from is kept
+    that long."""
     files = 0
     for staging, lock in _abandoned(folder):
+        if one not in (None, staging):
+            continue
         made, _ = _read_journal(staging)
         if made and time.time() - (staging / _JOURNAL).stat().st_mtime < older_than_s:
             continue
