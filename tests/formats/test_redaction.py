@@ -28,7 +28,7 @@ from fetalstudio.formats.redaction import (
     remembered,
 )
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_plan import Planner, plan_import
+from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project

@@ -13,8 +13,10 @@ from fetalstudio.formats.doubts import LEAVE_OUT, Question
 from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
-from fetalstudio.project.import_choices import read_choices, write_choices
-from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, plan_import
+from fetalstudio.project.choices_file import read_choices, write_choices
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle, write
