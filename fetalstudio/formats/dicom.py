@@ -32,7 +32,9 @@ from fetalstudio.formats.shapes import is_head, is_neutral
 from fetalstudio.formats.subjects import subject_key
 
 if TYPE_CHECKING:
-    from fetalstudio.formats.dicom_file import Header, Opener, Segmentation
+    from fetalstudio.formats.dicom_dataset import Opener
+    from fetalstudio.formats.dicom_file import Header
+    from fetalstudio.formats.dicom_segmentations import Segmentation
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Endings of DICOM files, which often have none or one that is part of a number."""
@@ -405,7 +407,7 @@ def _segmented(
 def _segments(
     path: Path, open_file: Opener, segmentation: Segmentation, uid: str, number: int
 ) -> Samples | None:
-    from fetalstudio.formats.dicom_file import read_segments
+    from fetalstudio.formats.dicom_segmentations import read_segments
 
     found = read_segments(path, open_file, segmentation, uid, number)
     return None if found is None else (found, None)

@@ -102,7 +102,7 @@ def test_every_kind_of_table_is_read_both_ways(tmp_path: Path, kind: str, read: 
 
 def line_of(*cells: str, delimiter: str = ";") -> str:
     """A table of ``one`` with these numbers from ``cx`` on."""
-    rest = ("40", "30", "22", "10", "96", "80")
+    rest = ("40", "30", "22", "10", "196", "80")
     row = delimiter.join(("one", *cells, *rest[len(cells) - 1 :]))
     return f"{HEADER.replace(',', delimiter)}\n\n{row}\n"
 

@@ -10,10 +10,13 @@ from PIL import Image
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import LEAVE_OUT, Question
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
-from fetalstudio.project.import_choices import read_choices, write_choices
-from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, plan_import
+from fetalstudio.project.choices_file import read_choices, write_choices
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.formats.dicom_files import speckle, write
@@ -124,7 +127,9 @@ def test_a_clip_of_which_none_is_taken_can_be_taken_again(project: Project, sour
     plan = planner.plan(Choices.of([("frames", "none", [CLIP])]))
     (none,) = [f for f in plan.frames if f.clip == CLIP]
     assert (none.key, none.taken_for) == (CLIP, "left out") and none.doubts
-    assert np.array_equal(none.record.shown(), speckle(COUNT)[COUNT // 2]), "what is shown of it"
+    assert np.array_equal(read_shown(none.record), speckle(COUNT)[COUNT // 2]), (
+        "what is shown of it"
+    )
     assert taken(planner.plan(Choices.of([("frames", "first", [CLIP])]))) == [1]
     one = Choices.of([("frames", "all", [CLIP]), ("role", LEAVE_OUT, [f"{CLIP}#dicom-0001_0002"])])
     assert taken(planner.plan(one)) == [1, *range(3, COUNT + 1)]
