@@ -7,6 +7,7 @@ cancel: what is on screen may be about to change. Jobs go on, and their events w
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from PySide6.QtCore import QEventLoop, Qt, QThread, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
 from fetalstudio.core.progress import Progress
@@ -25,6 +27,8 @@ from fetalstudio.project.storage import Version
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.job_runner import Engine, Work
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Task = Callable[[Project, Progress], Result]
@@ -130,7 +134,9 @@ class _Thread(QThread, Generic[Result]):
                 project.read_ahead()
                 self._opened = project
         except BaseException as error:
-            if not self._result:  # what failed after it costs nothing but time
+            if self._result:  # the window then reads for itself
+                log.warning("the project could not be read ahead", exc_info=True)
+            else:
                 self._error = error
 
     def _report(self, event: Event) -> None:
@@ -162,3 +168,8 @@ class _WaitDialog(QDialog):
     def reject(self) -> None:
         """Ask the work to stop; the dialog is hidden once it has."""
         self.bar.cancel_button.click()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """As :meth:`reject`; the dialog is in no way of the program's end."""
+        self.reject()
+        event.setAccepted(not event.spontaneous())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -169,6 +169,18 @@ def test_ending_the_program_ends_the_work(session: Session) -> None:
             time.sleep(0.01)
             progress.check()
 
-    QTimer.singleShot(100, QApplication.quit)
-    with pytest.raises(Stopped):
-        session.wait_for("Working", endless, frames=MANY)
+    ends: list[str] = []
+    program = QEventLoop()  # as that of the application
+
+    def work() -> None:
+        try:
+            session.wait_for("Working", endless, frames=MANY)
+        except Stopped:
+            ends.append("stopped")
+        program.quit()
+
+    for after in (100, 1000):  # before the dialog is shown, and after
+        QTimer.singleShot(0, work)
+        QTimer.singleShot(after, QApplication.quit)
+        program.exec()
+    assert ends == ["stopped", "stopped"]
