@@ -134,7 +134,8 @@ def stroke_groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
     sharp[1:] |= down
     sharp[:-1] |= down
     strokes = (narrow & sharp).astype(np.uint8)
-    near = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
+    kernel = np.ones((5, 13), np.uint8)
+    near = np.asarray(cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, kernel), np.uint8)
     labels = labelled(near)
     found = boxes(labels)
     inked = np.bincount(labels[strokes > 0], minlength=len(found) + 1)[1:]

@@ -212,7 +212,7 @@ def test_text_in_a_picture_that_is_no_screen_is_blacked_out_if_a_person_says_so(
     plan = planner.plan()
     assert plan.all_notes == ()
     (frame,) = plan.frames
-    redacted = frame.record.shown(plan.redactor)
+    redacted = read_shown(frame.record, plan.redactor)
     assert max(left_of_text(shown, redacted)) == 0
     assert (redacted != shown.pixels).mean() < 0.05, "the rest is as it was"
     remember({sample.layout: Layout("all", find_text=False)})
