@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.errors import UserError
-from fetalstudio.core.progress import Progress, Stopped
+from fetalstudio.core.progress import Progress
 from fetalstudio.engine.forgetting import forget, plan_forgetting
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.project import Project
@@ -128,13 +131,14 @@ def test_an_error_of_the_work_is_raised_in_the_window(session: Session) -> None:
 def test_a_cancelled_amendment_changes_nothing_and_is_no_step(session: Session) -> None:
     said: list[str] = []
     session.message.connect(lambda text, _level: said.append(text))
+    logged = session.open.amendments.all()
     timer = cancelling()
     session.undo_stack.push(labelling(session, 0.03))
     assert not timer.isActive()
     assert labels(session.open) == {None}
     assert session.undo_stack.count() == 0
     assert said == ["Cancelled: set the label site of 10,000 frames. Nothing was changed."]
-    assert session.open.amendments.all() == []
+    assert session.open.amendments.all() == logged
 
 
 def test_an_amendment_is_undone_and_done_again_as_before(session: Session, qtbot: QtBot) -> None:
@@ -146,7 +150,8 @@ def test_an_amendment_is_undone_and_done_again_as_before(session: Session, qtbot
     assert session.open.frames.all() == before
     session.undo_stack.redo()
     assert session.open.frames.all() == changed
-    assert [a.undone for a in session.open.amendments.all() if a.undoes is None] == [False, True]
+    made = [a.undone for a in session.open.amendments.all() if a.undoes is None]
+    assert made == [False, True, False], "redo, the first time, the import"
 
 
 def test_a_patient_is_forgotten_while_the_window_has_the_project_open(session: Session) -> None:
@@ -163,24 +168,40 @@ def test_a_patient_is_forgotten_while_the_window_has_the_project_open(session: S
     assert not any(frame.id.encode() in path.read_bytes() for path in files)
 
 
-def test_ending_the_program_ends_the_work(session: Session) -> None:
-    def endless(_project: Project, progress: Progress) -> None:
-        while True:
-            time.sleep(0.01)
-            progress.check()
+ENDED = """
+import sys, time
+from pathlib import Path
+from PySide6.QtCore import QTimer
+from fetalstudio.core.progress import Stopped
+from fetalstudio.project.project import Project
+from fetalstudio.ui.app import make_application
+from fetalstudio.ui.job_runner import Engine
+from fetalstudio.ui.waiting import wait_for
 
-    ends: list[str] = []
-    program = QEventLoop()  # as that of the application
+app, engine = make_application(), Engine()
+project = Project.create(Path(sys.argv[1]))
 
-    def work() -> None:
-        try:
-            session.wait_for("Working", endless, frames=MANY)
-        except Stopped:
-            ends.append("stopped")
-        program.quit()
+def endless(_project, progress):
+    while True:
+        time.sleep(0.01)
+        progress.check()
 
-    for after in (100, 1000):  # before the dialog is shown, and after
-        QTimer.singleShot(0, work)
-        QTimer.singleShot(after, QApplication.quit)
-        program.exec()
-    assert ends == ["stopped", "stopped"]
+def work():
+    try:
+        wait_for(project, engine, "Working", endless, None)
+    except Stopped:
+        print("stopped")
+
+QTimer.singleShot(0, work)
+QTimer.singleShot(int(sys.argv[2]), app.quit)
+app.exec()
+engine.shutdown()
+"""
+
+
+@pytest.mark.parametrize("after_ms", [100, 800])
+def test_the_end_of_the_program_ends_the_work(tmp_path: Path, after_ms: int) -> None:
+    """Before its dialog is shown, and after."""
+    command = [sys.executable, "-c", ENDED, str(tmp_path / "p"), str(after_ms)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "stopped\n"
