@@ -73,7 +73,9 @@ class FrameContent:
     """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
     the sector."""
     layout: str | None = None
-    """The fingerprint of its layout, where it is a scanner's screen."""
+    """The fingerprint of its layout, where it is a scanner's screen, or shows text."""
+    text_kept: bool = False
+    """Whether text was found in it that nobody has decided on, and is kept."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 
@@ -93,6 +95,8 @@ class CleanPicture:
     """As :attr:`FrameContent.redacted`."""
     layout: str | None = None
     """As :attr:`FrameContent.layout`."""
+    text_kept: bool = False
+    """As :attr:`FrameContent.text_kept`."""
 
 
 def read_content(
@@ -126,7 +130,7 @@ def read_content(
         redaction = _redaction(record, before, said, redactor)
         pixels = redaction.apply(before)
         redacted = pixels is not before and not redaction.confirmed
-        clean = CleanPicture(pixels, redacted, redaction.layout)
+        clean = CleanPicture(pixels, redacted, redaction.layout, redaction.text_kept)
     size = (clean.pixels.shape[1], clean.pixels.shape[0])
     pages = pages_in(record.path) if record.decode is None else 1
     problems = record.problems
@@ -144,6 +148,7 @@ def read_content(
         record.calibration,
         redacted=clean.redacted,
         layout=clean.layout,
+        text_kept=clean.text_kept,
     )
     mm = stated_mm(answers)
     if mm is not None:

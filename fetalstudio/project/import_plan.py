@@ -63,7 +63,9 @@ class PlannedFrame:
     redacted: bool = False
     """Whether something was blacked out that nobody confirmed."""
     layout: str | None = None
-    """The fingerprint of its layout, where it is a scanner's screen."""
+    """The fingerprint of its layout, where it is a scanner's screen, or shows text."""
+    text_kept: bool = False
+    """Whether text was found in it that nobody has decided on, and is kept."""
     clip: str | None = None
     """Key of the clip that it is a frame of."""
 
@@ -187,6 +189,13 @@ class ImportPlan:
                 f"{_and_more(redacted)}: what a scanner shows around the sector was blacked out, "
                 "and so was the text that was found in it. Text can be missed: check the frames "
                 "in Annotate, and remove those that still show a name."
+            )
+        if kept := [frame.path for frame in self.frames if frame.text_kept]:
+            notes.append(
+                f"{_and_more(kept)}: text or marks of a scanner seem to be burned into the "
+                "picture and are kept, because it does not look like a scanner's screen. Check "
+                "it. To black text out, confirm in the window what may be stored of it, or "
+                "import with --redact text."
             )
         return tuple(dict.fromkeys((*self.notes, *notes)))
 

@@ -114,6 +114,7 @@ def planned_frame(
         synthetic=content.synthetic,
         redacted=content.redacted,
         layout=content.layout,
+        text_kept=content.text_kept,
     )
 
 
@@ -129,7 +130,7 @@ def _staged(read: Read, answers: Answers, redactor: Redactor, staging: Staging |
     if read.file is not None and answers.get(Question.ROLE) != FRAME:
         rules = redactor.rules(content.layout)
         staging.resumed += read.resumed
-        staging.note(read.file, frame_id, content.redacted, content.layout, rules)
+        staging.note(read.file, frame_id, content, rules)
     return frame_id
 
 

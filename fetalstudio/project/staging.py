@@ -24,7 +24,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.formats.frame_reading import CleanPicture
+from fetalstudio.formats.frame_reading import CleanPicture, FrameContent
 from fetalstudio.formats.pictures import FRAME_NOTE, read_image, write_png
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.locks import Lock
@@ -40,7 +40,7 @@ _IN_TWO_FILES = (".mhd", ".nhdr")
 """Headers whose pixels are in another file."""
 _MOST_WAITING = 4
 """Pictures that wait to be written, at most: frames may be large."""
-_MADE = re.compile(r"([0-9a-f]{32}) ([0-9a-f]{64}) ([01]) ([0-9a-f]{16}|-) ([0-9a-f]{16})")
+_MADE = re.compile(r"([0-9a-f]{32}) ([0-9a-f]{64}) ([01]) ([01]) ([0-9a-f]{16}|-) ([0-9a-f]{16})")
 _TOTAL = re.compile(r"of (\d{1,9})")
 
 
@@ -63,6 +63,7 @@ class _Made:
 
     frame_id: str
     redacted: bool
+    text_kept: bool
     layout: str | None
     rules: str
     """As :meth:`Redactor.rules`, when it was made."""
@@ -112,7 +113,7 @@ class Staged:
             with contextlib.suppress(InputError):
                 pixels = read_image(path)
                 if picture_id(pixels) == made.frame_id:
-                    return CleanPicture(pixels, made.redacted, made.layout)
+                    return CleanPicture(pixels, made.redacted, made.layout, made.text_kept)
         self._path(made.frame_id).unlink(missing_ok=True)
         return None
 
@@ -144,12 +145,13 @@ class Staging(Staged):
             self.total = total
             self._append(f"of {total}")
 
-    def note(self, key: str, frame_id: str, redacted: bool, layout: str | None, rules: str) -> None:
+    def note(self, key: str, frame_id: str, content: FrameContent, rules: str) -> None:
         """Note which picture was made of the file that ``key`` stands for."""
-        made = _Made(frame_id, redacted, layout, rules)
+        made = _Made(frame_id, content.redacted, content.text_kept, content.layout, rules)
         if self._made.get(key) != made:
             self._made[key] = made
-            self._append(f"{key} {frame_id} {int(redacted)} {layout or '-'} {rules}")
+            flags = f"{int(made.redacted)} {int(made.text_kept)}"
+            self._append(f"{key} {frame_id} {flags} {made.layout or '-'} {rules}")
 
     def put(self, pixels: Pixels, note: str = FRAME_NOTE) -> str:
         """Write the picture here unless the project or this folder holds it; returns its id.
@@ -325,9 +327,9 @@ def _read_journal(folder: Path) -> tuple[dict[str, _Made], int]:
     with contextlib.suppress(FileNotFoundError):
         for line in (folder / _JOURNAL).read_text("ascii", "replace").splitlines():
             if found := _MADE.fullmatch(line):
-                key, frame_id, redacted, layout, rules = found.groups()
+                key, frame_id, redacted, text_kept, layout, rules = found.groups()
                 shown = None if layout == "-" else layout
-                made[key] = _Made(frame_id, redacted == "1", shown, rules)
+                made[key] = _Made(frame_id, redacted == "1", text_kept == "1", shown, rules)
             elif found := _TOTAL.fullmatch(line):
                 total = int(found[1])
     return made, total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -241,7 +242,12 @@ def test_another_choice_reads_only_the_pictures_that_it_concerns(
     choices = Choices.of([("head", "2", ("several.png",))])
     with project.imports.staging() as staging, monkeypatch.context() as patch:
         put = staging.put
-        patch.setattr(staging, "put", lambda *picture: read.append(put(*picture)) or read[-1])
+
+        def noted(*picture: Any) -> str:
+            read.append(put(*picture))
+            return read[-1]
+
+        patch.setattr(staging, "put", noted)
         first = planner.plan(staging=staging)
         assert len(read) == 6
         second = planner.plan(choices, staging=staging)
