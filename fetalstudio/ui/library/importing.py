@@ -63,8 +63,8 @@ class ImportFlow(QObject):
             box = self._question(
                 "An import was interrupted",
                 f"An import was interrupted after {left}.",
-                "Nothing of it is in the project. What was read is kept for a week without names, "
-                "and with what was blacked out. Choose the same folder again to go on from there.",
+                "Nothing of it is in the project. What was read is kept for a week, redacted and "
+                "without names. Choose the same folder again to go on from there.",
             )
             go_on = box.addButton("Choose the folder…", QMessageBox.ButtonRole.AcceptRole)
             go_on.clicked.connect(lambda _checked: self.ask_folder())
@@ -173,8 +173,8 @@ class ImportFlow(QObject):
         box = self._question(
             "The import was stopped",
             f"The import was stopped after {left.unfinished}.",
-            "Nothing of it is in the project. What was read is kept for a week without names, and "
-            f"with what was blacked out: go on now, or import {source.title} again later.",
+            "Nothing of it is in the project. What was read is kept for a week, redacted and "
+            f"without names: go on now, or import {source.title} again later.",
         )
         go_on = box.addButton("Go on", QMessageBox.ButtonRole.AcceptRole)
         go_on.clicked.connect(lambda _checked: self._import(request, source, plan))
