@@ -147,7 +147,8 @@ def _discard(options: argparse.Namespace, console: Console) -> None:
         unfinished = project.imports.unfinished()
         project.imports.discard()
     count = counted(len(unfinished), "unfinished import")
-    console.result({"discarded": unfinished}, f"Deleted what {count} had read.")
+    text = f"Deleted what {count} had read." if unfinished else "There was nothing to delete."
+    console.result({"discarded": unfinished}, text)
 
 
 def _choices(options: argparse.Namespace) -> Choices:

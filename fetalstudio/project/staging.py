@@ -18,7 +18,7 @@ import secrets
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ _IN_TWO_FILES = (".mhd", ".nhdr")
 _MOST_WAITING = 4
 """Pictures that wait to be written, at most: frames may be large."""
 _SYNCED_AT_ONCE = 8
+"""Pictures, each by a thread: the disk takes in several together."""
 _MADE = re.compile(r"([0-9a-f]{32}) ([0-9a-f]{64}) ([01]) ([01]) ([0-9a-f]{16}|-) ([0-9a-f]{16})")
 _TOTAL = re.compile(r"of (\d{1,9})")
 
@@ -86,7 +87,7 @@ class Staged:
     @property
     def unfinished(self) -> UnfinishedImport:
         """How far the import came."""
-        return UnfinishedImport(len(self._made), max(self.total, len(self._made)))
+        return _unfinished(self._made, self.total)
 
     def key(self, path: Path, inside: str) -> str | None:
         """What stands for a picture file in its present state, or for what is ``inside`` of it.
@@ -300,7 +301,7 @@ class Imports:
         """The imports that were stopped or killed and can go on."""
         found = []
         for folder, _ in _abandoned(self._storage.pictures.folder):
-            left = Staged(folder, self._storage.pictures, self._patients.stand_ins()).unfinished
+            left = _unfinished(*_read_journal(folder))
             if left.pictures:
                 found.append(left)
         return found
@@ -339,6 +340,10 @@ def remove_old_stagings(folder: Path) -> int:
     """As :func:`remove_stagings`, for those that were left a week ago, and what no import can go on
     from."""
     return remove_stagings(folder, _KEPT_FOR_S)
+
+
+def _unfinished(made: Mapping[str, _Made], total: int) -> UnfinishedImport:
+    return UnfinishedImport(len(made), max(total, len(made)))
 
 
 def _abandoned(folder: Path) -> Iterator[tuple[Path, Lock]]:

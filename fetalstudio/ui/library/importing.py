@@ -68,7 +68,7 @@ class ImportFlow(QObject):
             )
             go_on = box.addButton("Choose the folder…", QMessageBox.ButtonRole.AcceptRole)
             go_on.clicked.connect(lambda _checked: self.ask_folder())
-            self._add_later_and_discard(box)
+            self._add_later_and_discard(box, None)
             box.open()
 
     def ask(self, paths: list[Path]) -> None:
@@ -178,7 +178,7 @@ class ImportFlow(QObject):
         )
         go_on = box.addButton("Go on", QMessageBox.ButtonRole.AcceptRole)
         go_on.clicked.connect(lambda _checked: self._import(request, source, plan))
-        self._add_later_and_discard(box)
+        self._add_later_and_discard(box, plan.source)
         box.open()
 
     def _question(self, title: str, text: str, more: str) -> QMessageBox:
@@ -190,11 +190,12 @@ class ImportFlow(QObject):
         box.setInformativeText(more)
         return box
 
-    def _add_later_and_discard(self, box: QMessageBox) -> None:
+    def _add_later_and_discard(self, box: QMessageBox, source: Path | None) -> None:
+        """Offer to discard what was read of this source, or of all."""
         discard = box.addButton("Discard what was read", QMessageBox.ButtonRole.DestructiveRole)
         later = box.addButton("Later", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(later)
-        discard.clicked.connect(lambda _checked: self.session.open.imports.discard())
+        discard.clicked.connect(lambda _checked: self.session.open.imports.discard(source))
 
     def _came(
         self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportResult
