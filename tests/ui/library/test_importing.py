@@ -15,7 +15,7 @@ from shiboken6 import isValid
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
-from fetalstudio.engine.jobs.import_frames.request import ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
@@ -404,9 +404,12 @@ def test_an_import_that_is_cancelled_goes_on(
     dialog = open_dialog(tmp_path / "many")
     planned(qtbot, dialog)
     start, handles = session.import_frames, list[JobHandle[ImportResult]]()
-    monkeypatch.setattr(
-        session, "import_frames", lambda request: handles.append(start(request)) or handles[-1]
-    )
+
+    def noted(request: ImportRequest) -> JobHandle[ImportResult]:
+        handles.append(start(request))
+        return handles[-1]
+
+    monkeypatch.setattr(session, "import_frames", noted)
     qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     handles[0].progress.connect(lambda p: handles[0].cancel() if p.done else None)
     qtbot.waitUntil(lambda: question("The import was stopped after") is not None, timeout=60_000)
