@@ -20,8 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import torch
 
 from fetalstudio.core.labelled import LabelledFrame
@@ -49,7 +50,7 @@ from fetalstudio.studies.calibration import Level, at_level, figures_with_error,
 from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.kept import kept
 from fetalstudio.studies.pairs.drawing import AFRICA, HC18, SPAIN, of_cohort
-from fetalstudio.studies.two_samples import TestSettings
+from fetalstudio.studies.two_samples import Kind
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.synthesizer import Synthesizer
 
@@ -146,53 +147,64 @@ HEADER = (
 
 
 def proposals(
-    segmenter: Segmenter, outline: SecondLook, labelled: Sequence[LabelledFrame]
+    segmenter: Segmenter, outline: SecondLook, labelled: Sequence[LabelledFrame], folder: Path
 ) -> Mapping[str, Figures]:
     """The figures of :data:`PROPOSALS`, ``plain``, after the second look (``snapped``), and what
     that adds (``gain``).
 
     Those of HC18 have the error of the segmenter's level in their intervals. No prompt, protocol
-    native.
+    native. What is measured is kept in ``folder``, cohort by cohort.
     """
     hc18 = of_cohort(labelled, HC18)
     test = of_part(hc18, bundled_parts(hc18), "test")
-    level = level_of(segmenter, hc18).moved_to(segmenter.level)
-    at = cache(lambda value: at_level(segmenter, value))
-    scores: dict[tuple[str, float, bool], FrameScore] = {}
+    sets = {HC18: test, **{cohort: of_cohort(labelled, cohort) for cohort in (SPAIN, AFRICA)}}
 
-    def score(item: LabelledFrame, value: float, snapped: bool) -> FrameScore:
-        key = (item.id, value, snapped)
-        if key not in scores:
-            scores[key] = score_frame(at(value), item, outline=outline if snapped else None)
-        return scores[key]
+    def fitted() -> Mapping[str, Any]:
+        level = level_of(segmenter, hc18)
+        return {"value": level.value, "draws": level.draws.tolist(), "frames": level.frames}
 
-    others = {cohort: of_cohort(labelled, cohort) for cohort in (SPAIN, AFRICA)}
-    found: dict[str, dict[str, Any]] = {}
+    found = kept(folder / "level.json", fitted)
+    level = Level(found["value"], np.array(found["draws"]), found["frames"])
+    level = level.moved_to(segmenter.level)
+
+    @cache
+    def scores(cohort: str, value: float, snapped: bool) -> Mapping[str, FrameScore]:
+        def measured() -> Mapping[str, Any]:
+            at = at_level(segmenter, value)
+            rows = [score_frame(at, i, outline=outline if snapped else None) for i in sets[cohort]]
+            return {s.frame_id: {name: getattr(s, name) for name in _KEPT} for s in rows}
+
+        path = folder / f"{cohort}-{value:+.4f}{'-snapped' if snapped else ''}.json"
+        return {name: FrameScore(**row) for name, row in kept(path, measured).items()}
+
+    figures: dict[str, dict[str, Any]] = {"gain": {}}
     for name, snapped in (("plain", False), ("snapped", True)):
-        own = _with_error(lambda item, value, s=snapped: score(item, value, s), test, level)
-        for cohort, items in others.items():
-            dice = [score(item, level.value, snapped).dice for item in items]
-            own[f"{cohort}_dice"] = _figure(mean_interval(dice, _subjects(items)), _subjects(items))
-        found[name] = own
-    found["gain"] = {
-        f"{cohort}_dice".strip("_"): _gain(lambda s: s.dice, *_both(score, items, level.value))
-        for cohort, items in {"": test, **others}.items()
-    }
-    found["gain"]["hc_mae_mm"] = _gain(
-        lambda s: None if s.hc_error_mm is None else abs(s.hc_error_mm),
-        *_both(score, test, level.value),
-    )
-    return found
+        figures[name] = _with_error(
+            lambda item, value, s=snapped: scores(HC18, value, s)[item.id], test, level
+        )
+    for cohort, items in sets.items():
+        before, after = (
+            [scores(cohort, level.value, snapped)[item.id] for item in items]
+            for snapped in (False, True)
+        )
+        key = "dice" if cohort == HC18 else f"{cohort}_dice"
+        figures["gain"][key] = _gain(lambda s: s.dice, before, after)
+        if cohort == HC18:
+            figures["gain"]["hc_mae_mm"] = _gain(
+                lambda s: None if s.hc_error_mm is None else abs(s.hc_error_mm), before, after
+            )
+            continue
+        subjects = _subjects(items)
+        for name, rows in (("plain", before), ("snapped", after)):
+            figures[name][key] = _figure(mean_interval([s.dice for s in rows], subjects), subjects)
+    return figures
 
 
-def _both(
-    score: Callable[[LabelledFrame, float, bool], FrameScore],
-    items: Sequence[LabelledFrame],
-    level: float,
-) -> tuple[list[FrameScore], list[FrameScore]]:
-    """The scores before and after the second look."""
-    before, after = ([score(item, level, snapped) for item in items] for snapped in (False, True))
-    return before, after
+_KEPT = (
+    *("frame_id", "name", "subject", "cohort"),
+    *("dice", "iou", "hd95_px", "assd_px", "hc_mm", "hc_error_mm"),
+)
+"""What is kept of a :class:`FrameScore`."""
 
 
 def _gain(
@@ -296,7 +308,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--synthesizer", type=Path, metavar="MODEL", help="default: the built-in")
     parser.add_argument("--times", action="store_true", help="measure the times too")
     parser.add_argument(
-        "--steps", type=int, default=TestSettings().steps, help="see studies.realism"
+        "--tests",
+        nargs="*",
+        choices=get_args(Kind),
+        default=get_args(Kind),
+        help="what is told apart; hours on a busy machine",
     )
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, metavar="FILE")
@@ -310,9 +326,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judged = f"{synthesizer.hash[:12]}-{fingerprint(judge_model().folder)[:12]}"
     with Project.open(options.project) as project:
         labelled = labelled_frames(project)
-        proposed = kept(
-            options.cache / f"proposals-{eyes}.json",
-            lambda: proposals(load_segmenter(compact), load_outline(), labelled),
+        proposed = proposals(
+            load_segmenter(compact), load_outline(), labelled, options.cache / f"proposals-{eyes}"
         )
         hc18 = of_cohort(labelled, HC18)
         parts = bundled_parts(hc18)
@@ -321,12 +336,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.cache / f"fidelity-{judged}.json", lambda: of_fidelity(synthesizer, test)
         )
         held = [*validation, *test]
-        folder = options.cache / synthesizer.hash[:12]
-        pictures = realism.pictures_of(synthesizer, held, folder)
-    told = realism.measured(pictures, model, folder, settings=TestSettings(steps=options.steps))
+        told: Mapping[str, Any] = {}
+        if options.tests:
+            folder = options.cache / synthesizer.hash[:12]
+            pictures = realism.pictures_of(synthesizer, held, folder)
+            told = realism.measured(pictures, model, folder, tests=options.tests)
     apart = {
-        goal.key: {**told[f"told_apart_{goal.key}"][goal.key], **_counts(_subjects(held))}
-        for goal in TOLD_APART
+        kind: {**told[f"told_apart_{kind}"][kind], **_counts(_subjects(held))}
+        for kind in options.tests
     }
     path = options.cache / f"times-{eyes}-{synthesizer.hash[:12]}.json"
     times = kept(path, of_times) if options.times or path.exists() else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -61,7 +62,7 @@ def frames() -> list[LabelledFrame]:
 
 
 def test_figures_are_of_frames_kept_aside_before_and_after_the_second_look(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[tuple[str, bool]] = []
 
@@ -90,7 +91,7 @@ def test_figures_are_of_frames_kept_aside_before_and_after_the_second_look(
         lambda segmenter, item, at: 0.01 + 0.01 * at + 0.0001 * item.ellipse.a,
     )
     segmenter = cast(Segmenter, Outline())
-    found = proposals(segmenter, cast(SecondLook, object()), frames())
+    found = proposals(segmenter, cast(SecondLook, object()), frames(), tmp_path)
     for name, dice in (("plain", 0.98), ("snapped", 0.985)):
         of = found[name]
         assert of["dice"]["mean"] == of["worst"]["mean"] == pytest.approx(dice)
@@ -101,6 +102,9 @@ def test_figures_are_of_frames_kept_aside_before_and_after_the_second_look(
     assert found["gain"]["Africa_dice"]["mean"] == pytest.approx(0.005)
     # Each frame of the test part is measured at three levels, with and without the second look.
     assert max(seen.count(one) for one in set(seen)) == 3
+    measured = len(seen)
+    again = proposals(segmenter, cast(SecondLook, object()), frames(), tmp_path)
+    assert again == found and len(seen) == measured
     text = table(found, {}, {}, {goal.key: FIGURE for goal in TIMES})
     assert text.count("not measured") == 4 and text.count(PROPOSALS[0].words) == 3
 
