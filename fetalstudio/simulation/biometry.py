@@ -1,14 +1,13 @@
-"""Heads, depth settings and probes, drawn from what is published about them.
+"""Heads by published biometry, with usual depth settings and probes.
 
 No data set is behind these figures, so that frames which are simulated from them know no hospital.
 
 - *Head circumference*: INTERGROWTH-21st (``core.growth``), at ages at which heads are measured: 11
-  to 14 weeks, around the examination at 18 to 24 weeks, and 28 to 37 weeks.
+  to 14 weeks, around the examination at 20 weeks, and 28 to 37 weeks.
 - *Shape*: the cephalic index, 78.3 +/- 4.4 % (Hadlock et al., AJR 1981;137:83-85).
-- *Scale*: the depth settings of scanners have steps of half a centimetre. Guidelines (ISUOG) ask
-  for a head that fills most of the frame, and in the first trimester for the whole fetus.
-- *Probes*: convex arrays have a radius of 40 to 65 mm and a field of view of 55 to 75 degrees,
-  endocavity ones 8 to 14 mm and 110 to 150 degrees.
+- *Scale*: depths in steps of half a centimetre, of which the head takes most, and less in the first
+  trimester, when the whole fetus is shown. These shares are usual ones and from no source.
+- *Probes*: radius and field of view as convex and endocavity arrays usually have them.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def random_head(rng: np.random.Generator, size: Size, kind: Trimester) -> tuple[
     a_mm = hc_mm / shape.perimeter
     lying = rng.random() < (0.4 if kind == "first" else 0.85)
     angle = float(rng.normal(0, 6) if lying else rng.normal(0, 45 if kind == "first" else 25))
-    # The head's height in the frame: half of its box, as the ellipse lies.
+    # The depth that is chosen follows the head's height in the frame.
     _, top, _, bottom = Ellipse.of(0, 0, a_mm, ratio * a_mm, angle).box()
     depth_mm = (bottom - top) / float(rng.uniform(*_SHOWN[kind]))
     depth_mm = max(round(depth_mm / _DEPTH_STEP_MM), 1) * _DEPTH_STEP_MM
