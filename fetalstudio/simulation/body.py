@@ -1,6 +1,6 @@
 """The fetal body of the first trimester: trunk with its spine, limbs with their bones, and cord.
 
-At 11 to 14 weeks the head is nearly half of the fetus' length, and the rest is in the frame with it.
+At 11 to 14 weeks the head is nearly half of the fetus, and the rest is in the frame with it.
 Lengths are in semi-major axes of the head. The body hangs at one end of the head.
 """
 
