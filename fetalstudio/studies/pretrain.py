@@ -80,7 +80,7 @@ from fetalstudio.segmentation.outline_training import OutlineSettings, pretrain_
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
-from fetalstudio.simulation import simulated_frames
+from fetalstudio.simulation import VERSION, simulated_frames
 from fetalstudio.studies.calibration import (
     Level,
     as_plain,
@@ -521,7 +521,12 @@ def _figures(result: EvaluateResult) -> Mapping[str, Any]:
 def _training_data(
     items: Sequence[LabelledFrame], settings: Mapping[str, Any], simulated: int, part: str
 ) -> Mapping[str, Any]:
-    drawn = {"frames": simulated, "seed": SIMULATION_SEED, "size": list(SIMULATED_SIZE)}
+    drawn = {
+        "frames": simulated,
+        "seed": SIMULATION_SEED,
+        "size": list(SIMULATED_SIZE),
+        "version": VERSION,
+    }
     cohorts = Counter(item.cohort for item in items)
     return {
         "cohorts": dict(cohorts),
