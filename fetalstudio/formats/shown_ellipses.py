@@ -15,13 +15,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question, head_doubt
 from fetalstudio.formats.frame_records import Coding, FrameRecord
-from fetalstudio.formats.outline_pictures import (
-    SAME_DICE,
-    SeveralStructuresError,
-    ShownEllipse,
-    ellipse_in,
-    structures_in,
-)
+from fetalstudio.formats.marked_regions import SeveralStructuresError, structures_in
+from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in
 from fetalstudio.formats.pictures import (
     orientation_in,
     pages_in,
