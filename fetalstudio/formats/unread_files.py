@@ -36,9 +36,7 @@ _SPREADSHEETS = frozenset(
     {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
     | {".mdb", ".accdb"}
 )
-_ANNOTATIONS = frozenset(
-    {".roi", ".geojson", ".ndjson", ".jsonl", ".fcsv", ".vtk", ".qpdata", ".itksnap"}
-)
+_ANNOTATIONS = frozenset({".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".qpdata", ".itksnap"})
 
 _NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?\d")
 """The beginning of a text file of coordinates."""
