@@ -50,6 +50,11 @@ NOT_USED = " The table was not used."
 """How the message about a table that cannot be read ends."""
 _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
 """What two tables may not say differently, and the attribute of :class:`Row` that holds it."""
+_PATIENT = re.compile(
+    "patien|pacien|pazien|subje|proband|mother|mutter|woman|fo?etus|person|hospital|accession",
+    re.IGNORECASE,
+)
+"""What a column of patients may be called that is not among the usual ones."""
 _MOST_FAULTS = 20
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
@@ -203,11 +208,14 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     tables: dict[Path, frozenset[str]] = {}
+    patients: dict[Path, str | None] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith((".", "~$")):
             continue
         try:
-            tables[path] = frozenset(read_header(path).columns(_SPELLINGS))
+            header = read_header(path)
+            tables[path] = frozenset(header.columns(_SPELLINGS))
+            patients[path] = next((c for c in header.header if _PATIENT.search(c)), None)
         except InputError as error:
             notes += (f"{error}{NOT_USED}",)
     of_ellipses = [path for path, has in tables.items() if _gives_ellipses(has)]
@@ -230,6 +238,11 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                 notes += (f"{error}{NOT_USED}",)
                 continue
             notes += faults
+            if SUBJECT not in has and patients[path] is not None:
+                notes += (
+                    f"{path}: the column {patients[path]!r} was not used. If it says whose frame "
+                    "it is, call it subject.",
+                )
             for name, row in found.items():
                 rows[name], unclear = agreed(rows.get(name, Row()), row)
                 if unclear:

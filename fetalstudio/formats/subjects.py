@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 _WORD = r"(?:p|pt|pat|patient|case|subj|sub|subject|participant|id|s)"
 _HC18 = re.compile(r"(\d+)_\d*HC")
@@ -72,6 +73,15 @@ def subject_of_folder(name: str) -> str | None:
     name."""
     found = re.fullmatch(rf"{_WORD}?[-_ ]?\d+", name, re.IGNORECASE) or _BIDS.fullmatch(name)
     return subject_key(name) if found or _VIDEO_FOLDER.fullmatch(name) else None
+
+
+def nearly_equal(subjects: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Those keys that differ in capitals, zeros or punctuation alone, such as P7, p07 and P-7."""
+    alike: dict[str, set[str]] = defaultdict(set)
+    for key in subjects:
+        plain = re.sub(r"[\W_]+", "", re.sub(r"\.0+$", "", key.casefold()))
+        alike[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(key)
+    return tuple(tuple(sorted(keys)) for keys in alike.values() if len(keys) > 1)
 
 
 def country_of(name: str) -> Mapping[str, str]:

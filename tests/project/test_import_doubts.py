@@ -424,6 +424,25 @@ def test_an_angle_is_in_degrees_or_radians_but_not_guessed(
         assert ellipses_of(project) == {"x": None}
 
 
+@pytest.mark.parametrize("column", ["Patientin Nr", "Code of the mother"])
+def test_a_column_that_may_name_patients_is_not_ignored_silently(
+    project: Project, picture: Picture, source: Path, column: str
+) -> None:
+    write_png(source / "0.png", picture(0))
+    (source / "t.csv").write_text(f"filename,pixel size(mm),{column}\n0.png,0.1,7\n")
+    (problem,) = import_named(project, source).problems
+    assert f"t.csv: the column {column!r} was not used" in problem and "call it subject" in problem
+
+
+def test_patients_that_are_written_nearly_alike_are_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for i, name in enumerate(("P07_1", "p7_2", "P08_1", "7", "x")):
+        write_png(source / f"{name}.png", picture(i))
+    (problem,) = import_named(project, source).problems
+    assert f"{source / 'P07_1.png'}, {source / 'p7_2.png'} are written nearly alike" in problem
+
+
 def test_tables_that_contradict_each_other_are_named_and_not_used(
     project: Project, picture: Picture, source: Path
 ) -> None:
