@@ -11,7 +11,7 @@ from fetalstudio.engine.process.progress import Steps
 from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
-from fetalstudio.project.import_plan import Sharpest
+from fetalstudio.project.import_planner import Sharpest
 
 _SPREAD, _AROUND = 24, 8
 """Frames that are looked at: evenly among all, and then around the best of them."""

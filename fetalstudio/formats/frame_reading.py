@@ -76,7 +76,9 @@ class FrameContent:
     """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
     the sector."""
     layout: str | None = None
-    """The fingerprint of its layout, where it is a scanner's screen."""
+    """The fingerprint of its layout, where it is a scanner's screen, or shows text."""
+    text_kept: bool = False
+    """Whether text was found in it that nobody has decided on, and is kept."""
     synthetic: SyntheticNote | None = None
     """How the picture was made, where it is synthetic. The ellipse is then this one's."""
 
@@ -119,7 +121,14 @@ def read_content(
         )
     doubts = record.doubts
     content = FrameContent(
-        pixels, None, (), doubts, record.calibration, redacted=redacted, layout=redaction.layout
+        pixels,
+        None,
+        (),
+        doubts,
+        record.calibration,
+        redacted=redacted,
+        layout=redaction.layout,
+        text_kept=redaction.text_kept,
     )
     mm = stated_mm(answers)
     if mm is not None:

@@ -20,6 +20,7 @@ from fetalstudio.formats.doubts import (
     Answers,
     Doubt,
     Question,
+    beyond_clip,
     chosen_frames,
     frames_doubt,
 )
@@ -143,23 +144,33 @@ class FrameRecord:
         """The doubt which frames of a clip are taken; None for any other record."""
         return frames_doubt(self.path, self.video.count) if self.video and self.is_clip else None
 
+    def beyond(self, choice: str | None) -> str | None:
+        """What is said where ``choice``, as for :meth:`frames`, names frames that its video does
+        not have; None where it has all."""
+        if self.video is None or choice is None:
+            return None
+        return beyond_clip(self.path, choice, self.video.count)
+
     def frames(self, choice: str | None = None) -> tuple[FrameRecord, ...]:
         """This record, or one for each frame of its video that is chosen; all are of one subject.
 
         ``choice`` is one of :func:`~fetalstudio.formats.doubts.chosen_frames`, by default what is
-        usual for the video. The frames are numbered from 1.
+        usual for the video. The frames are numbered from 1. What :meth:`beyond` says is a problem
+        of the first.
         """
         video = self.video
         if video is None:
             return (self,)
         record = self
+        if missing := self.beyond(choice):
+            record = replace(record, problems=(*self.problems, missing))
         if self.outline is not None:
             said = (
                 f"{self.outline_file or self.path} does not say which of the {video.count} frames "
                 f"of {self.path.name} it annotates. It was not used.",
             )
-            problems = self.problems + said
-            record = replace(self, outline=None, outline_file=None, problems=problems)
+            problems = record.problems + said
+            record = replace(record, outline=None, outline_file=None, problems=problems)
         return tuple(
             replace(
                 record,

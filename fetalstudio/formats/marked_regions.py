@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import labelled
+
 _LABEL_NUMBERS = 8
 """With a maximum up to this, a mask's values are the numbers of structures, not grey levels."""
 _EXACT_VALUES = 16
@@ -85,24 +87,24 @@ def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
     step = step_of(pixels)
     pixels = np.ascontiguousarray(pixels[::step, ::step])
-    counts = np.sort(np.bincount(pixels.ravel(), minlength=256))[::-1]
-    if counts[:_LABEL_NUMBERS].sum() >= 0.998 * pixels.size:
+    levels = np.bincount(pixels.ravel(), minlength=256)
+    if np.sort(levels)[-_LABEL_NUMBERS:].sum() >= 0.998 * pixels.size:
         return True
     if int(np.ptp(pixels)) < _CONTRAST:
         return False
     # A JPEG or smoothed edges: nearly all lies near few levels, and next to its like.
-    levels = np.bincount(pixels.ravel(), minlength=256)
     near = 0
     for _ in range(3):
         top = int(levels.argmax())
         near += int(levels[max(top - 12, 0) : top + 13].sum())
         levels[max(top - 12, 0) : top + 13] = 0
+    if near < 0.97 * pixels.size:
+        return False
     spread = cv2.dilate(pixels, np.ones((3, 3), np.uint8)) - cv2.erode(
         pixels, np.ones((3, 3), np.uint8)
     )
     bright = pixels > max(int(pixels.max()) // 2, 1)
-    flat = float((spread[bright] <= 24).mean()) if bright.any() else 0.0
-    return near >= 0.97 * pixels.size and flat > 0.6
+    return bool(bright.any()) and float((spread[bright] <= 24).mean()) > 0.6
 
 
 def step_of(samples: NDArray[Any]) -> int:
@@ -233,7 +235,7 @@ def _without_border(shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if _along_border(shown, 0) <= _INVERTED:
         return shown
     inside = min(_BORDER_PX, min(shown.shape) // 4)
-    _, parts = cv2.connectedComponents(shown.astype(np.uint8))
+    parts = labelled(shown.astype(np.uint8))
     lines = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     rest = shown & ~np.isin(parts, lines)
     if _along_border(shown, inside) > _INVERTED or not rest.any():

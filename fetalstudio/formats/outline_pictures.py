@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import areas, labelled
 from fetalstudio.core.ellipse import Ellipse, largest_component, main_strokes
 from fetalstudio.core.fit import Points, distances, robust_fit
 from fetalstudio.core.geometry import Size
@@ -85,9 +86,6 @@ def ellipse_in(
     return ShownEllipse(whole, doubt, single)
 
 
-# -- which ellipse it is ---------------------------------------------------------------------
-
-
 def _part(shown: NDArray[np.bool_]) -> tuple[tuple[int, int], NDArray[np.bool_]]:
     """What is shown with a margin, so that only the picture's own border cuts it; and the row and
     the column where that begins."""
@@ -139,9 +137,8 @@ def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
 
 
 def _several_shapes(shown: NDArray[np.uint8]) -> str | None:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(shown)
-    areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
-    if len(areas) > 1 and areas[-2] >= max(VISIBLE, _SECOND * areas[-1]):
+    sizes = np.sort(areas(labelled(shown))[1:])
+    if len(sizes) > 1 and sizes[-2] >= max(VISIBLE, _SECOND * sizes[-1]):
         return "it shows several shapes apart from each other, of which the largest was taken"
     return None
 

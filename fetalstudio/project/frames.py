@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -21,6 +21,7 @@ from typing import Any, get_args
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
 from fetalstudio.project.purging import delete_rows
 from fetalstudio.project.records import Frame, FrameRevision
@@ -390,12 +391,18 @@ class Frames:
             removed=int(revision.removed),
         )
 
-    def revise(self, revisions: Iterable[FrameRevision], amendment_id: int) -> None:
+    def revise(
+        self,
+        revisions: Sequence[FrameRevision],
+        amendment_id: int,
+        progress: Progress = NO_PROGRESS,
+    ) -> None:
         """Append those of the revisions that differ from the newest of their frames.
 
-        A name that is taken in the cohort gets a number. Call in a transaction.
+        A name that is taken in the cohort gets a number. Call in a transaction. Raises
+        :class:`Stopped` if ``progress`` does.
         """
-        for r in revisions:
+        for r in followed(revisions, progress, "changing frames"):
             if r != self.revision(r.frame_id):
                 free = r.name if r.removed else self._free_name(r.name, r.cohort, r.frame_id)
                 self._append_revision(replace(r, name=free), amendment_id)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +382,33 @@ def test_frames_of_a_video_are_chosen(tmp_path: Path, choice: str, numbers: list
     for wrong in ("every 0", "0", "1-", "1, 2", "last 2"):
         with pytest.raises(InputError, match="no answer to frames"):
             checked_answer("frames", wrong)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+        *(DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless),
+    ],
+)
+def test_frames_that_are_stated_and_held_are_counted(path: Path, syntax: UID) -> None:
+    pixels = speckle(5)
+    for stated, counts in ((9, (9, 5)), (3, (3, 5)), (5, None)):
+        write(path, pixels, syntax=syntax, NumberOfFrames=stated)
+        header = read_header(path, partial(path.open, "rb"))
+        assert (header.frames, header.counts) == (min(stated, 5), counts)
+        last = read_frame(path, partial(path.open, "rb"), header.frames - 1)
+        assert np.array_equal(last, pixels[header.frames - 1])
+
+
+def test_a_clip_that_was_cut_short_keeps_its_whole_frames(path: Path) -> None:
+    for syntax in (ExplicitVRLittleEndian, RLELossless):
+        data = write(path, speckle(5), syntax=syntax).read_bytes()
+        path.write_bytes(data[:-200])
+        (record,) = read_source(path).records
+        assert record.video is not None and record.video.count == 4
+        (said,) = record.problems
+        assert "states 5 frames, but its pixels hold 4. Only these 4 can be imported" in said
 
 
 def test_a_dicomdir_gives_the_files_that_it_lists(tmp_path: Path) -> None:
