@@ -42,6 +42,9 @@ _NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?
 """The beginning of a text file of coordinates."""
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How PNG, JPEG and TIFF files begin."""
+_WITH_ENDING = "Add the ending to the names of such files (NAME.png) to import them."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
 _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
@@ -70,6 +73,8 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
                 found.append(UnreadFile(path, suffix, cure, too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
             found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
+        elif not suffix and start_of(path, 4).startswith(_SIGNATURES):
+            found.append(UnreadFile(path, "picture without an ending", _WITH_ENDING))
         elif suffix in _ARCHIVES:
             found.append(UnreadFile(path, suffix, _AS_FOLDERS))
         elif suffix in _ANNOTATIONS:

@@ -599,6 +599,15 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     assert kind in str(refused.value)
 
 
+def test_a_picture_without_an_ending_is_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "scan").write_bytes(encode_png(picture(2)))
+    (problem,) = import_named(project, source).problems
+    assert "Not read: 1 picture without an ending (scan)" in problem and "NAME.png" in problem
+
+
 def test_a_damaged_description_of_a_data_set_is_not_taken_for_annotations(
     project: Project, picture: Picture, source: Path
 ) -> None:
