@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -307,13 +308,13 @@ def _describes_frames(has: frozenset[str]) -> bool:
 
 def agreed(row: Row, more: Row) -> tuple[Row, str]:
     """What two tables say about a frame, without what they say differently, and what that is."""
-    whole, unclear = joined(row, more), []
-    for what, name in _COMPARED.items():
-        one, other = getattr(row, name), getattr(more, name)
-        if one is not None and other is not None and one != other:
-            whole = replace(whole, **{name: None})
-            unclear.append(what)
-    return whole, " and ".join(unclear)
+    unclear = [
+        what
+        for what, name in _COMPARED.items()
+        if None not in (one := getattr(row, name), other := getattr(more, name)) and one != other
+    ]
+    taken: dict[str, Any] = {_COMPARED[what]: None for what in unclear}
+    return replace(joined(row, more), **taken), " and ".join(unclear)
 
 
 def joined(row: Row, more: Row) -> Row:

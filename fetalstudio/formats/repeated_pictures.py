@@ -60,6 +60,6 @@ def shows_again(picture: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
 def _blocks(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
     """Square parts, (n, side, side), without their means."""
     part = pixels[: height * _BLOCK, : width * _BLOCK].astype(np.float32)
-    blocks = part.reshape(height, _BLOCK, width, _BLOCK).swapaxes(1, 2)
-    blocks = blocks.reshape(-1, _BLOCK, _BLOCK)
+    rows = part.reshape(height, _BLOCK, width, _BLOCK).swapaxes(1, 2)
+    blocks = rows.reshape(-1, _BLOCK, _BLOCK)
     return blocks - blocks.mean(axis=(1, 2), keepdims=True)

@@ -193,12 +193,12 @@ def read_source(
             + " ".join((*unused, *messages) or ("Choose the folder with the frames.",))
         )
     of_subject = {record.subject: record for record in reversed(found.records)}
-    known = (k for k, r in of_subject.items() if k not in (r.name, stem_of(r.path)))
+    stated = [k for k, r in of_subject.items() if k not in (r.name, stem_of(r.path))]
     alike = tuple(
         f"The patients of {some([str(of_subject[key].path) for key in keys])} are written nearly "
         "alike, and count as different ones. If they are one, write them alike, or set the subject "
         "in Library."
-        for keys in nearly_equal(known)
+        for keys in nearly_equal(stated)
     )
     return replace(found, problems=found.problems + alike + messages, unread=unread)
 

@@ -282,10 +282,12 @@ def test_a_frame_with_something_drawn_on_it_is_left_out(
 def test_a_frame_that_is_there_twice_with_a_difference_is_left_out(
     project: Project, picture: Picture, source: Path, name: str
 ) -> None:
-    grey = np.asarray(cv2.GaussianBlur(picture(1), (0, 0), 1.2))
+    grey, other = (
+        np.asarray(cv2.GaussianBlur(picture(seed), (0, 0), 1.2), np.uint8) for seed in (1, 3)
+    )
     write_png(source / "010.png", grey)
     write_png(source / "011.png", picture(2))
-    write_png(source / "010_2.png", np.asarray(cv2.GaussianBlur(picture(3), (0, 0), 1.2)))
+    write_png(source / "010_2.png", other)
     again = cv2.merge([grey] * 3)
     x, y = HEAD.contour(300).round().astype(int).T
     again[y, x] = (0, 0, 255)
