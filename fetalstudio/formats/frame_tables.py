@@ -51,6 +51,8 @@ NOT_USED = " The table was not used."
 """How the message about a table that cannot be read ends."""
 _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
 """What two tables may not say differently, and the attribute of :class:`Row` that holds it."""
+_ROUNDED = 0.01
+"""Relative difference up to which two numbers say the same."""
 _PATIENT = re.compile(
     "patien|pacien|pazien|subje|proband|mother|mutter|woman|fo?etus|person|hospital|accession",
     re.IGNORECASE,
@@ -309,12 +311,21 @@ def _describes_frames(has: frozenset[str]) -> bool:
 def agreed(row: Row, more: Row) -> tuple[Row, str]:
     """What two tables say about a frame, without what they say differently, and what that is."""
     unclear = [
-        what
-        for what, name in _COMPARED.items()
-        if None not in (one := getattr(row, name), other := getattr(more, name)) and one != other
+        what for what, name in _COMPARED.items() if _differ(getattr(row, name), getattr(more, name))
     ]
     taken: dict[str, Any] = {_COMPARED[what]: None for what in unclear}
     return replace(joined(row, more), **taken), " and ".join(unclear)
+
+
+def _differ(one: Calibration | float | str | None, other: object) -> bool:
+    """Whether two values contradict each other; a rounded number does not."""
+    if one is None or other is None:
+        return False
+    if isinstance(one, Calibration) and isinstance(other, Calibration):
+        return _differ(one.mm_per_px, other.mm_per_px)
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) > _ROUNDED * abs(one)
+    return one != other
 
 
 def joined(row: Row, more: Row) -> Row:

@@ -451,7 +451,7 @@ def test_tables_that_contradict_each_other_are_named_and_not_used(
     for i in range(2):
         write_png(source / f"{i}.png", picture(i))
     (source / "a.csv").write_text("filename,pixel size(mm),patient\n0.png,0.1,A\n1.png,0.1,A\n")
-    (source / "b.csv").write_text("filename,pixel size(mm),patient\n0.png,0.2,B\n1.png,0.1,A\n")
+    (source / "b.csv").write_text("filename,pixel size(mm),patient\n0.png,0.2,B\n1.png,0.1001,A\n")
     (problem,) = import_named(project, source).problems
     assert "b.csv gives another pixel size and patient for 0.png" in problem
     first, second = project.frames.all()
