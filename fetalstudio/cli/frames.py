@@ -152,6 +152,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="also delete the models that learned from these subjects",
     )
     models.add_argument("--keep-models", action="store_true", help="keep them")
+    sub.add_argument(
+        "--remove-exports",
+        action="store_true",
+        help="also delete the exports outside the project that are named: the files that they "
+        "wrote, and no other",
+    )
     sub = add("purge", "delete the removed frames for good", logged=False)
     _yes(sub, "delete them; this cannot be undone")
 
@@ -303,6 +309,8 @@ def _forget(project: Project, options: argparse.Namespace, console: Console) -> 
         "frames": len(plan.frames),
         "pairs": len(plan.effect.pairs),
         "exports": [path.name for path in plan.exports],
+        "outside": [str(path) for path in plan.outside],
+        "moved": [str(path) for path in plan.moved],
         "models": models,
     }
     if options.dry_run:
@@ -315,7 +323,18 @@ def _forget(project: Project, options: argparse.Namespace, console: Console) -> 
             f"Nothing was deleted. Decide on the models that learned from them ({some(models)}): "
             "--remove-models or --keep-models."
         )
-    left = forget(project, plan, author=options.author, remove_models=options.remove_models)
+    left = forget(
+        project,
+        plan,
+        author=options.author,
+        remove_models=options.remove_models,
+        remove_outside=options.remove_exports,
+    )
+    if plan.outside and not options.remove_exports:
+        left.append(
+            f"The frames are still in {some([str(path) for path in plan.outside])}. Delete these "
+            "folders yourself, or forget with --remove-exports."
+        )
     for sentence in left:
         console.warn(sentence)
     frames, subjects = counted(len(plan.frames), "frame"), counted(len(plan.subjects), "subject")
@@ -474,6 +493,7 @@ def _purge(project: Project, options: argparse.Namespace, console: Console) -> N
             "good, or restore them with undo."
         )
     purged = project.purge()
+    project.scrub()
     console.result({"purged": purged}, f"Deleted {counted(purged, 'frame')} for good.")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class Stopped(Exception):  # noqa: N818  (a request was met: it is not an error)
@@ -39,3 +43,26 @@ class _NoProgress:
 
 NO_PROGRESS: Progress = _NoProgress()
 """For work that nobody follows and nobody can stop."""
+
+
+class Unstoppable:
+    """The progress of work that can no longer stop: it is reported, and asked for nothing."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def advance(self, done: int, total: int, note: str = "") -> None:
+        """As :meth:`Progress.advance`, without :meth:`check`."""
+        with contextlib.suppress(Stopped):
+            self._progress.advance(done, total, note)
+
+    def check(self) -> None:
+        """Goes on in any case."""
+
+
+def followed(items: Sequence[Item], progress: Progress, note: str) -> Iterator[Item]:
+    """The items, each of which is a step; ``note`` says what they are. Raises :class:`Stopped`
+    before the next item if the work was asked to stop."""
+    for number, item in enumerate(items):
+        progress.advance(number, len(items), note)
+        yield item

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import boxes, labelled
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.resources import text_detector_path
 
@@ -34,6 +35,13 @@ _LEAST_SIDE = 96
 """Of what the detector sees, after enlarging."""
 _ENLARGED = 1.5
 _PROBABLE, _CONFIDENT = 0.25, 0.4
+_CONFIDENT_IF_BLURRED = 0.6
+"""Where no edge is sharp: more tissue looks like blurred letters than like sharp ones."""
+_CLEAR = 128
+"""A step in grey level that text has which nothing has blurred. Text around the sector and in it is
+blurred alike."""
+_SHARPENED, _RADIUS = 2.0, 1.5
+"""By how much, and over how many px (sigma), a blurred picture is sharpened at half its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class Box:
             min(self.right + across, size[0]),
             min(self.bottom + down, size[1]),
         )
+
+    def scaled(self, by: int) -> Box:
+        """The same in a picture that is so many times as large."""
+        return Box(by * self.left, by * self.top, by * self.right, by * self.bottom)
 
     @property
     def of(self) -> tuple[slice, slice]:
@@ -77,6 +89,15 @@ class Box:
             and right <= self.right + 1
             and self.top - 2 <= top
             and bottom <= self.bottom + 1
+        )
+
+    def meets(self, other: Box) -> bool:
+        """Whether another box and this one overlap."""
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
         )
 
     def holds(self, other: Box) -> bool:
@@ -113,18 +134,41 @@ def stroke_groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
     sharp[1:] |= down
     sharp[:-1] |= down
     strokes = (narrow & sharp).astype(np.uint8)
-    near = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
-    inked = np.bincount(labels[strokes > 0], minlength=count)
-    for number in range(1, count):
-        left, top, width, height, _ = (int(value) for value in stats[number])
+    kernel = np.ones((5, 13), np.uint8)
+    near = np.asarray(cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, kernel), np.uint8)
+    labels = labelled(near)
+    found = boxes(labels)
+    inked = np.bincount(labels[strokes > 0], minlength=len(found) + 1)[1:]
+    for sides, ink in zip(found.tolist(), inked, strict=True):
+        box = Box(*sides)
         # A ruler or the edge of a bar is a line; letters cover an area.
         if (
-            _HEIGHTS[0] <= height <= _HEIGHTS[1]
-            and width >= _LEAST_WIDTH
-            and inked[number] >= _LEAST_STROKES
+            _HEIGHTS[0] <= box.bottom - box.top <= _HEIGHTS[1]
+            and box.right - box.left >= _LEAST_WIDTH
+            and ink >= _LEAST_STROKES
         ):
-            yield Box(left, top, left + width, top + height)
+            yield box
+
+
+def blurred_groups(pixels: NDArray[np.uint8], groups: Iterable[Box]) -> list[Box]:
+    """Where in an (H, W) grey picture strokes would stand side by side if it were sharper, apart
+    from its :func:`stroke_groups`; none where it is sharp."""
+    if _largest_step(pixels) >= _CLEAR:
+        return []
+    height, width = pixels.shape
+    half = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    values = half.astype(np.float32)
+    detail = values - cv2.GaussianBlur(values, (0, 0), _RADIUS)
+    sharper = np.clip(values + _SHARPENED * detail, 0, 255).astype(np.uint8)
+    found = (box.scaled(2) for box in stroke_groups(sharper))
+    known = list(groups)
+    return [box for box in found if not any(map(box.meets, known))]
+
+
+def _largest_step(pixels: NDArray[np.uint8]) -> int:
+    """The largest difference in grey level between neighbours."""
+    steps = cv2.absdiff(pixels[:, 1:], pixels[:, :-1]), cv2.absdiff(pixels[1:], pixels[:-1])
+    return max(int(step.max(initial=0)) for step in steps)
 
 
 def _joined(boxes: list[Box]) -> list[Box]:
@@ -133,12 +177,7 @@ def _joined(boxes: list[Box]) -> list[Box]:
     while rest:
         box = rest.pop()
         for other in [*rest, *joined]:
-            if (
-                box.left < other.right
-                and other.left < box.right
-                and box.top < other.bottom
-                and other.top < box.bottom
-            ):
+            if box.meets(other):
                 (rest if other in rest else joined).remove(other)
                 rest.append(
                     Box(
@@ -158,6 +197,7 @@ def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
     """The lines of text in a part of the frame."""
     part = pixels[area.of]
     height, width = part.shape
+    confident = _CONFIDENT if _largest_step(part) >= _SHARP else _CONFIDENT_IF_BLURRED
     scale = max(_LEAST_SIDE / min(height, width), _ENLARGED if max(height, width) < 500 else 1)
     columns, rows = (max(32, round(side * scale / 32) * 32) for side in (width, height))
     seen = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_LINEAR)
@@ -165,20 +205,19 @@ def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
     session = _detector()
     (output,) = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(values)})
     probability = output[0, 0]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (probability > _PROBABLE).astype(np.uint8)
-    )
-    for number in range(1, count):
-        left, top, wide, high, covered = (int(value) for value in stats[number])
-        if probability[labels == number].mean() < _CONFIDENT:
+    labels = labelled((probability > _PROBABLE).astype(np.uint8))
+    for number, (left, top, right, bottom) in enumerate(boxes(labels).tolist(), 1):
+        line = labels == number
+        if probability[line].mean() < confident:
             continue
-        grown = 1.6 * covered / (2 * (wide + high))  # the detector marks a line's core
+        covered, around = np.count_nonzero(line), 2 * (right - left + bottom - top)
+        grown = 1.6 * covered / around  # the detector marks a line's core
         x, y = width / columns, height / rows
         box = Box(
             area.left + int((left - grown) * x),
             area.top + int((top - grown) * y),
-            area.left + int((left + wide + grown) * x) + 1,
-            area.top + int((top + high + grown) * y) + 1,
+            area.left + int((right + grown) * x) + 1,
+            area.top + int((bottom + grown) * y) + 1,
         )
         if box.bottom - box.top <= _HEIGHTS[1]:
             yield box

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats import dicom, pictures
 from fetalstudio.formats.files import is_inside, read_bounded, write_bytes
@@ -85,6 +85,37 @@ def check_manifest(folder: Path, progress: Progress = NO_PROGRESS) -> Checked:
     unmarked = [n for n in synthetic if n in there and not is_synthetic(_note_in(folder / n))]
     added = sorted(name for name in there - listed.keys() if not _is_the_systems(name))
     return Checked(len(listed), *map(tuple, (missing, changed, added, unmarked)))
+
+
+def remove_listed(folder: Path) -> list[str]:
+    """Delete the files below ``folder`` that its manifest lists, the manifest, and the folders that
+    are then empty. Returns what is left of the folder: paths of files, sorted.
+
+    Raises :class:`InputError` as :func:`check_manifest`, and
+    :class:`~fetalstudio.core.errors.UserError` where a file cannot be deleted.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"{folder} has no {MANIFEST}, so it is not known which of its files an export wrote. "
+            "Delete it yourself."
+        )
+    listed = _listed(folder / MANIFEST)
+    inside = folder.resolve()
+    try:
+        for name in listed:
+            path = folder / name
+            if path.parent.resolve().is_relative_to(inside):  # no link leads out of it
+                path.unlink(missing_ok=True)
+        (folder / MANIFEST).unlink()
+        for parent, _, _ in os.walk(folder, topdown=False):
+            if not any(Path(parent).iterdir()):
+                Path(parent).rmdir()
+    except OSError as error:
+        raise UserError(
+            f"{folder} could not be deleted: {error.strerror or error}. Close the programs that "
+            "use it and try again."
+        ) from error
+    return _files(folder) if folder.is_dir() else []
 
 
 def sha256_of(path: Path) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.sector import sector_mask
-from fetalstudio.formats.burned_in_text import Box, find_text, stroke_groups
+from fetalstudio.formats.burned_in_text import Box, blurred_groups, find_text, stroke_groups
 from fetalstudio.formats.files import read_bounded, write_bytes
 from fetalstudio.resources import user_config_dir
 
@@ -62,6 +62,9 @@ class Screen:
     """The fingerprint of its layout; see :func:`fingerprint`."""
     area: Box | None = None
     """Where the file's header places the tissue."""
+    whole: bool = False
+    """Whether it is no scanner's screen, but a picture in which text was found. It is kept whole
+    unless a person wants the text blacked out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,9 @@ class Redaction:
     confirmed: bool = False
     """Whether a person confirmed how frames of this layout are redacted."""
     layout: str | None = None
-    """The fingerprint of its layout, where the picture is a scanner's screen."""
+    """The fingerprint of its layout, where the picture is a scanner's screen, or shows text."""
+    text_kept: bool = False
+    """Whether text was found that nobody has decided on, and was kept."""
 
     def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A redacted copy of (H, W) grey pixels; the same array where there is nothing to do."""
@@ -123,21 +128,29 @@ class Redactor:
     """Gets the path, the pixels, the layout and the :func:`stroke_groups` of every screen. It is
     called on several threads."""
 
+    def rules(self, layout: str | None) -> str:
+        """What stands for how screens of this layout are redacted: it changes with the policy and
+        with what a person confirms. None is for pictures that are no screens."""
+        confirmed = None if layout is None else self.layouts.get(layout)
+        return hashlib.sha256(repr((self.policy, confirmed)).encode()).hexdigest()[:16]
+
     def redaction(
         self, pixels: NDArray[np.uint8], screen: Screen | None, path: Path | None = None
     ) -> Redaction:
         """What to black out of an (H, W) grey frame, which is in the file at ``path``.
 
         Any other picture than a ``screen`` counts as one if at least three lines of text stand
-        outside its sector; else it is kept as it is. Raises :class:`UnclearScreenError` where the
-        policy leaves the frame in doubt.
+        outside its sector; else it is kept as it is, unless a person has confirmed for its layout,
+        or by the policy, that text in it is blacked out. Raises :class:`UnclearScreenError` where
+        the policy leaves the frame in doubt.
         """
         if self.policy == "none":
             return NOTHING
         groups = list(stroke_groups(pixels))
-        screen = screen or as_screen(pixels, groups)
+        screen = screen or as_screen(pixels, groups) or with_text(pixels, groups)
         if screen is None:
             return NOTHING
+        groups += blurred_groups(pixels, groups)
         if self.seen is not None:
             self.seen(path, pixels, screen, groups)
         return replace(self._of_screen(pixels, screen, groups), layout=screen.layout)
@@ -153,6 +166,8 @@ class Redactor:
         if confirmed is not None:
             known = self.policy != "text"
             return replace(_redaction(pixels, confirmed, groups), confirmed=known)
+        if screen.whole:
+            return replace(NOTHING, text_kept=True)
         proposed = _redaction(pixels, Layout("sector", screen.area), groups)
         area = 0 if proposed.kept is None else int(proposed.kept.sum())
         if area == 0 and pixels.any():
@@ -180,6 +195,16 @@ def as_screen(pixels: NDArray[np.uint8], groups: list[Box]) -> Screen | None:
     return Screen(fingerprint(size))
 
 
+def with_text(pixels: NDArray[np.uint8], groups: list[Box]) -> Screen | None:
+    """A picture that is no screen, but in which text is found; None for any other.
+
+    ``groups`` are its :func:`stroke_groups`.
+    """
+    if not groups or not find_text(pixels, groups):
+        return None
+    return Screen(fingerprint((pixels.shape[1], pixels.shape[0]), "text"), whole=True)
+
+
 def fingerprint(size: Size, *details: object) -> str:
     """What stands for a layout: a hash of the frame's size (width, height) and, where a header
     states them, of the regions, the manufacturer and the model."""
@@ -188,6 +213,8 @@ def fingerprint(size: Size, *details: object) -> str:
 
 def propose(pixels: NDArray[np.uint8], screen: Screen) -> Layout:
     """What a person is asked to confirm, by one frame of the layout."""
+    if screen.whole:
+        return Layout("all")
     sector = sector_mask(pixels)
     if screen.area is not None:
         sector = Layout("sector", screen.area).kept(pixels)

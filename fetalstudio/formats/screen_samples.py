@@ -35,6 +35,9 @@ class ScreenSample:
     """The text that is found in this frame, wherever it stands."""
     confirmed: bool
     """Whether a person has confirmed this layout before."""
+    whole: bool = False
+    """Whether it is a picture with text and no screen: it may be confirmed, and is kept whole
+    otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class ScreenSamples:
                 confirmed.get(layout) or propose(one.pixels, one.screen),
                 self._text_of(layout, one),
                 layout in confirmed,
+                one.screen.whole,
             )
             for layout, one in kept.items()
         )

@@ -18,6 +18,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
 from fetalstudio.core.names import checked_key, visible_key
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.core.words import counted
 from fetalstudio.project.frames import Frames, read_revision
 from fetalstudio.project.pairs import Pairs
@@ -34,26 +35,41 @@ _NOTHING: Mapping[str, Mapping[str, Any]] = {
     "readings": {"withdrawn": 1},
 }
 """What a revision without a calibration, an ellipse or a label holds, and a reading taken back."""
+_CHANGING = "changing frames"
 _TOLD_APART: Mapping[str, str] = {"labels": "name", "readings": "id"}
 """The column by which several values of a frame differ, by table."""
 
 
 class Amendments:
-    """Amends the frames of a project, and keeps the log of it."""
+    """Amends the frames of a project, and keeps the log of it.
+
+    Each amendment is one transaction: where ``progress`` raises :class:`Stopped`, nothing is
+    changed.
+    """
 
     def __init__(self, storage: Storage, parts: Parts, frames: Frames, pairs: Pairs) -> None:
         self._storage, self._parts = storage, parts
         self._frames, self._pairs = frames, pairs
 
-    def set_subject(self, frame_ids: Iterable[str], subject: str, *, author: str) -> Amendment:
+    def set_subject(
+        self,
+        frame_ids: Iterable[str],
+        subject: str,
+        *,
+        author: str,
+        progress: Progress = NO_PROGRESS,
+    ) -> Amendment:
         """From now on these real frames are of this subject.
 
         Raises :class:`InputError` for an empty subject, or where all have it already, and
         :class:`UserError` for a frame that the project does not hold.
         """
-        return self.set_subjects(dict.fromkeys(frame_ids, subject), author=author)
+        subjects = dict.fromkeys(frame_ids, subject)
+        return self.set_subjects(subjects, author=author, progress=progress)
 
-    def set_subjects(self, subjects: Mapping[str, str], *, author: str) -> Amendment:
+    def set_subjects(
+        self, subjects: Mapping[str, str], *, author: str, progress: Progress = NO_PROGRESS
+    ) -> Amendment:
         """From now on each of these real frames is of its subject; ``subjects`` are by frame id.
 
         A subject that was never used gets the part of those that the frames were of; see
@@ -63,15 +79,22 @@ class Amendments:
         with self._storage.transaction():
             former: dict[str, list[str]] = {}
             revisions = []
-            for revision in self._amendable(checked):
+            for revision in self._amendable(checked, progress):
                 subject = checked[revision.frame_id]
                 former.setdefault(subject, []).append(revision.subject)
                 revisions.append(replace(revision, subject=subject))
             for subject, before in former.items():
                 self._parts.inherit(subject, before)
-            return self._amend(revisions, "set the subject of {frames}", author)
+            return self._amend(revisions, "set the subject of {frames}", author, progress)
 
-    def set_cohort(self, frame_ids: Iterable[str], cohort: str, *, author: str) -> Amendment:
+    def set_cohort(
+        self,
+        frame_ids: Iterable[str],
+        cohort: str,
+        *,
+        author: str,
+        progress: Progress = NO_PROGRESS,
+    ) -> Amendment:
         """From now on these real frames belong to this cohort, which may be a new one.
 
         A name that is taken there gets a number; see :attr:`Amendment.renamed`.
@@ -79,10 +102,12 @@ class Amendments:
         """
         cohort = checked_key("cohort", cohort)
         with self._storage.transaction():
-            revisions = [replace(r, cohort=cohort) for r in self._amendable(frame_ids)]
-            return self._amend(revisions, "moved {frames} into cohort " + cohort, author)
+            revisions = [replace(r, cohort=cohort) for r in self._amendable(frame_ids, progress)]
+            return self._amend(revisions, "moved {frames} into cohort " + cohort, author, progress)
 
-    def rename_cohort(self, old: str, new: str, *, author: str) -> Amendment:
+    def rename_cohort(
+        self, old: str, new: str, *, author: str, progress: Progress = NO_PROGRESS
+    ) -> Amendment:
         """Give a cohort another name.
 
         Raises :class:`InputError` for a cohort that is not there, or a name that another one has.
@@ -95,9 +120,11 @@ class Amendments:
                     f"There already is a cohort {new}. Merge {old} into it, or choose another name."
                 )
             revisions = [replace(_revision(frame), cohort=new) for frame in frames]
-            return self._amend(revisions, f"renamed cohort {old} to {new}", author)
+            return self._amend(revisions, f"renamed cohort {old} to {new}", author, progress)
 
-    def merge_cohorts(self, names: Sequence[str], into: str, *, author: str) -> Amendment:
+    def merge_cohorts(
+        self, names: Sequence[str], into: str, *, author: str, progress: Progress = NO_PROGRESS
+    ) -> Amendment:
         """Move all frames of these cohorts into the cohort ``into``, which may be a new one.
 
         A name that is taken there gets a number; see :attr:`Amendment.renamed`.
@@ -108,9 +135,11 @@ class Amendments:
             frames = [frame for name in dict.fromkeys(names) for frame in self._of_cohort(name)]
             revisions = [replace(_revision(frame), cohort=into) for frame in frames]
             merged = ", ".join(name for name in dict.fromkeys(names) if name != into)
-            return self._amend(revisions, f"merged cohort {merged} into {into}", author)
+            return self._amend(revisions, f"merged cohort {merged} into {into}", author, progress)
 
-    def remove(self, frame_ids: Iterable[str], *, author: str) -> Amendment:
+    def remove(
+        self, frame_ids: Iterable[str], *, author: str, progress: Progress = NO_PROGRESS
+    ) -> Amendment:
         """Remove real frames, with their annotations and the pairs that were made from them.
 
         They can be restored by :meth:`undo` until :meth:`purge` deletes them for good.
@@ -118,37 +147,47 @@ class Amendments:
         Raises :class:`UserError` for a frame that the project does not hold.
         """
         with self._storage.transaction():
-            real = self._amendable(frame_ids)
+            real = self._amendable(frame_ids, progress)
             made = self._pairs.made_from([revision.frame_id for revision in real])
             synthetic = [_revision(self._frames.get(frame_id)) for frame_id in made.values()]
             revisions = [replace(r, removed=True) for r in (*real, *synthetic)]
             pairs = f" and {counted(len(made), 'pair')} made from them" if made else ""
             text = f"removed {counted(len(real), 'frame')}{pairs}"
-            return self._amend(revisions, text, author)
+            return self._amend(revisions, text, author, progress)
 
     def set_calibrations(
-        self, calibrations: Mapping[str, Calibration | None], *, author: str
+        self,
+        calibrations: Mapping[str, Calibration | None],
+        *,
+        author: str,
+        progress: Progress = NO_PROGRESS,
     ) -> Amendment:
         """From now on each of these real frames has its calibration, or none; by frame id.
 
         Raises as :meth:`set_subject`.
         """
         with self._storage.transaction():
-            held = [self._frames.get(r.frame_id) for r in self._amendable(calibrations)]
+            held = [self._frames.get(r.frame_id) for r in self._amendable(calibrations, progress)]
             changed = [frame for frame in held if frame.calibration != calibrations[frame.id]]
             _check_changed(changed)
             verb = "set" if any(calibrations[frame.id] for frame in changed) else "removed"
             number = self._log(
                 f"{verb} the calibration of {counted(len(changed), 'frame')}", author, undoes=None
             )
-            for frame in changed:
+            for frame in followed(changed, progress, _CHANGING):
                 self._frames.set_calibration(
                     frame.id, calibrations[frame.id], amendment=lambda: number
                 )
             return self.get(number)
 
     def set_label(
-        self, frame_ids: Iterable[str], name: str, value: str, *, author: str
+        self,
+        frame_ids: Iterable[str],
+        name: str,
+        value: str,
+        *,
+        author: str,
+        progress: Progress = NO_PROGRESS,
     ) -> Amendment:
         """From now on these real frames have this label; an empty value takes it away.
 
@@ -157,14 +196,14 @@ class Amendments:
         name = checked_key("label", name)
         value = _checked_value(name, value)
         with self._storage.transaction():
-            held = [self._frames.get(r.frame_id) for r in self._amendable(frame_ids)]
+            held = [self._frames.get(r.frame_id) for r in self._amendable(frame_ids, progress)]
             changed = [frame for frame in held if frame.labels.get(name, "") != value]
             _check_changed(changed)
             verb = "set" if value else "removed"
             number = self._log(
                 f"{verb} the label {name} of {counted(len(changed), 'frame')}", author, undoes=None
             )
-            for frame in changed:
+            for frame in followed(changed, progress, _CHANGING):
                 self._frames.set_labels(frame.id, {name: value}, amendment=lambda: number)
             return self.get(number)
 
@@ -172,7 +211,13 @@ class Amendments:
         """Log an import, and return the number of the amendment, to which its frames belong."""
         return self._log(description, author, undoes=None)
 
-    def undo(self, amendment_id: int | None = None, *, author: str) -> Amendment:
+    def undo(
+        self,
+        amendment_id: int | None = None,
+        *,
+        author: str,
+        progress: Progress = NO_PROGRESS,
+    ) -> Amendment:
         """Take back an amendment, by default the newest that is neither undone nor an undo.
 
         Frames get back what they had before it; where a name was taken meanwhile, it gets a number.
@@ -183,9 +228,12 @@ class Amendments:
         """
         with self._storage.transaction():
             amendment = self._to_undo(amendment_id)
-            return self._take_back(self._last(amendment), f"undid: {amendment.description}", author)
+            text = f"undid: {amendment.description}"
+            return self._take_back(self._last(amendment), text, author, progress)
 
-    def redo(self, amendment_id: int, *, author: str) -> Amendment:
+    def redo(
+        self, amendment_id: int, *, author: str, progress: Progress = NO_PROGRESS
+    ) -> Amendment:
         """Take back the undo of an amendment.
 
         Raises :class:`UserError` where it is not undone, and as :meth:`undo`.
@@ -197,9 +245,8 @@ class Amendments:
                     f"{self._storage.path} has no amendment {amendment_id} that is undone. "
                     f"{self._see_log()}"
                 )
-            return self._take_back(
-                self._last(amendment), f"did again: {amendment.description}", author
-            )
+            text = f"did again: {amendment.description}"
+            return self._take_back(self._last(amendment), text, author, progress)
 
     def _last(self, amendment: Amendment) -> Amendment:
         """The last undo or redo of an amendment, or itself."""
@@ -207,7 +254,10 @@ class Amendments:
             amendment = undo[0]
         return amendment
 
-    def _take_back(self, amendment: Amendment, description: str, author: str) -> Amendment:
+    def _take_back(
+        self, amendment: Amendment, description: str, author: str, progress: Progress
+    ) -> Amendment:
+        progress.check()
         values = [
             row for table in AMENDED_TABLES for row in self._unchanged_since(table, amendment.id)
         ]
@@ -218,8 +268,8 @@ class Amendments:
                 "since. Import what you miss, or undo another amendment."
             )
         new = self._log(description, author, undoes=amendment.id)
-        self._frames.revise(self._former(amendment), new)
-        for table, row in values:
+        self._frames.revise(self._former(amendment), new, progress)
+        for table, row in followed(values, progress, _CHANGING):
             self._append_former(table, row, new)
         return self.get(new)
 
@@ -345,12 +395,13 @@ class Amendments:
         revisions: Sequence[FrameRevision],
         description: str,
         author: str,
+        progress: Progress,
     ) -> Amendment:
         changed = [r for r in revisions if r != self._frames.revision(r.frame_id)]
         _check_changed(changed)
         description = description.replace("{frames}", counted(len(changed), "frame"))
         amendment_id = self._log(description, author, undoes=None)
-        self._frames.revise(changed, amendment_id)
+        self._frames.revise(changed, amendment_id, progress)
         return self.get(amendment_id)
 
     def _log(self, description: str, author: str, *, undoes: int | None) -> int:
@@ -358,8 +409,9 @@ class Amendments:
             "amendments", author=author, description=description, undoes=undoes, created_at=now()
         )
 
-    def _amendable(self, frame_ids: Iterable[str]) -> list[FrameRevision]:
-        frames = [self._frames.get(frame_id) for frame_id in dict.fromkeys(frame_ids)]
+    def _amendable(self, frame_ids: Iterable[str], progress: Progress) -> list[FrameRevision]:
+        ids = list(dict.fromkeys(frame_ids))
+        frames = [self._frames.get(i) for i in followed(ids, progress, "reading frames")]
         if not frames:
             raise InputError("No frames were chosen. Choose at least one.")
         for frame in frames:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fetalstudio.core.errors import InputError
+from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.croissant import write_croissant
 from fetalstudio.formats.dataset_card import DATA_CARD, DatasetCard, Origin
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.files import new_folder, write_bytes
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.manifest import write_manifest
 from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.project.export_places import remember_export
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Annotation, Frame, Pair
 from fetalstudio.resources import models_dir, user_data_dir
@@ -135,6 +136,13 @@ def export_frames(
         write_bytes(folder / DATA_CARD, card.markdown(origin, problems).encode())
         write_croissant(folder, card, origin)
         write_manifest(folder)
+    try:
+        remember_export(project, out)
+    except UserError as error:
+        problems += (
+            f"It could not be remembered where this export is, so that forgetting a patient will "
+            f"not find it. {error}",
+        )
     return ExportReport(out, len(frames), len(pairs), copies_left_out, real_left_out, problems)
 
 

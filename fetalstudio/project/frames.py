@@ -11,8 +11,7 @@ import itertools
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import Any, get_args
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
-from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
+from fetalstudio.project.pixels import NOTES, Kind, Pixels, picture_id
 from fetalstudio.project.purging import delete_rows
 from fetalstudio.project.records import Frame, FrameRevision
 from fetalstudio.project.rows import (
@@ -36,6 +36,7 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
+from fetalstudio.project.staging import Staging
 from fetalstudio.project.storage import Storage, now
 
 Logged = Callable[[], int]
@@ -129,13 +130,6 @@ class Frames:
             size = width, height
             self._insert(frame_id, size, name, cohort, subject, calibration, kind, video)
             return self.get(frame_id), True
-
-    def staging(self) -> AbstractContextManager[Staging]:
-        """A place for pictures on their way in; :meth:`add_staged` takes them from there."""
-        sql = "SELECT 1 FROM frames WHERE id = ?"
-        return self._storage.pictures.staging(
-            lambda frame_id: self._storage.database.one(sql, (frame_id,)) is not None
-        )
 
     def add_staged(
         self,
@@ -390,12 +384,18 @@ class Frames:
             removed=int(revision.removed),
         )
 
-    def revise(self, revisions: Iterable[FrameRevision], amendment_id: int) -> None:
+    def revise(
+        self,
+        revisions: Sequence[FrameRevision],
+        amendment_id: int,
+        progress: Progress = NO_PROGRESS,
+    ) -> None:
         """Append those of the revisions that differ from the newest of their frames.
 
-        A name that is taken in the cohort gets a number. Call in a transaction.
+        A name that is taken in the cohort gets a number. Call in a transaction. Raises
+        :class:`Stopped` if ``progress`` does.
         """
-        for r in revisions:
+        for r in followed(revisions, progress, "changing frames"):
             if r != self.revision(r.frame_id):
                 free = r.name if r.removed else self._free_name(r.name, r.cohort, r.frame_id)
                 self._append_revision(replace(r, name=free), amendment_id)

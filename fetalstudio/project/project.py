@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.core.words import counted
 from fetalstudio.formats.files import new_folder
 from fetalstudio.project.amendments import Amendments
@@ -43,7 +44,8 @@ from fetalstudio.project.purging import forget, purge, removed_frames, unheld_pi
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.schema import CURRENT_PAIRS
-from fetalstudio.project.storage import Storage, without_collections
+from fetalstudio.project.staging import Imports, remove_old_stagings
+from fetalstudio.project.storage import Storage, Version, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
 _ABANDONED_AFTER_S = 3600.0
@@ -73,6 +75,7 @@ class Project:
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
         self.patients = Patients(self._storage)
+        self.imports = Imports(self._storage, self.patients)
 
     @property
     def path(self) -> Path:
@@ -223,14 +226,33 @@ class Project:
         """A number that is another one once anybody else has written into the project."""
         return self._storage.database.changes
 
+    def version(self) -> Version:
+        """A value that is another one once anybody has written into the project."""
+        return self._storage.version()
+
+    def read_ahead(self) -> None:
+        """Read all frames and annotations, for :meth:`take_over`."""
+        self.frames.by_id()
+        self.annotations.by_frame()
+
+    def take_over(self, other: Project, version: Version) -> None:
+        """Hold what ``other``, the same project opened on another thread, has read ahead since this
+        one was at ``version``; nothing if anybody has written since."""
+        self._storage.take_over(other._storage, version)
+
     def purge(self) -> int:
         """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""
         return purge(self._storage)
 
-    def forget(self, subjects: Collection[str]) -> bool:
+    def forget(self, subjects: Collection[str], progress: Progress = NO_PROGRESS) -> bool:
         """Delete every trace of removed frames and of these subjects; see
         :func:`fetalstudio.project.purging.forget`."""
-        return forget(self._storage, subjects)
+        return forget(self._storage, subjects, progress)
+
+    def scrub(self) -> bool:
+        """Write the database again without what deleted rows leave in it; see
+        :meth:`fetalstudio.project.database.Database.scrub`."""
+        return self._storage.database.scrub()
 
     def copy_database(self, target: Path) -> None:
         """Write a consistent copy of the database alone, atomically."""
@@ -294,6 +316,7 @@ class Project:
     def _remove_abandoned(self) -> int:
         with self.transaction():
             removed = self._storage.pictures.remove_abandoned()
+            removed += remove_old_stagings(self._storage.pictures.folder)
         for folder in ("models", "exports"):
             for path in sorted((self.path / folder).rglob(".part-*")):
                 # A job of another process may be writing it; after an hour it no longer is.

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.project.backups import (
     Backup,
     opening_backups,
@@ -16,6 +17,7 @@ from fetalstudio.project.backups import (
 )
 from fetalstudio.project.database import Database
 from fetalstudio.project.schema import PURGED_TABLES
+from fetalstudio.project.staging import remove_stagings
 from fetalstudio.project.storage import Storage
 
 
@@ -47,20 +49,23 @@ def purge(storage: Storage) -> int:
     return len(removed)
 
 
-def forget(storage: Storage, subjects: Collection[str]) -> bool:
+def forget(storage: Storage, subjects: Collection[str], progress: Progress = NO_PROGRESS) -> bool:
     """Delete every trace of removed frames and of these subjects, whose frames were all removed.
 
     Unlike :func:`purge` it also deletes copies that were made before an update of the format, the
     keys of the subjects that other frames had, and what deleted rows leave in the free space of the
     files. Runs and models keep hashes of frames and subjects, by which they know what is not new to
     them. Returns False where the log of the database could not be emptied because another process
-    is reading it; it is emptied when that process ends. Raises as :func:`purge`.
+    is reading it; it is emptied when that process ends. ``progress`` is told of the files that are
+    written. Raises as :func:`purge`.
     """
     _check_undamaged(storage)
     frame_ids = set(removed_frames(storage))
     current = _current_subjects(storage.database)
-    for backup in opening_backups(storage.path):
+    backups = opening_backups(storage.path)
+    for backup in followed(backups, progress, "deleting from backups"):
         _forget_in(backup, frame_ids, subjects, current)
+    progress.advance(len(backups), len(backups) + 1, "deleting from the project")
     for path in update_copies(storage.path):
         # In another format, nothing can be deleted from it but all.
         path.unlink(missing_ok=True)
@@ -68,6 +73,7 @@ def forget(storage: Storage, subjects: Collection[str]) -> bool:
         delete_rows(storage.database, sorted(frame_ids.intersection(removed_frames(storage))))
         _replace_former(storage.database, subjects, current)
         storage.pictures.remove_abandoned()
+        remove_stagings(storage.pictures.folder)
     _delete_unheld(storage)
     shutil.rmtree(storage.path / "cache", ignore_errors=True)
     return storage.database.scrub()

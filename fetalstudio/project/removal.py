@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
 from fetalstudio.core.words import counted, listed
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import RemovalEffect
@@ -13,19 +14,25 @@ _NAMED = 8
 """How many names of a longer list are shown."""
 
 
-def removal_effect(project: Project, frame_ids: Collection[str]) -> RemovalEffect:
+def removal_effect(
+    project: Project, frame_ids: Collection[str], progress: Progress = NO_PROGRESS
+) -> RemovalEffect:
     """What ``project.amendments.remove(frame_ids)`` takes with it, and what was made from them.
 
     Raises :class:`UserError` for a frame that the project does not hold.
     """
-    frames = [project.frames.get(frame_id) for frame_id in frame_ids]
+    chosen = list(frame_ids)
+    frames = [project.frames.get(i) for i in followed(chosen, progress, "reading frames")]
     pairs = [project.pairs.get(pair_id) for pair_id in project.pairs.made_from(frame_ids)]
     ids = {frame.id for frame in frames} | {pair.frame.id for pair in pairs}
     pair_ids = {pair.id for pair in pairs}
     runs = [run for run in project.runs.all() if uses(run.data, ids, pair_ids)]
     return RemovalEffect(
         frames=tuple(frame.name for frame in frames),
-        annotations=sum(len(project.annotations.revisions(frame.id)) for frame in frames),
+        annotations=sum(
+            len(project.annotations.revisions(frame.id))
+            for frame in followed(frames, progress, "reading annotations")
+        ),
         readings=sum(reading.frame_id in ids for reading in project.readings.all()),
         pairs=tuple(pair.frame.name for pair in pairs),
         accepted=sum(pair.state == "accepted" for pair in pairs),

@@ -52,6 +52,10 @@ _NAMED_BY: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """By table: the word for a row, and the columns that name it."""
 
 
+Version = tuple[int, int, int]
+"""Which state of the database a connection is at."""
+
+
 @dataclass(slots=True)
 class _Held:
     """What was read for every frame, and up to which change."""
@@ -120,6 +124,20 @@ class Storage:
                 held.records |= read(frame_id)
         records: Mapping[str, Record] = held.records
         return records
+
+    def version(self) -> Version:
+        """A value that is another one once anybody has written."""
+        return self.database.changes, self.database.other_changes, self.database.inserted
+
+    def take_over(self, other: Storage, version: Version) -> None:
+        """Hold what :meth:`by_frame` of ``other``, on another connection to the same file, has read
+        since this one was at ``version``; nothing if anybody has written since."""
+        if self.version() != version:
+            return
+        changes, other_changes, inserted = version
+        for tables, held in other._held.items():
+            self._held[tables] = _Held((changes, other_changes), inserted, held.records)
+        self.damage |= other.damage
 
     def query_apart(self, statements: Sequence[str]) -> list[list[sqlite3.Row]]:
         """All rows of each SELECT, on a connection of its own; for another thread.

@@ -7,11 +7,13 @@ ellipse (or review, subject, cohort) again, so that it works after a save and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from PySide6.QtGui import QUndoCommand
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted
 from fetalstudio.project.amendments import Amendments
 from fetalstudio.project.models import BUILT_IN, ModelKind
@@ -74,6 +76,9 @@ class ProjectCommand(QUndoCommand):
     def _run(self, work: Callable[[], None]) -> bool:
         try:
             work()
+        except Stopped:
+            self.session.message.emit(f"Cancelled: {self.text()}. Nothing was changed.", "info")
+            return False
         except Exception as error:
             self.session.report(error)
             return False
@@ -195,17 +200,22 @@ class SetLabel(ProjectCommand):
             self.session.select_frame(self._frame_id)
 
 
+class Amend(Protocol):
+    """Makes an amendment, on any thread."""
+
+    def __call__(self, held: Amendments, /, **how: Any) -> Amendment:
+        """``how``: the ``author`` and the ``progress``, as the amendments take them."""
+
+
 class AmendFrames(ProjectCommand):
     """Change the subject or the cohort of frames, or remove them."""
 
     places = ("library",)
 
-    def __init__(
-        self, session: Session, text: str, amend: Callable[[Amendments, str], Amendment]
-    ) -> None:
-        """``amend`` is called with the project's amendments and the author."""
+    def __init__(self, session: Session, text: str, frames: int, amend: Amend) -> None:
+        """``frames``: about how many are amended."""
         super().__init__(session, text)
-        self._amend = amend
+        self._amend, self._frames = amend, frames
         self._amendment: Amendment | None = None
         self._selected: str | None = None
 
@@ -214,7 +224,12 @@ class AmendFrames(ProjectCommand):
 
     def apply(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self._amendment = self._amend(self.session.open.amendments, self.session.author)
+        amend, author = self._amend, self.session.author
+        self._amendment = self.session.wait_for(
+            _title(self.text()),
+            lambda project, progress: amend(project.amendments, author=author, progress=progress),
+            frames=self._frames,
+        )
         self.session.select_another(order)
         self._announce()
         if renamed := self._amendment.renamed:
@@ -225,7 +240,7 @@ class AmendFrames(ProjectCommand):
 
     def revert(self) -> None:
         assert self._amendment is not None  # a command that did not run is not on the stack
-        self.session.open.amendments.undo(self._amendment.id, author=self.session.author)
+        _take_back(self.session, self.text(), self._amendment.id, self._frames)
         self._announce()
         if self._selected is not None:
             self.session.select_frame(self._selected)
@@ -241,18 +256,26 @@ class ImportFrames(ProjectCommand):
 
     places = ("library",)
 
-    def __init__(self, session: Session, text: str, amendment_id: int) -> None:
+    def __init__(self, session: Session, text: str, amendment_id: int, frames: int) -> None:
+        """``frames``: about how many were imported."""
         super().__init__(session, text)
-        self._amendment_id = amendment_id
+        self._amendment_id, self._frames = amendment_id, frames
 
     def apply(self) -> None:
         if self.done:
-            self.session.open.amendments.redo(self._amendment_id, author=self.session.author)
+            number, author = self._amendment_id, self.session.author
+            self.session.wait_for(
+                _title(self.text()),
+                lambda project, progress: project.amendments.redo(
+                    number, author=author, progress=progress
+                ),
+                frames=self._frames,
+            )
             self._announce()
 
     def revert(self) -> None:
         order = [frame.id for frame in self.session.frames()]
-        self.session.open.amendments.undo(self._amendment_id, author=self.session.author)
+        _take_back(self.session, self.text(), self._amendment_id, self._frames)
         self.session.select_another(order)
         self._announce()
 
@@ -384,6 +407,23 @@ class AdoptModel(ProjectCommand):
     def _in_use(self) -> str | None:
         active = self.session.open.models.active(self.kind)
         return active.name if active is not None else None
+
+
+def _title(text: str) -> str:
+    """What is done, as a heading."""
+    return text[:1].upper() + text[1:]
+
+
+def _take_back(session: Session, text: str, amendment_id: int, frames: int) -> None:
+    """Undo an amendment of about so many frames, which the text names."""
+    author = session.author
+    session.wait_for(
+        f"Undo: {text}",
+        lambda project, progress: project.amendments.undo(
+            amendment_id, author=author, progress=progress
+        ),
+        frames=frames,
+    )
 
 
 def annotate_as(session: Session, frame_id: str, was: Annotation | None) -> None:

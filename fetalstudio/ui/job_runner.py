@@ -5,10 +5,11 @@ A background `QThread` polls the `EngineClient`; the GUI thread never waits for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, QTimer, Signal, Slot
 
 from fetalstudio.engine.process.client import GRACE_S, EngineClient
 from fetalstudio.engine.process.coalescing import CoalescingQueue
@@ -162,6 +163,7 @@ class Engine(QObject):
         self._handles: dict[int, JobHandle[Any]] = {}
         self._running: JobHandle[Any] | None = None
         self._mailbox: _Mailbox = CoalescingQueue()
+        self._holds = 0
         self._pump = _Pump(self._client, self._mailbox, self)
         self._pump.arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._pump.start()
@@ -195,6 +197,17 @@ class Engine(QObject):
         """Start the process and import what the jobs of ``requests`` need, in the background."""
         self._client.warm_up(*requests)
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the events of jobs wait while the block handles events of the window: what they cause
+        must not come in the middle of it. Jobs go on."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            QTimer.singleShot(0, self, self._catch_up)
+
     @Slot()
     def shutdown(self) -> None:
         """Cancel every job, end the process and the thread, and hand out the last signals.
@@ -211,12 +224,12 @@ class Engine(QObject):
 
     @Slot()
     def _deliver(self) -> bool:
-        """Hand out one event; False if none is waiting.
+        """Hand out one event; False if none is waiting, or all are held.
 
         Only one at a time, so that a slot that opens a dialog (and with it an event loop) does not
         delay the events behind it.
         """
-        waiting = self._mailbox.take()
+        waiting = None if self._holds else self._mailbox.take()
         if waiting is None:
             return False
         job_id, event = waiting
@@ -232,6 +245,11 @@ class Engine(QObject):
             if isinstance(event, Progress):
                 self.job_progress.emit(handle, event)
         return True
+
+    @Slot()
+    def _catch_up(self) -> None:
+        if self._deliver():
+            QTimer.singleShot(0, self, self._catch_up)
 
     def _end(self, handle: JobHandle[Any], event: Event) -> None:
         del self._handles[handle.id]

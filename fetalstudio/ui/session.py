@@ -11,10 +11,12 @@ from typing import TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QUndoStack
+from PySide6.QtWidgets import QWidget
 
 from fetalstudio.core.biometry import Spread
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.engine.jobs.propose.request import ProposeResult
@@ -26,6 +28,7 @@ from fetalstudio.project.records import Frame
 from fetalstudio.resources import samples_dir, user_data_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.waiting import Task, wait_for
 from fetalstudio.ui.worklist import in_order
 
 Result = TypeVar("Result")
@@ -38,6 +41,8 @@ VIEWS = ("reading", "agreement", "adjudication")
 """What is shown like a place, but opened from the menu Readings."""
 
 _WATCH_MS = 2000
+_AT_ONCE = 100
+"""Frames that are amended in less time than a person notices."""
 SAMPLE_COHORT = "HC18"
 SAMPLE_WELCOME = (
     "This is the sample project: frames of the HC18 data set (CC BY 4.0). "
@@ -89,6 +94,8 @@ class Session(QObject):
         self.project: Project | None = None
         self.frame_id: str | None = None
         self.place: str = PLACES[0]
+        self.window: QWidget | None = None
+        """The window, over which the session shows what it waits for."""
         self.spreads: dict[tuple[str, Ellipse], Spread] = {}
         """How uncertain the sizes of ellipses are, by frame id and ellipse, of those that were
         moved onto the skull since the program was started."""
@@ -98,6 +105,7 @@ class Session(QObject):
         self._held = contextlib.ExitStack()
         self._changes = 0
         self._displaced = False
+        self._waiting = False
         self._watch = QTimer(self, interval=_WATCH_MS)
         self._watch.timeout.connect(self.look_around)
 
@@ -248,7 +256,7 @@ class Session(QObject):
     def look_around(self) -> None:
         """Notice what others did to the open project: its folder is gone, or it has grown."""
         project = self.project
-        if project is None or self._displaced:
+        if project is None or self._displaced or self._waiting:
             return
         if project.displaced:
             self._displaced = True
@@ -264,6 +272,22 @@ class Session(QObject):
         self.readings_changed.emit()
         self.batches_changed.emit()
         self.models_changed.emit()
+
+    def wait_for(self, title: str, task: Task[Result], *, frames: int) -> Result:
+        """Run a task on the open project that concerns so many frames.
+
+        A few are done at once; otherwise it runs on a thread of its own, while the window shows its
+        progress; see :func:`~fetalstudio.ui.waiting.wait_for`. The caller then says what changed.
+        """
+        if frames <= _AT_ONCE:
+            return task(self.open, NO_PROGRESS)
+        self._waiting = True
+        try:
+            result = wait_for(self.open, self.engine, title, task, self.window)
+        finally:
+            self._waiting = False
+        self._changes = self.open.changes
+        return result
 
     # -- frames -----------------------------------------------------------------------------
 

@@ -15,11 +15,16 @@ from fetalstudio.cli.main import BAD_INPUT, OK, main
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.forgetting import forget, plan_forgetting
+from fetalstudio.formats.manifest import remove_listed
 from fetalstudio.formats.model_card import hashed_subject, write_seen_subjects
+from fetalstudio.project.database import Database
+from fetalstudio.project.export_places import export_places
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
+from tests.progress import Watched
 
 ELLIPSE = Ellipse(48, 32, 20, 15, 10)
 NAME, LABEL, AUTHOR = "Quaresma_1", "Meier-scan", "reader Nakamura"
@@ -177,6 +182,124 @@ def test_nobody_is_forgotten_while_a_training_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="busy is under way"):
         forget(project, plan, author="me", remove_models=False)
     assert len(project.frames.all()) == 3
+
+
+def test_exports_elsewhere_are_named_and_deleted_if_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, frames = filled(tmp_path / "p")
+    path = project.path
+    hers, others, moved = (tmp_path / "out" / name for name in ("hers", "others", "moved"))
+    for out in (hers, moved):
+        assert main(["export", str(path), str(out), "--format", "coco"]) == OK
+    project.amendments.set_cohort([frames[2].id], "d", author="me")
+    only_other = ["--cohort", "d", "--real-only"]
+    project.annotations.add(frames[2].id, ELLIPSE, author="me", state="final")
+    assert main(["export", str(path), str(others), "--format", "coco", *only_other]) == OK
+    moved.rename(tmp_path / "elsewhere")
+    (hers / "notes.txt").write_text("mine")
+    held = [file for file in path.rglob("*") if file.is_file()]
+    assert not any(str(tmp_path).encode() in file.read_bytes() for file in held)
+
+    plan = plan_forgetting(project, [frames[0].subject])
+    assert (plan.outside, plan.moved) == ((hers,), (moved,))
+    said = " ".join(plan.sentences())
+    assert f"only deleted if you say so: {hers}." in said
+    assert f"not found. If they were moved, look into them yourself: {moved}." in said
+    project.close()
+    command = ["frames", str(path), "forget", "--name", "second", "--json"]
+    assert main([*command, "--dry-run"]) == OK
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["outside"], result["moved"]) == ([str(hers)], [str(moved)])
+    assert main([*command, "--yes", "--remove-exports"]) == OK
+    assert "still has files that the export did not write: notes.txt" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert [file.name for file in hers.rglob("*")] == ["notes.txt"]
+    assert (others / "provenance.json").exists()
+    with Project.open(path) as again:
+        assert set(export_places(again)) == {others, moved}
+
+
+def test_exports_elsewhere_stay_unless_asked_for_and_are_named_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, _ = filled(tmp_path / "p")
+    out = tmp_path / "out"
+    assert main(["export", str(project.path), str(out), "--format", "hc18"]) == OK
+    project.close()
+    assert main(["frames", str(project.path), "forget", "--name", "second", "--yes"]) == OK
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"The frames are still in {out}. Delete these folders yourself" in said
+    assert (out / "provenance.json").exists()
+
+
+def test_a_link_in_an_export_leads_to_nothing_else(tmp_path: Path) -> None:
+    project, _ = filled(tmp_path / "p")
+    out, mine = tmp_path / "out", tmp_path / "mine"
+    assert main(["export", str(project.path), str(out), "--format", "yolo"]) == OK
+    folder = next(path.parent for path in out.rglob("*.png"))
+    folder.rename(mine)
+    folder.symlink_to(mine, target_is_directory=True)
+    before = sorted(path.name for path in mine.iterdir())
+    remove_listed(out)
+    assert sorted(path.name for path in mine.iterdir()) == before
+
+
+def test_a_forgetting_that_is_stopped_says_what_is_left_and_goes_on(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    with_models(project, frames)
+    export = project.path / "exports" / "all"
+    assert main(["export", str(project.path), str(export), "--format", "coco"]) == OK
+    plan = plan_forgetting(project, [frames[0].subject])
+    for at, gone in ((0, ()), (1, ("all",)), (3, ("all", "later")), (5, ("given", "first"))):
+        stopped = Watched(lambda: len(stopped.steps) > at)  # noqa: B023
+        with pytest.raises(Stopped) as left:
+            forget(project, plan, author="me", remove_models=True, progress=stopped)
+        assert "The frames are still in the project" in left.value.result
+        assert all(name in left.value.result for name in gone)
+        assert len(project.frames.all()) == 3
+        plan = plan_forgetting(project, [frames[0].subject])
+    assert not export.exists()
+    assert forget(project, plan, author="me", remove_models=True) == []
+    assert [frame.id for frame in project.frames.all()] == [frames[2].id]
+
+
+def test_a_forgetting_that_fails_leaves_the_frames_to_be_forgotten_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, frames = filled(tmp_path / "p")
+    plan = plan_forgetting(project, [frames[0].subject])
+
+    def full(*_: object) -> bool:
+        raise UserError("The disk is full. Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Project, "forget", full)
+        with pytest.raises(UserError, match=r"The disk is full.*forget the patient again"):
+            forget(project, plan, author="me", remove_models=False)
+    assert len(project.frames.all()) == 3
+    again = plan_forgetting(project, [frames[0].subject])
+    assert forget(project, again, author="me", remove_models=False) == []
+    assert traces(project.path, [frames[0].id, NAME], [picture(0), picture(1)]) == []
+
+
+def test_what_deleted_rows_leave_goes_with_a_purge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, frames = filled(tmp_path / "p")
+    plan = plan_forgetting(project, [frames[0].subject])
+
+    def full(_: object) -> bool:
+        raise UserError("The disk is full. Make room.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "scrub", full)
+        with pytest.raises(UserError, match=r"traces of them may be left.*purge --yes"):
+            forget(project, plan, author="me", remove_models=False)
+    project.close()
+    assert main(["frames", str(project.path), "purge", "--yes"]) == OK
+    assert traces(project.path, [frames[0].id, NAME], [picture(0), picture(1)]) == []
 
 
 def test_the_command_says_first_what_goes_and_asks_about_models(

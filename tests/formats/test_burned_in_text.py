@@ -66,6 +66,19 @@ def test_dark_text_on_a_bright_panel_in_the_sector_is_found() -> None:
         assert left_of_text(shown, redacted) == [pytest.approx(0, abs=0.02)], seed
 
 
+def test_blurred_text_is_found() -> None:
+    lines = 0
+    for seed in range(4):
+        shown = made(seed)
+        blurred = np.asarray(cv2.GaussianBlur(shown.pixels, (0, 0), 1.5), np.uint8)
+        redacted = REDACTOR.redaction(blurred, SCREEN).apply(blurred)
+        for left, top, right, bottom in shown.lines:
+            letters = shown.pixels[top:bottom, left:right] >= 190
+            assert (redacted[top:bottom, left:right][letters] > 60).mean() <= 0.05, seed
+            lines += 1
+    assert lines > 20
+
+
 @pytest.mark.perf
 def test_at_least_99_percent_of_lines_are_found() -> None:
     lines, missed = still_there(range(300))

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.sequence import Sequence
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.formats.burned_in_text import Box
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.formats.redaction import (
     NOTHING,
@@ -27,13 +29,13 @@ from fetalstudio.formats.redaction import (
     remembered,
 )
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_plan import Planner, plan_import
+from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project
 from fetalstudio.resources import samples_dir, user_config_dir
 from tests.formats.dicom_files import region, write
-from tests.formats.scanner_screens import left_of_text, screen
+from tests.formats.scanner_screens import MadeScreen, left_of_text, screen
 
 SAMPLE = read_image(samples_dir() / "011_HC.png")
 SCREEN = Screen("layout")
@@ -137,7 +139,7 @@ def test_layouts_are_remembered_outside_of_the_project(project: Project, tmp_pat
     assert remembered() == {two.layout: layout}
     plan = planner.plan()
     assert {s.layout: s.proposal for s in plan.screens if s.confirmed} == {two.layout: layout}
-    shown = [frame.record.shown(plan.redactor) for frame in plan.frames]
+    shown = [read_shown(frame.record, plan.redactor) for frame in plan.frames]
     assert [picture_id(pixels) for pixels in shown] == [frame.frame_id for frame in plan.frames]
     report = import_frames(project, source, redact="confirmed")
     assert report.frames == 2
@@ -164,6 +166,58 @@ def test_pictures_that_are_screens_are_found_among_others(project: Project, tmp_
     write_png(tmp_path / "screen.png", screen(2, SAMPLE).pixels)
     (found,) = plan_import(project, tmp_path).screens
     assert found.path.name == "screen.png" and found.frames == 1
+
+
+def with_a_name(pixels: NDArray[np.uint8]) -> MadeScreen:
+    """A frame that an export has cropped to the sector, with the one line that was in it."""
+    picture = Image.fromarray(pixels)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(18)
+    place = tuple(int(side) for side in draw.textbbox((300, 60), "DOE^JANE 4711", font=font))
+    draw.text((300, 60), "DOE^JANE 4711", fill=255, font=font)
+    return MadeScreen(np.asarray(picture).copy(), ((place[0], place[1], place[2], place[3]),))
+
+
+def test_text_in_a_picture_that_is_no_screen_is_kept_with_a_word(
+    project: Project, tmp_path: Path
+) -> None:
+    shown = with_a_name(SAMPLE)
+    write_png(tmp_path / "in" / "plain.png", SAMPLE)
+    write_png(tmp_path / "in" / "named.png", shown.pixels)
+    planner = Planner(project, tmp_path / "in")
+    plan = planner.plan()
+    (said,) = [note for note in plan.all_notes if "burned into the picture" in note]
+    assert said.startswith(f"{tmp_path / 'in' / 'named.png'}: text or marks of a scanner seem")
+    assert "--redact text" in said
+    (sample,) = plan.screens
+    assert (sample.path.name, sample.whole, sample.proposal) == ("named.png", True, Layout("all"))
+    report = import_frames(project, tmp_path / "in")
+    assert said in report.problems
+    stored = {picture_id(pixels) for pixels in (SAMPLE, shown.pixels)}
+    assert {frame.id for frame in project.frames.all()} == stored, "nothing was changed"
+
+
+def test_text_in_a_picture_that_is_no_screen_is_blacked_out_if_a_person_says_so(
+    project: Project, tmp_path: Path
+) -> None:
+    shown = with_a_name(SAMPLE)
+    redactor = Redactor("text")
+    assert max(left_of_text(shown, redactor.redaction(shown.pixels, None).apply(shown.pixels))) == 0
+    assert redactor.redaction(SAMPLE, None) is NOTHING
+    with pytest.raises(UnclearScreenError, match="Nobody has confirmed"):
+        Redactor("confirmed").redaction(shown.pixels, None)
+    write_png(tmp_path / "in" / "named.png", shown.pixels)
+    planner = Planner(project, tmp_path / "in")
+    (sample,) = planner.plan().screens
+    remember({sample.layout: sample.proposal})
+    plan = planner.plan()
+    assert plan.all_notes == ()
+    (frame,) = plan.frames
+    redacted = read_shown(frame.record, plan.redactor)
+    assert max(left_of_text(shown, redacted)) == 0
+    assert (redacted != shown.pixels).mean() < 0.05, "the rest is as it was"
+    remember({sample.layout: Layout("all", find_text=False)})
+    plan = planner.plan()
+    assert plan.all_notes == () and plan.frames[0].frame_id == picture_id(shown.pixels)
 
 
 def test_the_fingerprint_is_of_the_scanner_and_not_of_the_patient(tmp_path: Path) -> None:

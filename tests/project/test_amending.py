@@ -6,23 +6,27 @@ import contextlib
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.progress import Progress, Stopped
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair
 from fetalstudio.project.removal import removal_effect, subject_effect
+from tests.progress import Watched
 from tests.project.kinds import Picture, PicturesIn
 
 
@@ -500,3 +504,45 @@ def test_many_frames_are_amended_quickly_enough_to_wait_for(
     amendment = project.amendments.set_subject(ids, "t", author="me")
     assert len(amendment.changes) == 1500
     assert {project.frames.get(frame_id).subject for frame_id in ids} == {"t"}
+
+
+AMENDMENTS: dict[str, Callable[[Project, list[str], Progress], object]] = {
+    "subject": lambda p, ids, by: p.amendments.set_subject(ids, "new", author="me", progress=by),
+    "cohort": lambda p, ids, by: p.amendments.set_cohort(ids, "new", author="me", progress=by),
+    "rename": lambda p, _, by: p.amendments.rename_cohort("one", "new", author="me", progress=by),
+    "merge": lambda p, _, by: p.amendments.merge_cohorts(["one"], "two", author="me", progress=by),
+    "remove": lambda p, ids, by: p.amendments.remove(ids, author="me", progress=by),
+    "label": lambda p, ids, by: p.amendments.set_label(ids, "site", "x", author="me", progress=by),
+    "calibration": lambda p, ids, by: p.amendments.set_calibrations(
+        dict.fromkeys(ids, Calibration(0.3, 0.3, "manual")), author="me", progress=by
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", AMENDMENTS)
+def test_an_amendment_that_is_stopped_changes_nothing(
+    project: Project, frames: list[Frame], kind: str
+) -> None:
+    amend, ids = AMENDMENTS[kind], [frame.id for frame in frames]
+    before = project.frames.all()
+    whole = Watched()
+    amend(project, ids, whole)
+    after = project.frames.all()
+    assert after != before
+    number = project.amendments.all()[0].id
+    undoing = Watched()
+    project.amendments.undo(number, author="me", progress=undoing)
+    assert project.frames.all() == before
+    logged = len(project.amendments.all())
+    for steps in range(len(whole.steps)):
+        stopped = Watched(lambda: len(stopped.steps) > steps)  # noqa: B023
+        with pytest.raises(Stopped):
+            amend(project, ids, stopped)
+        assert project.frames.all() == before
+    project.amendments.redo(number, author="me")
+    for steps in range(len(undoing.steps)):
+        stopped = Watched(lambda: len(stopped.steps) > steps)  # noqa: B023
+        with pytest.raises(Stopped):
+            project.amendments.undo(number, author="me", progress=stopped)
+        assert project.frames.all() == after
+    assert len(project.amendments.all()) == logged + 1, "only the redo was logged"

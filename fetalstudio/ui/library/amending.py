@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QCheckBox, QLabel, QLineEdit, QRadioButton, QWidget
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted
 from fetalstudio.engine.forgetting import (
     CANNOT_BE_UNDONE,
@@ -18,20 +18,23 @@ from fetalstudio.engine.forgetting import (
     forget,
     plan_forgetting,
 )
-from fetalstudio.project.amendments import Amendments
-from fetalstudio.project.records import Amendment, Frame
+from fetalstudio.project.records import Frame
 from fetalstudio.project.regrouping import Regrouper
 from fetalstudio.project.removal import removal_effect, sentences, subject_effect
 from fetalstudio.ui import theme
-from fetalstudio.ui.commands import AmendFrames
+from fetalstudio.ui.commands import Amend, AmendFrames
 from fetalstudio.ui.common.ask_dialog import AskDialog
 from fetalstudio.ui.library.group_dialog import GroupDialog
 from fetalstudio.ui.library.value_dialogs import CalibrationDialog, LabelDialog
 from fetalstudio.ui.session import Session
+from fetalstudio.ui.waiting import Task
+
+Found = TypeVar("Found")
 
 _NAMED = 4
 _VALUES = 50
 """How many values of a label are offered."""
+_NOT_FORGOTTEN = "Nothing was deleted."
 _SUBJECT_ADVICE = (
     "All frames of a subject are in the same part of a split: training, validation or test. Choose "
     "a key of the list, or enter how the patient is called: only a key made from it is stored."
@@ -170,6 +173,12 @@ class ForgetDialog(AskDialog):
         if self._asks:
             self.form.addRow(self.remove_models)
             self.form.addRow(self.keep_models)
+        self.remove_outside = QCheckBox("Delete the exports outside the project too")
+        self.remove_outside.setToolTip(
+            "Of each folder, the files that the export wrote. Other files in it stay"
+        )
+        if plan.outside:
+            self.form.addRow(self.remove_outside)
         warning = theme.style(QLabel(CANNOT_BE_UNDONE), "warning")
         warning.setWordWrap(True)
         self.form.addRow(warning)
@@ -245,7 +254,8 @@ class AmendFlow(QObject):
         def push() -> None:
             self._push(
                 f"set the subject of {counted(len(subjects), 'frame')}",
-                lambda held, author: held.set_subjects(subjects, author=author),
+                len(subjects),
+                lambda held, /, **how: held.set_subjects(subjects, **how),
             )
 
         questions = regrouper.questions(subjects)
@@ -272,7 +282,8 @@ class AmendFlow(QObject):
             verb = "set" if value else "remove"
             self._push(
                 f"{verb} the label {name} of {counted(len(frames), 'frame')}",
-                lambda held, author: held.set_label(_ids(frames), name, value, author=author),
+                len(frames),
+                lambda held, /, **how: held.set_label(_ids(frames), name, value, **how),
             )
 
         dialog.accepted.connect(amend)
@@ -288,7 +299,8 @@ class AmendFlow(QObject):
             chosen = dialog.chosen
             self._push(
                 f"set the calibration of {counted(len(chosen), 'frame')}",
-                lambda held, author: held.set_calibrations(chosen, author=author),
+                len(chosen),
+                lambda held, /, **how: held.set_calibrations(chosen, **how),
             )
 
         dialog.accepted.connect(amend)
@@ -305,7 +317,8 @@ class AmendFlow(QObject):
             cohort = dialog.key
             self._push(
                 f"set the cohort of {counted(len(frames), 'frame')}",
-                lambda held, author: held.set_cohort(_ids(frames), cohort, author=author),
+                len(frames),
+                lambda held, /, **how: held.set_cohort(_ids(frames), cohort, **how),
             )
 
         dialog.accepted.connect(amend)
@@ -315,16 +328,20 @@ class AmendFlow(QObject):
         """Say what is removed with the frames, and remove them if the person confirms."""
         if not self._some(frames):
             return
-        try:
-            effect = sentences(removal_effect(self.session.open, _ids(frames)))
-        except UserError as error:
-            self.session.report(error)
+        ids = _ids(frames)
+        effect = self._found(
+            "Looking for what goes with the frames",
+            len(ids),
+            lambda project, progress: sentences(removal_effect(project, ids, progress)),
+        )
+        if effect is None:
             return
         dialog = RemoveDialog(effect, self._window)
         dialog.accepted.connect(
             lambda: self._push(
                 f"remove {counted(len(frames), 'frame')}",
-                lambda held, author: held.remove(_ids(frames), author=author),
+                len(frames),
+                lambda held, /, **how: held.remove(_ids(frames), **how),
             )
         )
         dialog.open()
@@ -334,32 +351,65 @@ class AmendFlow(QObject):
         confirms."""
         if not self._some(frames):
             return
-        try:
-            plan = plan_forgetting(self.session.open, [frame.subject for frame in frames])
-        except UserError as error:
-            self.session.report(error)
+        subjects = [frame.subject for frame in frames]
+        plan = self._found(
+            "Looking for all traces",
+            self._count(),
+            lambda project, progress: plan_forgetting(project, subjects, progress),
+        )
+        if plan is None:
             return
         dialog = ForgetDialog(plan, self._window)
         dialog.accepted.connect(
-            lambda: self._forget(plan, remove_models=dialog.remove_models.isChecked())
+            lambda: self._forget(
+                plan,
+                remove_models=dialog.remove_models.isChecked(),
+                remove_outside=dialog.remove_outside.isChecked(),
+            )
         )
         dialog.open()
 
-    def _forget(self, plan: ForgettingPlan, *, remove_models: bool) -> None:
-        session = self.session
+    def _forget(self, plan: ForgettingPlan, *, remove_models: bool, remove_outside: bool) -> None:
+        session, author = self.session, self.session.author
         order = [frame.id for frame in session.frames()]
         try:
             session.check_idle()
-            with _waiting():
-                left = forget(
-                    session.open, plan, author=session.author, remove_models=remove_models
-                )
+            left = session.wait_for(
+                f"Forget {counted(len(plan.subjects), 'patient')}",
+                lambda project, progress: forget(
+                    project,
+                    plan,
+                    author=author,
+                    remove_models=remove_models,
+                    remove_outside=remove_outside,
+                    progress=progress,
+                ),
+                frames=self._count(),
+            )
+        except Stopped as stopped:
+            session.models_changed.emit()
+            session.message.emit(str(stopped.result or _NOT_FORGOTTEN), "warning")
+            return
         except UserError as error:
+            if session.open.frames.find(plan.frames[0].id) is None:
+                session.forgotten(order)
+            session.models_changed.emit()
             session.report(error)
             return
         session.forgotten(order)
         done = f"All traces of {counted(len(plan.frames), 'frame')} were deleted for good."
         session.message.emit(" ".join([done, *left]), "warning" if left else "info")
+
+    def _found(self, title: str, frames: int, look: Task[Found]) -> Found | None:
+        """What the project says; None, after a notice, where it cannot be known or the person
+        cancels."""
+        try:
+            return self.session.wait_for(title, look, frames=frames)
+        except Stopped:
+            return None
+        except UserError as error:
+            self.session.report(error)
+            return None
 
     def rename_cohort(self, chosen: str | None) -> None:
         """Ask for a cohort, by default ``chosen``, and its new name."""
@@ -372,7 +422,8 @@ class AmendFlow(QObject):
             old, new = dialog.cohort, dialog.name
             self._push(
                 f"rename cohort {old}",
-                lambda held, author: held.rename_cohort(old, new, author=author),
+                self._count(old),
+                lambda held, /, **how: held.rename_cohort(old, new, **how),
             )
 
         dialog.accepted.connect(rename)
@@ -389,19 +440,23 @@ class AmendFlow(QObject):
             cohort, into = dialog.cohort, dialog.into
             self._push(
                 f"merge cohort {cohort} into {into}",
-                lambda held, author: held.merge_cohorts([cohort], into, author=author),
+                self._count(cohort),
+                lambda held, /, **how: held.merge_cohorts([cohort], into, **how),
             )
 
         dialog.accepted.connect(merge)
         dialog.open()
 
-    def _push(self, text: str, amend: Callable[[Amendments, str], Amendment]) -> None:
+    def _push(self, text: str, frames: int, amend: Amend) -> None:
         stack = self.session.undo_stack
         before = stack.index()
-        with _waiting():
-            stack.push(AmendFrames(self.session, text, amend))
+        stack.push(AmendFrames(self.session, text, frames, amend))
         if stack.index() > before:
             self.session.message.emit(f"Done: {text}. Ctrl+Z takes it back.", "info")
+
+    def _count(self, cohort: str | None = None) -> int:
+        """The number of frames of a cohort, or of all."""
+        return len(self.session.open.frames.all(cohort=cohort))
 
     def _some(self, frames: Sequence[Frame]) -> bool:
         if not frames:
@@ -416,16 +471,6 @@ class AmendFlow(QObject):
         text = "There is no cohort yet." if not cohorts else "There is only one cohort."
         self.session.message.emit(f"{text} Import frames into another one first.", "info")
         return None
-
-
-@contextlib.contextmanager
-def _waiting() -> Iterator[None]:
-    """Thousands of frames take a second or two."""
-    QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-    try:
-        yield
-    finally:
-        QGuiApplication.restoreOverrideCursor()
 
 
 def _ids(frames: Sequence[Frame]) -> list[str]:

@@ -86,7 +86,7 @@ class ImportFlow(QObject):
         plan = dialog.plan
         if plan is None:  # the button is disabled without one
             return
-        asked = [sample for sample in plan.screens if not sample.confirmed]
+        asked = [sample for sample in plan.screens if not (sample.confirmed or sample.whole)]
         # What is confirmed after the plan changes the pictures.
         seen = plan.pictures(unseen={sample.layout for sample in asked})
         request = ImportRequest(
@@ -144,7 +144,7 @@ class ImportFlow(QObject):
     ) -> None:
         self.imported.emit()
         if result.amendment is not None and self.session.is_open(request.project):
-            command = ImportFrames(self.session, _step(result), result.amendment)
+            command = ImportFrames(self.session, _step(result), result.amendment, result.frames)
             self.session.undo_stack.push(command)
         level = "warning" if result.problems else "info"
         self.session.message.emit(import_summary(result), level)

@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        session.window = self
         self.setWindowTitle("FetalStudio")
         self.setWindowIcon(icons.application_icon())
         self.setAcceptDrops(True)
