@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QComboBox
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -20,6 +21,7 @@ from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner
+from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library import import_worker
@@ -150,6 +152,26 @@ def test_pictures_show_the_structures_that_are_in_doubt(dialog: ImportDialog, qt
 
 
 # -- answers ---------------------------------------------------------------------------------
+
+
+def test_text_that_is_kept_is_said_before_the_import(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = Image.open(samples_dir() / "011_HC.png").convert("L")
+    picture.save(folder / "plain.png")
+    font = ImageFont.load_default(18)
+    ImageDraw.Draw(picture).text((300, 60), "DOE^JANE 4711", fill=255, font=font)
+    picture.save(folder / "named.png")
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    assert row(dialog, "plain.png").notes == ()
+    select(qtbot, dialog, "named.png")
+    shown = [label.text() for label in dialog.details.findChildren(QLabel)]
+    assert any("Text or marks of a scanner seem to be burned into" in text for text in shown)
+    texts = [button.text() for button in dialog.details.findChildren(QPushButton)]
+    assert any("may be stored of it" in text for text in texts)
 
 
 def test_an_answer_changes_the_plan_and_is_undone(dialog: ImportDialog, qtbot: QtBot) -> None:
