@@ -70,7 +70,7 @@ def test_blurred_text_is_found() -> None:
     lines = 0
     for seed in range(4):
         shown = made(seed)
-        blurred = cv2.GaussianBlur(shown.pixels, (0, 0), 1.5)
+        blurred = np.asarray(cv2.GaussianBlur(shown.pixels, (0, 0), 1.5), np.uint8)
         redacted = REDACTOR.redaction(blurred, SCREEN).apply(blurred)
         for left, top, right, bottom in shown.lines:
             letters = shown.pixels[top:bottom, left:right] >= 190
