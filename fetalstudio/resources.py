@@ -34,6 +34,11 @@ def samples_dir() -> Path:
     return resources_dir() / "samples"
 
 
+def evidence_dir() -> Path:
+    """The folder of what the trials have shown, one JSON file each."""
+    return resources_dir() / "evidence"
+
+
 def icons_dir() -> Path:
     """The folder of the interface's icons."""
     return resources_dir() / "icons"

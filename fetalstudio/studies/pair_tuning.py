@@ -42,8 +42,9 @@ from fetalstudio.engine.cohort_split import (
     some_of,
 )
 from fetalstudio.engine.conventions import own_offset
+from fetalstudio.engine.evidence import Finding, Question, write_evidence
 from fetalstudio.engine.jobs.experiment.mixes import examples_of, train_to_the_end
-from fetalstudio.engine.jobs.experiment.request import CONTROL, SYNTHETIC
+from fetalstudio.engine.jobs.experiment.request import CONTROL, MARGIN, SYNTHETIC, Answer
 from fetalstudio.engine.models.loading import (
     BUILT_IN,
     find_model,
@@ -228,18 +229,10 @@ def convention_of(segmenter: Segmenter, items: Sequence[LabelledFrame]) -> Conve
 
 def report(results: Results, settings: Mapping[str, Any]) -> str:
     """Tables of the arms and of the comparisons, in Markdown, over the folds that have all arms."""
-    folds = sorted(set.intersection(*({r.fold for r in results.rows if r.arm == a} for a in ARMS)))
+    folds = _complete(results)
     if not folds:
         return "No fold is complete yet.\n"
-    figures = {
-        arm: {
-            name: figure
-            for row in results.rows
-            if row.arm == arm and row.fold in folds
-            for name, figure in row.figures.items()
-        }
-        for arm in ARMS
-    }
+    figures = _by_arm(results, folds)
     names = list(figures[REAL])
     subjects = [settings["test"][name] for name in names]
     few = len(set(subjects)) < FEW_SUBJECTS
@@ -266,6 +259,69 @@ def report(results: Results, settings: Mapping[str, Any]) -> str:
         found = mean_interval(differences, subjects)
         lines.append(f"| {ARMS[first]}, minus {ARMS[second]} | {_percent(found, '')} |")
     return "\n".join(lines) + "\n"
+
+
+def evidence_of(results: Results, settings: Mapping[str, Any]) -> list[Finding]:
+    """What pairs that follow the convention add to real frames, and what the convention alone is
+    worth, for the program's advice. Each frame is tested once, which is too few for a claim about
+    trainings."""
+    folds = _complete(results)
+    if not folds:
+        return []
+    found = _by_arm(results, folds)
+    subjects = [settings["test"][name] for name in found[REAL]]
+    target = f"{settings['cohort']} frames"
+    if settings["grown"]:
+        target += f", drawn {settings['grown']:g} % larger,"
+    findings = []
+    questions: list[tuple[Question, tuple[str, str], int]]
+    questions = [("pairs", PRIMARY, settings["pairs"]), ("convention", (CONVENTION, AS_IT_IS), 0)]
+    for question, (first, second), pairs in questions:
+        differences = [found[first][n].dice - found[second][n].dice for n in found[REAL]]
+        gain = mean_interval(differences, subjects)
+        few = question == "pairs" or len(set(subjects)) < FEW_SUBJECTS
+        done = len(folds) == settings["folds"]
+        findings.append(
+            Finding(
+                question=question,
+                knows="heads",
+                target=target,
+                real=settings["learn"],
+                pairs=pairs,
+                gain=round(gain.mean, 5),
+                low=round(gain.low, 5),
+                high=round(gain.high, 5),
+                by_repeat=(),
+                repeats=len(folds),
+                planned=settings["folds"],
+                subjects=len(set(subjects)),
+                margin=MARGIN,
+                answer=("too_few" if few else _answer(gain)) if done else None,
+                page="docs/evidence/convention.md",
+            )
+        )
+    return findings
+
+
+def _answer(gain: Interval) -> Answer:
+    if gain.low > 0:
+        return "yes"
+    return "harm" if gain.high < 0 else "unknown"
+
+
+def _complete(results: Results) -> list[int]:
+    """The folds that have all arms."""
+    done = [{row.fold for row in results.rows if row.arm == arm} for arm in ARMS]
+    return sorted(set.intersection(*done))
+
+
+def _by_arm(results: Results, folds: Sequence[int]) -> dict[str, dict[str, Figure]]:
+    """The figures of these folds by arm and frame."""
+    found: dict[str, dict[str, Figure]] = {arm: {} for arm in ARMS}
+    for row in results.rows:
+        if row.fold in folds:
+            found[row.arm].update(row.figures)
+    return found
 
 
 def _percent(value: Interval, unit: str = " %") -> str:
@@ -334,6 +390,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--learn", type=int, default=10, help="frames of a fold to learn from")
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE",
+        help="also write what the program's advice on pairs rests on, such as to "
+        "resources/evidence/tuning-spain.json",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.project != Path("show"):
@@ -341,6 +404,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _run(project, options)
         settings = json.loads((options.out / "settings.json").read_text())
         print(report(Results(options.out), settings))
+        if options.evidence is not None:
+            write_evidence(options.evidence, evidence_of(Results(options.out), settings))
     except UserError as error:
         raise SystemExit(str(error)) from error
 
