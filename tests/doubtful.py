@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.frame_records import FrameContent
+from fetalstudio.formats.frame_reading import FrameContent
 from fetalstudio.formats.pictures import write_png
 
 SIZE = (96, 80)

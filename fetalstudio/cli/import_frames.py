@@ -18,9 +18,11 @@ from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.doubts import CLIP_CHOICES, Question
 from fetalstudio.formats.redaction import POLICIES
 from fetalstudio.formats.sources import AUTO, FORMATS
+from fetalstudio.project.choices_file import read_choices, write_choices
 from fetalstudio.project.frames import SET_SUBJECT
-from fetalstudio.project.import_choices import read_choices, write_choices
-from fetalstudio.project.import_plan import Choices, ImportPlan, PlannedFrame, Role
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
+from fetalstudio.project.import_roles import Role
 
 
 def options(parser: argparse.ArgumentParser) -> None:

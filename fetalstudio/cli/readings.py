@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from fetalstudio.core.agreement import SIZES, Estimate, SizeAgreement
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
 from fetalstudio.project.agreements import (
-    GroupAgreement,
     ObserverAgreement,
     agreements,
     group_agreement,
@@ -161,7 +159,10 @@ def _agreement(project: Project, options: argparse.Namespace, console: Console) 
             console.say(line)
     group = group_agreement(project, cohort=options.cohort, annotations=annotations)
     if group is not None:
-        console.say(_described_group(group))
+        console.say(f"{group.title}: {group.about()}")
+        console.say(f"  HC {group.figures()}")
+        for sentence in group.sentences():
+            console.say(f"  {sentence}")
     if options.csv is not None:
         write_disagreements(options.csv, found, project)
         console.say(f"Wrote {options.csv}.")
@@ -182,29 +183,11 @@ def _described(one: ObserverAgreement) -> list[str]:
 
 
 def _size(size: SizeAgreement) -> str:
-    def spanned(estimate: Estimate, digits: int = 1, sign: str = "+") -> str:
-        if math.isnan(estimate.value):
-            return "not known"
-        said = f"{estimate.value:{sign}z.{digits}f}"
-        if math.isnan(estimate.low):
-            return said
-        return f"{said} ({estimate.low:{sign}z.{digits}f} to {estimate.high:{sign}z.{digits}f})"
-
     bias = Estimate(size.bias.mean, size.bias.low, size.bias.high)
     return (
-        f"bias {spanned(bias)} mm, limits of agreement {spanned(size.lower)} and "
-        f"{spanned(size.upper)} mm, ICC(A,1) {spanned(size.icc_agreement, 3, '')}, ICC(C,1) "
-        f"{spanned(size.icc_consistency, 3, '')}, technical error {size.technical_error:.2f} mm"
-    )
-
-
-def _described_group(group: GroupAgreement) -> str:
-    a, c = group.hc.agreement, group.hc.consistency
-    return (
-        f"{', '.join(group.observers)} together: {counted(group.frames, 'frame')} of "
-        f"{counted(group.subjects, 'subject')}\n  HC ICC(A,1) {a.value:.3f} ({a.low:.3f} to "
-        f"{a.high:.3f}), ICC(C,1) {c.value:.3f} ({c.low:.3f} to {c.high:.3f}), technical error "
-        f"{group.technical_error_mm:.2f} mm"
+        f"bias {bias.text(1, '+')} mm, limits of agreement {size.lower.text(1, '+')} and "
+        f"{size.upper.text(1, '+')} mm, ICC(A,1) {size.icc_agreement.text(3)}, ICC(C,1) "
+        f"{size.icc_consistency.text(3)}, technical error {size.technical_error:.2f} mm"
     )
 
 

@@ -98,7 +98,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Make the pairs, which then wait to be reviewed."""
-    result = console.run(_request(options))
+    result = console.run(_request(options, console))
     more = f" ({result.before} of them before)" if result.before else ""
     console.result(
         result,
@@ -114,8 +114,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     )
 
 
-def _request(options: argparse.Namespace) -> SynthesizeRequest:
-    """The job's request. Raises :class:`InputError` for options that contradict each other."""
+def _request(options: argparse.Namespace, console: Console) -> SynthesizeRequest:
+    """The job's request, with a warning for each row of a table that is left out. Raises
+    :class:`InputError` for options that contradict each other."""
     given = {name: getattr(options, name) for name in (*_HEADS, *_OTHERS)}
     given = {name: value for name, value in given.items() if value is not None}
     heads: dict[str, Any] = {
@@ -140,8 +141,10 @@ def _request(options: argparse.Namespace) -> SynthesizeRequest:
                 "Without a frame's sector there is no tissue of a frame to keep. Leave out "
                 "--sector made or --background frame."
             )
-        ellipses = read_ellipses(options.ellipses)
-        return SynthesizeRequest(options.project, ellipses=ellipses, **given)
+        table = read_ellipses(options.ellipses)
+        for fault in table.faults:
+            console.warn(f"{fault} No pair is made for it.")
+        return SynthesizeRequest(options.project, ellipses=table.ellipses, **given)
     if "sector" in given:
         raise InputError(
             "Pairs like those of the cohort lie on its sectors. Leave out --sector, or give a "

@@ -43,6 +43,15 @@ class Estimate:
     low: float
     high: float
 
+    def text(self, digits: int, sign: Literal["", "+"] = "") -> str:
+        """For a person: ``0.981 (0.950 to 0.993)``; ``+`` writes the sign of positive ones too."""
+        if math.isnan(self.value):
+            return "not known"
+        said = f"{self.value:{sign}z.{digits}f}"
+        if math.isnan(self.low):
+            return said
+        return f"{said} ({self.low:{sign}z.{digits}f} to {self.high:{sign}z.{digits}f})"
+
 
 @dataclass(frozen=True, slots=True)
 class TwoReadings:

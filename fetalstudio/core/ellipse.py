@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import areas, labelled
 from fetalstudio.core.fit import fit_ellipse
 from fetalstudio.core.geometry import Affine, Size
 
@@ -247,11 +248,9 @@ class Ellipse:
 def largest_component(mask: NDArray[np.generic]) -> NDArray[np.uint8]:
     """The largest 8-connected region of a mask, (H, W) of 0 and 1; empty stays empty."""
     binary = _binary(mask)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
-    if count <= 2:
-        return binary
-    best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    return _binary(labels == best)
+    labels = labelled(binary)
+    sizes = areas(labels)[1:]
+    return binary if len(sizes) <= 1 else _binary(labels == 1 + np.argmax(sizes))
 
 
 def main_strokes(ring: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import areas, labelled
 from fetalstudio.core.ellipse import largest_component
 
 _ACROSS = 300
@@ -112,12 +113,9 @@ def _hull(lit: Mask) -> Mask:
 
 def _parts(mask: NDArray[np.bool_], least: int) -> Iterator[NDArray[np.bool_]]:
     """The connected parts of at least this many px."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=4
-    )
-    for i in range(1, count):
-        if stats[i, cv2.CC_STAT_AREA] >= least:
-            yield labels == i
+    labels = labelled(mask.astype(np.uint8), connectivity=4)
+    for number in np.flatnonzero(areas(labels)[1:] >= least) + 1:
+        yield labels == number
 
 
 def _box(part: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -8,9 +8,10 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.engine.models.loading import BUILT_IN, find_model, load_segmenter
 from fetalstudio.engine.process.job import CancelCheck, Report
 from fetalstudio.engine.process.progress import Steps
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
-from fetalstudio.project.import_plan import Sharpest
+from fetalstudio.project.import_planner import Sharpest
 
 _SPREAD, _AROUND = 24, 8
 """Frames that are looked at: evenly among all, and then around the best of them."""
@@ -49,7 +50,7 @@ def sharpest(clip: FrameRecord, redactor: Redactor, steps: Steps) -> int | None:
         for number in sorted(set(numbers) - seen.keys()):
             seen[number] = 0.0
             try:
-                pixels = clip.frames(str(number + 1))[0].shown(redactor)
+                pixels = read_shown(clip.frames(str(number + 1))[0], redactor)
                 found = segmenter.predict(pixels)
                 seen[number] = 0.0 if found.ellipse is None else found.confidence or 0.0
             except InputError:  # a damaged frame is no reason against the others

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import boxes, labelled
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.resources import text_detector_path
 
@@ -114,17 +115,18 @@ def stroke_groups(pixels: NDArray[np.uint8]) -> Iterator[Box]:
     sharp[:-1] |= down
     strokes = (narrow & sharp).astype(np.uint8)
     near = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(near)
-    inked = np.bincount(labels[strokes > 0], minlength=count)
-    for number in range(1, count):
-        left, top, width, height, _ = (int(value) for value in stats[number])
+    labels = labelled(near)
+    found = boxes(labels)
+    inked = np.bincount(labels[strokes > 0], minlength=len(found) + 1)[1:]
+    for sides, ink in zip(found.tolist(), inked, strict=True):
+        box = Box(*sides)
         # A ruler or the edge of a bar is a line; letters cover an area.
         if (
-            _HEIGHTS[0] <= height <= _HEIGHTS[1]
-            and width >= _LEAST_WIDTH
-            and inked[number] >= _LEAST_STROKES
+            _HEIGHTS[0] <= box.bottom - box.top <= _HEIGHTS[1]
+            and box.right - box.left >= _LEAST_WIDTH
+            and ink >= _LEAST_STROKES
         ):
-            yield Box(left, top, left + width, top + height)
+            yield box
 
 
 def _joined(boxes: list[Box]) -> list[Box]:
@@ -165,20 +167,19 @@ def _detected(pixels: NDArray[np.uint8], area: Box) -> Iterator[Box]:
     session = _detector()
     (output,) = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(values)})
     probability = output[0, 0]
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (probability > _PROBABLE).astype(np.uint8)
-    )
-    for number in range(1, count):
-        left, top, wide, high, covered = (int(value) for value in stats[number])
-        if probability[labels == number].mean() < _CONFIDENT:
+    labels = labelled((probability > _PROBABLE).astype(np.uint8))
+    for number, (left, top, right, bottom) in enumerate(boxes(labels).tolist(), 1):
+        line = labels == number
+        if probability[line].mean() < _CONFIDENT:
             continue
-        grown = 1.6 * covered / (2 * (wide + high))  # the detector marks a line's core
+        covered, around = np.count_nonzero(line), 2 * (right - left + bottom - top)
+        grown = 1.6 * covered / around  # the detector marks a line's core
         x, y = width / columns, height / rows
         box = Box(
             area.left + int((left - grown) * x),
             area.top + int((top - grown) * y),
-            area.left + int((left + wide + grown) * x) + 1,
-            area.top + int((top + high + grown) * y) + 1,
+            area.left + int((right + grown) * x) + 1,
+            area.top + int((bottom + grown) * y) + 1,
         )
         if box.bottom - box.top <= _HEIGHTS[1]:
             yield box

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from fetalstudio.core.biometry import measure, trimester
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.version import __version__
 
 DATA_CARD = "DATA_CARD.md"

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.words import counted
 from fetalstudio.formats.files import check_regular
 from fetalstudio.formats.frame_records import Coding, FrameRecord, FrameSource, Video
 from fetalstudio.formats.pictures import MAX_BYTES, SUFFIXES, Samples
@@ -31,7 +32,9 @@ from fetalstudio.formats.shapes import is_head, is_neutral
 from fetalstudio.formats.subjects import subject_key
 
 if TYPE_CHECKING:
-    from fetalstudio.formats.dicom_file import Header, Opener, Segmentation
+    from fetalstudio.formats.dicom_dataset import Opener
+    from fetalstudio.formats.dicom_file import Header
+    from fetalstudio.formats.dicom_segmentations import Segmentation
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 """Endings of DICOM files, which often have none or one that is part of a number."""
@@ -338,9 +341,22 @@ def _records(instances: Sequence[tuple[Path, Opener, Header]]) -> tuple[FrameRec
                 calibration=header.calibration,
                 labels=_labels(header, days.get(header.patient)),
                 stated=header.stated,
+                problems=() if header.counts is None else (_miscounted(path, *header.counts),),
             )
         )
     return tuple(records)
+
+
+def _miscounted(path: Path, stated: int, held: int) -> str:
+    """What is said of a file that states another number of frames than its pixels hold."""
+    if held > stated:
+        which = f"the first {stated}" if stated > 1 else "the first"
+    else:
+        which = f"these {held}" if held > 1 else "this one"
+    return (
+        f"{path} states {counted(stated, 'frame')}, but its pixels hold {held}. Only {which} can "
+        "be imported. Export the file again if others are missing."
+    )
 
 
 def _with_segments(records: tuple[FrameRecord, ...], found: _Found) -> tuple[FrameRecord, ...]:
@@ -391,7 +407,7 @@ def _segmented(
 def _segments(
     path: Path, open_file: Opener, segmentation: Segmentation, uid: str, number: int
 ) -> Samples | None:
-    from fetalstudio.formats.dicom_file import read_segments
+    from fetalstudio.formats.dicom_segmentations import read_segments
 
     found = read_segments(path, open_file, segmentation, uid, number)
     return None if found is None else (found, None)

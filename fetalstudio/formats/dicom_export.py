@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.splits import Part
-from fetalstudio.formats.dicom_file import MANUFACTURER, NOTE_CREATOR, NOTE_ELEMENT, NOTE_GROUP
+from fetalstudio.formats.dicom_dataset import MANUFACTURER, NOTE_CREATOR, NOTE_ELEMENT, NOTE_GROUP
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.version import __version__

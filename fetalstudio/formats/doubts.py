@@ -251,14 +251,36 @@ def frames_doubt(path: Path, count: int) -> Doubt:
 
 def chosen_frames(choice: str, count: int) -> list[int]:
     """The numbers, from 0, of the frames of a clip that an answer to :attr:`Question.FRAMES` takes;
-    :data:`SHARPEST` is none that is known without looking. Numbers beyond the last are left out."""
+    :data:`SHARPEST` is none that is known without looking. Numbers beyond the last are left out;
+    see :func:`beyond_clip`."""
     if every := _EVERY.fullmatch(choice):
         return list(range(0, count, int(every[1])))
     if _SPANS.fullmatch(choice):
-        spans = [[int(n) for n in span.split("-")] for span in choice.split(",")]
-        return sorted({n - 1 for s in spans for n in range(s[0], min(s[-1], count) + 1)})
+        return sorted({n - 1 for a, b in _spans(choice) for n in range(a, min(b, count) + 1)})
     known = {"first": [0], MIDDLE: [count // 2], "last": [count - 1], NONE: []}
     return list(range(count)) if choice == "all" else known[choice]
+
+
+def beyond_clip(path: Path, choice: str, count: int) -> str | None:
+    """What is said where an answer to :attr:`Question.FRAMES` asks for frames that a file with
+    ``count`` of them does not have; None where it has all."""
+    if not _SPANS.fullmatch(choice):
+        return None
+    missing = [(max(a, count + 1), b) for a, b in _spans(choice) if b > count]
+    if not missing:
+        return None
+    numbers = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in missing)
+    left = "The others were taken" if chosen_frames(choice, count) else "None of it was imported"
+    return (
+        f"{path} has {counted(count, 'frame')}, and no {numbers}. {left}. Choose among 1 to "
+        f"{count}."
+    )
+
+
+def _spans(choice: str) -> list[tuple[int, int]]:
+    """The first and last number of each part of a choice such as ``1,5,9-12``."""
+    parts = [[int(n) for n in part.split("-")] for part in choice.split(",")]
+    return [(numbers[0], numbers[-1]) for numbers in parts]
 
 
 def pattern_of(frame: Path, picture: Path) -> str:
@@ -286,6 +308,13 @@ def checked_answer(question: str, value: str) -> tuple[Question, str]:
     if not pattern.fullmatch(given):
         what = "value of a mask" if found is Question.HEAD else f"answer to {found}"
         raise InputError(f"{value!r} is no {what}. Give {accepted}.")
+    if found is Question.FRAMES and _SPANS.fullmatch(given):
+        for first, last in _spans(given):
+            if first > last:
+                raise InputError(
+                    f"{value!r} is no answer to frames: {first}-{last} holds no number. Give "
+                    f"{last}-{first}."
+                )
     return found, given
 
 

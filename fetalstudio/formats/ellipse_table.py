@@ -11,11 +11,15 @@ from pathlib import Path
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
+from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, SIZE, NamedRow, read_rows
+from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.tables import write_table
 
 COLUMNS = ("name", *ELLIPSE, *SIZE)
 """Centre and semi-axes in px, the angle in degrees, the size of the picture in px."""
+_SHORTEST = 4.0
+"""px of a semi-axis: a picture shows nothing of a shorter one that could be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +34,43 @@ class NamedEllipse:
     """Id of the frame whose sector and calibration the picture takes over; no table names one."""
 
 
-def read_ellipses(path: Path) -> tuple[NamedEllipse, ...]:
+@dataclass(frozen=True, slots=True)
+class EllipseTable:
+    """The ellipses of a table, and what is wrong with the rows that were left out."""
+
+    ellipses: tuple[NamedEllipse, ...]
+    """At least one, in the order of the file."""
+    faults: tuple[str, ...] = ()
+    """A message for each row that was left out, in the order of the file, which names the file, the
+    line, the cause and the cure."""
+
+
+def read_ellipses(path: Path) -> EllipseTable:
     """Read a table with the columns :data:`COLUMNS`, one ellipse a row.
 
-    Raises :class:`InputError` that names the file, the line and the cure.
+    A row is left out where it is incomplete, where its name cannot be a file's, and where its
+    ellipse cannot be a head in its picture: with a centre outside the picture, a semi-axis below
+    4 px or longer than the picture, or with a < b. Raises :class:`InputError` that names the file
+    and the cure for a file that is no such table, has the same name twice or no usable row.
     """
     found = read_rows(path, (FILENAME, *ELLIPSE, *SIZE))
-    if found.faults:
-        raise found.faults[0]
-    if not found.rows:
+    ellipses = list[NamedEllipse]()
+    faults = list(found.faults)
+    for row in found.rows:
+        try:
+            ellipses.append(_named(path, row))
+        except InputError as fault:
+            faults.append(fault)
+    if not ellipses and not faults:
         raise InputError(f"{path} holds no ellipses. Add a line for each, below the header.")
-    named = tuple(_named(path, row) for row in found.rows)
-    name, times = Counter(item.name for item in named).most_common(1)[0]
+    if not ellipses:
+        others = len(faults) - 1
+        more = f" {counted(others, 'more row')} cannot be used either." if others else ""
+        raise InputError(f"{faults[0]}{more}")
+    name, times = Counter(item.name for item in ellipses).most_common(1)[0]
     if times > 1:
         raise InputError(f"{path} names {name} {times} times. Each row needs a name of its own.")
-    return named
+    return EllipseTable(tuple(ellipses), tuple(map(str, faults)))
 
 
 def write_ellipses(path: Path, ellipses: Sequence[NamedEllipse]) -> None:
@@ -68,4 +94,24 @@ def _named(path: Path, item: NamedRow) -> NamedEllipse:
         raise InputError(
             f"{path}, line {item.line}: {what} is missing. Fill the cells or remove the line."
         )
+    if cause := _cannot_be_a_head(row.ellipse, row.size, swapped=row.swapped):
+        raise InputError(f"{path}, line {item.line}: {cause}. Correct the line or remove it.")
+    check_size(row.size, f"{path}, line {item.line}: the picture", "Correct its width and height.")
     return NamedEllipse(name, row.ellipse, row.size)
+
+
+def _cannot_be_a_head(ellipse: Ellipse, size: Size, *, swapped: bool) -> str | None:
+    """Why the ellipse cannot be a head in a picture of this size, (width, height) in px; None
+    where it can."""
+    e, longest = ellipse, max(size)
+    if swapped:
+        return f"a is {e.b:g} px and b is {e.a:g} px; a must be the longer one, with its angle"
+    if e.b < _SHORTEST:
+        return f"a semi-axis of {e.b:g} px is shorter than {_SHORTEST:g} px"
+    if e.a > longest:
+        return f"a semi-axis of {e.a:g} px is longer than the picture, {longest} px"
+    if not all(-0.5 <= at <= side - 0.5 for at, side in zip((e.cx, e.cy), size, strict=True)):
+        return (
+            f"the centre ({e.cx:g}, {e.cy:g}) px lies outside the picture of {size[0]}x{size[1]} px"
+        )
+    return None

@@ -23,8 +23,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.files import read_bounded, write_bytes
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair, FrameRecord
+from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.pictures import FRAME_NOTE, write_png
 from fetalstudio.formats.synthetic_notes import read_record, strict_json
 

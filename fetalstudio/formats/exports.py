@@ -11,7 +11,7 @@ from typing import Protocol
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.coco import CocoWriter
 from fetalstudio.formats.cvat import CvatWriter
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.hc18 import Hc18SubmissionWriter, Hc18Writer
 from fetalstudio.formats.huggingface import ImageFolderWriter, ParquetWriter
 from fetalstudio.formats.label_studio import LabelStudioWriter

@@ -19,7 +19,8 @@ from fetalstudio.formats.export_folders import (
     Written,
     ellipse_outside,
 )
-from fetalstudio.formats.frame_records import ExportedPair, FrameSource
+from fetalstudio.formats.exported_frames import ExportedPair
+from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import (
     FILENAME,
     HC18_HEADER,

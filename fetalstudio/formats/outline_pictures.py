@@ -129,24 +129,24 @@ def is_annotation(pixels: NDArray[np.uint8]) -> bool:
     """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
     step = _step(pixels)
     pixels = np.ascontiguousarray(pixels[::step, ::step])
-    counts = np.sort(np.bincount(pixels.ravel(), minlength=256))[::-1]
-    if counts[:_LABEL_NUMBERS].sum() >= 0.998 * pixels.size:
+    levels = np.bincount(pixels.ravel(), minlength=256)
+    if np.sort(levels)[-_LABEL_NUMBERS:].sum() >= 0.998 * pixels.size:
         return True
     if int(np.ptp(pixels)) < _CONTRAST:
         return False
     # A JPEG or smoothed edges: nearly all lies near few levels, and next to its like.
-    levels = np.bincount(pixels.ravel(), minlength=256)
     near = 0
     for _ in range(3):
         top = int(levels.argmax())
         near += int(levels[max(top - 12, 0) : top + 13].sum())
         levels[max(top - 12, 0) : top + 13] = 0
+    if near < 0.97 * pixels.size:
+        return False
     spread = cv2.dilate(pixels, np.ones((3, 3), np.uint8)) - cv2.erode(
         pixels, np.ones((3, 3), np.uint8)
     )
     bright = pixels > max(int(pixels.max()) // 2, 1)
-    flat = float((spread[bright] <= 24).mean()) if bright.any() else 0.0
-    return near >= 0.97 * pixels.size and flat > 0.6
+    return bool(bright.any()) and float((spread[bright] <= 24).mean()) > 0.6
 
 
 def _step(samples: NDArray[Any]) -> int:

@@ -99,10 +99,7 @@ class ObserverAgreement:
         found = self.agreement
         said = []
         if found.too_few:
-            said.append(
-                f"Too few to tell: {counted(found.subjects, 'subject')}, of at least "
-                f"{FEW_SUBJECTS}."
-            )
+            said.append(_too_few(found.subjects))
         if self.not_blinded:
             said.append(
                 f"In {self.not_blinded} of {counted(len(found.pairs), 'frame')}, one of the two "
@@ -117,6 +114,28 @@ class ObserverAgreement:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadTogether:
+    """The HC of three or more observers on the frames that all read, before it is compared."""
+
+    observers: tuple[str, ...]
+    hc_mm: tuple[tuple[float, ...], ...]
+    """By frame, in the order of the observers; of at least one frame."""
+    subjects: tuple[str, ...]
+    """Of the frames."""
+
+    def compare(self) -> GroupAgreement:
+        """The agreement. Needs no project: it may be called on another thread."""
+        values = np.array(self.hc_mm)
+        return GroupAgreement(
+            observers=self.observers,
+            frames=len(values),
+            subjects=len(set(self.subjects)),
+            hc=intraclass_correlation(values, self.subjects),
+            technical_error_mm=technical_error(values),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class GroupAgreement:
     """The HC of three or more observers, on the calibrated frames that all of them read."""
 
@@ -125,6 +144,26 @@ class GroupAgreement:
     subjects: int
     hc: Correlation
     technical_error_mm: float
+
+    @property
+    def title(self) -> str:
+        """``anna, ben and eva together``."""
+        return f"{', '.join(self.observers[:-1])} and {self.observers[-1]} together"
+
+    def about(self) -> str:
+        """``12 frames of 6 subjects``."""
+        return f"{counted(self.frames, 'frame')} of {counted(self.subjects, 'subject')}"
+
+    def figures(self) -> str:
+        """The correlations and the technical error of the HC, for a person."""
+        return (
+            f"ICC(A,1) {self.hc.agreement.text(3)}, ICC(C,1) {self.hc.consistency.text(3)}, "
+            f"technical error {self.technical_error_mm:.2f} mm"
+        )
+
+    def sentences(self) -> list[str]:
+        """What limits the figures, for a person."""
+        return [_too_few(self.subjects)] if self.subjects < FEW_SUBJECTS else []
 
 
 def read_twice(
@@ -160,14 +199,16 @@ def agreements(
     return [one for one in (twice.compare() for twice in found) if one is not None]
 
 
-def group_agreement(
+def read_together(
     project: Project, *, cohort: str | None = None, annotations: bool = True
-) -> GroupAgreement | None:
-    """The HC of all observers together; None for fewer than three, or without common frames."""
+) -> ReadTogether | None:
+    """The HC of all observers on their common calibrated frames, by the readings that
+    :func:`read_twice` compares with those of others. None for fewer than three observers, or
+    without common frames."""
     frames, by_observer = _held(project, cohort, annotations)
     if len(by_observer) < 3:
         return None
-    values: list[list[float]] = []
+    values: list[tuple[float, ...]] = []
     subjects: list[str] = []
     first = [_first(held) for held in by_observer.values()]
     for frame_id in first[0]:
@@ -175,19 +216,21 @@ def group_agreement(
         ellipses = [held[frame_id].ellipse for held in first if frame_id in held]
         if calibration is None or len(ellipses) < len(first):
             continue
-        row = [size_mm(e, calibration, "HC") for e in ellipses if e is not None]
+        row = tuple(size_mm(e, calibration, "HC") for e in ellipses if e is not None)
         if len(row) == len(first):
             values.append(row)
             subjects.append(frames[frame_id].subject)
     if not values:
         return None
-    return GroupAgreement(
-        observers=tuple(by_observer),
-        frames=len(values),
-        subjects=len(set(subjects)),
-        hc=intraclass_correlation(np.array(values), subjects),
-        technical_error_mm=technical_error(np.array(values)),
-    )
+    return ReadTogether(tuple(by_observer), tuple(values), tuple(subjects))
+
+
+def group_agreement(
+    project: Project, *, cohort: str | None = None, annotations: bool = True
+) -> GroupAgreement | None:
+    """The agreement of what :func:`read_together` finds."""
+    found = read_together(project, cohort=cohort, annotations=annotations)
+    return None if found is None else found.compare()
 
 
 def write_disagreements(path: Path, found: Sequence[ObserverAgreement], project: Project) -> None:
@@ -238,6 +281,10 @@ def _first(held: Mapping[str, list[Reading]]) -> Mapping[str, Reading]:
         frame_id: next((reading for reading in readings if reading.blinded), readings[0])
         for frame_id, readings in held.items()
     }
+
+
+def _too_few(subjects: int) -> str:
+    return f"Too few to tell: {counted(subjects, 'subject')}, of at least {FEW_SUBJECTS}."
 
 
 def _title(first: str, second: str) -> str:

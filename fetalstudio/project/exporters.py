@@ -15,9 +15,9 @@ from fetalstudio.core.splits import Part
 from fetalstudio.core.words import counted
 from fetalstudio.formats.croissant import write_croissant
 from fetalstudio.formats.dataset_card import DATA_CARD, DatasetCard, Origin
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
 from fetalstudio.formats.files import new_folder, write_bytes
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
 from fetalstudio.formats.manifest import write_manifest
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.project.project import Project

@@ -24,16 +24,10 @@ from fetalstudio.formats.sources import AUTO
 from fetalstudio.formats.subjects import video_of
 from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
 from fetalstudio.project.frames import Logged
-from fetalstudio.project.import_plan import (
-    NO_CHOICES,
-    Choices,
-    ImportPlan,
-    PlannedFrame,
-    Planner,
-    Sharpest,
-    is_synthetic_frame,
-    with_frames,
-)
+from fetalstudio.project.import_choices import NO_CHOICES, Choices, with_frames
+from fetalstudio.project.import_comparisons import is_synthetic_frame
+from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
+from fetalstudio.project.import_planner import Planner, Sharpest
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.patients import Keys
 from fetalstudio.project.pixels import Staging

@@ -7,10 +7,11 @@ both; nothing is ever overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
@@ -38,13 +39,16 @@ class Conflict:
     frame: Frame
     kind: Literal["another", "changed"]
     """``another``: the same observer read the frame in the same round and drew something else.
-    ``changed``: it is the same reading, but the file says something else of it."""
+    ``changed``: it is the same reading by its id, but the file says something else of it."""
+    differences: tuple[str, ...] = ()
+    """Of a changed reading, what the file says and what holds here, for a person."""
 
     def sentence(self) -> str:
         """What is wrong, for a person."""
         who, name = self.record.observer, self.frame.name
         if self.kind == "changed":
-            return f"{name}: the reading of {who} was changed in the file or here."
+            what = "; ".join(self.differences)
+            return f"{name}: the reading of {self.held.observer} was changed: {what}."
         which = f"reading {self.record.round}" if self.record.round else "annotation"
         dice = ""
         if self.record.ellipse is not None and self.held.ellipse is not None:
@@ -82,10 +86,17 @@ class MergePlan:
                 f"{counted(len(self.unknown), 'reading')} of frames that this project does not "
                 f"hold, left out: {shown}{more}. Import these frames first to merge them too."
             )
-        if self.conflicts:
+        kinds = Counter(conflict.kind for conflict in self.conflicts)
+        if kinds["another"]:
             said.append(
-                f"{counted(len(self.conflicts), 'reading')} in conflict, left out unless you keep "
-                "both:"
+                f"{counted(kinds['another'], 'reading')} in conflict, left out unless you keep "
+                "both."
+            )
+        if kinds["changed"]:
+            said.append(
+                f"{counted(kinds['changed'], 'reading')} in conflict, left out: the same in the "
+                "file and here, but with something changed. What is here stays. If an observer "
+                "has another name here, enter it."
             )
         return said
 
@@ -167,8 +178,10 @@ def plan_merge(
         if frame is None:
             unknown.append(record)
         elif (same := held.get(record.id)) is not None:
-            if (same.frame_id, same.ellipse) != (record.frame, record.ellipse):
-                conflicts.append(Conflict(record, same, frame, "changed"))
+            # Where both were kept, the reading of the file had to take another round here.
+            moved = taken.get((record.frame, record.observer, record.round), same) is not same
+            if found := _differences(record, same, frames, round_moved=moved):
+                conflicts.append(Conflict(record, same, frame, "changed", found))
         elif other := taken.get((record.frame, record.observer, record.round)):
             conflicts.append(Conflict(record, other, frame, "another"))
         else:
@@ -207,7 +220,11 @@ def merge_readings(
         plan = plan_merge(project, plan.path, rename=rename)
         both = [c.record for c in plan.conflicts if keep_both and c.kind == "another"]
         if not plan.new and not both:
-            raise InputError(f"{plan.path} holds nothing new. Nothing was stored.")
+            left_out = ""
+            if plan.conflicts:
+                what = counted(len(plan.conflicts), "reading")
+                left_out = f" {what} in conflict, left out: {plan.conflicts[0].sentence()}"
+            raise InputError(f"{plan.path} holds nothing new. Nothing was stored.{left_out}")
         rounds: dict[tuple[str, str], int] = {}
         for reading in project.readings.all():
             key = reading.frame_id, reading.observer
@@ -231,6 +248,31 @@ def merge_readings(
                 record, observer=record.observer, number=rounds[key], merge=lambda: amendment
             )
     return amendment
+
+
+def _differences(
+    record: ReadingRecord, held: Reading, frames: Mapping[str, Frame], *, round_moved: bool
+) -> tuple[str, ...]:
+    """What the file says of a reading, where something else holds here, for a person.
+
+    ``round_moved``: the round counts as the same, because it was given away here.
+    """
+    said = []
+
+    def compare(what: str, file: object, here: object, shown: Callable[[Any], str]) -> None:
+        if file != here:
+            said.append(f"{what} {shown(file)} in the file, {shown(here)} here")
+
+    compare("frame", record.frame, held.frame_id, lambda frame_id: frames[frame_id].name)
+    compare("observer", record.observer, held.observer, str)
+    if not round_moved:
+        compare("round", record.round, held.round, str)
+    compare("blinded", record.blinded, held.blinded, lambda value: "yes" if value else "no")
+    compare("read at", record.read_at, held.read_at, str)
+    compare("seconds", record.seconds, held.seconds, lambda s: "not known" if s is None else str(s))
+    if record.ellipse != held.ellipse:
+        said.append("another ellipse")
+    return tuple(said)
 
 
 def _shown_subject(subject: str) -> str | None:

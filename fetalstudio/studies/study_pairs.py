@@ -62,7 +62,7 @@ def pairs_for(
         checkpoint.unlink(missing_ok=True)
     if len(table.read_text().splitlines()) < 2:
         return []
-    rows = read_ellipses(table)
+    rows = read_ellipses(table).ellipses
     return [LabelledFrame.of(read_image(folder / f"{row.name}.png"), row.ellipse) for row in rows]
 
 

@@ -293,6 +293,19 @@ def test_a_batch_writes_over_nothing(
     assert sample_project.batches.unfinished() == [] and not sample_project.pairs.all()
 
 
+def test_odd_rows_of_a_table_are_named_and_the_others_made(
+    sample_project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"{HEADER}good,200,150,80,60,10,400,300\nthin,200,150,0.001,0.001,0,400,300\n")
+    command = ["synthesize", str(sample_project.path), "--steps", "1", "--ellipses", str(table)]
+    assert main(command) == 0
+    assert f"{table}, line 3: a semi-axis of 0.001 px is shorter" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert len(sample_project.pairs.all()) == 1
+
+
 def test_a_demo_that_somebody_worked_in_stays(tmp_path: Path, samples: Path) -> None:
     out = tmp_path / "demo"
     out.mkdir()

@@ -87,6 +87,12 @@ def test_a_colleagues_readings_are_exported_merged_and_compared(
     }
     assert fetalstudio(merge) == BAD_INPUT
     assert "holds nothing new" in capsys.readouterr().err
+    changed = json.loads(file.read_text())
+    changed["readings"][0]["observer"] = "CE"
+    file.write_text(json.dumps(changed))
+    assert fetalstudio([*merge, "--dry-run", "--json"]) == OK
+    (conflict,) = result(capsys)["conflicts"]
+    assert conflict.endswith("the reading of BE was changed: observer CE in the file, BE here.")
 
 
 def test_wrong_options_are_named(

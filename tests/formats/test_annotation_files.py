@@ -20,8 +20,9 @@ from pycocotools.coco import COCO
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair, FrameContent
+from fetalstudio.formats.frame_reading import FrameContent, read_content
 from fetalstudio.formats.pictures import encode_png, read_samples, write_png
 from fetalstudio.formats.sources import read_source
 from tests.doubtful import said_of
@@ -69,7 +70,7 @@ def read_one(source: Path, **options: Any) -> tuple[FrameContent, str]:
     """The frame of a source, and all that is said about it."""
     found = read_source(source, **options)
     (record,) = found.records
-    content = record.read()
+    content = read_content(record)
     return content, "\n".join(found.problems + said_of(content))
 
 
@@ -516,7 +517,7 @@ def test_pictures_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) ->
     assert found.problems == ()
     assert [record.part for record in found.records] == ["train", "validation"]
     for record, head in zip(found.records, heads.values(), strict=True):
-        assert away(record.read().ellipse, head) < 0.05
+        assert away(read_content(record).ellipse, head) < 0.05
 
 
 def test_an_annotation_that_fits_several_frames_or_none_is_named(tmp_path: Path) -> None:
@@ -530,7 +531,7 @@ def test_an_annotation_that_fits_several_frames_or_none_is_named(tmp_path: Path)
     said = "\n".join(found.problems)
     assert "annotates a.png, and several frames are called so" in said
     assert "annotates gone.png: no such frame is there" in said
-    assert all(record.read().ellipse is None for record in found.records)
+    assert all(read_content(record).ellipse is None for record in found.records)
 
 
 def test_labels_beside_a_folder_of_images(tmp_path: Path) -> None:
@@ -724,7 +725,7 @@ def test_what_is_exported_is_read_again(tmp_path: Path, format: str, divided: bo
         assert (record.subject, record.part) == (f"P{i // 2}", part if divided else None)
         assert record.labels == {"scanner": "X"}
         assert record.calibration == Calibration(0.11, 0.11, "table")
-        content = record.read()
+        content = read_content(record)
         assert content.problems == () and content.certain
         if head is None:
             assert content.ellipse is None
@@ -732,7 +733,7 @@ def test_what_is_exported_is_read_again(tmp_path: Path, format: str, divided: bo
             cut = format in COARSE and i > 0
             assert away(content.ellipse, head) < (1.0 if cut else 0.5)
     if format != "hc18-submission":
-        content = records["synthetic_1"].read()
+        content = read_content(records["synthetic_1"])
         assert content.problems == () and content.synthetic is not None
         assert away(content.ellipse, HEAD) < 0.5
 
@@ -861,4 +862,4 @@ def test_damaged_run_lengths_never_end_the_program(source: Path) -> None:
         coded = {"size": [SIZE[1], SIZE[0]], "counts": damaged.decode("latin-1")}
         write(source / "i.json", coco_of({"segmentation": coded}))
         (record,) = read_source(source).records
-        record.read()
+        read_content(record)

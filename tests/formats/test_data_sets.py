@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_records import FrameContent, FrameRecord
+from fetalstudio.formats.frame_reading import FrameContent, read_content
+from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.pictures import SYNTHETIC_NOTE, encode_png, write_png
 from fetalstudio.formats.sources import read_source, recognise
 from tests.doubtful import said_of
@@ -51,7 +52,7 @@ def labels() -> Labels:
 def read(source: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str, ...]]:
     found = read_source(source)
     records = frames_of(found)
-    contents = [record.read() for record in records]
+    contents = [read_content(record) for record in records]
     return (
         list(records),
         contents,
@@ -154,7 +155,7 @@ def test_which_label_of_nnunet_is_the_head(
     assert all(said is not None and said in problem for problem in problems)
     assert len(problems) == (0 if used else 2)
     if not used:
-        assert records[0].read({Question.HEAD: str(head)}).ellipse is not None
+        assert read_content(records[0], {Question.HEAD: str(head)}).ellipse is not None
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"labels": 3}', "[" * 9999])
@@ -366,11 +367,11 @@ def test_parquet(tmp_path: Path, frames: Frames, labels: Labels) -> None:
     assert [r.calibration is None for r in found.records] == [False, True, False, False]
     for record in found.records:
         pixels, head = frames[int(record.name)]
-        asked = record.read()
+        asked = read_content(record)
         assert np.array_equal(asked.pixels, pixels)
         (doubt,) = asked.doubts
         assert asked.ellipse is None and [a.value for a in doubt.answers] == ["none", "1", "2"]
-        assert close(record.read({Question.HEAD: "2"}).ellipse, head)
+        assert close(read_content(record, {Question.HEAD: "2"}).ellipse, head)
 
 
 def test_parquet_without_names_or_masks(tmp_path: Path, frames: Frames) -> None:
@@ -393,7 +394,7 @@ def test_what_a_parquet_file_holds_is_checked_as_in_a_folder(
         (absent, "has no picture in it"),
     ):
         with pytest.raises(InputError, match=said):
-            record.read()
+            read_content(record)
     whole = (tmp_path / "a.parquet").read_bytes()
     write_png(tmp_path / "b.png", frames[0][0])
     shutil.copy(tmp_path / "a.parquet", tmp_path / "c.parquet")

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.formats.dicom_file import read_frame, read_header
 from fetalstudio.formats.doubts import Question, checked_answer
+from fetalstudio.formats.frame_reading import read_content
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
@@ -297,18 +299,18 @@ def test_disagreement_is_asked_about(tmp_path: Path) -> None:
         ),
         (b, ["0.1 mm per px: the region at the middle", "0.3 mm per px: the pixel spacing"]),
     ):
-        content = record.read()
+        content = read_content(record)
         (doubt,) = content.doubts
         assert content.calibration is None and "different pixel sizes" in doubt.message
         assert doubt.question is Question.CALIBRATION and doubt.answers[0].value == "none"
         for answer, text in zip(doubt.answers[1:], texts, strict=True):
             assert text in answer.text
     _, value = checked_answer("calibration", "stated-2")
-    chosen = a.read({Question.CALIBRATION: value})
+    chosen = read_content(a, {Question.CALIBRATION: value})
     assert size_of(chosen) == pytest.approx((0.2, 0.3))
     assert chosen.calibration is not None and chosen.calibration.source == "dicom"
     assert chosen.doubts and chosen.doubts[0].answered({Question.CALIBRATION: value})
-    by_hand = a.read({Question.CALIBRATION: "0.15"})
+    by_hand = read_content(a, {Question.CALIBRATION: "0.15"})
     assert by_hand.calibration == Calibration(0.15, 0.15, "manual") and by_hand.doubts == ()
 
 
@@ -326,7 +328,7 @@ def test_the_region_that_holds_the_ellipse_decides(
     two = [region((0, 0, 31, 47)), region((32, 0, 63, 47), size_cm=(0.02, 0.03))]
     write(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=Sequence(two))
     (record,) = read_source(tmp_path).records
-    content = replace(record, ellipse=head).read()
+    content = read_content(replace(record, ellipse=head))
     assert content.ellipse == head
     if expected is None:
         assert content.calibration is None and len(content.doubts) == 1
@@ -376,10 +378,37 @@ def test_frames_of_a_video_are_chosen(tmp_path: Path, choice: str, numbers: list
     frames = frames_of(source, choice)
     assert [record.name[-4:] for record in frames] == [f"{n:04d}" for n in numbers]
     for record, number in zip(frames, numbers, strict=True):
-        assert np.array_equal(record.read().pixels, pixels[number - 1])
+        assert np.array_equal(read_content(record).pixels, pixels[number - 1])
     for wrong in ("every 0", "0", "1-", "1, 2", "last 2"):
         with pytest.raises(InputError, match="no answer to frames"):
             checked_answer("frames", wrong)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+        *(DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless),
+    ],
+)
+def test_frames_that_are_stated_and_held_are_counted(path: Path, syntax: UID) -> None:
+    pixels = speckle(5)
+    for stated, counts in ((9, (9, 5)), (3, (3, 5)), (5, None)):
+        write(path, pixels, syntax=syntax, NumberOfFrames=stated)
+        header = read_header(path, partial(path.open, "rb"))
+        assert (header.frames, header.counts) == (min(stated, 5), counts)
+        last = read_frame(path, partial(path.open, "rb"), header.frames - 1)
+        assert np.array_equal(last, pixels[header.frames - 1])
+
+
+def test_a_clip_that_was_cut_short_keeps_its_whole_frames(path: Path) -> None:
+    for syntax in (ExplicitVRLittleEndian, RLELossless):
+        data = write(path, speckle(5), syntax=syntax).read_bytes()
+        path.write_bytes(data[:-200])
+        (record,) = read_source(path).records
+        assert record.video is not None and record.video.count == 4
+        (said,) = record.problems
+        assert "states 5 frames, but its pixels hold 4. Only these 4 can be imported" in said
 
 
 def test_a_dicomdir_gives_the_files_that_it_lists(tmp_path: Path) -> None:
@@ -414,7 +443,7 @@ def test_archives_are_read_in_memory(tmp_path: Path) -> None:
         Path("outside.dcm"),
         Path("etc/study/IM1"),
     ]
-    assert all(np.array_equal(record.read().pixels, pixels[2]) for record in frames)
+    assert all(np.array_equal(read_content(record).pixels, pixels[2]) for record in frames)
     assert not outside.exists()
 
 

@@ -20,8 +20,9 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import Question
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.frame_reading import read_content
 from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.sources import read_source
 from tests.formats.chosen import frames_of
@@ -94,12 +95,12 @@ def test_what_the_headers_say(out: Path) -> None:
 def test_our_own_files_say_what_they_are(out: Path) -> None:
     (out / "provenance.json").unlink()
     records = {record.name: record for record in read_source(out).records}
-    frame = records["f0"].read()
+    frame = read_content(records["f0"])
     assert np.array_equal(frame.pixels, pixels(0)), "it is not redacted again"
     assert records["f0"].note is not None and records["f0"].note() == FRAME_NOTE
     assert frame.calibration == Calibration(0.11, 0.17, "dicom")
     assert records["f0"].subject == records["f1"].subject == "P1"
-    pair = records["s"].read()
+    pair = read_content(records["s"])
     assert pair.synthetic is not None and pair.synthetic.provenance["seed"] == 1
     assert pair.ellipse == HEAD
 
@@ -185,7 +186,7 @@ def test_the_head_of_another_programs_segmentation_is_taken(tmp_path: Path, kind
     spine[44:48, 2:30] = 1
     masks = np.stack([spine, head], axis=-1)[None]
     by_highdicom(tmp_path / "seg.dcm", [image], masks, "Spine", "Fetal head", kind=kind)
-    drawn, other = (record.read() for record in read_source(tmp_path).records)
+    drawn, other = (read_content(record) for record in read_source(tmp_path).records)
     assert drawn.ellipse is not None and drawn.ellipse.overlap(HEAD_HERE) > 0.97
     assert drawn.doubts == () and other.ellipse is None and other.problems == ()
 
@@ -197,10 +198,10 @@ def test_segments_that_are_not_named_are_asked_about(tmp_path: Path) -> None:
     other[44:48, 2:30] = 1
     by_highdicom(tmp_path / "seg.dcm", images, np.stack([other, head], axis=-1)[None], "1", "2")
     (record,) = read_source(tmp_path).records
-    content = record.read()
+    content = read_content(record)
     assert content.ellipse is None
     assert [doubt.question for doubt in content.doubts] == [Question.HEAD]
-    chosen = record.read({Question.HEAD: "2"})
+    chosen = read_content(record, {Question.HEAD: "2"})
     assert chosen.ellipse is not None and chosen.ellipse.overlap(HEAD_HERE) > 0.97
 
 
@@ -208,7 +209,7 @@ def test_a_segmentation_of_something_else_is_no_head(tmp_path: Path) -> None:
     by_highdicom(tmp_path / "seg.dcm", source_images(tmp_path), HEAD_HERE.mask((64, 48))[None],
                  "Placenta")  # fmt: skip
     (record,) = read_source(tmp_path).records
-    content = record.read()
+    content = read_content(record)
     assert content.ellipse is None and "does not mark the head" in content.problems[0]
 
 
@@ -228,7 +229,7 @@ def test_each_frame_of_a_clip_has_its_own_mask(tmp_path: Path) -> None:
         source.ReferencedSOPInstanceUID, source.ReferencedFrameNumber = clip.SOPInstanceUID, number
     made.PerFrameFunctionalGroupsSequence = groups
     made.save_as(path)
-    contents = [record.read() for record in frames_of(read_source(tmp_path), "all")]
+    contents = [read_content(record) for record in frames_of(read_source(tmp_path), "all")]
     found = [content.ellipse for content in contents]
     assert found[0] is None and found[1] is not None and found[2] is not None
     assert found[1].a == pytest.approx(17.5, abs=0.5) and found[2].a == pytest.approx(12, abs=0.5)

@@ -15,6 +15,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.sector import sector_mask
 from fetalstudio.formats.burned_in_text import Box
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.formats.redaction import (
     NOTHING,
@@ -27,7 +28,7 @@ from fetalstudio.formats.redaction import (
     remembered,
 )
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_plan import Planner, plan_import
+from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import Project
@@ -137,7 +138,7 @@ def test_layouts_are_remembered_outside_of_the_project(project: Project, tmp_pat
     assert remembered() == {two.layout: layout}
     plan = planner.plan()
     assert {s.layout: s.proposal for s in plan.screens if s.confirmed} == {two.layout: layout}
-    shown = [frame.record.shown(plan.redactor) for frame in plan.frames]
+    shown = [read_shown(frame.record, plan.redactor) for frame in plan.frames]
     assert [picture_id(pixels) for pixels in shown] == [frame.frame_id for frame in plan.frames]
     report = import_frames(project, source, redact="confirmed")
     assert report.frames == 2

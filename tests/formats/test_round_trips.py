@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.exported_frames import ExportedFrame, ExportedPair
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_records import ExportedFrame, ExportedPair
+from fetalstudio.formats.frame_reading import read_content
 from fetalstudio.formats.sources import read_source, recognise
 
 SIZE = (200, 150)
@@ -84,12 +85,12 @@ def test_what_is_exported_is_read_again(tmp_path: Path, format: str, divided: bo
         assert record.calibration is not None
         assert record.calibration.mm_per_px_x == 0.11
         assert record.calibration.mm_per_px_y == 0.17
-        content = record.read()
+        content = read_content(record)
         assert content.problems == () and content.certain
         assert np.array_equal(content.pixels, speckle(i))
         assert content.ellipse == head
         assert record.labels == {"scanner": "X"}
-    content = records["synthetic_1"].read()
+    content = read_content(records["synthetic_1"])
     assert content.problems == () and content.synthetic is not None
     assert content.ellipse == HEADS[0]
     assert content.synthetic.calibration is not None
@@ -105,7 +106,7 @@ def test_what_comes_back_without_our_own_file(tmp_path: Path, format: str) -> No
     carries = EXPORTS[format].carries
     for i, head in enumerate(HEADS[:3]):
         assert head is not None
-        record, content = records[f"frame {i}"], records[f"frame {i}"].read()
+        record, content = records[f"frame {i}"], read_content(records[f"frame {i}"])
         assert (record.part == PARTS[i]) == (carries.part == "yes")
         assert (record.calibration is not None) == (carries.calibration == "yes")
         assert content.ellipse is not None
@@ -127,7 +128,7 @@ def test_a_mask_that_was_changed_after_the_export_counts(tmp_path: Path, format:
     image = SimpleITK.GetImageFromArray(moved.mask(SIZE))
     image.SetSpacing((0.11, 0.17))
     SimpleITK.WriteImage(image, str(path))
-    content = found["frame 0"].read()
+    content = read_content(found["frame 0"])
     assert content.ellipse is not None
     assert content.ellipse.cx == pytest.approx(80, abs=0.1)
 

@@ -10,6 +10,7 @@ import pytest
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats import sources
 from fetalstudio.formats.carries import Carries
+from fetalstudio.formats.frame_reading import read_content
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
 from fetalstudio.formats.hc18 import HC18_TABLE
 from fetalstudio.formats.pictures import write_png
@@ -55,4 +56,4 @@ def test_no_picture_is_opened(folder: Path) -> None:
     (folder / "training_set" / "001_HC.png").write_text("no picture")
     (record,) = read_source(folder).records
     with pytest.raises(InputError, match="is not a PNG"):
-        record.read()
+        read_content(record)

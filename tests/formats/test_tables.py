@@ -35,7 +35,10 @@ Reader = Callable[[Path], dict[str, tuple[Ellipse, tuple[int, int]]]]
 
 def by_synthesis(path: Path) -> dict[str, tuple[Ellipse, tuple[int, int]]]:
     """As ``synthesize --ellipses`` reads a table."""
-    return {item.name: (item.ellipse, item.size) for item in read_ellipses(path)}
+    table = read_ellipses(path)
+    if table.faults:  # pairs are made for the other rows
+        raise InputError(" ".join(table.faults))
+    return {item.name: (item.ellipse, item.size) for item in table.ellipses}
 
 
 def by_import(path: Path) -> dict[str, tuple[Ellipse, tuple[int, int]]]:
@@ -99,7 +102,7 @@ def test_every_kind_of_table_is_read_both_ways(tmp_path: Path, kind: str, read: 
 
 def line_of(*cells: str, delimiter: str = ";") -> str:
     """A table of ``one`` with these numbers from ``cx`` on."""
-    rest = ("40", "30", "22", "10", "96", "80")
+    rest = ("40", "30", "22", "10", "196", "80")
     row = delimiter.join(("one", *cells, *rest[len(cells) - 1 :]))
     return f"{HEADER.replace(',', delimiter)}\n\n{row}\n"
 
@@ -235,9 +238,42 @@ def test_a_bad_table_of_ellipses_names_the_file_and_the_line(
     assert message in str(refused.value)
 
 
-def test_axes_may_be_in_any_order(tmp_path: Path) -> None:
-    (item,) = read_ellipses(saved(tmp_path, f"{HEADER}\nx,50,40,10,20,0,100,80\n"))
-    assert item == NamedEllipse("x", Ellipse(50, 40, 20, 10, 90), (100, 80))
+@pytest.mark.parametrize(
+    ("row", "cause"),
+    [
+        ("50,40,0.001,0.001,0,100,80", "a semi-axis of 0.001 px is shorter than 4 px"),
+        ("50,40,20,0.5,0,100,80", "a semi-axis of 0.5 px is shorter"),
+        ("50,40,5000,4000,0,100,80", "a semi-axis of 5000 px is longer than the picture, 100 px"),
+        ("250,40,20,10,0,100,80", "the centre (250, 40) px lies outside the picture of 100x80 px"),
+        ("50,-3,20,10,0,100,80", "the centre (50, -3) px lies outside"),
+        ("50,40,10,20,0,100,80", "a is 10 px and b is 20 px; a must be the longer one"),
+        ("50,40,nan,10,0,100,80", "it has cx, cy, b, angle_deg but not a"),
+        ("50,40,inf,10,0,100,80", "'inf' is not a number"),
+        ("50,40,20,-10,0,100,80", "a >= b > 0"),
+        ("50,40,,,,100,80", "it has cx, cy but not a, b, angle_deg"),
+        ("50,40,20,10,0,100", "cells are missing"),
+        ("10,10,8,6,0,20,20", "the picture is 20x20 px; a frame has"),
+    ],
+)
+def test_a_row_that_cannot_be_a_head_is_left_out_by_its_line(
+    tmp_path: Path, row: str, cause: str
+) -> None:
+    good = "50,40,20,10,0,100,80"
+    path = saved(tmp_path, f"{HEADER}\na,{good}\nodd,{row}\nb,{good}\n")
+    table = read_ellipses(path)
+    assert [item.name for item in table.ellipses] == ["a", "b"]
+    (fault,) = table.faults
+    assert fault.startswith(f"{path}, line 3: ")
+    assert cause in fault
+    alone = saved(tmp_path, f"{HEADER}\nodd,{row}\nodd2,{row}\n")
+    with pytest.raises(InputError, match=r"line 2: .* 1 more row cannot be used either"):
+        read_ellipses(alone)
+
+
+def test_a_head_that_the_picture_cuts_is_made(tmp_path: Path) -> None:
+    table = read_ellipses(saved(tmp_path, f"{HEADER}\nx,0,79,100,60,170,100,80\n"))
+    assert table.faults == ()
+    assert table.ellipses == (NamedEllipse("x", Ellipse(0, 79, 100, 60, 170), (100, 80)),)
 
 
 def test_written_ellipses_read_back_exactly(tmp_path: Path) -> None:
@@ -247,7 +283,7 @@ def test_written_ellipses_read_back_exactly(tmp_path: Path) -> None:
         NamedEllipse("b", Ellipse(123.456, 234.567, 99.001, 88.002, 10.0), (800, 540)),
     )
     write_ellipses(path, ellipses)
-    assert read_ellipses(path) == ellipses
+    assert read_ellipses(path).ellipses == ellipses
 
 
 def test_text_that_a_spreadsheet_would_run_is_marked_and_read_back(tmp_path: Path) -> None:

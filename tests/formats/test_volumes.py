@@ -17,7 +17,8 @@ from PIL import Image
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import Question
-from fetalstudio.formats.frame_records import FrameContent, FrameRecord
+from fetalstudio.formats.frame_reading import FrameContent, read_content
+from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FRAME_NOTE,
@@ -58,7 +59,7 @@ def save(
 def contents(folder: Path) -> tuple[list[FrameRecord], list[FrameContent], tuple[str, ...]]:
     found = read_source(folder)
     records = frames_of(found)
-    read = [record.read() for record in records]
+    read = [read_content(record) for record in records]
     return (
         list(records),
         read,
@@ -212,10 +213,10 @@ def test_which_structure_is_the_head_is_asked(tmp_path: Path) -> None:
     mask[0:8, 40:50] = 1
     save(tmp_path / "a_mask.nii.gz", mask)
     (record,) = read_source(tmp_path).records
-    content = record.read()
+    content = read_content(record)
     (doubt,) = content.doubts
     assert content.ellipse is None and [a.value for a in doubt.answers] == ["none", "1", "2"]
-    assert record.read({Question.HEAD: "2"}).ellipse is not None
+    assert read_content(record, {Question.HEAD: "2"}).ellipse is not None
 
 
 # -- files of several frames -----------------------------------------------------------------
@@ -390,7 +391,7 @@ def test_what_was_written_is_read_by_others_and_says_what_it_is(
         write_volume(path, picture(), None, note)
         (record,) = read_source(path).records
         with pytest.raises(InputError, match=said):
-            record.read()
+            read_content(record)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

@@ -18,7 +18,7 @@ from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.backups import all_backups
 from fetalstudio.project.database import Database
 from fetalstudio.project.exporters import export_frames
-from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import BatchItem, Frame, Pair

@@ -16,8 +16,8 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.splits import Part
+from fetalstudio.formats.exported_frames import ExportedFrame
 from fetalstudio.formats.exports import EXPORTS
-from fetalstudio.formats.frame_records import ExportedFrame
 from fetalstudio.formats.pictures import note_in
 from fetalstudio.formats.sources import read_source
 from fetalstudio.project.exporters import export_frames

@@ -21,7 +21,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import encode_png, write_png
 from fetalstudio.formats.sources import read_source
-from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 from tests.named import import_named, keys

@@ -13,7 +13,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.pictures import read_image, write_png
-from fetalstudio.project.import_plan import Choices
+from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
 from tests.named import keys
@@ -187,7 +187,10 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
     "cells missing": ("filename,pixel size(mm),head circumference (mm)\nx.png,0.2\n", "line 2"),
     "no number": ("filename,pixel size(mm),head circumference (mm)\nx.png,wide,5\n", "'wide'"),
     "negative": ("filename,pixel size(mm),head circumference (mm)\nx.png,-3,5\n", "above 0"),
-    "metres": ("filename,pixel size(mm),head circumference (mm)\nx.png,200,5\n", "0.001 to 10 mm wide"),
+    "metres": (
+        "filename,pixel size(mm),head circumference (mm)\nx.png,200,5\n",
+        "0.001 to 10 mm wide",
+    ),
     "contradiction": (
         "filename,pixel size(mm),head circumference (mm)\nx.png,.1,5\nx.png,.2,5\n",
         "twice",

@@ -14,7 +14,10 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pair_files import PairFiles, PairRecord
 from fetalstudio.formats.pictures import write_png
-from fetalstudio.project.import_plan import Choices, ImportPlan, Planner, Role, plan_import
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.import_planner import Planner, plan_import
+from fetalstudio.project.import_roles import Role
 from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.project import Project
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture

@@ -213,6 +213,9 @@ def test_what_one_cannot_read_is_counted_and_three_observers_have_one_correlatio
     assert group is not None
     assert (group.observers, group.frames, group.subjects) == (("anna", "ben", "eva"), 5, 3)
     assert group.technical_error_mm > 0
+    assert group.title == "anna, ben and eva together"
+    assert group.figures().startswith(f"ICC(A,1) {group.hc.agreement.value:.3f} (")
+    assert group.sentences() == ["Too few to tell: 3 subjects, of at least 20."]
 
 
 # -- adjudication ------------------------------------------------------------------------------
@@ -319,19 +322,57 @@ def test_annotations_count_where_asked_for_and_are_known_in_a_copy(
         assert plan_merge(copy, path).known == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("observer", "EVE", "observer EVE in the file, AB here"),
+        ("round", 3, "round 3 in the file, 1 here"),
+        ("blinded", False, "blinded no in the file, yes here"),
+        ("read_at", "2020-01-02T03:04:05+00:00", "read at 2020-01-02 03:04:05+00:00 in the file"),
+        ("seconds", 99.5, "seconds 99.5 in the file, 4.5 here"),
+        ("seconds", None, "seconds not known in the file, 4.5 here"),
+        ("ellipse", None, "another ellipse"),
+        ("frame", 1, "frame frame-00001 in the file, frame-00000 here"),
+    ],
+)
 def test_a_reading_that_was_changed_in_the_file_is_a_conflict(
-    project: Project, six: list[Frame], ellipse: Ellipse, tmp_path: Path
+    project: Project,
+    six: list[Frame],
+    ellipse: Ellipse,
+    tmp_path: Path,
+    key: str,
+    value: Any,
+    said: str,
 ) -> None:
-    read_all(project, six[:1], "AB", ellipse)
+    mine = read_all(project, six[:1], "AB", ellipse)
     path = tmp_path / "ab.json"
     export_readings(project, path)
     content = json.loads(path.read_text())
-    content["readings"][0]["ellipse"]["cx"] += 1
+    content["readings"][0][key] = six[value].id if key == "frame" else value
     path.write_text(json.dumps(content))
-    (conflict,) = plan_merge(project, path).conflicts
-    assert conflict.kind == "changed"
-    with pytest.raises(InputError, match="nothing new"):
-        merge_readings(project, plan_merge(project, path), author="me", keep_both=True)
+    plan = plan_merge(project, path)
+    (conflict,) = plan.conflicts
+    assert (conflict.kind, plan.known) == ("changed", 0)
+    assert conflict.sentence().startswith(f"{six[1 if key == 'frame' else 0].name}: the reading of")
+    assert said in conflict.sentence()
+    assert "What is here stays" in " ".join(plan.sentences())
+    assert "keep both" not in " ".join(plan.sentences())
+    with pytest.raises(InputError, match=r"nothing new.*1 reading in conflict"):
+        merge_readings(project, plan, author="me", keep_both=True)
+    assert project.readings.all() == mine
+
+
+def test_a_reading_that_was_kept_beside_another_is_known_in_its_new_round(
+    project: Project, elsewhere: Project, six: list[Frame], ellipse: Ellipse, tmp_path: Path
+) -> None:
+    read_all(project, six[:1], "AB", ellipse)
+    read_all(elsewhere, elsewhere.frames.all()[:1], "AB", larger(ellipse, 1.1))
+    path = tmp_path / "ab.json"
+    export_readings(elsewhere, path)
+    merge_readings(project, plan_merge(project, path), author="me", keep_both=True)
+    assert sorted(reading.round for reading in project.readings.all()) == [1, 2]
+    again = plan_merge(project, path)
+    assert (again.known, again.conflicts) == (1, ())
 
 
 def test_two_observers_never_become_one(

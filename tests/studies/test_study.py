@@ -73,7 +73,7 @@ def test_a_study_goes_on_where_it_was_cut_short(
     assert len({r["steps"] for r in first if r["mix"] in (SYNTHETIC, "real_steps")}) == 1
     assert "of 2 held-out subjects" in capsys.readouterr().out
     assert read_image(out / "study.png").size > 0
-    made = read_ellipses(out / "pairs" / "2-0" / "pairs.csv")
+    made = read_ellipses(out / "pairs" / "2-0" / "pairs.csv").ellipses
     assert len(made) == 2 and not list(out.rglob("*.pt"))
     parts = bundled_parts(labelled_frames(sample_project))
     test = json.loads((out / "settings.json").read_text())["test"]

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from fetalstudio.core.words import counted
 from fetalstudio.formats.doubts import NONE
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.ui import theme
@@ -147,7 +148,7 @@ class _Frames(QAbstractListModel):
         return None
 
     def _read(self, number: int) -> NDArray[np.uint8]:
-        return self._clip.frames(str(number + 1))[0].shown(self._redactor)
+        return read_shown(self._clip.frames(str(number + 1))[0], self._redactor)
 
     def _came(self, number: str) -> None:
         place = self.index(int(number), 0)

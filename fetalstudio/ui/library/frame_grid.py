@@ -184,6 +184,10 @@ class FrameModel(QStringListModel):
         """All frames, those that the filter hides too, in the order of the rows."""
         return self._frames
 
+    def shown(self) -> list[Frame]:
+        """The frames that match, in the order of the rows."""
+        return [self.frame(row) for row in range(self.rowCount())]
+
     def frame(self, row: int) -> Frame:
         """The frame in a row."""
         return self._frames[self._rows[row]]

@@ -33,7 +33,8 @@ from fetalstudio.formats.doubts import LEAVE_OUT, MIDDLE, SHARPEST, Question, ch
 from fetalstudio.formats.identifiers import looks_like
 from fetalstudio.formats.redaction import Layout, remember
 from fetalstudio.project.deidentifying import free_cohort
-from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan
+from fetalstudio.project.import_choices import NO_CHOICES, Choices
+from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.job_bar import JobBar

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question
+from fetalstudio.formats.frame_reading import read_shown
 from fetalstudio.formats.outline_pictures import is_annotation, structures_in
 from fetalstudio.formats.pictures import read_samples
 from fetalstudio.formats.redaction import Redactor
@@ -51,7 +52,7 @@ def picture_of(frame: PlannedFrame, answers: Answers, redactor: Redactor) -> Rea
         elif doubt.question is Question.ANNOTATION:
             overlays += [(a.file, colours[a.value]) for a in doubt.answers if a.file is not None]
     record = frame.record
-    shown = partial(record.shown, redactor)
+    shown = partial(read_shown, record, redactor)
     if frame.frame_id is None and record.decode is None and record.video is None:
         return partial(_left_out, shown, record.path)
     return partial(_laid_over, shown, tuple(overlays))

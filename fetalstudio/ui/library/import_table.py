@@ -37,14 +37,9 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Answers, Doubt
 from fetalstudio.formats.redaction import Redactor
-from fetalstudio.project.import_plan import (
-    Choices,
-    ImportPlan,
-    PlannedFile,
-    PlannedFrame,
-    Role,
-    open_doubts,
-)
+from fetalstudio.project.import_choices import Choices
+from fetalstudio.project.import_plan import ImportPlan, PlannedFrame, open_doubts
+from fetalstudio.project.import_roles import PlannedFile, Role
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.key_places import key_of
 from fetalstudio.ui.library.frame_grid import draw_ellipse

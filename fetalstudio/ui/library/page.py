@@ -14,7 +14,6 @@ from PySide6.QtCore import (
     QModelIndex,
     QPoint,
     Qt,
-    QTimer,
 )
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
@@ -27,19 +26,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from fetalstudio.core.words import counted, listed
-from fetalstudio.engine.cohort_conventions import apart, kept_conventions, measurable
-from fetalstudio.engine.jobs.measure_conventions.request import (
-    MeasureConventionsRequest,
-    MeasureConventionsResult,
-)
-from fetalstudio.engine.jobs.propose.request import ProposeRequest, ProposeResult
+from fetalstudio.core.words import counted
 from fetalstudio.project.records import Frame
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.commands import SetEllipses
 from fetalstudio.ui.common.empty import EmptyState
-from fetalstudio.ui.job_runner import JobHandle
+from fetalstudio.ui.library.amend_menu import AmendMenu
 from fetalstudio.ui.library.amending import AmendFlow
+from fetalstudio.ui.library.convention_line import ConventionLine
 from fetalstudio.ui.library.filter_bar import FilterBar
 from fetalstudio.ui.library.frame_grid import (
     FRAME,
@@ -49,10 +43,8 @@ from fetalstudio.ui.library.frame_grid import (
     State,
 )
 from fetalstudio.ui.library.importing import ImportFlow
+from fetalstudio.ui.library.proposing import ProposeFlow
 from fetalstudio.ui.session import Session
-
-_SETTLED_MS = 300
-_MEASURE = 'was not measured yet, or has changed. <a href="measure">Measure (Ctrl+M)</a>'
 
 
 class LibraryPage(QWidget):
@@ -66,8 +58,7 @@ class LibraryPage(QWidget):
         self.filters = FilterBar()
         self.importing = ImportFlow(session, self)
         self.amending = AmendFlow(session, self)
-        self._propose_job: JobHandle[ProposeResult] | None = None
-        self._convention_job: JobHandle[MeasureConventionsResult] | None = None
+        self.proposing = ProposeFlow(session, self)
         self._build()
         self._build_actions()
         self._connect()
@@ -111,13 +102,7 @@ class LibraryPage(QWidget):
         words.addWidget(theme.style(QLabel("Library"), "title"))
         self.todo = theme.style(QLabel(), "dim")
         words.addWidget(self.todo)
-        self.convention = theme.style(QLabel(), "dim")
-        self.convention.setWordWrap(True)
-        self.convention.linkActivated.connect(lambda _link: self.measure_conventions())
-        self.convention.hide()
-        # Looks at all annotated frames, so not after each stroke of a pen.
-        self._convention_timer = QTimer(self, singleShot=True, interval=_SETTLED_MS)
-        self._convention_timer.timeout.connect(self._show_convention)
+        self.convention = ConventionLine(self.session, self.model)
         words.addWidget(self.convention)
         row.addLayout(words, 1)
         self.import_button = QPushButton(icons.icon("import", theme.TEXT), "Import")
@@ -155,35 +140,8 @@ class LibraryPage(QWidget):
         self._action("Remove the ellipse", self.remove_selected, "Del")
         self._action("Change the order", self.change_order, "O")
         self.menu.addSeparator()
-        self.amend_menu = QMenu("Amend", self)
-        for text, slot, key in (
-            ("Set subject ...", self._with_selected(self.amending.set_subject), "Shift+S"),
-            ("Group frames by subject ...", self._group, "Shift+G"),
-            ("Set cohort ...", self._with_selected(self.amending.set_cohort), "Shift+C"),
-            ("Set label ...", self._with_selected(self.amending.set_label), "Shift+L"),
-            ("Set calibration ...", self._with_selected(self.amending.set_calibration), "Shift+K"),
-            (None, None, None),
-            ("Remove frames ...", self._with_selected(self.amending.remove), "Shift+Del"),
-            (
-                "Forget this patient ...",
-                self._with_selected(self.amending.forget),
-                "Ctrl+Shift+Del",
-            ),
-            (None, None, None),
-            ("Rename cohort ...", lambda: self.amending.rename_cohort(self._cohort()), "Shift+R"),
-            (
-                "Merge cohort into ...",
-                lambda: self.amending.merge_cohorts(self._cohort()),
-                "Shift+M",
-            ),
-        ):
-            if text is None or slot is None or key is None:
-                self.amend_menu.addSeparator()
-            else:
-                self._action(text, slot, key, menu=self.amend_menu)
-        self.amend_menu.aboutToShow.connect(self._enable_amendments)
-        # A key of a disabled action would do nothing, without a word of what is missing.
-        self.amend_menu.aboutToHide.connect(lambda: self._set_amendable(True, True, True))
+        self.amend_menu = AmendMenu(self.amending, self.model, self.selected, self._cohort, self)
+        self.grid.addActions(self.amend_menu.actions())
         self.menu.addMenu(self.amend_menu)
         again = self.menu.addAction("Read again without seeing ...")
         again.triggered.connect(lambda _checked: self._ask_reading())
@@ -193,7 +151,7 @@ class LibraryPage(QWidget):
         for text, slot, key in (
             ("Propose for all", self.propose_all, "Ctrl+P"),
             ("Propose for all again", lambda: self.propose_all(again=True), "Ctrl+Shift+P"),
-            ("Measure how heads are drawn", self.measure_conventions, "Ctrl+M"),
+            ("Measure how heads are drawn", self.convention.measure, "Ctrl+M"),
             ("Annotate the next frame to do", self.open_next, "N"),
             ("Amend frames or cohorts", self.amend_button.showMenu, "A"),
             ("Search by name or label", self.filters.focus_search, "Ctrl+F"),
@@ -206,7 +164,6 @@ class LibraryPage(QWidget):
         slot: Callable[[], object],
         *keys: str,
         listed: bool = True,
-        menu: QMenu | None = None,
     ) -> None:
         action = QAction(text, self)
         action.setShortcuts([QKeySequence(key) for key in keys])
@@ -215,7 +172,7 @@ class LibraryPage(QWidget):
         # Single letters must reach the search field, so they are keys of the grid only.
         (self.grid if listed else self).addAction(action)
         if listed:
-            (menu or self.menu).addAction(action)
+            self.menu.addAction(action)
 
     def _connect(self) -> None:
         self.import_button.clicked.connect(self.importing.ask_folder)
@@ -229,6 +186,7 @@ class LibraryPage(QWidget):
         self.grid.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.grid.customContextMenuRequested.connect(self._show_menu)
         self.importing.imported.connect(self.filters.clear)
+        self.proposing.changed.connect(self._show_counts)
         session = self.session
         session.project_changed.connect(self._project_changed)
         session.frames_changed.connect(self.reload)
@@ -245,7 +203,7 @@ class LibraryPage(QWidget):
             self.filters.show_order(self.session.least_certain_first)
             self.filters.set_cohorts(project.frames.cohorts() if project is not None else [])
             self._choose()
-        self._convention_timer.start()
+        self.convention.refresh()
 
     def _project_changed(self) -> None:
         # A frame's id is that of its pixels, so a copy of a project has the same ids.
@@ -256,7 +214,7 @@ class LibraryPage(QWidget):
     def _annotation_changed(self, frame_id: str) -> None:
         self.model.refresh(frame_id)
         self._show_counts()
-        self._convention_timer.start()
+        self.convention.refresh()
 
     def _apply_filter(self) -> None:
         with self._selection_kept():
@@ -265,7 +223,7 @@ class LibraryPage(QWidget):
     def _choose(self) -> None:
         bar = self.filters
         if bar.cohort != self.model.cohort:
-            self._convention_timer.start()
+            self.convention.refresh()
         self.model.choose(bar.cohort, bar.state, bar.search.text())
         self._show_counts()
 
@@ -283,43 +241,9 @@ class LibraryPage(QWidget):
         self.filters.show_counts(counts)
         self.todo.setText(what_is_left(counts))
         undecided = counts["none"] + counts["proposed"]
-        self.propose_button.setEnabled(undecided > 0 and self._propose_job is None)
+        self.propose_button.setEnabled(undecided > 0 and not self.proposing.busy)
         self.next_button.setEnabled(total > counts["final"])
         self._show_body()
-
-    def _show_convention(self) -> None:
-        """How the shown cohort is drawn, or which cohorts differ, where it was measured."""
-        project = self.session.project
-        drawn = self.model.drawn() if project is not None else []
-        kept = kept_conventions(project, drawn) if project is not None else {}
-        one = len({frame.cohort for frame in drawn}) == 1
-        said = [found.sentence for found in kept.values()] if one else apart(kept)
-        if measurable(drawn) - kept.keys() and self._convention_job is None:
-            said.append(f"How these heads are drawn {_MEASURE}")
-        self.convention.setText(" ".join(said))
-        self.convention.setVisible(bool(said))
-
-    def measure_conventions(self) -> None:
-        """Measure how the shown cohort is drawn, or all of them."""
-        if self.session.project is None or self._convention_job is not None:
-            return
-        request = MeasureConventionsRequest(self.session.project.path, self.model.cohort)
-        self._convention_job = self.session.submit(request)
-        self._convention_job.on_finished(self._conventions_measured)
-        self._convention_job.ended.connect(self._measuring_ended)
-        self._show_convention()
-
-    def _conventions_measured(self, result: MeasureConventionsResult) -> None:
-        if not result.conventions:
-            self.session.message.emit(
-                "It cannot be said how these heads are drawn: no cohort has annotated frames of "
-                "three subjects or more in which the segmenter finds the head.",
-                "info",
-            )
-
-    def _measuring_ended(self) -> None:
-        self._convention_job = None
-        self._convention_timer.start()
 
     def _show_body(self) -> None:
         if self.model.rowCount():
@@ -358,30 +282,6 @@ class LibraryPage(QWidget):
         ranges = cast(Iterable[QItemSelectionRange], self.grid.selectionModel().selection())
         rows = sorted(row for part in ranges for row in range(part.top(), part.bottom() + 1))
         return [self.model.frame(row) for row in rows]
-
-    def _with_selected(self, slot: Callable[[list[Frame]], None]) -> Callable[[], None]:
-        return lambda: slot(self.selected())
-
-    def _enable_amendments(self) -> None:
-        """Enable what can be done with the frames that are selected and shown."""
-        cohorts = {frame.cohort for frame in self.model.frames}
-        self._set_amendable(bool(self.selected()), bool(cohorts), len(cohorts) > 1)
-
-    def _set_amendable(self, selected: bool, any_cohort: bool, several: bool) -> None:
-        for action in self.amend_menu.actions():
-            match action.text().partition(" ")[0]:
-                case "Merge":
-                    action.setEnabled(several)
-                case "Rename" | "Group":
-                    action.setEnabled(any_cohort)
-                case _:
-                    action.setEnabled(selected)
-
-    def _group(self) -> None:
-        """Group the selected frames; all that are shown where fewer than two are selected."""
-        selected = self.selected()
-        shown = [self.model.frame(row) for row in range(self.model.rowCount())]
-        self.amending.group(selected if len(selected) > 1 else shown)
 
     def _cohort(self) -> str | None:
         """The cohort that alone is shown, or else that of the first selected frame."""
@@ -478,15 +378,7 @@ class LibraryPage(QWidget):
         open_states = {"none", "proposed"}
         todo = [frame.id for frame in self.selected() if self.model.state(frame) in open_states]
         if todo:
-            settings = self.session.settings
-            self._propose(
-                ProposeRequest(
-                    self.session.open.path,
-                    frame_ids=tuple(todo),
-                    convention=settings.follow_convention,
-                    snap=settings.snap_proposals,
-                )
-            )
+            self.proposing.propose(todo)
         else:
             text = "The selected frames are annotated; a proposal would not replace your ellipse."
             self.session.message.emit(text, "info")
@@ -497,39 +389,7 @@ class LibraryPage(QWidget):
         ``again``: also where its proposal waits or was rejected.
         """
         if self.propose_button.isEnabled():
-            settings = self.session.settings
-            request = ProposeRequest(
-                self.session.open.path,
-                cohort=self.model.cohort,
-                again=again,
-                convention=settings.follow_convention,
-                snap=settings.snap_proposals,
-            )
-            self._propose(request)
-
-    def _propose(self, request: ProposeRequest) -> None:
-        if self._propose_job is not None:
-            return
-        handle = self._propose_job = self.session.submit(request)
-        handle.on_finished(lambda result: self._proposed(request, result))
-        handle.ended.connect(self._propose_ended)
-        self._show_counts()
-
-    def _proposed(self, request: ProposeRequest, result: ProposeResult) -> None:
-        text = f"{counted(len(result.proposals), 'ellipse')} proposed. You decide on each."
-        self.session.keep_spreads(result)
-        if not self.session.is_open(request.project):
-            text = f"{request.project.name}: {text}"
-        if result.without:
-            text += f" No head was found in {listed(result.without, 3)}. Draw the ellipse yourself."
-        if result.followed:
-            text += f" {result.followed}"
-        self.session.message.emit(text, "warning" if result.without else "info")
-
-    def _propose_ended(self) -> None:
-        # Also after a cancel or a failure: what was proposed until then is in the project.
-        self._propose_job = None
-        self.session.frames_changed.emit()
+            self.proposing.propose_for_all(self.model.cohort, again=again)
 
     def show_drop_hint(self, shown: bool) -> None:
         """Show what a drop will do, over the whole page."""

@@ -28,7 +28,13 @@ from PySide6.QtWidgets import (
 from fetalstudio.core.agreement import SIZES, Estimate, SizeAgreement
 from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
-from fetalstudio.project.agreements import ObserverAgreement, read_twice, write_disagreements
+from fetalstudio.project.agreements import (
+    GroupAgreement,
+    ObserverAgreement,
+    read_together,
+    read_twice,
+    write_disagreements,
+)
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.bland_altman import BlandAltmanPlot, DifferencePoint, Level
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
@@ -73,6 +79,12 @@ class AgreementPage(QWidget):
         self.list.setAccessibleName("Observers")
         self.list.setSpacing(theme.SPACE // 2)
         self.list.setWordWrap(True)
+        self.together = note()
+        self.together.setToolTip(
+            "The HC over all observers, on the calibrated frames that all of them read. "
+            + ". ".join(tip for name, tip in _FIGURES if name in ("ICC(A,1)", "ICC(C,1)", "TEM"))
+        )
+        self.together.hide()
         self.about = note()
         self.figures = _table([name for name, _ in _FIGURES], "Figures")
         self.figures.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -154,6 +166,7 @@ class AgreementPage(QWidget):
         outer.setContentsMargins(3 * theme.SPACE, 2 * theme.SPACE, 3 * theme.SPACE, theme.SPACE)
         outer.setSpacing(theme.SPACE)
         outer.addLayout(head)
+        outer.addWidget(self.together)
         outer.addWidget(self.body, 1)
 
     def _connect(self) -> None:
@@ -198,20 +211,18 @@ class AgreementPage(QWidget):
         project = self.session.project
         fill_cohorts(self.cohort, project.frames.cohorts() if project is not None else [])
         self.cohort.setVisible(self.cohort.count() > 1)
-        found = []
+        found, together = [], None
         if project is not None:
-            found = read_twice(
-                project,
-                cohort=chosen_cohort(self.cohort),
-                annotations=self.annotations.isChecked(),
-            )
+            cohort, annotations = chosen_cohort(self.cohort), self.annotations.isChecked()
+            found = read_twice(project, cohort=cohort, annotations=annotations)
+            together = read_together(project, cohort=cohort, annotations=annotations)
         if found:
-            self.comparer.compare(found)
+            self.comparer.compare(found, together)
             if not self.found:
                 self._progressed(0, sum(len(one.readings) for one in found))
             return
         self.comparer.stop()
-        self._compared([])
+        self._compared([], None)
 
     def _progressed(self, done: int, total: int) -> None:
         if not self.found:
@@ -221,7 +232,13 @@ class AgreementPage(QWidget):
         self.empty.say(title, text, action)
         self.body.setCurrentWidget(self.empty)
 
-    def _compared(self, found: list[ObserverAgreement]) -> None:
+    def _compared(self, found: list[ObserverAgreement], group: GroupAgreement | None) -> None:
+        self.together.setVisible(group is not None)
+        if group is not None:
+            said = " ".join([f"HC {group.figures()}.", *group.sentences()])
+            self.together.setText(
+                f"<b>{_escaped(group.title)}, {group.about()}.</b> {_escaped(said)}"
+            )
         row = self.list.currentRow()
         kept = self.found[row].title if 0 <= row < len(self.found) else ""
         self.found = found

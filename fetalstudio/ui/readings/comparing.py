@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, Slot
 
 from fetalstudio.core.progress import Stopped
-from fetalstudio.project.agreements import ObserverAgreement, ReadTwice
+from fetalstudio.project.agreements import ObserverAgreement, ReadTogether, ReadTwice
 
 
 class Comparer(QObject):
@@ -16,8 +16,9 @@ class Comparer(QObject):
 
     progress = Signal(int, int)
     """Frames that were compared, of how many."""
-    compared = Signal(object)
-    """The list of :class:`ObserverAgreement`, when all are ready."""
+    compared = Signal(object, object)
+    """The list of :class:`ObserverAgreement`, when all are ready, and the
+    :class:`GroupAgreement` of all observers, or None."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -25,10 +26,10 @@ class Comparer(QObject):
         self._pool.setMaxThreadCount(1)
         self._task: _Task | None = None
 
-    def compare(self, found: Sequence[ReadTwice]) -> None:
+    def compare(self, found: Sequence[ReadTwice], together: ReadTogether | None) -> None:
         """Compare these, in the place of what is being compared."""
         self.stop()
-        self._task = _Task(found)
+        self._task = _Task(found, together)
         self._task.signals.progress.connect(self._progressed)
         self._task.signals.done.connect(self._came)
         self._pool.start(self._task)
@@ -44,21 +45,22 @@ class Comparer(QObject):
         if self._task is not None and self._task.signals is signals:
             self.progress.emit(done, total)
 
-    @Slot(object, object)
-    def _came(self, signals: object, found: object) -> None:
+    @Slot(object, object, object)
+    def _came(self, signals: object, found: object, group: object) -> None:
         if self._task is not None and self._task.signals is signals:
             self._task = None
-            self.compared.emit(found)
+            self.compared.emit(found, group)
 
 
 class _Signals(QObject):
     progress = Signal(object, int, int)
-    done = Signal(object, object)
+    done = Signal(object, object, object)
 
 
 class _Task(QRunnable):
-    def __init__(self, found: Sequence[ReadTwice]) -> None:
+    def __init__(self, found: Sequence[ReadTwice], together: ReadTogether | None) -> None:
         super().__init__()
+        self._together = together
         self.signals = _Signals()
         self.stopped = threading.Event()
         self._found = tuple(found)
@@ -73,9 +75,10 @@ class _Task(QRunnable):
                 self._done += len(one.readings)
                 if agreement is not None:
                     compared.append(agreement)
+            group = None if self._together is None else self._together.compare()
         except Stopped:
             return
-        self.signals.done.emit(self.signals, compared)
+        self.signals.done.emit(self.signals, compared, group)
 
     def advance(self, done: int, total: int, note: str = "") -> None:
         """As :class:`~fetalstudio.core.progress.Progress` asks for."""

@@ -87,6 +87,7 @@ class MergeDialog(AskDialog):
         self.form.addRow(self.summary)
         self.conflicts = QListWidget()
         self.conflicts.setMaximumHeight(_CONFLICTS_HEIGHT)
+        self.conflicts.setWordWrap(True)
         self.conflicts.setAccessibleName("Conflicts")
         self.form.addRow(self.conflicts)
         self.keep_both = QCheckBox("Keep both where the same observer drew something else")

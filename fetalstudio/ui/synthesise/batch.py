@@ -20,7 +20,7 @@ from fetalstudio.engine.jobs.synthesize.request import (
     SynthesizeResult,
 )
 from fetalstudio.engine.process.events import Preview, Progress
-from fetalstudio.formats.ellipse_table import NamedEllipse, read_ellipses
+from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.project.records import Batch
 from fetalstudio.ui import theme
 from fetalstudio.ui.commands import DismissBatch
@@ -35,6 +35,8 @@ from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog
 from fetalstudio.ui.synthesise.synthesis_controls import Look
 
 MAX_COUNT = 5000
+_FAULTS_SHOWN = 3
+"""Rows of a table that are left out, of which a notice gives the cause."""
 ANNOUNCE_EVERY_S = 2.0
 """How often Review learns of new pairs while a batch runs."""
 
@@ -229,11 +231,17 @@ class BatchPanel(Section):
     def make_from(self, path: Path) -> None:
         """Start a batch from a table of ellipses."""
         try:
-            ellipses: tuple[NamedEllipse, ...] = read_ellipses(path)
+            table = read_ellipses(path)
         except UserError as error:
             self._session.report(error)
             return
-        self._make(ellipses=ellipses)
+        if table.faults:
+            rows = counted(len(table.faults), "row")
+            said = " ".join(table.faults[:_FAULTS_SHOWN])
+            more = " ..." if len(table.faults) > _FAULTS_SHOWN else ""
+            text = f"No pair is made for {rows} of {path.name}. {said}{more}"
+            self._session.message.emit(text, "warning")
+        self._make(ellipses=table.ellipses)
 
     def resume(self) -> None:
         """Continue the unfinished batch with its own settings."""

@@ -17,7 +17,9 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import NO_PROGRESS, Progress
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
-from fetalstudio.project.import_plan import NO_CHOICES, Choices, ImportPlan, Planner
+from fetalstudio.project.import_choices import NO_CHOICES, Choices
+from fetalstudio.project.import_plan import ImportPlan
+from fetalstudio.project.import_planner import Planner
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.library import import_worker

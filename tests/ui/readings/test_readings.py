@@ -24,6 +24,7 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.agreement import mean_ellipse
 from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.project.agreements import group_agreement
 from fetalstudio.project.project import Project
 from fetalstudio.project.reading_exchange import export_readings
 from fetalstudio.project.records import Annotation, Frame
@@ -217,6 +218,37 @@ def test_a_colleagues_file_is_planned_merged_undone_and_compared(
     qtbot.waitUntil(lambda: not page.found, timeout=30_000)
 
 
+def test_three_observers_have_their_correlation_as_on_the_command_line(
+    qtbot: QtBot, reading_window: MainWindow, open_session: Session, ben: Path
+) -> None:
+    reading_window.readings.ask_merge(ben)
+    dialog_of(reading_window, MergeDialog).accept()
+    page = reading_window.page("agreement")
+    assert isinstance(page, AgreementPage)
+    qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
+    assert not page.together.isVisible()
+    project = open_session.open
+    readings = project.readings.start([f.id for f in project.frames.all()][:8], observer="eva")
+    for number, frame_id in readings.left:
+        held = project.annotations.newest(frame_id)
+        drawn = None if held is None else held.ellipse
+        project.readings.add(readings, number, drawn or HEAD, seconds=10)
+    open_session.readings_changed.emit()
+    qtbot.waitUntil(lambda: len(page.found) == 3, timeout=30_000)
+    group = group_agreement(project)
+    assert group is not None
+    assert group.observers == ("ben", "eva", "import")
+    shown = page.together.text()
+    assert page.together.isVisible()
+    assert group.title in shown
+    assert group.about() in shown
+    assert group.figures() in shown
+    assert "Too few to tell" in shown
+    page.annotations.setChecked(False)  # ben and eva remain
+    qtbot.waitUntil(lambda: len(page.found) == 1, timeout=30_000)
+    assert not page.together.isVisible()
+
+
 def test_conflicts_are_shown_and_another_name_makes_another_person(
     reading_window: MainWindow, open_session: Session, ben: Path
 ) -> None:
@@ -242,6 +274,30 @@ def test_conflicts_are_shown_and_another_name_makes_another_person(
     dialog.accept()
     observers = Counter(reading.observer for reading in open_session.open.readings.all())
     assert observers == {"ben": 24, "another ben": 24}
+
+
+def test_a_reading_under_another_name_is_shown_and_known_once_the_name_is_entered(
+    reading_window: MainWindow, open_session: Session, ben: Path
+) -> None:
+    reading_window.readings.ask_merge(ben)
+    dialog_of(reading_window, MergeDialog).accept()
+    content = json.loads(ben.read_text())
+    for reading in content["readings"]:
+        reading["observer"] = "B"
+    ben.write_text(json.dumps(content))
+    reading_window.readings.ask_merge(ben)
+    dialog = dialog_of(reading_window, MergeDialog)
+    assert dialog.conflicts.count() == 24
+    assert "observer B in the file, ben here" in dialog.conflicts.item(0).text()
+    assert not dialog.keep_both.isVisible()  # the same reading is not kept twice
+    assert not dialog.accept_button.isEnabled()
+    (name,) = dialog.findChildren(QLineEdit)
+    name.setText("ben")
+    name.editingFinished.emit()
+    assert dialog.conflicts.count() == 0
+    assert "24 readings here already" in dialog.summary.text()
+    dialog.reject()
+    assert {reading.observer for reading in open_session.open.readings.all()} == {"ben"}
 
 
 def test_two_outlines_are_decided_on_with_the_keyboard(

@@ -321,6 +321,12 @@ def test_a_batch_of_a_table(
     qtbot.mouseClick(batch.table_button, Qt.MouseButton.LeftButton)
     (item,) = fakes[0][0].ellipses
     assert (item.name, item.ellipse.a, fakes[0][0].count) == ("x", 20, None)
+    table.write_text(table.read_text() + "far,500,40,20,10,0,100,80\n")
+    with qtbot.waitSignal(page.session.message) as left_out:
+        batch.make_from(table)
+    assert [item.name for item in fakes.pop()[0].ellipses] == ["x"]
+    assert "No pair is made for 1 row of heads.csv" in left_out.args[0]
+    assert "line 3: the centre (500, 40) px lies outside" in left_out.args[0]
     table.write_text("name\n")
     with qtbot.waitSignal(page.session.failure) as said:
         batch.make_from(table)

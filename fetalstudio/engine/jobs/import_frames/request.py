@@ -10,7 +10,7 @@ from typing import ClassVar
 from fetalstudio.engine.process.job import Job
 from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
-from fetalstudio.project.import_plan import NO_CHOICES, Choices
+from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.importers import AUTHOR
 
 

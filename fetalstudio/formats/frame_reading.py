@@ -1,0 +1,255 @@
+"""A frame of a source, read: its pixels as they would be stored, its ellipse, and every doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fetalstudio.core.calibration import Calibration
+from fetalstudio.core.ellipse import Ellipse
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.geometry import Size
+from fetalstudio.formats.doubts import (
+    FINAL,
+    FRAME,
+    FROM_HC,
+    NO_ANSWERS,
+    NONE,
+    Answers,
+    Doubt,
+    InDoubtError,
+    Question,
+    calibration_doubt,
+    head_doubt,
+    role_doubt,
+    shape_doubt,
+    stated_doubt,
+    stated_mm,
+)
+from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.outline_pictures import ShownEllipse, is_annotation
+from fetalstudio.formats.pictures import (
+    ANNOTATION_NOTE,
+    FIGURE_NOTE,
+    FRAME_NOTE,
+    is_synthetic,
+    pages_in,
+)
+from fetalstudio.formats.redaction import NOTHING, Redaction, Redactor
+from fetalstudio.formats.shown_ellipses import (
+    SeveralStructuresInFileError,
+    ellipse_of,
+    settled_doubts,
+)
+from fetalstudio.formats.synthetic_frames import synthetic_note
+from fetalstudio.formats.synthetic_notes import SyntheticNote
+
+DEFAULT_REDACTOR = Redactor()
+
+_HC_TOLERANCE = 0.01
+"""Relative difference between annotation and table beyond which the import warns."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContent:
+    """What the files of a :class:`FrameRecord` hold."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W) grey."""
+    ellipse: Ellipse | None
+    problems: tuple[str, ...]
+    """A message for each thing that was left out or looks wrong, naming the file and the cure."""
+    doubts: tuple[Doubt, ...] = ()
+    """What is, or without the answers would be, in doubt."""
+    calibration: Calibration | None = None
+    certain: bool = True
+    """Whether the ellipse is what the source shows; else it is a proposal."""
+    mask_values: tuple[str, ...] = ()
+    """The values of the structures in the annotation picture, where they were not told apart."""
+    redacted: bool = False
+    """Whether something was blacked out that nobody confirmed: text, or what a scanner shows around
+    the sector."""
+    layout: str | None = None
+    """The fingerprint of its layout, where it is a scanner's screen."""
+    synthetic: SyntheticNote | None = None
+    """How the picture was made, where it is synthetic. The ellipse is then this one's."""
+
+    @property
+    def size(self) -> Size:
+        """(width, height) in px."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def read_content(
+    record: FrameRecord, answers: Answers = NO_ANSWERS, redactor: Redactor = DEFAULT_REDACTOR
+) -> FrameContent:
+    """Decode and redact the picture, and find the ellipse, where in doubt as the ``answers``
+    say. A picture that says that it is synthetic, or of which a table says so, is a pair. What
+    FetalStudio wrote itself is not redacted.
+
+    Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be used;
+    :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt, and
+    :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse that
+    cannot be used is a problem of the content.
+    """
+    for doubt in record.doubts:
+        if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
+            raise InDoubtError(doubt)
+    before, said = record.pixels(), record.said()
+    _check_frame(record, before, said, answers)
+    if is_synthetic(said) or record.synthetic is not None:
+        known, problems = synthetic_note(record, (before.shape[1], before.shape[0]), said)
+        return FrameContent(before, known.ellipse, problems, synthetic=known)
+    redaction = _redaction(record, before, said, redactor)
+    pixels = redaction.apply(before)
+    redacted = pixels is not before and not redaction.confirmed
+    size = (pixels.shape[1], pixels.shape[0])
+    pages = pages_in(record.path) if record.decode is None else 1
+    problems = record.problems
+    if pages > 1:
+        problems += (
+            f"{record.place} holds {pages} pages, of which the first alone was imported. Export "
+            "each page as a file of its own to import them all.",
+        )
+    doubts = record.doubts
+    content = FrameContent(
+        pixels, None, (), doubts, record.calibration, redacted=redacted, layout=redaction.layout
+    )
+    mm = stated_mm(answers)
+    if mm is not None:
+        content = replace(content, calibration=_by_hand(record, mm))
+    shown, path, notes, errors = ellipse_of(record, size, answers)
+    problems += notes
+    for error in errors if shown is None else ():
+        if isinstance(error, SeveralStructuresInFileError):
+            doubts += (head_doubt(str(error), error.values),)
+        else:
+            problems += (f"{error} Its frame was imported without an ellipse.",)
+    if shown is not None and Question.HEAD in answers:
+        doubts += settled_doubts(record, answers)
+    if record.stated and mm is None:
+        head = None if shown is None else shown.ellipse
+        calibration, unclear = _of_stated(record, head, answers)
+        content = replace(content, calibration=calibration)
+        doubts += () if unclear is None else (unclear,)
+    content = replace(content, problems=problems, doubts=doubts)
+    return content if shown is None else _judged(record, content, shown, path, answers)
+
+
+def read_shown(record: FrameRecord, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
+    """The picture as an import would store it, (H, W) grey, frame or not.
+
+    Raises :class:`InputError`, naming the file and the cure, for a picture that cannot be
+    decoded, and :class:`UnclearScreenError` for one that may show what must not be stored.
+    """
+    pixels = record.pixels()
+    return _redaction(record, pixels, record.said(), redactor).apply(pixels)
+
+
+def _of_stated(
+    record: FrameRecord, head: Ellipse | None, answers: Answers
+) -> tuple[Calibration | None, Doubt | None]:
+    """The pixel size at the head, and the doubt about it where no part alone holds it."""
+    if head is not None:
+        holding = [s for s in record.stated if s.area is not None and s.area.contains(head)]
+        if len(holding) == 1 and all(s.area is not None for s in record.stated):
+            return holding[0].calibration, None
+    doubt = stated_doubt(record.path, tuple(s.text for s in record.stated))
+    chosen = doubt.answers.index(doubt.holds(answers))
+    return (record.stated[chosen - 1].calibration if chosen else None), doubt
+
+
+def _redaction(
+    record: FrameRecord, pixels: NDArray[np.uint8], said: str | None, redactor: Redactor
+) -> Redaction:
+    """What FetalStudio wrote itself is not redacted."""
+    if said == FRAME_NOTE or is_synthetic(said) or record.synthetic is not None:
+        return NOTHING
+    return redactor.redaction(pixels, record.screen, record.path)
+
+
+def _judged(
+    record: FrameRecord, content: FrameContent, shown: ShownEllipse, path: Path, answers: Answers
+) -> FrameContent:
+    """The content with the ellipse that the file at ``path`` shows, and the doubts about it."""
+    doubts, certain, calibration = content.doubts, True, content.calibration
+    if shown.doubt:
+        doubt = shape_doubt(f"{path}: {shown.doubt}.")
+        doubts, held = (*doubts, doubt), doubt.holds(answers).value
+        if held == NONE:
+            return replace(content, doubts=doubts)
+        certain = held == FINAL
+    disagreement = _disagreement(record, shown.ellipse)
+    if disagreement is not None:
+        doubts += (disagreement[0],)
+        held = disagreement[0].holds(answers).value
+        if held == FROM_HC:
+            calibration = disagreement[1]
+        elif held == NONE:
+            calibration = None
+    return replace(
+        content,
+        ellipse=shown.ellipse,
+        doubts=doubts,
+        calibration=calibration,
+        certain=certain,
+        mask_values=() if shown.value is None else (shown.value,),
+    )
+
+
+def _check_frame(
+    record: FrameRecord, pixels: NDArray[np.uint8], note: str | None, answers: Answers
+) -> None:
+    """Raise :class:`InputError` for a picture that is no frame."""
+    if note == ANNOTATION_NOTE:
+        raise InputError(
+            f"{record.place} is an annotation, as a note in the file says, and was left out. "
+            "Name it after its frame (NAME_mask.png) to use it."
+        )
+    if note == FIGURE_NOTE:
+        raise InputError(
+            f"{record.place} is a figure that FetalStudio made, as a note in the file says, and "
+            "was left out. Import the frames themselves."
+        )
+    if note == FRAME_NOTE and record.synthetic is not None:
+        raise InputError(
+            f"{record.place} is a real frame, as a note in the file says, but a table beside it "
+            "says that it is synthetic. It was left out. Correct the table."
+        )
+    if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
+        raise InDoubtError(
+            role_doubt(
+                f"{record.place} looks like an annotation and not like an ultrasound (few grey "
+                "levels in flat regions).",
+                "Name it after its frame (NAME_mask.png) to use it as one.",
+            )
+        )
+
+
+def _by_hand(record: FrameRecord, mm: float) -> Calibration:
+    try:
+        return Calibration(mm, mm, "manual")
+    except ValueError as error:
+        raise InputError(f"{record.path}: {error}. State another pixel size.") from error
+
+
+def _disagreement(record: FrameRecord, ellipse: Ellipse) -> tuple[Doubt, Calibration | None] | None:
+    """The doubt about a pixel size that the stated HC contradicts, and the one that this HC
+    gives."""
+    if record.calibration is None or record.hc_mm is None:
+        return None
+    measured = record.calibration.to_mm(ellipse).perimeter
+    if abs(measured - record.hc_mm) <= _HC_TOLERANCE * record.hc_mm:
+        return None
+    scale = record.hc_mm / measured
+    x, y = record.calibration.mm_per_px_x * scale, record.calibration.mm_per_px_y * scale
+    other = Calibration(x, y, record.calibration.source) if max(x, y) <= 10 else None
+    doubt = calibration_doubt(
+        f"{record.place}: the annotation's HC is {measured:.1f} mm, the table says "
+        f"{record.hc_mm:.1f}.",
+        record.calibration.mm_per_px * scale,
+    )
+    return doubt, other

@@ -1,0 +1,307 @@
+"""Plans an import: see :mod:`fetalstudio.project.import_plan`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.formats.doubts import MIDDLE, SHARPEST, Answers, Question
+from fetalstudio.formats.frame_records import FrameRecord
+from fetalstudio.formats.redaction import Policy, Redactor, remembered
+from fetalstudio.formats.screen_samples import ScreenSample, ScreenSamples
+from fetalstudio.formats.sources import AUTO, read_source
+from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
+from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
+from fetalstudio.project.import_comparisons import compared, with_single_structures
+from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
+from fetalstudio.project.import_reading import Keep, planned_frame, read_ahead
+from fetalstudio.project.import_roles import PlannedFile, Role, other_files
+from fetalstudio.project.patients import Keys
+from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.project import DATABASE, Project
+
+Sharpest = Callable[[FrameRecord, Redactor], int | None]
+"""Gives the number, from 0, of the frame of a clip that shows a head best; None where none does.
+It raises :class:`Stopped` if asked to."""
+
+
+def plan_import(
+    project: Project,
+    source: Path,
+    choices: Choices = NO_CHOICES,
+    *,
+    format: str = AUTO,
+    frames: str | None = None,
+    head_label: str | None = None,
+    redact: Policy = "auto",
+    sharpest: Sharpest | None = None,
+    progress: Progress = NO_PROGRESS,
+) -> ImportPlan:
+    """Read a folder (or one image) in a format of :mod:`fetalstudio.formats.sources`, and say what
+    an import of it would do under these choices. Nothing is stored.
+
+    The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises as
+    :class:`Planner` and :meth:`Planner.plan`.
+    """
+    planner = Planner(
+        project,
+        source,
+        format=format,
+        head_label=head_label,
+        redact=redact,
+        sharpest=sharpest,
+        progress=progress,
+    )
+    return planner.plan(with_frames(choices, frames), progress=progress)
+
+
+class Planner:
+    """Plans the import of one source under one choice after another.
+
+    A picture is read again only where another answer holds for it, or where what may be stored of
+    its screen was confirmed meanwhile.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        source: Path,
+        *,
+        format: str = AUTO,
+        head_label: str | None = None,
+        redact: Policy = "auto",
+        files: Sequence[Path] = (),
+        keep_labels: Collection[str] = (),
+        sharpest: Sharpest | None = None,
+        progress: Progress = NO_PROGRESS,
+    ) -> None:
+        """Find the frames of the source; no picture is decoded. ``sharpest`` looks for the best
+        frame of a clip, where that is chosen.
+
+        The options are those of :func:`fetalstudio.project.importers.import_frames`. Raises
+        :class:`InputError` for a source without an image, for the store of a project, or where the
+        secret of the patients' keys is on another computer, and :class:`Stopped` if asked to.
+        """
+        _check_not_a_store(source)
+        self._found = read_source(source, format, head_label, files, progress)
+        self._screens = ScreenSamples()
+        self._redactor = Redactor(redact, seen=self._screens.saw)
+        self._follow_confirmed()
+        self._keep_labels = keep_labels
+        project.patients.check_secret()
+        self._project, self._format = project, format
+        self._source = source = Path(source).absolute()
+        self._root = source if source.is_dir() else source.parent
+        found = (*self._found.records, *self._found.unsure)
+        self._records: dict[str, FrameRecord] = {}
+        for record in found:
+            key = _key(record, self._root)
+            while key in self._records:
+                key += "+"
+            self._records[key] = record
+        self._look = sharpest
+        self._frames: dict[tuple[str, str | None], tuple[FrameRecord, ...]] = {}
+        """By the key of a file with several frames and the choice among them."""
+        self._files = other_files(source, self._found)
+        self._read: dict[str, tuple[Answers | None, FrameRecord, PlannedFrame]] = {}
+        """By key: under which answers each picture was read (None where it is left out by choice),
+        and as what."""
+
+    def plan(
+        self,
+        choices: Choices = NO_CHOICES,
+        *,
+        keep: Keep = lambda pixels, _note: picture_id(pixels),
+        progress: Progress = NO_PROGRESS,
+    ) -> ImportPlan:
+        """The plan under these choices.
+
+        ``keep`` gets the pixels of every picture that is read for it and can be imported, and the
+        note that its file is to have, and returns its id.
+
+        Raises :class:`InputError` for choices about a file that is not there, and
+        :class:`Stopped` if asked to.
+        """
+        changed = self._follow_confirmed()
+        chosen = self._chosen(choices)
+        records, drawn = self._assigned(
+            choices, {key: record for key, (record, _) in chosen.items()}
+        )
+        todo = {}
+        for key, record in records.items():
+            clip = chosen[key][1]
+            left_out = choices.leave_out(key, clip) or key == clip
+            answers = None if left_out else choices.answers(key, clip)
+            if (
+                key not in self._read
+                or self._read[key][:2] != (answers, record)
+                or self._read[key][2].layout in changed
+            ):
+                todo[key] = answers, record
+        for number, (key, read) in enumerate(read_ahead(todo, self._redactor)):
+            progress.advance(number, len(todo))
+            answers, record = todo[key]
+            self._read[key] = answers, record, planned_frame(record, key, answers, read, keep)
+        progress.advance(len(todo), len(todo))  # the last check: what follows is short
+        frames: list[PlannedFrame] = []
+        known: dict[str, PlannedFrame] = {}
+        keys: Keys | None = None
+        for key in records:
+            planned, clip = self._read[key][2], chosen[key][1]
+            if clip is not None:
+                doubt = self._records[clip].frames_doubt
+                doubts = planned.doubts if doubt is None else (doubt, *planned.doubts)
+                of_clip = clip if self._records[clip].is_clip else None
+                planned = replace(planned, clip=of_clip, doubts=doubts)
+            if key == clip:  # none of its frames is taken
+                choice = choices.answers(key, key).get(Question.FRAMES)
+                missing = self._records[key].beyond(choice)
+                planned = replace(planned, notes=() if missing is None else (missing,))
+            if planned.frame_id is not None:
+                held = self._project.frames.find(planned.frame_id)
+                first = known.setdefault(planned.frame_id, planned)
+                if held is not None and keys is None:
+                    keys = self._project.patients.keys()
+                key_of = str if keys is None else keys.key
+                first_one = first if first is not planned else None
+                planned = compared(planned, held, first_one, key_of)
+            frames.append(planned)
+        files = [file for file in self._files if file.path not in drawn]
+        files += [PlannedFile(path, Role.ANNOTATION) for path in drawn]
+        real = [frame for frame in frames if frame.frame_id and frame.synthetic is None]
+        there = [f.held for f in real if f.held is not None and f.held.kind == "real"]
+        cohort, renamed = stored_cohort(self._project, choices.cohort, self._found.cohort, there)
+        notes = self._found.problems + self._unknown_labels(frames)
+        if renamed is not None and any(frame.is_new for frame in real):
+            notes += (renamed,)
+        return ImportPlan(
+            source=self._source,
+            format=self._format,
+            cohort=cohort,
+            choices=choices,
+            frames=with_single_structures(frames, choices),
+            files=tuple(sorted(files, key=lambda file: file.path)),
+            notes=notes,
+            doubtful_labels=doubtful_labels(
+                {n: text for n, text in f.record.labels.items() if n not in self._keep_labels}
+                for f in frames
+                if f.frame_id is not None
+            ),
+            redactor=replace(self._redactor, seen=None),
+            screens=self._samples(frames),
+            clips={key: record for key, record in self._records.items() if record.is_clip},
+        )
+
+    def _follow_confirmed(self) -> set[str | None]:
+        """Redact as a person has confirmed by now, and say of which layouts that is new. Raises as
+        :func:`remembered`."""
+        if self._redactor.policy == "none":
+            return set()
+        before, confirmed = self._redactor.layouts, remembered()
+        self._redactor = replace(self._redactor, layouts=confirmed)
+        return {layout for layout, how in confirmed.items() if before.get(layout) != how}
+
+    def _samples(self, frames: Sequence[PlannedFrame]) -> tuple[ScreenSample, ...]:
+        """A frame of each layout of those that are imported, or could be once it is confirmed."""
+        layouts = Counter(
+            frame.layout
+            for frame in frames
+            if frame.layout is not None and (frame.frame_id is not None or frame.unclear)
+        )
+        return self._screens.samples(layouts, self._redactor.layouts)
+
+    def _unknown_labels(self, frames: Sequence[PlannedFrame]) -> tuple[str, ...]:
+        """A message for each of the labels to keep that is not there."""
+        found = {name for f in frames if f.frame_id is not None for name in f.record.labels}
+        return tuple(
+            f"The source has no labels {name!r} that could be kept. It has: "
+            f"{', '.join(sorted(found)) or 'none'}."
+            for name in self._keep_labels
+            if name not in found
+        )
+
+    def _chosen(self, choices: Choices) -> dict[str, tuple[FrameRecord, str | None]]:
+        """The records of single frames by key, each with the key of its clip. A file of several
+        frames of which none is taken is there itself."""
+        found: dict[str, tuple[FrameRecord, str | None]] = {}
+        for file, record in self._records.items():
+            if record.video is None:
+                found[file] = record, None
+                continue
+            clip = file if record.is_clip else None
+            choice = choices.answers(file, file).get(Question.FRAMES)
+            if (file, choice) not in self._frames:
+                self._frames[file, choice] = self._frames_of(record, choice)
+            frames = self._frames[file, choice]
+            found |= {_numbered(file, frame): (frame, clip) for frame in frames}
+            if not frames:
+                found[file] = record, file
+        return found
+
+    def _frames_of(self, record: FrameRecord, choice: str | None) -> tuple[FrameRecord, ...]:
+        if choice != SHARPEST:
+            return record.frames(choice)
+        if not record.is_clip:
+            return record.frames()
+        if self._look is None:
+            raise InputError(
+                f"The sharpest frame of {record.path} was not looked for. State the numbers of its "
+                "frames, or import it with the command import."
+            )
+        number = self._look(record, self._redactor)
+        if number is not None:
+            return record.frames(str(number + 1))
+        said = (
+            f"{record.path}: the segmenter saw no head in the clip, so the middle frame was taken. "
+            "Choose another by its number."
+        )
+        return replace(record, problems=(*record.problems, said)).frames(MIDDLE)
+
+    def _assigned(
+        self, choices: Choices, found: Mapping[str, FrameRecord]
+    ) -> tuple[dict[str, FrameRecord], set[Path]]:
+        """The records without the pictures that a person takes for the annotations of others, and
+        these."""
+        check_named(choices, {**self._records, **found}, self._source)
+        given = {
+            answers[Question.ANNOTATION]: found[answers[Question.ANNOTATION]].path
+            for answers in choices.by_file.values()
+            if answers.get(Question.ANNOTATION) in found
+        }
+        records = {}
+        for key, record in found.items():
+            path = given.get(choices.named(key).get(Question.ANNOTATION, "")) if given else None
+            if key in given:
+                continue
+            if path is not None:
+                doubts = tuple(d for d in record.doubts if d.question is not Question.ANNOTATION)
+                record = replace(record, annotation=path, doubts=doubts, ellipse=None, outline=None)
+            records[key] = record
+        return records, set(given.values())
+
+
+def _numbered(file: str, frame: FrameRecord) -> str:
+    """The key of a frame in a file that has several."""
+    return f"{file}#{frame.name}"
+
+
+def _key(record: FrameRecord, root: Path) -> str:
+    path = record.path
+    inside = path.relative_to(root) if path.is_relative_to(root) else path
+    key = inside.as_posix().encode("utf-8", "replace").decode()
+    return key if record.decode is None else f"{key}#{record.name}"
+
+
+def _check_not_a_store(source: Path) -> None:
+    """Raise :class:`InputError` for the pictures of a project, synthetic ones among them."""
+    source = Path(source).absolute()
+    for folder in (source, *source.parents):
+        if folder.name == "frames" and (folder.parent / DATABASE).is_file():
+            raise InputError(
+                f"{source} belongs to the store of the project {folder.parent}, whose frames would "
+                "lose their subjects and ellipses. Export that project and import the export."
+            )
