@@ -10,13 +10,19 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayo
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.words import counted
-from fetalstudio.engine.evidence import KNOWS, Finding, measured, read_evidence
+from fetalstudio.engine.evidence import Finding, Knowledge, measured, read_evidence
 from fetalstudio.engine.jobs.train.advice import Advice, claim_of
 
-_SIZE = (760, 480)
+_SIZE = (940, 560)
 _QUESTIONS = {
     "pairs": "Real frames and pairs, compared with the real frames alone",
     "convention": "Proposals that follow how the cohort is drawn, compared with those that do not",
+}
+
+_KNOWS: dict[Knowledge, str] = {
+    "nothing": "no heads",
+    "heads": "heads elsewhere",
+    "cohort": "this cohort",
 }
 
 
@@ -49,7 +55,14 @@ def evidence_page(advice: Advice | None, findings: Sequence[Finding]) -> str:
     for question, title in _QUESTIONS.items():
         rows = [_row(finding) for finding in findings if finding.question == question]
         if rows:
-            heads = ("Segmenter", "Learnt from", "Tested on", "Dice", "Claim", "Protocol")
+            heads = (
+                "Segmenter had learnt",
+                "Learnt from",
+                "Tested on",
+                "Dice",
+                "Claim",
+                "Protocol",
+            )
             head = "".join(f"<th align='left'>{text}</th>" for text in heads)
             parts.append(f"<h3>{title}</h3><table cellpadding='6'><tr>{head}</tr>{''.join(rows)}")
             parts.append("</table>")
@@ -64,7 +77,7 @@ def _row(finding: Finding) -> str:
     if finding.pairs:
         learnt += f", {counted(finding.pairs, 'pair')}"
     cells = (
-        KNOWS[finding.knows],
+        _KNOWS[finding.knows],
         learnt,
         f"{finding.target} of {counted(finding.subjects, 'subject')}",
         measured(finding),
