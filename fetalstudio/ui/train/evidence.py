@@ -19,6 +19,7 @@ _QUESTIONS = {
     "convention": "Proposals that follow how the cohort is drawn, compared with those that do not",
 }
 
+_HEADS = ("Segmenter had learnt", "Learnt from", "Tested on", "Dice", "Claim", "Protocol")
 _KNOWS: dict[Knowledge, str] = {
     "nothing": "no heads",
     "heads": "heads elsewhere",
@@ -55,15 +56,7 @@ def evidence_page(advice: Advice | None, findings: Sequence[Finding]) -> str:
     for question, title in _QUESTIONS.items():
         rows = [_row(finding) for finding in findings if finding.question == question]
         if rows:
-            heads = (
-                "Segmenter had learnt",
-                "Learnt from",
-                "Tested on",
-                "Dice",
-                "Claim",
-                "Protocol",
-            )
-            head = "".join(f"<th align='left'>{text}</th>" for text in heads)
+            head = "".join(f"<th align='left'>{text}</th>" for text in _HEADS)
             parts.append(f"<h3>{title}</h3><table cellpadding='6'><tr>{head}</tr>{''.join(rows)}")
             parts.append("</table>")
     parts.append(
