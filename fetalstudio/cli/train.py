@@ -91,8 +91,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.lora == 0:
         console.say("--lora 0: the encoder stays as it is; only what follows it is trained.")
     request = _request(options)
-    if request.resume is None:
-        console.say(advice_on_pairs(request))
+    if request.resume is None and (advice := _advice(request)):
+        console.say(advice)
     result = console.run(request)
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
@@ -104,7 +104,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.result(result, f"{result.verdict} {how_to_use(asdict(result))}")
 
 
-def advice_on_pairs(request: TrainRequest) -> str:
+def _advice(request: TrainRequest) -> str:
     """What to expect of pairs in this training; empty without annotated frames."""
     with Project.open(request.project) as project:
         data = select_training_data(
@@ -139,7 +139,13 @@ def _request(options: argparse.Namespace) -> TrainRequest:
 
 
 def _pairs(text: str) -> int | str:
-    return text if text in (_ALL, RECOMMENDED) else int(text)
+    if text in (_ALL, RECOMMENDED):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        said = f"{text!r} is neither a number nor {_ALL!r} nor {RECOMMENDED!r}"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def _given(options: argparse.Namespace, names: Collection[str]) -> list[str]:

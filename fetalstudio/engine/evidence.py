@@ -18,8 +18,8 @@ from fetalstudio.formats.files import write_bytes
 from fetalstudio.resources import evidence_dir
 
 Knowledge = Literal["nothing", "heads", "cohort"]
-"""What a segmenter had learnt before: no fetal heads, heads of other cohorts
-or simulated ones, or this cohort."""
+"""What a segmenter had learnt before: no fetal heads, heads of other cohorts or simulated ones, or
+this cohort."""
 KNOWS: dict[Knowledge, str] = {
     "nothing": "a segmenter that had learnt no heads",
     "heads": "a segmenter that had learnt heads elsewhere",

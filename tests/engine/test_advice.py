@@ -59,6 +59,8 @@ def test_pairs_that_were_shown_not_to_help_are_not_recommended(answer: str, expe
     ("finding", "says"),
     [
         (replace(HELPS, repeats=3, answer=None, low=None, high=None), "Interim, 3 of 10 draws"),
+        (replace(HELPS, repeats=3, answer=None), "the trial is not complete"),
+        (replace(HELPS, answer="unknown", gain=0.001), "have changed about nothing"),
         (replace(HELPS, answer="too_few"), "Too few subjects"),
         (replace(HELPS, answer="insensitive"), "could not have shown a difference"),
         (replace(HELPS, answer="unknown"), "allow both answers"),
@@ -83,6 +85,16 @@ def test_a_finding_holds_for_as_many_frames_and_as_much_knowledge_alone() -> Non
     assert other.expected == "open" and other.pairs == 40 and "not measured" in other.headline
     assert "heads elsewhere" in other.text  # what is the nearest
     assert advise(5, 40, "nothing", []).expected == "open"
+
+
+def test_trials_with_as_many_frames_must_agree() -> None:
+    other = replace(HELPS, target="HC18 frames", subjects=127, pairs=100)
+    assert advise(5, 400, "nothing", [HELPS, other]).pairs == 100
+    disagreed = advise(5, 40, "nothing", [HELPS, replace(other, answer="no")])
+    assert (disagreed.expected, disagreed.pairs) == ("open", 40)
+    assert "trials disagree" in disagreed.headline
+    running = replace(other, repeats=1, answer=None)
+    assert advise(5, 400, "nothing", [running, HELPS]).pairs == 300
 
 
 def test_what_a_handful_buys_without_a_training_is_said() -> None:

@@ -14,7 +14,7 @@ from fetalstudio.core.convention import FEWEST
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_conventions import CohortConvention
-from fetalstudio.engine.evidence import KNOWS, Finding, Knowledge, Question, measured
+from fetalstudio.engine.evidence import KNOWS, Finding, Knowledge, measured
 from fetalstudio.engine.jobs.experiment.request import Answer
 from fetalstudio.engine.models.seen import Seen
 from fetalstudio.project.records import Pair
@@ -66,30 +66,28 @@ def knowledge(items: Sequence[LabelledFrame], seen: Seen, cohorts: frozenset[str
 
 def advise(real: int, usable: int, knows: Knowledge, findings: Sequence[Finding]) -> Advice:
     """What to expect of ``usable`` pairs beside ``real`` annotated frames."""
-    finding = _nearest("pairs", real, knows, findings)
-    holds = finding is not None and real / _HOLDS <= finding.real <= real * _HOLDS
-    expected: Expected = "open"
-    pairs = usable
-    if finding is None:
+    nearest = _nearest(real, knows, findings)
+    if not nearest:
         headline = f"It is not known whether pairs help here: not measured with {KNOWS[knows]}."
-        like = _nearest("pairs", real, "heads", findings) if knows == "cohort" else None
-        reasons = () if like is None else (_rests_on(like),)
-        return Advice(expected, headline, (*reasons, *_convention(knows, findings)), pairs)
-    if holds and finding.answer == "yes":
-        expected, pairs = "help", min(usable, finding.pairs)
-        headline = "Pairs are likely to help here."
-    elif holds and finding.answer == "harm":
-        expected, pairs = "harm", 0
-        headline = "Pairs are likely to harm here; none are recommended."
-    elif holds and finding.answer == "no":
-        expected, pairs = "nothing", 0
-        headline = "Pairs are unlikely to change anything here; none are recommended."
-    elif not holds:
+        nearest = _nearest(real, "heads", findings) if knows == "cohort" else []
+        reasons = (*map(_rests_on, nearest), *_convention(knows, findings))
+        return Advice("open", headline, reasons, usable)
+    reasons = (*map(_rests_on, nearest), *_convention(knows, findings))
+    if not real / _HOLDS <= nearest[0].real <= real * _HOLDS:
         headline = f"It is not known whether pairs help beside {counted(real, 'real frame')}."
-    else:
-        headline = f"It is not known whether pairs help here; so far they {_so_far(finding)}."
-    reasons = (_rests_on(finding), *_convention(knows, findings))
-    return Advice(expected, headline, reasons, pairs)
+        return Advice("open", headline, reasons, usable)
+    claims = {finding.answer for finding in nearest} & {"yes", "no", "harm"}
+    if claims == {"yes"}:
+        pairs = min(usable, *(f.pairs for f in nearest if f.answer == "yes"))
+        return Advice("help", "Pairs are likely to help here.", reasons, pairs)
+    if claims == {"harm"}:
+        headline = "Pairs are likely to harm here; none are recommended."
+        return Advice("harm", headline, reasons, 0)
+    if claims == {"no"}:
+        headline = "Pairs are unlikely to change anything here; none are recommended."
+        return Advice("nothing", headline, reasons, 0)
+    headline = f"It is not known whether pairs help here{_so_far(nearest)}."
+    return Advice("open", headline, reasons, usable)
 
 
 def unlike_the_cohort(pairs: Sequence[Pair], drawn: Mapping[str, CohortConvention]) -> list[str]:
@@ -102,9 +100,9 @@ def unlike_the_cohort(pairs: Sequence[Pair], drawn: Mapping[str, CohortConventio
     if not apart or not plain:
         return []
     return [
-        f"{counted(plain, 'accepted pair')} made before it was known how the frames are drawn "
-        f"({apart[0].sentence.rstrip('.')}). The segmenter would unlearn it: make and accept new "
-        "pairs, or train on real frames alone."
+        f"{counted(plain, 'accepted pair')} drawn with the skull on the ellipse, which the frames "
+        f"are not ({apart[0].sentence.rstrip('.')}). The segmenter would unlearn how these are "
+        "drawn: make and accept new pairs, or train on real frames alone."
     ]
 
 
@@ -115,21 +113,27 @@ def claim_of(finding: Finding) -> str:
     return "Not measured for a claim" if finding.answer is None else _CLAIMS[finding.answer]
 
 
-def _nearest(
-    question: Question, real: int, knows: Knowledge, findings: Sequence[Finding]
-) -> Finding | None:
-    """The finding with the nearest number of real frames; at equal distance, the one with more
-    test subjects."""
-    fitting = [f for f in findings if (f.question, f.knows) == (question, knows)]
-    away = [abs(math.log(f.real / max(real, 1))) for f in fitting]
-    ranked = sorted(range(len(fitting)), key=lambda i: (away[i], -fitting[i].subjects))
-    return fitting[ranked[0]] if ranked else None
+def _nearest(real: int, knows: Knowledge, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings on pairs with the nearest number of real frames, those that are complete and
+    have the most test subjects first."""
+    fitting = [f for f in findings if (f.question, f.knows) == ("pairs", knows)]
+    if not fitting:
+        return []
+    number = min(
+        (f.real for f in fitting), key=lambda measured: abs(math.log(measured / max(real, 1)))
+    )
+    same = [f for f in fitting if f.real == number]
+    return sorted(same, key=lambda f: (f.interim, -f.subjects))
 
 
-def _so_far(finding: Finding) -> str:
-    if abs(finding.gain) <= finding.margin:
-        return "have changed about nothing"
-    return "have helped" if finding.gain > 0 else "have harmed"
+def _so_far(nearest: Sequence[Finding]) -> str:
+    """What is added to "not known": why, or what is seen without being a claim."""
+    if len({f.answer for f in nearest} & {"yes", "no", "harm"}) > 1:
+        return ": trials disagree"
+    if nearest[0].interim:
+        return " yet: the trial is not complete"
+    small = all(abs(f.gain) <= f.margin for f in nearest if not f.interim)
+    return "; so far they have changed about nothing" if small else ""
 
 
 def _rests_on(finding: Finding) -> str:
