@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QComboBox, QMessageBox
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
@@ -23,6 +24,7 @@ from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner
 from fetalstudio.project.importers import import_frames
 from fetalstudio.project.project import Project
+from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import JobHandle
@@ -155,6 +157,26 @@ def test_pictures_show_the_structures_that_are_in_doubt(dialog: ImportDialog, qt
 
 
 # -- answers ---------------------------------------------------------------------------------
+
+
+def test_text_that_is_kept_is_said_before_the_import(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = Image.open(samples_dir() / "011_HC.png").convert("L")
+    picture.save(folder / "plain.png")
+    font = ImageFont.load_default(18)
+    ImageDraw.Draw(picture).text((300, 60), "DOE^JANE 4711", fill=255, font=font)
+    picture.save(folder / "named.png")
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    assert row(dialog, "plain.png").notes == ()
+    select(qtbot, dialog, "named.png")
+    shown = [label.text() for label in dialog.details.findChildren(QLabel)]
+    assert any("Text or marks of a scanner seem to be burned into" in text for text in shown)
+    texts = [button.text() for button in dialog.details.findChildren(QPushButton)]
+    assert any("may be stored of it" in text for text in texts)
 
 
 def test_an_answer_changes_the_plan_and_is_undone(dialog: ImportDialog, qtbot: QtBot) -> None:
@@ -405,11 +427,11 @@ def test_an_import_that_is_cancelled_goes_on(
     planned(qtbot, dialog)
     start, handles = session.import_frames, list[JobHandle[ImportResult]]()
 
-    def noted(request: ImportRequest) -> JobHandle[ImportResult]:
+    def kept(request: ImportRequest) -> JobHandle[ImportResult]:
         handles.append(start(request))
         return handles[-1]
 
-    monkeypatch.setattr(session, "import_frames", noted)
+    monkeypatch.setattr(session, "import_frames", kept)
     qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
     handles[0].progress.connect(lambda p: handles[0].cancel() if p.done else None)
     qtbot.waitUntil(lambda: question("The import was stopped after") is not None, timeout=60_000)
