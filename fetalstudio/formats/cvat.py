@@ -68,8 +68,9 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         if name is None:
             raise ValueError("an image in it has no name")
         known = tuple(shape for shape in shapes if shape is not None)
-        unread = {item.tag for item in image if _shape(item) is None} - {"tag"}
-        found.append(AnnotatedPicture(path, name, size, known, part, tuple(sorted(unread))))
+        others = (item.tag for item, shape in zip(image, shapes, strict=True) if shape is None)
+        unread = tuple(sorted({*others} - {"tag"}))
+        found.append(AnnotatedPicture(path, name, size, known, part, unread))
     return found
 
 

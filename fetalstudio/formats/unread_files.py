@@ -30,7 +30,7 @@ _PICTURES = frozenset(
     | {".img", ".hdr", ".vol", ".mnc", ".par", ".rec"}
 )
 _ARCHIVES = frozenset(
-    {".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".iso"}
+    {".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".iso"}
 )
 _SPREADSHEETS = frozenset(
     {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
