@@ -196,7 +196,9 @@ class Session(QObject):
             self.new_project(path)
         if self.open.frames.all():
             return None
-        request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
+        # They are public: nothing in them has to be looked for.
+        path, source = self.open.path, samples_dir()
+        request = ImportRequest(path, source, "hc18", SAMPLE_COHORT, redact="none")
         handle = self.import_frames(request)
         handle.on_finished(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
         return handle
