@@ -47,7 +47,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     _make_room(out, folder)
     with Project.create(folder):
         pass
-    imported = console.run(ImportRequest(folder, samples_dir(), cohort="HC18", redact="none"))
+    imported = console.run(ImportRequest(folder, samples_dir(), cohort="HC18"))
     console.say(f"1  imported {imported.frames} frames, {imported.annotated} annotated")
     proposed = console.run(ProposeRequest(folder))
     console.say(f"2  proposed {len(proposed.proposals)} ellipses for the others")
