@@ -62,6 +62,12 @@ class Probe:
         return cls(size[0] / 2, apex_y, near, far, half_angle)
 
     @classmethod
+    def usual(cls, size: Size) -> Probe:
+        """A curved array that fills a frame of ``size``, for frames whose sector is not known."""
+        w, h = size
+        return cls.spanning(size, width=0.9 * w, half_angle=0.6, top=0.02 * h, bottom=0.98 * h)
+
+    @classmethod
     def of_sector(cls, sector: NDArray[np.uint8]) -> Probe:
         """A probe whose beams cover a given sector, (H, W) of 0 and 1, estimated from its sides.
 

@@ -46,6 +46,28 @@ def mean_interval(
     return replace(found, low=low, high=high)
 
 
+def percentile_interval(values: Sequence[float], subjects: Sequence[str], q: float) -> Interval:
+    """The ``q``-th percentile over the frames, with its 95 % interval by a bootstrap of subjects.
+
+    The interval of one subject is NaN. Raises ``ValueError`` if there are no values or the numbers
+    do not match.
+    """
+    x, (names, owners) = np.asarray(values, float), np.unique(subjects, return_inverse=True)
+    if not x.size or len(x) != len(owners):
+        raise ValueError(f"{len(x)} values need a subject each, not {len(owners)}")
+    value = float(np.percentile(x, q))
+    if len(names) < 2:
+        return Interval(value, float("nan"), float("nan"), len(x))
+    own = [x[owners == i] for i in range(len(names))]
+    rng = np.random.default_rng(0)
+    drawn = [
+        np.percentile(np.concatenate([own[i] for i in rng.integers(0, len(own), len(own))]), q)
+        for _ in range(DRAWS // 4)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value, float(low), float(high), len(x))
+
+
 def paired_difference(
     first: ArrayLike, second: ArrayLike, subjects: Sequence[str], *, level: float = 0.95
 ) -> Interval:

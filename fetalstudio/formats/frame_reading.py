@@ -30,15 +30,18 @@ from fetalstudio.formats.doubts import (
     stated_mm,
 )
 from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.outline_pictures import ShownEllipse, is_annotation
+from fetalstudio.formats.marked_regions import is_annotation
+from fetalstudio.formats.outline_pictures import ShownEllipse
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FIGURE_NOTE,
     FRAME_NOTE,
     is_synthetic,
     pages_in,
+    read_image,
 )
 from fetalstudio.formats.redaction import NOTHING, Redaction, Redactor
+from fetalstudio.formats.repeated_pictures import shows_again
 from fetalstudio.formats.shown_ellipses import (
     SeveralStructuresInFileError,
     ellipse_of,
@@ -251,7 +254,17 @@ def _check_frame(
             f"{record.place} is a real frame, as a note in the file says, but a table beside it "
             "says that it is synthetic. It was left out. Correct the table."
         )
-    if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
+    if answers.get(Question.ROLE) == FRAME:
+        return
+    for other in record.may_show if note is None else ():
+        if _shows(other, pixels):
+            raise InDoubtError(
+                role_doubt(
+                    f"{record.place} shows {other} again, perhaps with something drawn on it.",
+                    "If it is a frame of its own, import it by itself.",
+                )
+            )
+    if is_annotation(pixels):
         raise InDoubtError(
             role_doubt(
                 f"{record.place} looks like an annotation and not like an ultrasound (few grey "
@@ -259,6 +272,13 @@ def _check_frame(
                 "Name it after its frame (NAME_mask.png) to use it as one.",
             )
         )
+
+
+def _shows(other: Path, pixels: NDArray[np.uint8]) -> bool:
+    try:
+        return shows_again(pixels, read_image(other))
+    except InputError:  # of the other picture, which is read by itself
+        return False
 
 
 def _by_hand(record: FrameRecord, mm: float) -> Calibration:

@@ -205,6 +205,10 @@ class Frames:
             self._ordered = _Ordered(frames, {None: in_order, **by_kind}, cohorts)
         return self._ordered
 
+    def take_over(self, other: Frames) -> None:
+        """Hold the order of the frames that ``other`` has found, whose frames are held too."""
+        self._ordered = other._ordered
+
     def _everything(self, frame_id: str | None) -> dict[str, Frame]:
         labels = self._labels(frame_id)
         where, values = ("", ()) if frame_id is None else ("WHERE frames.id = ?", (frame_id,))

@@ -137,6 +137,7 @@ def import_frames(
             plan = _as_seen(plan, seen)
         if not any(frame.frame_id for frame in plan.frames):
             raise InputError(_nothing(plan))
+        staging.settle(progress)
         report = _store(project, staging, plan, keep_names, author)
         return replace(report, resumed=staging.resumed)
 

@@ -232,13 +232,15 @@ class Project:
 
     def read_ahead(self) -> None:
         """Read all frames and annotations, for :meth:`take_over`."""
-        self.frames.by_id()
-        self.annotations.by_frame()
+        self.frames.all()
+        self.annotations.states()
 
     def take_over(self, other: Project, version: Version) -> None:
         """Hold what ``other``, the same project opened on another thread, has read ahead since this
         one was at ``version``; nothing if anybody has written since."""
-        self._storage.take_over(other._storage, version)
+        if self._storage.take_over(other._storage, version):
+            self.frames.take_over(other.frames)
+            self.annotations.take_over(other.annotations)
 
     def purge(self) -> int:
         """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""

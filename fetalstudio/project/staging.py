@@ -12,6 +12,7 @@ its state, so that neither a name nor a patient's number is stored.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import shutil
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
-from fetalstudio.core.progress import Stopped
+from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
 from fetalstudio.formats.frame_reading import CleanPicture, FrameContent
-from fetalstudio.formats.pictures import FRAME_NOTE, read_image, write_png
+from fetalstudio.formats.pictures import FRAME_NOTE, encode_png, read_image
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.patients import Patients, StandIns
@@ -40,6 +41,7 @@ _IN_TWO_FILES = (".mhd", ".nhdr")
 """Headers whose pixels are in another file."""
 _MOST_WAITING = 4
 """Pictures that wait to be written, at most: frames may be large."""
+_SYNCED_AT_ONCE = 8
 _MADE = re.compile(r"([0-9a-f]{32}) ([0-9a-f]{64}) ([01]) ([01]) ([0-9a-f]{16}|-) ([0-9a-f]{16})")
 _TOTAL = re.compile(r"of (\d{1,9})")
 
@@ -77,6 +79,14 @@ class Staged:
         self._pictures = pictures
         self._stand_ins = stand_ins
         self._made, self.total = _read_journal(folder)
+        self._whole = set[str]()
+        """The pictures in the folder that are known to be whole: a power cut may have left others,
+        as they are not synced one by one."""
+
+    @property
+    def unfinished(self) -> UnfinishedImport:
+        """How far the import came."""
+        return UnfinishedImport(len(self._made), max(self.total, len(self._made)))
 
     def key(self, path: Path, inside: str) -> str | None:
         """What stands for a picture file in its present state, or for what is ``inside`` of it.
@@ -108,6 +118,8 @@ class Staged:
             with contextlib.suppress(InputError):
                 pixels = read_image(path)
                 if picture_id(pixels) == made.frame_id:
+                    if path.parent == self._folder:
+                        self._whole.add(made.frame_id)
                     return CleanPicture(pixels, made.redacted, made.layout, made.text_kept)
         self._path(made.frame_id).unlink(missing_ok=True)
         return None
@@ -133,11 +145,6 @@ class Staging(Staged):
         self._waiting = deque[Future[None]]()
         self.resumed = 0
         """Pictures that an import of this source had read before it was stopped."""
-
-    @property
-    def unfinished(self) -> UnfinishedImport:
-        """What an import leaves that is stopped now."""
-        return UnfinishedImport(len(self._made), max(self.total, len(self._made)))
 
     def expect(self, total: int) -> None:
         """Note how many pictures are to be read."""
@@ -170,13 +177,23 @@ class Staging(Staged):
                 self._waiting.popleft().result()
         return frame_id
 
+    def settle(self, progress: Progress = NO_PROGRESS) -> None:
+        """Let all pictures survive a power cut. Call before the transaction that places them.
+
+        Syncing each one when it is written would take longer than all the rest. Raises
+        :class:`UserError` as :meth:`put`, and :class:`Stopped` if asked to.
+        """
+        self._finish_writing()
+        with ThreadPoolExecutor(_SYNCED_AT_ONCE, "syncer") as pool:
+            for _ in pool.map(self._sync, sorted(self._whole)):
+                progress.check()
+
     def place(self, frame_id: str) -> None:
         """Move the picture to its place, if it is not there. Call inside a write transaction only.
 
         Raises :class:`UserError` if it is neither staged nor in its place.
         """
-        while self._waiting:
-            self._waiting.popleft().result()
+        self._finish_writing()
         target = self._pictures.path(frame_id)
         if target.exists() and not self._path(frame_id).exists():
             return
@@ -186,13 +203,28 @@ class Staging(Staged):
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def _finish_writing(self) -> None:
+        while self._waiting:
+            self._waiting.popleft().result()
+
     def _write(self, frame_id: str, pixels: Pixels, note: str) -> None:
-        if note == FRAME_NOTE and self._path(frame_id).exists():
+        if note == FRAME_NOTE and frame_id in self._whole:
             return
+        part = self._folder / f"{frame_id}.part"
         try:
-            write_png(self._path(frame_id), pixels, note)
-        except UserError as error:
-            raise self._unwritable(error.__cause__ or error) from error
+            self._folder.mkdir(exist_ok=True)
+            part.write_bytes(encode_png(pixels, note))
+            part.replace(self._path(frame_id))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._whole.add(frame_id)
+
+    def _sync(self, frame_id: str) -> None:
+        try:
+            with self._path(frame_id).open("rb+") as stream:
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _append(self, line: str) -> None:
         try:
@@ -225,7 +257,8 @@ class Imports:
         """A place for the pictures of an import.
 
         It is deleted at the end of the block; but that of a ``source`` is kept where the block is
-        stopped (:class:`Stopped`, Ctrl-C), and found again by the next import of this source.
+        stopped (:class:`Stopped`, Ctrl-C), and found again by the next import of this source. The
+        result of :class:`Stopped` is then an :class:`UnfinishedImport`.
         """
         stand_ins = self._patients.stand_ins()
         named = source is not None
@@ -243,8 +276,10 @@ class Imports:
                 staging = Staging(folder, self._storage, stand_ins, writer)
                 try:
                     yield staging
-                except (Stopped, KeyboardInterrupt):
+                except (Stopped, KeyboardInterrupt) as stop:
                     keep = named and staging.unfinished.pictures > 0
+                    if isinstance(stop, Stopped) and keep:
+                        raise Stopped(staging.unfinished) from stop
                     raise
         finally:
             if keep:
@@ -265,14 +300,15 @@ class Imports:
         """The imports that were stopped or killed and can go on."""
         found = []
         for folder, _ in _abandoned(self._storage.pictures.folder):
-            made, total = _read_journal(folder)
-            if made:
-                found.append(UnfinishedImport(len(made), max(total, len(made))))
+            left = Staged(folder, self._storage.pictures, self._patients.stand_ins()).unfinished
+            if left.pictures:
+                found.append(left)
         return found
 
-    def discard(self) -> None:
-        """Delete what imports that were stopped or killed have left."""
-        remove_stagings(self._storage.pictures.folder)
+    def discard(self, source: Path | None = None) -> None:
+        """Delete what stopped or killed imports have left, of this source or of all."""
+        one = None if source is None else self._of(source, self._patients.stand_ins())
+        remove_stagings(self._storage.pictures.folder, one=one)
 
     def _of(self, source: Path, stand_ins: StandIns) -> Path:
         name = stand_ins.of("source", Path(source).absolute())
@@ -282,11 +318,14 @@ class Imports:
         return self._storage.pictures.folder / f"{_STAGING}{secrets.token_hex(8)}"
 
 
-def remove_stagings(folder: Path, older_than_s: float = 0.0) -> int:
-    """Delete the stagings in the ``folder`` of the pictures that no import uses; returns the number
-    of files. With ``older_than_s``, what an import can go on from is kept that long."""
+def remove_stagings(folder: Path, older_than_s: float = 0.0, one: Path | None = None) -> int:
+    """Delete the stagings in the ``folder`` of the pictures that no import uses, or ``one`` of
+    them; returns the number of files. With ``older_than_s``, what an import can go on from is kept
+    that long."""
     files = 0
     for staging, lock in _abandoned(folder):
+        if one not in (None, staging):
+            continue
         made, _ = _read_journal(staging)
         if made and time.time() - (staging / _JOURNAL).stat().st_mtime < older_than_s:
             continue

@@ -7,9 +7,10 @@ amplified, compressed and mapped to a sector. The outer edge of the skull is the
 
 from fetalstudio.simulation.clutter import draw_clutter
 from fetalstudio.simulation.scene import Clutter, SimulatedScene, random_scene, scene_for
-from fetalstudio.simulation.simulator import SimulatedFrame, simulate, simulated_frames
+from fetalstudio.simulation.simulator import VERSION, SimulatedFrame, simulate, simulated_frames
 
 __all__ = [
+    "VERSION",
     "Clutter",
     "SimulatedFrame",
     "SimulatedScene",

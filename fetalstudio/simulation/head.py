@@ -13,6 +13,7 @@ import numpy as np
 from fetalstudio.core.biometry import Trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.simulation.acoustics import Field, amplitude, smooth_noise
+from fetalstudio.simulation.dropout import dropout
 from fetalstudio.simulation.grid import Grid
 
 _TEXELS = 256
@@ -101,6 +102,7 @@ def _brightness(rng: np.random.Generator, turn: Field, incidence: Field, kind: T
     uneven = float(rng.uniform(4, 8) if first else rng.uniform(1.5, 4.5))
     value = amplitude(min(bright_db, 0) + uneven * _round_noise(rng, turn, 9))
     value *= floor + (1 - floor) * incidence ** np.float32(k)
+    value *= dropout(rng, turn, incidence)
     for _ in range(int(rng.integers(0, 8 if first else 5))):
         at, wide = rng.uniform(-math.pi, math.pi), rng.uniform(0.02, 0.12)
         apart = ((turn - np.float32(at) + math.pi) % np.float32(2 * math.pi) - math.pi) / wide

@@ -14,13 +14,12 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.probe import Probe
+from fetalstudio.simulation.biometry import TYPICAL_HC_MM, random_head, random_probe
 
 TRIMESTERS: tuple[Trimester, ...] = get_args(Trimester)
-TYPICAL_HC_MM = {"first": 76.0, "second": 176.0, "third": 292.0}
-"""Medians of the HC18 training set."""
 _SMALL_HEAD = 0.22
-"""Semi-major axis as a share of the frame's width. Most of HC18's heads below it are of the first
-trimester, but few above it."""
+"""Semi-major axis as a share of the frame's width: heads below it are mostly of the first
+trimester, where the body is in the frame too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,18 @@ def scene_for(
     if mm_per_px is None:
         mm_per_px = TYPICAL_HC_MM[trimester_] / ellipse.perimeter
     rng = np.random.default_rng([seed, 1])
-    probe = _random_probe(rng, size, trimester_) if sector is None else Probe.of_sector(sector)
+    probe = (
+        random_probe(rng, size, mm_per_px, trimester_)
+        if sector is None
+        else Probe.of_sector(sector)
+    )
     return SimulatedScene(ellipse, size, trimester_, mm_per_px, probe, sector)
 
 
 def random_scene(
     seed: int, *, trimester_: Trimester | None = None, size: Size = (800, 540)
 ) -> SimulatedScene:
-    """A random scene like those of HC18: head, position and sector of one trimester.
+    """A random scene: head, position and sector of one trimester, by published biometry alone.
 
     Trimesters are equally likely. Heads are drawn until three quarters of their outline lie in the
     sector.
@@ -105,8 +108,8 @@ def random_scene(
     rng = np.random.default_rng([seed, 0])
     drawn = trimester_ or TRIMESTERS[int(rng.integers(3))]
     for _ in range(50):
-        ellipse, mm_per_px = _random_head(rng, size, drawn)
-        probe = _random_probe(rng, size, drawn)
+        ellipse, mm_per_px = random_head(rng, size, drawn)
+        probe = random_probe(rng, size, mm_per_px, drawn)
         x, y = np.rint(ellipse.contour(60)).astype(int).T
         on = (x >= 0) & (y >= 0) & (x < size[0]) & (y < size[1])
         lit = probe.sector(size)[y[on], x[on]].sum() / 60
@@ -119,45 +122,3 @@ def random_scene(
         calipers=rng.random() < 0.06,
     )
     return SimulatedScene(ellipse, size, drawn, mm_per_px, probe, None, clutter)
-
-
-def _random_probe(rng: np.random.Generator, size: Size, kind: Trimester) -> Probe:
-    """A curved array as in HC18: deep or zoomed in, sometimes an endocavity probe."""
-    w, h = size
-    if kind == "first" and rng.random() < 0.22:
-        apex = float(rng.uniform(-0.08, 0.02)) * h
-        near = float(rng.uniform(0.06, 0.11)) * h
-        half = float(rng.uniform(0.85, 1.2))
-        return Probe(w / 2, apex, near, float(rng.uniform(0.92, 1.2)) * h - apex, half)
-    zoomed = rng.random() < {"first": 0.55, "second": 0.3, "third": 0.1}[kind]
-    width = float(rng.uniform(1.15, 2.0) if zoomed else rng.uniform(0.8, 1.12)) * w
-    half = float(rng.uniform(0.2, 0.45) if zoomed else rng.uniform(0.38, 0.72))
-    top = float(rng.uniform(-1.0, -0.2) if zoomed else rng.uniform(-0.18, 0.06)) * h
-    bottom = float(rng.uniform(0.95, 1.35)) * h
-    probe = Probe.spanning(size, width=width, half_angle=half, top=top, bottom=bottom)
-    shift = float(rng.normal(0, 0.04)) * w
-    return Probe(probe.apex_x + shift, probe.apex_y, probe.near, probe.far, half)
-
-
-_HEADS = {
-    # HC mm, axis ratio, semi-axis / width, centre x and y: mean, sd; then their limits. From HC18.
-    "first": ((76, 9, 52, 97.9), (0.83, 0.045, 0.72, 0.93), (0.21, 0.05, 0.12, 0.32), 0.08),
-    "second": ((176, 24, 99, 258), (0.785, 0.04, 0.69, 0.88), (0.30, 0.05, 0.16, 0.385), 0.05),
-    "third": ((292, 19, 262, 340), (0.80, 0.04, 0.70, 0.91), (0.295, 0.045, 0.19, 0.38), 0.04),
-}
-
-
-def _random_head(rng: np.random.Generator, size: Size, kind: Trimester) -> tuple[Ellipse, float]:
-    hc, ratio, a_share, spread = _HEADS[kind]
-    hc_mm, b_over_a, a = (
-        float(np.clip(rng.normal(mean, sd), low, high))
-        for mean, sd, low, high in (hc, ratio, a_share)
-    )
-    # Wide frames are wider than a head is long: the side that limits the head counts.
-    a *= min(size[0], 1.5 * size[1])
-    turned = rng.random() < (0.6 if kind == "first" else 0.15)
-    angle = float(rng.normal(0, 45 if kind == "first" else 25) if turned else rng.normal(0, 6))
-    x = size[0] * float(rng.normal(0.49, spread))
-    y = size[1] * float(rng.normal(0.50, spread))
-    ellipse = Ellipse.of(x, y, a, a * b_over_a, angle)
-    return ellipse, hc_mm / ellipse.perimeter

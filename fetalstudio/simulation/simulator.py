@@ -25,17 +25,20 @@ from fetalstudio.simulation.acoustics import (
 )
 from fetalstudio.simulation.clutter import draw_clutter
 from fetalstudio.simulation.grid import Grid
+from fetalstudio.simulation.haze import behind_wall, near_field
 from fetalstudio.simulation.head import HeadFrame, Skull, brain, head_frame, skull
 from fetalstudio.simulation.scene import SimulatedScene, random_scene
 from fetalstudio.simulation.surroundings import FLUID_DB, TISSUE_DB, surroundings
 
+VERSION = 2
+"""Of what is simulated: equal scenes and seeds give equal pixels within a version. Version 2 takes
+heads and scales from published biometry instead of HC18, and has bodies, dropout and near haze."""
 _LOSS_DB_CM = 1.5
 """Loss in soft tissue at 3 MHz, one way: about 0.5 dB/cm/MHz."""
 _PULSE_MM = {"first": (0.12, 0.21), "second": (0.17, 0.29), "third": (0.12, 0.22)}
 """Length of the pulse (sigma) in mm. Deep scans are smoothed less on the frame's own grid."""
 _BRAIN_DB = {"first": (5, 3), "second": (9, 3), "third": (12, 3)}
 """Level of plain brain below other tissue, in dB: mean and standard deviation."""
-_HAZE_DB = {"first": (-54, -40), "second": (-54, -38), "third": (-52, -36)}
 _BONE_DB_CM = {"first": 3.0, "second": 5.0, "third": 7.0}
 
 
@@ -109,7 +112,7 @@ def _received(rng: np.random.Generator, grid: Grid, scene: SimulatedScene) -> Fi
     loss = _loss(rng, scene, head, bone, outside * around.fluid, grid.step * mm / 10)
     gain = amplitude(loss)
     diffuse, mirror = diffuse * gain, mirror * gain
-    diffuse += _haze(rng, grid, inside, kind)
+    diffuse += behind_wall(rng, grid, inside, kind) + near_field(rng, grid, mm)
     diffuse += amplitude(FLUID_DB + float(rng.uniform(-4, 6)))
     # The pulse has a length in mm, the smoothing of the frame one in px.
     fine = float(np.hypot(0.9 * grid.grain, rng.uniform(*_PULSE_MM[kind]) / mm))
@@ -172,12 +175,3 @@ def _loss(
             begin = float(rng.uniform(0.3, 0.8))
             gain -= float(rng.uniform(4, 16)) * np.clip((side * across - begin) / 0.3, 0, 1)
     return np.minimum(gain, 8).astype(np.float32)
-
-
-def _haze(rng: np.random.Generator, grid: Grid, inside: Field, kind: Trimester) -> Field:
-    """Echoes between the near wall and the probe veil the upper half of the head."""
-    below = np.cumsum(inside, axis=0) * np.float32(grid.step)
-    level = float(amplitude(rng.uniform(*_HAZE_DB[kind])))
-    reach = float(rng.uniform(0.3, 1.2)) * max(float(below.max()), 1.0) / 2
-    patchy = np.exp(0.5 * smooth_noise(rng, grid.shape, (5, 7)))
-    return (level * inside * patchy * np.exp(-below / reach)).astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from fetalstudio.core.biometry import Trimester
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.simulation.acoustics import Field, smooth_noise
+from fetalstudio.simulation.body import early_body
 from fetalstudio.simulation.grid import Grid
 from fetalstudio.simulation.head import HeadFrame
 
@@ -38,16 +39,28 @@ def surroundings(
         TISSUE_DB - (4 if kind == "third" else 0) + float(rng.normal(0, 3.5)) + _texture(rng, grid)
     )
     level = level + _layers(rng, grid, ellipse)
-    depth = _outside_cavity(rng, grid, ellipse, kind)
+    body = early_body(rng, grid, ellipse) if kind == "first" else None
+    # In the first trimester the whole fetus lies in the cavity.
+    held = (ellipse.cx, ellipse.cy)
+    if body is not None:
+        held = (ellipse.cx + body.middle[0]) / 2, (ellipse.cy + body.middle[1]) / 2
+    depth = _outside_cavity(rng, grid, ellipse, held, kind)
     level += _wall(rng, grid, depth)
     px = np.float32(float(rng.uniform(2, 9)) * grid.grain / ellipse.a)
     fluid = 1 / (1 + np.exp(np.clip(depth / px, -30, 30)))
     if rng.random() < {"first": 0.04, "second": 0.35, "third": 0.5}[kind]:
         fluid *= 0
-    level += _body(rng, head, fluid)
+    bones = np.zeros(grid.shape, np.float32)
+    if body is not None:
+        fluid *= 1 - body.share
+        # It is brighter or darker than the wall around it, not the sum of both.
+        level += body.share * (TISSUE_DB - level) + body.level
+        bones = body.line
+    else:
+        level += _body(rng, head, fluid)
     wet = FLUID_DB + float(rng.exponential(6)) + 3 * smooth_noise(rng, grid.shape, (4, 4))
     level += fluid * (wet - level)
-    line = _interfaces(rng, grid, level) + _far_arcs(rng, grid, kind) * (1 - fluid)
+    line = _interfaces(rng, grid, level) + _far_arcs(rng, grid, kind) * (1 - fluid) + bones
     return Surroundings(level.astype(np.float32), line.astype(np.float32), fluid.astype(np.float32))
 
 
@@ -76,17 +89,26 @@ def _layers(rng: np.random.Generator, grid: Grid, ellipse: Ellipse) -> Field:
 
 
 def _outside_cavity(
-    rng: np.random.Generator, grid: Grid, ellipse: Ellipse, kind: Trimester
+    rng: np.random.Generator,
+    grid: Grid,
+    ellipse: Ellipse,
+    held: tuple[float, float],
+    kind: Trimester,
 ) -> Field:
-    """Distance of each cell from the uterine cavity, in semi-axes of the head; negative inside."""
+    """Distance of each cell from the uterine cavity, in semi-axes of the head; negative inside.
+
+    ``held`` is the middle of what lies in it, px.
+    """
     x, y = grid.places
-    wide, shift = {"first": (1.9, 0.5), "second": (1.3, 0.2), "third": (1.1, 0.12)}[kind]
+    wide, shift = {"first": (2.3, 0.2), "second": (1.3, 0.2), "third": (1.1, 0.12)}[kind]
     wide *= float(np.exp(rng.normal(0, 0.2)))
     flat = float(rng.uniform(0.45, 0.95)) if kind == "first" else float(rng.uniform(0.5, 0.8))
     # The head is more often at a wall of the cavity than in its middle.
-    cx = ellipse.cx + shift * ellipse.a * float(rng.normal(0, 1.5))
-    cy = ellipse.cy + shift * ellipse.a * float(rng.normal(-0.35, 0.7))
-    turn = math.radians(float(rng.normal(0, 12)))
+    cx = held[0] + shift * ellipse.a * float(rng.normal(0, 1.5))
+    cy = held[1] + shift * ellipse.a * float(rng.normal(-0.35, 0.7))
+    # It is as long as the fetus in it.
+    lying = math.atan2(held[1] - ellipse.cy, held[0] - ellipse.cx)
+    turn = lying + math.radians(float(rng.normal(0, 12)))
     dx, dy = (x - cx) / ellipse.a, (y - cy) / ellipse.a
     along = (dx * math.cos(turn) + dy * math.sin(turn)) / wide
     across = (dy * math.cos(turn) - dx * math.sin(turn)) / (wide * max(flat, 0.62 / wide))

@@ -51,6 +51,10 @@ class Level:
         """The standard error."""
         return float(self.draws.std())
 
+    def moved_to(self, value: float) -> Level:
+        """Another level with the same error."""
+        return replace(self, value=value, draws=self.draws - self.value + value)
+
 
 def calibrated_level(
     found: Callable[[LabelledFrame, float], float | None],
@@ -152,6 +156,14 @@ def bias_of(segmenter: Segmenter, item: LabelledFrame, level: float) -> float | 
     return None if found is None else found.perimeter / item.ellipse.perimeter - 1
 
 
+def level_of(segmenter: Segmenter, items: Sequence[LabelledFrame]) -> Level:
+    """The level that the validation part of ``items``, all frames of a data set, asks for."""
+    validation = of_part(items, bundled_parts(items), "validation")
+    return calibrated_level(
+        lambda item, at: bias_of(segmenter, item, at), validation, shares_of(items)
+    )
+
+
 def as_plain(figures: Mapping[str, Interval], level: Level) -> dict[str, Any]:
     """The figures for a card."""
     return {
@@ -171,15 +183,10 @@ def main() -> None:
     segmenter = Segmenter.load(options.model)
     with Project.open(options.project) as project:
         items = labelled_frames(project)
-        parts = bundled_parts(items)
-        validation, test = of_part(items, parts, "validation"), of_part(items, parts, "test")
-        level = calibrated_level(
-            lambda item, at: bias_of(segmenter, item, at), validation, shares_of(items)
-        )
+        test = of_part(items, bundled_parts(items), "test")
+        level = level_of(segmenter, items)
         print(f"level {level.value:.3f}, standard error {level.error:.3f}", flush=True)
-        own = replace(
-            level, value=segmenter.level, draws=level.draws - level.value + segmenter.level
-        )
+        own = level.moved_to(segmenter.level)
         figures = figures_with_error(
             lambda item, at: score_frame(at_level(segmenter, at), item), test, own
         )

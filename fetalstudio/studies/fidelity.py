@@ -27,7 +27,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.sector import tissue_mask
 from fetalstudio.core.similarity import Neighbours
 from fetalstudio.core.spectrum import tissue_power
-from fetalstudio.core.statistics import mean_interval
+from fetalstudio.core.statistics import mean_interval, percentile_interval
 from fetalstudio.engine.cohort_split import (
     bundled_parts,
     labelled_frames,
@@ -176,11 +176,12 @@ def _scene(
 def _dice(
     name: str, scores: Sequence[float], styles: Sequence[str], subjects: Sequence[str]
 ) -> Mapping[str, Any]:
-    interval = mean_interval(scores, subjects)
+    interval, lowest = mean_interval(scores, subjects), percentile_interval(scores, subjects, 5)
     return {
         f"{name}_mean": interval.mean,
         f"{name}_ci95": [interval.low, interval.high],
-        f"{name}_5th_percentile": float(np.percentile(scores, 5)),
+        f"{name}_5th_percentile": lowest.mean,
+        f"{name}_5th_percentile_ci95": [lowest.low, lowest.high],
         f"{name}_min": float(np.min(scores)),
         f"{name}_by_trimester": {
             style: float(np.mean([d for d, s in zip(scores, styles, strict=True) if s == style]))

@@ -80,7 +80,7 @@ from fetalstudio.segmentation.outline_training import OutlineSettings, pretrain_
 from fetalstudio.segmentation.pretraining import PretrainSettings, pretrain
 from fetalstudio.segmentation.sam import Sam
 from fetalstudio.segmentation.segmenter import Segmenter, compact_card
-from fetalstudio.simulation import simulated_frames
+from fetalstudio.simulation import VERSION, simulated_frames
 from fetalstudio.studies.calibration import (
     Level,
     as_plain,
@@ -123,6 +123,8 @@ _PARTS = {
     "judge": "; and three quarters of the others, from which synthesizers learn",
 }
 """What each kind of model does not learn from besides, for its card."""
+SUBJECTS_ARE = "examinations of HC18; a woman may recur"
+"""What a subject of the cards is: HC18's file names tell examinations apart, not women."""
 CREDIT = (
     "HC18: T.L.A. van den Heuvel, D. de Bruijn, C.L. de Korte, B. van Ginneken, Automated "
     "measurement of fetal head circumference using 2D ultrasound images, Zenodo 1327317, CC BY 4.0"
@@ -521,12 +523,18 @@ def _figures(result: EvaluateResult) -> Mapping[str, Any]:
 def _training_data(
     items: Sequence[LabelledFrame], settings: Mapping[str, Any], simulated: int, part: str
 ) -> Mapping[str, Any]:
-    drawn = {"frames": simulated, "seed": SIMULATION_SEED, "size": list(SIMULATED_SIZE)}
+    drawn = {
+        "frames": simulated,
+        "seed": SIMULATION_SEED,
+        "size": list(SIMULATED_SIZE),
+        "version": VERSION,
+    }
     cohorts = Counter(item.cohort for item in items)
     return {
         "cohorts": dict(cohorts),
         "frames": len(items),
         "subjects": len({item.subject for item in items}),
+        "subjects_are": SUBJECTS_ARE,
         "held_out": f"20 % of the subjects to test, 5 % to validate, never seen in training{part}",
         "credit": CREDIT,
         "settings": dict(settings),

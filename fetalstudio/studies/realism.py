@@ -52,6 +52,7 @@ from fetalstudio.formats.pictures import read_image, write_png
 from fetalstudio.learning import pick_device
 from fetalstudio.project.project import Project
 from fetalstudio.segmentation.segmenter import Segmenter
+from fetalstudio.studies.kept import kept
 from fetalstudio.studies.two_samples import (
     Kind,
     Shown,
@@ -253,6 +254,45 @@ def copies(pictures: Pictures, neighbours: Neighbours | None) -> Mapping[str, An
     return found
 
 
+def measured(
+    pictures: Pictures,
+    model: Path,
+    cache: Path,
+    *,
+    tests: Sequence[Kind] = get_args(Kind),
+    settings: TestSettings | None = None,
+    name: str = "held",
+) -> Mapping[str, Any]:
+    """All figures of the pictures of a model (its folder), as plain values.
+
+    Each part is kept in ``cache``, the model's own folder, when it is finished. What compares real
+    frames with one another is the same for all models, and is kept in the folder above. ``name``
+    says which frames were chosen.
+    """
+    settings = settings or TestSettings()
+    items = pictures.items
+    figures: dict[str, Any] = {
+        "protocol": PROTOCOL,
+        "n": len(items),
+        "subjects": len({item.subject for item in items}),
+        "settings": asdict(settings),
+    }
+    parts: dict[str, Callable[[], Mapping[str, Any]]] = {
+        "texture": lambda: texture(pictures),
+        "features": lambda: features(pictures, load_segmenter(find_model("segmenter", BUILT_IN))),
+        "copies": lambda: copies(pictures, read_neighbours(model)),
+    }
+    for kind in tests:
+        compared = partial(classifier_tests, pictures, [kind], settings)
+        parts[f"told_apart_{kind}"] = compared
+        parts[f"real_{kind}"] = partial(compared, real=True)
+    for part, measure in parts.items():
+        folder = cache.parent if part.startswith("real_") else cache
+        figures[part] = kept(folder / f"{part}_{name}_{len(items)}_{settings.steps}.json", measure)
+        _say(f"{part}: {json.dumps(figures[part])}")
+    return figures
+
+
 def sheet(pictures: Pictures, group: str, count: int = 4) -> NDArray[np.uint8]:
     """An RGB sheet with a row for each of the first frames of a group, none of them picked.
 
@@ -310,29 +350,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
             write_bytes(options.sheets / f"{group}.jpg", jpeg.tobytes())
         return
-    settings = TestSettings(steps=options.steps)
-    figures: dict[str, Any] = {
-        "protocol": PROTOCOL,
-        "n": len(items),
-        "subjects": len({item.subject for item in items}),
-        "settings": asdict(settings),
-    }
-    parts_of: dict[str, Callable[[], Mapping[str, Any]]] = {
-        "texture": lambda: texture(pictures),
-        "features": lambda: features(pictures, load_segmenter(find_model("segmenter", BUILT_IN))),
-        "copies": lambda: copies(pictures, read_neighbours(options.model)),
-    }
-    for kind in options.tests:
-        compared = partial(classifier_tests, pictures, [kind], settings)
-        parts_of[f"told_apart_{kind}"] = compared
-        parts_of[f"real_{kind}"] = partial(compared, real=True)
-    for name, measured in parts_of.items():
-        own = options.cache if name.startswith("real_") else cache
-        kept = own / f"{name}_{options.part}_{len(items)}_{settings.steps}.json"
-        if not kept.exists():
-            write_bytes(kept, json.dumps(measured(), indent=2).encode())
-        figures[name] = json.loads(kept.read_text())
-        _say(f"{name}: {json.dumps(figures[name])}")
+    figures = measured(
+        pictures,
+        options.model,
+        cache,
+        tests=options.tests,
+        settings=TestSettings(steps=options.steps),
+        name=options.part,
+    )
     text = json.dumps(figures, indent=2)
     if options.out is not None:
         write_bytes(options.out, text.encode())
@@ -349,7 +374,8 @@ def _group(item: LabelledFrame) -> str:
 
 def _probe_of(image: NDArray[np.uint8]) -> Probe:
     sector = seen_sector(image)
-    return Probe.of_sector(np.ones_like(image) if sector is None else sector)
+    h, w = image.shape
+    return Probe.usual((w, h)) if sector is None else Probe.of_sector(sector)
 
 
 def _medians(speckle: Speckle) -> Mapping[str, float | int]:

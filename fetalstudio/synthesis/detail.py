@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -203,7 +202,7 @@ def _lent(
     """The beams of a frame that is resized to ``size``, and its speckle at the ends of the depth,
     (2, 12). Without a frame, or with one that is too dark, usual beams and no speckle."""
     if pixels is None:
-        return usual_probe(size), None
+        return Probe.usual(size), None
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
     if size != (shape[1], shape[0]):
         frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -216,12 +215,8 @@ def lent_by(frame: NDArray[np.uint8]) -> tuple[Probe, NDArray[np.float64] | None
     The speckle is None if the frame shows too little tissue.
     """
     sector = seen_sector(frame)
-    probe = usual_probe(frame.shape[::-1]) if sector is None else Probe.of_sector(sector)
+    probe = (
+        Probe.usual((frame.shape[1], frame.shape[0])) if sector is None else Probe.of_sector(sector)
+    )
     power = power_at_ends(frame, tissue_mask(frame), probe)
     return probe, None if power is None else power.reshape(2, -1)
-
-
-def usual_probe(size: Any) -> Probe:
-    """The beams of a curved array that fills the frame."""
-    w, h = size
-    return Probe.spanning((w, h), width=0.9 * w, half_angle=0.6, top=0.02 * h, bottom=0.98 * h)

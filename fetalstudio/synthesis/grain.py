@@ -1,13 +1,19 @@
-"""Gives a synthetic image the grain of a real frame: the same speckle, as soft and as sharp.
+"""Gives a synthetic image the grain of a real frame: the same speckle, along and across the beams.
 
 A synthesizer draws the texture that it learnt, which has the average sharpness of its scanners. The
-lender shows which texture this image should have, by its radial power spectrum. Excess power of the
-image is filtered out. Missing power is amplified up to :data:`_MOST`; the rest is added as noise,
-which is as strong in each place as the image's own detail.
+lender shows which texture this image should have, by its power spectrum along and across its beams.
+Excess power of the image is filtered out. Missing power is amplified up to :data:`_MOST`; the rest
+is added as noise, which is as strong in each place as the image's own detail.
+
+The beams fan out, so a filter that follows them is another one in each place. With the angle p of a
+frequency and the angle t of the beam, a gain of (a + c) / 2 + (a - c) / 2 cos 2(p - t) is a along
+the beam and c across it. Because cos 2(p - t) = cos 2p cos 2t + sin 2p sin 2t, three filters that
+are the same everywhere make it, weighted by the place.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -17,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fetalstudio.core.geometry import Size
-from fetalstudio.core.sector import tissue_mask
-from fetalstudio.core.spectrum import tissue_power
+from fetalstudio.core.probe import Probe
+from fetalstudio.core.sector import seen_sector, tissue_mask
 
 _RINGS = 16
 """Rings of equal width from 0 to 0.5 cycles per px."""
@@ -32,6 +38,19 @@ _UNEVEN = 4.0
 """Largest strength of the noise in one place, relative to the average."""
 _STEPS = 32
 """Entries of a filter's table from one ring to the next."""
+_SIDE = 64
+"""Side in px of the windows in which power is measured."""
+_FEWEST = 4
+"""A frame with fewer windows inside its sector is not representative."""
+
+_AREA = np.pi * np.diff((np.arange(_RINGS + 1) / (2 * _RINGS)) ** 2)
+"""The share of the spectrum in each ring. A power per px times it adds up to a variance."""
+_ROUNDING = 1 / 12
+"""Variance of rounding to whole grey levels. Weaker noise would not be seen."""
+
+Power = NDArray[np.float64]
+"""(2, 16): mean power per px by ring, along the beams and across them."""
+Field = NDArray[np.float32]
 
 
 def with_grain_of(
@@ -42,34 +61,90 @@ def with_grain_of(
     The result is the same for the same seed. The image is unchanged if the reference shows too
     little tissue. Black stays black.
     """
-    tissue, wanted = _measured(reference.tobytes(), reference.shape)
-    if wanted is None:
+    lender = _lender(reference.tobytes(), reference.shape)
+    if lender is None:
         return image
-    own = tissue_power([image], tissue, _RINGS)
-    assert own is not None, "its windows are those of the reference"
+    x = image.astype(np.float32)
+    own = lender.power_of(x)
     # An even image has no power at all; a hundredth of a grey level is negligible.
-    wanted, own = wanted + 1e-4, own[0] + 1e-4
-    wanted[:_COARSE] = own[:_COARSE]
+    wanted, own = lender.power + 1e-4, own + 1e-4
+    wanted[:, :_COARSE] = own[:, :_COARSE]
     passed = np.minimum(wanted / own, _MOST)
     lacking = np.maximum(wanted - own * passed, 0)
     size = (image.shape[1], image.shape[0])
-    x = image.astype(np.float32)
-    result = _filtered(_spectrum(x), passed, size)
-    if lacking.any():
-        result = result + _filtered(_white(seed, size), lacking, size) * _strength(x, tissue)
+    result = _filtered(_spectrum(x), passed, size, lender)
+    if lacking.mean(axis=0) @ _AREA > _ROUNDING:
+        noise = _filtered(_white(seed, size), lacking, size, lender)
+        result = result + noise * _strength(x, lender.tissue)
     result[_black(image)] = 0
     return np.clip(result + 0.5, 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class _Lender:
+    """What a frame lends. Do not write to its arrays."""
+
+    tissue: NDArray[np.uint8]
+    places: NDArray[np.intp]
+    """(n, 2): row and column of each window of tissue."""
+    bins: NDArray[np.intp]
+    """(n, 64, 33): the ring of each value of a window's spectrum, plus 17 across the beam."""
+    power: Power
+    turn: tuple[Tensor, Tensor]
+    """cos 2t and sin 2t of the beam's angle t in each place, two (H, W)."""
+
+    def power_of(self, image: Field) -> Power:
+        """The power of an image in the windows of tissue."""
+        return _power(image, self.places, self.bins)
+
+
 @lru_cache(maxsize=3)  # while an ellipse is dragged the frame stays
-def _measured(
-    pixels: bytes, shape: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
-    """The frame's tissue, and its power by ring. Do not write to the result."""
+def _lender(pixels: bytes, shape: tuple[int, int]) -> _Lender | None:
     frame = np.frombuffer(pixels, np.uint8).reshape(shape)
-    tissue = tissue_mask(frame)
-    power = tissue_power([frame], tissue, _RINGS)
-    return tissue, None if power is None else power[0]
+    (h, w), tissue = shape, tissue_mask(frame)
+    places = np.array(
+        [
+            (y, x)
+            for y in range(0, h - _SIDE + 1, _SIDE)
+            for x in range(0, w - _SIDE + 1, _SIDE)
+            if tissue[y : y + _SIDE, x : x + _SIDE].all()
+        ],
+        np.intp,
+    )
+    if len(places) < _FEWEST:
+        return None
+    sector = seen_sector(frame)
+    probe = Probe.usual((w, h)) if sector is None else Probe.of_sector(sector)
+    bins = _bins(places, probe)
+    dx = np.arange(w, dtype=np.float32)[None] - np.float32(probe.apex_x)
+    dy = np.arange(h, dtype=np.float32)[:, None] - np.float32(probe.apex_y)
+    squared = np.maximum(dx * dx + dy * dy, np.float32(1e-6))
+    cosine, sine = (dx * dx - dy * dy) / squared, 2 * dx * dy / squared
+    turn = torch.from_numpy(cosine), torch.from_numpy(sine)
+    return _Lender(tissue, places, bins, _power(frame.astype(np.float32), places, bins), turn)
+
+
+def _bins(places: NDArray[np.intp], probe: Probe) -> NDArray[np.intp]:
+    """See :class:`_Lender`. What lies within 45 degrees of the beam counts as along it."""
+    fy, fx = np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None]
+    ring = np.minimum(np.hypot(fx, fy) / 0.5 * _RINGS, _RINGS).astype(np.intp)
+    dy, dx = (places + _SIDE / 2 - (probe.apex_y, probe.apex_x)).T[:, :, None, None]
+    across = np.abs(fx * dx + fy * dy) < np.abs(fx * dy - fy * dx)
+    return ring + across * (_RINGS + 1)
+
+
+_TAPER = np.outer(np.hanning(_SIDE), np.hanning(_SIDE)).astype(np.float32)
+
+
+def _power(image: Field, places: NDArray[np.intp], bins: NDArray[np.intp]) -> Power:
+    windows = np.stack([image[y : y + _SIDE, x : x + _SIDE] for y, x in places])
+    windows -= windows.mean(axis=(1, 2), keepdims=True)
+    spectrum = torch.fft.rfft2(torch.from_numpy(windows * _TAPER))
+    power = spectrum.abs().square().numpy().ravel() / (_TAPER**2).sum()
+    total = np.bincount(bins.ravel(), power, minlength=2 * (_RINGS + 1))
+    count = np.bincount(bins.ravel(), minlength=2 * (_RINGS + 1))
+    mean = total / np.maximum(count, 1)
+    return np.asarray(mean.reshape(2, _RINGS + 1)[:, :_RINGS])
 
 
 @lru_cache(maxsize=1)  # while an ellipse is dragged the seed stays
@@ -79,27 +154,46 @@ def _white(seed: int, size: Size) -> Tensor:
     return _spectrum(rng.standard_normal(size[::-1], np.float32))
 
 
-def _spectrum(x: NDArray[np.float32]) -> Tensor:
+def _spectrum(x: Field) -> Tensor:
     """The spectrum of an image with its mirrored margin."""
     framed = np.pad(x, _MARGIN, mode="symmetric")
     return torch.fft.rfft2(torch.from_numpy(framed))
 
 
-def _filtered(spectrum: Tensor, power: NDArray[np.float64], size: Size) -> NDArray[np.float32]:
-    """An image of ``size``, filtered without phase shift by these shares of power by ring."""
+def _filtered(spectrum: Tensor, power: Power, size: Size, lender: _Lender) -> Field:
+    """An image of ``size``, filtered without phase shift by these shares of power by ring, along
+    and across the beams."""
     w, h = size
-    fine = np.interp((np.arange(_STEPS * _RINGS * 2) + 0.5) / _STEPS - 0.5, range(_RINGS), power)
-    amplitude = torch.from_numpy(np.sqrt(fine).astype(np.float32))[_steps(size)]
-    framed = torch.fft.irfft2(spectrum * amplitude, s=(h + 2 * _MARGIN, w + 2 * _MARGIN))
-    return framed.numpy()[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    step, cosine, sine = _frequencies(size)
+    fine = (np.arange(_STEPS * _RINGS * 2) + 0.5) / _STEPS - 0.5
+    along, across = (np.sqrt(np.interp(fine, range(_RINGS), of)) for of in power)
+    even, uneven = (
+        torch.from_numpy(gain.astype(np.float32)).index_select(0, step).view(cosine.shape)
+        for gain in ((along + across) / 2, (along - across) / 2)
+    )
+
+    def image(gain: Tensor) -> Tensor:
+        framed = torch.fft.irfft2(spectrum * gain, s=(h + 2 * _MARGIN, w + 2 * _MARGIN))
+        return framed[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+
+    result = torch.addcmul(image(even), image(uneven * cosine), lender.turn[0])
+    return np.asarray(result.addcmul_(image(uneven * sine), lender.turn[1]).numpy())
 
 
 @lru_cache(maxsize=3)
-def _steps(size: Size) -> Tensor:
-    """The index into a filter's table for each value of the spectrum. Do not write to it."""
+def _frequencies(size: Size) -> tuple[Tensor, Tensor, Tensor]:
+    """For each value of the spectrum: the index into a filter's table (flat), and cos 2p and sin 2p
+    of its angle p. Do not write to them."""
     y = np.fft.fftfreq(size[1] + 2 * _MARGIN)[:, None]
-    radius = np.hypot(y, np.fft.rfftfreq(size[0] + 2 * _MARGIN))
-    return torch.from_numpy((radius * 2 * _RINGS * _STEPS).astype(np.int64))
+    x = np.fft.rfftfreq(size[0] + 2 * _MARGIN)[None]
+    squared = np.maximum(x * x + y * y, 1e-12)
+    step = np.sqrt(squared) * (2 * _RINGS * _STEPS)
+    cosine, sine = (x * x - y * y) / squared, 2 * x * y / squared
+    return (
+        torch.from_numpy(step.astype(np.int64).ravel()),
+        torch.from_numpy(cosine.astype(np.float32)),
+        torch.from_numpy(sine.astype(np.float32)),
+    )
 
 
 def _black(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -108,7 +202,7 @@ def _black(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)) > 0)
 
 
-def _strength(x: NDArray[np.float32], tissue: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _strength(x: Field, tissue: NDArray[np.uint8]) -> Field:
     """The strength of the fine detail in each place, with an average of 1 over the tissue."""
     size = (x.shape[1], x.shape[0])
     small = (max(size[0] // 4, 1), max(size[1] // 4, 1))

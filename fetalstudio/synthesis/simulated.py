@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.sector import seen_sector
-from fetalstudio.simulation import scene_for, simulate
+from fetalstudio.simulation import VERSION, scene_for, simulate
 from fetalstudio.synthesis.scene import Scene
 
 SIMULATED = "simulated"
@@ -35,7 +35,12 @@ def simulated_images(
 
 def simulated_provenance(seed: int) -> Mapping[str, Any]:
     """The values with which the same image can be made again, without any model."""
-    return {"synthesizer": "simulator", "seed": seed, "style": SIMULATED}
+    return {
+        "synthesizer": "simulator",
+        "simulator_version": VERSION,
+        "seed": seed,
+        "style": SIMULATED,
+    }
 
 
 def scale_of(style: str, calibration: Calibration | None) -> Mapping[str, str]:

@@ -241,8 +241,8 @@ class Synthesizer:
                 return finish.apply(canvas, size, seed, view).astype(np.float32)
 
             image = _rounded(_laid(look, scene, lifted))
-            if scene.reference is not None and scene.grain:
-                image = with_grain_of(scene.reference, image, seed)
+        if scene.reference is not None and scene.grain:
+            image = with_grain_of(scene.reference, image, seed)
         return _placed(image, condition, scene)
 
 

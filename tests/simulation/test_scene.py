@@ -16,10 +16,10 @@ def test_random_heads_are_of_their_trimester_and_mostly_in_the_sector(kind: str)
     scenes = [random_scene(seed, trimester_=kind) for seed in range(40)]  # type: ignore[arg-type]
     for scene in scenes:
         assert trimester(scene.ellipse.perimeter * scene.mm_per_px) == kind == scene.trimester
-        assert 0.68 <= scene.ellipse.b / scene.ellipse.a <= 0.94
+        assert 0.65 <= scene.ellipse.b / scene.ellipse.a <= 0.916  # 78.3 %, three SD of 4.4
         inside = scene.ellipse.mask(scene.size) & scene.probe.sector(scene.size)
         assert inside.sum() > 0.6 * scene.ellipse.area
-    # The HC18 training set has medians of 76, 176 and 292 mm.
+    # That of a head at the age at which most are measured.
     hc = np.median([s.ellipse.perimeter * s.mm_per_px for s in scenes])
     assert hc == pytest.approx(TYPICAL_HC_MM[kind], rel=0.1)
     assert len({s.probe for s in scenes}) == 40

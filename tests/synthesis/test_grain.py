@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fetalstudio.core.probe import Probe
 from fetalstudio.core.sector import tissue_mask
+from fetalstudio.core.speckle import speckle_of
 from fetalstudio.core.spectrum import tissue_power
 from fetalstudio.formats.pictures import read_image
 from fetalstudio.resources import samples_dir
@@ -46,6 +48,43 @@ def test_the_spectrum_comes_near_that_of_the_reference(sigma: float, size: tuple
     before = off_by(picture, reference)
     after = off_by(with_grain_of(reference, picture, 0), reference)
     assert before > 0.5 and after < 0.25
+
+
+def test_speckle_lies_across_the_beams_as_in_the_reference() -> None:
+    size, probe = (800, 540), Probe(400, -200, 220, 740, 0.55)
+    sector = probe.sector(size)
+
+    def filled(noise: NDArray[np.floating]) -> Image:
+        x = cv2.GaussianBlur(noise, (0, 0), 1.0)
+        grey = 110 + 30 * (x - x.mean()) / x.std()
+        return (np.clip(grey, 1, 255) * sector).astype(np.uint8)
+
+    even, other = np.random.default_rng(3).standard_normal((2, *size[::-1]))
+    r, theta = probe.beams(size)
+    cells = np.random.default_rng(4).standard_normal((500, 120)).astype(np.float32)
+    # A cell is 2 px deep and 4 to 8 px wide.
+    streaks = cv2.remap(cells, (theta + 0.6) / np.float32(0.01), (r - 200) / 2, cv2.INTER_CUBIC)
+    reference, picture = filled(streaks + other), filled(even)
+    tissue = tissue_mask(reference)
+    made = with_grain_of(reference, picture, 0)
+
+    def across(image: Image, x: slice) -> float:
+        """log10 of the power along the beam over that across it, above 0.06 cycles per px."""
+        part = np.zeros_like(tissue)
+        part[:, x] = tissue[:, x]
+        power = speckle_of(image, part, probe).power.mean(axis=0)
+        return float((power[0] - power[1])[2:].mean())
+
+    for x in (slice(0, 300), slice(300, 500), slice(500, 800)):  # where beams lean and where not
+        assert across(reference, x) > across(picture, x) + 0.3
+        assert across(made, x) == pytest.approx(across(reference, x), abs=0.2)
+
+
+def test_noise_too_weak_to_be_seen_is_not_added() -> None:
+    """It takes half of the time."""
+    reference, softer = real(), other_scanner(0.5)
+    one, other = (with_grain_of(reference, softer, seed) for seed in (1, 2))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_structures_stay_where_and_as_bright_as_they_are() -> None:

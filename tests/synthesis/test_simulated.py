@@ -9,6 +9,7 @@ import pytest
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.model_card import ModelCard
+from fetalstudio.simulation import VERSION
 from fetalstudio.synthesis.conditions import STYLES
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED
@@ -75,7 +76,12 @@ def test_a_step_is_a_picture_and_may_stop_the_rest(synthesizer: Synthesizer) -> 
 
 def test_the_provenance_names_the_simulator_and_no_model(synthesizer: Synthesizer) -> None:
     provenance = synthesizer.provenance(seed=4, steps=8, guidance=2.0, style=SIMULATED)
-    assert provenance == {"synthesizer": "simulator", "seed": 4, "style": SIMULATED}
+    assert provenance == {
+        "synthesizer": "simulator",
+        "simulator_version": VERSION,
+        "seed": 4,
+        "style": SIMULATED,
+    }
 
 
 def test_it_is_no_style_of_the_network_and_never_in_one_batch_with_it(

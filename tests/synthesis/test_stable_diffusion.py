@@ -22,6 +22,7 @@ from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import NO_PROGRESS
 from fetalstudio.formats.model_card import ModelCard
 from fetalstudio.learning import Watch, load_checkpoint
+from fetalstudio.simulation import VERSION
 from fetalstudio.studies.campaigns.tiny_stable_diffusion import write_tiny
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.stable_diffusion import lora, memory, sampling, training
@@ -426,7 +427,12 @@ def test_the_simulated_style_needs_no_model(parts: Parts, monkeypatch: pytest.Mo
     drawn = synthesizer.draw([replace(SCENE, style="simulated")], [3])[0]
     assert drawn.ellipse == HEAD and drawn.image.shape == (90, 120) and drawn.image.std() > 5
     record = synthesizer.provenance(seed=3, steps=None, guidance=None, style="simulated")
-    assert record == {"synthesizer": "simulator", "seed": 3, "style": "simulated"}
+    assert record == {
+        "synthesizer": "simulator",
+        "simulator_version": VERSION,
+        "seed": 3,
+        "style": "simulated",
+    }
     with pytest.raises(InputError, match="batch of their own"):
         synthesizer.draw([replace(SCENE, style="simulated"), SCENE], [3, 4])
 

@@ -278,7 +278,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     (request,) = requests
     assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
     assert request.settings.learning_rate == pytest.approx(3e-4)
-    assert (request.real, request.synthetic, request.prompt) == (None, None, "box")
+    assert (request.real, request.synthetic, request.prompt) == (None, "recommended", "box")
     assert len(seen) == 6 and seen == sorted(seen) and seen[-1] == 6
     assert page.curves.best_epoch == 3
     assert "0.950  →  0.970" in page.verdict.text()
