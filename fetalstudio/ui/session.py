@@ -43,7 +43,7 @@ VIEWS = ("reading", "agreement", "adjudication")
 _WATCH_MS = 2000
 _AT_ONCE = 100
 """Frames that are amended in less time than a person notices."""
-SAMPLE_COHORT, WIDE_SAMPLE_COHORT = "HC18", "HC18, drawn wider"
+SAMPLE_COHORT, WIDE_SAMPLE_COHORT = "HC18", "HC18 wide"
 SAMPLE_WELCOME = (
     "This is the sample project: two cohorts of frames of the HC18 data set (CC BY 4.0). "
     "To work on your own frames, make a new project (File menu)."

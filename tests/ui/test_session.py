@@ -210,7 +210,7 @@ def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
     with qtbot.waitSignals([session.message, session.frames_changed], timeout=60_000):
         pass
     assert session.open.path == user_data_dir() / "sample-project"
-    assert session.open.frames.cohorts() == ["HC18", "HC18, drawn wider"]
+    assert session.open.frames.cohorts() == ["HC18", "HC18 wide"]
     assert session.open.counts()["final"] == 16 + 32
     assert session.frame_id == unannotated(session)
     session.close_project()
@@ -226,7 +226,7 @@ def test_a_first_training_on_the_second_sample_cohort_can_be_judged(
     session.open_sample_project()
     with qtbot.waitSignals([session.message], timeout=60_000):
         pass
-    data = select_training_data(session.open, "HC18, drawn wider", real=None, synthetic=None)
+    data = select_training_data(session.open, "HC18 wide", real=None, synthetic=None)
     assert data.problems == ()
     assert [len(p) for p in (data.train, data.validation, data.test)] == [8, 4, 20]
     assert len({item.subject for item in data.test}) == FEW_SUBJECTS
@@ -244,7 +244,7 @@ def test_a_sample_cohort_that_was_removed_does_not_come_back(
     session.open_sample_project()
     with qtbot.waitSignals([session.message], timeout=60_000):
         pass
-    removed = [f.id for f in session.open.frames.all() if f.cohort == "HC18, drawn wider"]
+    removed = [f.id for f in session.open.frames.all() if f.cohort == "HC18 wide"]
     session.open.amendments.remove(removed, author="me")
     session.close_project()
     assert session.open_sample_project() is None
