@@ -4,8 +4,8 @@ r"""What the built-in models reach, beside what they are meant to reach.
 
 PROJECT holds the annotated cohorts HC18, Spain and Africa, as for the trial of the pairs. Measured
 are the frames that no bundled model learnt from: the test part of HC18, and all of the other
-hospitals except those of quality ``cut``. For what is told apart, the validation part counts too,
-as in ``studies.realism``.
+hospitals except those of quality ``cut``. The pictures are those of ``studies.realism``; for what
+is told apart, the ones of the validation part count too, as there.
 
 Every part is kept in ``--cache`` by the hash of its model, so a study that is interrupted goes on,
 and one of other weights measures only what they change. Times are those of this machine, and only
@@ -27,7 +27,7 @@ import torch
 
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.metrics import Interval
-from fetalstudio.core.statistics import mean_interval, paired_difference
+from fetalstudio.core.statistics import mean_interval, paired_difference, percentile_interval
 from fetalstudio.engine.bench.bench import bench
 from fetalstudio.engine.cohort_split import bundled_parts, labelled_frames, of_part
 from fetalstudio.engine.jobs.evaluate.evaluation import score_frame
@@ -40,6 +40,7 @@ from fetalstudio.engine.models.loading import (
     load_outline,
     load_segmenter,
 )
+from fetalstudio.engine.quality import agreement
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.model_card import fingerprint
 from fetalstudio.project.project import Project
@@ -47,7 +48,6 @@ from fetalstudio.segmentation.outline import SecondLook
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies import realism
 from fetalstudio.studies.calibration import Level, at_level, figures_with_error, level_of
-from fetalstudio.studies.fidelity import fidelity
 from fetalstudio.studies.kept import kept
 from fetalstudio.studies.pairs.drawing import AFRICA, HC18, SPAIN, of_cohort
 from fetalstudio.studies.two_samples import Kind
@@ -251,17 +251,18 @@ def _with_error(
     return found
 
 
-def of_fidelity(synthesizer: Synthesizer, items: Sequence[LabelledFrame]) -> Figures:
-    """The figures of :data:`FIDELITY`; see ``studies.fidelity``."""
-    found = fidelity(synthesizer, items)
-    counts = {"n": found["n"], "subjects": found["subjects"]}
+def of_fidelity(pictures: realism.Pictures) -> Figures:
+    """The figures of :data:`FIDELITY`: the Dice between the ellipses that were asked for and those
+    that the judge finds in the pictures, as in ``studies.fidelity``."""
+    judge = load_segmenter(judge_model())
+    subjects = _subjects(pictures.items)
+    dice = [
+        agreement(judge.predict(made).ellipse, made, item.ellipse)["dice"]
+        for item, made in zip(pictures.items, pictures.made, strict=True)
+    ]
     return {
-        goal.key: {
-            "mean": found.get(goal.key, found.get(f"{goal.key}_mean")),
-            "ci95": found[f"{goal.key}_ci95"],
-            **counts,
-        }
-        for goal in FIDELITY
+        "dice": _figure(mean_interval(dice, subjects), subjects),
+        "dice_5th_percentile": _figure(percentile_interval(dice, subjects, 5), subjects),
     }
 
 
@@ -339,15 +340,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         hc18 = of_cohort(labelled, HC18)
         parts = bundled_parts(hc18)
         validation, test = (of_part(hc18, parts, part) for part in ("validation", "test"))
-        faithful = kept(
-            options.cache / f"fidelity-{judged}.json", lambda: of_fidelity(synthesizer, test)
-        )
-        held = [*validation, *test]
-        told: Mapping[str, Any] = {}
-        if options.tests:
-            folder = options.cache / synthesizer.hash[:12]
-            pictures = realism.pictures_of(synthesizer, held, folder)
-            told = realism.measured(pictures, model, folder, tests=options.tests)
+        held, folder = [*validation, *test], options.cache / synthesizer.hash[:12]
+        pictures = realism.pictures_of(synthesizer, held, folder)
+    tested = realism.Pictures(pictures.items[-len(test) :], pictures.made[-len(test) :])
+    faithful = kept(options.cache / f"fidelity-{judged}.json", lambda: of_fidelity(tested))
+    told: Mapping[str, Any] = {}
+    if options.tests:
+        told = realism.measured(pictures, model, folder, tests=options.tests)
     apart = {
         kind: {**told[f"told_apart_{kind}"][kind], **_counts(_subjects(held))}
         for kind in options.tests

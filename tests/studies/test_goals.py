@@ -13,11 +13,15 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.statistics import percentile_interval
+from fetalstudio.engine.cohort_split import labelled_frames
 from fetalstudio.engine.jobs.evaluate.request import FrameScore
+from fetalstudio.engine.models.loading import judge_model, load_segmenter
+from fetalstudio.project.project import Project
 from fetalstudio.segmentation.outline import SecondLook
 from fetalstudio.segmentation.segmenter import Segmenter
 from fetalstudio.studies import goals
-from fetalstudio.studies.goals import PROPOSALS, TIMES, Goal, proposals, table
+from fetalstudio.studies.goals import PROPOSALS, TIMES, Goal, of_fidelity, proposals, table
+from fetalstudio.studies.realism import Pictures
 
 FIGURE = {"mean": 0.981, "ci95": [0.979, 0.983], "n": 153, "subjects": 127}
 
@@ -107,6 +111,19 @@ def test_figures_are_of_frames_kept_aside_before_and_after_the_second_look(
     assert again == found and len(seen) == measured
     text = table(found, {}, {}, {goal.key: FIGURE for goal in TIMES})
     assert text.count("not measured") == 4 and text.count(PROPOSALS[0].words) == 3
+
+
+def test_fidelity_is_what_the_judge_finds_in_the_pictures(
+    sample_project: Project,
+) -> None:
+    items = [item.loaded() for item in labelled_frames(sample_project)[:3]]
+    found = of_fidelity(Pictures(items, [item.image for item in items]))
+    judge = load_segmenter(judge_model())
+    heads = [judge.predict(item.image).ellipse for item in items]
+    overlaps = [e.overlap(i.ellipse) for e, i in zip(heads, items, strict=True) if e is not None]
+    assert found["dice"]["mean"] == pytest.approx(np.mean(overlaps), abs=0.004)
+    assert found["dice_5th_percentile"]["mean"] == pytest.approx(min(overlaps), abs=0.01)
+    assert found["dice"]["n"] == 3
 
 
 def test_a_percentile_has_an_interval_over_subjects() -> None:
