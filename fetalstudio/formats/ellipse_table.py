@@ -50,8 +50,8 @@ def read_ellipses(path: Path) -> EllipseTable:
 
     A row is left out where it is incomplete, where its name cannot be a file's, and where its
     ellipse cannot be a head in its picture: with a centre outside the picture, a semi-axis below
-    4 px or longer than the picture, or with a < b. Raises :class:`InputError` that names the file
-    and the cure for a file that is no such table, has the same name twice or no usable row.
+    4 px or longer than the picture. Raises :class:`InputError` that names the file and the cure
+    for a file that is no such table, has the same name twice or no usable row.
     """
     found = read_rows(path, (FILENAME, *ELLIPSE, *SIZE))
     ellipses = list[NamedEllipse]()
@@ -94,18 +94,16 @@ def _named(path: Path, item: NamedRow) -> NamedEllipse:
         raise InputError(
             f"{path}, line {item.line}: {what} is missing. Fill the cells or remove the line."
         )
-    if cause := _cannot_be_a_head(row.ellipse, row.size, swapped=row.swapped):
+    if cause := _cannot_be_a_head(row.ellipse, row.size):
         raise InputError(f"{path}, line {item.line}: {cause}. Correct the line or remove it.")
     check_size(row.size, f"{path}, line {item.line}: the picture", "Correct its width and height.")
     return NamedEllipse(name, row.ellipse, row.size)
 
 
-def _cannot_be_a_head(ellipse: Ellipse, size: Size, *, swapped: bool) -> str | None:
+def _cannot_be_a_head(ellipse: Ellipse, size: Size) -> str | None:
     """Why the ellipse cannot be a head in a picture of this size, (width, height) in px; None
     where it can."""
     e, longest = ellipse, max(size)
-    if swapped:
-        return f"a is {e.b:g} px and b is {e.a:g} px; a must be the longer one, with its angle"
     if e.b < _SHORTEST:
         return f"a semi-axis of {e.b:g} px is shorter than {_SHORTEST:g} px"
     if e.a > longest:

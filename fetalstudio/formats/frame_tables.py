@@ -103,8 +103,6 @@ class Row:
     subject: str | None = None
     ellipse_mm: Ellipse | None = None
     """As a submission to the HC18 challenge has it; :meth:`in_px` turns it into px."""
-    swapped: bool = False
-    """Whether the table has the shorter axis of ``ellipse`` first, and the angle of that one."""
 
     def in_px(self) -> Ellipse | None:
         """The ellipse in px of the frame, where it is known, if need be by the pixel size."""
@@ -338,7 +336,6 @@ def joined(row: Row, more: Row) -> Row:
         labels={**row.labels, **more.labels},
         subject=more.subject or row.subject,
         ellipse_mm=more.ellipse_mm or row.ellipse_mm,
-        swapped=more.swapped if more.ellipse else row.swapped,
     )
 
 
@@ -363,7 +360,6 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
             labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
             subject=subject_key(texts[SUBJECT]) if SUBJECT in texts else None,
             ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
-            swapped=bool(ellipse) and numbers["a"] < numbers["b"],
         )
     except ValueError as error:
         raise table.error(row.line, error) from error

@@ -247,7 +247,6 @@ def test_a_bad_table_of_ellipses_names_the_file_and_the_line(
         ("50,40,5000,4000,0,100,80", "a semi-axis of 5000 px is longer than the picture, 100 px"),
         ("250,40,20,10,0,100,80", "the centre (250, 40) px lies outside the picture of 100x80 px"),
         ("50,-3,20,10,0,100,80", "the centre (50, -3) px lies outside"),
-        ("50,40,10,20,0,100,80", "a is 10 px and b is 20 px; a must be the longer one"),
         ("50,40,nan,10,0,100,80", "it has cx, cy, b, angle_deg but not a"),
         ("50,40,inf,10,0,100,80", "'inf' is not a number"),
         ("50,40,20,-10,0,100,80", "a >= b > 0"),
@@ -269,6 +268,11 @@ def test_a_row_that_cannot_be_a_head_is_left_out_by_its_line(
     alone = saved(tmp_path, f"{HEADER}\nodd,{row}\nodd2,{row}\n")
     with pytest.raises(InputError, match=r"line 2: .* 1 more row cannot be used either"):
         read_ellipses(alone)
+
+
+def test_the_axes_of_a_row_may_stand_in_either_order(tmp_path: Path) -> None:
+    table = read_ellipses(saved(tmp_path, f"{HEADER}\nx,50,40,10,20,15,100,80\n"))
+    assert table.ellipses[0].ellipse == Ellipse(50, 40, 20, 10, 105) and not table.faults
 
 
 def test_a_head_that_the_picture_cuts_is_made(tmp_path: Path) -> None:
