@@ -34,6 +34,17 @@ def samples_dir() -> Path:
     return resources_dir() / "samples"
 
 
+def wide_samples_dir() -> Path:
+    """The folder of the sample frames that are drawn wider than the skull, with the parts, in the
+    layout of Hugging Face."""
+    return resources_dir() / "wide_samples"
+
+
+def evidence_dir() -> Path:
+    """The folder of what the trials have shown, one JSON file each."""
+    return resources_dir() / "evidence"
+
+
 def icons_dir() -> Path:
     """The folder of the interface's icons."""
     return resources_dir() / "icons"

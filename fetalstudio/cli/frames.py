@@ -330,11 +330,6 @@ def _forget(project: Project, options: argparse.Namespace, console: Console) -> 
         remove_models=options.remove_models,
         remove_outside=options.remove_exports,
     )
-    if plan.outside and not options.remove_exports:
-        left.append(
-            f"The frames are still in {some([str(path) for path in plan.outside])}. Delete these "
-            "folders yourself, or forget with --remove-exports."
-        )
     for sentence in left:
         console.warn(sentence)
     frames, subjects = counted(len(plan.frames), "frame"), counted(len(plan.subjects), "subject")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.progress import Stopped
 from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
@@ -23,11 +24,24 @@ from fetalstudio.project.frames import SET_SUBJECT
 from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
 from fetalstudio.project.import_roles import Role
+from fetalstudio.project.project import Project
+from fetalstudio.project.staging import UnfinishedImport
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options other than the project."""
-    parser.add_argument("source", type=Path, metavar="SOURCE")
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        nargs="?",
+        help="a folder, an archive or a file; an import of it that was stopped goes on from there",
+    )
+    parser.add_argument(
+        "--discard",
+        action="store_true",
+        help="without SOURCE: delete what imports that were stopped have read",
+    )
     parser.add_argument("--format", choices=[AUTO, *FORMATS], default=AUTO)
     parser.add_argument(
         "--cohort",
@@ -101,6 +115,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Import the source, or say what an import would do, with a warning for what is in doubt."""
+    if options.discard:
+        _discard(options, console)
+        return
+    if options.source is None:
+        raise InputError("SOURCE is missing. State the folder or the file to import.")
     choices = _choices(options)
     frames = options.frames if options.every is None else f"every {options.every}"
     if options.dry_run:
@@ -116,6 +135,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
         _show(console.run(request), options, console)
     else:
         _import(options, choices, frames, console)
+
+
+def _discard(options: argparse.Namespace, console: Console) -> None:
+    """Delete what stopped imports have left."""
+    if options.source is not None:
+        raise InputError(
+            f"--discard takes no SOURCE, but {options.source} was given. Leave one of them out."
+        )
+    with Project.open(options.project) as project:
+        unfinished = project.imports.unfinished()
+        project.imports.discard()
+    count = counted(len(unfinished), "unfinished import")
+    text = f"Deleted what {count} had read." if unfinished else "There was nothing to delete."
+    console.result({"discarded": unfinished}, text)
 
 
 def _choices(options: argparse.Namespace) -> Choices:
@@ -148,7 +181,15 @@ def _import(
         choices=choices,
         author="command line",
     )
-    result = console.run(request)
+    try:
+        result = console.run(request)
+    except Stopped as stopped:
+        if isinstance(stopped.result, UnfinishedImport):
+            console.say(
+                f"Nothing was imported. {stopped.result} were read: the same command goes on from "
+                f"there. To delete them: fetalstudio import {options.project} --discard"
+            )
+        raise
     for problem in result.problems:
         console.warn(problem)
     for label, likeness in result.doubtful_labels.items():
@@ -163,6 +204,8 @@ def _import(
         f"{result.annotated} of them with an annotation. {result.duplicates} were already there. "
         f"{counted(read, 'frame')} of {counted(result.subjects, 'subject')}."
     )
+    if result.resumed:
+        text += f" {counted(result.resumed, 'picture')} had been read before the import stopped."
     if result.pairs:
         text += f" {counted(result.pairs, 'synthetic pair')} came, to be reviewed."
     if read == result.subjects > 1:

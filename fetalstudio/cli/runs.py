@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from fetalstudio.cli.console import Console
+from fetalstudio.core.training_settings import RECOMMENDED
 from fetalstudio.core.words import counted
+from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.resumable import can_resume
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Run
@@ -16,7 +18,8 @@ DESCRIPTION = (
     "Lists the trainings of a project, the newest first: fine-tunings (train), adaptations of a "
     "synthesizer (adapt, adapt-sd) and experiments. A run that was cancelled or failed can be "
     "resumed if it has kept its state: train --resume resumes the newest such training, and the "
-    "other commands resume when they are repeated with the same options."
+    "other commands resume when they are repeated with the same options. At the end, the command "
+    "says whether pairs are likely to help the next training."
 )
 
 
@@ -31,6 +34,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     with Project.open(options.project) as project:
         project.runs.fail_crashed()
         entries = [_entry(project, run) for run in project.runs.all()]
+        advice = select_training_data(project, None, real=None, synthetic=RECOMMENDED).advice
     for entry in entries:
         when = datetime.fromisoformat(entry["started_at"]).strftime("%Y-%m-%d %H:%M")
         resumable = ", can be resumed" if entry["resumable"] else ""
@@ -40,7 +44,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
         )
         if entry["verdict"]:
             console.say(f"      {entry['verdict']}")
-    console.result({"runs": entries}, f"{counted(len(entries), 'run')}.")
+    if advice is not None:
+        console.say(f"The next training: {advice.text}")
+    said = None if advice is None else advice.text
+    console.result({"runs": entries, "advice": said}, f"{counted(len(entries), 'run')}.")
 
 
 def _entry(project: Project, run: Run) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_model_name
-from fetalstudio.core.training_settings import OPTIONS, PRESETS, TrainingSettings
+from fetalstudio.core.training_settings import OPTIONS, PRESETS, RECOMMENDED, TrainingSettings
+from fetalstudio.engine.jobs.train.data import select_training_data
 from fetalstudio.engine.jobs.train.request import TrainRequest
 from fetalstudio.engine.jobs.train.verdict import how_to_use
 from fetalstudio.engine.resumable import newest_resumable
 from fetalstudio.project.project import Project
 
+_ALL = "all"
 _DATA = ("segmenter", "cohort", "real", "synthetic", "prompt", "name")
 
 
@@ -61,7 +63,11 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--real", type=int, metavar="N", help="number of real frames, at most; default all"
     )
     parser.add_argument(
-        "--synthetic", type=int, metavar="M", help="number of accepted pairs, at most; default all"
+        "--synthetic",
+        type=_pairs,
+        metavar="M",
+        help="number of accepted pairs, at most, or all, or recommended (default): as many as the "
+        "evidence on pairs speaks for, which the command says before it trains",
     )
     parser.add_argument(
         "--prompt",
@@ -84,7 +90,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Train, adopt the model if asked to, and print the verdict."""
     if options.lora == 0:
         console.say("--lora 0: the encoder stays as it is; only what follows it is trained.")
-    result = console.run(_request(options))
+    request = _request(options)
+    if request.resume is None and (advice := _advice(request)):
+        console.say(advice)
+    result = console.run(request)
     if options.adopt and result.model is not None:
         with Project.open(options.project) as project:
             project.models.adopt("segmenter", result.model)
@@ -93,6 +102,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
             f"Left out {result.copies_left_out} accepted pairs that are copies of training frames."
         )
     console.result(result, f"{result.verdict} {how_to_use(asdict(result))}")
+
+
+def _advice(request: TrainRequest) -> str:
+    """What to expect of pairs in this training; empty without annotated frames."""
+    with Project.open(request.project) as project:
+        data = select_training_data(
+            project,
+            request.cohort,
+            real=request.real,
+            synthetic=request.synthetic,
+            segmenter=request.segmenter,
+            seed=request.settings.seed,
+        )
+    return "" if data.advice is None else data.advice.text
 
 
 def _request(options: argparse.Namespace) -> TrainRequest:
@@ -105,11 +128,24 @@ def _request(options: argparse.Namespace) -> TrainRequest:
         return TrainRequest(options.project, resume=_newest_unfinished(options))
     if options.name is not None:
         checked_model_name(options.name)  # before torch is imported
+    data = {name: getattr(options, name) for name in _DATA}
+    pairs = data.pop("synthetic")
     return TrainRequest(
         options.project,
         settings=chosen_settings(options),
-        **{name: getattr(options, name) for name in _DATA},
+        synthetic=RECOMMENDED if pairs is None else None if pairs == _ALL else pairs,
+        **data,
     )
+
+
+def _pairs(text: str) -> int | str:
+    if text in (_ALL, RECOMMENDED):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        said = f"{text!r} is neither a number nor {_ALL!r} nor {RECOMMENDED!r}"
+        raise argparse.ArgumentTypeError(said) from None
 
 
 def _given(options: argparse.Namespace, names: Collection[str]) -> list[str]:

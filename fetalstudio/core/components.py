@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def labelled(mask: NDArray[np.uint8], connectivity: Literal[4, 8] = 8) -> NDArray[np.int32]:
+def labelled(mask: NDArray[np.integer], connectivity: Literal[4, 8] = 8) -> NDArray[np.int32]:
     """The number of the part that each pixel of an (H, W) mask belongs to, from 1; 0 for none."""
     labels = cv2.connectedComponents(mask, connectivity=connectivity)[1]
     return np.asarray(labels, np.int32)

@@ -13,6 +13,10 @@ from typing import Any, Literal
 from fetalstudio.core.errors import InputError, check_ranges
 
 Recipe = Literal["recommended", "paper"]
+RECOMMENDED: Literal["recommended"] = "recommended"
+PairCount = int | Literal["recommended"] | None
+"""How many accepted pairs to train on, at most: a number, as many as the evidence recommends
+(``fetalstudio.engine.jobs.train.advice``), or all (None)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,18 +176,13 @@ def measure_conventions(
     if missing := sorted(by_cohort.keys() - kept.keys()):
         model = find_model("segmenter", BUILT_IN)  # whatever a project calls by that name
         seen = seen_by(project, model)
-        new = {c: by_cohort[c] for c in missing if not has_seen_cohort(by_cohort[c], seen)}
+        new = {c: by_cohort[c] for c in missing if not seen.knows_cohort(by_cohort[c])}
         found = convention_of_each(model, new, seen, report, cancelled)
         # A cohort in which the segmenter fails on most frames has none, and is measured again.
         made = {c: found.get(c) for c in missing if c in found or c not in new}
         keep_conventions(project, made, by_cohort)
         kept |= {c: CohortConvention(c, convention) for c, convention in made.items()}
     return kept
-
-
-def has_seen_cohort(items: Sequence[LabelledFrame], seen: Seen) -> bool:
-    """Whether a segmenter has seen so many subjects of a cohort that it draws like it."""
-    return _subjects(seen.known(items)) >= FEWEST
 
 
 def _measured(
@@ -221,7 +216,7 @@ def _measured(
 
 def _unseen(items: list[LabelledFrame], seen: Seen) -> list[LabelledFrame]:
     """The frames that are new to the segmenter; none if it learnt the cohort's convention."""
-    if has_seen_cohort(items, seen):
+    if seen.knows_cohort(items):
         return []
     subjects = {item.subject for item in seen.known(items)}
     return [item for item in items if item.subject not in subjects]

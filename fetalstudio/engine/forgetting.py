@@ -217,6 +217,11 @@ def forget(
                 f"files. Then run fetalstudio frames {project.path} purge --yes."
             ) from error
         raise UserError(f"{error} {_left(gone)}") from error
+    if plan.outside and not remove_outside:
+        left.append(
+            f"The frames are still in {listed([str(path) for path in plan.outside], _NAMED)}. "
+            "Delete these folders yourself."
+        )
     if not emptied:
         left.append(
             f"Another program has {project.path} open. Close it, so that the last traces leave "

@@ -8,7 +8,7 @@ refused, and of two outlines of one head none is used.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -154,6 +154,12 @@ def with_annotations(
     """
     claims, problems = _claims(annotations.pictures, [record.path for record in found.records])
     labels = sorted({shape.label for p in annotations.pictures for shape in p.shapes})
+    problems += tuple(
+        f"{p.file}: what it holds about {_parts(p.name)[-1]} ({', '.join(p.unread)}) is no outline "
+        "and was not used. Draw an ellipse or a polygon."
+        for p in annotations.pictures
+        if p.unread and not p.shapes
+    )
     heads, unclear = _heads(labels, head_label)
     if unclear:
         files = sorted({str(p.file) for p in annotations.pictures if p.shapes})
@@ -191,6 +197,9 @@ def _claims(
     claims: dict[Path, list[AnnotatedPicture]] = defaultdict(list)
     absent: dict[Path, list[str]] = defaultdict(list)
     unclear: dict[Path, list[str]] = defaultdict(list)
+    problems: tuple[str, ...] = ()
+    pictures = list(pictures)
+    alone = Counter(picture.file for picture in pictures)
     for picture in pictures:
         parts = _parts(picture.name)
         last = parts[-1]
@@ -204,14 +213,20 @@ def _claims(
         candidates: Sequence[Path] = next((found for found in tries if found), [])
         if len(candidates) > 1:
             candidates = _nearest(picture, parts, candidates)
+        own = by_stem.get(key_of(picture.file.stem), []) if alone[picture.file] == 1 else []
         if not candidates:
             if picture.shapes:
                 absent[picture.file].append(last)
+        elif own and picture.shapes and not set(own) & set(candidates):
+            problems += (
+                f"{picture.file} is named after {own[0].name}, but says that it is about {last}. "
+                "It was not used. Rename it, or correct the name in it.",
+            )
         elif len(candidates) > 1:
             unclear[picture.file].append(last)
         else:
             claims[candidates[0]].append(picture)
-    problems = tuple(
+    problems += tuple(
         f"{file} annotates {some(names)}: no such frame is there. That was left out."
         for file, names in absent.items()
     ) + tuple(
@@ -315,10 +330,8 @@ def _outline(
                 f"{files}: there are several different outlines of the head in {record.path}, and "
                 "none was used. Keep the right one and import again."
             )
-        notes.append(
-            f"{file} and {other} show different ellipses in {record.path}. The former was taken, "
-            "which is the more exact. Check it."
-        )
+        differing = f"it and {other} show different ellipses; the more exact one was taken"
+        shown = replace(shown, doubt=shown.doubt or differing)
     return replace(shown, note=" ".join(notes) or None)
 
 

@@ -60,7 +60,7 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         )
     found = []
     for image in root.iter("image"):
-        shapes = (_shape(item) for item in image)
+        shapes = [_shape(item) for item in image]
         size = None
         if image.get("width") and image.get("height"):
             size = (int(_number(image, "width")), int(_number(image, "height")))
@@ -68,7 +68,9 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
         if name is None:
             raise ValueError("an image in it has no name")
         known = tuple(shape for shape in shapes if shape is not None)
-        found.append(AnnotatedPicture(path, name, size, known, part))
+        others = (item.tag for item, shape in zip(image, shapes, strict=True) if shape is None)
+        unread = tuple(sorted({*others} - {"tag"}))
+        found.append(AnnotatedPicture(path, name, size, known, part, unread))
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.words import counted
-from fetalstudio.formats.outline_pictures import MASK_VALUE
+from fetalstudio.formats.marked_regions import MASK_VALUE
 
 
 class Question(StrEnum):

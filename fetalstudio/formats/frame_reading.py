@@ -30,15 +30,18 @@ from fetalstudio.formats.doubts import (
     stated_mm,
 )
 from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.outline_pictures import ShownEllipse, is_annotation
+from fetalstudio.formats.marked_regions import is_annotation
+from fetalstudio.formats.outline_pictures import ShownEllipse
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     FIGURE_NOTE,
     FRAME_NOTE,
     is_synthetic,
     pages_in,
+    read_image,
 )
 from fetalstudio.formats.redaction import NOTHING, Redaction, Redactor
+from fetalstudio.formats.repeated_pictures import shows_again
 from fetalstudio.formats.shown_ellipses import (
     SeveralStructuresInFileError,
     ellipse_of,
@@ -85,8 +88,25 @@ class FrameContent:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
+@dataclass(frozen=True, slots=True)
+class CleanPicture:
+    """The picture of a frame as it may be stored."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W) grey."""
+    redacted: bool = False
+    """As :attr:`FrameContent.redacted`."""
+    layout: str | None = None
+    """As :attr:`FrameContent.layout`."""
+    text_kept: bool = False
+    """As :attr:`FrameContent.text_kept`."""
+
+
 def read_content(
-    record: FrameRecord, answers: Answers = NO_ANSWERS, redactor: Redactor = DEFAULT_REDACTOR
+    record: FrameRecord,
+    answers: Answers = NO_ANSWERS,
+    redactor: Redactor = DEFAULT_REDACTOR,
+    clean: CleanPicture | None = None,
 ) -> FrameContent:
     """Decode and redact the picture, and find the ellipse, where in doubt as the ``answers``
     say. A picture that says that it is synthetic, or of which a table says so, is a pair. What
@@ -96,19 +116,25 @@ def read_content(
     :class:`~fetalstudio.formats.doubts.InDoubtError` where that is in doubt, and
     :class:`UnclearScreenError` for one that may show what must not be stored. An ellipse that
     cannot be used is a problem of the content.
+
+    ``clean`` is what an earlier call made of the same file with the same ``redactor``; the picture
+    is then not decoded again. It must be no pair, and no picture that is a frame only because a
+    person said so.
     """
     for doubt in record.doubts:
         if doubt.question is Question.ROLE and doubt.holds(answers).value != FRAME:
             raise InDoubtError(doubt)
-    before, said = record.pixels(), record.said()
-    _check_frame(record, before, said, answers)
-    if is_synthetic(said) or record.synthetic is not None:
-        known, problems = synthetic_note(record, (before.shape[1], before.shape[0]), said)
-        return FrameContent(before, known.ellipse, problems, synthetic=known)
-    redaction = _redaction(record, before, said, redactor)
-    pixels = redaction.apply(before)
-    redacted = pixels is not before and not redaction.confirmed
-    size = (pixels.shape[1], pixels.shape[0])
+    if clean is None or record.synthetic is not None:
+        before, said = record.pixels(), record.said()
+        _check_frame(record, before, said, answers)
+        if is_synthetic(said) or record.synthetic is not None:
+            known, problems = synthetic_note(record, (before.shape[1], before.shape[0]), said)
+            return FrameContent(before, known.ellipse, problems, synthetic=known)
+        redaction = _redaction(record, before, said, redactor)
+        pixels = redaction.apply(before)
+        redacted = pixels is not before and not redaction.confirmed
+        clean = CleanPicture(pixels, redacted, redaction.layout, redaction.text_kept)
+    size = (clean.pixels.shape[1], clean.pixels.shape[0])
     pages = pages_in(record.path) if record.decode is None else 1
     problems = record.problems
     if pages > 1:
@@ -118,14 +144,14 @@ def read_content(
         )
     doubts = record.doubts
     content = FrameContent(
-        pixels,
+        clean.pixels,
         None,
         (),
         doubts,
         record.calibration,
-        redacted=redacted,
-        layout=redaction.layout,
-        text_kept=redaction.text_kept,
+        redacted=clean.redacted,
+        layout=clean.layout,
+        text_kept=clean.text_kept,
     )
     mm = stated_mm(answers)
     if mm is not None:
@@ -228,7 +254,17 @@ def _check_frame(
             f"{record.place} is a real frame, as a note in the file says, but a table beside it "
             "says that it is synthetic. It was left out. Correct the table."
         )
-    if answers.get(Question.ROLE) != FRAME and is_annotation(pixels):
+    if answers.get(Question.ROLE) == FRAME:
+        return
+    for other in record.may_show if note is None else ():
+        if _shows(other, pixels):
+            raise InDoubtError(
+                role_doubt(
+                    f"{record.place} shows {other} again, perhaps with something drawn on it.",
+                    "If it is a frame of its own, import it by itself.",
+                )
+            )
+    if is_annotation(pixels):
         raise InDoubtError(
             role_doubt(
                 f"{record.place} looks like an annotation and not like an ultrasound (few grey "
@@ -236,6 +272,13 @@ def _check_frame(
                 "Name it after its frame (NAME_mask.png) to use it as one.",
             )
         )
+
+
+def _shows(other: Path, pixels: NDArray[np.uint8]) -> bool:
+    try:
+        return shows_again(pixels, read_image(other))
+    except InputError:  # of the other picture, which is read by itself
+        return False
 
 
 def _by_hand(record: FrameRecord, mm: float) -> Calibration:

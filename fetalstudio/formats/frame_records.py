@@ -128,6 +128,8 @@ class FrameRecord:
     problems: tuple[str, ...] = ()
     """What is in doubt about the frame already, naming the file and the cure."""
 
+    may_show: tuple[Path, ...] = ()
+    """Frames that it may show again, as its name says, with something drawn on them."""
     doubts: tuple[Doubt, ...] = ()
     """What is in doubt before any picture is opened: whether it is a frame, and which annotation
     picture belongs to it."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.ellipse import Ellipse
@@ -46,15 +49,29 @@ LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
 
 NOT_USED = " The table was not used."
 """How the message about a table that cannot be read ends."""
+_COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
+"""What two tables may not say differently, and the attribute of :class:`Row` that holds it."""
+_ROUNDED = 0.01
+"""Relative difference up to which two numbers say the same."""
+_PATIENT = re.compile(
+    "patien|pacien|pazien|subje|proband|mother|mutter|woman|fo?etus|person|hospital|accession",
+    re.IGNORECASE,
+)
+"""What a column of patients may be called that is not among the usual ones."""
 _MOST_FAULTS = 20
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
-_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, *SUBMISSION, *SIZE)
+_RADIANS = "angle_radians"
+"""The angle of an ellipse in px, in place of ``angle_deg``."""
+_BARE_ANGLE = "angle"
+"""A column whose name does not say in which unit it is."""
+_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, _RADIANS, *SUBMISSION, *SIZE)
 _SPELLINGS = {
     FILENAME: ("filename", "file", "image", "imagename", "imagefile", "name"),
     PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
     HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
-    "angle_deg": ("angledeg", "angle"),
+    "angle_deg": ("angledeg", "angledegrees", "angledegree", "angle"),
+    _RADIANS: ("anglerad", "angleradians", "angleradian"),
     SUBJECT: (
         *(
             who + what
@@ -62,7 +79,10 @@ _SPELLINGS = {
             for what in ("", "id", "no", "nr", "num", "number", "key", "code", "name", "identifier")
             if who + what not in ("case", "pat")
         ),
-        *("pid", "ptid", "sid", "mrn", "studyid"),
+        *("pid", "ptid", "sid", "mrn", "studyid", "sub", "idpatient", "patientidentifier"),
+        *(who + "id" for who in ("woman", "mother", "fetus", "foetus", "volunteer", "proband")),
+        *("patientennummer", "patientennr", "patientenid", "patientin", "proband", "recordid"),
+        *("paciente", "idpaciente", "pacienteid", "paziente", "idpaziente", "hospitalnumber"),
     ),
     AGE_LABEL: ("gestationalage", "gestage", "ga"),
     **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS[:-1])},
@@ -116,8 +136,11 @@ class Rows:
 
 
 def key_of(name: str) -> str:
-    """What two spellings of a file's name share: neither case nor normal form counts."""
-    return unicodedata.normalize("NFC", name).lower()
+    """What two spellings of a file's name share: neither case nor normal form counts, nor do spaces
+    at its ends or invisible characters."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    return re.sub(r"\s+", " ", re.sub(r"\s+(?=\.[^.\s]*$)", "", seen)).strip()
 
 
 def read_rows(path: Path, required: Sequence[str]) -> Rows:
@@ -139,6 +162,7 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
     numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
+    _check_angles(table, numbers, where)
     rows: list[NamedRow] = []
     faults = list(table.faults)
     for row, values in zip(table.rows, numbers, strict=True):
@@ -165,7 +189,7 @@ def read_frame_table(
     twice: set[str] = set()
     faults = list(found.faults)
     for item in found.rows:
-        name = key_of(item.name)
+        name = key_of(_last_part(item.name))
         if rows.setdefault(name, item.row) != item.row:
             twice.add(name)
             faults.append(
@@ -189,14 +213,17 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     tables: dict[Path, frozenset[str]] = {}
+    patients: dict[Path, str | None] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith("."):
+        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith((".", "~$")):
             continue
         try:
-            tables[path] = frozenset(read_header(path).columns(_SPELLINGS))
+            header = read_header(path)
+            tables[path] = frozenset(header.columns(_SPELLINGS))
+            patients[path] = next((c for c in header.header if _PATIENT.search(c)), None)
         except InputError as error:
             notes += (f"{error}{NOT_USED}",)
-    of_ellipses = [path for path, has in tables.items() if has.issuperset(ELLIPSE)]
+    of_ellipses = [path for path, has in tables.items() if _gives_ellipses(has)]
     chosen = [p for p in of_ellipses if p.name.lower() == ELLIPSES_TABLE] or of_ellipses
     if len(chosen) > 1:
         notes += (
@@ -204,6 +231,7 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
             f"Keep one, or call it {ELLIPSES_TABLE}.",
         )
         tables = {path: has for path, has in tables.items() if path not in chosen}
+    contradicted: dict[tuple[Path, str], list[str]] = defaultdict(list)
     for path, has in tables.items():
         if path in of_ellipses and path not in chosen:
             notes += (f"{path} was not used: {chosen[0].name} gives the ellipses.",)
@@ -215,13 +243,25 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                 notes += (f"{error}{NOT_USED}",)
                 continue
             notes += faults
+            if SUBJECT not in has and patients[path] is not None:
+                notes += (
+                    f"{path}: the column {patients[path]!r} was not used. If it says whose frame "
+                    "it is, call it subject.",
+                )
             for name, row in found.items():
-                rows[name] = joined(rows.get(name, Row()), row)
+                rows[name], unclear = agreed(rows.get(name, Row()), row)
+                if unclear:
+                    contradicted[path, unclear].append(name)
         else:
             notes += (
                 f"{path} has neither a column {PIXEL_SIZE!r} nor the ellipses' columns "
                 f"({', '.join(ELLIPSE)}) and was not used.",
             )
+    notes += tuple(
+        f"{path} gives another {what} for {some(names)} than a table beside it. It was not used. "
+        "Correct one of the tables."
+        for (path, what), names in contradicted.items()
+    )
     return rows, notes
 
 
@@ -258,10 +298,34 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _gives_ellipses(has: frozenset[str]) -> bool:
+    return (has | {"angle_deg"} if _RADIANS in has else has).issuperset(ELLIPSE)
+
+
 def _describes_frames(has: frozenset[str]) -> bool:
     if FILENAME in has and has.issuperset(SUBMISSION):
         return True
     return PIXEL_SIZE in has or (FILENAME in has and not has.isdisjoint({*LABELS, SUBJECT}))
+
+
+def agreed(row: Row, more: Row) -> tuple[Row, str]:
+    """What two tables say about a frame, without what they say differently, and what that is."""
+    unclear = [
+        what for what, name in _COMPARED.items() if _differ(getattr(row, name), getattr(more, name))
+    ]
+    taken: dict[str, Any] = {_COMPARED[what]: None for what in unclear}
+    return replace(joined(row, more), **taken), " and ".join(unclear)
+
+
+def _differ(one: Calibration | float | str | None, other: object) -> bool:
+    """Whether two values contradict each other; a rounded number does not."""
+    if one is None or other is None:
+        return False
+    if isinstance(one, Calibration) and isinstance(other, Calibration):
+        return _differ(one.mm_per_px, other.mm_per_px)
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) > _ROUNDED * abs(one)
+    return one != other
 
 
 def joined(row: Row, more: Row) -> Row:
@@ -283,8 +347,12 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
     texts = {name: row.cells[i] for name, i in where.items() if not is_missing(row.cells[i])}
     try:
         pixel_size = _above_zero(PIXEL_SIZE, numbers)
+        if _RADIANS in numbers and not numbers.keys().isdisjoint(ELLIPSE):
+            numbers = {"angle_deg": math.degrees(numbers[_RADIANS])} | numbers
         ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
-        in_mm = _all_or_none(SUBMISSION, numbers)
+        # An angle in radians may be that of an ellipse in px.
+        lengths_in_mm = not numbers.keys().isdisjoint(SUBMISSION[:-1])
+        in_mm = _all_or_none(SUBMISSION, numbers) if lengths_in_mm else None
         if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
             ellipse = None
         return Row(
@@ -299,6 +367,26 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
         )
     except ValueError as error:
         raise table.error(row.line, error) from error
+
+
+def _check_angles(
+    table: Table, numbers: Sequence[Mapping[int, float] | InputError], where: Mapping[str, int]
+) -> None:
+    """Raise :class:`InputError` where angles could be in degrees as well as in radians."""
+    column = where.get("angle_deg")
+    if column is None or table.header[column].strip().lower() != _BARE_ANGLE:
+        return
+    angles = [row[column] for row in numbers if not isinstance(row, InputError) and column in row]
+    if angles and any(angles) and max(map(abs, angles)) <= 2 * math.pi:
+        raise InputError(
+            f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
+            "or angle_rad."
+        )
+
+
+def _last_part(name: str) -> str:
+    """The file's name in a path of any system."""
+    return re.split(r"[/\\]", name)[-1]
 
 
 def _label(name: str, text: str) -> str:

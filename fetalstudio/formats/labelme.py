@@ -67,7 +67,9 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
             groups.setdefault(key, []).append(item)
         shapes = [_shape(items) for items in groups.values()]
         name = str(found.get("imagePath") or path.with_suffix("").name)
-        return [AnnotatedPicture(path, name, size, tuple(s for s in shapes if s is not None))]
+        known = tuple(shape for shape in shapes if shape is not None)
+        kinds = {str(item.get("shape_type")) for item in found["shapes"]} & _NOT_OUTLINES
+        return [AnnotatedPicture(path, name, size, known, unread=tuple(sorted(kinds)))]
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError("a shape in it lacks what labelme requires") from error
 

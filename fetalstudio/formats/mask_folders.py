@@ -14,16 +14,32 @@ import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
+from fetalstudio.formats.annotation_names import (
+    base_of,
+    frame_in,
+    is_frame_word_alone,
+    is_mask_folder,
+    is_word_alone,
+    keys_of,
+    names_of,
+    numbered_alike,
+    prefixed_base,
+    shown_frame,
+    shows_a_frame,
+    without_channel,
+)
 from fetalstudio.formats.doubts import Doubt, Question, annotation_doubt, role_doubt
 from fetalstudio.formats.files import read_bounded
 from fetalstudio.formats.frame_records import JNU_IFM, PSFHS, Coding, FrameRecord, FrameSource
 from fetalstudio.formats.frame_tables import (
     HC18_TABLE,
     Row,
+    agreed,
+    joined,
     key_of,
     read_folder_tables,
     some,
@@ -31,6 +47,7 @@ from fetalstudio.formats.frame_tables import (
 )
 from fetalstudio.formats.pair_files import with_pairs
 from fetalstudio.formats.pictures import MAX_BYTES, is_picture, stem_of
+from fetalstudio.formats.repeated_pictures import named_after
 from fetalstudio.formats.stacks import with_headers
 from fetalstudio.formats.subjects import country_of, subject_of, subject_of_folder
 
@@ -40,19 +57,7 @@ IMAGE_FOLDERS = frozenset(
 )
 """Names (lower case) of folders that say nothing about what is in them."""
 
-_WORDS = "annotations?|masks?|segs?|segmentations?|gt|labels?|ground_?truth"
-_SUFFIX = re.compile(rf"(.+)[-_ .](?:{_WORDS})(?:[-_ .]?\d+)?", re.IGNORECASE)
-_PREFIX = re.compile(rf"(?:{_WORDS})[-_ .](.+)", re.IGNORECASE)
-_ALONE = re.compile(rf"(?:{_WORDS})[-_ .]?\d*", re.IGNORECASE)
-_DRAWN_ON = "overlays?|contours?|outlines?|predictions?|pred|previews?|visuali[sz]ations?"
-_SHOWS = re.compile(rf"(?:(.+)[-_ .])?(?:{_DRAWN_ON})(?:[-_ .]?\d+)?", re.IGNORECASE)
-"""Pictures of a frame with something drawn on it."""
-_FRAME_ALONE = re.compile(
-    r"(?:image|img|frame|us|ultrasound|original|raw|input|scan)[-_ .]?\d*", re.IGNORECASE
-)
-_NNUNET_CHANNEL = re.compile(r"(.+)_\d{4}")
 _JNU_IFM = re.compile(r"\d{8}T\d{6}_\d+")
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 _NO_ROW = Row()
 _NO_DOUBTS: Mapping[Path, Doubt] = {}
@@ -91,8 +96,8 @@ def read(
     inner, problems = _folders_in(source)
     inner = [p for p in inner if p.name.lower() not in without]
     beside = mask_folders_beside(source)
-    mask_folders = [p for p in inner if _is_mask_folder(p)]
-    drawn_on = [p for p in inner if _SHOWS.fullmatch(p.name) and p not in mask_folders]
+    mask_folders = [p for p in inner if is_mask_folder(p)]
+    drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in mask_folders]
     others = [p for p in inner if p not in mask_folders and p not in drawn_on]
     image_folders = [source, *others, *(p for p in deeper if not _in_mask_folder(p, source))]
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
@@ -118,7 +123,9 @@ def read(
         unsure |= {path: _shows(path) for path in pictures_in(folder)}
     rows, notes = _tables(source, image_folders, frames) if with_tables else ({}, ())
     records, unclear = records_of(frames, annotated, rows, doubts)
-    records, pairs = with_pairs(records)
+    plain = [p for p in image_folders if p == source or p.name.lower() in IMAGE_FOLDERS]
+    again = named_after(frames, plain)
+    records, pairs = with_pairs(replace(r, may_show=again.get(r.path, ())) for r in records)
     return FrameSource(
         cohort_of(source),
         records,
@@ -136,19 +143,29 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def split(pictures: Sequence[Path]) -> Split:
     """Which pictures of one folder are frames, and which annotate one."""
-    alone = [p for p in pictures if _ALONE.fullmatch(stem_of(p))]
+    alone = [p for p in pictures if is_word_alone(p)]
     if alone:
         return _split_by_word(pictures, alone)
     found = Split()
     names = {key_of(stem_of(p)) for p in pictures}
+    called = names_of(pictures)
     for path in pictures:
-        base, prefixed, shown = _base(path), _PREFIX.fullmatch(stem_of(path)), _shown(path)
-        if base is not None:
-            found.annotations[base].append(path)
-        elif prefixed and key_of(prefixed[1]) in names:
-            found.annotations[key_of(prefixed[1])].append(path)
-        elif shown in names:
+        base, prefixed, shown = base_of(path), prefixed_base(path), shown_frame(path)
+        if base is None or base not in names:
+            within = frame_in(path, names)
+            base = within or base
+        other = numbered_alike(base, path, names) if base in names else None
+        if shown in names:
             found.unsure[path] = _shows(path)
+        elif other is not None:
+            found.unsure[path] = role_doubt(
+                f"{path} may annotate {base} or {other}.",
+                "Name it after its frame, such as NAME_mask.png.",
+            )
+        elif base is not None:
+            found.annotations[base].append(path)
+        elif prefixed in called:
+            found.annotations[prefixed].append(path)
         else:
             found.frames.append(path)
     return found
@@ -157,9 +174,9 @@ def split(pictures: Sequence[Path]) -> Split:
 def _split_by_word(pictures: Sequence[Path], alone: list[Path]) -> Split:
     """A folder for each frame: image.png, mask.png and perhaps pictures of both."""
     others = [p for p in pictures if p not in alone]
-    shows = [p for p in others if _SHOWS.fullmatch(stem_of(p))]
+    shows = [p for p in others if shows_a_frame(stem_of(p))]
     frames = [p for p in others if p not in shows]
-    named = [p for p in frames if _FRAME_ALONE.fullmatch(stem_of(p))]
+    named = [p for p in frames if is_frame_word_alone(p)]
     if len(named) == 1 and len(pictures) <= len(alone) + len(shows) + 2:
         left = [p for p in frames if p not in named]
         found = Split(named, unsure={p: _shows(p) for p in (*shows, *left)})
@@ -189,7 +206,7 @@ def chosen_annotations(
     """
     by_key: dict[str, list[Path]] = defaultdict(list)
     for path in frames:
-        keys = (key_of(stem_of(path)), _without_channel(stem_of(path)))
+        keys = keys_of(stem_of(path))
         key = next((key for key in keys if key in annotations), None)
         if key is not None:
             by_key[key].append(path)
@@ -232,15 +249,20 @@ def records_of(
         if subject == stem:
             subject = subject_of_folder(folder) or name
         named = rows.get(path.parent, {})
-        row = named.get(key_of(path.name))
-        if row is None:
-            row = named.get(key_of(stem_of(path)), _NO_ROW)
-            if row is not _NO_ROW and in_folder[path.parent, key_of(stem_of(path))] > 1:
+        row = named.get(key_of(path.name), _NO_ROW)
+        by_stem = named.get(key_of(stem_of(path)), _NO_ROW)
+        if in_folder[path.parent, key_of(stem_of(path))] == 1:
+            row, unclear = agreed(by_stem, row)
+            if unclear:
                 problems += (
-                    f"{path}: the table names {stem_of(path)}, and several frames are called so. "
-                    "It was not used for them. Write the names with their endings.",
+                    f"{path}: a table gives two values of its {unclear}, with the ending of its "
+                    "name and without. None was used. Remove the wrong line.",
                 )
-                row = _NO_ROW
+        elif row is _NO_ROW and by_stem is not _NO_ROW:
+            problems += (
+                f"{path}: the table names {stem_of(path)}, and several frames are called so. "
+                "It was not used for them. Write the names with their endings.",
+            )
         if row.ellipse_mm is not None and row.in_px() is None:
             problems += (
                 f"{path}: a table gives its ellipse in mm, but no table its pixel size, so the "
@@ -284,13 +306,6 @@ def orphans(names: Iterable[str], annotations: Mapping[str, Sequence[Path]]) -> 
     }
 
 
-def names_of(frames: Iterable[Path]) -> frozenset[str]:
-    """The keys by which annotations may call the frames."""
-    stems = [stem_of(path) for path in frames]
-    channels = (_without_channel(stem) for stem in stems)
-    return frozenset((*map(key_of, stems), *filter(None, channels)))
-
-
 def coding_of(annotation: Path) -> Coding | None:
     """The data set whose numbers of structures a mask has, as its place and name say."""
     place = "/".join(annotation.parts[-4:])
@@ -310,12 +325,6 @@ def cohort_of(source: Path) -> str:
     """The folder's name, or its parent's where the name says nothing."""
     generic = source.name.lower() in IMAGE_FOLDERS
     return _text(source.parent.name if generic else source.name) or "frames"
-
-
-def _without_channel(stem: str) -> str | None:
-    """``HC_010`` of nnU-Net's ``HC_010_0000``."""
-    channel = _NNUNET_CHANNEL.fullmatch(stem)
-    return key_of(channel[1]) if channel else None
 
 
 def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -341,12 +350,12 @@ def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotatio
     found: Annotations = defaultdict(list)
     for folder in folders:
         for path in pictures_in(folder):
-            prefixed = _PREFIX.fullmatch(stem_of(path))
             keys = [
-                _base(path),
-                key_of(prefixed[1]) if prefixed else None,
+                base_of(path),
+                prefixed_base(path),
                 key_of(stem_of(path)),
-                _without_channel(stem_of(path)),
+                without_channel(stem_of(path)),
+                frame_in(path, names),
             ]
             known = [key for key in keys if key in names]
             found[known[0] if known else (keys[0] or key_of(stem_of(path))) or ""].append(path)
@@ -381,12 +390,6 @@ def _shows(path: Path) -> Doubt:
         f"{path} seems to show a frame with something drawn on it.",
         "If it is a frame, import it by itself.",
     )
-
-
-def _shown(path: Path) -> str | None:
-    """The key of the frame that this picture seems to show with something drawn on it."""
-    match = _SHOWS.fullmatch(stem_of(path))
-    return key_of(match[1]) if match and match[1] else None
 
 
 def _repeated(frames: Iterable[Path]) -> frozenset[str]:
@@ -426,7 +429,13 @@ def _tables(
             f"{'it' if len(unclear) == 1 else 'them'} was not used. Put a table into each folder.",
         )
     shared = {name: row for name, row in common.items() if name not in unclear}
-    return {folder: shared | rows.get(folder, {}) for folder in inhabited}, notes
+    return {folder: _completed(rows.get(folder, {}), shared) for folder in inhabited}, notes
+
+
+def _completed(own: Mapping[str, Row], shared: Mapping[str, Row]) -> dict[str, Row]:
+    """The rows of a folder's own table, with what only a table above it says."""
+    both = {name: joined(shared[name], row) for name, row in own.items() if name in shared}
+    return {**shared, **own, **both}
 
 
 def _neighbours(source: Path) -> list[Path]:
@@ -437,32 +446,17 @@ def _neighbours(source: Path) -> list[Path]:
         return []
 
 
-def _is_mask_folder(path: Path) -> bool:
-    """Whether the folder's name says that it holds annotations: ``labelsTr``, ``Masks_png``."""
-    words = [token.lower() for token in _TOKEN.findall(path.name)]
-    joined = "".join(words)
-    says = any(re.fullmatch(rf"(?:\w*(?:masks?|labels|annotations))|{_WORDS}", w) for w in words)
-    says = says or "groundtruth" in joined
-    return says and not {"with", "without", "no"} & set(words) and path.is_dir()
-
-
 def _in_mask_folder(path: Path, source: Path) -> bool:
     """Whether a folder in the source is one of annotations, or lies in one."""
     above = [p for p in (path, *path.parents) if p.is_relative_to(source) and p != source]
-    return any(_is_mask_folder(p) or _SHOWS.fullmatch(p.name) for p in above)
+    return any(is_mask_folder(p) or shows_a_frame(p.name) for p in above)
 
 
 def mask_folders_beside(source: Path) -> list[Path]:
     """Folders of annotations beside the source, where its name says that it holds images alone."""
     if source.name.lower() not in IMAGE_FOLDERS:
         return []
-    return [path for path in _neighbours(source) if _is_mask_folder(path)]
-
-
-def _base(path: Path) -> str | None:
-    """The key of the frame that this file says it annotates."""
-    match = _SUFFIX.fullmatch(stem_of(path))
-    return key_of(match[1]) if match else None
+    return [path for path in _neighbours(source) if is_mask_folder(path)]
 
 
 def _text(name: str) -> str:

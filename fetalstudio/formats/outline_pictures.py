@@ -7,8 +7,6 @@ comes with a doubt.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,31 +14,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.components import areas, labelled
 from fetalstudio.core.ellipse import Ellipse, largest_component, main_strokes
 from fetalstudio.core.fit import Points, distances, robust_fit
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.metrics import dice
+from fetalstudio.formats.marked_regions import VISIBLE, head_region, step_of, without_holes
 
-_LABEL_NUMBERS = 8
-"""With a maximum up to this, a mask's values are the numbers of structures, not grey levels."""
-_EXACT_VALUES = 16
-"""With more values than this, a picture has smoothed edges or the noise of a JPEG."""
-_LARGE = 4096
-"""Px a side: larger pictures are looked at in steps."""
-_NOISE = 40
-"""Grey levels, in each channel, by which such a picture's values vary."""
-_THICK = 5
-"""Px: a region that holds a square of this side is no edge between others."""
-_VISIBLE = 16
-"""Px: fewer are specks."""
 _MARGIN = 4
 """Px around what is marked that are looked at with it."""
-_CONTRAST = 64
-"""Grey levels: a noisy or smoothed annotation has at least this range."""
-_INVERTED = 0.8
-"""Share of the picture's border from which on what is marked is the background."""
 _RING_SHARE, _RING_PX = 0.12, 3.5
 """Half of a ring's width: of its radius, or in px. A thicker one is a filled head with a hole."""
+_STROKE_SHARE, _STROKE_PX = 0.05, 6.0
+"""Half of a stroke's width: of its radius, or in px. A ring that is wider may be a head with a
+hole."""
+_SECOND = 0.005
+"""Area of a second shape, of the largest one's, from which on it is more than a speck."""
+_LEAST_SHARE = 0.04
+"""Mean semi-axis of a head, of the picture's shorter side."""
+_LEAST_SEEN = 0.45
+"""Share of an outline that has to lie in the picture for the ellipse to be sure."""
+_FEW_CORNERS = 0.6
+"""Corners of a polygon, of those that its ellipse would have."""
 _EXPLAINED = 0.9
 _STRAY = 0.02
 """Distance from the ellipse, of its mean semi-axis, that is looked into."""
@@ -53,17 +48,6 @@ _RING_ERROR = 5e-4
 
 SAME_DICE = 0.95
 """From which on two outlines are of one ellipse."""
-
-MASK_VALUE = re.compile(r"\d+|#[0-9a-f]{6}")
-"""How a value of a mask is written: a number, or a colour as #rrggbb."""
-
-
-class SeveralStructuresError(ValueError):
-    """The picture shows more than one structure, and which is the head was not stated."""
-
-    def __init__(self, values: Sequence[str]) -> None:
-        super().__init__(f"it shows several structures, with the values {', '.join(values)}")
-        self.values = tuple(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,175 +69,21 @@ def ellipse_in(
     """The ellipse that an annotation picture shows, as a filled head or as a thin ring.
 
     ``samples`` and ``alpha`` are as :func:`~fetalstudio.formats.pictures.read_samples` gives them;
-    ``value`` says which value marks the head, as :data:`MASK_VALUE` has it. Holes in a filled head
-    belong to it. Raises :class:`SeveralStructuresError` where the head is not known among several
-    structures, and ``ValueError`` with the reason where no ellipse is shown.
+    ``value`` says which value marks the head, as
+    :data:`~fetalstudio.formats.marked_regions.MASK_VALUE` has it. Holes in a filled head belong to
+    it. Raises :class:`~fetalstudio.formats.marked_regions.SeveralStructuresError` where the head is
+    not known among several structures, and ``ValueError`` with the reason where no ellipse is
+    shown.
     """
-    step = _step(samples)
-    samples = samples[::step, ::step]
-    codes = _codes(samples)
-    _check_transparency(codes, None if alpha is None else alpha[::step, ::step])
-    found = _structures(samples, codes)
-    names = [name for name, _ in found]
-    single = names[0] if len(names) == 1 and samples.ndim == 2 else None
-    if value is not None:
-        chosen = [region for name, region in found if _is_value(name, value)]
-        if not chosen:
-            raise ValueError(
-                f"it holds nothing of the value {value}, but {', '.join(names) or 'nothing at all'}"
-            )
-        shown = chosen[0]
-    elif len(found) > 1:
-        raise SeveralStructuresError(names)
-    else:
-        shown = _marked(samples, codes)
-    border = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
-    if border.mean() > _INVERTED:
-        raise ValueError("it is inverted: the background is marked and the head is not")
+    step = step_of(samples)
+    alpha = None if alpha is None else alpha[::step, ::step]
+    shown, single = head_region(samples[::step, ::step], alpha, value)
     (top, left), part = _part(shown)
     e, doubt = _described(part.astype(np.uint8))
-    cx, cy = (e.cx + left) * step, (e.cy + top) * step
-    whole = Ellipse(cx, cy, e.a * step, e.b * step, e.angle_deg)
+    e = Ellipse(e.cx + left, e.cy + top, e.a, e.b, e.angle_deg)
+    doubt = doubt or _unlikely(e, (shown.shape[1], shown.shape[0]))
+    whole = Ellipse(e.cx * step, e.cy * step, e.a * step, e.b * step, e.angle_deg)
     return ShownEllipse(whole, doubt, single)
-
-
-def structures_in(samples: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
-    """The structures that an annotation picture shows: the value of each, and where it is, (H, W).
-
-    ``samples`` are as for :func:`ellipse_in`.
-    """
-    return _structures(samples, _codes(samples))
-
-
-def is_annotation(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a picture, (H, W) grey, has the few grey levels and flat regions of an annotation."""
-    step = _step(pixels)
-    pixels = np.ascontiguousarray(pixels[::step, ::step])
-    levels = np.bincount(pixels.ravel(), minlength=256)
-    if np.sort(levels)[-_LABEL_NUMBERS:].sum() >= 0.998 * pixels.size:
-        return True
-    if int(np.ptp(pixels)) < _CONTRAST:
-        return False
-    # A JPEG or smoothed edges: nearly all lies near few levels, and next to its like.
-    near = 0
-    for _ in range(3):
-        top = int(levels.argmax())
-        near += int(levels[max(top - 12, 0) : top + 13].sum())
-        levels[max(top - 12, 0) : top + 13] = 0
-    if near < 0.97 * pixels.size:
-        return False
-    spread = cv2.dilate(pixels, np.ones((3, 3), np.uint8)) - cv2.erode(
-        pixels, np.ones((3, 3), np.uint8)
-    )
-    bright = pixels > max(int(pixels.max()) // 2, 1)
-    return bool(bright.any()) and float((spread[bright] <= 24).mean()) > 0.6
-
-
-def _step(samples: NDArray[Any]) -> int:
-    """Every how many-th pixel of a large picture is enough, and keeps the memory small."""
-    return -(-max(samples.shape[:2]) // _LARGE)
-
-
-# -- what is marked --------------------------------------------------------------------------
-
-
-def _codes(samples: NDArray[Any]) -> NDArray[Any]:
-    """One number for each value or colour, (H, W)."""
-    if samples.ndim == 2:
-        return samples
-    red, green, blue = (samples[..., c].astype(np.int64) for c in range(3))
-    return (red << 16) | (green << 8) | blue
-
-
-def _name(code: float, samples: NDArray[Any]) -> str:
-    return f"{code:g}" if samples.ndim == 2 else f"#{int(code):06x}"
-
-
-def _is_value(name: str, stated: str) -> bool:
-    grey = f"#{int(name):02x}{int(name):02x}{int(name):02x}" if name.isdigit() else name
-    return stated.lower() in (name, grey)
-
-
-def _check_transparency(codes: NDArray[Any], alpha: NDArray[Any] | None) -> None:
-    if codes.min() == codes.max():
-        if alpha is not None and alpha.min() < alpha.max():
-            raise ValueError("the shape is in its transparency alone, and transparency is not read")
-        raise ValueError("it is empty: all pixels have one value")
-    if alpha is not None and (codes[alpha == 0] > codes.min()).any():
-        raise ValueError("a part of what is marked is transparent, and transparency is not read")
-
-
-def _structures(samples: NDArray[Any], codes: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
-    """The regions of one value each, by name; edges between them and specks are none."""
-    values, counts = _values(codes)
-    background = values[0]
-    if len(values) <= _EXACT_VALUES:
-        regions = {float(v): codes == v for v in values if v != background}
-    else:
-        noisy = _noisy_regions(samples, values[np.argsort(-counts)], codes.size)
-        regions = {v: r for v, r in noisy.items() if not _alike(v, background, samples)}
-    square = np.ones((_THICK, _THICK), np.uint8)
-    thick = {v for v, r in regions.items() if cv2.erode(r.astype(np.uint8), square).any()}
-    found = []
-    for value, region in sorted(regions.items()):
-        if value not in thick:
-            if region.sum() < _VISIBLE:
-                continue
-            others = [r for v, r in regions.items() if v != value and (v in thick or v > value)]
-            union = np.logical_or.reduce(others or [np.zeros_like(region)])
-            beside = cv2.dilate(union.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            if beside[region].mean() > 0.5:
-                continue
-        found.append((_name(value, samples), region))
-    return found
-
-
-def _noisy_regions(
-    samples: NDArray[Any], values: NDArray[Any], pixels: int
-) -> dict[float, NDArray[np.bool_]]:
-    """The regions around the most frequent values, ``values`` being sorted by that."""
-    regions: dict[float, NDArray[np.bool_]] = {}
-    free = np.ones(samples.shape[:2], bool)
-    for value in values[:256]:
-        if len(regions) == _EXACT_VALUES or any(_alike(v, value, samples) for v in regions):
-            continue
-        away = samples.astype(np.int64) - _channels(value, samples)
-        region = free & (np.abs(away).reshape(*samples.shape[:2], -1).max(axis=2) <= _NOISE)
-        if region.sum() >= 1e-3 * pixels:
-            regions[float(value)] = region
-            free &= ~region
-    return regions
-
-
-def _channels(code: float, samples: NDArray[Any]) -> NDArray[np.int64]:
-    whole = int(code)
-    if samples.ndim == 2:
-        return np.array(whole)
-    return np.array([whole >> 16, whole >> 8 & 255, whole & 255])
-
-
-def _alike(code: float, other: float, samples: NDArray[Any]) -> bool:
-    away = np.abs(_channels(code, samples) - _channels(other, samples))
-    return bool(away.max() <= _NOISE)
-
-
-def _marked(samples: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.bool_]:
-    """What is marked where there is one structure: pixels brighter than half of the maximum, so
-    that smoothed edges and the noise of a JPEG do not count."""
-    grey = samples if samples.ndim == 2 else samples.max(axis=2)
-    if len(_values(codes)[0]) == 2:
-        return np.asarray(codes > codes.min())
-    top = float(grey.max())
-    return np.greater(grey, 0 if top <= _LABEL_NUMBERS else top / 2)
-
-
-def _values(codes: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """The values that there are, in their order, and how many pixels have each."""
-    if codes.dtype != np.uint8:
-        return np.unique(codes, return_counts=True)
-    counts = np.bincount(codes.ravel(), minlength=256)  # many times faster than sorting
-    there = np.flatnonzero(counts)
-    return there, counts[there]
 
 
 def _part(shown: NDArray[np.bool_]) -> tuple[tuple[int, int], NDArray[np.bool_]]:
@@ -267,9 +97,6 @@ def _part(shown: NDArray[np.bool_]) -> tuple[tuple[int, int], NDArray[np.bool_]]
     return (top, left), part
 
 
-# -- which ellipse it is ---------------------------------------------------------------------
-
-
 def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
     """The ellipse of what is shown (0 and 1), and the doubt about it."""
     if not shown.any():
@@ -281,15 +108,17 @@ def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
     radius = float(np.sqrt((np.ptp(xs) + 1) * (np.ptp(ys) + 1))) / 2
     filled = thickness > max(_RING_SHARE * radius, min(_RING_PX, 0.4 * radius))
     if filled:
-        region = _without_holes(largest_component(shown))
+        region = without_holes(largest_component(shown))
         ellipse = Ellipse.from_mask(region)
         points, inset, allowed = _free_outline(region), 0.45, 0.0
         whole = shown | region
+        doubt = _several_shapes(shown) or _corners(region, ellipse)
         explained = _explained(whole > 0, ellipse, None)
         lone = float(region.sum()) / float(whole.sum())
     else:
         ellipse = Ellipse.from_ring(shown)
         points, inset, allowed = np.column_stack([xs, ys]).astype(np.float64), 0.0, thickness
+        doubt = _thick_or_nested(strokes, thickness, radius)
         explained = _explained(shown > 0, ellipse, 3 + 2 * thickness)
         lone = float(strokes.sum()) / float(shown.sum())
     size = float(np.sqrt(ellipse.a * ellipse.b))
@@ -304,12 +133,54 @@ def _described(shown: NDArray[np.uint8]) -> tuple[Ellipse, str | None]:
     mean = float(np.sqrt(np.mean(away**2)))
     if mean > max(1.0, _MEAN_STRAY * size) or away.max() > max(2.5, _MOST_STRAY * size):
         return ellipse, f"an ellipse does not describe it: it is up to {away.max():.0f} px off"
-    return ellipse, None
+    return ellipse, doubt
 
 
-def _without_holes(region: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _several_shapes(shown: NDArray[np.uint8]) -> str | None:
+    sizes = np.sort(areas(labelled(shown))[1:])
+    if len(sizes) > 1 and sizes[-2] >= max(VISIBLE, _SECOND * sizes[-1]):
+        return "it shows several shapes apart from each other, of which the largest was taken"
+    return None
+
+
+def _corners(region: NDArray[np.uint8], ellipse: Ellipse) -> str | None:
+    """The doubt about a polygon of so few corners that its sides lie inside the ellipse."""
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return np.asarray(cv2.drawContours(np.zeros_like(region), contours, -1, 1, cv2.FILLED))
+    outline, size = max(contours, key=len), float(np.sqrt(ellipse.a * ellipse.b))
+    tolerance = max(1.0, 0.006 * size)
+    corners = len(cv2.approxPolyDP(outline, tolerance, closed=True))
+    seen = len(_free_outline(region)) / len(outline)
+    if corners < _FEW_CORNERS * seen * np.pi * np.sqrt(size / (2 * tolerance)):
+        return f"it is a polygon of {corners} corners, and the ellipse lies between them"
+    return None
+
+
+def _thick_or_nested(strokes: NDArray[np.uint8], thickness: float, radius: float) -> str | None:
+    """The doubt about a ring that may be a head with a hole, or about one in another."""
+    if thickness > max(_STROKE_SHARE * radius, _STROKE_PX):
+        return (
+            f"it is a ring of {2 * thickness:.0f} px, of which the middle was taken; it may be a "
+            "head with a hole"
+        )
+    # Only what closes around something has an area, not the pieces of one outline.
+    contours, levels = cv2.findContours(strokes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    _, _, width, height = cv2.boundingRect(strokes)
+    least = 0.4 * width * height
+    outer = [c for c, level in zip(contours, levels[0], strict=True) if level[3] < 0]
+    if sum(cv2.contourArea(contour) >= least for contour in outer) > 1:
+        return "it shows one outline inside another, and an ellipse between them was taken"
+    return None
+
+
+def _unlikely(ellipse: Ellipse, size: Size) -> str | None:
+    """The doubt about a head that is tiny, or hardly in the picture, of (width, height) px."""
+    if np.sqrt(ellipse.a * ellipse.b) < _LEAST_SHARE * min(size):
+        return "it is far smaller than a head"
+    points = ellipse.contour(180)
+    inside = ((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1)
+    if inside.mean() < _LEAST_SEEN:
+        return "the picture's border cuts most of it, and the rest does not fix an ellipse"
+    return None
 
 
 def _free_outline(region: NDArray[np.uint8]) -> Points:

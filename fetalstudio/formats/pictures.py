@@ -113,7 +113,7 @@ def _samples(data: bytes, header: PictureHeader, image: NDArray[Any]) -> Samples
     if header.has_palette:
         numbers = _palette_numbers(data)
         if numbers is not None:
-            return np.ascontiguousarray(_turned(numbers, header.orientation)), None
+            return np.ascontiguousarray(turned(numbers, header.orientation)), None
     alpha = None
     if image.ndim == 3:
         alpha = image[..., -1] if image.shape[2] in (2, 4) else None
@@ -258,7 +258,7 @@ def _decoded_data(
         raise _damaged(path) from error
     if image is None:
         raise _damaged(path)
-    return data, header, _turned(image, header.orientation)
+    return data, header, turned(image, header.orientation)
 
 
 def _tiff(path: Path) -> tuple[bytes, tuple[tuple[int, PictureHeader], ...]]:
@@ -301,7 +301,7 @@ def _damaged(path: Path) -> InputError:
     return InputError(f"{path} is damaged and cannot be decoded. Copy or export it again.")
 
 
-def _turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
+def turned(image: NDArray[Any], orientation: int) -> NDArray[Any]:
     """The picture as a viewer shows it, for an orientation of EXIF (1 to 8)."""
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)

@@ -128,6 +128,12 @@ class Redactor:
     """Gets the path, the pixels, the layout and the :func:`stroke_groups` of every screen. It is
     called on several threads."""
 
+    def rules(self, layout: str | None) -> str:
+        """What stands for how screens of this layout are redacted: it changes with the policy and
+        with what a person confirms. None is for pictures that are no screens."""
+        confirmed = None if layout is None else self.layouts.get(layout)
+        return hashlib.sha256(repr((self.policy, confirmed)).encode()).hexdigest()[:16]
+
     def redaction(
         self, pixels: NDArray[np.uint8], screen: Screen | None, path: Path | None = None
     ) -> Redaction:

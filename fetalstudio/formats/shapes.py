@@ -30,6 +30,9 @@ _ALIKE = 0.95
 _VERTICES = 120
 """Of the polygons that are written: it loses 0.05 % of the area."""
 _MOST_POINTS = 100_000
+_SQUARE = 0.02
+"""How far a rectangle's corners may be from right angles, as the cosine, and its sides from equal
+lengths."""
 _LONGEST = 20
 """Times the width and height that the sides of an outline may be long, together. Drawing them takes
 memory in proportion."""
@@ -85,6 +88,8 @@ class AnnotatedPicture:
     """(width, height) in px, where the file says it."""
     shapes: tuple[Shape, ...]
     part: Part | None = None
+    unread: tuple[str, ...] = ()
+    """The kinds of what the file holds besides, and that is no outline, such as ``line``."""
 
 
 # -- reading ---------------------------------------------------------------------------------
@@ -134,6 +139,8 @@ def of_polygons(rings: Sequence[Points], size: Size) -> ShownEllipse:
     if sum(_around(ring) for ring in rings) > _LONGEST * sum(size):
         raise ValueError("its sides are far too long for an outline")
     width, height = size
+    if len(rings) == 1 and (box := _as_box(rings[0])) is not None:
+        return of_box(*box, size)
     mask = np.zeros((height, width), np.bool_)
     for ring in rings:
         _fill(mask, ring)
@@ -150,6 +157,21 @@ def of_polygons(rings: Sequence[Points], size: Size) -> ShownEllipse:
     except ValueError:
         return shown
     return replace(shown, ellipse=fitted) if fitted.overlap(shown.ellipse) >= _ALIKE else shown
+
+
+def _as_box(ring: Points) -> tuple[tuple[float, float, float, float], float] | None:
+    """The corners of a box and the angle by which it is turned, where a polygon is a rectangle."""
+    if len(ring) == 5 and np.array_equal(ring[0], ring[-1]):
+        ring = ring[:4]
+    if len(ring) != 4:
+        return None
+    along, down, back, up = (ring[(i + 1) % 4] - ring[i] for i in range(4))
+    width, height = float(np.hypot(*along)), float(np.hypot(*down))
+    apart = max(np.abs(along + back).max(), np.abs(down + up).max())
+    if abs(float(along @ down)) > _SQUARE * width * height or apart > _SQUARE * (width + height):
+        return None
+    (x, y), angle = ring.mean(axis=0), float(np.degrees(np.arctan2(along[1], along[0])))
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2), angle
 
 
 def points_of(values: Sequence[object]) -> Points:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question, head_doubt
 from fetalstudio.formats.frame_records import Coding, FrameRecord
-from fetalstudio.formats.outline_pictures import (
-    SAME_DICE,
-    SeveralStructuresError,
-    ShownEllipse,
-    ellipse_in,
-    structures_in,
+from fetalstudio.formats.marked_regions import SeveralStructuresError, structures_in
+from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse, ellipse_in
+from fetalstudio.formats.pictures import (
+    orientation_in,
+    pages_in,
+    read_image,
+    read_samples,
+    turned,
 )
-from fetalstudio.formats.pictures import pages_in, read_samples
+
+_BACK = {6: 8, 8: 6}
+"""Orientations of EXIF that another one takes back; each of the rest takes itself back."""
+_LOOKED_AT, _BRIGHTER = 720, 1.1
+"""Points of an outline, and how much brighter they have to be."""
 
 
 class SeveralStructuresInFileError(InputError):
@@ -58,10 +66,9 @@ def ellipse_of(
         notes += (shown.note,)
     for other, also in certain[1:]:
         if shown.ellipse.overlap(also.ellipse) < SAME_DICE:
-            notes += (
-                f"{path} and {other} show different ellipses in {record.place}. The former was "
-                "taken, which is the more exact. Check it.",
-            )
+            one = "it" if record.ellipse is None else "the table"
+            doubt = f"{one} and {other} show different ellipses; the more exact one was taken"
+            return replace(shown, doubt=doubt), path, notes, ()
     return shown, path, notes, ()
 
 
@@ -133,9 +140,30 @@ def _annotated(
             f"{path}: {error}. Export it again, the head in white on black, or remove it."
         ) from error
     drawn = record.drawn
-    if drawn is None or not np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
-        return shown
-    return ShownEllipse(drawn, value=shown.value)
+    if drawn is not None and np.array_equal(samples == samples.max(), drawn.mask(size) > 0):
+        return ShownEllipse(drawn, value=shown.value)
+    if shown.doubt is None and _fits_unturned(record, path, shown.ellipse, size):
+        return replace(
+            shown,
+            doubt=f"{record.place} is turned by its orientation tag, and the mask seems to have "
+            "been drawn on it before that",
+        )
+    return shown
+
+
+def _fits_unturned(record: FrameRecord, path: Path, ellipse: Ellipse, size: Size) -> bool:
+    """Whether the mask fits the frame better as that is stored than as a viewer shows it: there,
+    the outline lies on brighter pixels, as a skull does."""
+    if record.decode is not None or record.mask is not None or orientation_in(path) != 1:
+        return False
+    turn = orientation_in(record.path)
+    if turn == 1 or (turn > 4 and size[0] != size[1]):
+        return False
+    shown = read_image(record.path)
+    stored = turned(shown, _BACK.get(turn, turn))
+    points = ellipse.contour(_LOOKED_AT).round().astype(int)
+    x, y = points[((points >= 0) & (points < np.array(size))).all(axis=1)].T
+    return float(stored[y, x].mean()) > _BRIGHTER * float(shown[y, x].mean())
 
 
 def _head_in(

@@ -29,8 +29,9 @@ from fetalstudio.formats.annotation_files import (
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED
-from fetalstudio.formats.pictures import is_picture
+from fetalstudio.formats.frame_tables import NOT_USED, some
+from fetalstudio.formats.pictures import is_picture, stem_of
+from fetalstudio.formats.subjects import nearly_equal
 from fetalstudio.formats.unread_files import unread_below, unread_messages
 
 _KINDS = "PNG, JPEG, TIFF, BMP, PGM, MetaImage, NRRD, NIfTI or DICOM"
@@ -191,7 +192,15 @@ def read_source(
             f"{source} holds no images ({_KINDS}), nor does a folder in it. "
             + " ".join((*unused, *messages) or ("Choose the folder with the frames.",))
         )
-    return replace(found, problems=found.problems + messages, unread=unread)
+    of_subject = {record.subject: record for record in reversed(found.records)}
+    stated = [k for k, r in of_subject.items() if k not in (r.name, stem_of(r.path))]
+    alike = tuple(
+        f"The patients of {some([str(of_subject[key].path) for key in keys])} are written nearly "
+        "alike, and count as different ones. If they are one, write them alike, or set the subject "
+        "in Library."
+        for keys in nearly_equal(stated)
+    )
+    return replace(found, problems=found.problems + alike + messages, unread=unread)
 
 
 def _folder(

@@ -9,18 +9,24 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 _WORD = r"(?:p|pt|pat|patient|case|subj|sub|subject|participant|id|s)"
 _HC18 = re.compile(r"(\d+)_\d*HC")
 _PATIENT = re.compile(r"(?:(?i:patient)[-_ ]?\d+)(?:_([A-Z]{3})(?![A-Za-z]))?")
 _BIDS = re.compile(r"(sub-[A-Za-z0-9]+)(?:_.*)?")
-_NUMBERED = re.compile(rf"({_WORD}[-_ ]?\d+)(?:[-_ .].*)?", re.IGNORECASE)
-_FRAME_OF_VIDEO = (
-    re.compile(r"(\d{8}T\d{6})[-_]\d+"),
-    re.compile(r"(.*(?:video|clip|cine|loop|movie)[-_ ]?\d*)[-_ ](?:(?:frame|f)[-_ ]?)?\d+", re.I),
-    re.compile(r"(.+)[-_ ]frame[-_ ]?\d+", re.IGNORECASE),
+_NUMBERED = re.compile(
+    rf"((?:{_WORD}|fo?etus|woman|mother|volunteer|proband|person|exam)[-_ .]?\d+)(?:[-_ .].*)?",
+    re.IGNORECASE,
 )
+_FRAME_OF_VIDEO = (
+    re.compile(r"(\d{8}T\d{6})(?:[-_]\d+)+"),
+    re.compile(r"(.+\.(?:avi|mp4|mov|mkv|wmv|gif|dcm))[-_ .#]*(?:frame|f)?[-_ ]?\d+", re.I),
+    re.compile(r"(.*(?:video|clip|cine|loop|movie)[-_ ]?\d*)[-_ ](?:(?:frame|f)[-_ ]?)?\d+", re.I),
+    re.compile(r"(.+)[-_ ](?:frame|fr|f)[-_ ]?\d+", re.IGNORECASE),
+)
+_VIDEO_FOLDER = re.compile(r"(?:video|clip|cine|loop|movie)[-_ ]?\d+", re.IGNORECASE)
 _PSEUDONYM = re.compile(
     rf"(?:{_WORD}?[-_ ]?\d{{1,6}})|(?:patient[-_ ]?\d{{1,6}}(?:_[A-Z]{{3}})?)"
     r"|subject-[0-9a-f]{12}(?:[0-9a-f]{4})?",
@@ -63,9 +69,19 @@ def video_of(name: str) -> str | None:
 
 
 def subject_of_folder(name: str) -> str | None:
-    """The patient key in a folder's name (``P001``, ``case 12``); None for any other name."""
+    """The patient key in a folder's name (``P001``, ``case 12``, ``video_3``); None for any other
+    name."""
     found = re.fullmatch(rf"{_WORD}?[-_ ]?\d+", name, re.IGNORECASE) or _BIDS.fullmatch(name)
-    return subject_key(name) if found else None
+    return subject_key(name) if found or _VIDEO_FOLDER.fullmatch(name) else None
+
+
+def nearly_equal(subjects: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Those keys that differ in capitals, zeros or punctuation alone, such as P7, p07 and P-7."""
+    alike: dict[str, set[str]] = defaultdict(set)
+    for key in subjects:
+        plain = re.sub(r"[\W_]+", "", re.sub(r"\.0+$", "", key.casefold()))
+        alike[re.sub(r"(?<!\d)0+(?=\d)", "", plain)].add(key)
+    return tuple(tuple(sorted(keys)) for keys in alike.values() if len(keys) > 1)
 
 
 def country_of(name: str) -> Mapping[str, str]:

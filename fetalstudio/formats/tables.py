@@ -1,9 +1,9 @@
 """Tables: the one reader and the one writer of the program.
 
 The reader takes workbooks (XLSX), and what spreadsheets and programs write as CSV: commas,
-semicolons or tabs between cells, a decimal point or comma, UTF-8, UTF-16 or Windows-1252, any line
-end, quoted cells, blank lines, a first line ``sep=;`` and marks for missing values. It refuses a
-row that could be read in two ways.
+semicolons, tabs or bars between cells, a decimal point or comma, UTF-8, UTF-16 or Windows-1252, any
+line end, quoted cells, blank lines, a first line ``sep=;`` and marks for missing values. It refuses
+a row that could be read in two ways.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ MAX_ROWS, MAX_CELLS = 500_000, 1_000
 """Of a table, and of a row of it: what is larger takes gigabytes, and is no list of frames."""
 
 _MISSING = frozenset(
-    {"", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil", "missing", "unknown"}
+    {"", "na", "n/a", "#n/a", "n.a.", "n.a", "<na>", "nan", "null", "(null)", "\\n", "none", "nil"}
+    | {"missing", "unknown", "unk", "undefined", "nd", "n.d.", "n.d", "n/d", "s/d", "k.a.", "k. a."}
+    | {"not available", "not applicable", "not measured", "not done", "no data", "tbd"}
+    | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
     | {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "?", "."}
 )
 """What a cell without a value may hold, in lower case."""
 
-_USUAL_MARK = {",": ".", ";": ",", "\t": "."}
+_USUAL_MARK = {",": ".", ";": ",", "\t": ".", "|": "."}
 """Cell delimiters, and the decimal mark that usually goes with each."""
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -64,17 +67,17 @@ class Table:
     """What is wrong with the rows that were left out."""
 
     def columns(
-        self, spellings: Mapping[str, Collection[str]], once: Collection[str] = ()
+        self, spellings: Mapping[str, Sequence[str]], once: Collection[str] = ()
     ) -> dict[str, int]:
         """The place of each column that the table has, by its name in ``spellings``.
 
         A spelling matches whatever its case, spaces and punctuation (``Pixel size (mm)`` is
-        ``pixelsizemm``). The first column counts where several match, unless the name is in
-        ``once``: then this raises :class:`InputError`.
+        ``pixelsizemm``). Where several columns match, the one counts whose spelling comes first,
+        unless the name is in ``once``: then this raises :class:`InputError`.
         """
         plain = ["".join(c for c in cell.lower() if c.isalnum()) for cell in self.header]
         places = {
-            name: [i for i, cell in enumerate(plain) if cell in known]
+            name: [i for spelling in known for i, cell in enumerate(plain) if cell == spelling]
             for name, known in spellings.items()
         }
         for name in once:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,14 +19,32 @@ _SNIFFED_FILES = 200
 """Of one ending; no more are opened where none was an annotation."""
 
 _PICTURES = frozenset(
-    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dcm", ".dicom", ".ima"}
-    | {".mp4", ".avi", ".mov", ".mkv", ".wmv", ".svs", ".npy"}
-    | {".npz", ".mat", ".h5", ".hdf5", ".psd", ".pdf", ".img", ".hdr", ".vol"}
+    {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".j2c", ".jpx", ".jpf", ".jls"}
+    | {".jxl", ".jxr", ".tga", ".pcx", ".exr", ".dib", ".ico", ".pbm", ".pam", ".svg", ".eps"}
+    | {".dng", ".cr2", ".nef", ".arw", ".psd", ".xcf", ".kra", ".ai", ".pjpeg"}
+    | {".dcm", ".dicom", ".dic", ".ima", ".pdf", ".pptx", ".ppt", ".docx", ".doc"}
+    | {".mp4", ".m4v", ".avi", ".mov", ".mkv", ".wmv", ".webm", ".mpg", ".mpeg", ".flv", ".3gp"}
+    | {".mts", ".m2ts", ".vob", ".ogv"}
+    | {".svs", ".ndpi", ".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".scn", ".mrc"}
+    | {".npy", ".npz", ".mat", ".h5", ".hdf5", ".nc", ".pkl", ".pickle", ".tfrecord", ".record"}
+    | {".img", ".hdr", ".vol", ".mnc", ".par", ".rec"}
 )
-_ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz"})
-_SPREADSHEETS = frozenset({".xls", ".ods", ".numbers"})
+_ARCHIVES = frozenset(
+    {".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".iso"}
+)
+_SPREADSHEETS = frozenset(
+    {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
+    | {".mdb", ".accdb"}
+)
+_ANNOTATIONS = frozenset({".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".qpdata", ".itksnap"})
+
+_NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?\d")
+"""The beginning of a text file of coordinates."""
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How PNG, JPEG and TIFF files begin."""
+_WITH_ENDING = "Add the ending to the names of such files (NAME.png) to import them."
 _AS_FOLDERS = "Unpack such archives to import what is in them."
 _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
@@ -54,8 +73,12 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
                 found.append(UnreadFile(path, suffix, cure, too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
             found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))
+        elif not suffix and start_of(path, 4).startswith(_SIGNATURES):
+            found.append(UnreadFile(path, "picture without an ending", _WITH_ENDING))
         elif suffix in _ARCHIVES:
             found.append(UnreadFile(path, suffix, _AS_FOLDERS))
+        elif suffix in _ANNOTATIONS:
+            found.append(UnreadFile(path, suffix, _AS_MASKS))
         elif suffix in _SPREADSHEETS:
             found.append(UnreadFile(path, suffix, _AS_CSV))
         elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
@@ -129,7 +152,9 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
     data = start_of(path, _SNIFFED_BYTES)
     if suffix == ".txt":
-        return "YOLO txt" if yolo.matches(data) else None
+        if yolo.matches(data):
+            return "YOLO txt"
+        return "text of numbers" if _NUMBERS.match(data) else None
     if suffix == ".xml":
         for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
             if mark in data:
@@ -147,6 +172,9 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         ((b'"regions"', b'"shape_attributes"'), "VIA json"),
         ((b'"annotations"', b'"result"'), "Label Studio json"),
         ((b'"objects"', b'"classTitle"'), "Supervisely json"),
+        ((b'"annotations"', b'"coordinates"'), "CreateML json"),
+        ((b'"metadata"', b'"fid_list"'), "VIA 3 json"),
+        ((b'"markups"', b'"controlPoints"'), "3D Slicer json"),
         ((b'"polygon"',), "annotation json"),
         ((b'"segmentation"',), "annotation json"),
     ):

@@ -67,10 +67,11 @@ def read(path: Path, data: bytes) -> Sequence[AnnotatedPicture] | None:
     if size is not None and 0 in size:
         size = None  # labelImg writes 0 where it does not know
     name = _text(root, "filename") or path.stem
-    shapes = (_shape(item) for item in root.iter("object"))
+    shapes = [_shape(item) for item in root.iter("object") if _text(item, "deleted") != "1"]
     known = tuple(shape for shape in shapes if shape is not None)
     part = _parts_in(path.parent.parent / "ImageSets").get(key_of(path.stem))
-    return [AnnotatedPicture(path, name, size, known, part)]
+    unread = ("an object without a box or polygon",) if len(known) < len(shapes) else ()
+    return [AnnotatedPicture(path, name, size, known, part, unread)]
 
 
 @lru_cache(maxsize=4)
@@ -95,7 +96,8 @@ def _shape(item: Element) -> Shape | None:
     label = _text(item, "name")
     polygon = item.find("polygon")
     if polygon is not None:
-        values: list[object] = []
+        # LabelMe's web application has a list of points in place of numbered coordinates.
+        values: list[object] = [_text(p, key) for p in polygon.iter("pt") for key in ("x", "y")]
         while (x := polygon.findtext(f"x{len(values) // 2 + 1}")) is not None:
             values += [x, polygon.findtext(f"y{len(values) // 2 + 1}") or ""]
         return Shape(label, "polygon", partial(of_polygons, [points_of(values)]))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import openpyxl
+from openpyxl.utils import range_boundaries
 
 from fetalstudio.core.errors import InputError
 
@@ -18,6 +21,12 @@ _MAX_UNPACKED = 48 * 2**20
 """Bytes of the parts that are read: half a million cells take a few seconds."""
 _MOST_CELLS = 500_000
 _READ = ("xl/worksheets/", "xl/sharedstrings", "xl/styles", "xl/workbook")
+
+_MERGED = re.compile(rb'<mergeCell\s+ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
+_MOST_MERGED, _MOST_COLUMNS = 2_000, 1_000
+"""Merged ranges of a sheet, and the columns of it, that are looked at."""
+_Span = tuple[int, int, int, int]
+"""The first and last column and row of merged cells, from 1: left, top, right, bottom."""
 
 Rows = list[tuple[int, tuple[str, ...]]]
 """The number of each row in its sheet, from 1, and its cells."""
@@ -65,6 +74,7 @@ def _sheets(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about extensions that openpyxl leaves out
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=values)
+    merged = _merged_cells(data)
     count = 0
     found: dict[str, Rows] = {}
     try:
@@ -73,7 +83,10 @@ def _sheets(
                 continue
             sheet.reset_dimensions()  # a program may have written them wrong
             rows: Rows = []
+            spans = merged.get(sheet._worksheet_path, ())  # openpyxl has no public name for it
+            held: dict[_Span, object] = {}
             for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
+                cells = _with_merged(line, cells, spans, held)
                 count += len(cells)
                 if line > max_rows or len(cells) > max_cells or count > _MOST_CELLS:
                     raise _too_large(path)
@@ -86,6 +99,36 @@ def _sheets(
     finally:
         book.close()
     return found
+
+
+def _merged_cells(data: bytes) -> dict[str, tuple[_Span, ...]]:
+    """Of each sheet, by its part of the workbook, the cells that are merged."""
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        parts = [i for i in packed.namelist() if i.lower().startswith("xl/worksheets/")]
+        return {
+            part: tuple(
+                range_boundaries(found.decode("ascii"))
+                for found in _MERGED.findall(packed.read(part))[:_MOST_MERGED]
+            )
+            for part in parts
+        }
+
+
+def _with_merged(
+    line: int, cells: Sequence[object], spans: Sequence[_Span], held: dict[_Span, object]
+) -> Sequence[object]:
+    """A row with the value of merged cells in each of these; a file has it in the first alone.
+    ``held`` remembers the values from row to row."""
+    filled = list(cells)
+    for span in spans:
+        left, top, right, bottom = span
+        if not top <= line <= bottom or left > _MOST_COLUMNS:
+            continue
+        if line == top:
+            held[span] = filled[left - 1] if left <= len(filled) else None
+        filled += [None] * (min(right, _MOST_COLUMNS) - len(filled))
+        filled[left - 1 : right] = [held.get(span)] * (min(right, _MOST_COLUMNS) - left + 1)
+    return filled
 
 
 def _has_formulas(data: bytes) -> bool:

@@ -112,6 +112,10 @@ class Annotations:
             self._counted = newest, Counter(map(attrgetter("state"), newest.values()))
         return self._counted[1]
 
+    def take_over(self, other: Annotations) -> None:
+        """Hold the numbers that ``other`` has counted, whose annotations are held too."""
+        self._counted = other._counted
+
     def _newest(self, frame_id: str | None) -> dict[str, Annotation]:
         rows = self._storage.database.query(
             "SELECT * FROM newest_annotations WHERE cx IS NOT NULL"

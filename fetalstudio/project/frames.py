@@ -12,7 +12,6 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
@@ -22,7 +21,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
-from fetalstudio.project.pixels import NOTES, Kind, Pixels, Staging, picture_id
+from fetalstudio.project.pixels import NOTES, Kind, Pixels, picture_id
 from fetalstudio.project.purging import delete_rows
 from fetalstudio.project.records import Frame, FrameRevision
 from fetalstudio.project.rows import (
@@ -37,6 +36,7 @@ from fetalstudio.project.rows import (
     whole,
     word,
 )
+from fetalstudio.project.staging import Staging
 from fetalstudio.project.storage import Storage, now
 
 Logged = Callable[[], int]
@@ -131,13 +131,6 @@ class Frames:
             self._insert(frame_id, size, name, cohort, subject, calibration, kind, video)
             return self.get(frame_id), True
 
-    def staging(self) -> AbstractContextManager[Staging]:
-        """A place for pictures on their way in; :meth:`add_staged` takes them from there."""
-        sql = "SELECT 1 FROM frames WHERE id = ?"
-        return self._storage.pictures.staging(
-            lambda frame_id: self._storage.database.one(sql, (frame_id,)) is not None
-        )
-
     def add_staged(
         self,
         staging: Staging,
@@ -211,6 +204,10 @@ class Frames:
             cohorts = list(dict.fromkeys(frame.cohort for frame in by_kind["real"]))
             self._ordered = _Ordered(frames, {None: in_order, **by_kind}, cohorts)
         return self._ordered
+
+    def take_over(self, other: Frames) -> None:
+        """Hold the order of the frames that ``other`` has found, whose frames are held too."""
+        self._ordered = other._ordered
 
     def _everything(self, frame_id: str | None) -> dict[str, Frame]:
         labels = self._labels(frame_id)

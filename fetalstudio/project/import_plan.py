@@ -28,6 +28,12 @@ from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_roles import PlannedFile, Role
 from fetalstudio.project.records import Frame
 
+TEXT_KEPT = (
+    "Text or marks of a scanner seem to be burned into the picture and are kept, because it does "
+    "not look like a scanner's screen. Check that it names nobody."
+)
+"""Said of a picture whose :attr:`PlannedFrame.text_kept` is set."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedFrame:
@@ -192,10 +198,8 @@ class ImportPlan:
             )
         if kept := [frame.path for frame in self.frames if frame.text_kept]:
             notes.append(
-                f"{_and_more(kept)}: text or marks of a scanner seem to be burned into the "
-                "picture and are kept, because it does not look like a scanner's screen. Check "
-                "it. To black text out, confirm in the window what may be stored of it, or "
-                "import with --redact text."
+                f"{_and_more(kept)}: {TEXT_KEPT} To black it out, confirm in the window what may "
+                "be stored of it, or import with --redact text."
             )
         return tuple(dict.fromkeys((*self.notes, *notes)))
 

@@ -18,11 +18,11 @@ from fetalstudio.project.deidentifying import doubtful_labels, stored_cohort
 from fetalstudio.project.import_choices import NO_CHOICES, Choices, check_named, with_frames
 from fetalstudio.project.import_comparisons import compared, with_single_structures
 from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
-from fetalstudio.project.import_reading import Keep, planned_frame, read_ahead
+from fetalstudio.project.import_reading import Wanted, planned_frame, read_ahead
 from fetalstudio.project.import_roles import PlannedFile, Role, other_files
 from fetalstudio.project.patients import Keys
-from fetalstudio.project.pixels import picture_id
 from fetalstudio.project.project import DATABASE, Project
+from fetalstudio.project.staging import Staging
 
 Sharpest = Callable[[FrameRecord, Redactor], int | None]
 """Gives the number, from 0, of the frame of a clip that shows a head best; None where none does.
@@ -103,6 +103,7 @@ class Planner:
             while key in self._records:
                 key += "+"
             self._records[key] = record
+        self._in_file = Counter(record.path for record in found)
         self._look = sharpest
         self._frames: dict[tuple[str, str | None], tuple[FrameRecord, ...]] = {}
         """By the key of a file with several frames and the choice among them."""
@@ -115,13 +116,13 @@ class Planner:
         self,
         choices: Choices = NO_CHOICES,
         *,
-        keep: Keep = lambda pixels, _note: picture_id(pixels),
+        staging: Staging | None = None,
         progress: Progress = NO_PROGRESS,
     ) -> ImportPlan:
         """The plan under these choices.
 
-        ``keep`` gets the pixels of every picture that is read for it and can be imported, and the
-        note that its file is to have, and returns its id.
+        Every picture that is read for it and can be imported is put into the ``staging``, where
+        there is one. What a stopped import has left is used.
 
         Raises :class:`InputError` for choices about a file that is not there, and
         :class:`Stopped` if asked to.
@@ -131,7 +132,7 @@ class Planner:
         records, drawn = self._assigned(
             choices, {key: record for key, (record, _) in chosen.items()}
         )
-        todo = {}
+        todo: dict[str, Wanted] = {}
         for key, record in records.items():
             clip = chosen[key][1]
             left_out = choices.leave_out(key, clip) or key == clip
@@ -141,11 +142,15 @@ class Planner:
                 or self._read[key][:2] != (answers, record)
                 or self._read[key][2].layout in changed
             ):
-                todo[key] = answers, record
-        for number, (key, read) in enumerate(read_ahead(todo, self._redactor)):
+                todo[key] = Wanted(record, answers, self._inside(record))
+        if staging is not None:
+            staging.expect(len(todo))
+        staged = staging or self._project.imports.staged(self._source)
+        for number, (key, read) in enumerate(read_ahead(todo, self._redactor, staged)):
             progress.advance(number, len(todo))
-            answers, record = todo[key]
-            self._read[key] = answers, record, planned_frame(record, key, answers, read, keep)
+            wanted = todo[key]
+            planned = planned_frame(key, wanted, read, self._redactor, staging)
+            self._read[key] = wanted.answers, wanted.record, planned
         progress.advance(len(todo), len(todo))  # the last check: what follows is short
         frames: list[PlannedFrame] = []
         known: dict[str, PlannedFrame] = {}
@@ -195,6 +200,12 @@ class Planner:
             screens=self._samples(frames),
             clips={key: record for key, record in self._records.items() if record.is_clip},
         )
+
+    def _inside(self, record: FrameRecord) -> str:
+        """Which of the pictures in its file a record is, whatever other files there are."""
+        if self._in_file[record.path] > 1:
+            return record.name
+        return "" if record.from_video is None else record.name.removeprefix(record.from_video)
 
     def _follow_confirmed(self) -> set[str | None]:
         """Redact as a person has confirmed by now, and say of which layouts that is new. Raises as

@@ -6,36 +6,58 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.names import visible_key
-from fetalstudio.formats.doubts import Answers, InDoubtError, Question
+from fetalstudio.formats.doubts import FRAME, Answers, InDoubtError, Question
 from fetalstudio.formats.frame_reading import FrameContent, read_content
 from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.pictures import FRAME_NOTE
 from fetalstudio.formats.redaction import Redactor, UnclearScreenError
 from fetalstudio.project.import_plan import PlannedFrame
-from fetalstudio.project.pixels import Pixels
+from fetalstudio.project.pixels import picture_id
+from fetalstudio.project.staging import Staged, Staging
 
 _MOST_READERS = 4
 """Threads that decode frames; each may hold one of the largest size."""
-Keep = Callable[[Pixels, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture that is to be read."""
+
+    record: FrameRecord
+    answers: Answers | None
+    """None where it is left out by choice."""
+    inside: str
+    """Which of the pictures in its file it is; empty where the file has no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A picture that was read."""
+
+    content: FrameContent
+    file: str | None
+    """What stands for its file, as it was before it was read; see :meth:`Staged.key`."""
+    resumed: bool
+    """Whether its picture was staged before."""
 
 
 def read_ahead(
-    todo: Mapping[str, tuple[Answers | None, FrameRecord]], redactor: Redactor
-) -> Iterator[tuple[str, Callable[[], FrameContent]]]:
-    """By key, what waits for the content of a picture, or raises what reading it raised.
+    todo: Mapping[str, Wanted], redactor: Redactor, staged: Staged | None
+) -> Iterator[tuple[str, Callable[[], Read]]]:
+    """By key, what waits for a picture, or raises what reading it raised.
 
-    A few are read at a time, each in a thread: the decoders let others run meanwhile.
+    A few are read at a time, each in a thread: the decoders let others run meanwhile. What is
+    ``staged`` already is neither decoded nor redacted again.
     """
     workers = min(os.cpu_count() or 1, _MOST_READERS)
     with ThreadPoolExecutor(workers, "reader") as pool:
-        ahead = deque[tuple[str, Future[FrameContent]]]()
+        ahead = deque[tuple[str, Future[Read]]]()
         try:
-            for key, (answers, record) in todo.items():
-                ahead.append((key, pool.submit(_content, record, answers, redactor)))
+            for key, wanted in todo.items():
+                ahead.append((key, pool.submit(_read, wanted, redactor, staged)))
                 if len(ahead) > workers:
                     done, future = ahead.popleft()
                     yield done, future.result
@@ -46,28 +68,33 @@ def read_ahead(
             pool.shutdown(cancel_futures=True)
 
 
-def _content(record: FrameRecord, answers: Answers | None, redactor: Redactor) -> FrameContent:
-    if answers is None:
+def _read(wanted: Wanted, redactor: Redactor, staged: Staged | None) -> Read:
+    if wanted.answers is None:
         raise InputError("left out by choice")
-    return read_content(record, answers, redactor)
+    file = None if staged is None else staged.key(wanted.record.path, wanted.inside)
+    clean = None if staged is None or file is None else staged.find(file, redactor)
+    content = read_content(wanted.record, wanted.answers, redactor, clean)
+    return Read(content, file, clean is not None)
 
 
 def planned_frame(
-    record: FrameRecord,
     key: str,
-    answers: Answers | None,
-    read: Callable[[], FrameContent],
-    keep: Keep,
+    wanted: Wanted,
+    read: Callable[[], Read],
+    redactor: Redactor,
+    staging: Staging | None,
 ) -> PlannedFrame:
-    """What a picture is planned to be; one without answers is left out by choice."""
+    """What a picture is planned to be, which is then staged; one without answers is left out by
+    choice."""
+    record, answers = wanted.record, wanted.answers
     subject = (answers or {}).get(Question.SUBJECT) or subject_of(record)
     planned = PlannedFrame(key=key, record=record, subject=subject, calibration=record.calibration)
     if answers is None:
         return planned
     try:
-        content = read()
-        made = content.synthetic
-        frame_id = keep(content.pixels, FRAME_NOTE if made is None else made.text())
+        done = read()
+        content = done.content
+        frame_id = _staged(done, answers, redactor, staging)
     except InDoubtError as error:
         return replace(planned, doubts=(error.doubt,))
     except UnclearScreenError as error:
@@ -89,6 +116,22 @@ def planned_frame(
         layout=content.layout,
         text_kept=content.text_kept,
     )
+
+
+def _staged(read: Read, answers: Answers, redactor: Redactor, staging: Staging | None) -> str:
+    """Stage the picture, where there is a place for it; returns its id."""
+    content = read.content
+    if staging is None:
+        return picture_id(content.pixels)
+    if content.synthetic is not None:
+        return staging.put(content.pixels, content.synthetic.text())
+    frame_id = staging.put(content.pixels)
+    # What is a frame only because a person said so is asked about again.
+    if read.file is not None and answers.get(Question.ROLE) != FRAME:
+        rules = redactor.rules(content.layout)
+        staging.resumed += read.resumed
+        staging.note(read.file, frame_id, content, rules)
+    return frame_id
 
 
 def subject_of(record: FrameRecord) -> str:

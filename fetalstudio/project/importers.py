@@ -30,9 +30,9 @@ from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
 from fetalstudio.project.import_planner import Planner, Sharpest
 from fetalstudio.project.pairs import SameAsRealError
 from fetalstudio.project.patients import Keys
-from fetalstudio.project.pixels import Staging
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import AnnotationState, Frame
+from fetalstudio.project.staging import Staging
 
 AUTHOR = "import"
 """Who made the annotations that came with the frames."""
@@ -63,6 +63,8 @@ class ImportReport:
     amendment: int | None = None
     """The number by which the import can be taken back (:meth:`Frames.undo`); None where it added
     nothing."""
+    resumed: int = 0
+    """Pictures that an import of this source had read before it was stopped."""
 
 
 def import_frames(
@@ -113,7 +115,8 @@ def import_frames(
     Raises :class:`InputError` for a source without a usable image, for the store of a project, or
     where the secret of the patients' keys is on another computer, and
     :class:`UserError` where the project cannot be written, :class:`Stopped` if asked to; the
-    project is then as it was.
+    project is then as it was. After :class:`Stopped`, the next import of this source goes on where
+    this one stopped; see :class:`~fetalstudio.project.staging.Imports`.
     """
     head = [] if mask_value is None else [(Question.HEAD, mask_value, ())]
     choices = with_frames(choices.joined(Choices.of(head, cohort=cohort)), frames)
@@ -128,13 +131,15 @@ def import_frames(
         sharpest=sharpest,
         progress=progress,
     )
-    with project.frames.staging() as staging:
-        plan = planner.plan(choices, keep=staging.put, progress=progress)
+    with project.imports.staging(source) as staging:
+        plan = planner.plan(choices, staging=staging, progress=progress)
         if seen is not None:
             plan = _as_seen(plan, seen)
         if not any(frame.frame_id for frame in plan.frames):
             raise InputError(_nothing(plan))
-        return _store(project, staging, plan, keep_names, author)
+        staging.settle(progress)
+        report = _store(project, staging, plan, keep_names, author)
+        return replace(report, resumed=staging.resumed)
 
 
 def _nothing(plan: ImportPlan) -> str:

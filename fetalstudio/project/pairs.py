@@ -12,7 +12,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.formats.synthetic_notes import SyntheticNote
 from fetalstudio.project.frames import REMOVE_FRAMES, Frames, Logged
-from fetalstudio.project.pixels import Pixels, Staging, picture_id
+from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.records import SYNTHESIZER, SYNTHETIC_COHORT, Frame, Pair, ReviewState
 from fetalstudio.project.rows import (
     drawn_ellipse,
@@ -26,6 +26,7 @@ from fetalstudio.project.rows import (
     word,
 )
 from fetalstudio.project.schema import CURRENT_PAIRS
+from fetalstudio.project.staging import Staging
 from fetalstudio.project.storage import Storage, ellipse_columns, now, to_json
 
 _STATES: tuple[ReviewState, ...] = get_args(ReviewState)

@@ -1,18 +1,15 @@
 """The frames' pictures: ``frames/<2 hex>/<id>.png``, written once and never changed.
 
 A picture is put in its place only inside a write transaction of the store, so the holder of the
-write lock knows that a picture without a row is an orphan. An import may take minutes and must not
-block the window meanwhile, so it first stages its pictures in a separate folder.
+write lock knows that a picture without a row is an orphan. An import first stages its pictures; see
+:mod:`fetalstudio.project.staging`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +24,6 @@ from fetalstudio.formats.pictures import (
     read_image,
     write_png,
 )
-from fetalstudio.project.locks import Lock
 from fetalstudio.project.rows import is_frame_id
 
 Pixels = NDArray[np.uint8]
@@ -36,7 +32,6 @@ Kind = Literal["real", "synthetic"]
 
 NOTES: Mapping[Kind, str] = {"real": FRAME_NOTE, "synthetic": SYNTHETIC_NOTE}
 
-_STAGING = ".staging-"
 _PUT_BACK = "Import the same picture again, or put the file back from a copy of the project."
 
 
@@ -109,25 +104,8 @@ class Pictures:
             for name in names:
                 yield folder, name
 
-    @contextlib.contextmanager
-    def staging(self, known: Callable[[str], bool]) -> Iterator[Staging]:
-        """A folder for pictures that may become frames. It is deleted at the end of the block.
-
-        ``known`` says whether the project has a row for the frame of an id.
-        """
-        folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
-        lock = Lock(folder.with_suffix(".lock"))
-        # The lock comes first: a folder whose lock is free was left behind by a crash.
-        if not lock.acquire(wait_s=5.0):
-            raise UserError(f"{lock.path} is held by another program. Try again.")
-        try:
-            yield Staging(folder, self, known)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.remove()
-
     def remove_abandoned(self) -> int:
-        """Delete what a crash left half-done; returns the number of files.
+        """Delete what a crash left half-written; returns the number of files.
 
         Call inside a write transaction only: no picture is then on its way to its place.
         """
@@ -136,63 +114,4 @@ class Pictures:
             if name.startswith(".part-"):
                 (folder / name).unlink(missing_ok=True)
                 files += 1
-        for path in self.folder.glob(f"{_STAGING}*.lock"):
-            lock = Lock(path)
-            if lock.acquire():
-                folder = path.with_suffix("")
-                files += len(list(folder.iterdir())) if folder.is_dir() else 0
-                shutil.rmtree(folder, ignore_errors=True)
-                lock.remove()
         return files
-
-
-class Staging:
-    """Pictures on their way into a project."""
-
-    def __init__(self, folder: Path, pictures: Pictures, known: Callable[[str], bool]) -> None:
-        self._folder = folder
-        self._pictures = pictures
-        self._known = known
-
-    def put(self, pixels: Pixels, note: str = FRAME_NOTE) -> str:
-        """Write the picture here unless the project or this folder holds it; returns its id.
-
-        ``note`` says in the file what the picture is. A synthetic picture stays one, though it may
-        come a second time without its note.
-
-        A picture whose file in the project is missing or damaged is written too, to replace it. So
-        is one that a killed import left in its place: a window that opens may remove it meanwhile.
-        """
-        frame_id = picture_id(pixels)
-        held = self._known(frame_id) and self._pictures.holds(frame_id)
-        if not held and (note != FRAME_NOTE or not self._path(frame_id).exists()):
-            try:
-                write_png(self._path(frame_id), pixels, note)
-            except UserError as error:
-                raise self._unwritable(error.__cause__ or error) from error
-        return frame_id
-
-    def place(self, frame_id: str) -> None:
-        """Move the picture to its place, if it is not there. Call inside a write transaction only.
-
-        Raises :class:`UserError` if it is neither staged nor in its place.
-        """
-        target = self._pictures.path(frame_id)
-        if target.exists() and not self._path(frame_id).exists():
-            return
-        try:
-            target.parent.mkdir(exist_ok=True)
-            self._path(frame_id).replace(target)
-        except OSError as error:
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: BaseException) -> UserError:
-        """Names the folder, as a hidden staging file means nothing to the user."""
-        return UserError(
-            f"{self._pictures.folder} could not be written: "
-            f"{getattr(error, 'strerror', None) or error}. Nothing was imported. "
-            "Check that the folder is writable and the disk has room, then try again."
-        )
-
-    def _path(self, frame_id: str) -> Path:
-        return self._folder / f"{frame_id}.png"

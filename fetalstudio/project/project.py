@@ -44,6 +44,7 @@ from fetalstudio.project.purging import forget, purge, removed_frames, unheld_pi
 from fetalstudio.project.readings import Readings
 from fetalstudio.project.runs import Runs
 from fetalstudio.project.schema import CURRENT_PAIRS
+from fetalstudio.project.staging import Imports, remove_old_stagings
 from fetalstudio.project.storage import Storage, Version, without_collections
 
 _FOLDERS = ("frames", "models", "exports")
@@ -74,6 +75,7 @@ class Project:
         self.runs = Runs(self._storage)
         self.models = Models(self._storage)
         self.patients = Patients(self._storage)
+        self.imports = Imports(self._storage, self.patients)
 
     @property
     def path(self) -> Path:
@@ -230,13 +232,15 @@ class Project:
 
     def read_ahead(self) -> None:
         """Read all frames and annotations, for :meth:`take_over`."""
-        self.frames.by_id()
-        self.annotations.by_frame()
+        self.frames.all()
+        self.annotations.states()
 
     def take_over(self, other: Project, version: Version) -> None:
         """Hold what ``other``, the same project opened on another thread, has read ahead since this
         one was at ``version``; nothing if anybody has written since."""
-        self._storage.take_over(other._storage, version)
+        if self._storage.take_over(other._storage, version):
+            self.frames.take_over(other.frames)
+            self.annotations.take_over(other.annotations)
 
     def purge(self) -> int:
         """Delete for good what was removed; see :func:`fetalstudio.project.purging.purge`."""
@@ -314,6 +318,7 @@ class Project:
     def _remove_abandoned(self) -> int:
         with self.transaction():
             removed = self._storage.pictures.remove_abandoned()
+            removed += remove_old_stagings(self._storage.pictures.folder)
         for folder in ("models", "exports"):
             for path in sorted((self.path / folder).rglob(".part-*")):
                 # A job of another process may be writing it; after an hour it no longer is.

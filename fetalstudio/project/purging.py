@@ -17,6 +17,7 @@ from fetalstudio.project.backups import (
 )
 from fetalstudio.project.database import Database
 from fetalstudio.project.schema import PURGED_TABLES
+from fetalstudio.project.staging import remove_stagings
 from fetalstudio.project.storage import Storage
 
 
@@ -72,6 +73,7 @@ def forget(storage: Storage, subjects: Collection[str], progress: Progress = NO_
         delete_rows(storage.database, sorted(frame_ids.intersection(removed_frames(storage))))
         _replace_former(storage.database, subjects, current)
         storage.pictures.remove_abandoned()
+        remove_stagings(storage.pictures.folder)
     _delete_unheld(storage)
     shutil.rmtree(storage.path / "cache", ignore_errors=True)
     return storage.database.scrub()

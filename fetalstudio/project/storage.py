@@ -129,15 +129,17 @@ class Storage:
         """A value that is another one once anybody has written."""
         return self.database.changes, self.database.other_changes, self.database.inserted
 
-    def take_over(self, other: Storage, version: Version) -> None:
+    def take_over(self, other: Storage, version: Version) -> bool:
         """Hold what :meth:`by_frame` of ``other``, on another connection to the same file, has read
-        since this one was at ``version``; nothing if anybody has written since."""
+        since this one was at ``version``. Returns False where anybody has written since; nothing
+        is then taken over."""
         if self.version() != version:
-            return
+            return False
         changes, other_changes, inserted = version
         for tables, held in other._held.items():
             self._held[tables] = _Held((changes, other_changes), inserted, held.records)
         self.damage |= other.damage
+        return True
 
     def query_apart(self, statements: Sequence[str]) -> list[list[sqlite3.Row]]:
         """All rows of each SELECT, on a connection of its own; for another thread.

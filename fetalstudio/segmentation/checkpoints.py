@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import torch
@@ -65,6 +66,10 @@ _SAM_PART = re.compile(
 """In a key: the name of a part of SAM, after any prefix."""
 _SD_PART = re.compile(r"(?:model\.diffusion_model|first_stage_model|cond_stage_model)\.")
 _INNER = re.compile(r"\b(?:_orig_mod|module)\.")
+_ARCHIVES = (b"\x1f\x8b", b"BZh", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ")
+_OTHERS = {b"\x89HDF": "an HDF5 file", b"GGUF": "a GGUF file", b"\x93NUMPY": "a NumPy file"}
+"""How files of other programs begin."""
+_TEXT = re.compile(rb"[\t\n\r -~]+")
 _WRAPPERS = ("model", "state_dict", "model_state_dict", "model_state")
 """Entries under which trainings save the weights."""
 
@@ -194,7 +199,26 @@ def _head(path: Path) -> bytes:
             f"{path} is a web page, saved in place of the weights. Open its address in a browser "
             "and download the file itself."
         )
+    if head.startswith(_ARCHIVES) or (head.startswith(b"PK") and not _is_of_torch(path)):
+        raise InputError(f"{path} is an archive. Unpack it, and give the checkpoint that is in it.")
+    other = next((name for start, name in _OTHERS.items() if head.startswith(start)), None)
+    if other is None and not _is_safetensors(head) and _TEXT.fullmatch(head):
+        other = "a text file"
+    if other is not None:
+        raise InputError(
+            f"{path} is {other} and holds no weights of PyTorch. Get the model as .safetensors or "
+            ".pth."
+        )
     return head
+
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether a zip archive is one of PyTorch."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return any(PurePath(name).name in ("data.pkl", "version") for name in packed.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return True  # a damaged one, of which PyTorch says what is wrong
 
 
 def _is_safetensors(head: bytes) -> bool:

@@ -68,7 +68,7 @@ def early_body(rng: np.random.Generator, grid: Grid, ellipse: Ellipse) -> Body:
         if rng.random() < 0.55:
             limb = _limb(rng, neck + length * at * way, half, aside, way)
             far = _string(px, py, limb, np.linspace(0.17, 0.09, len(limb)))
-            flesh = np.clip(0.5 - (far + rough) / edge, 0, 1)
+            flesh = np.clip(0.5 - (far + rough) / edge, 0, 1).astype(np.float32)
             share, level = np.maximum(share, flesh), level + np.float32(rng.uniform(-2, 3)) * flesh
             for part in (limb[:3], limb[4:]):  # bones end short of the joint
                 bone = np.exp(-np.square(_string(px, py, part, np.zeros(len(part))) / edge))

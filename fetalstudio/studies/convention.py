@@ -18,9 +18,12 @@ import numpy as np
 from fetalstudio.core.convention import Convention
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.metrics import Interval
-from fetalstudio.core.statistics import mean_interval
+from fetalstudio.core.statistics import FEW_SUBJECTS, mean_interval
+from fetalstudio.engine.evidence import Answer, Finding, write_evidence
+from fetalstudio.engine.jobs.experiment.request import MARGIN
 
 _SUBJECTS = (3, 5, 10, 30)
+_HANDFUL = 5
 _FACTORS = (1.0, 1.02, 1.04)
 
 
@@ -83,6 +86,31 @@ def recovered(drawn: Sequence[Drawn], factor: float, subjects: int, draws: int) 
     return [m.size.mean - (factor - 1) for m in measured]
 
 
+def evidence_of(drawn: Sequence[Drawn], target: str, draws: int) -> Finding:
+    """What proposals gain by the convention of :data:`_HANDFUL` subjects."""
+    after = following(drawn, _HANDFUL, draws)
+    gained = gain(drawn, after, plain(drawn))
+    subjects = len({d.subject for d in drawn})
+    answer: Answer = "yes" if gained.low > 0 else "harm" if gained.high < 0 else "unknown"
+    return Finding(
+        question="convention",
+        knows="heads",
+        target=target,
+        real=_HANDFUL,
+        pairs=0,
+        gain=round(gained.mean, 5),
+        low=round(gained.low, 5),
+        high=round(gained.high, 5),
+        by_repeat=(),
+        repeats=draws,
+        planned=draws,
+        subjects=subjects,
+        margin=MARGIN,
+        answer="too_few" if subjects < FEW_SUBJECTS else answer,
+        page="docs/evidence/convention.md",
+    )
+
+
 def main() -> None:
     """Print both tables for a file of scores."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,11 +119,21 @@ def main() -> None:
         "--snapped", type=Path, help="the scores of the same frames after the second look"
     )
     parser.add_argument("--draws", type=int, default=5, help="draws of subjects to measure on")
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE",
+        help="also write what a convention of five subjects gains, for the program's advice, such "
+        "as to resources/evidence/convention.json",
+    )
+    parser.add_argument("--target", default="", help="the frames in words, for --evidence")
     options = parser.parse_args()
     drawn = read_drawn(options.scores)
     if options.snapped is not None:
         _compare_snapped(drawn, read_drawn(options.snapped), options.draws)
         return
+    if options.evidence is not None:
+        write_evidence(options.evidence, [evidence_of(drawn, options.target, options.draws)])
     most = len({d.subject for d in drawn}) - 1
     for factor in _FACTORS:
         grown = [d.grown(factor) for d in drawn]

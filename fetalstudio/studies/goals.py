@@ -18,7 +18,7 @@ import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -179,9 +179,7 @@ def proposals(
 
     figures: dict[str, dict[str, Any]] = {"gain": {}}
     for name, snapped in (("plain", False), ("snapped", True)):
-        figures[name] = _with_error(
-            lambda item, value, s=snapped: scores(HC18, value, s)[item.id], test, level
-        )
+        figures[name] = _with_error(partial(_score, scores, snapped), test, level)
     for cohort, items in sets.items():
         before, after = (
             [scores(cohort, level.value, snapped)[item.id] for item in items]
@@ -200,6 +198,15 @@ def proposals(
     return figures
 
 
+def _score(
+    scores: Callable[[str, float, bool], Mapping[str, FrameScore]],
+    snapped: bool,
+    item: LabelledFrame,
+    level: float,
+) -> FrameScore:
+    return scores(HC18, level, snapped)[item.id]
+
+
 _KEPT = (
     *("frame_id", "name", "subject", "cohort"),
     *("dice", "iou", "hd95_px", "assd_px", "hc_mm", "hc_error_mm"),
@@ -214,12 +221,12 @@ def _gain(
 ) -> dict[str, Any]:
     """The paired difference of a figure, over the frames that have it before and after."""
     rows = [
-        (s.subject, first, second)
+        (s.subject, one, other)
         for s, t in zip(before, after, strict=True)
-        if (first := figure(s)) is not None and (second := figure(t)) is not None
+        if (one := figure(s)) is not None and (other := figure(t)) is not None
     ]
-    subjects, first, second = zip(*rows, strict=True)
-    found = paired_difference([second], [first], subjects)
+    subjects = [subject for subject, _, _ in rows]
+    found = paired_difference([[row[2] for row in rows]], [[row[1] for row in rows]], subjects)
     return _figure(found, subjects)
 
 

@@ -1,4 +1,4 @@
-"""How fast DICOM is imported, in how much memory, and what a cancelled import leaves.
+"""How fast DICOM is imported, in how much memory, and how a cancelled import goes on.
 
 Makes small instances in mixed syntaxes, as a scanner shows them, and imports them.
 """
@@ -98,11 +98,16 @@ def _save(path: Path, syntax: UID, data: bytes, patient: str) -> None:
 
 
 class _Half:
-    """Progress that stops the work half-way."""
+    """Progress that stops the work half-way through the pictures; the headers are read before."""
+
+    def __init__(self) -> None:
+        self._headers_read = self._begun = False
 
     def advance(self, done: int, total: int, note: str = "") -> None:
-        """Raise :class:`Stopped` from the middle on."""
-        if done > total // 2:
+        """Raise :class:`Stopped` from the middle of the second pass on."""
+        self._headers_read |= self._begun and done == 0
+        self._begun = True
+        if self._headers_read and done > total // 2:
             raise Stopped
 
     def check(self) -> None:
@@ -110,29 +115,33 @@ class _Half:
 
 
 def measure(source: Path, folder: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """Import all, import all again, and cancel an import half-way; give the figures of each."""
+    """Import all, import all again, cancel an import half-way and go on with it; give the figures
+    of each."""
     with Project.create(folder / "project") as project:
         for name in ("import", "again"):
-            wall, used = time.perf_counter(), time.process_time()
-            report = import_frames(project, source)
-            wall, used = time.perf_counter() - wall, time.process_time() - used
-            count = report.frames + report.duplicates
-            yield (
-                name,
-                {
-                    "frames": report.frames,
-                    "per_s": count / wall,
-                    "cpu_ms_each": 1000 * used / count,
-                    **_peak(),
-                },
-            )
+            yield name, _timed(project, source)
     with Project.create(folder / "cancelled") as project:
-        empty = _files(folder / "cancelled")
         try:
             import_frames(project, source, progress=_Half())
         except Stopped:
-            left = _files(folder / "cancelled") - empty
-            yield "cancelled", {"frames": len(project.frames.all()), "files_left": len(left)}
+            (left,) = project.imports.unfinished()
+            yield "cancelled", {"frames": len(project.frames.all()), "read": left.pictures}
+        yield "gone on", _timed(project, source)
+
+
+def _timed(project: Project, source: Path) -> dict[str, float]:
+    """Import a source, and give the figures."""
+    wall, used = time.perf_counter(), time.process_time()
+    report = import_frames(project, source)
+    wall, used = time.perf_counter() - wall, time.process_time() - used
+    count = report.frames + report.duplicates
+    return {
+        "frames": report.frames,
+        "resumed": report.resumed,
+        "per_s": count / wall,
+        "cpu_ms_each": 1000 * used / count,
+        **_peak(),
+    }
 
 
 def _peak() -> dict[str, float]:
@@ -143,10 +152,6 @@ def _peak() -> dict[str, float]:
         return {}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_mib": peak / (1024**2 if sys.platform == "darwin" else 1024)}
-
-
-def _files(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.is_file() and "project.db" not in path.name}
 
 
 def main() -> None:

@@ -89,7 +89,7 @@ def main() -> None:
         synthesizer = load_synthesizer(find_model("synthesizer", options.synthesizer, project))
         judge = load_segmenter(judge_model())
         for percent in options.grown:
-            drawn = [_grown(item, 1 + percent / 100) for item in items]
+            drawn = [grown(item, 1 + percent / 100) for item in items]
             found = shown(drawn, synthesizer, judge)
             print(f"grown by {percent:g} %, {len(drawn)} frames")
             for name in ("real", "plain", "followed"):
@@ -98,7 +98,8 @@ def main() -> None:
                 print(f"  {name}: {said}", flush=True)
 
 
-def _grown(item: LabelledFrame, factor: float) -> LabelledFrame:
+def grown(item: LabelledFrame, factor: float) -> LabelledFrame:
+    """The frame with both axes of its ellipse multiplied by ``factor``."""
     e = item.ellipse
     return replace(item, ellipse=replace(e, a=e.a * factor, b=e.b * factor))
 

@@ -123,6 +123,8 @@ _PARTS = {
     "judge": "; and three quarters of the others, from which synthesizers learn",
 }
 """What each kind of model does not learn from besides, for its card."""
+SUBJECTS_ARE = "examinations of HC18; a woman may recur"
+"""What a subject of the cards is: HC18's file names tell examinations apart, not women."""
 CREDIT = (
     "HC18: T.L.A. van den Heuvel, D. de Bruijn, C.L. de Korte, B. van Ginneken, Automated "
     "measurement of fetal head circumference using 2D ultrasound images, Zenodo 1327317, CC BY 4.0"
@@ -532,6 +534,7 @@ def _training_data(
         "cohorts": dict(cohorts),
         "frames": len(items),
         "subjects": len({item.subject for item in items}),
+        "subjects_are": SUBJECTS_ARE,
         "held_out": f"20 % of the subjects to test, 5 % to validate, never seen in training{part}",
         "credit": CREDIT,
         "settings": dict(settings),

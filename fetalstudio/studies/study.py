@@ -194,7 +194,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
         PairSettings(options.pairs, options.adapt_steps, options.adapt_rate, options.filter),
         tuple(item.id for item in test),
     )
-    _same_study(options.out / "settings.json", asdict(settings))
+    same_study(options.out / "settings.json", asdict(settings))
     return Study(
         options.out,
         settings,
@@ -207,7 +207,7 @@ def _open(project: Project, options: argparse.Namespace) -> Study:
     )
 
 
-def _same_study(path: Path, settings: Mapping[str, Any]) -> None:
+def same_study(path: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings, or raise :class:`InputError` if the folder has different ones."""
     wanted = json.loads(json.dumps(settings))
     if path.exists() and (found := json.loads(path.read_text())) != wanted:

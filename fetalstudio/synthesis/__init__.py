@@ -2,10 +2,12 @@
 
 import sys
 
-# If transformers, peft and accelerate are installed, diffusers imports all three at once, which
-# doubles its import time (from 2.3 to 4.3 s of CPU). Only Stable Diffusion needs them and imports
-# them itself, so they are hidden from diffusers here. (None in sys.modules makes an import fail.)
-_UNSEEN = [name for name in ("transformers", "peft", "accelerate") if name not in sys.modules]
+# Whichever of these is installed, diffusers imports at once, which takes about as long as all the
+# rest (scipy alone a second of CPU). Only Stable Diffusion needs the first three and imports them
+# itself; scipy serves noise schedules that are not used here. So they are hidden from diffusers.
+# (None in sys.modules makes an import fail.)
+_OPTIONAL = ("transformers", "peft", "accelerate", "scipy")
+_UNSEEN = [name for name in _OPTIONAL if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_UNSEEN))  # type: ignore[arg-type]
 try:
     import diffusers.pipelines.pipeline_utils  # noqa: F401

@@ -25,7 +25,7 @@ from fetalstudio.engine.process.job import Request
 from fetalstudio.project.backups import Backup, restore
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame
-from fetalstudio.resources import samples_dir, user_data_dir
+from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.waiting import Task, wait_for
@@ -43,9 +43,9 @@ VIEWS = ("reading", "agreement", "adjudication")
 _WATCH_MS = 2000
 _AT_ONCE = 100
 """Frames that are amended in less time than a person notices."""
-SAMPLE_COHORT = "HC18"
+SAMPLE_COHORT, WIDE_SAMPLE_COHORT = "HC18", "HC18 wide"
 SAMPLE_WELCOME = (
-    "This is the sample project: frames of the HC18 data set (CC BY 4.0). "
+    "This is the sample project: two cohorts of frames of the HC18 data set (CC BY 4.0). "
     "To work on your own frames, make a new project (File menu)."
 )
 
@@ -194,11 +194,28 @@ class Session(QObject):
             self.open_project(path)
         else:
             self.new_project(path)
-        if self.open.frames.all():
+        return self._import_samples(path)
+
+    def _import_samples(self, path: Path) -> JobHandle[ImportResult] | None:
+        """Import the next sample cohort into the sample project, unless it is no longer open.
+
+        The log of amendments says which imports were made: a cohort that a person removed does not
+        come back.
+        """
+        cohorts = [
+            ImportRequest(path, samples_dir(), "hc18", SAMPLE_COHORT),
+            ImportRequest(
+                path, wide_samples_dir(), "huggingface", WIDE_SAMPLE_COHORT, keep_names=True
+            ),
+        ]
+        made = len(self.open.amendments.all()) if self.is_open(path) else len(cohorts)
+        if made >= len(cohorts):
             return None
-        request = ImportRequest(self.open.path, samples_dir(), "hc18", SAMPLE_COHORT)
-        handle = self.import_frames(request)
-        handle.on_finished(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
+        handle = self.import_frames(cohorts[made])
+        if made + 1 < len(cohorts):
+            handle.on_finished(lambda _result: self._import_samples(path))
+        else:
+            handle.on_finished(lambda _result: self.message.emit(SAMPLE_WELCOME, "info"))
         return handle
 
     def close_project(self) -> None:

@@ -79,6 +79,8 @@ def test_an_adopted_model_without_its_files_names_cures_that_help(
     project: Project, command: Command, lost: str, sample_project: Project
 ) -> None:
     path = sample_project.path
+    frames = [frame.id for frame in sample_project.frames.all(annotated=True)]
+    sample_project.amendments.remove(frames[2:], author="me")  # to be quick
     folder = path / "models" / "mine"
     shutil.copytree(find_model("segmenter", "compact").folder, folder)
     sample_project.models.add("mine", "segmenter", "models/mine")
@@ -91,7 +93,7 @@ def test_an_adopted_model_without_its_files_names_cures_that_help(
     problems = command("models", "verify", "--project", path, status=FAILED)["problems"]
     assert [(p["kind"], p["name"], p["problem"]) for p in problems] == [("segmenter", "mine", said)]
 
-    assert command("evaluate", path, "--segmenter", "compact")["n"] > 0
+    assert command("evaluate", path, "--segmenter", "compact")["n"] == 2
     command(*roll_back.split()[1:])
     assert command("evaluate", path)["segmenter"] == "compact"
     command("models", "adopt", "mine", "--project", path, "--kind", "segmenter")

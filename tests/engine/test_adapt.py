@@ -185,7 +185,7 @@ def heard(event):
     if isinstance(event, Adapting):
         print(event.step, flush=True)
 with Project.open(sys.argv[1]) as project:
-    request = request_for(project, steps=8, measure_every=4)
+    request = request_for(project, steps=4, measure_every=2)
 run_job(request, heard)
 """
 
@@ -204,25 +204,25 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if line.strip() == "4":
+            if line.strip() == "2":
                 time.sleep(0.1)
                 process.kill()
                 break
         assert process.wait() == -signal.SIGKILL
     (run,) = sample_project.runs.all()
-    assert run.state == "running" and [row["step"] for row in run.history] == [0, 4]
+    assert run.state == "running" and [row["step"] for row in run.history] == [0, 2]
 
     heard: list[Event] = []
-    result = run_job(request_for(sample_project, steps=8, measure_every=4), heard.append)
+    result = run_job(request_for(sample_project, steps=4, measure_every=2), heard.append)
     assert result.run_id == run.id
-    assert min(e.done for e in heard if isinstance(e, Progress)) == 4
-    assert [e.step for e in heard if isinstance(e, Adapting)] == [8]
+    assert min(e.done for e in heard if isinstance(e, Progress)) == 2
+    assert [e.step for e in heard if isinstance(e, Adapting)] == [4]
     assert len(sample_project.runs.all()) == 1
     resumed = sample_project.runs.get(run.id)
-    assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 4, 8]
+    assert resumed.state == "finished" and [r["step"] for r in resumed.history] == [0, 2, 4]
     seconds = [row["seconds"] for row in resumed.history]
     assert seconds == sorted(seconds)
-    again = run_job(request_for(sample_project, steps=8, measure_every=4))
+    again = run_job(request_for(sample_project, steps=4, measure_every=2))
     assert again.run_id != run.id
     whole = sample_project.runs.get(again.run_id)
     for a, b in zip(resumed.history, whole.history, strict=True):
@@ -232,36 +232,40 @@ def test_a_killed_adapting_goes_on_and_ends_as_an_unbroken_one(
 def test_an_adapting_is_resumed_after_its_cohort_was_renamed(
     sample_project: Project, tiny: str
 ) -> None:
+    short = {"steps": 4, "measure_every": 2}
+
     def broken(event: Event) -> None:
-        if isinstance(event, Adapting) and event.step == 8:
+        if isinstance(event, Adapting) and event.step == 2:
             raise RuntimeError("the power failed")
 
     (cohort,) = sample_project.frames.cohorts()
     with pytest.raises(RuntimeError):
-        run_job(request_for(sample_project, cohort=cohort), broken)
+        run_job(request_for(sample_project, cohort=cohort, **short), broken)
     (interrupted,) = sample_project.runs.all()
     sample_project.amendments.rename_cohort(cohort, "Scanner A", author="me")
-    resumed = run_job(request_for(sample_project, cohort="Scanner A"))
-    assert (resumed.run_id, resumed.steps_run) == (interrupted.id, 16)
+    resumed = run_job(request_for(sample_project, cohort="Scanner A", **short))
+    assert (resumed.run_id, resumed.steps_run) == (interrupted.id, 4)
 
 
 def test_another_adapting_does_not_take_up_an_interrupted_one(
     sample_project: Project, tiny: str
 ) -> None:
+    short = {"steps": 4, "measure_every": 2}
+
     def broken(event: Event) -> None:
-        if isinstance(event, Adapting) and event.step == 8:
+        if isinstance(event, Adapting) and event.step == 2:
             raise RuntimeError("the power failed")
 
     with pytest.raises(RuntimeError):
-        run_job(request_for(sample_project), broken)
+        run_job(request_for(sample_project, **short), broken)
     assert sample_project.runs.all()[0].state == "failed"
-    result = run_job(request_for(sample_project, seed=1, steps=2, measure_every=2))
+    result = run_job(request_for(sample_project, seed=1, steps=1, measure_every=1))
     interrupted = sample_project.runs.all()[-1].id
     assert result.run_id != interrupted
     # Taken up and cancelled before it measures anew, it still has what it had measured.
     with pytest.raises(Stopped) as stopped:
-        run_job(request_for(sample_project), cancelled=lambda: True)
-    assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 8)
+        run_job(request_for(sample_project, **short), cancelled=lambda: True)
+    assert (stopped.value.result.run_id, stopped.value.result.steps_run) == (interrupted, 2)
     assert sample_project.runs.get(interrupted).state == "cancelled"
 
 

@@ -1,6 +1,8 @@
 """SAM checkpoints as a user adds, uses, verifies and exports them; tiny ones with real parts."""
 
+import gzip
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +222,11 @@ def test_what_is_no_model_is_called_what_it_is(tmp_path: Path, command: Command)
     for name in ("page.pth", "page.safetensors"):
         (tmp_path / name).write_text("\n<!DOCTYPE html><html>404</html>")
     (tmp_path / "empty.pth").touch()
+    (tmp_path / "refused.pth").write_text('{"error": "not authorised"}')
+    (tmp_path / "packed.pth").write_bytes(gzip.compress(b"weights"))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as packed:
+        packed.writestr("models/sam.pth", b"weights")
+    (tmp_path / "keras.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     torch.save({"image_encoder.trunk.x": torch.zeros(1)}, tmp_path / "sam2.pt")
     state = vanilla().state_dict()
     state[_key(state)][0, 0] = float("nan")
@@ -233,6 +240,10 @@ def test_what_is_no_model_is_called_what_it_is(tmp_path: Path, command: Command)
         ("page.pth", "is a web page"),
         ("page.safetensors", "is a web page"),
         ("empty.pth", "is empty"),
+        ("refused.pth", "is a text"),
+        ("packed.pth", "is an archive"),
+        ("all.zip", "is an archive"),
+        ("keras.h5", "is an HDF5 file"),
         ("sam2.pt", "is a SAM 2"),
         ("nan.pth", "NaN"),
     ):

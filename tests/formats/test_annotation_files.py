@@ -425,6 +425,57 @@ def test_a_data_file_of_yolo_that_would_grow_without_end(source: Path, text: str
     assert time.monotonic() - begun < 3
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", labelme_of({"shape_type": "linestrip", "points": points().tolist()})),
+        ("a.json", labelme_of({"shape_type": "line", "points": [[1, 2], [3, 4]]})),
+        ("a.xml", cvat_of('<polyline label="head" points="1,2;3,4"/>')),
+        (
+            "a.xml",
+            "<annotation><filename>a.png</filename><object><name>head</name></object></annotation>",
+        ),
+    ],
+)
+def test_what_is_no_outline_is_named(source: Path, name: str, content: Any) -> None:
+    write(source / name, content)
+    found, said = read_one(source)
+    assert found.ellipse is None and "is no outline and was not used" in said and name in said
+
+
+def test_the_polygons_of_labelme_on_the_web(source: Path) -> None:
+    corners = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in points().tolist())
+    objects = (
+        f"<object><name>head</name><deleted>{n}</deleted><polygon>{corners}</polygon></object>"
+        for n in (0, 1)
+    )
+    text = f"<annotation><filename>a.png</filename>{''.join(objects)}</annotation>"
+    write(source / "a.xml", text)
+    content, said = read_one(source)
+    assert away(content.ellipse, HEAD) < 0.05 and said == ""
+
+
+@pytest.mark.parametrize("turn", [0.0, 1.0])
+def test_a_polygon_that_is_a_rectangle_is_a_box(source: Path, turn: float) -> None:
+    """As YOLO's oriented boxes are."""
+    upright = Ellipse(HEAD.cx, HEAD.cy, HEAD.a, HEAD.b, HEAD.angle_deg * turn)
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (upright.a, upright.b) @ upright.axes
+    shares = (corners + np.array([upright.cx + 0.5, upright.cy + 0.5])) / np.array(SIZE)
+    write(source / "labels" / "a.txt", "0 " + " ".join(f"{v:.7f}" for v in shares.ravel()))
+    content, said = read_one(source)
+    assert away(content.ellipse, upright) < 0.05 and not content.certain and "it is a box" in said
+
+
+def test_a_file_that_is_named_after_another_frame_is_not_used(source: Path) -> None:
+    write_png(source / "images" / "b.png", speckle(2))
+    other = labelme_of({"points": points().tolist()}, imagePath="b.png")
+    write(source / "images" / "a.json", other)
+    found = read_source(source)
+    assert all(read_content(record).ellipse is None for record in found.records)
+    (problem,) = found.problems
+    assert "a.json is named after a.png, but says that it is about b.png" in problem
+
+
 def test_two_outlines_of_one_head_are_named_and_none_is_used(source: Path) -> None:
     moved = Ellipse(HEAD.cx + 20, HEAD.cy, HEAD.a, HEAD.b, HEAD.angle_deg)
     shapes = [{"segmentation": [flat()]}, {"segmentation": [flat(moved)]}]
@@ -460,7 +511,8 @@ def test_an_outline_counts_before_a_mask_and_a_table_before_both(source: Path) -
     write_png(source / "masks" / "a.png", other.mask(SIZE) * np.uint8(255))
     found, said = read_one(source)
     assert away(found.ellipse, HEAD) < 0.05
-    assert f"{source / 'i.json'} and {source / 'masks' / 'a.png'} show different ellipses" in said
+    assert f"{source / 'i.json'}: it and {source / 'masks' / 'a.png'} show different" in said
+    assert not found.certain
     write(source / "t.csv", "name,cx,cy,a,b,angle_deg,subject\na.png,150.3,118.6,92.4,70.2,31,P7\n")
     found, said = read_one(source)
     assert found.ellipse == HEAD and "masks" in said

@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fetalstudio.core.ellipse import Ellipse
-from fetalstudio.formats.outline_pictures import (
-    SeveralStructuresError,
-    ellipse_in,
-    is_annotation,
-    ring,
-)
+from fetalstudio.formats.marked_regions import SeveralStructuresError, is_annotation
+from fetalstudio.formats.outline_pictures import ellipse_in, ring
 
 SIZE = (96, 80)
 HEAD = Ellipse(48.0, 40.0, 30.0, 22.0, 20.0)
@@ -235,6 +231,76 @@ def test_a_head_drawn_by_hand_is_not_doubtful() -> None:
     shown = ellipse_in(cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [corners], 255))
     assert shown.ellipse.overlap(TRUE) > 0.97
     assert shown.doubt is None
+
+
+def drawn(*ellipses: Ellipse, width: int = 0) -> NDArray[np.uint8]:
+    """Filled, or as outlines of this width in px."""
+    picture = np.zeros(LARGE[::-1], np.uint8)
+    for e in ellipses:
+        box = ((e.cx, e.cy), (2 * e.a, 2 * e.b), e.angle_deg)
+        cv2.ellipse(picture, box, 255, width or cv2.FILLED)
+    return picture
+
+
+def polygon(corners: int) -> NDArray[np.uint8]:
+    points = TRUE.contour(corners).round().astype(np.int32)
+    return np.asarray(cv2.fillPoly(np.zeros(LARGE[::-1], np.uint8), [points], 255))
+
+
+SMALLER = Ellipse(TRUE.cx, TRUE.cy, TRUE.a - 9, TRUE.b - 9, TRUE.angle_deg)
+
+
+@pytest.mark.parametrize(
+    ("picture", "doubt"),
+    [
+        (drawn(TRUE, Ellipse(40.0, 30.0, 14.0, 9.0, 0.0)), "several shapes apart"),
+        (drawn(TRUE, SMALLER, width=2), "one outline inside another"),
+        (drawn(TRUE, width=20), "a head with a hole"),
+        (polygon(10), "a polygon of"),
+        (drawn(Ellipse(40.0, 30.0, 9.0, 7.0, 0.0)), "far smaller than a head"),
+        (drawn(Ellipse(5.0, 5.0, 110.0, 92.0, 0.0)), "border cuts most of it"),
+    ],
+)
+def test_what_may_be_another_head_is_doubtful(picture: NDArray[np.uint8], doubt: str) -> None:
+    assert doubt in str(ellipse_in(picture).doubt)
+
+
+@pytest.mark.parametrize("corners", [24, 60])
+def test_a_polygon_of_many_corners_is_not_doubtful(corners: int) -> None:
+    assert ellipse_in(polygon(corners)).doubt is None
+
+
+@pytest.mark.parametrize("width", [0, 2])
+def test_a_line_around_the_picture_is_no_background(width: int) -> None:
+    picture = cv2.rectangle(drawn(TRUE, width=width), (0, 0), (LARGE[0] - 1, LARGE[1] - 1), 255, 3)
+    shown = ellipse_in(np.asarray(picture))
+    assert shown.doubt is None and shown.ellipse.overlap(TRUE) > 0.98
+
+
+def test_a_probability_counts_from_a_half() -> None:
+    sure = cv2.GaussianBlur(TRUE.mask(LARGE).astype(np.float32), (0, 0), 3)
+    assert ellipse_in(np.asarray(sure)).ellipse.a == pytest.approx(TRUE.a, abs=0.5)
+
+
+def test_a_structure_that_encloses_another_is_filled() -> None:
+    """A skull with the brain in it, where the skull is stated to be the head."""
+    labels = TRUE.mask(LARGE)
+    labels[SMALLER.mask(LARGE) > 0] = 2
+    shown = ellipse_in(labels, value="1")
+    assert shown.doubt is None and shown.ellipse.a == pytest.approx(TRUE.a, abs=0.5)
+    assert ellipse_in(labels, value="2").ellipse.a == pytest.approx(SMALLER.a, abs=0.5)
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_an_ultrasound_with_an_outline_is_no_mask(coloured: bool) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, LARGE[::-1], dtype=np.uint8)
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 1.5) - 127.5
+    grey = np.clip(smooth * 4 + 127.5, 0, 255).astype(np.uint8)
+    grey[:, :150] = 0
+    picture = np.dstack([grey] * 3) if coloured else grey
+    picture[drawn(TRUE, width=2) > 0] = (255, 0, 0) if coloured else 255
+    with pytest.raises(ValueError, match="like an ultrasound"):
+        ellipse_in(picture)
 
 
 def test_the_reason_is_named() -> None:

@@ -186,7 +186,7 @@ def test_text_in_a_picture_that_is_no_screen_is_kept_with_a_word(
     planner = Planner(project, tmp_path / "in")
     plan = planner.plan()
     (said,) = [note for note in plan.all_notes if "burned into the picture" in note]
-    assert said.startswith(f"{tmp_path / 'in' / 'named.png'}: text or marks of a scanner seem")
+    assert said.startswith(f"{tmp_path / 'in' / 'named.png'}: Text or marks of a scanner seem")
     assert "--redact text" in said
     (sample,) = plan.screens
     assert (sample.path.name, sample.whole, sample.proposal) == ("named.png", True, Layout("all"))

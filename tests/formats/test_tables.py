@@ -67,6 +67,7 @@ KINDS: dict[str, str | bytes] = {
     "semicolons": PLAIN.replace(",", ";"),
     "semicolons, decimal commas": SEMICOLONS,
     "tabs": PLAIN.replace(",", "\t"),
+    "bars": PLAIN.replace(",", "|"),
     "tabs, decimal commas": PLAIN.replace(",", "\t").replace(".", ","),
     "quoted": "\n".join(
         ",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()
@@ -145,7 +146,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "line 4: 'x' is not a number",
     ),
     "after sep=": (f"sep=,\n{HEADER}\none,x,40,30,22,10,96,80\n", "line 3: 'x' is not a number"),
-    "an unknown separator": (f"sep=|\n{HEADER}\n", "is not a table in CSV"),
+    "an unknown separator": (f"sep=^\n{HEADER}\n", "is not a table in CSV"),
     "broken quotes": (f'{HEADER}\n"one,48\n', "is not a table in CSV"),
     "no encoding": (f"{HEADER}\nfr".encode() + b"\x81,1\n", "is not a table in CSV"),
     "a workbook": (b"PK\x03\x04" + bytes(99), "is damaged and cannot be read as a workbook"),
@@ -325,6 +326,16 @@ def test_a_workbook_is_read_as_any_table(tmp_path: Path, read: Reader) -> None:
     )
     assert read(path) == FOUND
     assert [row.line for row in read_table(path).rows] == [3, 5]
+
+
+def test_merged_cells_have_the_value_of_the_first(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["name", "subject", "x"], ["a", "P7", 1], ["b", None, 2], ["c", "P8", 3]):
+        book.active.append(row)
+    book.active.merge_cells("B2:B3")
+    book.save(tmp_path / "t.xlsx")
+    cells = [row.cells[:2] for row in read_table(tmp_path / "t.xlsx").rows]
+    assert cells == [("a", "P7"), ("b", "P7"), ("c", "P8")]
 
 
 def test_numbers_of_a_workbook_are_no_thousands(tmp_path: Path) -> None:

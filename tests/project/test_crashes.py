@@ -34,6 +34,7 @@ PREAMBLE = """
     from fetalstudio.project.project import Project
     die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
     project = Project.open(Path(sys.argv[1]))
+    project.patients.keys()
 """
 
 
@@ -87,7 +88,7 @@ KILLS = {
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("moment", KILLS)
-def test_a_killed_import_leaves_nothing(
+def test_a_killed_import_shows_nothing_and_can_go_on_or_be_discarded(
     project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, moment: str
 ) -> None:
     killed = run(KILLS[moment], project.path, hc18)
@@ -96,8 +97,11 @@ def test_a_killed_import_leaves_nothing(
         assert opened.frames.all() == [frame]
         assert opened.annotations.by_frame() == {}
         assert len(pictures_in(project.path)) > 1, "the kill came too early to prove anything"
-        (note,) = opened.recover()
-        assert "unfinished files" in note
+        notes, unfinished = opened.recover(), opened.imports.unfinished()
+        assert all("unfinished files" in note for note in notes)
+        assert unfinished or (notes and moment != "while reading")
+        assert opened.frames.all() == [frame]
+        opened.imports.discard()
         assert_as_before(opened, frame, pictures_in)
         assert opened.recover() == []
         assert import_frames(opened, hc18).frames == 5
@@ -141,7 +145,7 @@ def test_a_killed_run_is_marked_as_failed(project: Project) -> None:
 def test_recovery_leaves_alone_what_others_are_busy_with(
     project: Project, frame: Frame, picture: Picture, pictures_in: PicturesIn
 ) -> None:
-    with Project.open(project.path) as busy, busy.frames.staging() as staging:
+    with Project.open(project.path) as busy, busy.imports.staging() as staging:
         frame_id = staging.put(picture(8))
         going_on = busy.runs.start("r", {}, {})
         assert project.recover() == []
@@ -267,17 +271,21 @@ def test_a_full_disk_loses_no_earlier_stroke(
 
 
 @pytest.mark.parametrize("after", [0, 3, 5])
-def test_a_cancelled_import_leaves_nothing(
+def test_a_cancelled_import_shows_nothing_and_can_go_on_or_be_discarded(
     project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, after: int
 ) -> None:
     answers = iter([False] * after)
     with pytest.raises(Stopped):
         import_frames(project, hc18, progress=Watched(lambda: next(answers, True)))
+    assert [u.pictures for u in project.imports.unfinished()] == ([after] if after else [])
+    assert project.frames.all() == [frame]
+    assert project.annotations.by_frame() == {}
+    project.imports.discard()
     assert_as_before(project, frame, pictures_in)
 
 
 @pytest.mark.parametrize("at", [0, 2, 5])
-def test_any_exception_leaves_nothing(
+def test_an_interrupted_import_shows_nothing(
     project: Project, frame: Frame, hc18: Path, pictures_in: PicturesIn, at: int
 ) -> None:
     def interrupt() -> bool:
@@ -288,4 +296,5 @@ def test_any_exception_leaves_nothing(
     watched = Watched(interrupt)
     with pytest.raises(KeyboardInterrupt):
         import_frames(project, hc18, progress=watched)
+    project.imports.discard()
     assert_as_before(project, frame, pictures_in)

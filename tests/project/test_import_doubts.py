@@ -184,6 +184,27 @@ def test_one_mask_for_two_frames_is_named_and_not_used(
     assert import_named(project, source / "same.png").problems == (masks,)
 
 
+@pytest.mark.parametrize(("turned", "state"), [(True, "final"), (False, "proposed")])
+def test_a_mask_that_fits_the_frame_as_it_is_stored_is_doubtful(
+    project: Project, source: Path, turned: bool, state: str
+) -> None:
+    head = Ellipse(62.0, 30.0, 24.0, 18.0, 20.0)
+    picture = np.full(SIZE[::-1], 40, np.uint8)
+    picture[head.mask(SIZE) > 0] = 90
+    outline = head.contour(400).round().astype(int)
+    picture[outline[:, 1], outline[:, 0]] = 220
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    noise = np.random.default_rng(1).integers(0, 20, picture.shape, dtype=np.uint8)
+    Image.fromarray((picture + noise)[::-1, ::-1]).save(source / "x.png", exif=exif)
+    mask = head.mask(SIZE) * np.uint8(255)
+    write_png(source / "x_mask.png", mask if turned else np.ascontiguousarray(mask[::-1, ::-1]))
+    report = import_named(project, source)
+    (annotation,) = project.annotations.by_frame().values()
+    assert annotation.state == state
+    assert len(report.problems) == (0 if turned else 1)
+
+
 # -- what is a frame -------------------------------------------------------------------------
 
 
@@ -202,6 +223,17 @@ def test_one_mask_for_two_frames_is_named_and_not_used(
         ("010.png", "010_mask_1.png"),
         ("case1/image.png", "case1/mask.png"),
         ("case1/010.png", "case1/segmentation.png"),
+        ("010.png", "010_reader1_mask (2).png"),
+        ("010.png", "010_mask_final.png"),
+        ("010.png", "010_HC_seg.png"),
+        ("010.png", "010.png_mask.png"),
+        ("010_image.png", "010_msk.png"),
+        ("img_010.png", "mask_010.png"),
+        ("images/010.png", "gts/010_head_mask.png"),
+        ("010 .png", "010_mask.png"),
+        ("\uff10\uff11\uff10.png", "010_mask.png"),
+        ("010\u200d.png", "010_mask.png"),
+        ("a\nb.png", "a\nb_mask.png"),
     ],
 )
 def test_masks_are_found_by_the_names_in_use(
@@ -244,6 +276,43 @@ def test_a_frame_with_something_drawn_on_it_is_left_out(
     assert report.frames == 1
     (problem,) = report.problems
     assert str(source / name) in problem and "something drawn on it" in problem
+
+
+@pytest.mark.parametrize("name", ["010_final.png", "010 (HC).png", "010.jpg", "results/010.png"])
+def test_a_frame_that_is_there_twice_with_a_difference_is_left_out(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    grey, other = (
+        np.asarray(cv2.GaussianBlur(picture(seed), (0, 0), 1.2), np.uint8) for seed in (1, 3)
+    )
+    write_png(source / "010.png", grey)
+    write_png(source / "011.png", picture(2))
+    write_png(source / "010_2.png", other)
+    again = cv2.merge([grey] * 3)
+    x, y = HEAD.contour(300).round().astype(int).T
+    again[y, x] = (0, 0, 255)
+    (source / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(source / name), again, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    report = import_named(project, source)
+    assert report.frames == 3
+    (problem,) = report.problems
+    shown, original = source / name, source / "010.png"
+    if name == "010.jpg":
+        shown, original = original, shown
+    assert f"{shown} shows {original} again" in problem
+
+
+@pytest.mark.parametrize("mask", ["010_mask_2.png", "010_gt-2.png"])
+def test_a_number_after_the_word_may_be_that_of_another_frame(
+    project: Project, picture: Picture, source: Path, mask: str
+) -> None:
+    write_png(source / "010.png", picture(1))
+    write_png(source / "010_2.png", picture(2))
+    write_png(source / mask, MASK)
+    report = import_named(project, source)
+    assert (report.frames, report.annotated) == (2, 0)
+    (problem,) = report.problems
+    assert f"{source / mask} may annotate 010 or 010_2" in problem
 
 
 def test_three_pictures_in_a_folder_for_each_frame(
@@ -339,6 +408,80 @@ def test_a_line_that_cannot_be_read_is_named_and_the_others_count(
     assert len(report.problems) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "turned"),
+    [("angle", 1.0, False), ("angle_rad", 1.0, True), ("angle", 57.29578, True)],
+)
+def test_an_angle_is_in_degrees_or_radians_but_not_guessed(
+    project: Project, picture: Picture, source: Path, name: str, unit: float, turned: bool
+) -> None:
+    write_png(source / "x.png", picture(1))
+    angle = np.radians(HEAD.angle_deg) * unit
+    (source / "t.csv").write_text(f"name,cx,cy,a,b,{name}\nx,48,36,30,22,{angle}\n")
+    report = import_named(project, source)
+    if turned:
+        assert report.problems == () and is_head(ellipses_of(project)["x"])
+    else:
+        assert "t.csv: the angles may be in degrees or in radians" in report.problems[0]
+        assert ellipses_of(project) == {"x": None}
+
+
+@pytest.mark.parametrize("column", ["Patientin Nr", "Code of the mother"])
+def test_a_column_that_may_name_patients_is_not_ignored_silently(
+    project: Project, picture: Picture, source: Path, column: str
+) -> None:
+    write_png(source / "0.png", picture(0))
+    (source / "t.csv").write_text(f"filename,pixel size(mm),{column}\n0.png,0.1,7\n")
+    (problem,) = import_named(project, source).problems
+    assert f"t.csv: the column {column!r} was not used" in problem and "call it subject" in problem
+
+
+def test_patients_that_are_written_nearly_alike_are_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for i, name in enumerate(("P07_1", "p7_2", "P08_1", "7", "x")):
+        write_png(source / f"{name}.png", picture(i))
+    (problem,) = import_named(project, source).problems
+    assert f"{source / 'P07_1.png'}, {source / 'p7_2.png'} are written nearly alike" in problem
+
+
+def test_tables_that_contradict_each_other_are_named_and_not_used(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    for i in range(2):
+        write_png(source / f"{i}.png", picture(i))
+    (source / "a.csv").write_text("filename,pixel size(mm),patient\n0.png,0.1,A\n1.png,0.1,A\n")
+    (source / "b.csv").write_text("filename,pixel size(mm),patient\n0.png,0.2,B\n1.png,0.1001,A\n")
+    (problem,) = import_named(project, source).problems
+    assert "b.csv gives another pixel size and patient for 0.png" in problem
+    first, second = project.frames.all()
+    assert first.calibration is None and second.calibration is not None
+    assert first.subject != second.subject
+
+
+def test_a_table_above_completes_those_in_folders(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "a" / "0.png", picture(0))
+    (source / "a" / "sizes.csv").write_text("filename,pixel size(mm)\n0.png,0.1\n")
+    (source / "all.csv").write_text("filename,patient\na/0.png,Roe\n")
+    assert import_named(project, source).problems == ()
+    (frame,) = project.frames.all()
+    assert frame.calibration is not None and frame.subject == keys(project, "Roe")[0]
+
+
+def test_an_ellipse_that_another_file_contradicts_is_a_proposal(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    write_png(source / "x_mask.png", MASK)
+    (source / "t.csv").write_text("name,cx,cy,a,b,angle_deg\nx,60,40,20,12,0\n")
+    (problem,) = import_named(project, source).problems
+    assert "the table and" in problem and "x_mask.png show different ellipses" in problem
+    (annotation,) = project.annotations.by_frame().values()
+    assert annotation.state == "proposed"
+
+
 @pytest.mark.parametrize("suffix", [".tsv", ".TAB"])
 def test_tables_with_tabs_have_endings_of_their_own(
     project: Project, picture: Picture, source: Path, suffix: str
@@ -431,6 +574,13 @@ def test_a_number_of_a_hospital_is_not_kept_in_the_clear(
         ("x.webp", "", ".webp"),
         ("t.ods", "PK", ".ods"),
         ("all.zip", "PK", ".zip"),
+        ("x.roi", "Iout", ".roi"),
+        ("x.geojson", "{}", ".geojson"),
+        ("x.mpg", "", ".mpg"),
+        ("x.pptx", "PK", ".pptx"),
+        ("t.xlsb", "PK", ".xlsb"),
+        ("x.txt", "10, 20, 30.5, 20, 30, 40, head\n", "text of numbers"),
+        ("v.json", json.dumps({"file": {}, "metadata": {}, "fid_list": []}), "VIA 3 json"),
     ],
 )
 def test_files_that_are_not_read_are_named_at_any_depth(
@@ -449,6 +599,15 @@ def test_files_that_are_not_read_are_named_at_any_depth(
     with pytest.raises(InputError, match="holds no images") as refused:
         import_named(project, source)
     assert kind in str(refused.value)
+
+
+def test_a_picture_without_an_ending_is_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "x.png", picture(1))
+    (source / "scan").write_bytes(encode_png(picture(2)))
+    (problem,) = import_named(project, source).problems
+    assert "Not read: 1 picture without an ending (scan)" in problem and "NAME.png" in problem
 
 
 def test_a_damaged_description_of_a_data_set_is_not_taken_for_annotations(

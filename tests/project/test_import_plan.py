@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,6 @@ from fetalstudio.project.import_choices import Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner, plan_import
 from fetalstudio.project.import_roles import Role
-from fetalstudio.project.pixels import Pixels, picture_id
 from fetalstudio.project.project import Project
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
 from tests.named import import_named, keys
@@ -235,19 +235,22 @@ def test_an_answer_is_replaced_and_taken_back() -> None:
 
 
 def test_another_choice_reads_only_the_pictures_that_it_concerns(
-    project: Project, source: Path
+    project: Project, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-
-    def keep(pixels: Pixels, _note: str) -> str:
-        read.append(picture_id(pixels))
-        return read[-1]
-
     planner = Planner(project, source)
-    first = planner.plan(keep=keep)
-    assert len(read) == 6
     choices = Choices.of([("head", "2", ("several.png",))])
-    second = planner.plan(choices, keep=keep)
+    with project.imports.staging() as staging, monkeypatch.context() as patch:
+        put = staging.put
+
+        def noted(*picture: Any) -> str:
+            read.append(put(*picture))
+            return read[-1]
+
+        patch.setattr(staging, "put", noted)
+        first = planner.plan(staging=staging)
+        assert len(read) == 6
+        second = planner.plan(choices, staging=staging)
     assert read[6:] == [f.frame_id for f in second.frames if f.key == "several.png"]
     assert second == plan_import(project, source, choices)
     assert planner.plan() == first

@@ -54,7 +54,7 @@ def frames() -> list[LabelledFrame]:
             Ellipse(400, 270, a, 0.8 * a, 0),
             id=f"h{i}",
             subject=f"h{i}",
-            calibration=Calibration(0.15, 0.15, "file"),
+            calibration=Calibration(0.15, 0.15, "table"),
         )
         found.append(replace(one, cohort="HC18"))
     for cohort in ("Spain", "Africa"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QSettings, QTimer
@@ -18,6 +19,8 @@ from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.main_window import MainWindow
+
+PATIENCE_MS = 60_000
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,24 @@ def _nothing_of_qt_left(qapp: QApplication) -> Iterator[None]:
     running = [t for t in timers if isValid(t) and t.isActive() and not t.isSingleShot()]
     assert not widgets, f"left open: {widgets}"
     assert not running, f"timers left running: {[(t, t.parent()) for t in running]}"
+
+
+class PatientBot(QtBot):
+    """Waits for what must come as long as a busy machine may need, where a test says nothing."""
+
+    def waitUntil(self, callback: Callable[[], bool | None], *, timeout: int = PATIENCE_MS) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = PATIENCE_MS, **options: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+    def waitSignals(self, signals: Any, *, timeout: int = PATIENCE_MS, **options: Any) -> Any:
+        return super().waitSignals(signals, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> QtBot:
+    return PatientBot(request)
 
 
 @pytest.fixture

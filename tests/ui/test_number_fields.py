@@ -10,6 +10,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.ui.common.form import number_field, whole_number
 from fetalstudio.ui.session import PLACES, Session
 from fetalstudio.ui.settings import Settings
+from fetalstudio.ui.synthesise.page import SynthesisePage
 from fetalstudio.ui.window.main_window import MainWindow
 
 LOCALES = ("C", "en_US", "de_DE", "de_CH", "fr_FR", "sv_SE", "ru_RU", "he_IL", "ar_EG", "fa_IR")
@@ -64,6 +65,11 @@ def test_every_number_field_of_the_window_takes_both(
 ) -> None:
     for place in PLACES:
         window.show_place(place)
+    synthesise = window.page("synthesise")
+    assert isinstance(synthesise, SynthesisePage)
+    synthesise.batch.heads_button.click()
+    dialog = synthesise.batch.dialog
+    assert dialog is not None and dialog.isVisible()
     decimals = window.findChildren(QDoubleSpinBox)
     assert len(decimals) > 2
     for field in decimals:

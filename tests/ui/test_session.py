@@ -11,8 +11,12 @@ from pytestqt.qtbot import QtBot
 
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.statistics import FEW_SUBJECTS
+from fetalstudio.engine.jobs.train.data import select_training_data
+from fetalstudio.engine.models.seen import seen_by_named
+from fetalstudio.formats.subjects import subject_of
 from fetalstudio.project.project import Project
-from fetalstudio.resources import user_data_dir
+from fetalstudio.resources import samples_dir, user_data_dir, wide_samples_dir
 from fetalstudio.ui.commands import AdoptModel, ReviewPair, SetEllipse
 from fetalstudio.ui.job_runner import Engine
 from fetalstudio.ui.session import Session
@@ -206,12 +210,45 @@ def test_the_first_start_makes_the_sample_project_and_later_ones_open_it(
     with qtbot.waitSignals([session.message, session.frames_changed], timeout=60_000):
         pass
     assert session.open.path == user_data_dir() / "sample-project"
-    assert session.open.frames.cohorts() == ["HC18"]
-    assert session.open.counts()["final"] == 16
+    assert session.open.frames.cohorts() == ["HC18", "HC18 wide"]
+    assert session.open.counts()["final"] == 16 + 32
     assert session.frame_id == unannotated(session)
     session.close_project()
     assert session.open_sample_project() is None
-    assert len(session.open.frames.all()) == 24
+    assert len(session.open.frames.all()) == 24 + 36
+
+
+def test_a_first_training_on_the_second_sample_cohort_can_be_judged(
+    session: Session, qtbot: QtBot
+) -> None:
+    """It has as many test subjects as a verdict needs, none of whom a built-in model saw, and its
+    images are not those of the first cohort."""
+    session.open_sample_project()
+    with qtbot.waitSignals([session.message], timeout=60_000):
+        pass
+    data = select_training_data(session.open, "HC18 wide", real=None, synthetic=None)
+    assert data.problems == ()
+    assert [len(p) for p in (data.train, data.validation, data.test)] == [8, 4, 20]
+    assert len({item.subject for item in data.test}) == FEW_SUBJECTS
+    stems = {path.stem for path in wide_samples_dir().rglob("*.png")}
+    others = {subject_of(path.stem) for path in samples_dir().glob("*.png")}
+    assert not {subject_of(stem) for stem in stems} & others
+    seen = seen_by_named(session.open, None)
+    assert sum(seen.knows_subject(f"{number:03d}") for number in range(806)) > 400
+    assert not any(seen.knows_subject(subject_of(stem)) for stem in stems)
+
+
+def test_a_sample_cohort_that_was_removed_does_not_come_back(
+    session: Session, qtbot: QtBot
+) -> None:
+    session.open_sample_project()
+    with qtbot.waitSignals([session.message], timeout=60_000):
+        pass
+    removed = [f.id for f in session.open.frames.all() if f.cohort == "HC18 wide"]
+    session.open.amendments.remove(removed, author="me")
+    session.close_project()
+    assert session.open_sample_project() is None
+    assert session.open.frames.cohorts() == ["HC18"]
 
 
 def test_a_failed_job_is_told_with_its_traceback_unless_the_input_is_at_fault(

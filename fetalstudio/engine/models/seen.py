@@ -6,9 +6,11 @@ subjects beside the ids of their training frames, which one project knows and an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from fetalstudio.core.convention import FEWEST
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.engine.models.catalogue import FoundModel, list_models, outline_folder
 from fetalstudio.formats.model_card import (
@@ -44,6 +46,10 @@ class Seen:
         """Those of the frames that are not new to the model."""
         return [i for i in items if i.id[:16] in self.frames or self.knows_subject(i.subject)]
 
+    def knows_cohort(self, items: Iterable[LabelledFrame]) -> bool:
+        """Whether so many subjects of a cohort influenced the model that it draws like it."""
+        return len({item.subject for item in self.known(items)}) >= FEWEST
+
     def with_subjects_of(self, items: Iterable[LabelledFrame]) -> Seen:
         """This, and the subjects of these frames."""
         return self | Seen(subjects=frozenset(hashed_subject(i.subject) for i in items))
@@ -65,9 +71,25 @@ def seen_by(project: Project, model: FoundModel) -> Seen:
 
 def seen_by_named(project: Project, name: str | None) -> Seen:
     """What a segmenter saw; None is the one in use. Nothing for a name that is not there."""
-    active = project.models.active("segmenter")
-    model = _named(project, "segmenter", name or (active.name if active else BUILT_IN))
+    model = _segmenter(project, name)
     return Seen() if model is None else seen_by(project, model)
+
+
+def cohorts_learnt(project: Project, name: str | None) -> frozenset[str]:
+    """The names of the cohorts that a segmenter and those before it learnt from, as their cards
+    say; none for a checkpoint from elsewhere. None is the segmenter in use.
+
+    Raises :class:`~fetalstudio.core.errors.InputError` for damaged files of the model.
+    """
+    model = _segmenter(project, name)
+    return frozenset() if model is None else _cohorts(ModelCard.read(model.folder).training_data)
+
+
+def _cohorts(training_data: Mapping[str, Any]) -> frozenset[str]:
+    base = training_data.get("base")
+    before = _cohorts(base) if isinstance(base, Mapping) else frozenset()
+    named = training_data.get("cohorts", ())
+    return before | frozenset(map(str, named))
 
 
 def seen_by_outline() -> Seen:
@@ -120,6 +142,11 @@ def _recorded(project: Project, model: FoundModel) -> Seen:
     if parent is None or parent.name == model.name:
         return seen
     return seen | _recorded(project, parent)
+
+
+def _segmenter(project: Project, name: str | None) -> FoundModel | None:
+    active = project.models.active("segmenter")
+    return _named(project, "segmenter", name or (active.name if active else BUILT_IN))
 
 
 def _named(project: Project, kind: Kind, name: object) -> FoundModel | None:

@@ -267,6 +267,7 @@ def faults(place: Workplace, project_path: Path, out: Path) -> list[str]:
         if any(run.state == "running" for run in project.runs.all()):
             found.append("a run is still marked as running")
         found += project.damage
+        project.imports.discard()  # what an import that was stopped can go on from
         if left := [*project_path.rglob(".staging-*"), *project_path.rglob(".import-*")]:
             found.append(f"{left[0]} is left")
     return found

@@ -9,7 +9,8 @@ PROJECT holds the annotated cohorts HC18 and Africa (and Spain, for ``paper``). 
 settings with the primary comparison, ``results.jsonl`` (a line for each run with the figures of
 every test frame), the pairs and the trained segmenters. The same command resumes an interrupted
 trial: a training goes on from its checkpoint. SIGINT and SIGTERM save the state first. ``show``
-makes the table and the figure from the settings and ``results.jsonl`` alone. SYNTHESIZER is the
+makes the table and the figure from the settings and ``results.jsonl`` alone; with ``--evidence``,
+it also writes the file by which the program advises for or against pairs. SYNTHESIZER is the
 folder of one that learnt from simulated frames only: see ``pretrain synthesizer --frames 0``.
 """
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.what == "show":
             from fetalstudio.studies.pairs.report import show
 
-            print(show(options.out))
+            print(show(options.out, options.evidence))
         else:
             _run(options)
     except UserError as error:
@@ -96,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--threads", type=int, help="CPU threads; default all")
     shown = commands.add_parser("show", help="the table and the figure of a trial")
     shown.add_argument("out", type=Path, metavar="OUT")
+    shown.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE",
+        help="also write what the program's advice on pairs rests on, such as to "
+        "resources/evidence/carrier.json",
+    )
     return parser
 
 

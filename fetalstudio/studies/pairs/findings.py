@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import over_repeats
-from fetalstudio.engine.jobs.experiment.request import Answer, Comparison, answer, compare
-from fetalstudio.studies.pairs.plan import RANDOM, REAL, Run, runs_of
+from fetalstudio.engine.evidence import Answer
+from fetalstudio.engine.jobs.experiment.request import Comparison, answer, compare
+from fetalstudio.studies.pairs.plan import RANDOM, REAL, Primary, Run, runs_of
 from fetalstudio.studies.pairs.results import AUTO, WAYS, Figure, Results, Settings
 
 Values = NDArray[np.float64]
@@ -46,21 +47,39 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The primary comparison of a design, with some number of real frames."""
+
+    real: int
+    draws: int
+    """The draws in which the comparison and its control are complete."""
+    planned: int
+    """The draws that were decided on."""
+    subjects: int
+    pairs: Comparison | None
+    control: Comparison | None
+    answer: Answer | None
+    """None before all draws that were decided on are there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What a trial shows so far."""
 
     settings: Settings
     cells: tuple[Cell, ...]
-    draws: int
-    """The draws in which the primary comparison and its control are complete."""
-    primary: Comparison | None
-    control: Comparison | None
-    answer: Answer | None
-    """None before all draws that were decided on are there."""
+    answered: tuple[Answered, ...]
+    """The comparison by number of real frames, as far as any draw of it is complete; that of the
+    primary number comes first, also before that."""
     done: int
     planned: int
     seconds: float
     """CPU time of all runs."""
+
+    @property
+    def primary(self) -> Answered:
+        """The comparison that was decided on before the first run."""
+        return self.answered[0]
 
 
 def completed(values: Values) -> Values:
@@ -93,22 +112,12 @@ def findings(settings: Settings, results: Results) -> Findings:
             cells += [scope.cell(*row) for row in sorted(rows, key=order.index)]
     primary = settings.primary
     scope = _Scope(settings, results, AUTO, primary.group)
-    needed = (primary.first, primary.second, primary.control)
-    draws = scope.common(RANDOM, primary.real, needed)
-    pairs = control = given = None
-    if draws:
-        named = RANDOM, primary.real
-        pairs = scope.compared((*named, primary.first), (*named, primary.second), draws)
-        control = scope.compared((*named, primary.control), (*named, primary.second), draws)
-        if len(draws) >= primary.draws:
-            given = answer(pairs, control, scope.subjects, primary.margin)
+    others = sorted({r.run.real for r in results.all if r.run.base == RANDOM} - {primary.real})
+    answers = [scope.answered(primary, real) for real in (primary.real, *others)]
     return Findings(
         settings,
         tuple(cells),
-        len(draws),
-        pairs,
-        control,
-        given,
+        (answers[0], *(one for one in answers[1:] if one.draws)),
         len({r.run for r in results.all}),
         len(runs_of(settings.design)),
         sum(r.cpu_seconds for r in results.all),
@@ -126,6 +135,7 @@ class _Scope:
 
     def __init__(self, settings: Settings, results: Results, way: str, group: str | None) -> None:
         self.way, self.group, self.results = way, group, results
+        self.design = settings.design
         self.chosen = [i for i, frame in enumerate(settings.test) if group in (None, frame.group)]
         self.names = [settings.test[i].subject for i in self.chosen]
 
@@ -165,6 +175,21 @@ class _Scope:
             None if np.isnan(errors).all() else float(np.nanmean(errors)),
             against,
         )
+
+    def answered(self, primary: Primary, real: int) -> Answered:
+        """The primary comparison with ``real`` frames."""
+        needed = (primary.first, primary.second, primary.control)
+        draws = self.common(RANDOM, real, needed)
+        run = Run(primary.first, real, 0, RANDOM)
+        planned = sum(replace(one, draw=0) == run for one in runs_of(self.design))
+        pairs = control = given = None
+        if draws:
+            first, second, more = ((RANDOM, real, arm) for arm in needed)
+            pairs = self.compared(first, second, draws)
+            control = self.compared(more, second, draws)
+            if len(draws) >= planned:
+                given = answer(pairs, control, self.subjects, primary.margin)
+        return Answered(real, len(draws), planned, self.subjects, pairs, control, given)
 
     def compared(
         self, first: tuple[str, int, str], second: tuple[str, int, str], draws: Sequence[int]

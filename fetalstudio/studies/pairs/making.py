@@ -42,14 +42,16 @@ def pairs_in(
     load: Callable[[], Synthesizer] | None,
     *,
     grain: bool = True,
+    skull: Callable[[Ellipse], Ellipse] = lambda ellipse: ellipse,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[LabelledFrame] | None:
     """The pairs in ``folder``; those that are missing are made. None if ``stopped`` first.
 
     Heads like those of the lenders are drawn on the lenders' sectors, with their grain unless
-    ``grain`` is False. Images with a skull on at least half of the outline, which is found without
-    a model, are kept. Every image that was made has a line in ``made.jsonl``. The synthesizer is
-    loaded if images are missing; without one, the simulator makes them.
+    ``grain`` is False. ``skull`` says where the skull of a pair with this ellipse is drawn. Images
+    with a skull on at least half of the outline, which is found without a model, are kept. Every
+    image that was made has a line in ``made.jsonl``. The synthesizer is loaded if images are
+    missing; without one, the simulator makes them.
     """
     lines = folder / "made.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,19 +69,21 @@ def pairs_in(
             if stopped():
                 return None
             numbers = range(len(made), len(made) + CHUNK)
-            scenes = []
+            labels, scenes = [], []
             for number in numbers:
                 lender, ellipse = distribution.draw(number, seed)
                 item = lenders[lender]
                 own = style or style_of(ellipse, item.calibration)
                 mm = None if item.calibration is None else item.calibration.mm_per_px_x
-                scenes.append(Scene(ellipse, item.size, own, item.image, grain=grain, mm_per_px=mm))
+                labels.append(ellipse)
+                head = skull(ellipse)
+                scenes.append(Scene(head, item.size, own, item.image, grain=grain, mm_per_px=mm))
             images = draw(scenes, [seed * 1_000_003 + n for n in numbers])
-            for number, scene, image in zip(numbers, scenes, images, strict=True):
+            for number, label, scene, image in zip(numbers, labels, scenes, images, strict=True):
                 passed = edge_score(image, scene.ellipse) >= least
                 if passed:
                     write_png(folder / f"{number:04d}.png", image, SYNTHETIC_NOTE)
-                made.append(scene.ellipse if passed else None)
+                made.append(label if passed else None)
                 kept += passed
             text = "".join(f"{json.dumps(e and astuple(e))}\n" for e in made)
             write_bytes(lines, text.encode())

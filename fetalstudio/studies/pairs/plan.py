@@ -113,6 +113,14 @@ PRIMARY: Mapping[Design, Primary] = {
 """Decided before the first run of each design (decision 36), and never changed after it."""
 
 
+TARGETS: Mapping[Design, str] = {
+    "carrier": "African frames",
+    "paper": "HC18 frames",
+    "unlabelled": "HC18 frames",
+}
+"""The frames that are tested in the primary comparison, in words."""
+
+
 def runs_of(design: Design) -> list[Run]:
     """The runs of a design, in the order in which they are made.
 

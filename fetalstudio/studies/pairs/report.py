@@ -13,12 +13,12 @@ import cv2
 
 from fetalstudio.core.metrics import Interval
 from fetalstudio.core.words import counted
-from fetalstudio.engine.jobs.experiment.request import Answer
+from fetalstudio.engine.evidence import Answer, Finding, write_evidence
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.tables import table_text
 from fetalstudio.studies.pairs.figures import figure
-from fetalstudio.studies.pairs.findings import Cell, Findings, findings
-from fetalstudio.studies.pairs.plan import ARMS, BASES
+from fetalstudio.studies.pairs.findings import Answered, Cell, Findings, findings
+from fetalstudio.studies.pairs.plan import ARMS, BASES, PAIRS, TARGETS
 from fetalstudio.studies.pairs.results import Results, Settings
 
 SAID: dict[Answer, str] = {
@@ -31,8 +31,10 @@ SAID: dict[Answer, str] = {
 }
 
 
-def show(folder: Path) -> str:
+def show(folder: Path, evidence: Path | None = None) -> str:
     """Write ``trial.md``, ``trial.csv`` and ``trial.png``, and return the text of the first.
+
+    ``evidence`` is where to write what the program's advice on pairs rests on.
 
     Raises ``InputError`` if the folder holds no trial.
     """
@@ -43,7 +45,47 @@ def show(folder: Path) -> str:
     write_bytes(folder / "trial.csv", long_table(found.cells).encode())
     png = cv2.imencode(".png", figure(found)[..., ::-1])[1]
     write_bytes(folder / "trial.png", png.tobytes())
+    if evidence is not None:
+        write_evidence(evidence, evidence_of(found))
     return text
+
+
+def evidence_of(found: Findings) -> list[Finding]:
+    """The comparisons of pairs with real frames alone, by number of real frames.
+
+    None for a design whose primary comparison is of a synthesizer that the program does not make.
+    """
+    settings = found.settings
+    if settings.primary.first != PAIRS:
+        return []
+    return [
+        _finding(settings, one, one.pairs.difference, one.pairs.by_seed)
+        for one in found.answered
+        if one.pairs is not None
+    ]
+
+
+def _finding(
+    settings: Settings, answered: Answered, gain: Interval, by_draw: Sequence[float]
+) -> Finding:
+    known = not math.isnan(gain.low)
+    return Finding(
+        question="pairs",
+        knows="nothing",
+        target=TARGETS[settings.design],
+        real=answered.real,
+        pairs=int(settings.pairs["count"]),
+        gain=round(gain.mean, 5),
+        low=round(gain.low, 5) if known else None,
+        high=round(gain.high, 5) if known else None,
+        by_repeat=tuple(round(value, 5) for value in by_draw),
+        repeats=answered.draws,
+        planned=answered.planned,
+        subjects=answered.subjects,
+        margin=settings.primary.margin,
+        answer=answered.answer,
+        page="docs/evidence/pairs.md",
+    )
 
 
 def markdown(found: Findings) -> str:
@@ -76,22 +118,24 @@ def verdict(found: Findings) -> str:
         f"Primary comparison: {ARMS[primary.first]}, minus {ARMS[primary.second]}, at N = "
         f"{primary.real}"
     )
-    if found.primary is None or found.control is None:
+    answered = found.primary
+    if answered.pairs is None or answered.control is None:
         return f"{about}. No draw of it is complete yet."
     numbers = (
-        f"{_points(found.primary.difference)} points of Dice; {found.primary.failures[0]:.1f} "
-        f"failures a draw against {found.primary.failures[1]:.1f}. Positive control, "
-        f"{ARMS[primary.control]}: {_points(found.control.difference)} points"
+        f"{_points(answered.pairs.difference)} points of Dice; {answered.pairs.failures[0]:.1f} "
+        f"failures a draw against {answered.pairs.failures[1]:.1f}. Positive control, "
+        f"{ARMS[primary.control]}: {_points(answered.control.difference)} points"
     )
-    by_draw = ", ".join(f"{100 * value:+.2f}" for value in found.primary.by_seed)
+    by_draw = ", ".join(f"{100 * value:+.2f}" for value in answered.pairs.by_seed)
     numbers += f". By draw, on the frames that it tested: {by_draw}"
-    if found.answer is None:
+    if answered.answer is None:
         return (
-            f"{about}. Interim: {found.draws} of {primary.draws} draws; nothing is claimed before "
-            f"all are there. So far {numbers}."
+            f"{about}. Interim: {answered.draws} of {answered.planned} draws; nothing is claimed "
+            f"before all are there. So far {numbers}."
         )
-    claim = f" It may claim: {primary.claim}." if found.answer == "yes" else ""
-    return f"{about}. {SAID[found.answer]} ({counted(found.draws, 'draw')}): {numbers}.{claim}"
+    claim = f" It may claim: {primary.claim}." if answered.answer == "yes" else ""
+    draws = counted(answered.draws, "draw")
+    return f"{about}. {SAID[answered.answer]} ({draws}): {numbers}.{claim}"
 
 
 def _table(cells: Sequence[Cell]) -> list[str]:

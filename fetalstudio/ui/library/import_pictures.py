@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fetalstudio.core.errors import InputError
 from fetalstudio.formats.doubts import NONE, Answers, Doubt, Question
 from fetalstudio.formats.frame_reading import read_shown
-from fetalstudio.formats.outline_pictures import is_annotation, structures_in
+from fetalstudio.formats.marked_regions import is_annotation, structures_in
 from fetalstudio.formats.pictures import read_samples
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_plan import PlannedFrame

@@ -38,7 +38,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.formats.doubts import Answers, Doubt
 from fetalstudio.formats.redaction import Redactor
 from fetalstudio.project.import_choices import Choices
-from fetalstudio.project.import_plan import ImportPlan, PlannedFrame, open_doubts
+from fetalstudio.project.import_plan import TEXT_KEPT, ImportPlan, PlannedFrame, open_doubts
 from fetalstudio.project.import_roles import PlannedFile, Role
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.key_places import key_of
@@ -98,7 +98,12 @@ class Row:
         """What cannot be used or looks wrong."""
         if self.frame is not None:
             unclear = self.frame.unclear
-            return self.frame.notes + ((f"It is left out. {unclear}",) if unclear else ())
+            said = ((f"It is left out. {unclear}",) if unclear else ()) + (
+                (f"{TEXT_KEPT} To black it out, confirm what may be stored of it.",)
+                if self.frame.text_kept
+                else ()
+            )
+            return self.frame.notes + said
         return (self.file.note,) if self.file is not None and self.file.note else ()
 
     @property

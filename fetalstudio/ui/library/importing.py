@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QObject, Qt, Signal
+from PySide6.QtCore import QMimeData, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from fetalstudio.core.errors import InputError, UserError
@@ -39,6 +39,8 @@ class ImportFlow(QObject):
         super().__init__(parent)
         self.session = session
         self._window = parent
+        # Once the window is shown.
+        session.project_changed.connect(lambda: QTimer.singleShot(0, self, self._offer))
         self._import_from = Path.home()
         """Not among the settings: a folder may be called after a patient."""
 
@@ -50,6 +52,24 @@ class ImportFlow(QObject):
         if folder:
             self._import_from = Path(folder).parent
             self.ask([Path(folder)])
+
+    def _offer(self) -> None:
+        """Where an import was interrupted, offer to go on with it. Its folder is not known: what it
+        is called may say who a patient is."""
+        project = self.session.project
+        unfinished = [] if project is None else project.imports.unfinished()
+        if unfinished:
+            left = " and ".join(map(str, unfinished))
+            box = self._question(
+                "An import was interrupted",
+                f"An import was interrupted after {left}.",
+                "Nothing of it is in the project. What was read is kept for a week, redacted and "
+                "without names. Choose the same folder again to go on from there.",
+            )
+            go_on = box.addButton("Choose the folder…", QMessageBox.ButtonRole.AcceptRole)
+            go_on.clicked.connect(lambda _checked: self.ask_folder())
+            self._add_later_and_discard(box, None)
+            box.open()
 
     def ask(self, paths: list[Path]) -> None:
         """Plan the import of each folder (single files go together), ask what is in doubt, and
@@ -135,9 +155,47 @@ class ImportFlow(QObject):
             return  # another project was opened meanwhile
         handle = self.session.import_frames(request)
         handle.on_finished(lambda result: self._came(request, source, plan, result))
+        handle.on_cancelled(lambda _result: self._stopped(request, source, plan))
         if not plan.doubtful_labels:
             # The lambda keeps the copies of the files; Qt would hold a bound method only weakly.
             handle.ended.connect(lambda: source.cleanup())
+
+    def _stopped(self, request: ImportRequest, source: _Source, plan: ImportPlan) -> None:
+        """Offer to go on with an import that was stopped."""
+        if not self.session.is_open(request.project):
+            return
+        if source.copied:  # the copies are gone, and with them what an import could go on with
+            self.session.open.imports.discard(plan.source)
+            return
+        left = self.session.open.imports.staged(plan.source)
+        if left is None:
+            return
+        box = self._question(
+            "The import was stopped",
+            f"The import was stopped after {left.unfinished}.",
+            "Nothing of it is in the project. What was read is kept for a week, redacted and "
+            f"without names: go on now, or import {source.title} again later.",
+        )
+        go_on = box.addButton("Go on", QMessageBox.ButtonRole.AcceptRole)
+        go_on.clicked.connect(lambda _checked: self._import(request, source, plan))
+        self._add_later_and_discard(box, plan.source)
+        box.open()
+
+    def _question(self, title: str, text: str, more: str) -> QMessageBox:
+        box = QMessageBox(self._window)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(title)
+        box.setText(text)
+        box.setInformativeText(more)
+        return box
+
+    def _add_later_and_discard(self, box: QMessageBox, source: Path | None) -> None:
+        """Offer to discard what was read of this source, or of all."""
+        discard = box.addButton("Discard what was read", QMessageBox.ButtonRole.DestructiveRole)
+        later = box.addButton("Later", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(later)
+        discard.clicked.connect(lambda _checked: self.session.open.imports.discard(source))
 
     def _came(
         self, request: ImportRequest, source: _Source, plan: ImportPlan, result: ImportResult
@@ -162,15 +220,12 @@ class ImportFlow(QObject):
 
     def _ask_labels(self, doubtful: Mapping[str, str], again: Callable[[], None]) -> None:
         """Ask whether labels that were left out are to be imported after all."""
-        box = QMessageBox(self._window)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Labels were left out")
-        box.setText(f"The labels {' and '.join(map(repr, doubtful))} were left out.")
         found = "; ".join(f"one of {name!r} looks like {what}" for name, what in doubtful.items())
-        box.setInformativeText(
+        box = self._question(
+            "Labels were left out",
+            f"The labels {' and '.join(map(repr, doubtful))} were left out.",
             f"{found[0].upper()}{found[1:]}. Labels are written to reports and exports. Import "
-            "them if they say nothing about who a patient is."
+            "them if they say nothing about who a patient is.",
         )
         add = box.addButton("Import them", QMessageBox.ButtonRole.AcceptRole)
         leave = box.addButton("Leave them out", QMessageBox.ButtonRole.RejectRole)
@@ -203,6 +258,11 @@ class _Source:
         return self.files if self.files and recognise_file(self.files[0]) else ()
 
     @property
+    def copied(self) -> bool:
+        """Whether copies of the files are imported."""
+        return bool(self.files) and not self.dicom
+
+    @property
     def title(self) -> str:
         """What a person reads."""
         return (
@@ -211,7 +271,7 @@ class _Source:
 
     def prepared(self) -> Path:
         """The folder to import. Raises :class:`InputError` for a file that cannot be read."""
-        if not self.files or self.dicom:
+        if not self.copied:
             return self.folder
         self._copies = tempfile.TemporaryDirectory(prefix="fetalstudio-import-")
         for path in self.files:

@@ -30,7 +30,7 @@ from fetalstudio.ui.common.form import Section, combo, keyed, note, side_by_side
 from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.synthesise.head_plots import SizeHistogram
-from fetalstudio.ui.synthesise.heads import HeadPreview, in_words
+from fetalstudio.ui.synthesise.heads import HeadPreview, RememberedConstraints, in_words
 from fetalstudio.ui.synthesise.heads_dialog import HeadsDialog
 from fetalstudio.ui.synthesise.synthesis_controls import Look
 
@@ -66,7 +66,9 @@ class BatchPanel(Section):
         self._unfinished: Batch | None = None
         self._stale = True
         self.heads = HeadPreview(self)
-        self.dialog = HeadsDialog(self.heads, session.settings, self)
+        self._remembered = RememberedConstraints(session.settings)
+        self.dialog: HeadsDialog | None = None
+        """Made when it is first asked for: its plots take longer than all the rest of the panel."""
         self._make_offer()
         self._make_fields()
         self._make_buttons()
@@ -154,7 +156,8 @@ class BatchPanel(Section):
         self.review_button.hide()
         self._filmstrip.drop_all()
         if self._session.project is not None:
-            self.dialog.restore(self._session.project.path.as_posix())
+            remembered = self._remembered.of_project(self._session.project.path)
+            self.heads.show_constraints(remembered)
         self.refresh()
 
     def refresh(self) -> None:
@@ -251,6 +254,7 @@ class BatchPanel(Section):
 
     def _ask_heads(self) -> None:
         self.used.emit()
+        self.dialog = self.dialog or HeadsDialog(self.heads, self._remembered, self)
         self.dialog.show()
 
     def _ask_table(self) -> None:

@@ -1,9 +1,13 @@
-"""A preview of the heads of a batch, drawn a few at a time so that the window stays live."""
+"""Which heads a batch will show: a preview, drawn a few at a time so that the window stays live."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -11,6 +15,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import HeadConstraints, HeadDistribution
 from fetalstudio.core.labelled import LabelledFrame
+from fetalstudio.ui.settings import Settings
 
 SHOWN = 300
 """The largest number of heads drawn for the plots."""
@@ -100,6 +105,30 @@ class HeadPreview(QObject):
         self._timer.stop()
         self.drawn, self.distribution, self.error = [], None, str(error)
         self.changed.emit()
+
+
+class RememberedConstraints:
+    """The constraints last used for each project, in the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._key = settings, ""
+
+    def of_project(self, project: Path) -> HeadConstraints:
+        """Those of this project, which is from now on the one whose are kept."""
+        # QSettings reads a slash as a group, and a path may contain any character.
+        self._key = f"heads/{project.as_posix().encode().hex()}"
+        try:
+            kept = json.loads(self._settings.get(self._key, "{}"))
+            ranges: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()
+            }
+            return HeadConstraints(**ranges)
+        except (ValueError, TypeError, InputError):
+            return HeadConstraints()  # written by another version or by hand
+
+    def keep(self, constraints: HeadConstraints) -> None:
+        """Remember these for the project that was asked about last."""
+        self._settings.set(self._key, json.dumps(asdict(constraints)))
 
 
 def in_words(constraints: HeadConstraints) -> str:

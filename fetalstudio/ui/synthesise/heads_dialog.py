@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any
-
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -23,9 +19,8 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import MAX_SHIFT, MAX_SPREAD, TRIMESTERS, HeadConstraints, Range
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.form import Section, combo, keyed, note, number_field, side_by_side
-from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.synthesise.head_plots import HeadPlots, circumference, key_text
-from fetalstudio.ui.synthesise.heads import HeadPreview
+from fetalstudio.ui.synthesise.heads import HeadPreview, RememberedConstraints
 
 BALANCES = {"cohort": "As in the cohort", "trimester": "Equally many"}
 
@@ -73,10 +68,12 @@ class RangeField(QWidget):
 class HeadsDialog(QDialog):
     """Edits the constraints of a :class:`HeadPreview`; changes apply at once and are remembered."""
 
-    def __init__(self, preview: HeadPreview, settings: Settings, parent: QWidget) -> None:
+    def __init__(
+        self, preview: HeadPreview, remembered: RememberedConstraints, parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Heads of the batch")
-        self._preview, self._settings, self._key = preview, settings, ""
+        self._preview, self._remembered = preview, remembered
         self._filling = False
         self.size_field = RangeField(
             "Size",
@@ -167,23 +164,9 @@ class HeadsDialog(QDialog):
         row.addLayout(right, 1)
         self.resize(1040, 640)
 
-    def restore(self, project: str) -> None:
-        """Restore the constraints last used for this project, given by its path."""
-        # QSettings reads a slash as a group, and a path may contain any character.
-        self._key = f"heads/{project.encode().hex()}"
-        try:
-            kept = json.loads(self._settings.get(self._key, "{}"))
-            ranges: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()
-            }
-            constraints = HeadConstraints(**ranges)
-        except (ValueError, TypeError, InputError):
-            constraints = HeadConstraints()  # written by another version or by hand
-        self._preview.show_constraints(constraints)
-
     def reset(self) -> None:
         """Remove all constraints."""
-        self._keep(HeadConstraints())
+        self._remembered.keep(HeadConstraints())
         self._preview.show_constraints(HeadConstraints())
         self._fill()
 
@@ -229,11 +212,8 @@ class HeadsDialog(QDialog):
         except InputError as error:
             self._preview.refuse(error)
             return
-        self._keep(constraints)
+        self._remembered.keep(constraints)
         self._preview.show_constraints(constraints)
-
-    def _keep(self, constraints: HeadConstraints) -> None:
-        self._settings.set(self._key, json.dumps(asdict(constraints)))
 
     def _update(self) -> None:
         preview = self._preview

@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
 
 from fetalstudio.core.statistics import FEW_REPEATS
+from fetalstudio.core.training_settings import RECOMMENDED
 from fetalstudio.engine.jobs.experiment.request import (
     ExperimentRequest,
     ExperimentResult,
@@ -60,10 +61,11 @@ class ExperimentPanel(Section):
         """Start the experiment, or resume one that was stopped."""
         if self.job_bar.handle is not None or self._session.project is None:
             return
+        pairs = self._form.synthetic
         request = ExperimentRequest(
             self._session.open.path,
             real=self._form.real,
-            synthetic=self._form.synthetic,
+            synthetic=None if pairs == RECOMMENDED else pairs,
             seeds=self.seeds_box.value(),
             settings=self._form.chosen(),
         )

@@ -33,6 +33,7 @@ from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.train.curves import TrainingCurves
 from fetalstudio.ui.train.evaluation import EvaluationPanel
+from fetalstudio.ui.train.evidence import EvidenceDialog
 from fetalstudio.ui.train.experiment import ExperimentPanel
 from fetalstudio.ui.train.training_data import TrainingDataSection
 from fetalstudio.ui.train.training_form import TrainingForm
@@ -59,6 +60,7 @@ class TrainPage(QWidget):
 
         self.data = TrainingDataSection()
         self.data.changed.connect(self._refresh_plan)
+        keyed(self, self.data.evidence_button, "E").clicked.connect(self.show_evidence)
         self.form = TrainingForm(session.settings, self._names_in_use)
         self.form.changed.connect(self._refresh_plan)
         self.evaluation = EvaluationPanel(session)
@@ -207,8 +209,14 @@ class TrainPage(QWidget):
 
     def _show_plan(self, plan: TrainingPlan) -> None:
         self.data.show_plan(plan)
+        if plan.data.advice is not None:
+            self.form.show_recommended(plan.data.advice.pairs)
         self.start_button.setEnabled(self._can_start(plan))
         self.estimate.setText(self._estimate(plan))
+
+    def show_evidence(self) -> None:
+        """Show what the advice on pairs rests on."""
+        EvidenceDialog(None if self._plan is None else self._plan.data.advice, self).open()
 
     def _can_start(self, plan: TrainingPlan) -> bool:
         return not plan.problems and not self.form.name_box.problem and self._handle is None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QPushButton, QWidget
 
 from fetalstudio.core.splits import Part
 from fetalstudio.project.project import Project
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.cohort_box import chosen_cohort, fill_cohorts
-from fetalstudio.ui.common.form import Section, combo
+from fetalstudio.ui.common.form import Section, combo, note
 from fetalstudio.ui.train.segmenter_box import fill_segmenters
 from fetalstudio.ui.train.training_plan import PARTS, TrainingPlan
 
@@ -31,6 +31,11 @@ class TrainingDataSection(Section):
         self.row("Start from", self.start_box, "The segmenter to fine-tune")
         self.add(self._table())
         self.add(self.checks)
+        self.advice = note()
+        self.evidence_button = QPushButton("Evidence on pairs")
+        self.evidence_button.setToolTip("Show what the advice on pairs rests on")
+        self.add(self.advice)
+        self.add(self.evidence_button)
 
     @property
     def cohort(self) -> str | None:
@@ -64,6 +69,11 @@ class TrainingDataSection(Section):
             subjects.setText(str(share.subjects))
             frames.setText(str(share.frames))
         self.pairs_label.setText(str(plan.pairs))
+        advice = plan.data.advice
+        self.advice.setVisible(advice is not None)
+        if advice is not None:
+            self.advice.setText(advice.headline)
+            self.advice.setToolTip(" ".join(advice.reasons))
         said = plan.problems or plan.warnings
         self.checks.setText("\n".join(said))
         theme.style(self.checks, "error" if plan.problems else "warning")

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from fetalstudio.core.prompts import Prompt
-from fetalstudio.core.training_settings import OPTIONS, PRESETS, Option, Recipe, TrainingSettings
+from fetalstudio.core.training_settings import (
+    OPTIONS,
+    PRESETS,
+    RECOMMENDED,
+    Option,
+    Recipe,
+    TrainingSettings,
+)
 from fetalstudio.ui.common.form import Section, choice, decimal_number, tick, whole_number
 from fetalstudio.ui.common.model_name import ModelNameBox
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.train.segmenter_box import PROMPTS, chosen_prompt
 
 MAX_FRAMES = 100_000
-_ALL_REAL, _ALL_PAIRS = 0, -1
+_ALL_REAL, _RECOMMENDED_PAIRS = 0, -1
 _RECIPE_TITLES = {"recommended": "Recommended", "paper": "As the paper"}
 _STEP, _DECIMALS = 0.01, 4
+_PAIRS_HELP = (
+    "Train on at most this many accepted pairs; recommended is the number that the evidence on "
+    "pairs speaks for"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +61,9 @@ class TrainingForm(Section):
         self.real_box = whole_number(
             settings, "train/real", _ALL_REAL, _ALL_REAL, MAX_FRAMES, lowest="all"
         )
+        fewest = _RECOMMENDED_PAIRS
         self.synthetic_box = whole_number(
-            settings, "train/synthetic", _ALL_PAIRS, _ALL_PAIRS, MAX_FRAMES, lowest="all accepted"
+            settings, "train/synthetic", fewest, fewest, MAX_FRAMES, lowest="recommended"
         )
         self.prompt_box = choice(settings, "train/prompt", "own", PROMPTS)
         self.recipe_box = choice(settings, "train/recipe", "recommended", _RECIPE_TITLES)
@@ -58,7 +71,7 @@ class TrainingForm(Section):
         self.row("Name", self.name_box, "Name of the new model")
         self.add(self.name_box.message)
         self.row("Real frames", self.real_box, "Train on at most this many real frames")
-        self.row("Pairs", self.synthetic_box, "Train on at most this many accepted pairs")
+        self.row("Pairs", self.synthetic_box, _PAIRS_HELP)
         self.row("Prompt", self.prompt_box, "What the new segmenter is meant to be used with")
         self.row("Recipe", self.recipe_box, "Optimizer and prompts; sets the fields below to match")
         self.advanced = Section("")
@@ -80,9 +93,14 @@ class TrainingForm(Section):
         return self.real_box.value() if self.real_box.value() > _ALL_REAL else None
 
     @property
-    def synthetic(self) -> int | None:
-        """Most accepted pairs; None for all."""
-        return self.synthetic_box.value() if self.synthetic_box.value() > _ALL_PAIRS else None
+    def synthetic(self) -> int | Literal["recommended"]:
+        """Most accepted pairs, or as many as the advice says."""
+        chosen = self.synthetic_box.value()
+        return RECOMMENDED if chosen == _RECOMMENDED_PAIRS else chosen
+
+    def show_recommended(self, pairs: int) -> None:
+        """Say beside "recommended" how many pairs that is."""
+        self.synthetic_box.setSpecialValueText(f"recommended ({pairs})")
 
     @property
     def prompt(self) -> Prompt | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
-from fetalstudio.core.training_settings import TrainingSettings
+from fetalstudio.core.training_settings import PairCount, TrainingSettings
 from fetalstudio.engine.jobs.train.cost import Cost, Work, cost, kind_of, pace_of
 from fetalstudio.engine.jobs.train.data import TrainingData, select_training_data
 from fetalstudio.engine.models.catalogue import list_models, missing_files
@@ -43,7 +43,7 @@ def plan_training(
     cohort: str | None,
     *,
     real: int | None,
-    synthetic: int | None,
+    synthetic: PairCount,
     seed: int,
     segmenter: str | None = None,
 ) -> TrainingPlan:

@@ -84,10 +84,10 @@ def test_the_primary_comparison_is_answered_when_all_its_draws_are_there(
 ) -> None:
     folder = filled(tmp_path, "carrier", 10, gains(pairs, more))
     found = findings(Settings.read(folder), Results(folder))
-    assert found.answer == said and found.draws == 10
-    assert found.primary is not None
-    assert found.primary.by_seed == pytest.approx([pairs] * 10, abs=0.003)
-    assert found.primary.difference.mean == pytest.approx(pairs, abs=0.003)
+    primary = found.primary
+    assert primary.answer == said and primary.draws == 10 and primary.pairs is not None
+    assert primary.pairs.by_seed == pytest.approx([pairs] * 10, abs=0.003)
+    assert primary.pairs.difference.mean == pytest.approx(pairs, abs=0.003)
 
 
 def test_nothing_is_claimed_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_a_draw_without_all_compared_arms_does_not_count(tmp_path: Path) -> None
         if '"arm": "pairs", "real": 5, "draw": 2, "base": "random"' not in line
     ]
     (folder / "results.jsonl").write_text("".join(f"{line}\n" for line in kept))
-    assert findings(Settings.read(folder), Results(folder)).draws == 2
+    assert findings(Settings.read(folder), Results(folder)).primary.draws == 2
 
 
 def test_frames_that_a_draw_learnt_from_are_filled_in_fairly() -> None:
@@ -134,10 +134,10 @@ def test_a_draw_counts_with_the_frames_that_it_tested(tmp_path: Path) -> None:
                 None if draw and i < 2 else Figure(v, None, None) for i, v in enumerate(values)
             )
             results.add(Result(Run(arm, 5, draw), (), 1, 1.0, 1.0, {AUTO: figures}))
-    found = findings(Settings.read(tmp_path), Results(tmp_path))
-    assert found.primary is not None
-    assert found.primary.by_seed == pytest.approx((0.8 * 2 / FRAMES, 0.0))
-    assert found.primary.failures == (0.0, 1.0)
+    found = findings(Settings.read(tmp_path), Results(tmp_path)).primary.pairs
+    assert found is not None
+    assert found.by_seed == pytest.approx((0.8 * 2 / FRAMES, 0.0))
+    assert found.failures == (0.0, 1.0)
 
 
 def test_raw_results_are_read_as_they_were_written(tmp_path: Path) -> None:

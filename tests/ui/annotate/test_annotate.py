@@ -1224,5 +1224,5 @@ def test_the_segmenter_itself_proposes_on_a_real_frame(
     assert page.canvas.ellipse() == own
     ghost = page.canvas.ghost()
     assert ghost is not None and ghost.overlap(own) > 0.9
-    qtbot.waitUntil(lambda: page.propose_action.text() == "Propose", timeout=10_000)
+    qtbot.waitUntil(lambda: page.propose_action.text() == "Propose")
     assert len(project.annotations.revisions(frame_id)) == 1

@@ -8,26 +8,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QComboBox
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.progress import NO_PROGRESS, Progress
+from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
 from fetalstudio.formats.doubts import Question
 from fetalstudio.formats.pictures import write_png
 from fetalstudio.project.import_choices import NO_CHOICES, Choices
 from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.project.import_planner import Planner
+from fetalstudio.project.importers import import_frames
+from fetalstudio.project.project import Project
+from fetalstudio.resources import samples_dir
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.text_dialog import TextDialog
+from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library import import_worker
 from fetalstudio.ui.library.import_dialog import ImportDialog
 from fetalstudio.ui.library.import_table import Kind, Row
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 from tests.doubtful import HEAD, MASK, SIZE, doubtful_source, texture
+from tests.progress import Watched
 
 Open = Callable[[Path], ImportDialog]
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -150,6 +157,26 @@ def test_pictures_show_the_structures_that_are_in_doubt(dialog: ImportDialog, qt
 
 
 # -- answers ---------------------------------------------------------------------------------
+
+
+def test_text_that_is_kept_is_said_before_the_import(
+    open_dialog: Open, tmp_path: Path, qtbot: QtBot
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = Image.open(samples_dir() / "011_HC.png").convert("L")
+    picture.save(folder / "plain.png")
+    font = ImageFont.load_default(18)
+    ImageDraw.Draw(picture).text((300, 60), "DOE^JANE 4711", fill=255, font=font)
+    picture.save(folder / "named.png")
+    dialog = open_dialog(folder)
+    planned(qtbot, dialog)
+    assert row(dialog, "plain.png").notes == ()
+    select(qtbot, dialog, "named.png")
+    shown = [label.text() for label in dialog.details.findChildren(QLabel)]
+    assert any("Text or marks of a scanner seem to be burned into" in text for text in shown)
+    texts = [button.text() for button in dialog.details.findChildren(QPushButton)]
+    assert any("may be stored of it" in text for text in texts)
 
 
 def test_an_answer_changes_the_plan_and_is_undone(dialog: ImportDialog, qtbot: QtBot) -> None:
@@ -369,3 +396,66 @@ def test_the_dialog_fits_a_small_screen(open_dialog: Open, tmp_path: Path, qtbot
     dialog = open_dialog(folder)
     planned(qtbot, dialog)
     assert dialog.minimumSizeHint().width() <= 1024 and dialog.minimumSizeHint().height() <= 700
+
+
+# -- an import that stops --------------------------------------------------------------------
+
+
+def question(text: str) -> QMessageBox | None:
+    """The question on screen that says this."""
+    boxes = (w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox))
+    return next((box for box in boxes if box.isVisible() and text in box.text()), None)
+
+
+def press(qtbot: QtBot, box: QMessageBox | None, label: str) -> None:
+    assert box is not None
+    (button,) = (button for button in box.buttons() if button.text() == label)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_an_import_that_is_cancelled_goes_on(
+    open_dialog: Open,
+    session: Session,
+    tmp_path: Path,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    count = 150
+    for number in range(count):
+        write_png(tmp_path / "many" / f"{number:03}.png", texture(number))
+    dialog = open_dialog(tmp_path / "many")
+    planned(qtbot, dialog)
+    start, handles = session.import_frames, list[JobHandle[ImportResult]]()
+
+    def kept(request: ImportRequest) -> JobHandle[ImportResult]:
+        handles.append(start(request))
+        return handles[-1]
+
+    monkeypatch.setattr(session, "import_frames", kept)
+    qtbot.mouseClick(dialog.accept_button, Qt.MouseButton.LeftButton)
+    handles[0].progress.connect(lambda p: handles[0].cancel() if p.done else None)
+    qtbot.waitUntil(lambda: question("The import was stopped after") is not None, timeout=60_000)
+    assert session.open.frames.all() == []
+    with qtbot.waitSignal(session.message, timeout=60_000) as said:
+        press(qtbot, question("The import was stopped after"), "Go on")
+    assert f"{count} frames imported" in said.args[0]
+    assert session.open.imports.unfinished() == []
+
+
+def test_what_an_interrupted_import_has_left_is_offered_and_discarded(
+    session: Session, window: MainWindow, tmp_path: Path, qtbot: QtBot
+) -> None:
+    for number in range(4):
+        write_png(tmp_path / "many" / f"{number}.png", texture(number))
+    with Project.create(tmp_path / "interrupted") as project, pytest.raises(Stopped):
+        answers = iter([False] * 3)
+        import_frames(project, tmp_path / "many", progress=Watched(lambda: next(answers, True)))
+    session.open_project(tmp_path / "interrupted")
+    interrupted = "An import was interrupted after 3 of 4 pictures"
+    qtbot.waitUntil(lambda: question(interrupted) is not None)
+    assert len(session.open.imports.unfinished()) == 1
+    press(qtbot, question(interrupted), "Discard what was read")
+    assert session.open.imports.unfinished() == []
+    session.open_project(tmp_path / "interrupted")
+    qtbot.wait(10)
+    assert question(interrupted) is None

@@ -432,7 +432,9 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     first = session.open.frames.get(session.frame_id or "")
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
-    assert notice == "24 frames imported into Nijmegen, 16 with an ellipse."
+    # Three of them show a bar with text, which is kept and said.
+    text = "24 frames imported into Nijmegen, 16 with an ellipse; 1 file with problems."
+    assert notice == text
     assert session.undo_stack.undoText() == "import 24 frames"
     with qtbot.waitActive(window):
         window.activateWindow()

@@ -51,7 +51,7 @@ def dialog(page: SynthesisePage, batch: BatchPanel, qtbot: QtBot) -> HeadsDialog
     """Opened by its key."""
     page.canvas.setFocus()
     qtbot.keyClick(page.canvas, Qt.Key.Key_H, Qt.KeyboardModifier.ShiftModifier)
-    assert batch.dialog.isVisible()
+    assert batch.dialog is not None and batch.dialog.isVisible()
     return batch.dialog
 
 
@@ -62,7 +62,7 @@ def fakes(page: SynthesisePage, monkeypatch: pytest.MonkeyPatch) -> list[tuple[A
 
 def drawn(qtbot: QtBot, batch: BatchPanel) -> None:
     """Wait until the heads of the batch are there."""
-    qtbot.waitUntil(lambda: len(batch.heads.drawn) == batch.count_box.value(), timeout=5_000)
+    qtbot.waitUntil(lambda: len(batch.heads.drawn) == batch.count_box.value())
 
 
 def enter(qtbot: QtBot, field: RangeField, low: str, high: str) -> None:
@@ -176,7 +176,7 @@ def test_an_empty_range_is_told_and_nothing_can_be_made(
     drawn(qtbot, batch)
     assert not dialog.message.isVisible() and batch.make_button.isEnabled()
     enter(qtbot, dialog.size_field, "900", "950")
-    qtbot.waitUntil(lambda: "The cohort has an HC of" in dialog.message.text(), timeout=5_000)
+    qtbot.waitUntil(lambda: "The cohort has an HC of" in dialog.message.text())
     assert not batch.make_button.isEnabled()
 
 
@@ -245,7 +245,7 @@ def test_each_batch_has_a_seed_of_its_own(
     page.session.open.batches.start({"seed": 7}, [])
     handle.finished.emit(SynthesizeResult((1,), 0.95, 1.0, None, 0))
     handle.ended.emit()
-    qtbot.waitUntil(lambda: [e for _, e in batch.heads.drawn] != first, timeout=5_000)
+    qtbot.waitUntil(lambda: [e for _, e in batch.heads.drawn] != first)
     page.session.open.batches.start({"seed": 9}, [])
     batch.make()
     assert fakes[1][0].seed == 8 and page.controls.seed_box.value() == 7

@@ -176,7 +176,7 @@ def test_cancel_stops_the_engines_job(
     with qtbot.waitSignal(page.sampler.preview, timeout=20_000):
         pass
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not page.sampler.busy, timeout=3_000)
+    qtbot.waitUntil(lambda: not page.sampler.busy)
     assert same(page.view.shown(), real(page))
 
 
@@ -189,7 +189,7 @@ def test_a_failure_is_shown_and_the_next_picture_works(
     assert said.args == ["There is no seed 13. Take another one.", ""]
     page.controls.seed_box.setValue(14)
     page.synthesise()
-    qtbot.waitUntil(lambda: page.keep_button.isEnabled(), timeout=10_000)
+    qtbot.waitUntil(lambda: page.keep_button.isEnabled())
 
 
 def test_space_tapped_on_the_canvas_synthesises_and_a_pan_does_not(
@@ -300,7 +300,7 @@ def test_the_full_picture_comes_back_after_a_drag_that_moved_nothing(
     assert not page.keep_button.isEnabled()
     page.canvas.ellipse_changing.emit(own)
     finish(fakes)
-    qtbot.waitUntil(lambda: len(fakes) == 4, timeout=3_000)
+    qtbot.waitUntil(lambda: len(fakes) == 4)
     request, _ = fakes[-1]
     assert request.ellipse == own and request.steps is None and request.measure
     # Its first steps would be a step back from the draft.
@@ -507,7 +507,7 @@ def test_a_cancelled_batch_keeps_what_is_done(
     batch.make()
     qtbot.waitUntil(lambda: page.filmstrip.count() > 1, timeout=20_000)
     qtbot.mouseClick(batch.job_bar.cancel_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: batch.make_button.isEnabled(), timeout=5_000)
+    qtbot.waitUntil(lambda: batch.make_button.isEnabled())
     made = len(page.session.open.pairs.all())
     assert 0 < made < 400
     assert "Stopped" in batch.summary.text() and batch.review_button.isVisible()

@@ -278,7 +278,7 @@ def test_a_training_draws_its_curves_and_gives_a_verdict(
     (request,) = requests
     assert (request.name, request.settings.epochs, request.settings.patience) == ("mine", 6, 9)
     assert request.settings.learning_rate == pytest.approx(3e-4)
-    assert (request.real, request.synthetic, request.prompt) == (None, None, "box")
+    assert (request.real, request.synthetic, request.prompt) == (None, "recommended", "box")
     assert len(seen) == 6 and seen == sorted(seen) and seen[-1] == 6
     assert page.curves.best_epoch == 3
     assert "0.950  →  0.970" in page.verdict.text()
@@ -294,7 +294,7 @@ def test_cancel_keeps_the_best_epoch(qtbot: QtBot, page: TrainPage, requests: li
     qtbot.waitUntil(lambda: page.curves.epochs >= 4, timeout=20_000)
     assert page.title.text().startswith("tuned-1") and "running" in page.title.text()
     qtbot.mouseClick(page.job_bar.cancel_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=5_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
     (run,) = page.session.open.runs.all()
     assert run.state == "cancelled" and 4 <= len(run.history) < 200
     assert page.curves.epochs == len(run.history) and page.curves.best_epoch == 3
@@ -338,7 +338,7 @@ def test_past_runs_show_their_own_curves_also_while_another_trains(
     assert shown > 2 and "running" in page.title.text()
     qtbot.waitUntil(lambda: page.curves.epochs > shown, timeout=20_000)
     handle.cancel()
-    qtbot.waitUntil(lambda: page.start_button.isEnabled(), timeout=5_000)
+    qtbot.waitUntil(lambda: page.start_button.isEnabled())
     assert page.title.text() == "second, cancelled"
 
 
@@ -477,7 +477,7 @@ def test_an_evaluation_shows_the_figures_and_opens_frames_from_plot_and_gallery(
     assert row["Dice"].startswith("0.980") and " to " in row["Dice"]
     assert row["HC bias mm"].startswith("+2.00") and "HD95 mm" not in heads
     assert view.plot.isVisible() and len(view.plot.points.points()) == 16
-    qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull(), timeout=5_000)
+    qtbot.waitUntil(lambda: not view.gallery.item(11).icon().isNull())
     assert view.result is not None
     worst = view.result.frames
     first = min(worst, key=lambda score: score.dice)

@@ -313,7 +313,7 @@ def test_a_sample_project_whose_import_was_cut_short_is_completed(
     session.close_project()
     with qtbot.waitSignal(session.frames_changed, timeout=60_000):
         window.start(None)
-    assert len(session.open.frames.all()) == 24
+    qtbot.waitUntil(lambda: len(session.open.frames.all()) == 24 + 36, timeout=60_000)
 
 
 def test_export_writes_what_the_dialog_says(
@@ -389,8 +389,7 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
     """
     program = textwrap.dedent(
         """
-        import sys, time
-        began = time.perf_counter()
+        import faulthandler, sys, time
         from PySide6.QtCore import QTimer
         from PySide6.QtWidgets import QApplication
         from fetalstudio.ui import app
@@ -403,18 +402,24 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
                 super().paintEvent(event)
 
         def look():
-            window = next(w for w in QApplication.topLevelWidgets() if isinstance(w, Watched))
-            project = window.session.project
-            ready = project and len(project.frames.all()) == 24 and len(window.pages) == 5
-            if not ready and time.perf_counter() - began < 60:
+            windows = [w for w in QApplication.topLevelWidgets() if isinstance(w, Watched)]
+            if not shown or not windows or windows[0].session.project is None:
+                return
+            window = windows[0]
+            frames, pages = len(window.session.project.frames.all()), len(window.pages)
+            # The frames are there before the job that made them has ended, and a window that is
+            # closed while a job runs asks a question, which nobody answers here.
+            if (frames, pages, window.session.engine.running) != (60, 5, None):
                 return
             watch.stop()
             import psutil
             heavy = {"torch", "diffusers", "segment_anything"} & set(sys.modules)
-            print(shown[0], psutil.Process().memory_info().rss / 2**20, ready, sorted(heavy))
+            print(shown[0], psutil.Process().memory_info().rss / 2**20, sorted(heavy))
             window.close()
 
         if __name__ == "__main__":
+            # Says what each thread was doing if this takes too long, and ends the process.
+            faulthandler.dump_traceback_later(240, exit=True)
             app.MainWindow = Watched
             app.make_application()
             watch = QTimer(interval=100)
@@ -428,11 +433,10 @@ def _cold_start(tmp_path: Path) -> tuple[float, float, str]:
     environment = {**os.environ, "FETALSTUDIO_HOME": str(tmp_path / "home")}
     environment["PYTHONPATH"] = str(Path(app.__file__).parents[2])
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    seconds, rss, ready, heavy = done.stdout.split(maxsplit=3)
-    assert ready == "True", done.stderr
+    seconds, rss, heavy = done.stdout.split(maxsplit=2)
     return float(seconds), float(rss), heavy.strip()
 
 

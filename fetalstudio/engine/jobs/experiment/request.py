@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from fetalstudio.core.metrics import FAILURE, Interval
 from fetalstudio.core.statistics import (
@@ -23,6 +23,7 @@ from fetalstudio.core.statistics import (
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.core.words import counted
 from fetalstudio.engine.comparisons import comparisons_in_words
+from fetalstudio.engine.evidence import Answer
 from fetalstudio.engine.process.job import Job
 from fetalstudio.project.records import Run
 
@@ -56,10 +57,6 @@ MARGIN = 0.002
 SENSITIVE = 2 * MARGIN
 """Real frames must move the mean Dice by at least this, or the trial could not have shown a
 difference."""
-
-Answer = Literal["yes", "no", "harm", "unknown", "too_few", "insensitive"]
-"""``no``: equivalent within :data:`MARGIN`. ``too_few``: too few subjects or repeats to tell.
-``insensitive``: the trial could not have shown a difference."""
 
 
 @dataclass(frozen=True, slots=True)

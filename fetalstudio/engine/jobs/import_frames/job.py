@@ -42,4 +42,5 @@ def run(request: ImportRequest, report: Report, cancelled: CancelCheck) -> Impor
         imported.pairs,
         imported.in_doubt,
         imported.amendment,
+        imported.resumed,
     )

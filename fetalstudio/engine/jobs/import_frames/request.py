@@ -74,3 +74,5 @@ class ImportResult:
     """Pictures with a doubt that nobody has answered."""
     amendment: int | None = None
     """The number by which the import can be taken back; None where it added nothing."""
+    resumed: int = 0
+    """Pictures that an import of this source had read before it was stopped."""

@@ -16,6 +16,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.splits import Part
 from fetalstudio.core.statistics import FEW_SUBJECTS
+from fetalstudio.core.training_settings import RECOMMENDED, PairCount
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.cohort_split import (
@@ -26,8 +27,10 @@ from fetalstudio.engine.cohort_split import (
     split,
     usable_pairs,
 )
+from fetalstudio.engine.evidence import read_evidence
+from fetalstudio.engine.jobs.train.advice import Advice, advise, knowledge, unlike_the_cohort
 from fetalstudio.engine.jobs.train.duplicates import across_parts, descriptor
-from fetalstudio.engine.models.seen import Seen, seen_by_named
+from fetalstudio.engine.models.seen import Seen, cohorts_learnt, seen_by_named
 from fetalstudio.project.frames import REMOVE_FRAMES, SET_SUBJECT
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Pair
@@ -67,6 +70,8 @@ class TrainingData:
     """Why the training is impossible: sentences for a person, each with a cure."""
     warnings: tuple[str, ...] = ()
     """Sentences that a person should know before the training."""
+    advice: Advice | None = None
+    """What to expect of pairs; None without annotated frames, and where files are damaged."""
 
     def __post_init__(self) -> None:
         checked_real([*self.validation, *self.test])
@@ -86,14 +91,14 @@ def select_training_data(
     cohort: str | None,
     *,
     real: int | None,
-    synthetic: int | None,
+    synthetic: PairCount,
     segmenter: str | None = None,
     seed: int = 0,
 ) -> TrainingData:
     """Split by subject and draw ``real`` frames and ``synthetic`` pairs with ``seed``.
 
-    None takes all. ``segmenter`` is the one to train; None is the one in use. Problems and warnings
-    are in the result; nothing is raised.
+    None takes all, and ``recommended`` as many pairs as the advice says. ``segmenter`` is the one
+    to train; None is the one in use. Problems and warnings are in the result; nothing is raised.
     """
     try:
         labelled = labelled_frames(project, cohort)
@@ -106,21 +111,31 @@ def select_training_data(
     seen = seen_by_named(project, segmenter)
     usable = usable_pairs(project, parts, seen)
     rng = np.random.default_rng(seed)
+    train = some_of(available, real, rng)
+    advice, unadvised = None, []
+    try:
+        knows = knowledge(labelled, seen, cohorts_learnt(project, segmenter))
+        advice = advise(len(train), len(usable), knows, read_evidence())
+    except InputError as error:  # damaged files of the model, or of the evidence
+        unadvised.append(str(error))
+    if synthetic == RECOMMENDED:
+        synthetic = None if advice is None else advice.pairs
     data = TrainingData(
-        some_of(available, real, rng),
+        train,
         validation,
         test,
         some_of(usable, synthetic, rng),
         available,
         len(usable),
         sum(pair.copy for pair in project.pairs.all(state="accepted")),
+        advice=advice,
     )
     problems = [*_too_few(data, len(parts), real, synthetic), *_without_mask(data)]
-    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen)]
+    warnings = [*_warnings(data, project, cohort, synthetic), *_not_new(data, seen), *unadvised]
     # Measured by the job itself, so that before the first one the window knows of none.
     drawn = kept_conventions(project, labelled)
-    cohorts = {item.cohort for item in data.train}
-    warnings += apart({name: found for name, found in drawn.items() if name in cohorts})
+    learnt = {name: found for name, found in drawn.items() if name in {i.cohort for i in train}}
+    warnings += [*apart(learnt), *unlike_the_cohort(data.pairs, learnt)]
     return replace(data, problems=tuple(problems), warnings=tuple(warnings))
 
 

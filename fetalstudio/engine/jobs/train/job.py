@@ -12,7 +12,7 @@ from fetalstudio.core.errors import InputError, check_ranges
 from fetalstudio.core.labelled import LabelledFrame
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.prompts import in_words
-from fetalstudio.core.training_settings import settings_of
+from fetalstudio.core.training_settings import RECOMMENDED, settings_of
 from fetalstudio.engine.cohort_conventions import kept_conventions
 from fetalstudio.engine.cohort_split import keep_parts, labelled, labelled_cohorts
 from fetalstudio.engine.comparisons import comparisons
@@ -76,6 +76,8 @@ def run(request: TrainRequest, report: Report, cancelled: CancelCheck) -> TrainR
             report(Warned(said))
         if resumed is not None:
             _check_unchanged(resumed, data, model)
+        if request.synthetic == RECOMMENDED:  # a later recommendation must not stop a resuming
+            request = replace(request, synthetic=len(data.pairs))
         segmenter = load_segmenter(model)
         _check_prompt(request, segmenter)
         settings = {
@@ -162,7 +164,8 @@ def choose_data(project: Project, request: TrainRequest) -> TrainingData:
 
     Raises :class:`InputError` that says what is missing or wrong; see :mod:`.data`.
     """
-    asked = {"real": request.real or 0, "synthetic": request.synthetic or 0}
+    pairs = 0 if request.synthetic == RECOMMENDED else request.synthetic
+    asked = {"real": request.real or 0, "synthetic": pairs or 0}
     check_ranges({name: (count, 0, 10**6) for name, count in asked.items()})
     keep_parts(project, request.cohort)
     data = select_training_data(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fetalstudio.core.prompts import Prompt
-from fetalstudio.core.training_settings import TrainingSettings
+from fetalstudio.core.training_settings import PairCount, TrainingSettings
 from fetalstudio.engine.process.job import Job
 
 
@@ -24,8 +24,9 @@ class TrainRequest:
     cohort: str | None = None
     real: int | None = None
     """Use at most this many real frames; by default all with a final or draft annotation."""
-    synthetic: int | None = None
-    """Use at most this many accepted pairs; by default all, 0 for none."""
+    synthetic: PairCount = None
+    """Use at most this many accepted pairs, 0 for none; by default all. ``recommended``: as many as
+    the evidence recommends; the run records the number."""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     prompt: Prompt | None = None
     """What the new model is meant to be used with: its epochs are validated, its best epoch is
