@@ -96,10 +96,9 @@ class ForgettingPlan:
             names = listed([model.name for model in self.learned], _NAMED)
             said.append(f"Models that learned from them: {names}.")
         if self.elsewhere:
-            said.append(
-                "Models outside the project that know the subject too, and stay: "
-                f"{listed([model.name for model in self.elsewhere], _NAMED)}."
-            )
+            # Models of several kinds have the same name.
+            names = listed([f"{model.name} ({model.kind})" for model in self.elsewhere], _NAMED)
+            said.append(f"Models outside the project that know the subject too, and stay: {names}.")
         said.append(
             "Not deleted are the files that the frames were imported from, copies of the project, "
             "copies of exports and exports made on other computers, and every table, report and "

@@ -159,6 +159,8 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
             f"{table.path} lacks the column {' and '.join(map(repr, missing))}; its first "
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
+    for name in _half_an_ellipse(where):
+        del where[name]
     numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
     _check_angles(table, numbers, where)
     rows: list[NamedRow] = []
@@ -246,6 +248,11 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                     f"{path}: the column {patients[path]!r} was not used. If it says whose frame "
                     "it is, call it subject.",
                 )
+            if half := _half_an_ellipse(has):
+                notes += (
+                    f"{path}: of the ellipses' columns ({', '.join(ELLIPSE)}) it has only "
+                    f"{', '.join(half)}, which {'was' if len(half) == 1 else 'were'} not used.",
+                )
             for name, row in found.items():
                 rows[name], unclear = agreed(rows.get(name, Row()), row)
                 if unclear:
@@ -298,6 +305,13 @@ def some(names: Sequence[str]) -> str:
 
 def _gives_ellipses(has: frozenset[str]) -> bool:
     return (has | {"angle_deg"} if _RADIANS in has else has).issuperset(ELLIPSE)
+
+
+def _half_an_ellipse(has: Iterable[str]) -> tuple[str, ...]:
+    """The ellipses' columns of a table that lacks others of them: an angle alone may be one of the
+    probe, and costs no line its pixel size."""
+    columns = frozenset(has)
+    return () if _gives_ellipses(columns) else tuple(n for n in ELLIPSE if n in columns)
 
 
 def _describes_frames(has: frozenset[str]) -> bool:

@@ -69,7 +69,8 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             continue
         if is_picture(path):
             if depth > 1:
-                cure = f"Import {path.parent} by itself."
+                # Annotations may lie in a folder beside that of the picture.
+                cure = f"Import {path.parent.parent} by itself."
                 found.append(UnreadFile(path, suffix, cure, too_deep=True))
         elif suffix in _PICTURES or (not suffix and _is_dicom(path)):
             found.append(UnreadFile(path, suffix or "DICOM", _AS_PICTURES))

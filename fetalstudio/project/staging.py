@@ -137,12 +137,18 @@ class Staging(Staged):
     """The pictures of an import that is running."""
 
     def __init__(
-        self, folder: Path, storage: Storage, stand_ins: StandIns, writer: ThreadPoolExecutor
+        self,
+        folder: Path,
+        storage: Storage,
+        stand_ins: StandIns,
+        writer: ThreadPoolExecutor,
+        named: bool,
     ) -> None:
         """``writer`` has one thread: pictures are written in the order in which they come, while
-        the next ones are read."""
+        the next ones are read. Without a journal no import could go on from here: it is kept where
+        the folder is ``named`` after a source, so that one finds it."""
         super().__init__(folder, storage.pictures, stand_ins)
-        self._storage, self._writer = storage, writer
+        self._storage, self._writer, self._named = storage, writer, named
         self._waiting = deque[Future[None]]()
         self.resumed = 0
         """Pictures that an import of this source had read before it was stopped."""
@@ -228,6 +234,8 @@ class Staging(Staged):
             raise self._unwritable(error) from error
 
     def _append(self, line: str) -> None:
+        if not self._named:
+            return
         try:
             self._folder.mkdir(exist_ok=True)
             with (self._folder / _JOURNAL).open("a", encoding="ascii") as stream:
@@ -274,7 +282,7 @@ class Imports:
         keep = False
         try:
             with ThreadPoolExecutor(1, "writer") as writer:
-                staging = Staging(folder, self._storage, stand_ins, writer)
+                staging = Staging(folder, self._storage, stand_ins, writer, named)
                 try:
                     yield staging
                 except (Stopped, KeyboardInterrupt) as stop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,9 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.engine.forgetting import forget, plan_forgetting
+from fetalstudio.engine.models.catalogue import FoundModel
 from fetalstudio.formats.manifest import remove_listed
-from fetalstudio.formats.model_card import hashed_subject, write_seen_subjects
+from fetalstudio.formats.model_card import Kind, hashed_subject, write_seen_subjects
 from fetalstudio.project.database import Database
 from fetalstudio.project.export_places import export_places
 from fetalstudio.project.pixels import picture_id
@@ -160,6 +162,15 @@ def test_the_models_that_learned_are_named_and_removed_or_kept(tmp_path: Path) -
     with pytest.raises(InputError, match="There already is"):
         project.models.add("first", "segmenter", "models/x")
     assert project.check() == []
+
+
+def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    plan = plan_forgetting(project, [frames[0].subject])
+    kinds: tuple[Kind, ...] = ("segmenter", "synthesizer")
+    models = tuple(FoundModel("compact", kind, tmp_path, "built-in") for kind in kinds)
+    said = " ".join(replace(plan, elsewhere=models).sentences())
+    assert "and stay: compact (segmenter), compact (synthesizer)." in said
 
 
 def test_a_model_that_is_kept_still_knows_her(tmp_path: Path) -> None:

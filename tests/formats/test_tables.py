@@ -390,3 +390,13 @@ def test_a_workbook_of_many_lines_is_read_soon_enough(tmp_path: Path) -> None:
     start = time.monotonic()
     assert len(read_table(path).rows) == 5000
     assert time.monotonic() - start < 5
+
+
+def test_an_angle_alone_costs_no_line_its_pixel_size(tmp_path: Path) -> None:
+    """It may be an angle of the probe; and lacking columns are named once, not by line."""
+    text = "filename,pixel size(mm),angle\nx.png,0.1,2\ny.png,0.2,3\n"
+    (tmp_path / "sizes.csv").write_text(text)
+    rows, (note,) = read_folder_tables(tmp_path, "other.csv")
+    sizes = [row.calibration and row.calibration.mm_per_px for row in rows.values()]
+    assert sizes == [0.1, 0.2]
+    assert "it has only angle_deg, which was not used" in note

@@ -625,7 +625,19 @@ def test_images_that_lie_too_deep_are_named(
     write_png(source / "a" / "b" / "y.png", picture(2))
     (problem,) = import_named(project, source).problems
     assert f"1 images more than one folder down ({Path('a/b/y.png')})" in problem
-    assert f"Import {source / 'a' / 'b'} by itself" in problem
+    assert problem.endswith(f"Import {source / 'a'} by itself.")
+
+
+def test_the_folder_that_is_named_for_deep_images_holds_their_masks_too(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "train" / "images" / "x.png", picture(1))
+    mask = Ellipse(48, 40, 30, 24, 10).mask((96, 80)) * np.uint8(255)
+    write_png(source / "train" / "masks" / "x.png", mask)
+    with pytest.raises(InputError) as refused:
+        import_named(project, source)
+    assert str(refused.value).endswith(f"Import {source / 'train'} by itself.")
+    assert import_named(project, source / "train").annotated == 1
 
 
 @pytest.mark.parametrize("name", ["x.jfif", "x.JPE", "x.pgm", "x.ppm"])

@@ -211,3 +211,12 @@ def test_two_imports_of_a_source_at_once_do_not_share_a_folder(
     with project.imports.staging(source):
         assert import_frames(project, source).frames == COUNT
     assert not list((project.path / "frames").glob(".*"))
+
+
+def test_what_the_second_of_two_imports_reads_is_not_offered(
+    project: Project, source: Path
+) -> None:
+    """If it is killed, no import of the source would find it, however often it is chosen."""
+    with project.imports.staging(source), project.imports.staging(source) as second:
+        second.expect(3)
+        assert not list((project.path / "frames").glob(".staging-*/journal"))
