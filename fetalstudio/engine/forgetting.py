@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped, Unstoppable, followed
-from fetalstudio.core.words import counted, listed
+from fetalstudio.core.words import counted, listed, quoted
 from fetalstudio.engine.models.catalogue import FoundModel, list_models
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.resumable import state_file
@@ -120,7 +120,7 @@ def plan_forgetting(
     if missing := set(wanted) - {frame.subject for frame in frames}:
         raise InputError(
             f"The project has no frame of subject {min(missing)}. See fetalstudio frames "
-            f"{project.path} list."
+            f"{quoted(project.path)} list."
         )
     if not frames:
         raise InputError("No subject was chosen. Choose at least one.")
@@ -213,7 +213,7 @@ def forget(
         except UserError:
             raise UserError(
                 f"{error} The frames are deleted, but traces of them may be left in the project's "
-                f"files. Then run fetalstudio frames {project.path} purge --yes."
+                f"files. Then run fetalstudio frames {quoted(project.path)} purge --yes."
             ) from error
         raise UserError(f"{error} {_left(gone)}") from error
     if plan.outside and not remove_outside:
