@@ -1,7 +1,8 @@
 """A folder of frames with masks or rings beside them, and perhaps tables.
 
 Frames lie at the top and one folder down. An annotation lies beside its frame (``NAME_mask.png``)
-or in a folder of its own (``masks/NAME.png``). A table gives pixel sizes, ellipses
+or in a folder of its own (``masks/NAME.png``), which may be divided as that of the frames is
+(``images/train/NAME.png``, ``masks/train/NAME.png``). A table gives pixel sizes, ellipses
 (``name,cx,cy,a,b,angle_deg``), patients or labels.
 
 An annotation that could belong to several frames, and several for one frame, are named and not
@@ -99,7 +100,10 @@ def read(
     mask_folders = [p for p in inner if is_mask_folder(p)]
     drawn_on = [p for p in inner if shows_a_frame(p.name) and p not in mask_folders]
     others = [p for p in inner if p not in mask_folders and p not in drawn_on]
-    image_folders = [source, *others, *(p for p in deeper if not _in_mask_folder(p, source))]
+    parts, unlisted = _divided(others)
+    problems += unlisted
+    with_files = (p for p in deeper if not _in_mask_folder(p, source))
+    image_folders = list(dict.fromkeys((source, *others, *parts, *with_files)))
     splits = {folder: split(pictures_in(folder)) for folder in image_folders}
     frames = [path for found in splits.values() for path in found.frames]
     names = names_of(frames)
@@ -113,9 +117,14 @@ def read(
     annotated: dict[Path, Path] = {}
     doubts: dict[Path, Doubt] = {}
     unsure: dict[Path, Doubt] = {}
-    for found in splits.values():
-        unsure |= found.unsure | orphans(names, found.annotations)
-        chosen, more = chosen_annotations(found.frames, _joined(elsewhere, found.annotations))
+    files: set[Path] = set()
+    for folder, found in splits.items():
+        own = names_of(found.frames)
+        of_part = _annotations_in(_masks_of_part(folder), own)
+        files.update(path for paths in of_part.values() for path in paths)
+        unsure |= found.unsure | orphans(names, found.annotations) | orphans(own, of_part)
+        drawn = _joined(elsewhere, found.annotations, of_part)
+        chosen, more = chosen_annotations(found.frames, drawn)
         annotated |= chosen
         doubts |= more
     unsure |= orphans(names, inside)
@@ -131,6 +140,7 @@ def read(
         records,
         problems + notes + unclear + pairs,
         unsure=unsure_records(unsure),
+        files=frozenset(files),
     )
 
 
@@ -343,6 +353,26 @@ def _folders_in(source: Path) -> tuple[list[Path], tuple[str, ...]]:
         except OSError as error:
             problems += (f"{path} cannot be read: {error.strerror}. It was left out.",)
     return folders, problems
+
+
+def _divided(folders: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The parts into which folders of images are divided as folders of annotations beside them are,
+    and a message for each that cannot be listed."""
+    parts: list[Path] = []
+    problems: tuple[str, ...] = ()
+    for folder in folders:
+        if mask_folders_beside(folder):
+            inner, unlisted = _folders_in(folder)
+            if any(_masks_of_part(part) for part in inner):
+                parts += (p for p in inner if not _in_mask_folder(p, folder))
+                problems += unlisted
+    return parts, problems
+
+
+def _masks_of_part(folder: Path) -> list[Path]:
+    """The folders of annotations of ``images/train``: ``masks/train``."""
+    inside = (above / folder.name for above in mask_folders_beside(folder.parent))
+    return [path for path in inside if path.is_dir()]
 
 
 def _annotations_in(folders: Sequence[Path], names: frozenset[str]) -> Annotations:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fetalstudio.formats import yolo
+from fetalstudio.formats.annotation_names import is_mask_folder
 from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.frame_records import UnreadFile
 from fetalstudio.formats.pictures import KINDS, is_picture
@@ -104,9 +105,11 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
         found = (f"{len(p)} {kind} ({_where(source, p)})" for kind, p in sorted(kinds.items()))
         messages.append(f"Not read: {', '.join(found)}. {cure} This was found in {source}.")
     if deep:
+        frames = (file for file in deep if not _in_mask_folder(file.path, source))
+        cure = next(frames, deep[0]).cure
         messages.append(
             f"Not read: {len(deep)} images more than one folder down "
-            f"({_where(source, [file.path for file in deep])}). {deep[0].cure}"
+            f"({_where(source, [file.path for file in deep])}). {cure}"
         )
     return tuple(messages)
 
@@ -123,6 +126,10 @@ def files_below(source: Path) -> Iterator[tuple[Path, int]]:
                 return
             if not name.startswith("."):
                 yield Path(folder, name), depth
+
+
+def _in_mask_folder(path: Path, source: Path) -> bool:
+    return any(is_mask_folder(above) for above in path.parents if source in above.parents)
 
 
 def _suffix(name: str) -> str:

@@ -123,6 +123,50 @@ def test_image_and_mask_folders_side_by_side(
     )
 
 
+@pytest.mark.parametrize("masks", ["masks", "annotations", "labels"])
+@pytest.mark.parametrize("chosen", [".", "images"])
+def test_images_and_masks_divided_into_the_same_parts(
+    project: Project, picture: Picture, tmp_path: Path, masks: str, chosen: str
+) -> None:
+    source = tmp_path / "data"
+    heads = {"train": Ellipse(48, 40, 25, 18, 10), "val": Ellipse(40, 36, 20, 15, 100)}
+    for seed, (part, head) in enumerate(heads.items()):
+        write_png(source / "images" / part / "001.png", picture(seed))
+        write_png(source / masks / part / "001.png", filled(head))
+    write_png(source / "images" / "test" / "001.png", picture(7))
+    report = import_named(project, source / chosen)
+    assert (report.frames, report.annotated, report.problems) == (3, 2, ())
+    for frame in project.frames.all():
+        found = project.annotations.newest(frame.id)
+        part = frame.name.partition("_")[0]
+        if part == "test":
+            assert found is None
+        else:
+            assert found is not None and close(found.ellipse, heads[part])
+
+
+def test_a_part_by_itself_has_its_masks(project: Project, picture: Picture, tmp_path: Path) -> None:
+    head = Ellipse(48, 40, 25, 18, 10)
+    write_png(tmp_path / "images" / "train" / "001.png", picture(1))
+    write_png(tmp_path / "masks" / "train" / "001.png", filled(head))
+    write_png(tmp_path / "masks" / "train" / "002.png", filled(head))
+    report = import_named(project, tmp_path / "images" / "train")
+    assert (report.frames, report.annotated) == (1, 1)
+    (problem,) = report.problems
+    assert "002.png annotates a frame that is not there" in problem
+
+
+def test_what_lies_too_deep_is_found_in_the_folder_of_the_images(
+    picture: Picture, tmp_path: Path
+) -> None:
+    write_png(tmp_path / "images" / "a" / "001.png", picture(1))
+    write_png(tmp_path / "annotations" / "b" / "001.png", filled(Ellipse(48, 40, 25, 18, 10)))
+    with pytest.raises(InputError) as refused:
+        read_source(tmp_path)
+    assert f"Import {tmp_path / 'images'} by itself." in str(refused.value)
+    assert len(read_source(tmp_path / "images").records) == 1
+
+
 def test_images_one_folder_down_but_not_two(
     project: Project, picture: Picture, tmp_path: Path
 ) -> None:
