@@ -8,6 +8,7 @@ from typing import Any
 
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import quoted
 from fetalstudio.engine.jobs.adapt_sd.request import AdaptStableDiffusionRequest
 
 
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         f"Adapted {options.base} to {result.frames} frames of {result.subjects} subjects in "
         f"{result.steps} steps (loss {result.loss_first:.4f} at the beginning, "
         f"{result.loss_last:.4f} at the end). Use it: fetalstudio synthesize "
-        f"{options.project} --synthesizer {result.model}.",
+        f"{quoted(options.project)} --synthesizer {result.model}.",
     )
 
 

@@ -15,7 +15,7 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.growth import AGE_LABEL, age_of, age_text, sizes_for_age
 from fetalstudio.core.name_patterns import NamePattern
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.engine.forgetting import CANNOT_BE_UNDONE, forget, plan_forgetting
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
 from fetalstudio.formats.frame_tables import some
@@ -358,7 +358,8 @@ def _chosen(project: Project, options: argparse.Namespace) -> list[Frame]:
     frames = _selected(project, options)
     if not frames:
         raise InputError(
-            f"No frame of {project.path} matches. See fetalstudio frames {project.path} list."
+            f"No frame of {project.path} matches. See fetalstudio frames "
+            f"{quoted(project.path)} list."
         )
     return frames
 

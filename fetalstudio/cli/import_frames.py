@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.text import Text
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.plan_import.request import PlanRequest
 from fetalstudio.formats.doubts import CLIP_CHOICES, Question
@@ -187,7 +186,7 @@ def _import(
         if isinstance(stopped.result, UnfinishedImport):
             console.say(
                 f"Nothing was imported. {stopped.result} were read: the same command goes on from "
-                f"there. To delete them: fetalstudio import {options.project} --discard"
+                f"there. To delete them: fetalstudio import {quoted(options.project)} --discard"
             )
         raise
     for problem in result.problems:
@@ -196,7 +195,7 @@ def _import(
         console.warn(
             f"The labels {label!r} were left out: one of them looks like {likeness}. "
             "If they say nothing about who a patient is, import again with --keep-labels "
-            f"{label}."
+            f"{quoted(label)}."
         )
     read = result.frames + result.duplicates
     text = (
@@ -216,7 +215,7 @@ def _import(
     warnings = len(result.problems) + len(result.doubtful_labels)
     text += f" Warnings: {warnings}.{_left(result.in_doubt)}"
     if result.amendment is not None:
-        undo = f"fetalstudio frames {options.project} undo {result.amendment}"
+        undo = f"fetalstudio frames {quoted(options.project)} undo {result.amendment}"
         text += f" To take the import back: {undo}"
     console.result(result, text)
 
@@ -270,7 +269,7 @@ def _questions(plan: ImportPlan) -> list[str]:
         for doubt in plan.open_doubts(frame):
             answers = "; ".join(f"{answer.value}: {answer.text}" for answer in doubt.answers)
             about = frame.clip if doubt.question is Question.FRAMES else frame.key
-            option = f"--answer {doubt.question} ANSWER {shlex.quote(about or frame.key)}"
+            option = f"--answer {doubt.question} ANSWER {quoted(about or frame.key)}"
             texts.append(f"{doubt.message} Answer with {option}. {answers}.")
     return texts
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from fetalstudio.cli.console import Console
 from fetalstudio.cli.outputs import output_file
 from fetalstudio.core.errors import InputError
+from fetalstudio.core.words import quoted
 from fetalstudio.project.audit import NOT_RECORDED, write_audit_log
 from fetalstudio.project.project import Project
 
@@ -75,6 +76,7 @@ def _ids(project: Project, wanted: str) -> list[str | None]:
         found = [frame.id for frame in frames if frame.id.startswith(wanted)]
     if not found:
         raise InputError(
-            f"{project.path} holds no frame {wanted}. See fetalstudio frames {project.path} list."
+            f"{project.path} holds no frame {wanted}. See fetalstudio frames "
+            f"{quoted(project.path)} list."
         )
     return list(found)

@@ -11,7 +11,7 @@ from fetalstudio.cli.console import Console
 from fetalstudio.cli.outputs import author, output_file
 from fetalstudio.core.agreement import SIZES, Estimate, SizeAgreement
 from fetalstudio.core.errors import InputError
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.project.agreements import (
     ObserverAgreement,
     agreements,
@@ -227,5 +227,5 @@ def _merge(project: Project, options: argparse.Namespace, console: Console) -> N
     )
     console.result(
         {**value, "amendment": number},
-        f"Merged. fetalstudio frames {project.path} undo {number} takes it back.",
+        f"Merged. fetalstudio frames {quoted(project.path)} undo {number} takes it back.",
     )

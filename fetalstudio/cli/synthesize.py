@@ -9,6 +9,7 @@ from typing import Any
 from fetalstudio.cli.console import Console
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.heads import HeadConstraints
+from fetalstudio.core.words import counted
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest
 from fetalstudio.formats.ellipse_table import read_ellipses
 from fetalstudio.project.project import Project
@@ -99,10 +100,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Make the pairs, which then wait to be reviewed."""
     result = console.run(_request(options, console))
+    made = counted(len(result.pair_ids), "pair")
     more = f" ({result.before} of them before)" if result.before else ""
     console.result(
         result,
-        f"Made {len(result.pair_ids)} pairs{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
+        f"Made {made}{more}, {result.seconds_per_pair:.2f} s each; mean Dice "
         f"{result.mean_dice:.3f} between the ellipse and what the segmenter finds. "
         + (
             f"{result.again} of them existed already, made with the same seed. Give another --seed "

@@ -1,10 +1,14 @@
-"""Counts and durations as text for a person."""
+"""Counts, durations and paths as text for a person."""
 
 from __future__ import annotations
 
 import math
+import os
+import shlex
+import subprocess
 from collections.abc import Collection
 from itertools import islice
+from pathlib import Path
 
 
 def counted(n: int, noun: str) -> str:
@@ -16,6 +20,11 @@ def listed(names: Collection[str], most: int) -> str:
     """``a, b, c and 4 more``: the first ``most`` names, and how many there are besides."""
     shown = ", ".join(islice(names, most))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def quoted(word: str | Path) -> str:
+    """A path or name as one word of a command that a person can copy into a terminal."""
+    return subprocess.list2cmdline([str(word)]) if os.name == "nt" else shlex.quote(str(word))
 
 
 def format_duration(seconds: float) -> str:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.progress import NO_PROGRESS, Progress, Stopped, Unstoppable, followed
-from fetalstudio.core.words import counted, listed
+from fetalstudio.core.words import counted, listed, quoted
 from fetalstudio.engine.models.catalogue import FoundModel, list_models
 from fetalstudio.engine.models.seen import seen_by
 from fetalstudio.engine.resumable import state_file
 from fetalstudio.formats.export_folders import PROVENANCE
 from fetalstudio.formats.files import read_bounded
-from fetalstudio.formats.manifest import remove_listed
+from fetalstudio.formats.manifest import MANIFEST, remove_listed, sha256_of
 from fetalstudio.project.export_places import drop_places, export_places
 from fetalstudio.project.project import Project
 from fetalstudio.project.records import Frame, ModelRecord, RemovalEffect, Run
@@ -120,7 +120,7 @@ def plan_forgetting(
     if missing := set(wanted) - {frame.subject for frame in frames}:
         raise InputError(
             f"The project has no frame of subject {min(missing)}. See fetalstudio frames "
-            f"{project.path} list."
+            f"{quoted(project.path)} list."
         )
     if not frames:
         raise InputError("No subject was chosen. Choose at least one.")
@@ -167,7 +167,8 @@ def forget(
     progress: Progress = NO_PROGRESS,
 ) -> list[str]:
     """Delete what the plan names for good, with the models that learned from it and its exports
-    outside the project if asked to. Of these, only files that the export wrote are deleted.
+    outside the project if asked to. Of these, only files that are as the export wrote them are
+    deleted.
 
     Frames that were removed before are deleted for good as well. Returns a sentence for each thing
     that is left to do.
@@ -213,7 +214,7 @@ def forget(
         except UserError:
             raise UserError(
                 f"{error} The frames are deleted, but traces of them may be left in the project's "
-                f"files. Then run fetalstudio frames {project.path} purge --yes."
+                f"files. Then run fetalstudio frames {quoted(project.path)} purge --yes."
             ) from error
         raise UserError(f"{error} {_left(gone)}") from error
     if plan.outside and not remove_outside:
@@ -233,13 +234,22 @@ def _remove_outside(
     project: Project, folders: Sequence[Path], gone: list[str], progress: Progress
 ) -> list[str]:
     """Delete exports outside the project, and say what is left in their folders. The names of those
-    that are deleted are added to ``gone``."""
+    that are deleted are added to ``gone``. A folder that holds another export than the one that
+    this project wrote there is left."""
     left = []
+    manifests = export_places(project)
     for folder in followed(folders, progress, "deleting exports"):
+        manifest = folder / MANIFEST
+        if not manifest.is_file() or sha256_of(manifest) != manifests.get(folder):
+            left.append(
+                f"{folder} holds another export now than this project wrote there, and was left. "
+                "Check it, and delete it yourself."
+            )
+            continue
         if others := remove_listed(folder):
             left.append(
-                f"{folder} still has files that the export did not write: "
-                f"{listed(others, _NAMED)}. Check them, and delete them yourself."
+                f"{folder} still has files that the export did not write, or that were changed "
+                f"since: {listed(others, _NAMED)}. Check them, and delete them yourself."
             )
         gone.append(str(folder))
         drop_places(project, [folder])

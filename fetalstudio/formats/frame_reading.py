@@ -41,7 +41,7 @@ from fetalstudio.formats.pictures import (
     read_image,
 )
 from fetalstudio.formats.redaction import NOTHING, Redaction, Redactor
-from fetalstudio.formats.repeated_pictures import shows_again
+from fetalstudio.formats.repeated_pictures import may_be_reencoded, shows_again
 from fetalstudio.formats.shown_ellipses import (
     SeveralStructuresInFileError,
     ellipse_of,
@@ -257,7 +257,7 @@ def _check_frame(
     if answers.get(Question.ROLE) == FRAME:
         return
     for other in record.may_show if note is None else ():
-        if _shows(other, pixels):
+        if _shows(other, record.path, pixels):
             raise InDoubtError(
                 role_doubt(
                     f"{record.place} shows {other} again, perhaps with something drawn on it.",
@@ -274,9 +274,10 @@ def _check_frame(
         )
 
 
-def _shows(other: Path, pixels: NDArray[np.uint8]) -> bool:
+def _shows(other: Path, path: Path, pixels: NDArray[np.uint8]) -> bool:
     try:
-        return shows_again(pixels, read_image(other))
+        reencoded = may_be_reencoded(path, other)
+        return shows_again(pixels, read_image(other), reencoded=reencoded)
     except InputError:  # of the other picture, which is read by itself
         return False
 

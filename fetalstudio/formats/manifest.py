@@ -88,8 +88,9 @@ def check_manifest(folder: Path, progress: Progress = NO_PROGRESS) -> Checked:
 
 
 def remove_listed(folder: Path) -> list[str]:
-    """Delete the files below ``folder`` that its manifest lists, the manifest, and the folders that
-    are then empty. Returns what is left of the folder: paths of files, sorted.
+    """Delete the files below ``folder`` that are as its manifest lists them, the manifest, and the
+    folders that are then empty. Returns what is left of the folder, such as files that were changed
+    since: paths of files, sorted.
 
     Raises :class:`InputError` as :func:`check_manifest`, and
     :class:`~fetalstudio.core.errors.UserError` where a file cannot be deleted.
@@ -102,10 +103,12 @@ def remove_listed(folder: Path) -> list[str]:
     listed = _listed(folder / MANIFEST)
     inside = folder.resolve()
     try:
-        for name in listed:
+        for name, digest in listed.items():
             path = folder / name
-            if path.parent.resolve().is_relative_to(inside):  # no link leads out of it
-                path.unlink(missing_ok=True)
+            if not path.parent.resolve().is_relative_to(inside):
+                continue  # a link leads out of it
+            if path.is_symlink() or (path.is_file() and sha256_of(path) == digest):
+                path.unlink()
         (folder / MANIFEST).unlink()
         for parent, _, _ in os.walk(folder, topdown=False):
             if not any(Path(parent).iterdir()):

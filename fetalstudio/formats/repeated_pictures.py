@@ -17,6 +17,9 @@ _BLOCK = 16
 _GRAIN, _ALIKE, _MOST = 4.0, 0.9, 0.5
 """Standard deviation from which a part has grain to compare, in grey levels; correlation from which
 it is the same in both; and the share of such parts from which one picture shows the other."""
+_DRAWN, _STANDS_OUT = 10.0, 4.0
+"""Difference of a part, in grey levels, from which something may be drawn there; and by what factor
+it then exceeds the median difference. Noise and compression differ alike in all parts."""
 
 
 def named_after(
@@ -39,9 +42,20 @@ def named_after(
     return found
 
 
-def shows_again(picture: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+def may_be_reencoded(path: Path, other: Path) -> bool:
+    """Whether two files may hold one picture in two encodings: they have different endings, or the
+    same name in two folders. Successive frames of a clip have neither."""
+    endings = path.suffix.lower(), other.suffix.lower()
+    return endings[0] != endings[1] or key_of(stem_of(path)) == key_of(stem_of(other))
+
+
+def shows_again(
+    picture: NDArray[np.uint8], other: NDArray[np.uint8], *, reencoded: bool = False
+) -> bool:
     """Whether the first picture, (H, W) grey, shows the other one, from its top left, with a
-    difference: an equal one is a duplicate."""
+    difference: an equal one is a duplicate. The difference is in some parts only, as something
+    drawn is; with ``reencoded``, it may be everywhere. A neighbouring frame of a clip differs
+    everywhere a little, and is another frame."""
     height, width = (side // _BLOCK for side in other.shape)
     if picture.shape[0] < other.shape[0] or picture.shape[1] < other.shape[1]:
         return False
@@ -54,7 +68,12 @@ def shows_again(picture: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
         return False
     together = (one * two).mean(axis=(1, 2))
     correlation = together / np.maximum(spread * grain, 1e-9)
-    return bool((correlation[grainy] >= _ALIKE).mean() >= _MOST)
+    if (correlation[grainy] >= _ALIKE).mean() < _MOST:
+        return False
+    difference = (one - two).std(axis=(1, 2))
+    return reencoded or bool(
+        difference.max() >= max(_DRAWN, _STANDS_OUT * np.median(difference[grainy]))
+    )
 
 
 def _blocks(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:

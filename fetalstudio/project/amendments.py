@@ -19,7 +19,7 @@ from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
 from fetalstudio.core.names import checked_key, visible_key
 from fetalstudio.core.progress import NO_PROGRESS, Progress, followed
-from fetalstudio.core.words import counted
+from fetalstudio.core.words import counted, quoted
 from fetalstudio.project.frames import Frames, read_revision
 from fetalstudio.project.pairs import Pairs
 from fetalstudio.project.parts import Parts
@@ -441,7 +441,7 @@ class Amendments:
         raise UserError(f"{self._storage.path} has no {which}. {self._see_log()}")
 
     def _see_log(self) -> str:
-        return f"See the log of amendments: fetalstudio frames {self._storage.path} log."
+        return f"See the log of amendments: fetalstudio frames {quoted(self._storage.path)} log."
 
 
 def _keys(table: str, row: sqlite3.Row) -> tuple[str, list[str]]:

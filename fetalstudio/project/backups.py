@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
+from fetalstudio.core.words import quoted
 from fetalstudio.formats.files import atomic_path
 from fetalstudio.project.locks import Lock
 
@@ -130,7 +131,7 @@ def put_back(project: Path) -> str:
         return "Put back a copy of this file from your own backup."
     return (
         "Put back a backup: choose one in the window (File, Put back a backup), or run "
-        f"fetalstudio restore {project}."
+        f"fetalstudio restore {quoted(project)}."
     )
 
 

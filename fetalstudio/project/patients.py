@@ -21,6 +21,7 @@ from pathlib import Path
 
 from fetalstudio.core.errors import InputError, UserError
 from fetalstudio.core.names import checked_key, visible_key
+from fetalstudio.core.words import quoted
 from fetalstudio.formats.files import atomic_path, read_bounded
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.project.backups import put_back
@@ -197,10 +198,10 @@ class Patients:
         return frozenset(self._storage.read("frame_revisions", rows, lambda r: text(r, "subject")))
 
     def _missing(self) -> str:
-        project = self._storage.path
+        project = quoted(self._storage.path)
         return (
-            f"The secret from which {project} makes the keys of its patients is not on this "
-            "computer, so a patient whom it knows would get a second key. Copy it from the "
+            f"The secret from which {self._storage.path} makes the keys of its patients is not "
+            "on this computer, so a patient whom it knows would get a second key. Copy it from the "
             f"computer that has it: run fetalstudio secret {project} export FILE there and "
             f"fetalstudio secret {project} import FILE here. If it is lost, run fetalstudio "
             f"secret {project} renew and keep patients apart by hand."

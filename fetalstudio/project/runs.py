@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from fetalstudio.core.errors import UserError
+from fetalstudio.core.words import quoted
 from fetalstudio.project.locks import Lock
 from fetalstudio.project.records import Run, RunState
 from fetalstudio.project.rows import mapping, moment, optional, text, whole, word
@@ -98,7 +99,7 @@ class Runs:
         if run is None:
             raise UserError(
                 f"{self._storage.path} holds no run {run_id}. Those that it holds are listed in "
-                f"Train, and by fetalstudio runs {self._storage.path}."
+                f"Train, and by fetalstudio runs {quoted(self._storage.path)}."
             )
         return run
 

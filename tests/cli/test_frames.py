@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,19 @@ def test_frames_are_listed_by_what_is_asked(path: Path, capsys: pytest.CaptureFi
     assert (entry["subject"], entry["state"]) == ("002", "final")
     frames(path, "list", "--id", entry["id"][:16])
     assert result(capsys)["frames"] == [entry]
+
+
+def test_a_suggested_command_can_be_copied_where_the_path_has_a_space(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = path.rename(path.with_name("my heads"))
+    for command in (
+        ["frames", str(path), "remove", "--name", "x"],
+        ["log", str(path), "--frame", "x"],
+    ):
+        assert fetalstudio([*command, "--json"]) == BAD_INPUT
+        suggested = result(capsys)["error"].partition("See fetalstudio ")[2].removesuffix(".")
+        assert shlex.split(suggested) == ["frames", str(path), "list"]
 
 
 def test_heads_are_measured_and_compared_at_a_known_age(

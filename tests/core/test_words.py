@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from pathlib import Path
+
 import pytest
 
-from fetalstudio.core.words import format_duration, listed
+from fetalstudio.core.words import format_duration, listed, quoted
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,9 @@ def test_a_long_list_names_the_first_and_counts_the_others() -> None:
     assert listed(names, 3) == "a, b, c and 1 more"
     assert listed(dict.fromkeys(names), 2) == "a, b and 2 more"
     assert listed([], 3) == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals of Windows have other rules")
+@pytest.mark.parametrize("path", ["/a/p", "/a/my heads", "/a/it's", "/a/$HOME"])
+def test_a_quoted_path_is_one_word_of_a_command(path: str) -> None:
+    assert shlex.split(f"run {quoted(Path(path))} list") == ["run", path, "list"]

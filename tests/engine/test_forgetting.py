@@ -223,9 +223,8 @@ def test_exports_elsewhere_are_named_and_deleted_if_asked_for(
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["outside"], result["moved"]) == ([str(hers)], [str(moved)])
     assert main([*command, "--yes", "--remove-exports"]) == OK
-    assert "still has files that the export did not write: notes.txt" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the export did not write, or that were changed since: notes.txt" in said
     assert [file.name for file in hers.rglob("*")] == ["notes.txt"]
     assert (others / "provenance.json").exists()
     with Project.open(path) as again:
@@ -243,6 +242,25 @@ def test_exports_elsewhere_stay_unless_asked_for_and_are_named_again(
     said = " ".join(capsys.readouterr().err.split())
     assert f"The frames are still in {out}. Delete these folders yourself" in said
     assert (out / "provenance.json").exists()
+
+
+def test_another_export_at_the_same_place_and_changed_files_stay(tmp_path: Path) -> None:
+    project, frames = filled(tmp_path / "p")
+    changed, replaced = tmp_path / "changed", tmp_path / "replaced"
+    for out in (changed, replaced):
+        assert main(["export", str(project.path), str(out), "--format", "hc18"]) == OK
+    picture_path = next(changed.rglob("*_Annotation.png"))
+    picture_path.write_bytes(b"corrected by hand")
+    shutil.rmtree(replaced)
+    other, _ = filled(tmp_path / "other")
+    assert main(["export", str(other.path), str(replaced), "--format", "coco"]) == OK
+    of_the_other = sorted(path for path in replaced.rglob("*") if path.is_file())
+    plan = plan_forgetting(project, [frames[0].subject])
+    left = forget(project, plan, author="me", remove_models=False, remove_outside=True)
+    assert [path for path in changed.rglob("*") if path.is_file()] == [picture_path]
+    assert sorted(path for path in replaced.rglob("*") if path.is_file()) == of_the_other
+    assert any(str(replaced) in said and "another export" in said for said in left)
+    assert any(str(picture_path.relative_to(changed)) in said for said in left)
 
 
 def test_a_link_in_an_export_leads_to_nothing_else(tmp_path: Path) -> None:

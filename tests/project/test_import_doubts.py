@@ -302,6 +302,31 @@ def test_a_frame_that_is_there_twice_with_a_difference_is_left_out(
     assert f"{shown} shows {original} again" in problem
 
 
+def test_the_next_frame_of_a_still_clip_is_a_frame(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    noise = np.random.default_rng(7).normal(0, 3, (80, 96))
+    first = np.asarray(cv2.GaussianBlur(picture(1), (0, 0), 1.2), np.uint8)
+    write_png(source / "scan.png", first)
+    write_png(source / "scan (1).png", np.clip(first + noise, 0, 255).round().astype(np.uint8))
+    report = import_named(project, source)
+    assert (report.frames, report.problems) == (2, ())
+
+
+@pytest.mark.parametrize("name", ["scan.jpg", "scan (1).jpg", "results/scan.jpg"])
+def test_a_copy_in_another_encoding_is_no_second_frame(
+    project: Project, picture: Picture, source: Path, name: str
+) -> None:
+    first = np.asarray(cv2.GaussianBlur(picture(1), (0, 0), 1.2), np.uint8)
+    write_png(source / "scan.png", first)
+    (source / name).parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(source / name), first, [cv2.IMWRITE_JPEG_QUALITY, 75])
+    report = import_named(project, source)
+    assert report.frames == 1
+    (problem,) = report.problems
+    assert "scan.png" in problem and str(source / name) in problem and "again" in problem
+
+
 @pytest.mark.parametrize("mask", ["010_mask_2.png", "010_gt-2.png"])
 def test_a_number_after_the_word_may_be_that_of_another_frame(
     project: Project, picture: Picture, source: Path, mask: str
