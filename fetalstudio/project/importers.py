@@ -23,7 +23,7 @@ from fetalstudio.formats.redaction import Policy
 from fetalstudio.formats.sources import AUTO
 from fetalstudio.formats.subjects import video_of
 from fetalstudio.project.deidentifying import is_public_name, stored_pair_names
-from fetalstudio.project.frames import Logged
+from fetalstudio.project.frames import REMOVE_FRAMES, Logged
 from fetalstudio.project.import_choices import NO_CHOICES, Choices, with_frames
 from fetalstudio.project.import_comparisons import is_synthetic_frame
 from fetalstudio.project.import_plan import ImportPlan, PlannedFrame
@@ -225,6 +225,8 @@ def _store(
     problems = list(plan.problems)
     frames = annotated = 0
     subjects: set[str] = set()
+    came: set[str] = set()
+    renamed: list[str] = []
     with project.transaction():
         pairs = _store_pairs(project, staging, staged, keep_names, amendment, problems)
         keys, names = project.patients.keys(), project.frames.neutral_names()
@@ -250,6 +252,10 @@ def _store(
             frames += new
             if new and not kept:
                 neutral = next(names)
+            elif new:
+                if frame.name != item.record.name and item.record.name not in came:
+                    renamed.append(f"{item.record.name} (now {frame.name})")
+                came.add(item.record.name)
             if not new:
                 _calibrate(project, frame, item.calibration, amendment)
                 if frame.kind != "real" and item.held is None:  # a pair that came with it
@@ -265,6 +271,12 @@ def _store(
                     frame.id, item.ellipse, author=AUTHOR, state=state, amendment=amendment
                 )
                 annotated += 1
+    if renamed:
+        problems.append(
+            f"Cohort {plan.cohort} had {counted(len(renamed), 'frame')} of the same name with "
+            f"other pixels, so what came got a number: {some(renamed)}. Where a file was changed "
+            f"and its frame replaces the former one, remove that ({REMOVE_FRAMES})."
+        )
     return ImportReport(
         cohort=plan.cohort,
         frames=frames,

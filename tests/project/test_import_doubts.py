@@ -313,6 +313,21 @@ def test_the_next_frame_of_a_still_clip_is_a_frame(
     assert (report.frames, report.problems) == (2, ())
 
 
+def test_a_file_that_was_changed_since_it_was_imported_is_named(
+    project: Project, picture: Picture, source: Path
+) -> None:
+    write_png(source / "001_HC.png", picture(1))
+    write_png(source / "002_HC.png", picture(2))
+    assert import_named(project, source).problems == ()
+    assert import_named(project, source).problems == ()
+    write_png(source / "001_HC.png", picture(3))
+    report = import_named(project, source)
+    (problem,) = report.problems
+    assert (report.frames, report.duplicates) == (1, 1)
+    assert "1 frame of the same name with other pixels" in problem
+    assert "001_HC (now 001_HC-2)" in problem and "frames PROJECT remove" in problem
+
+
 @pytest.mark.parametrize("name", ["scan.jpg", "scan (1).jpg", "results/scan.jpg"])
 def test_a_copy_in_another_encoding_is_no_second_frame(
     project: Project, picture: Picture, source: Path, name: str
