@@ -170,6 +170,6 @@ class _WaitDialog(QDialog):
         self.bar.cancel_button.click()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """As :meth:`reject`; the dialog is in no way of the program's end."""
+        """As :meth:`reject`. The dialog does not prevent the end of the program."""
         self.reject()
         event.setAccepted(not event.spontaneous())
