@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import jpeg_factory
 from PIL.TiffImagePlugin import (
     BITSPERSAMPLE,
     COMPRESSION,
@@ -186,13 +186,14 @@ def _jpeg(data: bytes) -> PictureHeader:
     scan = _first_scan(data)
     if data.find(b"\xff\xd9", scan) < 0:
         raise TruncatedError
-    picture = JpegImageFile(io.BytesIO(data))
+    picture = jpeg_factory(io.BytesIO(data))
     width, height = picture.size
     channels = len(picture.getbands())
     return PictureHeader(
         (width, height),
         width * height * channels,
         _orientation(picture.info.get("exif", b"")),
+        getattr(picture, "n_frames", 1),  # several in a multi-picture file (MPO)
     )
 
 

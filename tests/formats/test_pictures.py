@@ -139,6 +139,10 @@ def test_pages_are_counted_without_thumbnails(tmp_path: Path) -> None:
     assert pages_in(tmp_path / "x.tif") == 1
     pages[0].save(tmp_path / "x.png", save_all=True, append_images=pages[1:])
     assert pages_in(tmp_path / "x.png") == 3
+    pages[0].save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=pages[1:])
+    assert pages_in(tmp_path / "x.jpg") == 3
+    pages[0].save(tmp_path / "x.jpg", "JPEG")
+    assert pages_in(tmp_path / "x.jpg") == 1
 
 
 def test_the_numbers_of_a_coloured_palette_and_the_levels_of_a_grey_one(tmp_path: Path) -> None:
