@@ -71,6 +71,8 @@ class PictureHeader:
     """Pictures in the file, without thumbnails."""
     has_palette: bool = False
     """Whether it is a PNG whose samples are numbers of colours."""
+    white: int = 255
+    """The 8-bit sample that is shown as white, which a PGM file states."""
 
 
 def read_header(data: bytes) -> PictureHeader | None:
@@ -226,7 +228,8 @@ def _netpbm(data: bytes) -> PictureHeader:
     sample = (3 if data.startswith(b"P6") else 1) * (2 if maximum > 255 else 1)
     if len(data) - header.end() < width * height * sample:
         raise TruncatedError
-    return PictureHeader((width, height), width * height * sample)
+    white = maximum if 0 < maximum < 255 else 255
+    return PictureHeader((width, height), width * height * sample, white=white)
 
 
 def _tiff(data: bytes) -> PictureHeader:

@@ -85,13 +85,15 @@ def read_image(path: Path, page: int | None = None) -> NDArray[np.uint8]:
     not a picture, too large (256 MiB, 8192 px a side, 384 MiB when decoded) or too small (32 px a
     side).
     """
-    return _to_grey8(_decoded(path, page)[2])
+    _, header, image = _decoded(path, page)
+    return _to_grey8(image, header.white)
 
 
 def decode_image(data: bytes, path: Path) -> NDArray[np.uint8]:
     """As :func:`read_image`, for a picture that is stored in another file, ``path``, which messages
     name."""
-    return _to_grey8(_decoded_data(path, data)[2])
+    _, header, image = _decoded_data(path, data)
+    return _to_grey8(image, header.white)
 
 
 def read_samples(path: Path, page: int | None = None) -> Samples:
@@ -321,18 +323,19 @@ def _palette_numbers(data: bytes) -> NDArray[np.uint8] | None:
     return None if (shown == shown[:, :1]).all() else numbers
 
 
-def _to_grey8(image: NDArray[Any]) -> NDArray[np.uint8]:
+def _to_grey8(image: NDArray[Any], white: int) -> NDArray[np.uint8]:
+    """``white`` is the 8-bit sample that is shown as white."""
     if image.ndim == 3:
         # Two channels are grey and alpha. Alpha goes first: it must not decide the scale below.
         image = image[..., :3] if image.shape[2] >= 3 else image[..., 0]
-    low, high = (0.0, 255.0) if image.dtype in (np.uint8, np.bool_) else _range(image)
+    low, high = (0.0, float(white)) if image.dtype in (np.uint8, np.bool_) else _range(image)
     span = max(high - low, 1.0)
     grey = np.empty(image.shape[:2], np.uint8)
     for y in range(0, len(image), _ROWS):  # as a whole, the floats would take gigabytes
         rows = image[y : y + _ROWS]
         if rows.dtype == np.bool_:
             rows = rows.astype(np.uint8) * 255
-        elif rows.dtype != np.uint8:
+        elif rows.dtype != np.uint8 or white < 255:
             # Medical exporters fill 10, 12 or 16 of the 16 bits, and some add an offset.
             values = np.nan_to_num(rows.astype(np.float32)) - low
             scaled = values / span

@@ -103,6 +103,9 @@ def test_a_pgm_is_read(tmp_path: Path) -> None:
     commented = data.replace(b"P5\n", b"P5\n# by a scanner\n")
     np.testing.assert_array_equal(read_image(saved(tmp_path, commented, "x.pgm")), GREY)
     assert "truncated" in refused(saved(tmp_path, data[:-1], "x.pgm"))
+    halved = encoded(".pgm", GREY // 2).replace(b"\n255\n", b"\n127\n", 1)
+    shown = read_image(saved(tmp_path, halved, "x.pgm"))
+    np.testing.assert_allclose(shown, GREY, atol=2)
 
 
 def test_a_big_tiff_is_read(tmp_path: Path) -> None:
