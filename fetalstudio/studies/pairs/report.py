@@ -58,15 +58,22 @@ def evidence_of(found: Findings) -> list[Finding]:
     settings = found.settings
     if settings.primary.first != PAIRS:
         return []
+    added = " ".join(map(_in_words, found.added))
     return [
-        _finding(settings, one, one.pairs.difference, one.pairs.by_seed)
+        _finding(
+            settings,
+            one,
+            one.pairs.difference,
+            one.pairs.by_seed,
+            added if one is found.primary else "",
+        )
         for one in found.answered
         if one.pairs is not None
     ]
 
 
 def _finding(
-    settings: Settings, answered: Answered, gain: Interval, by_draw: Sequence[float]
+    settings: Settings, answered: Answered, gain: Interval, by_draw: Sequence[float], beside: str
 ) -> Finding:
     known = not math.isnan(gain.low)
     return Finding(
@@ -85,6 +92,7 @@ def _finding(
         margin=settings.primary.margin,
         answer=answered.answer,
         page="docs/evidence/pairs.md",
+        beside=beside,
     )
 
 

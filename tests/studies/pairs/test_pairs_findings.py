@@ -27,6 +27,7 @@ from fetalstudio.studies.pairs.plan import (
     Run,
     runs_of,
 )
+from fetalstudio.studies.pairs.report import evidence_of
 from fetalstudio.studies.pairs.results import AUTO, BOX, Figure, HeldOut, Result, Results, Settings
 
 FRAMES = 24
@@ -39,7 +40,7 @@ def settings(design: Design) -> Settings:
         "unlabelled": ("HC18",),
     }[design]
     test = [HeldOut(f"f{i}", f"f{i}", f"s{i}", groups[i % len(groups)]) for i in range(FRAMES)]
-    return Settings(design, PRIMARY[design], {}, {}, {}, tuple(test))
+    return Settings(design, PRIMARY[design], {}, {}, {"count": 300}, tuple(test))
 
 
 def filled(
@@ -168,6 +169,9 @@ def test_comparisons_that_were_added_later_decide_nothing(tmp_path: Path) -> Non
     assert means == pytest.approx([0.04, 0.01], abs=0.003)
     main(["show", str(folder)])
     assert (folder / "trial.md").read_text().count("Added later: ") == 2
+    primary, other = evidence_of(found)
+    assert primary.real == 5 and primary.beside.count("Added later: ") == 2
+    assert other.real == 10 and not other.beside
 
 
 def test_tables_report_calipers_apart_and_every_arm(tmp_path: Path) -> None:
