@@ -23,7 +23,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.progress import Stopped
 from fetalstudio.core.training_settings import TrainingSettings
 from fetalstudio.engine.jobs.evaluate.request import EvaluateRequest, EvaluateResult
-from fetalstudio.engine.jobs.import_frames.request import ImportRequest, ImportResult
+from fetalstudio.engine.jobs.import_frames.request import ImportRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest, SampleResult
 from fetalstudio.engine.jobs.synthesize.request import SynthesizeRequest, SynthesizeResult
 from fetalstudio.engine.jobs.train.request import TrainRequest, TrainResult
@@ -34,6 +34,7 @@ from fetalstudio.engine.process.local import run_job
 from fetalstudio.engine.process.threads import settle_threads
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.redaction import Policy
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.project.project import Project
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def import_frames(
     frames: str | None = None,
     redact: Policy = "auto",
     progress: OnProgress | None = None,
-) -> ImportResult:
+) -> ImportReport:
     """Bring the frames of a folder, with the annotations beside them, into the project.
 
     ``cohort`` defaults to the folder's name, and to a neutral one where that may be the name of a

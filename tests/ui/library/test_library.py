@@ -17,8 +17,8 @@ from pytestqt.qtbot import QtBot
 from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import UserError
 from fetalstudio.engine.cohort_split import labelled_frames
-from fetalstudio.engine.jobs.import_frames.request import ImportResult
 from fetalstudio.engine.jobs.measure_conventions.request import MeasureConventionsRequest
+from fetalstudio.project.importers import ImportReport
 from fetalstudio.ui.annotate.page import AnnotatePage
 from fetalstudio.ui.commands import SetEllipse
 from fetalstudio.ui.common.ask_dialog import AskDialog
@@ -508,7 +508,7 @@ def test_words_for_what_is_left() -> None:
 
 
 def test_words_for_an_import() -> None:
-    text = import_summary(ImportResult("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
+    text = import_summary(ImportReport("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
     assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
 
 
