@@ -27,11 +27,7 @@ from tests.ui.loop import HandleFake, same, use_fakes, use_small_jobs
 
 
 @pytest.fixture
-def page(
-    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> SynthesisePage:
-    # Not warmed up, as that loads what the small jobs need not.
-    monkeypatch.setattr(open_session.engine, "warm_up", lambda *_: None)
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)
