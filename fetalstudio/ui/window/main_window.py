@@ -32,6 +32,7 @@ from fetalstudio.core.errors import UserError
 from fetalstudio.core.words import counted
 from fetalstudio.engine.cohort_conventions import apart, kept_conventions
 from fetalstudio.engine.jobs.export.request import ExportResult
+from fetalstudio.engine.jobs.pair_convention.request import PairConventionRequest
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
@@ -460,7 +461,7 @@ class MainWindow(QMainWindow):
 
     def _may_stop(self, running: JobHandle[Any]) -> bool:
         """Whether the running job may be stopped: it stores nothing, or the person agrees."""
-        if running.job.name == SampleRequest.job.name:
+        if running.job.name in (SampleRequest.job.name, PairConventionRequest.job.name):
             return True
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)

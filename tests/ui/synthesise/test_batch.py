@@ -226,7 +226,7 @@ def test_whether_pairs_follow_the_cohort_is_chosen_and_remembered(
     panel = page.batch
     monkeypatch.setattr(panel, "_submit", lambda request: asked.append(request.convention))
     panel.make()
-    panel.convention_box.click()
+    page.controls.convention_box.click()
     panel.make()
     assert asked == [True, False]
     assert not page.session.settings.get("synthesise/convention", True)
