@@ -130,7 +130,7 @@ class SynthesisePage(QWidget):
             lambda _: self.session.select_frame(str(self.frame_box.currentData()))
         )
         self.size_label = note()
-        self.reset_button = QPushButton("Reset to the frame's ellipse")
+        self.reset_button = QPushButton("Reset ellipse")
         self.reset_button.setToolTip("Return to the ellipse of the frame, or to a typical head")
         self.reset_button.clicked.connect(self.reset_ellipse)
         head = Section("")
@@ -140,7 +140,7 @@ class SynthesisePage(QWidget):
             "The real frame that provides the first ellipse, the sector, grain and calibration",
         )
         head.add(self.size_label)
-        head.add(keyed(self, self.reset_button, "O"))
+        head.add(side_by_side(self.controls.follow_box, keyed(self, self.reset_button, "O")))
         return head
 
     def _actions(self) -> Section:
@@ -158,7 +158,6 @@ class SynthesisePage(QWidget):
         self.keep_button.setToolTip("Store image and ellipse in the project for review")
         self.keep_button.clicked.connect(self.keep)
         section = Section("")
-        section.add(self.controls.follow_box)
         section.add(
             side_by_side(
                 keyed(self, self.make_button, "G"), keyed(self, self.variation_button, "N")

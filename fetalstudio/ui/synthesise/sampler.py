@@ -39,7 +39,8 @@ class Sample:
         guessed = self.result.provenance.get("scale") == "guessed"
         scale = " Not calibrated: the scale is a guess." if guessed else ""
         follows = "convention" in self.result.provenance
-        drawn = f" Skull as {self.request.cohort} draws around it." if follows else ""
+        words = self.request.convention.words.capitalize()
+        drawn = f" {words}, as in {self.request.cohort}." if follows else ""
         return f"Synthetic, made by {maker} in {self.result.seconds:.1f} s.{drawn}{scale}"
 
     def unknown_caption(self, *, measuring: bool) -> str:

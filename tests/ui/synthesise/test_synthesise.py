@@ -478,7 +478,8 @@ def test_nothing_is_kept_before_it_is_known_how_the_cohort_is_drawn(
     assert fakes[-1][0].convention == WIDER.offset
     page.synthesise()
     finish(fakes)
-    assert page.keep_button.isEnabled() and "as samples draws" in page.view.caption.text()
+    assert page.keep_button.isEnabled()
+    assert "Drawn 2.5 % outside the skull, as in samples." in page.view.caption.text()
 
 
 def test_a_measurement_that_a_person_cancels_begins_again_with_the_next_picture(
