@@ -56,7 +56,8 @@ class StatusJob(QWidget):
         self._delay.start()
 
     def _progressed(self, _handle: JobHandle[Any], progress: Progress) -> None:
-        self.bar.setRange(0, max(progress.total, 1))
+        # Until a first step is done, which may take long, the bar moves.
+        self.bar.setRange(0, max(progress.total, 1) if progress.done else 0)
         self.bar.setValue(progress.done)
         parts = [f"{progress.done} of {progress.total}" if progress.total > 1 else ""]
         if progress.eta_s is not None:
