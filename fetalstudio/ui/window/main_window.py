@@ -36,6 +36,7 @@ from fetalstudio.engine.jobs.pair_convention.request import PairConventionReques
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
 from fetalstudio.ui.library.page import LibraryPage
@@ -52,9 +53,6 @@ from fetalstudio.ui.window.status_job import StatusJob
 _PRELOAD_MS = 400
 _FIRST_SIZE = QSize(1360, 860)
 _MIN_SIZE = QSize(960, 600)
-_FRAME = QSize(16, 40)
-"""What a window manager may add around the window. It does not count a window as too large for
-the screen, and everything below the screen's edge would be out of reach."""
 
 
 class MainWindow(QMainWindow):
@@ -331,9 +329,10 @@ class MainWindow(QMainWindow):
             self.show_place("library")
 
     def _beside(self) -> str:
-        """Where a file dialog opens: next to the last project."""
-        last = self.session.settings.last_project
-        return str(last.parent if last is not None else Path.home())
+        """Where a file dialog opens: next to the last project of the person's own."""
+        recent = self.session.settings.recent_projects
+        own = next((path for path in recent if path != sample_project_path()), None)
+        return str(Path.home() if own is None else own.parent)
 
     def _fill_recent(self) -> None:
         self.recent_menu.clear()
@@ -477,7 +476,7 @@ class MainWindow(QMainWindow):
     def _restore_geometry(self) -> None:
         geometry = self.session.settings.geometry
         restored = geometry is not None and self.restoreGeometry(geometry)
-        room = self.screen().availableSize() - _FRAME
+        room = room_for(self)
         self.setMinimumSize(_MIN_SIZE.boundedTo(room))
         self.resize((self.size() if restored else _FIRST_SIZE).boundedTo(room))
 

@@ -433,8 +433,8 @@ def test_a_dropped_folder_is_imported_as_the_cohort_that_is_entered(
     assert first.name == "031_HC", "the first frame to draw, not the first of all"
     notice = window.notices.notices[-1].text
     # Three of them show a bar with text, which is kept and said.
-    text = "24 frames imported into Nijmegen, 16 with an ellipse; 1 file with problems."
-    assert notice == text
+    text = "24 frames imported into Nijmegen, 16 with an ellipse. 1 note: "
+    assert notice.startswith(text) and "burned into the picture" in notice
     assert session.undo_stack.undoText() == "import 24 frames"
     with qtbot.waitActive(window):
         window.activateWindow()
@@ -509,7 +509,10 @@ def test_words_for_what_is_left() -> None:
 
 def test_words_for_an_import() -> None:
     text = import_summary(ImportResult("A", 1, 0, 2, 3, {}, ("b.png is truncated.",)))
-    assert text == "1 frame imported into A; 2 already in the project; 1 file with problems."
+    assert text == "1 frame imported into A; 2 already in the project. 1 note: b.png is truncated."
+    two = ("b.png is truncated.", "c.png is truncated.")
+    text = import_summary(ImportResult("A", 1, 0, 0, 3, {}, two))
+    assert text == "1 frame imported into A. 2 notes, such as: b.png is truncated."
 
 
 # -- amending --------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from fetalstudio.ui.common.job_bar import JobBar
 from fetalstudio.ui.common.text_dialog import TextDialog
 from fetalstudio.ui.job_runner import Engine, JobHandle
 from fetalstudio.ui.library.page import LibraryPage
-from fetalstudio.ui.session import PLACES, Session
+from fetalstudio.ui.session import PLACES, Session, sample_project_path
 from fetalstudio.ui.settings import Settings
 from fetalstudio.ui.window.dialogs import AboutDialog, ExportDialog
 from fetalstudio.ui.window.main_window import MainWindow
@@ -274,6 +274,23 @@ def test_a_second_window_says_so_and_offers_another(
     assert other.open.path == tmp_path / "fresh"
     assert second.windowTitle().startswith("fresh")
     other.close_project()
+
+
+def test_a_new_project_is_not_offered_beside_the_sample_project(
+    window: MainWindow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its folder is one of the program's own, where nobody finds a project again."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda _parent, _title, path: asked.append(path) or ("", "")
+    )
+    settings = window.session.settings
+    settings.remember_project(sample_project_path())
+    window.ask_new_project()
+    settings.remember_project(tmp_path / "ward" / "heads")
+    settings.remember_project(sample_project_path())
+    window.ask_new_project()
+    assert asked == [str(Path.home() / "heads"), str(tmp_path / "ward" / "heads")]
 
 
 def test_a_project_of_a_newer_version_is_refused_with_a_way_on(
