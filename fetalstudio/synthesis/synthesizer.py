@@ -33,8 +33,9 @@ from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulat
 # The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
 
-_CLOSER_FROM = 3
-"""Steps from which a small head is drawn again. Drafts of fewer show where the skull will be."""
+_FINISHED_FROM = 3
+"""Steps from which an image is finished: small heads are drawn again, and detail is added. Drafts
+of fewer steps show where the skull will be while an ellipse is dragged."""
 
 
 class Synthesizer:
@@ -120,7 +121,8 @@ class Synthesizer:
             return simulate_scenes(scenes, seeds, on_step)
         conditions = [_condition(scene) for scene in scenes]
         views: dict[int, Affine] = {}
-        if steps >= _CLOSER_FROM:
+        finished = steps >= _FINISHED_FROM
+        if finished:
             found = ((i, closer_view(s.ellipse, s.size)) for i, s in enumerate(scenes))
             views = {i: view for i, view in found if view is not None}
         total = 2 * steps if views else steps
@@ -156,8 +158,9 @@ class Synthesizer:
             )
             for (i, view), canvas in zip(views.items(), again, strict=True):
                 looks[i] = _Look(canvases[i], canvas, view)
+        finish = self.finish if finished else None
         return [
-            self._picture(*parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
+            _picture(finish, *parts) for parts in zip(looks, conditions, scenes, seeds, strict=True)
         ]
 
     def _sampled(
@@ -223,28 +226,6 @@ class Synthesizer:
             config.default_guidance if guidance is None else guidance,
         )
 
-    def _picture(
-        self, look: _Look, condition: Condition, scene: Scene, seed: int
-    ) -> NDArray[np.uint8]:
-        """The image at the frame's size, in its sector or surroundings."""
-        finish, size = self.finish, scene.size
-        if isinstance(finish, Detail):
-            plain = _laid(look, scene, enlarged)
-            scale = 1 / letterbox(size, CANVAS).scale
-            lender = scene.reference if scene.grain else None
-            image = _rounded(finish.apply(plain, scale, seed, lender))
-        else:
-
-            def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
-                if finish is None:
-                    return enlarged(canvas.astype(np.float32), size, view)
-                return finish.apply(canvas, size, seed, view).astype(np.float32)
-
-            image = _rounded(_laid(look, scene, lifted))
-        if scene.reference is not None and scene.grain:
-            image = with_grain_of(scene.reference, image, seed)
-        return _placed(image, condition, scene)
-
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -254,6 +235,29 @@ class _Look:
     closer: NDArray[np.uint8] | None = None
     view: Affine | None = None
     """Maps the frame to the closer drawing."""
+
+
+def _picture(
+    finish: Lift | Detail | None, look: _Look, condition: Condition, scene: Scene, seed: int
+) -> NDArray[np.uint8]:
+    """The image at the frame's size, in its sector or surroundings."""
+    size = scene.size
+    if isinstance(finish, Detail):
+        plain = _laid(look, scene, enlarged)
+        scale = 1 / letterbox(size, CANVAS).scale
+        lender = scene.reference if scene.grain else None
+        image = _rounded(finish.apply(plain, scale, seed, lender))
+    else:
+
+        def lifted(canvas: NDArray[np.uint8], size: Size, view: Affine | None) -> Image:
+            if finish is None:
+                return enlarged(canvas.astype(np.float32), size, view)
+            return finish.apply(canvas, size, seed, view).astype(np.float32)
+
+        image = _rounded(_laid(look, scene, lifted))
+    if scene.reference is not None and scene.grain:
+        image = with_grain_of(scene.reference, image, seed)
+    return _placed(image, condition, scene)
 
 
 def _laid(

@@ -17,7 +17,7 @@ from fetalstudio.engine.evidence import Answer, Finding, write_evidence
 from fetalstudio.formats.files import write_bytes
 from fetalstudio.formats.tables import table_text
 from fetalstudio.studies.pairs.figures import figure
-from fetalstudio.studies.pairs.findings import Answered, Cell, Findings, findings
+from fetalstudio.studies.pairs.findings import Added, Answered, Cell, Findings, findings
 from fetalstudio.studies.pairs.plan import ARMS, BASES, PAIRS, TARGETS
 from fetalstudio.studies.pairs.results import Results, Settings
 
@@ -91,6 +91,8 @@ def _finding(
 def markdown(found: Findings) -> str:
     """The primary comparison in a sentence, and a table for each way and group."""
     lines = [verdict(found), ""]
+    for one in found.added:
+        lines += [_in_words(one), ""]
     for way in dict.fromkeys(cell.way for cell in found.cells):
         for group in dict.fromkeys(cell.group for cell in found.cells):
             cells = [c for c in found.cells if (c.way, c.group) == (way, group)]
@@ -136,6 +138,14 @@ def verdict(found: Findings) -> str:
     claim = f" It may claim: {primary.claim}." if answered.answer == "yes" else ""
     draws = counted(answered.draws, "draw")
     return f"{about}. {SAID[answered.answer]} ({draws}): {numbers}.{claim}"
+
+
+def _in_words(added: Added) -> str:
+    return (
+        f"Added later: {ARMS[added.first]}, minus {ARMS[added.second]} "
+        f"({counted(added.draws, 'draw')}): {_points(added.comparison.difference)} points of Dice; "
+        "{:.1f} failures a draw against {:.1f}.".format(*added.comparison.failures)
+    )
 
 
 def _table(cells: Sequence[Cell]) -> list[str]:
