@@ -500,6 +500,21 @@ def test_import_asks_for_a_folder_and_leaves_without_one(
     qtbot.waitUntil(dialog.worker.isFinished)
 
 
+def test_the_chosen_frame_stays_in_view_when_a_line_above_appears(
+    library: LibraryPage, qtbot: QtBot
+) -> None:
+    library.session.select_frame(rows(library)[-1].data(FRAME).id)
+    grid = library.grid
+
+    def in_view() -> bool:
+        return grid.viewport().rect().contains(grid.visualRect(grid.currentIndex()))
+
+    qtbot.waitUntil(in_view)
+    grid.setFixedHeight(grid.height() - 40)
+    qtbot.wait(50)
+    assert in_view()
+
+
 def test_words_for_what_is_left() -> None:
     counts: dict[State, int] = {"none": 1, "proposed": 2, "draft": 0, "final": 4}
     assert what_is_left(counts) == "1 frame to draw, 2 proposals to check"
