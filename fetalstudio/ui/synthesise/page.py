@@ -428,7 +428,7 @@ class SynthesisePage(QWidget):
 
     def keep(self) -> None:
         """Store the image with its ellipse as a pair for review."""
-        if self._frame is None or self._sample is None:
+        if self._frame is None or self._sample is None or not self._drawing_known():
             return
         try:
             pair = self._sample.keep(self.session.open, self._frame)
