@@ -17,36 +17,45 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Affine, Size
 from fetalstudio.core.growth import AGE_LABEL, age_text, parse_age
+from fetalstudio.formats.files import start_of
+from fetalstudio.formats.frame_columns import (
+    ANGLE_RAD,
+    ELLIPSE,
+    FILENAME,
+    HC,
+    LABELS,
+    NUMBERS,
+    PIXEL_SIZE,
+    PIXEL_SIZES,
+    SIZE,
+    SUBJECT,
+    SUBMISSION,
+    UNIT,
+    Columns,
+    columns_of,
+    known_columns,
+    unit_in,
+)
 from fetalstudio.formats.pictures import stem_of
 from fetalstudio.formats.subjects import subject_key
 from fetalstudio.formats.tables import (
     TABLE_SUFFIXES,
+    TEXT_SUFFIXES,
     Table,
     TableRow,
     is_missing,
+    is_table,
+    plain,
     read_header,
     read_table,
 )
 
-FILENAME, PIXEL_SIZE, HC = "filename", "pixel size(mm)", "head circumference (mm)"
 HC18_HEADER = (FILENAME, PIXEL_SIZE, HC)
 """The columns of HC18's table, as its authors spell them."""
 HC18_TABLE = "training_set_pixel_size_and_HC.csv"
 """The name of that table, also in folders that are not in the rest of the layout."""
-ELLIPSE = ("cx", "cy", "a", "b", "angle_deg")
-"""In px of the frame, the angle in degrees."""
-SUBMISSION = ("center_x_mm", "center_y_mm", "semi_axes_a_mm", "semi_axes_b_mm", "angle_rad")
-"""The ellipse's columns in a submission to the HC18 challenge: in mm from the first pixel, with
-the angle in radians."""
-SIZE = ("width", "height")
-"""In px: of the frame that an ellipse was drawn on."""
-SUBJECT = "subject"
-"""Who the patient is: see :func:`~fetalstudio.formats.subjects.subject_key`."""
 ELLIPSES_TABLE = "ellipses.csv"
 """Which of several tables of ellipses counts."""
-LABELS = ("country", "quality", "scanner", "site", AGE_LABEL)
-"""Columns whose text becomes a label of the frame. No others: they may say who the patient is."""
-
 NOT_USED = " The table was not used."
 """How the message about a table that cannot be read ends."""
 _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patient": "subject"}
@@ -54,40 +63,30 @@ _COMPARED = {"pixel size": "calibration", "head circumference": "hc_mm", "patien
 _ROUNDED = 0.01
 """Relative difference up to which two numbers say the same."""
 _PATIENT = re.compile(
-    "patien|pacien|pazien|subje|proband|mother|mutter|woman|fo?etus|person|hospital|accession",
+    "patien|pacien|pazien|pacjen|subje|proband|mother|mutter|woman|fo?etus|person|hospital"
+    "|accession|volunteer|pregnan|hasta|prontu|пациен|истори.*болезни|患者|病人|환자|ασθεν|מטופל|مريض",
     re.IGNORECASE,
 )
 """What a column of patients may be called that is not among the usual ones."""
+_GROUP = re.compile(
+    "id|no|nr|number|key|code|case|record|exam.*|stud.*|visit.*|series.*|video.*|clip.*|cine.*"
+    "|loop.*|sequence.*|individual|client|donor|name|nombre|nom"
+)
+"""What a column may be called, plainly, that says whose frame it is where its texts recur."""
+_NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)
 _MOST_FAULTS = 20
 _NO_VALUES = frozenset({0, -1, -9, -99, -999, -9999})
 """Numbers that mark a missing size."""
-_RADIANS = "angle_radians"
-"""The angle of an ellipse in px, in place of ``angle_deg``."""
+_MOST_RADIANS = 4 * math.pi
+_SNIFFED_BYTES = 1 << 12
+"""Of a text file that may be a table."""
 _BARE_ANGLE = "angle"
 """A column whose name does not say in which unit it is."""
-_NUMBERS = (PIXEL_SIZE, HC, *ELLIPSE, _RADIANS, *SUBMISSION, *SIZE)
-_SPELLINGS = {
-    FILENAME: ("filename", "file", "image", "imagename", "imagefile", "name"),
-    PIXEL_SIZE: ("pixelsizemm", "pixelsize", "mmperpx", "mmperpixel", "pixelspacingmm"),
-    HC: ("headcircumferencemm", "headcircumference", "hcmm", "hc"),
-    "angle_deg": ("angledeg", "angledegrees", "angledegree", "angle"),
-    _RADIANS: ("anglerad", "angleradians", "angleradian"),
-    SUBJECT: (
-        *(
-            who + what
-            for who in ("subject", "subj", "patient", "pat", "participant", "case")
-            for what in ("", "id", "no", "nr", "num", "number", "key", "code", "name", "identifier")
-            if who + what not in ("case", "pat")
-        ),
-        *("pid", "ptid", "sid", "mrn", "studyid", "sub", "idpatient", "patientidentifier"),
-        *(who + "id" for who in ("woman", "mother", "fetus", "foetus", "volunteer", "proband")),
-        *("patientennummer", "patientennr", "patientenid", "patientin", "proband", "recordid"),
-        *("paciente", "idpaciente", "pacienteid", "paziente", "idpaziente", "hospitalnumber"),
-    ),
-    AGE_LABEL: ("gestationalage", "gestage", "ga"),
-    **{name: (name,) for name in (*ELLIPSE[:4], *SIZE, *LABELS[:-1])},
-    **{name: (name.replace("_", ""),) for name in SUBMISSION},
-}
+_UNITS = {HC: ("mm",), "angle_deg": ("°", "deg", "degrees")} | dict.fromkeys(
+    (*ELLIPSE[:4], *SIZE), ("px", "pix", "pixel", "pixels")
+)
+"""What may follow a number."""
+_MM = ("mm/px", "mm/pixel", "mm per px", "mm per pixel", "mm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,8 @@ class Rows:
     """In the order of the file."""
     faults: list[InputError]
     """Each names the file, the line and the cause."""
+    notes: tuple[str, ...] = ()
+    """What else of the table was not used."""
 
 
 def key_of(name: str) -> str:
@@ -147,21 +148,26 @@ def read_rows(path: Path, required: Sequence[str]) -> Rows:
     Raises :class:`InputError`, naming the file and the cure, for a file that is no table or lacks a
     required column.
     """
-    return rows_in(read_table(path), required)
+    return rows_in(read_table(path, known_columns), required)
 
 
 def rows_in(table: Table, required: Sequence[str]) -> Rows:
     """As :func:`read_rows`, for a table that was read from another format."""
-    where = table.columns(_SPELLINGS, once=_NUMBERS)
-    missing = [name for name in required if name not in where]
+    columns = columns_of(table, once=(*PIXEL_SIZES, *NUMBERS))
+    where = columns.where
+    missing = [name for name in required if name not in columns.names]
     if missing:
         raise InputError(
             f"{table.path} lacks the column {' and '.join(map(repr, missing))}; its first "
             f"line is {', '.join(table.header)!r}. Add what is missing and try again."
         )
-    for name in _half_an_ellipse(where):
+    for name in (*_half_an_ellipse(where), *_half(where, SIZE), *_half(where, PIXEL_SIZES[1:])):
         del where[name]
-    numbers = table.numbers([where[name] for name in _NUMBERS if name in where])
+    table, columns = _with_units(table, columns)
+    units = {where[name]: known for name, known in _UNITS.items() if name in where}
+    units |= {where[name]: _MM for name in PIXEL_SIZES if name in where}
+    used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
+    numbers = table.numbers(used, units)
     _check_angles(table, numbers, where)
     rows: list[NamedRow] = []
     faults = list(table.faults)
@@ -170,10 +176,74 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
             if isinstance(values, InputError):
                 raise values
             name = row.cells[where[FILENAME]]
-            rows.append(NamedRow(row.line, name, _row(table, row, values, where)))
+            rows.append(NamedRow(row.line, name, _row(table, row, values, columns)))
         except InputError as error:
             faults.append(error)
-    return Rows(rows, faults)
+    return Rows(rows, faults, _notes(table, where, numbers))
+
+
+def _with_units(table: Table, columns: Columns) -> tuple[Table, Columns]:
+    """The table without a line of units below the header, and the columns with these units.
+
+    Raises :class:`InputError` where the line states another unit than the header.
+    """
+    where = columns.where
+    sizes = [name for name in PIXEL_SIZES if name in where]
+    if not table.rows or not sizes or not is_missing(table.rows[0].cells[where[FILENAME]]):
+        return table, columns
+    cells = table.rows[0].cells
+    stated = {name: unit_in(cells[where[name]].strip("[]()")) for name in sizes}
+    if None in stated.values():
+        return table, columns
+    for name, unit in stated.items():
+        if columns.units[name] not in (None, unit):
+            raise table.error(
+                table.rows[0].line,
+                f"the unit of {table.header[where[name]]!r} is {cells[where[name]]!r} here",
+            )
+    return replace(table, rows=table.rows[1:]), replace(columns, units=stated)
+
+
+def _notes(
+    table: Table, where: Mapping[str, int], numbers: Sequence[Mapping[int, float] | InputError]
+) -> tuple[str, ...]:
+    """What a person should know about the columns."""
+    notes: tuple[str, ...] = ()
+    for i in (where[name] for name in PIXEL_SIZES if name in where):
+        sizes = {row[i] for row in numbers if not isinstance(row, InputError) and i in row}
+        if sizes == {0}:
+            notes += (
+                f"{table.path}: every number in the column {table.header[i]!r} is 0, and none was "
+                "used. If the table has decimal commas, save it with semicolons between the cells.",
+            )
+    unused = [i for i in range(len(table.header)) if i not in where.values()]
+    if SUBJECT not in where:
+        named = [i for i in unused if _PATIENT.search(table.header[i])]
+        named += [i for i in unused if _GROUP.fullmatch(plain(table.header[i]))]
+        for i in [i for i in named if _recurs(table, i) or _PATIENT.search(table.header[i])][:1]:
+            notes += (
+                f"{table.path}: the column {table.header[i]!r} was not used. If it says whose "
+                "frame it is, call it subject.",
+            )
+        return notes
+    at = where[SUBJECT]
+    blank = [row.cells[where[FILENAME]] for row in table.rows if no_subject(row.cells[at])]
+    if 0 < len(blank) < len(table.rows):
+        notes += (
+            f"{table.path}: the column {table.header[at]!r} says nothing about {some(blank)}. "
+            "If a cell above counts for the cells below it, fill them in.",
+        )
+    return notes
+
+
+def _recurs(table: Table, column: int) -> bool:
+    texts = [row.cells[column] for row in table.rows if not is_missing(row.cells[column])]
+    return 1 < len(set(texts)) < len(texts)
+
+
+def no_subject(text: str) -> bool:
+    """Whether a cell names no patient: it is empty, a mark, or says that she is anonymous."""
+    return is_missing(text) or _NOBODY.fullmatch(text.strip()) is not None
 
 
 def read_frame_table(
@@ -200,6 +270,7 @@ def read_frame_table(
     notes = tuple(f"{fault} The line was not used." for fault in faults[:_MOST_FAULTS])
     if len(faults) > _MOST_FAULTS:
         notes += (f"{path}: {len(faults) - _MOST_FAULTS} more lines were not used.",)
+    notes += found.notes
     return {name: row for name, row in rows.items() if name not in twice}, notes
 
 
@@ -213,14 +284,11 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     tables: dict[Path, frozenset[str]] = {}
-    patients: dict[Path, str | None] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith((".", "~$")):
+        if not _is_table(path):
             continue
         try:
-            header = read_header(path)
-            tables[path] = frozenset(header.columns(_SPELLINGS))
-            patients[path] = next((c for c in header.header if _PATIENT.search(c)), None)
+            tables[path] = columns_of(read_header(path, known_columns)).names
         except InputError as error:
             notes += (f"{error}{NOT_USED}",)
     of_ellipses = [path for path, has in tables.items() if _gives_ellipses(has)]
@@ -243,11 +311,6 @@ def read_folder_tables(folder: Path, named: str) -> tuple[dict[str, Row], tuple[
                 notes += (f"{error}{NOT_USED}",)
                 continue
             notes += faults
-            if SUBJECT not in has and patients[path] is not None:
-                notes += (
-                    f"{path}: the column {patients[path]!r} was not used. If it says whose frame "
-                    "it is, call it subject.",
-                )
             if half := _half_an_ellipse(has):
                 notes += (
                     f"{path}: of the ellipses' columns ({', '.join(ELLIPSE)}) it has only "
@@ -288,10 +351,10 @@ def submitted(folder: Path) -> tuple[dict[str, Row], tuple[str, ...]]:
     rows: dict[str, Row] = {}
     notes: tuple[str, ...] = ()
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith("."):
+        if not _is_table(path):
             continue
         with contextlib.suppress(InputError):  # then it is no submission
-            if read_header(path).columns(_SPELLINGS).keys() >= {FILENAME, *SUBMISSION}:
+            if columns_of(read_header(path, known_columns)).names >= {FILENAME, *SUBMISSION}:
                 found, faults = read_frame_table(path, (FILENAME, *SUBMISSION))
                 notes += faults
                 rows = {**rows, **{n: joined(rows.get(n, Row()), r) for n, r in found.items()}}
@@ -304,7 +367,23 @@ def some(names: Sequence[str]) -> str:
 
 
 def _gives_ellipses(has: frozenset[str]) -> bool:
-    return (has | {"angle_deg"} if _RADIANS in has else has).issuperset(ELLIPSE)
+    return (has | {"angle_deg"} if ANGLE_RAD in has else has).issuperset(ELLIPSE)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is a table, by its ending, or a text file by what it begins with."""
+    if path.name.startswith((".", "~$")):
+        return False
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES:
+        return is_table(start_of(path, _SNIFFED_BYTES), known_columns)
+    return suffix in TABLE_SUFFIXES
+
+
+def _half(has: Iterable[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Those of the wanted columns that a table has, where it lacks others of them."""
+    columns = frozenset(has)
+    return () if columns.issuperset(wanted) else tuple(n for n in wanted if n in columns)
 
 
 def _half_an_ellipse(has: Iterable[str]) -> tuple[str, ...]:
@@ -353,13 +432,16 @@ def joined(row: Row, more: Row) -> Row:
     )
 
 
-def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mapping[str, int]) -> Row:
+def _row(table: Table, row: TableRow, values: Mapping[int, float], columns: Columns) -> Row:
+    where = columns.where
     numbers = {name: values[i] for name, i in where.items() if i in values}
     texts = {name: row.cells[i] for name, i in where.items() if not is_missing(row.cells[i])}
     try:
-        pixel_size = _above_zero(PIXEL_SIZE, numbers)
-        if _RADIANS in numbers and not numbers.keys().isdisjoint(ELLIPSE):
-            numbers = {"angle_deg": math.degrees(numbers[_RADIANS])} | numbers
+        unit = texts.get(UNIT)
+        sizes = [_pixel_size(name, numbers, columns, unit) for name in PIXEL_SIZES]
+        x, y = sizes[0] or sizes[1], sizes[0] or sizes[2]
+        if ANGLE_RAD in numbers and not numbers.keys().isdisjoint(ELLIPSE):
+            numbers = {"angle_deg": math.degrees(numbers[ANGLE_RAD])} | numbers
         ellipse, size = _all_or_none(ELLIPSE, numbers), _all_or_none(SIZE, numbers)
         # An angle in radians may be that of an ellipse in px.
         lengths_in_mm = not numbers.keys().isdisjoint(SUBMISSION[:-1])
@@ -367,12 +449,12 @@ def _row(table: Table, row: TableRow, values: Mapping[int, float], where: Mappin
         if ellipse and len(set(ellipse)) == 1 and ellipse[0] in _NO_VALUES:
             ellipse = None
         return Row(
-            calibration=Calibration(pixel_size, pixel_size, "table") if pixel_size else None,
+            calibration=Calibration(x, y, "table") if x and y else None,
             hc_mm=_above_zero(HC, numbers),
             ellipse=Ellipse.of(*ellipse) if ellipse else None,
             size=(_whole(size[0]), _whole(size[1])) if size else None,
             labels={name: _label(name, texts[name]) for name in LABELS if name in texts},
-            subject=subject_key(texts[SUBJECT]) if SUBJECT in texts else None,
+            subject=None if no_subject(texts.get(SUBJECT, "")) else subject_key(texts[SUBJECT]),
             ellipse_mm=_in_degrees(*in_mm) if in_mm else None,
         )
     except ValueError as error:
@@ -383,15 +465,26 @@ def _check_angles(
     table: Table, numbers: Sequence[Mapping[int, float] | InputError], where: Mapping[str, int]
 ) -> None:
     """Raise :class:`InputError` where angles could be in degrees as well as in radians."""
+    in_rad = where.get(ANGLE_RAD)
+    if in_rad is not None and max(_in_column(numbers, in_rad), default=0.0) > _MOST_RADIANS:
+        raise InputError(
+            f"{table.path}: the angles in {table.header[in_rad]!r} are too large to be in radians. "
+            "If they are in degrees, call the column angle_deg."
+        )
     column = where.get("angle_deg")
     if column is None or table.header[column].strip().lower() != _BARE_ANGLE:
         return
-    angles = [row[column] for row in numbers if not isinstance(row, InputError) and column in row]
-    if angles and any(angles) and max(map(abs, angles)) <= 2 * math.pi:
+    angles = _in_column(numbers, column)
+    if any(angles) and max(angles) <= 2 * math.pi:
         raise InputError(
             f"{table.path}: the angles may be in degrees or in radians. Call the column angle_deg "
             "or angle_rad."
         )
+
+
+def _in_column(numbers: Sequence[Mapping[int, float] | InputError], column: int) -> list[float]:
+    """The absolute values of the numbers in a column."""
+    return [abs(r[column]) for r in numbers if not isinstance(r, InputError) and column in r]
 
 
 def _last_part(name: str) -> str:
@@ -422,6 +515,21 @@ def _above_zero(name: str, numbers: Mapping[str, float]) -> float | None:
     if value is not None and not value > 0:
         raise ValueError(f"{name} is {value:g}, which is not above 0")
     return value
+
+
+def _pixel_size(
+    name: str, numbers: Mapping[str, float], columns: Columns, stated: str | None
+) -> float | None:
+    """In mm, where the row gives it. ``stated`` is the unit in a cell of its own."""
+    value = _above_zero(name, numbers)
+    if value is None:
+        return None
+    unit = columns.units[name]
+    if unit is None and stated is not None:
+        unit = unit_in(stated)
+        if unit is None:
+            raise ValueError(f"the unit {stated!r} of the pixel size is not known; state it in mm")
+    return value if unit is None else unit.in_mm(value)
 
 
 def _whole(value: float) -> int:

@@ -20,14 +20,12 @@ from fetalstudio.formats.export_folders import (
     ellipse_outside,
 )
 from fetalstudio.formats.exported_frames import ExportedPair
+from fetalstudio.formats.frame_columns import FILENAME, PIXEL_SIZE, SUBMISSION
 from fetalstudio.formats.frame_records import FrameSource
 from fetalstudio.formats.frame_tables import (
-    FILENAME,
     HC18_HEADER,
     HC18_TABLE,
     NOT_USED,
-    PIXEL_SIZE,
-    SUBMISSION,
     Row,
     joined,
     key_of,

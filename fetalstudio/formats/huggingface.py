@@ -25,9 +25,10 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats import mask_folders
 from fetalstudio.formats.documents import parse_json
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
-from fetalstudio.formats.files import check_regular, read_bounded, write_bytes
+from fetalstudio.formats.files import check_regular, read_bounded, start_of, write_bytes
+from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, NOT_USED, Row, rows_in, some
+from fetalstudio.formats.frame_tables import NOT_USED, Row, rows_in, some
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     MAX_DECODED,
@@ -43,7 +44,6 @@ from fetalstudio.formats.pictures import (
 from fetalstudio.formats.recent_files import RECENT
 from fetalstudio.formats.subjects import subject_of
 from fetalstudio.formats.tables import MAX_ROWS, Table, TableRow, is_missing, read_table
-from fetalstudio.formats.unread_files import start_of
 
 if TYPE_CHECKING:
     import pyarrow

@@ -11,6 +11,7 @@ from pathlib import Path
 from fetalstudio.formats import yolo
 from fetalstudio.formats.annotation_names import is_mask_folder
 from fetalstudio.formats.croissant import CROISSANT
+from fetalstudio.formats.files import start_of
 from fetalstudio.formats.frame_records import UnreadFile
 from fetalstudio.formats.pictures import KINDS, is_picture
 
@@ -143,17 +144,6 @@ def _where(source: Path, paths: list[Path]) -> str:
 
 def _is_dicom(path: Path) -> bool:
     return start_of(path, 132)[128:] == b"DICM"
-
-
-def start_of(path: Path, size: int) -> bytes:
-    """The first bytes of a file; none where it cannot be read, or is a pipe or a device."""
-    try:
-        if not path.is_file():
-            return b""
-        with path.open("rb") as stream:
-            return stream.read(size)
-    except OSError:
-        return b""
 
 
 def _annotation_format(path: Path, suffix: str) -> str | None:
