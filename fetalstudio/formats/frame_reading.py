@@ -16,6 +16,7 @@ from fetalstudio.formats.doubts import (
     FINAL,
     FRAME,
     FROM_HC,
+    KEEP,
     NO_ANSWERS,
     NONE,
     Answers,
@@ -26,6 +27,7 @@ from fetalstudio.formats.doubts import (
     head_doubt,
     role_doubt,
     shape_doubt,
+    size_doubt,
     stated_doubt,
     stated_mm,
 )
@@ -54,6 +56,10 @@ DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
+_USUAL_HC = 20, 500
+"""mm around a head, from its first weeks to one that is far too large."""
+_USUAL_SIDE = 15, 750
+"""mm: the longer side of a frame, from a crop of a small head to a large screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +177,9 @@ def read_content(
         content = replace(content, calibration=calibration)
         doubts += () if unclear is None else (unclear,)
     content = replace(content, problems=problems, doubts=doubts)
-    return content if shown is None else _judged(record, content, shown, path, answers)
+    if shown is not None:
+        content = _judged(record, content, shown, path, answers)
+    return content if mm is not None else _with_usual_size(record, content, answers)
 
 
 def read_shown(record: FrameRecord, redactor: Redactor = DEFAULT_REDACTOR) -> NDArray[np.uint8]:
@@ -233,6 +241,31 @@ def _judged(
         certain=certain,
         mask_values=() if shown.value is None else (shown.value,),
     )
+
+
+def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answers) -> FrameContent:
+    """The content without a pixel size of a table with which nothing has its usual size: it may be
+    in another unit. With an ellipse, that may be what is wrong; it becomes a proposal."""
+    calibration = content.calibration
+    if calibration is None or calibration.source != "table":
+        return content
+    if content.ellipse is not None:
+        length = calibration.to_mm(content.ellipse).perimeter
+        usual, what = _USUAL_HC, f"the head would measure {length:.4g} mm around"
+    else:
+        width, height = content.size
+        length = max(width * calibration.mm_per_px_x, height * calibration.mm_per_px_y)
+        usual, what = _USUAL_SIDE, f"the frame would be {length:.4g} mm long"
+    if usual[0] <= length <= usual[1]:
+        return content
+    doubt = size_doubt(
+        f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {what}."
+    )
+    others = tuple(d for d in content.doubts if d.question is not Question.CALIBRATION)
+    content = replace(content, doubts=(*others, doubt))
+    if doubt.holds(answers).value == KEEP:
+        return content
+    return replace(content, calibration=None, certain=False)
 
 
 def _check_frame(

@@ -69,8 +69,9 @@ _PATIENT = re.compile(
 )
 """What a column of patients may be called that is not among the usual ones."""
 _GROUP = re.compile(
-    "id|no|nr|number|key|code|case|record|exam.*|stud.*|visit.*|series.*|video.*|clip.*|cine.*"
-    "|loop.*|sequence.*|individual|client|donor|name|nombre|nom"
+    "(?!.*(?:site|scanner|device|machine|probe|operator|reader|observer|annotator|class|label|image"
+    "|frame|file|slice))(?:.*(?:id|no|nr|number|key|code|name|nombre|uid)|.*(?:case|exam|stud).*"
+    "|(?:record|visit|series|video|clip|cine|loop|sequence|individual|client|donor|ssn|cpr).*)"
 )
 """What a column may be called, plainly, that says whose frame it is where its texts recur."""
 _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)
