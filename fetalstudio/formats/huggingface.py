@@ -96,6 +96,7 @@ def read(source: Path) -> FrameSource:
     problems: tuple[str, ...] = ()
     files: set[Path] = set()
     for path in _metadata(source):
+        files.add(path)
         try:
             table = _table_of(path)
             entries, notes = _entries(table)

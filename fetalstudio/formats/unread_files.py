@@ -36,12 +36,21 @@ _ARCHIVES = frozenset(
 )
 _SPREADSHEETS = frozenset(
     {".xls", ".xlsb", ".ods", ".numbers", ".sav", ".dta", ".sas7bdat", ".rds", ".rdata", ".feather"}
-    | {".mdb", ".accdb"}
+    | {".mdb", ".accdb", ".db", ".sqlite", ".sqlite3", ".jsonl", ".parquet", ".arrow"}
 )
-_ANNOTATIONS = frozenset({".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".qpdata", ".itksnap"})
+_ANNOTATIONS = frozenset(
+    {".roi", ".geojson", ".ndjson", ".fcsv", ".vtk", ".vtp", ".qpdata", ".itksnap", ".pts", ".pf"}
+    | {".mps", ".mitk", ".mrb", ".mrml"}
+)
 
 _NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?\d")
 """The beginning of a text file of coordinates."""
+
+_ABOUT_PICTURES = re.compile(
+    rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
+    rb"|(?i:pixel|mm)[_ ]?(?i:size|spacing|per)",
+)
+"""What a JSON or YAML file says that names pictures, or their pixel size."""
 
 _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -52,6 +61,11 @@ _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
     "Export the outlines of the heads as masks (NAME_mask.png), or as a table with the columns "
     "name, cx, cy, a, b and angle_deg, to import them."
+)
+_ABOUT = " about pictures"
+_AS_TABLE = (
+    "Write what such files say about the frames into a table (CSV or XLSX) with the columns "
+    "filename, pixel size(mm) and subject to import it."
 )
 _AS_AUTO = "Import without a stated format to import them too."
 _READ_BY_DEFAULT = frozenset(
@@ -84,12 +98,16 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             found.append(UnreadFile(path, suffix, _AS_MASKS))
         elif suffix in _SPREADSHEETS:
             found.append(UnreadFile(path, suffix, _AS_CSV))
-        elif suffix in (".json", ".xml", ".txt") and sniffed[suffix] < _SNIFFED_FILES:
+        elif (
+            suffix in (".json", ".xml", ".txt", ".yaml", ".yml")
+            and sniffed[suffix] < _SNIFFED_FILES
+        ):
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
                 cure = _AS_AUTO if kind in _READ_BY_DEFAULT else _AS_MASKS
+                cure = _AS_TABLE if kind.endswith(_ABOUT) else cure
                 found.append(UnreadFile(path, kind, cure))
     return tuple(found)
 
@@ -160,8 +178,10 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         return None
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
-    if path.name == CROISSANT:  # it is one even where its beginning is damaged
-        return None
+    if path.name in (CROISSANT, "dataset.json"):
+        return None  # that of nnU-Net lists its pictures
+    if suffix in (".yaml", ".yml"):
+        return f"YAML{_ABOUT}" if _ABOUT_PICTURES.search(data) else None
     for marks, name in (
         ((b'"shapes"', b'"points"'), "labelme json"),
         ((b'"annotations"', b'"images"'), "COCO json"),
@@ -178,4 +198,4 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
     ):
         if all(mark in data for mark in marks):
             return name
-    return None
+    return f"JSON{_ABOUT}" if _ABOUT_PICTURES.search(data) else None
