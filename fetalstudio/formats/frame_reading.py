@@ -56,10 +56,12 @@ DEFAULT_REDACTOR = Redactor()
 
 _HC_TOLERANCE = 0.01
 """Relative difference between annotation and table beyond which the import warns."""
-_USUAL_HC = 20, 500
+_LEAST_HC, _MOST_HC = 20, 500
 """mm around a head, from its first weeks to one that is far too large."""
-_USUAL_SIDE = 15, 750
-"""mm: the longer side of a frame, from a crop of a small head to a large screen."""
+_LEAST_SIDE, _WHOLE_SIDE, _MOST_SIDE = 15, 60, 750
+"""mm of a frame's longer side: of none, of one that shows a whole field, and of a large screen."""
+_FINE = 0.03
+"""mm: no scanner for fetal heads has finer pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,23 +251,29 @@ def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answer
     calibration = content.calibration
     if calibration is None or calibration.source != "table":
         return content
-    if content.ellipse is not None:
-        length = calibration.to_mm(content.ellipse).perimeter
-        usual, what = _USUAL_HC, f"the head would measure {length:.4g} mm around"
-    else:
-        width, height = content.size
-        length = max(width * calibration.mm_per_px_x, height * calibration.mm_per_px_y)
-        usual, what = _USUAL_SIDE, f"the frame would be {length:.4g} mm long"
-    if usual[0] <= length <= usual[1]:
+    unusual = _unusual(calibration, content.size, content.ellipse)
+    if unusual is None:
         return content
     doubt = size_doubt(
-        f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {what}."
+        f"{record.place}: with the table's pixel size of {calibration.mm_per_px:.4g} mm, {unusual}."
     )
     others = tuple(d for d in content.doubts if d.question is not Question.CALIBRATION)
     content = replace(content, doubts=(*others, doubt))
     if doubt.holds(answers).value == KEEP:
         return content
     return replace(content, calibration=None, certain=False)
+
+
+def _unusual(calibration: Calibration, size: Size, head: Ellipse | None) -> str | None:
+    """What speaks against a pixel size. A small crop of a frame is usual, a fine one is not."""
+    side = max(size[0] * calibration.mm_per_px_x, size[1] * calibration.mm_per_px_y)
+    around = None if head is None else calibration.to_mm(head).perimeter
+    fine = side < _LEAST_SIDE and calibration.mm_per_px < _FINE
+    if fine or side > _MOST_SIDE:
+        return f"the frame would be {side:.4g} mm long"
+    if around is not None and (around > _MOST_HC or (around < _LEAST_HC and side > _WHOLE_SIDE)):
+        return f"the head would measure {around:.4g} mm around"
+    return None
 
 
 def _check_frame(

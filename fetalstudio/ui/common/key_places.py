@@ -1,8 +1,8 @@
 """Keys by their place on the keyboard, for layouts without Latin letters.
 
 On a Cyrillic, Greek, Hebrew or Arabic layout the key that is marked Q types another letter, or a
-punctuation mark. It does here what it does on a Latin layout, where it is known by its letter. Digits of every
-script are digits.
+punctuation mark. It does here what it does on a Latin layout, where it is known by its letter. Digits are
+digits in every script.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ _X11_OFFSET = 8
 """X11 and Wayland add this to Linux's scan codes."""
 _MAC_PLACES = {
     code: Qt.Key(ord(character))
-    for code, character in enumerate(
-        "ASDFHGZXCV\0BQWERYT123465=97-80]OU[IP\0LJ'K;\0,/NM."
-    )
+    for code, character in enumerate("ASDFHGZXCV\0BQWERYT123465=97-80]OU[IP\0LJ'K;\0,/NM.")
     if character != "\0"
 }
 """By the virtual key code of macOS, which is that of a place."""
