@@ -17,6 +17,7 @@ from fetalstudio.formats.pictures import KINDS, is_picture
 
 _MOST_ENTRIES = 100_000
 _SNIFFED_BYTES = 1 << 18
+_SNIFFED = frozenset({".json", ".xml", ".txt", ".dat", ".yaml", ".yml"})
 _SNIFFED_FILES = 200
 """Of one ending; no more are opened where none was an annotation."""
 
@@ -45,6 +46,20 @@ _ANNOTATIONS = frozenset(
 
 _NUMBERS = re.compile(rb"(?:[ \t]{0,9}-?\d{1,9}(?:\.\d{0,20})?[ \t,;]{1,9}){3}-?\d")
 """The beginning of a text file of coordinates."""
+_PAIR = rb"-?\d{1,9}(?:\.\d{0,20})?"
+_POINTS = re.compile(rb"(?:\s{0,9}" + _PAIR + rb"[ \t,;]{1,9}" + _PAIR + rb"[ \t]{0,9}\r?\n){3}")
+"""The beginning of a text file of points, one in a line."""
+_POINTS_IN_JSON = re.compile(
+    rb"(?:\[\s{0,99}" + _PAIR + rb"\s{0,9},\s{0,99}" + _PAIR + rb"\s{0,99}\]\s{0,9},\s{0,99}){3}"
+)
+_XML = (
+    *((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")),
+    *((mark, "annotation xml") for mark in (b"<ASAP_Annotations", b"<Annotations", b"<Regions")),
+    *((mark, "annotation xml") for mark in (b"ImageAnnotation", b"<key>ROIs", b"PlanarFigure")),
+)
+"""What XML of annotations says, and its format."""
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_JUNK = frozenset({"thumbs.db", "ehthumbs.db"})
 
 _ABOUT_PICTURES = re.compile(
     rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
@@ -67,6 +82,8 @@ _AS_TABLE = (
     "Write what such files say about the frames into a table (CSV or XLSX) with the columns "
     "filename, pixel size(mm) and subject to import it."
 )
+_IN_UTF16 = "text in UTF-16"
+_AS_UTF8 = "Save such files in UTF-8 to import what they say."
 _AS_AUTO = "Import without a stated format to import them too."
 _READ_BY_DEFAULT = frozenset(
     {"labelme json", "COCO json", "VIA json", "Label Studio json", "YOLO txt", "VOC xml"}
@@ -81,7 +98,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
     sniffed: dict[str, int] = defaultdict(int)
     for path, depth in files_below(source):
         suffix = _suffix(path.name.lower())
-        if path in read:
+        if path in read or path.name.lower() in _JUNK:
             continue
         if is_picture(path):
             if depth > 1:
@@ -98,17 +115,12 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             found.append(UnreadFile(path, suffix, _AS_MASKS))
         elif suffix in _SPREADSHEETS:
             found.append(UnreadFile(path, suffix, _AS_CSV))
-        elif (
-            suffix in (".json", ".xml", ".txt", ".yaml", ".yml")
-            and sniffed[suffix] < _SNIFFED_FILES
-        ):
+        elif suffix in _SNIFFED and sniffed[suffix] < _SNIFFED_FILES:
             sniffed[suffix] += 1
             kind = _annotation_format(path, suffix)
             if kind is not None:
                 sniffed[suffix] = 0
-                cure = _AS_AUTO if kind in _READ_BY_DEFAULT else _AS_MASKS
-                cure = _AS_TABLE if kind.endswith(_ABOUT) else cure
-                found.append(UnreadFile(path, kind, cure))
+                found.append(UnreadFile(path, kind, _cure_of(kind)))
     return tuple(found)
 
 
@@ -164,18 +176,26 @@ def _is_dicom(path: Path) -> bool:
     return start_of(path, 132)[128:] == b"DICM"
 
 
+def _cure_of(kind: str) -> str:
+    """What helps with a format of :func:`_annotation_format`."""
+    if kind in _READ_BY_DEFAULT:
+        return _AS_AUTO
+    if kind == _IN_UTF16:
+        return _AS_UTF8
+    return _AS_TABLE if kind.endswith(_ABOUT) else _AS_MASKS
+
+
 def _annotation_format(path: Path, suffix: str) -> str | None:
     """The annotation format of a JSON, XML or text file; None for any other content."""
     data = start_of(path, _SNIFFED_BYTES)
-    if suffix == ".txt":
+    if data.startswith(_UTF16) and suffix in (".json", ".xml"):
+        return _IN_UTF16
+    if suffix in (".txt", ".dat"):
         if yolo.matches(data):
             return "YOLO txt"
-        return "text of numbers" if _NUMBERS.match(data) else None
+        return "text of numbers" if _NUMBERS.match(data) or _POINTS.match(data) else None
     if suffix == ".xml":
-        for mark, name in ((b"<annotations", "CVAT xml"), (b"<annotation", "VOC xml")):
-            if mark in data:
-                return name
-        return None
+        return next((name for mark, name in _XML if mark in data), None)
     if b'"fetalstudio-' in data[:1000] or b"mlcommons.org/croissant" in data[:1000]:
         return None
     if path.name in (CROISSANT, "dataset.json"):
@@ -195,7 +215,13 @@ def _annotation_format(path: Path, suffix: str) -> str | None:
         ((b'"markups"', b'"controlPoints"'), "3D Slicer json"),
         ((b'"polygon"',), "annotation json"),
         ((b'"segmentation"',), "annotation json"),
+        ((b'"FeatureCollection"',), "GeoJSON"),
+        ((b'"openlabel"',), "OpenLABEL json"),
+        ((b'"ROIs"',), "annotation json"),
+        ((b'"vertices"',), "annotation json"),
     ):
         if all(mark in data for mark in marks):
             return name
+    if _POINTS_IN_JSON.search(data):
+        return "annotation json"
     return f"JSON{_ABOUT}" if _ABOUT_PICTURES.search(data) else None

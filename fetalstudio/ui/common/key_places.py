@@ -1,8 +1,8 @@
 """Keys by their place on the keyboard, for layouts without Latin letters.
 
 On a Cyrillic, Greek, Hebrew or Arabic layout the key that is marked Q types another letter, or a
-punctuation mark. It does here what it does on a Latin layout, where it is known by its letter. Digits are
-digits in every script.
+punctuation mark. It does here what it does on a Latin layout, where it is known by its letter.
+Digits are digits in every script.
 """
 
 from __future__ import annotations
