@@ -270,9 +270,9 @@ def _unusual(calibration: Calibration, size: Size, head: Ellipse | None) -> str 
     around = None if head is None else calibration.to_mm(head).perimeter
     fine = side < _LEAST_SIDE and calibration.mm_per_px < _FINE
     if fine or side > _MOST_SIDE:
-        return f"the frame would be {side:.4g} mm long"
+        return f"the frame would be {side:.0f} mm long"
     if around is not None and (around > _MOST_HC or (around < _LEAST_HC and side > _WHOLE_SIDE)):
-        return f"the head would measure {around:.4g} mm around"
+        return f"the head would measure {around:.0f} mm around"
     return None
 
 
