@@ -23,7 +23,8 @@ from fetalstudio.formats.croissant import CROISSANT
 from fetalstudio.formats.documents import MAX_BYTES
 from fetalstudio.formats.files import read_bounded, start_of
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import key_of, some
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import key_of
 from fetalstudio.formats.outline_pictures import SAME_DICE, ShownEllipse
 from fetalstudio.formats.pictures import SUFFIXES, orientation_in
 from fetalstudio.formats.shapes import (

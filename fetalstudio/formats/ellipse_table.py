@@ -13,7 +13,7 @@ from fetalstudio.core.errors import InputError
 from fetalstudio.core.geometry import Size
 from fetalstudio.core.words import counted
 from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME, SIZE
-from fetalstudio.formats.frame_tables import NamedRow, read_rows
+from fetalstudio.formats.frame_rows import NamedRow, read_rows
 from fetalstudio.formats.pictures import check_size
 from fetalstudio.formats.tables import write_table
 

@@ -22,15 +22,14 @@ from fetalstudio.formats.export_folders import (
 from fetalstudio.formats.exported_frames import ExportedPair
 from fetalstudio.formats.frame_columns import FILENAME, PIXEL_SIZE, SUBMISSION
 from fetalstudio.formats.frame_records import FrameSource
+from fetalstudio.formats.frame_rows import Row, some
 from fetalstudio.formats.frame_tables import (
     HC18_HEADER,
     HC18_TABLE,
     NOT_USED,
-    Row,
     joined,
     key_of,
     read_frame_table,
-    some,
     submitted,
     unmatched,
 )

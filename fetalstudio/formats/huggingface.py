@@ -28,7 +28,8 @@ from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import check_regular, read_bounded, start_of, write_bytes
 from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED, Row, rows_in, some
+from fetalstudio.formats.frame_rows import Row, rows_in, some
+from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import (
     ANNOTATION_NOTE,
     MAX_DECODED,

@@ -29,7 +29,8 @@ from fetalstudio.formats.annotation_files import (
 from fetalstudio.formats.carries import Carries
 from fetalstudio.formats.export_folders import with_provenance
 from fetalstudio.formats.frame_records import FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED, some
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.pictures import is_picture, stem_of
 from fetalstudio.formats.subjects import nearly_equal
 from fetalstudio.formats.unread_files import unread_below, unread_messages

@@ -21,7 +21,8 @@ from fetalstudio.formats.ellipse_table import (
     read_ellipses,
     write_ellipses,
 )
-from fetalstudio.formats.frame_tables import Row, read_folder_tables
+from fetalstudio.formats.frame_rows import Row
+from fetalstudio.formats.frame_tables import read_folder_tables
 from fetalstudio.formats.tables import read_table, table_text, write_table
 
 FOUND = {
