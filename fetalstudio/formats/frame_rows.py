@@ -133,7 +133,8 @@ def rows_in(table: Table, required: Sequence[str]) -> Rows:
         del where[name]
     table, columns = _with_units(table, columns)
     units = {where[name]: known for name, known in _UNITS.items() if name in where}
-    units |= {where[name]: _MM for name, unit in columns.units.items() if unit in (None, Unit(1))}
+    sizes = {name: unit for name, unit in columns.units.items() if name in where}
+    units |= {where[name]: _MM for name, unit in sizes.items() if unit in (None, Unit(1))}
     used = [where[name] for name in (*PIXEL_SIZES, *NUMBERS) if name in where]
     numbers = table.numbers(used, units)
     _check_angles(table, numbers, where)

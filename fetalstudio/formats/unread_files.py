@@ -71,6 +71,10 @@ _AS_PICTURES = f"Export such files as {KINDS} to import them."
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How PNG, JPEG and TIFF files begin."""
 _WITH_ENDING = "Add the ending to the names of such files (NAME.png) to import them."
+CLOSED = "folder without permission"
+_WITH_PERMISSION = (
+    "Give yourself permission to read such files and folders to import what they hold."
+)
 _AS_FOLDERS = "Unpack such archives to import what is in them."
 _AS_CSV = "Save such spreadsheets as XLSX or CSV to import what they say."
 _AS_MASKS = (
@@ -96,7 +100,8 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
     be found. ``read`` are files that are."""
     found: list[UnreadFile] = []
     sniffed: dict[str, int] = defaultdict(int)
-    for path, depth in files_below(source):
+    closed: list[Path] = []
+    for path, depth in files_below(source, closed):
         suffix = _suffix(path.name.lower())
         if path in read or path.name.lower() in _JUNK:
             continue
@@ -121,6 +126,9 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             if kind is not None:
                 sniffed[suffix] = 0
                 found.append(UnreadFile(path, kind, _cure_of(kind)))
+            elif path.is_file() and not os.access(path, os.R_OK):
+                found.append(UnreadFile(path, f"{suffix} without permission", _WITH_PERMISSION))
+    found += (UnreadFile(folder, CLOSED, _WITH_PERMISSION) for folder in closed)
     return tuple(found)
 
 
@@ -145,10 +153,13 @@ def unread_messages(source: Path, files: Sequence[UnreadFile]) -> tuple[str, ...
     return tuple(messages)
 
 
-def files_below(source: Path) -> Iterator[tuple[Path, int]]:
-    """The visible files below, and how many folders down they lie; links are not followed."""
+def files_below(source: Path, closed: list[Path] | None = None) -> Iterator[tuple[Path, int]]:
+    """The visible files below, and how many folders down they lie; links are not followed.
+    Folders that may not be listed are added to ``closed``."""
     seen = 0
-    for folder, folders, names in os.walk(source):
+    unlisted: list[Path] = [] if closed is None else closed
+    walk = os.walk(source, onerror=lambda error: unlisted.append(Path(error.filename)))
+    for folder, folders, names in walk:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         depth = len(Path(folder).relative_to(source).parts)
         for name in sorted(names):

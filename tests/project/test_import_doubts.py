@@ -743,6 +743,22 @@ def test_a_folder_that_may_not_be_read_is_left_out_and_named(
     assert f"{source / 'closed'} cannot be read: Permission denied. It was left out." in problem
 
 
+def test_what_may_not_be_read_further_down_is_named(picture: Picture, unwritable: Path) -> None:
+    source = unwritable / "s"
+    write_png(source / "x.png", picture(1))
+    (source / "a" / "closed").mkdir(parents=True)
+    (source / "r.json").write_text("{}")
+    for closed in (source / "a" / "closed", source / "r.json"):
+        closed.chmod(0)
+    (problem,) = read_source(source).problems
+    assert "1 .json without permission (r.json)" in problem
+    assert f"1 folder without permission ({Path('a', 'closed')})" in problem
+    (source / "x.png").unlink()
+    with pytest.raises(InputError, match=r"holds no images.*without permission .a.closed."):
+        read_source(source)
+    (source / "a" / "closed").chmod(0o700)
+
+
 def test_an_archive_is_not_unpacked(project: Project, source: Path) -> None:
     with zipfile.ZipFile(source / "frames.zip", "w") as archive:
         archive.writestr("x.png", encode_png(MASK))
