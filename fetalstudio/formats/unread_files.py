@@ -126,7 +126,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
             if kind is not None:
                 sniffed[suffix] = 0
                 found.append(UnreadFile(path, kind, _cure_of(kind)))
-            elif path.is_file() and not os.access(path, os.R_OK):
+            elif path.is_file() and not _may_be_read(path):
                 found.append(UnreadFile(path, f"{suffix} without permission", _WITH_PERMISSION))
     found += (UnreadFile(folder, CLOSED, _WITH_PERMISSION) for folder in closed)
     return tuple(found)
@@ -181,6 +181,11 @@ def _suffix(name: str) -> str:
 def _where(source: Path, paths: list[Path]) -> str:
     first = str(paths[0].relative_to(source))
     return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
+
+
+def _may_be_read(path: Path) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.R_OK, effective_ids=effective)
 
 
 def _is_dicom(path: Path) -> bool:
