@@ -366,7 +366,7 @@ class ImportTable(QTableView):
         return False
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        digit = event.key() - int(Qt.Key.Key_0)
+        digit = key_of(event) - int(Qt.Key.Key_0)
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         if 1 <= digit <= 9:
             self.digit.emit(digit, control)
