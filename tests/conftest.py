@@ -121,9 +121,9 @@ def sample_project(_imported_samples: Path, tmp_path: Path) -> Iterator[Project]
 
 @pytest.fixture(scope="session")
 def forks() -> None:
-    """The process that forks the children of tests and campaigns has loaded PyTorch.
+    """Starts the process from which children are forked, with PyTorch loaded.
 
-    It does that once. A new interpreter for each child would take five seconds of CPU each time.
+    A new interpreter for each child would spend five seconds of CPU on that.
     """
     from fetalstudio.studies.campaigns.child import in_child, preload
     from fetalstudio.studies.campaigns.commands import PRELOADED

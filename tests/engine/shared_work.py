@@ -21,7 +21,7 @@ def work(path: Path) -> dict[str, Any]:
     from fetalstudio.engine.process.local import run_job
     from fetalstudio.project.project import Project
 
-    run_job(SynthesizeRequest(path, count=3, steps=1, convention=False))
+    run_job(SynthesizeRequest(path, count=3, steps=1))
     settings = TrainingSettings(epochs=2, batch=3, learning_rate=3e-4, copies=1)
     train = TrainRequest(path, real=4, synthetic=0, settings=settings)
     trained = run_job(train)

@@ -59,7 +59,7 @@ class Child(Generic[Result]):
         )
         self._pipe, theirs = context.Pipe(duplex=False)
         self._started = time.monotonic()
-        # Those of the process that forks are from when it was started.
+        # The process that forks has the variables of the time when it was started.
         variables = dict(os.environ)
         self._process = context.Process(
             target=_do, args=(theirs, variables, work, arguments), daemon=True
@@ -112,6 +112,7 @@ def _do(
     work: Callable[..., Any],
     arguments: Sequence[Any],
 ) -> None:
+    os.environ.clear()
     os.environ.update(variables)
     if sys.platform == "win32":
         pipe.send((work(*arguments), 1))

@@ -27,12 +27,8 @@ from tests.ui.loop import HandleFake, keep_convention, same, use_fakes, use_smal
 
 
 @pytest.fixture
-def page(
-    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> SynthesisePage:
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
     keep_convention(open_session.open, "samples", None)
-    # Not warmed up, as that loads what the small jobs need not.
-    monkeypatch.setattr(open_session.engine, "warm_up", lambda *_: None)
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)

@@ -28,10 +28,7 @@ from tests.ui.loop import HandleFake, use_fakes
 
 
 @pytest.fixture
-def page(
-    open_session: Session, window: MainWindow, monkeypatch: pytest.MonkeyPatch
-) -> SynthesisePage:
-    monkeypatch.setattr(open_session.engine, "warm_up", lambda *names: None)
+def page(open_session: Session, window: MainWindow) -> SynthesisePage:
     window.show_place("synthesise")
     page = window.page("synthesise")
     assert isinstance(page, SynthesisePage)

@@ -38,7 +38,7 @@ MOVED = Ellipse(420, 260, 150, 110, 20)
 
 @pytest.fixture
 def warmed(open_session: Session, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that were asked to get ready; not done, as it loads what the small jobs need not."""
+    """The jobs that were asked to get ready."""
     jobs: list[str] = []
     monkeypatch.setattr(open_session.engine, "warm_up", lambda *names: jobs.extend(names))
     return jobs
