@@ -19,9 +19,10 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats import mask_folders
 from fetalstudio.formats.documents import parse_json
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
-from fetalstudio.formats.files import read_bounded, write_bytes
+from fetalstudio.formats.files import read_bounded, start_of, write_bytes
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import NOT_USED, some
+from fetalstudio.formats.frame_rows import some
+from fetalstudio.formats.frame_tables import NOT_USED
 from fetalstudio.formats.huggingface_columns import (
     MASK_NAME,
     NAME,
@@ -34,7 +35,6 @@ from fetalstudio.formats.huggingface_columns import (
 )
 from fetalstudio.formats.pictures import ANNOTATION_NOTE, is_picture, stem_of, write_png
 from fetalstudio.formats.tables import MAX_ROWS, Table, read_table
-from fetalstudio.formats.unread_files import start_of
 
 _METADATA = ("metadata.jsonl", "metadata.csv")
 _MAX_METADATA = 64 * 2**20
@@ -56,6 +56,7 @@ def read(source: Path) -> FrameSource:
     problems: tuple[str, ...] = ()
     files: set[Path] = set()
     for path in _metadata(source):
+        files.add(path)
         try:
             table = _metadata_table(path)
             entries, notes = entries_of(table)

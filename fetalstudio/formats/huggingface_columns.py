@@ -18,8 +18,9 @@ from fetalstudio.core.calibration import Calibration
 from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.export_folders import Written
+from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME
 from fetalstudio.formats.frame_records import FrameRecord
-from fetalstudio.formats.frame_tables import ELLIPSE, FILENAME, Row, rows_in
+from fetalstudio.formats.frame_rows import Row, rows_in
 from fetalstudio.formats.subjects import subject_of
 from fetalstudio.formats.tables import Table, TableRow, is_missing
 

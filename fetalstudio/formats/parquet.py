@@ -23,8 +23,8 @@ from fetalstudio.core.splits import Part
 from fetalstudio.formats import mask_folders
 from fetalstudio.formats.export_folders import PictureFolderWriter, Written
 from fetalstudio.formats.files import check_regular
+from fetalstudio.formats.frame_columns import ELLIPSE
 from fetalstudio.formats.frame_records import FrameRecord, FrameSource
-from fetalstudio.formats.frame_tables import ELLIPSE
 from fetalstudio.formats.huggingface_columns import (
     MM,
     NAME,

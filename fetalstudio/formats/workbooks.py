@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fetalstudio.core.errors import InputError
@@ -29,8 +29,11 @@ Rows = list[tuple[int, tuple[str, ...]]]
 """The number of each row in its sheet, from 1, and its cells."""
 
 
-def read_workbook(path: Path, data: bytes, max_rows: int, max_cells: int) -> Rows:
-    """The rows of the one sheet that has any, without empty ones.
+def read_workbook(
+    path: Path, data: bytes, max_rows: int, max_cells: int, wanted: Callable[[Rows], bool]
+) -> Rows:
+    """The rows, without empty ones, of the one sheet that has any, or of the one among several that
+    is ``wanted``.
 
     Raises :class:`InputError`, naming the file and the cure, for a damaged or too large workbook,
     for one with several filled sheets, and for formulas whose values are not stored.
@@ -46,6 +49,8 @@ def read_workbook(path: Path, data: bytes, max_rows: int, max_cells: int) -> Row
             raise _too_large(path)
         sheets = _sheets(path, data, max_rows, max_cells, values=True)
         filled = [title for title, rows in sheets.items() if rows]
+        if len(filled) > 1:
+            filled = [title for title in filled if wanted(sheets[title])] or filled
         if len(filled) > 1:
             raise InputError(
                 f"{path} has several filled sheets: {', '.join(filled)}. Save the one about the "

@@ -408,15 +408,19 @@ class Session(QObject):
 
     # -- jobs -------------------------------------------------------------------------------
 
-    def submit(self, request: Request[Result], *, replace: bool = False) -> JobHandle[Result]:
-        """Submit a job to the engine; the window shows its warnings and its failure."""
+    def submit(
+        self, request: Request[Result], *, replace: bool = False, known: Sequence[str] = ()
+    ) -> JobHandle[Result]:
+        """Submit a job to the engine; the window shows its warnings, except those that are
+        ``known`` because the page shows them, and its failure."""
         handle = self.engine.submit(request, replace=replace)
-        handle.warned.connect(self._job_warned)
+        handle.warned.connect(lambda text: self._job_warned(text, known))
         handle.failed.connect(self._job_failed)
         return handle
 
-    def _job_warned(self, text: str) -> None:
-        self.message.emit(text, "warning")
+    def _job_warned(self, text: str, known: Sequence[str]) -> None:
+        if text not in known:
+            self.message.emit(text, "warning")
 
     def _job_failed(self, event: Failed) -> None:
         # A person can correct bad input, and a traceback would only be a distraction.

@@ -13,6 +13,7 @@ from fetalstudio.core.ellipse import Ellipse
 from fetalstudio.ui.canvas import FrameCanvas, Tool
 from fetalstudio.ui.canvas.handles import Shape
 from fetalstudio.ui.canvas.keys import edited_by_key
+from fetalstudio.ui.common.key_places import key_of
 from fetalstudio.ui.session import Session
 from fetalstudio.ui.window.main_window import MainWindow
 
@@ -85,6 +86,18 @@ def test_shortcuts_and_held_keys(open_session: Session, window: MainWindow, layo
     assert canvas._peeking
     QApplication.sendEvent(canvas, stroke("H", types["H"], QEvent.Type.KeyRelease))
     assert not canvas._peeking
+
+
+@pytest.mark.parametrize("digit", ["٢", "۲", "२", "২"])
+def test_digits_of_every_script_are_digits(digit: str) -> None:
+    assert (
+        key_of(QKeyEvent(QEvent.Type.KeyPress, ord(digit), NONE, 11, 0, 0, digit)) is Qt.Key.Key_2
+    )
+
+
+def test_the_keys_of_digits_that_type_letters() -> None:
+    key_of(stroke("D", LAYOUTS["Thai"]["D"]))
+    assert key_of(QKeyEvent(QEvent.Type.KeyPress, ord("/"), NONE, 11, 0, 0, "/")) is Qt.Key.Key_2
 
 
 def test_a_search_takes_the_letters(open_session: Session, window: MainWindow) -> None:

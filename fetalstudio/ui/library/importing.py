@@ -320,5 +320,7 @@ def import_summary(result: ImportReport) -> str:
     text += f", {result.annotated} with an ellipse" if result.annotated else ""
     text += f"; {counted(result.pairs, 'pair')} to review" if result.pairs else ""
     text += f"; {result.duplicates} already in the project" if result.duplicates else ""
-    text += f"; {counted(len(result.problems), 'file')} with problems" if result.problems else ""
-    return text + "."
+    if not result.problems:
+        return text + "."
+    such_as = ", such as" if len(result.problems) > 1 else ""
+    return f"{text}. {counted(len(result.problems), 'note')}{such_as}: {result.problems[0]}"
