@@ -276,8 +276,10 @@ def _value(text: str) -> float:
 
 def _number_text(text: str, units: Sequence[str]) -> str:
     """A cell with a number as plain digits: without its unit, wide digits and invisible signs."""
-    shown = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
-    number = "".join(c for c in shown if unicodedata.category(c) != "Cf").strip()
+    number = text
+    if not text.isascii():
+        shown = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
+        number = "".join(c for c in shown if unicodedata.category(c) != "Cf").strip()
     for unit in units:
         if number.casefold().endswith(unit):
             return number[: -len(unit)].rstrip()
