@@ -17,6 +17,7 @@ from fetalstudio.formats import (
     jnu_ifm,
     mask_folders,
     nnunet,
+    parquet,
     psfhs,
 )
 from fetalstudio.formats.annotation_files import (
@@ -118,8 +119,8 @@ FORMATS: Mapping[str, SourceFormat] = {
     ),
     "parquet": SourceFormat(
         "Hugging Face Parquet",
-        huggingface.recognise_parquet,
-        huggingface.read_parquet,
+        parquet.recognise,
+        parquet.read,
         _HUGGING_FACE,
     ),
     "dicom": SourceFormat(

@@ -10,9 +10,6 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import openpyxl
-from openpyxl.utils import range_boundaries
-
 from fetalstudio.core.errors import InputError
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
@@ -76,6 +73,8 @@ def _sheets(
     path: Path, data: bytes, max_rows: int, max_cells: int, *, values: bool
 ) -> dict[str, Rows]:
     """The rows of each visible sheet as text: of its values, or of its formulas."""
+    import openpyxl  # slow: a fifth of what the window takes to start
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about extensions that openpyxl leaves out
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=values)
@@ -108,6 +107,8 @@ def _sheets(
 
 def _merged_cells(data: bytes) -> dict[str, tuple[_Span, ...]]:
     """Of each sheet, by its part of the workbook, the cells that are merged."""
+    from openpyxl.utils import range_boundaries
+
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         parts = [i for i in packed.namelist() if i.lower().startswith("xl/worksheets/")]
         return {
