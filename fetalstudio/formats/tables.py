@@ -40,18 +40,7 @@ _MISSING = frozenset(
     | {"desconocido", "desconocida", "no disponible", "sin dato", "sin datos", "no aplica"}
     | {"inconnu", "inconnue", "non disponible", "sconosciuto", "desconhecido", "onbekend"}
     | {"nieznany", "brak", "bilinmiyor", "неизвестно", "не известно", "неизв.", "не изв."}
-    | {
-        "нет данных",
-        "нет",
-        "н/д",
-        "未知",
-        "无",
-        "無",
-        "不明",
-        "なし",
-        "없음",
-        "\N{HORIZONTAL ELLIPSIS}",
-    }
+    | {"нет данных", "нет", "н/д", "未知", "无", "無", "不明", "なし", "없음"}
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
     | {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "?", "."}
 )
