@@ -59,7 +59,8 @@ _XML = (
 )
 """What XML of annotations says, and its format."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_JUNK = frozenset({"thumbs.db", "ehthumbs.db"})
+_OF_PROGRAMS = frozenset({"thumbs.db", "ehthumbs.db", "project.db"})
+"""Databases of Windows, and of a project in the source: no tables of a person's."""
 
 _ABOUT_PICTURES = re.compile(
     rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
@@ -103,7 +104,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
     closed: list[Path] = []
     for path, depth in files_below(source, closed):
         suffix = _suffix(path.name.lower())
-        if path in read or path.name.lower() in _JUNK:
+        if path in read or path.name.lower() in _OF_PROGRAMS:
             continue
         if is_picture(path):
             if depth > 1:
