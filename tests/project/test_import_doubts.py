@@ -466,7 +466,7 @@ def test_an_angle_is_in_degrees_or_radians_but_not_guessed(
         assert ellipses_of(project) == {"x": None}
 
 
-@pytest.mark.parametrize("column", ["Patientin Nr", "Code of the mother"])
+@pytest.mark.parametrize("column", ["Clinic of the patient", "Code of the mother"])
 def test_a_column_that_may_name_patients_is_not_ignored_silently(
     project: Project, picture: Picture, source: Path, column: str
 ) -> None:
