@@ -47,14 +47,13 @@ class Unit:
         return self.mm / value if self.inverse else value * self.mm
 
 
-_LENGTHS = {"mm": 1.0, "cm": 10.0, "um": 0.001, "µm": 0.001, "m": 1000.0} | {
-    "millimeter": 1.0,
-    "millimetre": 1.0,
-    "мм": 1.0,
-    "см": 10.0,
-    "мкм": 0.001,
-    "毫米": 1.0,
+_LENGTHS = {
+    **dict.fromkeys(("mm", "millimeter", "millimetre", "мм", "毫米"), 1.0),
+    **dict.fromkeys(("cm", "см"), 10.0),
+    **dict.fromkeys(("um", "µm", "мкм"), 0.001),
+    "m": 1000.0,
 }
+"""In mm."""
 _PIXELS = ("px", "pix", "pixel", "pixels", "пикс", "пиксель", "像素")
 _PER = ("per", "pro", "par", "por", "на")
 
@@ -126,20 +125,32 @@ _PEOPLE = (
 )
 _PEOPLE_WITH = (
     *("pat", "Patienten", "Probanden", "pacjenta", "pacjentki", "пациента", "пациентки"),
-    *("case", "individual", "person", "client", "donor", "record", "fetus", "foetus"),
+    *("case", "individual", "client", "donor", "record"),
 )
-"""These mean a subject only beside a word such as id."""
+"""These mean a subject only beside a word such as id. The number of a fetus is that of a twin."""
 _IDS = (
     *("id", "no", "nr", "num", "number", "n", "key", "code", "name", "identifier", "uid", "nummer"),
     *("numero", "numer", "nombre", "nom", "código", "номер", "код", "编号", "号", "番号", "번호"),
     *("מספר", "رقم", "αριθμός", "pseudonym"),
 )
 _SUBJECTS = (
-    *("sub", "pid", "ptid", "pt", "ptno", "sid", "study id", "study no", "study number"),
+    *(
+        "fetus id",
+        "foetus id",
+        "sub",
+        "pid",
+        "ptid",
+        "pt",
+        "ptno",
+        "sid",
+        "study id",
+        "study no",
+        "study number",
+    ),
     *("mrn", "medical record number", "medical record no", "uhid", "crn", "hn", "hospital no"),
     *("hospital number", "hospital nr", "nhs no", "nhs number", "NHC", "historia clínica"),
     *("nº historia clínica", "n historia clínica", "número de historia clínica", "IPP"),
-    *("dossier", "nº dossier", "n dossier", "numéro de dossier", "cartella clinica", "cartella"),
+    *("nº dossier", "n dossier", "numéro de dossier", "cartella clinica"),
     *("prontuário", "nº processo", "número de processo", "Fallnummer", "Fall-Nr", "Fall-ID"),
     *("№ карты", "номер карты", "№ истории болезни", "номер истории болезни", "ФИО"),
     *("病历号", "病案号", "住院号", "门诊号", "カルテ番号", "anon id", "anonymised id"),

@@ -247,7 +247,7 @@ def _judged(
 
 def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answers) -> FrameContent:
     """The content without a pixel size of a table with which nothing has its usual size: it may be
-    in another unit. With an ellipse, that may be what is wrong; it becomes a proposal."""
+    in another unit. An ellipse of the table may be what is wrong; it becomes a proposal."""
     calibration = content.calibration
     if calibration is None or calibration.source != "table":
         return content
@@ -261,7 +261,8 @@ def _with_usual_size(record: FrameRecord, content: FrameContent, answers: Answer
     content = replace(content, doubts=(*others, doubt))
     if doubt.holds(answers).value == KEEP:
         return content
-    return replace(content, calibration=None, certain=False)
+    certain = content.certain and record.ellipse is None
+    return replace(content, calibration=None, certain=certain)
 
 
 def _unusual(calibration: Calibration, size: Size, head: Ellipse | None) -> str | None:
@@ -305,7 +306,7 @@ def _check_frame(
                     "If it is a frame of its own, import it by itself.",
                 )
             )
-    if is_annotation(pixels):
+    if is_annotation(pixels, named_after=note is None and bool(record.may_show)):
         raise InDoubtError(
             role_doubt(
                 f"{record.place} looks like an annotation and not like an ultrasound (few grey "

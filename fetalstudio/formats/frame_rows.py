@@ -49,7 +49,8 @@ _PATIENT = re.compile(
 _GROUP = re.compile(
     "(?!.*(?:site|scanner|device|machine|probe|operator|reader|observer|annotator|class|label|image"
     "|frame|file|slice))(?:.*(?:id|no|nr|number|key|code|name|nombre|uid)|.*(?:case|exam|stud).*"
-    "|(?:record|visit|series|video|clip|cine|loop|sequence|individual|client|donor|ssn|cpr).*)"
+    "|(?:record|dossier|cartella|visit|series|video|clip|cine|loop|sequence).*"
+    "|(?:individual|client|donor|ssn|cpr).*)"
 )
 """What a column may be called, plainly, that says whose frame it is where its texts recur."""
 _NOBODY = re.compile(r"anon(?:ym\w*)?|de-?identified|withheld|removed|x{3,}|-9+|-1", re.IGNORECASE)

@@ -7,18 +7,16 @@ folder, and beside the pictures themselves in Parquet.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fetalstudio.core.calibration import Calibration
-from fetalstudio.core.errors import InputError
 from fetalstudio.core.splits import Part
 from fetalstudio.formats.export_folders import Written
-from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME
+from fetalstudio.formats.frame_columns import ELLIPSE, FILENAME, SPELLINGS
 from fetalstudio.formats.frame_records import FrameRecord
 from fetalstudio.formats.frame_rows import Row, rows_in
 from fetalstudio.formats.subjects import subject_of
@@ -26,7 +24,6 @@ from fetalstudio.formats.tables import Table, TableRow, is_missing
 
 NAME, MASK_NAME = "file_name", "mask_file_name"
 MM = ("mm_per_px_x", "mm_per_px_y")
-_SPACING = {name: (name.replace("_", ""),) for name in MM}
 PARTS: Mapping[str, Part] = {
     **{name: "train" for name in ("train", "training")},
     **{name: "validation" for name in ("validation", "valid", "val", "dev")},
@@ -74,27 +71,16 @@ def entries_of(table: Table) -> tuple[list[Entry], tuple[str, ...]]:
     Raises :class:`InputError` where the table does not name the pictures.
     """
     found = rows_in(table, (FILENAME,))
-    where = table.columns({**_SPACING, MASK_NAME: ("maskfilename", "maskname")})
-    spacing = table.numbers([where[name] for name in MM if name in where])
-    lines = {row.line: (row, mm) for row, mm in zip(table.rows, spacing, strict=True)}
+    rows = {item.line: item.row for item in found.rows}
+    name_at = table.columns(SPELLINGS)[FILENAME]
+    mask_at = table.columns({MASK_NAME: ("maskfilename", "maskname")}).get(MASK_NAME)
     entries = []
-    faults = list(found.faults)
-    for item in found.rows:
-        cells, mm = lines[item.line]
-        row = item.row
-        try:
-            if isinstance(mm, InputError):
-                raise mm
-            if len(mm) == len(MM):
-                x, y = (mm[where[name]] for name in MM)
-                row = replace(row, calibration=Calibration(x, y, "table"))
-        except ValueError as error:
-            faults.append(table.error(item.line, error))
-        except InputError as error:
-            faults.append(error)
-        mask = cells.cells[where[MASK_NAME]] if MASK_NAME in where else ""
-        entries.append(Entry(item.line, item.name, row, None if is_missing(mask) else mask))
-    return entries, tuple(f"{fault} The line was not used in full." for fault in faults[:20])
+    for line in table.rows:
+        name, mask = line.cells[name_at], "" if mask_at is None else line.cells[mask_at]
+        if name:
+            row = rows.get(line.line, Row())  # the picture is there, whatever is wrong with its row
+            entries.append(Entry(line.line, name, row, None if is_missing(mask) else mask))
+    return entries, tuple(f"{fault} The line was not used in full." for fault in found.faults[:20])
 
 
 def record_of(

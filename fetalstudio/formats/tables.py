@@ -40,18 +40,7 @@ _MISSING = frozenset(
     | {"desconocido", "desconocida", "no disponible", "sin dato", "sin datos", "no aplica"}
     | {"inconnu", "inconnue", "non disponible", "sconosciuto", "desconhecido", "onbekend"}
     | {"nieznany", "brak", "bilinmiyor", "неизвестно", "не известно", "неизв.", "не изв."}
-    | {
-        "нет данных",
-        "нет",
-        "н/д",
-        "未知",
-        "无",
-        "無",
-        "不明",
-        "なし",
-        "없음",
-        "\N{HORIZONTAL ELLIPSIS}",
-    }
+    | {"нет данных", "нет", "н/д", "未知", "无", "無", "不明", "なし", "없음"}
     | {"#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!"}
     | {"-", "--", "---", "\N{EN DASH}", "\N{EM DASH}", "?", "."}
 )
@@ -276,8 +265,10 @@ def _value(text: str) -> float:
 
 def _number_text(text: str, units: Sequence[str]) -> str:
     """A cell with a number as plain digits: without its unit, wide digits and invisible signs."""
-    shown = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
-    number = "".join(c for c in shown if unicodedata.category(c) != "Cf").strip()
+    number = text
+    if not text.isascii():
+        shown = unicodedata.normalize("NFKC", text).replace("\N{MINUS SIGN}", "-")
+        number = "".join(c for c in shown if unicodedata.category(c) != "Cf").strip()
     for unit in units:
         if number.casefold().endswith(unit):
             return number[: -len(unit)].rstrip()

@@ -24,6 +24,7 @@ _SNIFFED_FILES = 200
 _PICTURES = frozenset(
     {".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".j2c", ".jpx", ".jpf", ".jls"}
     | {".jxl", ".jxr", ".tga", ".pcx", ".exr", ".dib", ".ico", ".pbm", ".pam", ".svg", ".eps"}
+    | {".mpo", ".sgi", ".ras", ".pfm"}
     | {".dng", ".cr2", ".nef", ".arw", ".psd", ".xcf", ".kra", ".ai", ".pjpeg"}
     | {".dcm", ".dicom", ".dic", ".ima", ".pdf", ".pptx", ".ppt", ".docx", ".doc"}
     | {".mp4", ".m4v", ".avi", ".mov", ".mkv", ".wmv", ".webm", ".mpg", ".mpeg", ".flv", ".3gp"}
@@ -59,7 +60,8 @@ _XML = (
 )
 """What XML of annotations says, and its format."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_JUNK = frozenset({"thumbs.db", "ehthumbs.db"})
+_OF_PROGRAMS = frozenset({"thumbs.db", "ehthumbs.db", "project.db"})
+"""Databases of Windows, and of a project in the source: no tables of a person's."""
 
 _ABOUT_PICTURES = re.compile(
     rb"[\w)]\.(?:png|jpe?g|bmp|tiff?|dcm|mha|nrrd)\b"
@@ -103,7 +105,7 @@ def unread_below(source: Path, read: frozenset[Path] = frozenset()) -> tuple[Unr
     closed: list[Path] = []
     for path, depth in files_below(source, closed):
         suffix = _suffix(path.name.lower())
-        if path in read or path.name.lower() in _JUNK:
+        if path in read or path.name.lower() in _OF_PROGRAMS:
             continue
         if is_picture(path):
             if depth > 1:

@@ -22,13 +22,14 @@ from fetalstudio.formats.model_card import ModelCard, fingerprint
 from fetalstudio.learning import pick_device
 from fetalstudio.synthesis.closer import closer_condition, closer_view, made_around
 from fetalstudio.synthesis.conditions import CANVAS, STYLES, Condition, Surroundings
-from fetalstudio.synthesis.detail import Detail
+from fetalstudio.synthesis.detail import FROM_NOWHERE, Detail
 from fetalstudio.synthesis.grain import with_grain_of
 from fetalstudio.synthesis.interface import Drawn, OnStep
 from fetalstudio.synthesis.lift import Image, Lift, enlarged
 from fetalstudio.synthesis.pipeline import SAMPLER, CompactPipeline
 from fetalstudio.synthesis.scene import Scene
 from fetalstudio.synthesis.simulated import SIMULATED, simulated_images, simulated_provenance
+from fetalstudio.synthesis.tone import tone_curve, toned
 
 # The progress bar for loading two files would mix with our own progress.
 disable_progress_bar()
@@ -85,6 +86,8 @@ class Synthesizer:
         Raises :class:`UserError` if a file cannot be written.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        for part in (self.pipeline, self.pipeline.unet):
+            part.register_to_config(**FROM_NOWHERE)
         self.pipeline.unet.half()
         try:
             self.pipeline.save_pretrained(folder)
@@ -130,8 +133,9 @@ class Synthesizer:
         def report(done: int, look: Callable[[], _Look]) -> None:
             def preview() -> NDArray[np.uint8]:
                 # Without detail, which would take as long as a third of a step.
+                shown = _toned(look(), conditions[0], scenes[0])
                 return _placed(
-                    _rounded(_laid(look(), scenes[0], enlarged)), conditions[0], scenes[0]
+                    _rounded(_laid(shown, scenes[0], enlarged)), conditions[0], scenes[0]
                 )
 
             if on_step is not None:
@@ -241,7 +245,7 @@ def _picture(
     finish: Lift | Detail | None, look: _Look, condition: Condition, scene: Scene, seed: int
 ) -> NDArray[np.uint8]:
     """The image at the frame's size, in its sector or surroundings."""
-    size = scene.size
+    size, look = scene.size, _toned(look, condition, scene)
     if isinstance(finish, Detail):
         plain = _laid(look, scene, enlarged)
         scale = 1 / letterbox(size, CANVAS).scale
@@ -258,6 +262,15 @@ def _picture(
     if scene.reference is not None and scene.grain:
         image = with_grain_of(scene.reference, image, seed)
     return _placed(image, condition, scene)
+
+
+def _toned(look: _Look, condition: Condition, scene: Scene) -> _Look:
+    """The drawings, as bright as the frame that lends its sector."""
+    if scene.reference is None or condition.sector is None or not scene.grain:
+        return look
+    levels = tone_curve(look.canvas, _on_canvas(scene.reference), condition.sector)
+    closer = None if look.closer is None else toned(look.closer, levels)
+    return _Look(toned(look.canvas, levels), closer, look.view)
 
 
 def _laid(
@@ -322,12 +335,16 @@ def _check(scenes: Sequence[Scene], steps: int, guidance: float) -> None:
             raise InputError(f"The ellipse lies off the {w}x{h} px frame. Move it onto the frame.")
 
 
+def _on_canvas(reference: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return warp(reference, letterbox((reference.shape[1], reference.shape[0]), CANVAS), CANVAS)
+
+
 def _condition(scene: Scene) -> Condition:
     to_canvas = letterbox(scene.size, CANVAS)
     ellipse = scene.ellipse.transformed(to_canvas)
     if scene.reference is None:
         return Condition(ellipse, None, scene.style)
-    laid = warp(scene.reference, to_canvas, CANVAS)
+    laid = _on_canvas(scene.reference)
     surroundings = None
     if scene.replaces is not None:
         made = np.maximum(

@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,13 @@ def make_and_die(request: SynthesizeRequest, moment: str) -> None:
 
     execute = Database.execute
 
-    def counted(database: Database, sql: str, *values: Any) -> Any:
+    def counted(self: Database, sql: str, values: Sequence[Any] = ()) -> Any:
         if sql == "COMMIT":
             commits.append(sql)
             # The first stores the subjects' parts, the second the batch, each other one a chunk.
             if moment == "before a commit" and len(commits) == 4:
                 die()
-        return execute(database, sql, *values)
+        return execute(self, sql, values)
 
     Database.execute = counted  # type: ignore[method-assign]
     run_job(request, hear)

@@ -156,6 +156,11 @@ def test_a_pixel_size_without_a_usual_result_is_asked_about(
     (doubt,) = plan.open_doubts(frame)
     assert doubt.question is Question.CALIBRATION and said in doubt.message
     assert frame.calibration is None and (frame.ellipse is None or not frame.certain)
+    write_png(source / "x_mask.png", Ellipse(200, 150, 90, 60, 0).mask((400, 300)) * np.uint8(255))
+    (source / "t.csv").write_text("filename,mm/px\nx.png,10\n")
+    (drawn,) = plan_import(project, source).frames
+    assert drawn.certain and drawn.ellipse is not None and drawn.calibration is None
+    (source / "t.csv").write_text(f"filename,mm/px,cx,cy,a,b,angle_deg\nx.png,{row}\n")
     for value, expected in (("keep", float(row.split(",")[0])), ("0.15", 0.15)):
         (kept,) = plan_import(project, source, Choices.of([("calibration", value, ())])).frames
         assert kept.calibration is not None and kept.calibration.mm_per_px == expected

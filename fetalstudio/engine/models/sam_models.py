@@ -30,7 +30,7 @@ from fetalstudio.segmentation.vit import AUTO_TOKENS, config_of, load_vit, varia
 
 COPIED_UP_TO = 1_000_000_000
 """Larger checkpoints are not copied, in bytes."""
-_ADAPTER = "adapter_config.json"
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 """In a folder of peft's, which holds a LoRA."""
 _FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -42,7 +42,7 @@ def is_sam(path: Path) -> bool:
     Raises :class:`InputError` for a file that is no whole model.
     """
     if path.is_dir():
-        if (path / _ADAPTER).is_file():
+        if any((path / name).is_file() for name in _ADAPTER):
             raise lora_error(path)
         if next(path.glob("*.index.json"), None) is not None:
             raise InputError(

@@ -38,6 +38,7 @@ from fetalstudio.project.import_plan import ImportPlan
 from fetalstudio.ui import icons, theme
 from fetalstudio.ui.common.elided_label import ElidedLabel
 from fetalstudio.ui.common.job_bar import JobBar
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.clip_dialog import ClipDialog
@@ -252,6 +253,7 @@ class ImportDialog(QDialog):
             (QKeySequence.StandardKey.Find, self._focus_search),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(slot)
+        PlaceShortcuts(self)
 
     # -- the plan ---------------------------------------------------------------------------
 

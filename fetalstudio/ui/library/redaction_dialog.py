@@ -11,6 +11,7 @@ from fetalstudio.formats.redaction import Keep, Layout
 from fetalstudio.formats.screen_samples import ScreenSample
 from fetalstudio.ui import theme
 from fetalstudio.ui.common.ask_dialog import AskDialog
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.library.redaction_view import RedactionView
 
@@ -70,6 +71,7 @@ class RedactionDialog(AskDialog):
         self._undo.clicked.connect(self.view.undo)
         self._remove.clicked.connect(self.view.remove_chosen)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, self.view.undo)
+        PlaceShortcuts(self)
         line = QHBoxLayout()
         line.addWidget(self.find_text, 1)
         line.addWidget(self._remove)

@@ -36,6 +36,7 @@ from fetalstudio.engine.jobs.pair_convention.request import PairConventionReques
 from fetalstudio.engine.jobs.sample.request import SampleRequest
 from fetalstudio.project.backups import all_backups
 from fetalstudio.ui import icons, theme
+from fetalstudio.ui.common.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.common.screen import room_for
 from fetalstudio.ui.job_runner import JobHandle
 from fetalstudio.ui.library.importing import dropped_paths
@@ -44,7 +45,6 @@ from fetalstudio.ui.readings.flow import ReadingsFlow
 from fetalstudio.ui.session import PLACES, VIEWS, Session, sample_project_path
 from fetalstudio.ui.window.dialogs import AboutDialog, AuthorDialog, BackupDialog, ExportDialog
 from fetalstudio.ui.window.notices import NoticeBoard
-from fetalstudio.ui.window.place_shortcuts import PlaceShortcuts
 from fetalstudio.ui.window.rail import PLACE_TITLES, Rail
 from fetalstudio.ui.window.sharing import SharingFlow
 from fetalstudio.ui.window.shortcut_sheet import ShortcutSheet, keys_of

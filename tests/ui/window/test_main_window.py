@@ -281,9 +281,12 @@ def test_a_new_project_is_not_offered_beside_the_sample_project(
 ) -> None:
     """Its folder is one of the program's own, where nobody finds a project again."""
     asked: list[str] = []
-    monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda _parent, _title, path: asked.append(path) or ("", "")
-    )
+
+    def ask(_parent: object, _title: str, path: str) -> tuple[str, str]:
+        asked.append(path)
+        return "", ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
     settings = window.session.settings
     settings.remember_project(sample_project_path())
     window.ask_new_project()
