@@ -339,7 +339,7 @@ def test_a_picture_made_of_a_frame_and_its_mask_is_no_frame(
 ) -> None:
     frame = np.asarray(cv2.GaussianBlur(picture(1, (384, 320)), (0, 0), 1.5), np.uint8)
     write_png(source / "010.png", frame)
-    write_png(source / "010_mask.png", cv2.resize(MASK, frame.shape[::-1]))
+    write_png(source / "010_mask.png", np.asarray(cv2.resize(MASK, frame.shape[::-1]), np.uint8))
     (source / name).parent.mkdir(exist_ok=True)
     cv2.imwrite(str(source / name), made(frame))
     report = import_named(project, source)
